@@ -1,0 +1,123 @@
+"""The one file format: a model with all that generating from it needs. The only torch.save and torch.load."""
+
+import io
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from config import RunConfig
+from diffusion import Diffusion
+from model import DiffusionTransformer
+from utils import VERSION, UserError, Vocabulary, write_atomic
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The corpus's own distribution of document lengths: distinct lengths, ascending, and how often each occurs."""
+
+    values: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, lengths: np.ndarray) -> "Lengths":
+        return cls(*np.unique(lengths, return_counts=True))
+
+    def draw(self, uniform: float) -> int:
+        """Inverse CDF: a uniform in [0, 1) -> a length."""
+        cdf = np.cumsum(self.counts)
+        return int(self.values[np.searchsorted(cdf, uniform * cdf[-1], side="right")])
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model: config, vocabulary, lengths, EMA weights, metrics, and hashes of what it came from."""
+
+    run: RunConfig
+    vocabulary: Vocabulary
+    lengths: Lengths
+    weights: dict[str, Tensor]
+    metrics: dict[str, Any]
+    data_sha256: str
+    training_sha256: str
+    version: str = VERSION
+
+
+def diffusion_of(run: RunConfig, vocabulary: Vocabulary) -> Diffusion:
+    return Diffusion.named(run.diffusion.process, run.diffusion.schedule, run.model.parameterization, vocabulary.size)
+
+
+def network_of(
+    run: RunConfig, vocabulary: Vocabulary, weights: dict[str, Tensor] | None = None
+) -> DiffusionTransformer:
+    """The run's network, untrained or with these weights."""
+    model = DiffusionTransformer(run.model, vocabulary.size)
+    if weights is not None:
+        model.load_state_dict(weights)
+    return model
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    content = {
+        "format": FORMAT,
+        "config": checkpoint.run.model_dump(),
+        "vocabulary": checkpoint.vocabulary.characters,
+        "lengths": torch.from_numpy(checkpoint.lengths.values),
+        "length_counts": torch.from_numpy(checkpoint.lengths.counts),
+        "weights": {name: value.cpu() for name, value in checkpoint.weights.items()},
+        "metrics": checkpoint.metrics,
+        "data_sha256": checkpoint.data_sha256,
+        "training_sha256": checkpoint.training_sha256,
+        "version": checkpoint.version,
+    }
+    save_state(path, content)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a model file; anything else is a UserError, and nothing in it is ever executed."""
+    content = load_state(path)
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path}: format {content.get('format')!r} is not one this version reads ({FORMAT})")
+    try:
+        return Checkpoint(
+            run=RunConfig.model_validate(content["config"]),
+            vocabulary=Vocabulary(content["vocabulary"]),
+            lengths=Lengths(content["lengths"].numpy(), content["length_counts"].numpy()),
+            weights=content["weights"],
+            metrics=content["metrics"],
+            data_sha256=content["data_sha256"],
+            training_sha256=content["training_sha256"],
+            version=content["version"],
+        )
+    except (KeyError, AttributeError, TypeError, ValueError, ValidationError) as error:
+        raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None
+
+
+def save_state(path: Path, content: dict[str, Any]) -> None:
+    """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
+    buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
+    torch.save(content, buffer)
+    try:
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+        raise UserError(f"{path}: not a model file, or damaged") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a model of this program")
+    return content

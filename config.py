@@ -1,0 +1,292 @@
+"""What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from diffusion import HEADS, LOSSES, PROCESSES, SCHEDULES
+from samplers import STEPS
+from utils import UserError, hash_json
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Accepts the names of a table and nothing else."""
+    choices = list(names)
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not one of {', '.join(choices)}{nearest(value, choices)}")
+        return value
+
+    return AfterValidator(check)
+
+
+class PathsConfig(Section):
+    datasets: str = "datasets"
+    models: str = "models"
+    outputs: str = "outputs"
+
+
+class DataConfig(Section):
+    file: str = ""  # empty: <name>.txt
+    format: Annotated[str, one_of(("lines", "stream"))] = "lines"
+    max_documents: int = Field(default=0, ge=0)
+    vocab_size: int = Field(default=256, ge=2, le=60_000)
+    held_out: float = Field(default=0.05, gt=0, le=0.5)
+    invalid_utf8: Annotated[str, one_of(("error", "skip", "replace"))] = "error"
+
+
+class ModelConfig(Section):
+    layers: int = Field(default=6, ge=1, le=48)
+    heads: int = Field(default=6, ge=1, le=64)
+    width: int = Field(default=384, ge=8, le=4096)
+    context: int = Field(default=256, ge=16, le=4096, multiple_of=16)
+    conv_width: int = Field(default=7, ge=1, le=31)
+    noise_width: int = Field(default=128, ge=8, le=1024)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    parameterization: Annotated[str, one_of(HEADS)] = "x0"
+
+    @model_validator(mode="after")
+    def check_shapes(self) -> "ModelConfig":
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of twice heads, {2 * self.heads}")
+        if self.conv_width % 2 == 0:
+            raise ValueError(f"conv_width {self.conv_width} must be odd, so that a window has a middle")
+        return self
+
+
+class DiffusionConfig(Section):
+    process: Annotated[str, one_of(PROCESSES)] = "uniform"
+    schedule: Annotated[str, one_of(SCHEDULES)] = "log_linear"
+
+
+class TrainingConfig(Section):
+    loss: Annotated[str, one_of(LOSSES)] = "posterior"
+    optimizer: Annotated[str, one_of(("muon", "adamw"))] = "muon"
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    muon_learning_rate: float = Field(default=0.02, gt=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    beta2: float = Field(default=0.99, gt=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=64, ge=1, le=65_536)
+    epochs: float = Field(default=20, gt=0)
+    max_steps: int = Field(default=0, ge=0)
+    max_minutes: float = Field(default=0, ge=0)
+    warmup: float = Field(default=0.02, ge=0, le=0.5)
+    final_rate: float = Field(default=0.05, ge=0, le=1)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    given_fraction: float = Field(default=0.1, ge=0, le=1)
+    precision: Annotated[str, one_of(("auto", "bfloat16", "float32"))] = "auto"
+    validations: int = Field(default=20, ge=1)
+    validation_characters: int = Field(default=20_000, ge=100)
+    patience: int = Field(default=5, ge=0)
+
+
+class SamplingConfig(Section):
+    sampler: Annotated[str, one_of(STEPS)] = "tweedie"
+    grid: Annotated[str, one_of(SCHEDULES)] = "log_linear"
+    steps: int = Field(default=64, ge=1, le=4096)
+    temperature: float = Field(default=0.9, gt=0, le=10)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    greedy_last_step: bool = True
+    max_length: int = Field(default=4000, ge=1)
+    overlap: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+
+
+class RunConfig(Section):
+    """Everything one training needs, resolved: common sections, then the preset, then the dataset's own entry."""
+
+    name: str
+    seed: int = Field(default=1337, ge=0, lt=2**63)
+    device: Annotated[str, one_of(("auto", "cpu", "cuda", "mps"))] = "auto"
+    preset: str = "baby"
+    paths: PathsConfig = PathsConfig()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    training: TrainingConfig = TrainingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+
+    @model_validator(mode="after")
+    def check_together(self) -> "RunConfig":
+        if self.training.loss == "posterior" and self.model.parameterization == "score":
+            raise ValueError("training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'")
+        if self.sampling.overlap >= self.model.context - 1:
+            raise ValueError(
+                f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"
+            )
+        return self
+
+    def data_file(self) -> Path:
+        return Path(self.paths.datasets) / (self.data.file or f"{self.name}.txt")
+
+    def model_file(self) -> Path:
+        return Path(self.paths.models) / f"{self.name}.pt"
+
+    def state_file(self) -> Path:
+        """What an interrupted training leaves behind, to go on from."""
+        return Path(self.paths.models) / f"{self.name}.resume.pt"
+
+    def training_hash(self) -> str:
+        """SHA-256 of what shapes the weights: not where files lie, nor how samples are drawn."""
+        return hash_json(self.model_dump(include={"name", "seed", "data", "model", "diffusion", "training"}))
+
+
+COMMON = set(RunConfig.model_fields) - {"name"}
+TOP_LEVEL = COMMON | {"presets", "datasets"}
+
+
+class Config:
+    """A read config.yaml: `resolve(name)` gives the run of one dataset."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path = path
+        self.common = {key: value for key, value in content.items() if key in COMMON}
+        self.presets = {"baby": {}, **(content.get("presets") or {})}
+        self.datasets: dict[str, Any] = content.get("datasets") or {}
+
+    def resolve(self, name: str, **overrides: Any) -> RunConfig:
+        """The complete run of a dataset, named here or lying in its folder; `overrides` are the command line's."""
+        run = self.merged(name, overrides)
+        if name not in self.datasets and not (is_safe_name(name) and run.data_file().is_file()):
+            folder = Path(run.paths.datasets)
+            known = [*self.datasets, *sorted(file.stem for file in folder.glob("*.txt"))]
+            raise UserError(
+                f"{self.path}: no dataset {name!r} here, and no file {folder / f'{name}.txt'}{nearest(name, known)}"
+            )
+        return run
+
+    def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
+        """Common sections, preset, dataset entry, overrides: each layer's values win over those before it."""
+        layers = {"": self.common, f"datasets.{name}.": self.datasets.get(name) or {}, "--": overrides}
+        for prefix, layer in layers.items():
+            check_mapping(self.path, prefix.rstrip("."), layer)
+        preset = next(
+            (layer["preset"] for layer in reversed(layers.values()) if "preset" in layer),
+            RunConfig.model_fields["preset"].default,
+        )
+        if preset not in self.presets:
+            choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
+            raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
+        overlay = self.presets[preset] or {}
+        check_mapping(self.path, f"presets.{preset}", overlay)
+        common, *own = layers.items()
+        ordered = dict([common, (f"presets.{preset}.", overlay), *own])
+        content: dict[str, Any] = {}
+        for layer in ordered.values():
+            content = merge(content, layer)
+        try:
+            return RunConfig.model_validate({**content, "name": name})
+        except ValidationError as error:
+            raise UserError(
+                "\n".join(f"{self.path}: {describe(problem, ordered)}" for problem in error.errors())
+            ) from None
+
+
+def load_config(path: Path) -> Config:
+    """Read a config file and validate every dataset in it before any is used."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    except YAMLError as error:
+        raise UserError(f"{path}: {describe_yaml(error)}") from None
+    content = {} if content is None else content
+    check_mapping(path, "", content)
+    for key in content:
+        if key not in TOP_LEVEL:
+            raise UserError(f"{path}: {key}: no such key{nearest(str(key), TOP_LEVEL)}")
+    for section in ("presets", "datasets"):
+        entries = content.get(section) or {}
+        check_mapping(path, section, entries)
+        for name in entries:
+            if not is_safe_name(name):
+                raise UserError(
+                    f"{path}: {section}: {name!r} must be letters, digits, '_', '-' and '.', a letter or digit first"
+                )
+    config = Config(path, content)
+    problems: dict[str, None] = {}  # each once: a fault in a common section shows in every dataset
+    for name in config.datasets or ["dataset"]:
+        try:
+            config.merged(name, {})
+        except UserError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise UserError("\n".join(problems))
+    return config
+
+
+def is_safe_name(name: object) -> bool:
+    """A dataset's name becomes a file name, so it may not leave its folder."""
+    return (
+        isinstance(name, str) and name[:1].isalnum() and all(c.isascii() and (c.isalnum() or c in "_-.") for c in name)
+    )
+
+
+def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+    """A copy of base with layer's values; sections are merged key by key."""
+    merged = dict(base)
+    for key, value in layer.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def check_mapping(path: Path, where: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {value!r}")
+
+
+def describe(problem: Any, layers: dict[str, dict[str, Any]]) -> str:
+    """One line for one pydantic problem: where it stands in the file, its value, the rule, the nearest name."""
+    location = [str(part) for part in problem["loc"]]
+    holders = [prefix for prefix, layer in layers.items() if holds(layer, location)]
+    where = (holders[-1] if holders else "") + ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such key{nearest(location[-1], known_keys(location[:-1]))}"
+    if problem["type"] == "value_error":
+        return f"{where}: {problem['ctx']['error']}".removeprefix(": ")
+    rule = problem["msg"].removeprefix("Input ")
+    return f"{where}: {problem['input']!r} {rule}"
+
+
+def holds(layer: dict[str, Any], location: list[str]) -> bool:
+    value: Any = layer
+    for part in location:
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return bool(location)
+
+
+def known_keys(location: list[str]) -> list[str]:
+    section: Any = RunConfig
+    for part in location:
+        section = section.model_fields[part].annotation
+    return [key for key in section.model_fields if key != "name"]
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """ "; did you mean 'x'?", or nothing where no name is near."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def describe_yaml(error: YAMLError) -> str:
+    """One line for a YAML error: line, column and the rule."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    text = getattr(error, "problem", None) or str(error)
+    return place + " ".join(text.split())

@@ -1,0 +1,139 @@
+"""Documents -> framed windows -> batches. Knows nothing of noise, networks or training.
+
+A document's sequence is newline + document + newline, the newline being the frame. Some positions of a batch are
+*given* (never noised, never in the loss): frames, the frames that pad a sequence to its bucket, and random spans.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from config import RunConfig
+from corpus import Corpus, Split
+from utils import FRAME, numpy_generator
+
+BUCKET = 16  # sequences are padded to a multiple of this many positions
+CONTINUATION = 0.5  # share of a long document's later windows that open with a given prefix, as sampling will
+EVALUATION_POSITIONS = 8192  # positions of one evaluation batch: large enough to be fast, small enough for any machine
+
+
+@dataclass(frozen=True)
+class Batch:
+    """(B, L) ids, (B, L) given, and which document each of the B rows belongs to."""
+
+    tokens: torch.Tensor
+    given: torch.Tensor
+    documents: np.ndarray
+
+
+def bucket_length(characters: int | np.ndarray, context: int) -> np.ndarray:
+    """Positions of the bucket a framed document of so many characters falls into; the context at most."""
+    return np.minimum(-(-(np.asarray(characters) + 2) // BUCKET) * BUCKET, context)
+
+
+def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length: int, stream: bool) -> Batch:
+    """Rows of `length` positions of framed documents, each from its offset (0: the opening); given where framed."""
+    edge = 0 if stream else 1  # a stream has no frame before its first character
+    index = offsets[:, None] + np.arange(length) - edge
+    real = (index >= 0) & (index < split.lengths[documents][:, None])
+    where = split.starts[documents][:, None] + np.where(real, index, 0)
+    tokens = np.where(real, split.tokens[where], FRAME)
+    return Batch(torch.from_numpy(tokens.astype(np.int64)), torch.from_numpy(~real), documents)
+
+
+def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: np.random.Generator) -> Batch:
+    """Give some rows a prefix, suffix, both or a scatter of their text; half the `continued` rows (B,) get a prefix."""
+    rows, length = batch.tokens.shape
+    real = ~batch.given.numpy()
+    chosen = rng.random(rows) < fraction
+    kind = np.where(chosen, rng.integers(4, size=rows), -1)  # 0 prefix, 1 suffix, 2 both, 3 scatter
+    kind = np.where(continued & (rng.random(rows) < CONTINUATION), 0, kind)
+    before, after = rng.random((2, rows, 1)) * np.where(kind == 2, 0.5, 1.0)[:, None]
+    size = real.sum(1, keepdims=True)
+    place = np.cumsum(real, axis=1)  # 1 at the first real character
+    kind = kind[:, None]
+    given = np.isin(kind, (0, 2)) & (place <= before * size)
+    given |= np.isin(kind, (1, 2)) & (place > size - after * size)
+    given |= (kind == 3) & (rng.random((rows, length)) < before)
+    return Batch(batch.tokens, batch.given | torch.from_numpy(given), batch.documents)
+
+
+class TrainingBatches:
+    """Batch k as a function of (seed, k) alone: resuming needs no state but the step's number.
+
+    Each step holds batch_size * context positions, all of one bucket, so short documents do not pay for a context they
+    don't use. An epoch takes every document once; one longer than the context gives as many windows as cover it, the
+    first at its opening, the last at its end and the rest anywhere between.
+    """
+
+    def __init__(self, corpus: Corpus, run: RunConfig) -> None:
+        self.split, self.stream, self.run = corpus.train, corpus.stream, run
+        self.context, self.positions = run.model.context, run.model.context * run.training.batch_size
+        framed = self.split.lengths + (0 if self.stream else 2)
+        windows = -(-framed // self.context)
+        self.documents = np.repeat(np.arange(len(framed)), windows)
+        self.window = np.arange(len(self.documents)) - np.repeat(np.cumsum(windows) - windows, windows)
+        self.windows, self.framed = windows, framed
+        buckets = bucket_length(self.split.lengths, self.context)[self.documents]
+        order = np.argsort(buckets, kind="stable")
+        lengths, first = np.unique(buckets[order], return_index=True)
+        self.buckets = dict(zip(lengths.tolist(), np.split(order, first[1:]), strict=True))
+        self.steps_per_epoch = sum(-(-len(items) // self._rows(length)) for length, items in self.buckets.items())
+        self.plan_of = functools.lru_cache(maxsize=1)(self._plan)
+
+    def _rows(self, length: int) -> int:
+        return max(1, self.positions // length)
+
+    def _plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+        """One epoch's batches (length, items): each bucket shuffled and cut into batches, then all batches shuffled."""
+        rng = numpy_generator(self.run.seed, self.run.name, "epoch", epoch)
+        plan = []
+        for length, items in self.buckets.items():
+            rows = self._rows(length)
+            # the last batch is filled up from the start of the same order
+            parts = np.resize(rng.permutation(items), (-(-len(items) // rows), rows))
+            plan += [(length, part) for part in parts]
+        return [plan[i] for i in rng.permutation(len(plan))]
+
+    def batch(self, step: int) -> Batch:
+        length, items = self.plan_of(step // self.steps_per_epoch)[step % self.steps_per_epoch]
+        rng = numpy_generator(self.run.seed, self.run.name, "batch", step)
+        documents, window = self.documents[items], self.window[items]
+        room = np.maximum(self.framed[documents] - length, 0)
+        last = np.maximum(self.windows[documents] - 1, 1)
+        inside = (window > 0) & (window < last)
+        spread = rng.random(len(items)) - 0.5
+        place = np.where(inside, window + spread, window) / last
+        if self.stream:
+            place = rng.random(len(items))
+        offsets = np.rint(place * room).astype(np.int64)
+        batch = cut_windows(self.split, documents, offsets, length, self.stream)
+        continued = (offsets > 0) & (not self.stream)
+        return add_given_spans(batch, self.run.training.given_fraction, continued, rng)
+
+
+def held_out_batches(corpus: Corpus, split: Split, context: int, characters: int, seed: int) -> list[Batch]:
+    """About so many characters of a split, in documents the seed chooses, cut into windows that tile them; no spans.
+
+    Errors are counted by document; in a stream, or where a few documents fill the budget, windows are taken evenly.
+    """
+    edges = 0 if corpus.stream else 2
+    order = numpy_generator(seed, "held out").permutation(len(split.lengths))
+    total = np.cumsum(split.lengths[order])
+    enough = min(int(np.searchsorted(total, characters)), len(order) - 1)
+    rows = [(int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context)]
+    rows = rows[:: max(1, int(total[enough]) // (2 * characters))]
+    groups: dict[int, list[tuple[int, int, int]]] = {}
+    for window, (document, offset) in enumerate(rows):
+        length = int(bucket_length(split.lengths[document] + edges - offset - 2, context))
+        groups.setdefault(length, []).append((document, offset, window if corpus.stream else document))
+    batches = []
+    for length, members in sorted(groups.items()):
+        size = max(1, EVALUATION_POSITIONS // length)
+        for i in range(0, len(members), size):
+            documents, offsets, units = np.array(members[i : i + size]).T
+            batch = cut_windows(split, documents, offsets, length, corpus.stream)
+            batches.append(Batch(batch.tokens, batch.given, units))
+    return batches

@@ -1,0 +1,86 @@
+"""Write documents with a trained model: python generate.py --model models/NAME.pt --samples 100"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Write documents with a trained model, one a line.")
+    parser.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+    parser.add_argument("--samples", type=int, default=100, help="how many documents (default 100)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="the set's seed: document k follows from model, seed and k alone (default 0)",
+    )
+    parser.add_argument("--steps", type=int, help="network calls per document (default: the model's config)")
+    parser.add_argument("--temperature", type=float, help="below 1 safer, above 1 wilder (default: the model's config)")
+    parser.add_argument(
+        "--top-p", type=float, help="keep the likeliest characters up to this mass, 0-1 (default: the model's config)"
+    )
+    parser.add_argument("--batch-size", type=int, help="documents written together; the text does not depend on it")
+    parser.add_argument(
+        "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
+
+    return guarded(generate, arguments)
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from checkpoint import load_checkpoint
+    from utils import UserError, pick_device, write_atomic
+    from writer import Voice, write_documents
+
+    check(arguments)
+    voice = Voice.of(load_checkpoint(arguments.model), pick_device(arguments.device))
+    settings = voice.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
+    size = arguments.batch_size or voice.run.sampling.batch_size
+    texts: list[str] = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("writing", total=arguments.samples)
+        for first in range(0, arguments.samples, size):
+            indices = range(first, min(first + size, arguments.samples))
+            texts += write_documents(voice, arguments.seed, indices, settings, progress=lambda n: bar.advance(task, n))
+    output = arguments.output or Path(voice.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
+    record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings)}
+    objects = [json.dumps({"index": k, "text": text, **record}, ensure_ascii=False) for k, text in enumerate(texts)]
+    try:
+        # a stream's samples hold newlines, which the text file shows as \n: a sample stays a line
+        write_atomic(output, "".join(text.replace("\n", "\\n") + "\n" for text in texts))
+        write_atomic(output.with_suffix(".jsonl"), "".join(line + "\n" for line in objects))
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+    print(f"{len(texts)} documents: {output} (with settings: {output.with_suffix('.jsonl')})")
+    return 0
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Bounds of the numbers on the command line, in one line each."""
+    from utils import UserError
+
+    rules = {
+        "samples": (1, None), "seed": (0, None), "steps": (1, 4096),
+        "batch_size": (1, None), "temperature": (1e-3, 10), "top_p": (1e-3, 1),
+    }  # fmt: skip
+    for name, (low, high) in rules.items():
+        value = getattr(arguments, name)
+        if value is not None and (not value >= low or (high is not None and value > high)):
+            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            raise UserError(f"--{name.replace('_', '-')} {value:g}: must be {rule}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

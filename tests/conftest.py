@@ -1,0 +1,99 @@
+"""Small worlds for the tests: toy corpora, tiny runs, and an oracle that knows its data's distribution."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from config import Config, RunConfig
+from diffusion import HEADS, Process
+
+WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
+TINY = {
+    "device": "cpu",
+    "data": {"held_out": 0.2, "vocab_size": 64},
+    "model": {"layers": 1, "heads": 2, "width": 16, "context": 32, "noise_width": 8, "dropout": 0.1},
+    "training": {
+        "batch_size": 4,
+        "epochs": 1000,
+        "max_steps": 6,
+        "validations": 2,
+        "validation_characters": 200,
+        "precision": "float32",
+    },
+    "sampling": {"steps": 4, "overlap": 8, "max_length": 200},
+}
+
+
+def toy_lines(count: int, seed: int = 0) -> list[str]:
+    """Distinct short documents of a few words."""
+    rng = np.random.default_rng(seed)
+    return [f"{' '.join(rng.choice(WORDS, size=rng.integers(1, 9)))} {number}" for number in range(count)]
+
+
+@pytest.fixture
+def tiny_run(tmp_path: Path):
+    """A function (lines or bytes, **section overrides) -> the run of a dataset written to a temporary folder."""
+
+    def make(content: list[str] | bytes = b"", name: str = "toy", **sections: dict) -> RunConfig:
+        folder = tmp_path / "datasets"
+        folder.mkdir(exist_ok=True)
+        data = content if isinstance(content, bytes) else ("\n".join(content) + "\n").encode()
+        (folder / f"{name}.txt").write_bytes(data or ("\n".join(toy_lines(60)) + "\n").encode())
+        paths = {key: str(tmp_path / key) for key in ("datasets", "models", "outputs")}
+        return Config(tmp_path / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
+
+    return make
+
+
+class Oracle:
+    """A network that knows the distribution of its data: (V,) * L probabilities -> exact answers by enumeration."""
+
+    def __init__(self, process: Process, probabilities: Tensor) -> None:
+        self.process, self.length, self.characters = process, probabilities.dim(), probabilities.shape[0]
+        self.texts = torch.tensor(list(itertools.product(range(self.characters), repeat=self.length)))
+        self.p = probabilities.flatten().double()
+
+    def entropy(self) -> float:
+        """Bits of one whole text."""
+        positive = self.p[self.p > 0]
+        return float(-(positive * positive.log2()).sum())
+
+    def likelihoods(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """(B, L), (B,) -> (B, texts, L): p(x_t at a position | the text's character there)."""
+        rows = (
+            self.process.transition(x_t, sigma.double().unsqueeze(1)).unsqueeze(1).expand(-1, len(self.texts), -1, -1)
+        )
+        return rows.gather(-1, self.texts[None, :, :, None].expand(len(x_t), -1, -1, -1)).squeeze(-1)
+
+    def logits(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
+        """log pi: what the other positions say of each position."""
+        each = self.likelihoods(x_t, sigma)
+        pi = torch.zeros(*x_t.shape, self.characters, dtype=torch.float64)
+        for place in range(self.length):
+            others = [other for other in range(self.length) if other != place]
+            weight = self.p * each[:, :, others].prod(-1)
+            pi[:, place] = torch.stack([weight[:, self.texts[:, place] == y].sum(1) for y in range(self.characters)], 1)
+        return (pi / pi.sum(-1, keepdim=True)).log()
+
+    def network(self, parameterization: str):
+        """The oracle as a network of this head."""
+        if parameterization == "x0":
+            return self.logits
+        return lambda x_t, sigma, given: HEADS["x0"].log_score(
+            self.process, self.logits(x_t, sigma, given), x_t, sigma.double().expand(len(x_t)).unsqueeze(1)
+        )
+
+
+def toy_distribution(characters: int, length: int, seed: int = 0) -> Tensor:
+    """A peaked, dependent distribution over texts."""
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        (3 * torch.randn((characters,) * length, generator=generator, dtype=torch.float64))
+        .flatten()
+        .softmax(0)
+        .view((characters,) * length)
+    )

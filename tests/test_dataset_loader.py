@@ -1,0 +1,170 @@
+"""Frames, buckets, windows, given positions; batches as functions of the step alone."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import toy_lines
+
+from corpus import load_corpus
+from dataset_loader import BUCKET, TrainingBatches, bucket_length, held_out_batches
+
+
+def batches_of(run):
+    loaded = load_corpus(run)
+    return loaded, TrainingBatches(loaded, run)
+
+
+def rows(loaded, batch):
+    """The texts of a batch's rows, newlines and all."""
+    return [loaded.vocabulary.decode(row.numpy()) for row in batch.tokens]
+
+
+NO_SPANS = {"training": {"given_fraction": 0.0, "batch_size": 4}}
+
+
+def test_a_short_document_is_framed_and_padded_with_given_newlines(tiny_run):
+    lines = [f"doc {i:03d}" for i in range(60)]
+    loaded, batches = batches_of(tiny_run(lines, **NO_SPANS))
+    batch = batches.batch(0)
+    assert batch.tokens.shape == (8, 16)  # 4 * 32 positions a step
+    for text, given in zip(rows(loaded, batch), batch.given, strict=True):
+        document = text.strip("\n")
+        assert document in lines and text == "\n" + document + "\n" * (15 - len(document))
+        assert given.tolist() == [c == "\n" for c in text]
+
+
+@pytest.mark.parametrize(("characters", "length"), [(1, 16), (14, 16), (15, 32), (30, 32), (31, 32), (5000, 32)])
+def test_buckets(characters, length):
+    assert bucket_length(characters, 32) == length
+
+
+def test_every_step_holds_a_constant_number_of_positions(tiny_run):
+    loaded, batches = batches_of(tiny_run([*toy_lines(300), *(f"{'long ' * 30}{i}" for i in range(40))]))
+    shapes = {tuple(batches.batch(step).tokens.shape) for step in range(batches.steps_per_epoch)}
+    assert {b * length for b, length in shapes} == {128}
+    assert {length for _, length in shapes} == {16, 32}
+    assert all(length % BUCKET == 0 for _, length in shapes) and loaded.report.documents == 340
+
+
+def test_an_epoch_takes_every_training_document(tiny_run):
+    loaded, batches = batches_of(tiny_run([line[-28:] for line in toy_lines(300)], **NO_SPANS))
+    for epoch in range(2):
+        steps = range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch)
+        seen = np.concatenate([batches.batch(step).documents for step in steps])
+        assert set(seen.tolist()) == set(range(len(loaded.train.lengths)))
+        assert len(seen) - len(set(seen.tolist())) < 3 * 8  # only the last batch of a bucket is filled up
+
+
+def test_a_batch_is_a_function_of_seed_and_step(tiny_run):
+    run = tiny_run(toy_lines(300))
+    first, second = (batches_of(run)[1] for _ in range(2))
+    later = first.batch(31)
+    second.batch(2)
+    for a, b in ((later, second.batch(31)), (first.batch(2), second.batch(2))):
+        assert torch.equal(a.tokens, b.tokens) and torch.equal(a.given, b.given)
+    other = batches_of(run.model_copy(update={"seed": 9}))[1]
+    assert not torch.equal(other.batch(2).tokens, first.batch(2).tokens)
+
+
+def test_long_documents_give_windows_with_real_ends_only(tiny_run):
+    document = "".join(chr(ord("a") + i % 26) for i in range(100))
+    lines = [document + str(i) for i in range(20)]
+    loaded, batches = batches_of(tiny_run(lines, **NO_SPANS))
+    opened = closed = inner = 0
+    for step in range(batches.steps_per_epoch):
+        batch = batches.batch(step)
+        for row, (text, given) in enumerate(zip(rows(loaded, batch), batch.given, strict=True)):
+            whole = "\n" + loaded.vocabulary.decode(loaded.train.document(batch.documents[row])) + "\n"
+            assert text in whole and len(text) == 32  # a true window: never padded, never over an edge
+            opened, closed, inner = (
+                opened + text.startswith("\n"),
+                closed + text.endswith("\n"),
+                inner + ("\n" not in text),
+            )
+            frames = torch.tensor([c == "\n" for c in text])
+            assert given[frames].all()
+            prefix = int((given & ~frames).sum())
+            assert prefix == 0 or (given[:prefix].all() and not text.startswith("\n"))  # a continuation's given prefix
+    documents = len(loaded.train.lengths)
+    assert opened >= documents and closed >= documents and inner > 0  # every opening and every closing, each epoch
+
+
+def test_an_epoch_is_about_one_pass_over_the_characters(tiny_run):
+    loaded, batches = batches_of(tiny_run([("word " * 60) + str(i) for i in range(50)], **NO_SPANS))
+    characters = sum(batches.batch(step).tokens.numel() for step in range(batches.steps_per_epoch))
+    assert characters == pytest.approx(loaded.train.lengths.sum(), rel=0.12)
+
+
+def test_given_spans_are_prefixes_suffixes_both_and_scatter(tiny_run):
+    loaded, batches = batches_of(tiny_run([line[-28:] for line in toy_lines(400)], training={"given_fraction": 1.0}))
+    kinds = {"none": 0, "prefix": 0, "suffix": 0, "both": 0, "scatter": 0}
+    for step in range(40):
+        batch = batches.batch(step)
+        for text, given in zip(rows(loaded, batch), batch.given, strict=True):
+            end = len(text.rstrip("\n"))
+            own = "".join("1" if g else "0" for g in given[1:end].tolist())
+            core = own.strip("1")
+            lead, trail = own.startswith("1"), own.endswith("1")
+            kind = (
+                "none"
+                if "1" not in own
+                else "scatter"
+                if "1" in core
+                else "both"
+                if lead and trail
+                else "prefix"
+                if lead
+                else "suffix"
+            )
+            kinds[kind] += 1
+            assert given[0] and given[end:].all()
+    assert min(kinds[kind] for kind in ("prefix", "suffix", "both", "scatter")) > 20, kinds
+
+
+def test_without_spans_only_frames_are_given(tiny_run):
+    _, batches = batches_of(tiny_run(toy_lines(100), **NO_SPANS))
+    batch = batches.batch(0)
+    assert torch.equal(batch.given, batch.tokens == 0)
+
+
+def test_a_file_smaller_than_one_batch_repeats_to_fill_it(tiny_run):
+    _, batches = batches_of(tiny_run(["ab", "cd", "ef"], training={"batch_size": 64}))
+    assert batches.batch(0).tokens.shape == (128, 16) and batches.steps_per_epoch == 1
+
+
+def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
+    text = "".join(f"line {i}\n" for i in range(500))
+    loaded, batches = batches_of(tiny_run(text.encode(), data={"format": "stream"}, **NO_SPANS))
+    starts = set()
+    for step in range(20):
+        batch = batches.batch(step)
+        assert not batch.given.any() and batch.tokens.shape == (4, 32)
+        for row in rows(loaded, batch):
+            assert row in text
+            starts.add(text.index(row) % 7)
+    assert len(starts) == 7 and batches.steps_per_epoch == -(
+        -len(loaded.train.tokens[: loaded.train.lengths[0]]) // 128
+    )
+
+
+def test_held_out_windows_tile_whole_documents_once(tiny_run):
+    loaded = load_corpus(tiny_run([*toy_lines(100), *(("long " * 40) + str(i) for i in range(20))]))
+    pieces: dict[int, int] = {}
+    for batch in held_out_batches(loaded, loaded.held_out, 32, 10**6, 0):
+        for document, count in zip(batch.documents, (~batch.given).sum(1).tolist(), strict=True):
+            pieces[document] = pieces.get(document, 0) + count
+    assert pieces == dict(enumerate(loaded.held_out.lengths.tolist()))
+
+
+def test_held_out_budget_is_kept_and_seeded(tiny_run):
+    loaded = load_corpus(tiny_run(toy_lines(2000)))
+    first, again, other = (held_out_batches(loaded, loaded.held_out, 32, 2000, seed) for seed in (0, 0, 1))
+    assert sum(int((~b.given).sum()) for b in first) == pytest.approx(2000, rel=0.1)
+    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, again, strict=True))
+    assert set(np.concatenate([b.documents for b in first])) != set(np.concatenate([b.documents for b in other]))
+
+
+def test_one_enormous_held_out_document_does_not_break_the_budget(tiny_run):
+    loaded = load_corpus(tiny_run(["x" * 200_000, "y " * 100_000]))
+    total = sum(int((~b.given).sum()) for b in held_out_batches(loaded, loaded.held_out, 32, 2000, 0))
+    assert 1000 < total < 5000

@@ -1,0 +1,187 @@
+"""The network starts as it should, sees what it should, and costs what it should."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from config import ModelConfig
+from model import (
+    Attention,
+    Block,
+    Denoiser,
+    DiffusionTransformer,
+    NoiseEmbedding,
+    ShortConvolution,
+    rotary_angles,
+    rotate,
+)
+
+SMALL = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0)
+
+
+def trained(config: ModelConfig = SMALL, characters: int = 7) -> DiffusionTransformer:
+    """A network whose every weight is nonzero, as after training."""
+    model = DiffusionTransformer(config, characters)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.3, generator=generator)
+    return model.eval()
+
+
+def question(batch: int = 3, length: int = 32, characters: int = 7):
+    generator = torch.Generator().manual_seed(1)
+    x_t = torch.randint(characters, (batch, length), generator=generator)
+    return x_t, torch.tensor([0.01, 0.5, 5.0])[:batch], torch.rand(batch, length, generator=generator) < 0.3
+
+
+def initial() -> DiffusionTransformer:
+    return DiffusionTransformer(SMALL, 7).initialise(torch.Generator().manual_seed(0)).eval()
+
+
+def test_an_untrained_network_is_uniform_and_its_blocks_the_identity():
+    model = initial()
+    assert (model(*question()) == 0).all()
+    x, noise = torch.randn(3, 32, 16), torch.randn(3, 8)
+    for block in model.blocks:
+        assert torch.equal(block(x, noise, *rotary_angles(32, 8, x.device)), x)
+
+
+def test_every_weight_learns_within_two_steps():
+    model = initial().train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    touched = dict.fromkeys((name for name, _ in model.named_parameters()), False)
+    for _ in range(4):
+        model.zero_grad()
+        F.cross_entropy(model(*question()).flatten(0, 1), question()[0].flatten()).backward()
+        for name, parameter in model.named_parameters():
+            touched[name] |= bool((parameter.grad != 0).any())
+        optimizer.step()
+    assert [name for name, seen in touched.items() if not seen] == []
+
+
+def test_the_same_generator_gives_the_same_weights():
+    first, second = initial().state_dict(), initial().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_one_attention_and_one_mlp_per_block():
+    counts = {}
+
+    def count(module, *_):
+        counts[type(module).__name__] = counts.get(type(module).__name__, 0) + 1
+
+    model = trained()
+    for module in model.modules():
+        module.register_forward_hook(count)
+    model(*question())
+    assert counts["Attention"] == counts["Block"] == 2 and counts["ShortConvolution"] == 4
+
+
+@pytest.mark.parametrize(("preset", "expected"), [("baby", 10.6e6 + 2.1e6), ("cpu", 3.2e6)])
+def test_presets_have_their_size(preset, expected):
+    from pathlib import Path
+
+    from config import load_config
+
+    run = load_config(Path(__file__).resolve().parents[1] / "config.yaml").resolve("tweets", preset=preset)
+    assert sum(p.numel() for p in DiffusionTransformer(run.model, 128).parameters()) == pytest.approx(expected, rel=0.1)
+
+
+def test_small_noise_levels_are_told_apart():
+    embedding = NoiseEmbedding(64)
+
+    def features(sigma: float) -> torch.Tensor:
+        angles = torch.tensor([sigma]).log().unsqueeze(1) * embedding.frequencies
+        return torch.cat([angles.cos(), angles.sin()], 1)[0]
+
+    def similarity(a: float, b: float) -> float:
+        return float(F.cosine_similarity(features(a), features(b), dim=0))
+
+    assert similarity(0.001, 0.05) < 0.5  # the notebook's sinusoid of sigma itself: above 0.99
+    assert similarity(0.05, 0.1) < 0.8 and similarity(1.0, 1.02) > 0.95
+    assert torch.isfinite(features(1e-9)).all()
+
+
+def test_short_convolution_is_a_depthwise_convolution_with_a_residual():
+    conv = ShortConvolution(6, 5)
+    x = torch.randn(2, 11, 6)
+    assert torch.equal(conv(x), x)
+    torch.nn.init.normal_(conv.weight)
+    expected = x + F.conv1d(x.transpose(1, 2), conv.weight.squeeze(2), padding=2, groups=6).transpose(1, 2)
+    torch.testing.assert_close(conv(x), expected)
+
+
+def test_rotation_keeps_length_and_makes_products_relative():
+    q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
+    cos, sin = (part.double() for part in rotary_angles(20, 8, q.device))
+    turned_q, turned_k = (rotate(part.expand(1, 20, 1, 8), cos, sin)[0, :, 0] for part in (q, k))
+    products = turned_q @ turned_k.T
+    torch.testing.assert_close(turned_q.norm(dim=1), q.norm().expand(20))
+    for shift in range(1, 20):
+        diagonal = products.diagonal(-shift)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=1e-5, atol=1e-6)
+
+
+def test_queries_and_keys_are_normalised():
+    attention = Attention(16, 2)
+    x = torch.randn(2, 8, 16)
+    angles = rotary_angles(8, 8, x.device)
+    before = attention(x, *angles)
+    with torch.no_grad():
+        attention.qkv.weight[:32] *= 100  # queries and keys, not values
+    torch.testing.assert_close(attention(x, *angles), before, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("change", ["noise", "given", "far character"])
+def test_the_answer_depends_on(change):
+    model = trained()
+    x_t, sigma, given = question()
+    before = model(x_t, sigma, given)
+    if change == "noise":
+        sigma = sigma * 1.5
+    elif change == "given":
+        given = ~given
+    else:
+        x_t = x_t.clone()
+        x_t[:, -1] = (x_t[:, -1] + 1) % 7
+    after = model(x_t, sigma, given)
+    assert ((after - before)[:, 0].abs() > 1e-6).any(dim=1).all()
+
+
+def test_rows_of_a_batch_do_not_see_each_other():
+    model = trained()
+    x_t, sigma, given = question()
+    together = model(x_t, sigma, given)
+    for row in range(3):
+        alone = model(x_t[row : row + 1], sigma[row : row + 1], given[row : row + 1])
+        torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
+
+
+def test_dropout_acts_in_training_only():
+    model = trained(SMALL.model_copy(update={"dropout": 0.5}))
+    assert torch.equal(model(*question()), model(*question()))
+    model.train()
+    assert not torch.equal(model(*question()), model(*question()))
+
+
+def test_matrices_are_the_blocks_two_dimensional_weights():
+    model = trained()
+    expected = {
+        name for name, p in model.named_parameters() if "blocks" in name and p.dim() == 2 and "modulation" not in name
+    }
+    found = {id(p) for p in model.matrices()}
+    assert {name for name, p in model.named_parameters() if id(p) in found} == expected and len(expected) == 8
+
+
+def test_denoiser_answers_in_float32_near_the_exact_answer():
+    model = trained()
+    exact = model(*question())
+    half = Denoiser(model, torch.bfloat16)(*question())
+    assert half.dtype == torch.float32
+    assert float((half - exact).detach().norm() / exact.detach().norm()) < 0.05
+    assert torch.equal(Denoiser(model, torch.float32)(*question()), exact)
+
+
+def test_block_has_the_configured_convolution():
+    assert Block(SMALL.model_copy(update={"conv_width": 3})).conv_mlp.weight.shape == (16, 1, 1, 3)

@@ -1,0 +1,451 @@
+"""Train, save, resume, generate: the behaviour a user relies on, byte for byte."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, toy_lines
+from ruamel.yaml import YAML
+
+import generate
+import train
+import trainer
+from checkpoint import Lengths, load_checkpoint
+from config import TrainingConfig
+from evaluate import Likelihood
+from trainer import Stopped, Training, rate_factor, train_model
+from utils import UserError
+from writer import Draft, Voice, write_documents
+
+ROOT = Path(__file__).resolve().parents[1]
+CPU = torch.device("cpu")
+
+
+class Quiet:
+    """A reporter that says nothing, and stops at a step if asked to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at, self.resumed_from, self.last = stop_at, None, None
+
+    def started(self, *arguments) -> None: ...
+
+    def resumed(self, status) -> None:
+        self.resumed_from = status.step
+
+    def stepped(self, status) -> bool:
+        self.last = status
+        return status.step == self.stop_at
+
+    def validated(self, status) -> None: ...
+
+
+def shape(run, **training):
+    return run.model_copy(update={"training": run.training.model_copy(update=training)})
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a config and two datasets; -> (config path, a function that runs train.py on it)."""
+    (tmp_path / "datasets").mkdir()
+    for name, seed in (("one", 0), ("two", 1)):
+        (tmp_path / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(80, seed)) + "\n", encoding="utf-8")
+    paths = {key: (tmp_path / key).as_posix() for key in ("datasets", "models", "outputs")}
+    path = tmp_path / "config.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
+    return path, lambda *arguments: train.main(["--config", str(path), *arguments])
+
+
+# --- training
+
+
+def test_same_seed_same_bytes(tiny_run):
+    run = tiny_run()
+    files = []
+    for _ in range(2):
+        train_model(run, Quiet())
+        files.append(run.model_file().read_bytes())
+        run.model_file().unlink()
+    assert files[0] == files[1]
+    train_model(run.model_copy(update={"seed": 2}), Quiet())
+    assert run.model_file().read_bytes() != files[0]
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_resume_equals_an_unbroken_run_bit_for_bit(tiny_run, optimizer, stop_at):
+    run = shape(tiny_run(), optimizer=optimizer, max_steps=6)
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=stop_at))
+    assert run.state_file().is_file() and not run.model_file().exists()
+    torch.rand(7)  # the global generator is not part of the state
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert watcher.resumed_from == stop_at
+    assert run.model_file().read_bytes() == unbroken
+    assert not run.state_file().exists()
+
+
+def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    for other in (shape(run, learning_rate=0.1), tiny_run(toy_lines(70))):
+        watcher = Quiet(stop_at=1)
+        with pytest.raises(Stopped):
+            train_model(other, watcher)
+        assert watcher.resumed_from is None
+
+
+def test_seeded_losses_are_what_they_were(tiny_run):
+    """A refactor keeps these; a change of the recipe changes them knowingly."""
+    run = tiny_run()
+    training = Training(run)
+    losses = []
+    for step in range(3):
+        training.advance(training.batches.batch(step))
+        losses.append(training.status.loss)
+    assert losses[0] == pytest.approx(np.log2(training.corpus.vocabulary.size), rel=0.5)
+    again = Training(run)
+    again.advance(again.batches.batch(0))
+    assert again.status.loss == losses[0]
+
+
+@pytest.mark.parametrize("loss", ["posterior", "nelbo"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_training_learns(tiny_run, loss, optimizer):
+    run = shape(
+        tiny_run(["abcabcabcabc" + c for c in "abcdefghijklmnopqrstuvwxyz"]),
+        loss=loss,
+        optimizer=optimizer,
+        max_steps=120,
+        validations=4,
+    )
+    train_model(run, Quiet())
+    records = [json.loads(line) for line in run.model_file().with_suffix(".metrics.jsonl").read_text().splitlines()]
+    assert len(records) == 4 and records[-1]["held_out"] < records[0]["held_out"] - 0.3
+
+
+def test_score_parameterization_learns(tiny_run):
+    run = tiny_run(
+        ["abcabcabcabc" + c for c in "abcdefghijklmnopqrstuvwxyz"],
+        training={"loss": "nelbo", "max_steps": 120},
+        model={"parameterization": "score"},
+    )
+    watcher = Quiet()
+    train_model(run, watcher)
+    history = watcher.last.history
+    assert history[-1].held_out < history[0].held_out - 0.2
+
+
+def test_validation_uses_the_same_draws_and_leaves_training_alone(tiny_run):
+    training = Training(tiny_run())
+    training.advance(training.batches.batch(0))
+    training.validate()
+    training.validate()
+    first, second = training.status.history
+    assert first.held_out == second.held_out
+    plain = Training(tiny_run())
+    for step in range(2):
+        plain.advance(plain.batches.batch(step))
+    training.advance(training.batches.batch(1))
+    assert all(torch.equal(a, b) for a, b in zip(training.model.parameters(), plain.model.parameters(), strict=True))
+
+
+def test_early_stop_keeps_the_best(tiny_run, monkeypatch):
+    run = shape(tiny_run(), max_steps=20, validations=20, patience=2)
+    found = iter([5.0, 4.0, 4.5, 4.4, 4.3, 4.2])
+    monkeypatch.setattr(trainer, "held_out_likelihood", lambda *a: Likelihood(next(found), 0.1, 100))
+    checkpoint = train_model(run, Quiet())
+    assert (
+        checkpoint.metrics["held_out_bits"] == 4.0
+        and checkpoint.metrics["best_step"] == 2
+        and checkpoint.metrics["steps"] == 4
+    )
+
+
+def test_average_follows_its_closed_form(tiny_run):
+    training = Training(shape(tiny_run(), ema_decay=0.5))
+    expected = [p.detach().clone() for p in training.average.parameters()]
+    for step in range(4):
+        training.advance(training.batches.batch(step))
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = [
+            decay * e + (1 - decay) * p.detach() for e, p in zip(expected, training.model.parameters(), strict=True)
+        ]
+    for found, value in zip(training.average.parameters(), expected, strict=True):
+        torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-6)
+
+
+def test_rate_warms_up_and_falls():
+    config = TrainingConfig(warmup=0.1, final_rate=0.2)
+    assert [rate_factor(p, config) for p in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.6, 0.2])
+
+
+def test_max_minutes_ends_a_run(tiny_run):
+    watcher = Quiet()
+    train_model(shape(tiny_run(), max_steps=0, epochs=1e6, max_minutes=1 / 60, patience=0), watcher)
+    assert watcher.last.step > 2 and 0.9 < watcher.last.seconds < 10 and watcher.last.progress == 1
+
+
+def test_divergence_stops_with_the_reason(tiny_run):
+    training = Training(tiny_run())
+    with torch.no_grad():
+        training.model.head.weight.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"toy: training diverged at step 0; lower training.learning_rate"):
+        training.advance(training.batches.batch(0))
+
+
+# --- the checkpoint
+
+
+def test_a_checkpoint_comes_back_whole(tiny_run):
+    run = tiny_run()
+    checkpoint = train_model(run, Quiet())
+    loaded = load_checkpoint(run.model_file())
+    assert (loaded.run, loaded.vocabulary, loaded.metrics) == (run, checkpoint.vocabulary, checkpoint.metrics)
+    assert loaded.data_sha256 == checkpoint.data_sha256 and loaded.training_sha256 == run.training_hash()
+    assert all(torch.equal(loaded.weights[name], value) for name, value in checkpoint.weights.items())
+    before, after = (
+        write_documents(Voice.of(c, CPU), 0, range(3), Voice.of(c, CPU).settings()) for c in (checkpoint, loaded)
+    )
+    assert before == after
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a model file, or damaged"),
+        (b"hello", "not a model file, or damaged"),
+        (pickle.dumps(Bomb()), "not a model file, or damaged"),
+        ({"weight": torch.zeros(3)}, "format None is not one this version reads (1)"),
+        ({"format": 99}, "format 99 is not one this version reads (1)"),
+        ({"format": 1}, "not a model of this program: 'config'"),
+        (torch.zeros(3), "not a model of this program"),
+        (Bomb(), "not a model file, or damaged"),
+    ],
+)
+def test_a_foreign_file_is_refused_and_never_run(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    path = Path("file.pt")
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(UserError) as error:
+        load_checkpoint(path)
+    assert str(error.value) == f"file.pt: {message}" and not Path("exploded").exists()
+
+
+def test_a_truncated_checkpoint_is_refused(tiny_run):
+    run = tiny_run()
+    train_model(run, Quiet())
+    data = run.model_file().read_bytes()
+    for size in (10, len(data) // 2, len(data) - 1):
+        run.model_file().write_bytes(data[:size])
+        with pytest.raises(UserError, match="not a model file, or damaged"):
+            load_checkpoint(run.model_file())
+
+
+def test_lengths_are_drawn_as_they_occurred():
+    lengths = Lengths.of(np.array([5, 7, 7, 7]))
+    assert [lengths.draw(u) for u in (0.0, 0.2499, 0.25, 0.9999)] == [5, 5, 7, 7]
+
+
+# --- writing
+
+
+@pytest.fixture
+def voice(tiny_run):
+    # documents on both sides of the context, so that some slide
+    run = tiny_run([*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))])
+    return Voice.of(train_model(run, Quiet()), CPU)
+
+
+def test_documents_have_lengths_of_the_corpus_and_no_frames(voice):
+    texts = write_documents(voice, 0, range(60), voice.settings())
+    assert {len(text) for text in texts} <= set(voice.lengths.values.tolist())
+    assert not any(set(text) & set("\n\ufffd") for text in texts)
+    assert min(map(len, texts)) < 30 < 90 < max(map(len, texts))
+
+
+def test_document_k_depends_on_nothing_but_seed_and_k(voice):
+    settings = voice.settings()
+    whole = write_documents(voice, 3, range(40), settings)
+    assert write_documents(voice, 3, reversed(range(40)), settings) == whole[::-1]
+    assert [write_documents(voice, 3, [k], settings)[0] for k in (0, 7, 39)] == [whole[k] for k in (0, 7, 39)]
+    assert write_documents(voice, 3, range(5, 17), settings) == whole[5:17]
+    assert write_documents(voice, 4, range(40), settings) != whole
+    assert write_documents(voice, 3, range(40), settings, attempt=1) != whole
+    assert len(set(whole)) > 35
+
+
+def test_a_row_of_the_network_does_not_depend_on_its_place(voice):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(voice.vocabulary.size, (128, 32), generator=generator)
+    order = torch.randperm(128, generator=generator)
+    given, sigma = torch.zeros(128, 32, dtype=torch.bool), torch.full((128,), 0.7)
+    with torch.no_grad():
+        assert torch.equal(voice.network(x, sigma, given)[order], voice.network(x[order], sigma, given))
+
+
+def test_a_long_document_slides_with_its_overlap_given(voice):
+    draft = next(d for d in (Draft(voice, 0, k, 0) for k in range(50)) if len(d.ids) > 80)
+    spans = []
+    while not draft.finished:
+        ids, given = draft.window()
+        spans.append((draft.start, len(ids), int(given.sum())))
+        fresh = np.where(given, ids, 5)
+        before = draft.ids.copy()
+        settled = draft.settled
+        draft.settle(fresh)
+        assert np.array_equal(draft.ids[:settled], before[:settled])  # what is written stays
+    assert spans[0] == (0, 32, 1)  # opens with the frame, no end in sight
+    assert spans[1] == (32 - 8, 32, 8)
+    assert (draft.ids[1:-1] == 5).all() and draft.ids[0] == draft.ids[-1] == 0
+
+
+def test_a_stream_writes_windows_with_newlines(tiny_run):
+    text = "".join(f"l{i % 7}\n" for i in range(400))
+    run = tiny_run(text.encode(), data={"format": "stream"}, training={"max_steps": 60})
+    voice = Voice.of(train_model(run, Quiet()), CPU)
+    texts = write_documents(voice, 0, range(8), voice.settings())
+    assert {len(t) for t in texts} == {32} and any("\n" in t for t in texts)
+
+
+# --- the commands
+
+
+def test_all_trains_everything_then_skips_it(project, capsys):
+    path, run = project
+    assert run("--all") == 0
+    folder = path.parent / "models"
+    made = {"one.pt", "one.png", "one.metrics.jsonl", "two.pt", "two.png", "two.metrics.jsonl"}
+    assert {file.name for file in folder.iterdir()} == made
+    stamps = [(folder / "one.pt").stat().st_mtime_ns, (folder / "two.pt").stat().st_mtime_ns]
+    capsys.readouterr()
+    assert run("--all") == 0
+    assert "one: skipped: done before with this data and config" in capsys.readouterr().out
+    assert run("--dataset", "two", "--force") == 0
+    assert stamps[0] == (folder / "one.pt").stat().st_mtime_ns and stamps[1] != (folder / "two.pt").stat().st_mtime_ns
+
+
+def test_changed_data_trains_anew(project, capsys):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    (path.parent / "datasets" / "one.txt").write_text("\n".join(toy_lines(81)) + "\n")
+    capsys.readouterr()
+    assert run("--dataset", "one") == 0
+    assert "one: trained" in capsys.readouterr().out
+
+
+def test_one_failure_does_not_stop_the_others(project, capsys):
+    path, run = project
+    (path.parent / "datasets" / "one.txt").write_bytes(b"bad \xff\n")
+    assert run("--all") == 1
+    out = capsys.readouterr().out
+    assert "error: one: failed: " in out and "line 1: byte 0xff is not UTF-8" in out and "two: trained" in out
+    (path.parent / "datasets" / "one.txt").unlink()
+    assert run("--all") == 1
+    out = capsys.readouterr().out
+    assert "error: one: missing: no file" in out and "two: skipped" in out
+    assert not (path.parent / "models" / "one.pt").exists()
+
+
+def test_an_unexpected_failure_is_logged_and_isolated(project, capsys, monkeypatch):
+    path, run = project
+    real = trainer.train_model
+
+    def fail(run, reporter):
+        if run.name == "one":
+            raise RuntimeError("no such kernel")
+        return real(run, reporter)
+
+    monkeypatch.setattr(trainer, "train_model", fail)
+    assert run("--all") == 1
+    out = capsys.readouterr().out
+    assert "error: one: failed: RuntimeError: no such kernel" in out and "two: trained" in out
+    assert "RuntimeError: no such kernel" in (path.parent / "models" / "one.error.log").read_text()
+
+
+def test_config_mistakes_stop_before_anything_trains(project, capsys):
+    path, run = project
+    path.write_text(path.read_text() + "\nsed: 3\n")
+    assert run("--all") == 2
+    assert capsys.readouterr().err == f"error: {path}: sed: no such key; did you mean 'seed'?\n"
+    assert not (path.parent / "models").exists()
+
+
+def test_generate_writes_exactly_n_whole_lines(project, capsys):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    model, output = path.parent / "models" / "one.pt", path.parent / "out" / "set.txt"
+    arguments = ["--model", str(model), "--samples", "17", "--seed", "5"]
+    assert generate.main([*arguments, "--output", str(output)]) == 0
+    lines = output.read_text(encoding="utf-8").split("\n")
+    assert len(lines) == 18 and lines[-1] == "" and all(lines[:-1])
+    objects = [json.loads(line) for line in output.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [o["text"] for o in objects] == lines[:-1] and [o["index"] for o in objects] == list(range(17))
+    assert objects[0]["seed"] == 5 and objects[0]["steps"] == 4 and objects[0]["sampler"] == "tweedie"
+    first = output.read_bytes()
+    for size in ("1", "7", "64"):
+        assert generate.main([*arguments, "--output", str(output), "--batch-size", size]) == 0
+        assert output.read_bytes() == first
+    assert generate.main([*arguments, "--samples", "5", "--output", str(output)]) == 0
+    assert first.startswith(output.read_bytes())
+    assert generate.main([*arguments]) == 0
+    assert (path.parent / "outputs" / "one_samples.txt").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--samples", "0"], "--samples 0: must be at least 1"),
+        (["--temperature", "-1"], "--temperature -1: must be between 0.001 and 10"),
+        (["--temperature", "nan"], "--temperature nan: must be between 0.001 and 10"),
+        (["--top-p", "2"], "--top-p 2: must be between 0.001 and 1"),
+        ([], "missing.pt: no such file"),
+    ],
+)
+def test_generate_mistakes(capsys, monkeypatch, tmp_path, option, message):
+    monkeypatch.chdir(tmp_path)
+    assert generate.main(["--model", "missing.pt", *option]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+@pytest.mark.parametrize("script", ["train.py", "generate.py"])
+def test_help_does_not_wait_for_torch(script):
+    name = script.removesuffix(".py")
+    code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.endswith("False\n") and "usage" in done.stdout
+
+
+def test_an_interrupted_queue_goes_on(project, capsys, monkeypatch):
+    path, run = project
+    real = trainer.Training.advance
+
+    def interrupt(self, batch):
+        real(self, batch)
+        if self.run.name == "one" and self.status.step == 3:
+            train.signal.raise_signal(train.signal.SIGINT)
+
+    monkeypatch.setattr(trainer.Training, "advance", interrupt)
+    assert run("--all") == 130
+    out = capsys.readouterr().out
+    assert f"stopped; nothing is lost. To go on: python train.py --all --config {path}" in out and "two" not in out
+    monkeypatch.setattr(trainer.Training, "advance", real)
+    assert run("--all") == 0
+    out = capsys.readouterr().out
+    assert "one: going on from step 3" in out and "two: trained" in out

@@ -1,0 +1,138 @@
+"""Every sampler recovers a known distribution; draws, truncation and given positions do as they say."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import Oracle, toy_distribution
+
+from diffusion import HEADS, PROCESSES, SCHEDULES, Diffusion
+from samplers import STEPS, SamplerSettings, draw, noise_levels, reshape, sample
+
+ROWS = 20_000
+
+
+def uniform_stream(rows: int, length: int, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    return lambda: torch.rand(rows, length, generator=generator, dtype=torch.float64)
+
+
+def run(oracle, diffusion, head="x0", *, rows=ROWS, given=None, x=None, forbidden=(), **settings):
+    shape = (rows, oracle.length)
+    x = torch.zeros(shape, dtype=torch.long) if x is None else x
+    given = torch.zeros(shape, dtype=torch.bool) if given is None else given
+    own = SamplerSettings(**{"greedy_last_step": False, **settings})
+    return sample(diffusion, oracle.network(head), x, given, uniform_stream(*shape), own, forbidden=list(forbidden))
+
+
+def frequencies(oracle, texts):
+    index = (texts * oracle.characters ** torch.arange(oracle.length - 1, -1, -1)).sum(1)
+    return torch.bincount(index, minlength=len(oracle.p)).double() / len(texts)
+
+
+def total_variation(oracle, texts) -> float:
+    return float((frequencies(oracle, texts) - oracle.p).abs().sum() / 2)
+
+
+@pytest.mark.parametrize("grid", ["log_linear", "cosine"])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("sampler", STEPS)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_sampler_recovers_the_distribution(process, sampler, head, grid):
+    diffusion = Diffusion.named(process, "log_linear", head, 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
+    texts = run(oracle, diffusion, head, sampler=sampler, grid=grid, steps=128)
+    # 9 cells of 20,000 draws: sampling alone gives about 0.008; euler adds its discretisation
+    assert total_variation(oracle, texts) < (0.02 if sampler == "tweedie" else 0.04)
+
+
+def test_the_analytic_step_needs_few_calls_where_positions_are_independent():
+    diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
+    oracle = Oracle(diffusion.process, torch.outer(toy_distribution(4, 1), toy_distribution(4, 1, seed=1)))
+    assert total_variation(oracle, run(oracle, diffusion, steps=2)) < 0.02
+
+
+@pytest.mark.parametrize("grid", SCHEDULES)
+def test_noise_levels_fall_to_zero(grid):
+    levels = noise_levels(grid, 16)
+    assert len(levels) == 17 and levels[-1] == 0 and (levels.diff() < 0).all()
+    assert levels[0] == SCHEDULES[grid].sigma(torch.ones((), dtype=torch.float64))
+
+
+def test_given_positions_come_out_untouched_and_condition_the_rest():
+    diffusion = Diffusion.named("uniform", "log_linear", "x0", 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
+    given = torch.zeros(ROWS, 2, dtype=torch.bool)
+    given[:, 0] = True
+    x = torch.full((ROWS, 2), 1)
+
+    def network(x_t, sigma, given):  # a trusted first character: the oracle of p(x2 | x1)
+        return oracle.p.view(3, 3)[x_t[:, 0]].log().unsqueeze(1).expand(-1, 2, -1)
+
+    own = SamplerSettings(greedy_last_step=False, steps=32)
+    texts = sample(diffusion, network, x, given, uniform_stream(ROWS, 2), own, forbidden=[])
+    assert (texts[:, 0] == 1).all()
+    expected = oracle.p.view(3, 3)[1] / oracle.p.view(3, 3)[1].sum()
+    found = torch.bincount(texts[:, 1], minlength=3).double() / ROWS
+    assert (found - expected).abs().sum() / 2 < 0.02
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("sampler", STEPS)
+def test_forbidden_characters_never_come_out(sampler, greedy):
+    diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
+    oracle = Oracle(diffusion.process, toy_distribution(4, 2))
+    texts = run(oracle, diffusion, sampler=sampler, forbidden=[0, 3], steps=8, rows=2000, greedy_last_step=greedy)
+    assert set(texts.flatten().tolist()) == {1, 2}
+
+
+def test_temperature_sharpens_to_the_mode():
+    diffusion = Diffusion.named("uniform", "log_linear", "x0", 5)
+    oracle = Oracle(diffusion.process, torch.tensor([0.1, 0.4, 0.2, 0.2, 0.1], dtype=torch.float64))
+    share = [
+        frequencies(oracle, run(oracle, diffusion, rows=4000, steps=16, temperature=T))[1]
+        for T in (3.0, 1.0, 0.3, 0.02)
+    ]
+    assert share == sorted(share) and share[1] == pytest.approx(0.4, abs=0.04) and share[-1] > 0.99
+
+
+def test_top_p_keeps_the_smallest_sufficient_set():
+    logits = torch.tensor([[[0.5, 0.3, 0.15, 0.05]]]).double().log()
+    kept = {p: (reshape(logits, 1.0, p)[0, 0] > 0).tolist() for p in (0.01, 0.45, 0.6, 0.9, 1.0)}
+    assert kept == {
+        0.01: [True, False, False, False],
+        0.45: [True, False, False, False],
+        0.6: [True, True, False, False],
+        0.9: [True, True, True, False],
+        1.0: [True] * 4,
+    }
+    torch.testing.assert_close(reshape(logits, 1.0, 0.6)[0, 0, :2], torch.tensor([0.625, 0.375]).double())
+
+
+def test_draw_inverts_the_distribution_function():
+    weights = torch.tensor([[[2.0, 0.0, 1.0, -0.5, 1.0, 0.0]]], dtype=torch.float64)
+    uniforms = torch.tensor([[0.0], [0.4999], [0.5], [0.7499], [0.75], [1 - 2**-53]], dtype=torch.float64)
+    assert draw(weights.expand(6, 1, 6), uniforms).flatten().tolist() == [0, 0, 2, 2, 4, 4]
+    # the last weight is never drawn though rounding makes u * total equal the total
+    tiny = torch.tensor([[[1e-300, 1.0, 0.0]]], dtype=torch.float64)
+    assert draw(tiny, torch.tensor([[1 - 2**-53]], dtype=torch.float64)).item() == 1
+
+
+def test_greedy_last_step_takes_the_likeliest():
+    diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
+    oracle = Oracle(diffusion.process, torch.tensor([0.1, 0.2, 0.6, 0.1], dtype=torch.float64))
+    assert set(run(oracle, diffusion, rows=500, steps=1, greedy_last_step=True).flatten().tolist()) == {2}
+
+
+def test_observe_sees_every_state_and_changes_nothing():
+    diffusion = Diffusion.named("uniform", "log_linear", "x0", 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
+    seen: list[torch.Tensor] = []
+    zeros = torch.zeros(50, 2, dtype=torch.long)
+    arguments = (diffusion, oracle.network("x0"), zeros, zeros.bool())
+    own = SamplerSettings(steps=5)
+    watched = sample(
+        *arguments, uniform_stream(50, 2), own, forbidden=[], observe=lambda step, x: seen.append(x.clone())
+    )
+    assert len(seen) == 6 and torch.equal(seen[-1], watched)
+    assert torch.equal(watched, sample(*arguments, uniform_stream(50, 2), own, forbidden=[]))
+    assert np.all([int(x.min()) >= 0 and int(x.max()) < 3 for x in seen])

@@ -1,0 +1,308 @@
+"""One training, a plain function of its resolved config: train_model(run, reporter) -> Checkpoint. Prints nothing."""
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, network_of, save_checkpoint, save_state
+from config import RunConfig, TrainingConfig
+from corpus import Corpus, load_corpus
+from dataset_loader import Batch, TrainingBatches, held_out_batches
+from diffusion import LOSSES, stratified_times
+from evaluate import held_out_likelihood
+from model import Denoiser
+from utils import UserError, derive_seed, exact_device, pick_device, pick_precision, torch_generator, write_atomic
+from writer import Voice, write_documents
+
+EMA_WARMUP = (
+    10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: early weights are soon forgotten
+)
+ADAM_BETA1 = 0.9
+SAVE_SECONDS = 300  # resume state is saved at least so often
+SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
+PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
+
+
+@dataclass
+class Validation:
+    """What one validation found."""
+
+    step: int
+    progress: float  # 0..1 of the run's budget
+    characters: int  # seen in training, padding and given positions not counted
+    train_loss: float  # bits per character of the training loss, running average
+    held_out: float  # bits per character, NELBO
+    held_out_error: float
+    learning_rate: float
+    minutes: float
+    sample: str
+
+
+@dataclass
+class Status:
+    """Where a training stands, for whoever watches."""
+
+    name: str
+    progress: float = 0.0
+    step: int = 0
+    characters: int = 0
+    loss: float = math.nan  # bits per character, running average
+    speed: float = math.nan  # real characters per second, running average
+    seconds: float = 0.0
+    held_out: float = math.nan
+    history: list[Validation] = field(default_factory=list)
+
+    def seconds_left(self) -> float:
+        return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved and the same command goes on from there."""
+
+
+class Reporter(Protocol):
+    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
+    def resumed(self, status: Status) -> None: ...
+    def stepped(self, status: Status) -> bool: ...  # True: save the state and stop
+    def validated(self, status: Status) -> None: ...
+
+
+def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
+    """Train one model to the end of its budget, or until held-out text stops improving; saves it and its metrics."""
+    training = Training(run)
+    reporter.started(run, training.corpus, training.parameters, training.device, training.total_steps)
+    if training.restore():
+        reporter.resumed(training.status)
+    saved = time.monotonic()
+    while not training.finished():
+        training.advance(training.batches.batch(training.status.step))
+        if training.validation_due():
+            training.validate()
+            reporter.validated(training.status)
+        stop = reporter.stepped(training.status)
+        if stop or time.monotonic() - saved > SAVE_SECONDS:
+            training.save_state()
+            saved = time.monotonic()
+        if stop:
+            raise Stopped
+    return training.complete()
+
+
+class Optimizers:
+    """Muon for the blocks' matrices and AdamW for the rest, or AdamW for all; one schedule scales both rates."""
+
+    def __init__(self, model: nn.Module, matrices: list[nn.Parameter], config: TrainingConfig) -> None:
+        own = {id(p) for p in matrices} if config.optimizer == "muon" else set()
+        rest = [p for p in model.parameters() if id(p) not in own]
+        decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
+        adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=betas, weight_decay=decay, fused=True)
+        self.parts: list[torch.optim.Optimizer] = [adam]
+        if own:
+            self.parts.append(torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=decay))
+        self.rates = [part.param_groups[0]["lr"] for part in self.parts]
+
+    def step(self, factor: float) -> None:
+        for part, rate in zip(self.parts, self.rates, strict=True):
+            part.param_groups[0]["lr"] = rate * factor
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+
+def rate_factor(progress: float, config: TrainingConfig) -> float:
+    """Linear warm-up over the first share of the budget, then a cosine from 1 to final_rate."""
+    if progress < config.warmup:
+        return progress / config.warmup
+    falling = (progress - config.warmup) / (1 - config.warmup)
+    return config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(falling, 1.0)))
+
+
+class Training:
+    """The state of a run. Every draw is a function of (seed, name, step), so a saved state needs no generator."""
+
+    def __init__(self, run: RunConfig) -> None:
+        self.run, self.device = run, pick_device(run.device)
+        self.precision = pick_precision(run.training.precision, self.device)
+        self.corpus = load_corpus(run)
+        self.batches = TrainingBatches(self.corpus, run)
+        self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
+        if run.training.max_steps:
+            self.total_steps = min(self.total_steps, run.training.max_steps)
+        self.diffusion = diffusion_of(run, self.corpus.vocabulary)
+        self.loss = LOSSES[run.training.loss]
+        model = network_of(run, self.corpus.vocabulary).initialise(
+            self._generator("weights", device=torch.device("cpu"))
+        )
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.model = model.to(self.device).train()
+        self.average = (
+            network_of(run, self.corpus.vocabulary, model.state_dict()).to(self.device).eval().requires_grad_(False)
+        )
+        self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
+        self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        # a stream has no documents of its own: what it writes is as long as the context
+        self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
+        self.status = Status(run.name)
+        characters = run.training.validation_characters
+        self.held_out = held_out_batches(self.corpus, self.corpus.held_out, run.model.context, characters, run.seed)
+        self.began = time.monotonic()
+
+    def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
+        return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
+
+    def advance(self, batch: Batch) -> None:
+        """One step: noise the batch, predict, follow the gradient, average the weights."""
+        status, config = self.status, self.run.training
+        x0, given = batch.tokens.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
+        noise = self._generator("noise", status.step)
+        torch.manual_seed(derive_seed(self.run.seed, self.run.name, "dropout", status.step))
+        t = stratified_times(len(x0), noise, self.device)
+        sigma = self.diffusion.schedule.sigma(t)
+        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, sigma, noise))
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            output = self.model(x_t, sigma.squeeze(1), given)
+        nats = self.loss(self.diffusion, output, x_t, x0, t).masked_fill(given, 0)
+        characters = int((~batch.given).sum())
+        loss = nats.sum() / max(characters, 1)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        self.optimizers.step(rate_factor(self.progress(), config))
+        self._update_average()
+        self._count(loss, norm, characters)
+
+    def _update_average(self) -> None:
+        step = self.status.step
+        decay = min(self.run.training.ema_decay, (1 + step) / (EMA_WARMUP + step))
+        for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            average.lerp_(current.detach(), 1 - decay)
+
+    def _count(self, loss: Tensor, norm: Tensor, characters: int) -> None:
+        status = self.status
+        bits = loss.item() / math.log(2)  # a CPU-GPU sync point
+        if not (math.isfinite(bits) and math.isfinite(norm.item())):
+            raise UserError(
+                f"{status.name}: training diverged at step {status.step}; "
+                "lower training.learning_rate or training.muon_learning_rate"
+            )
+        now = time.monotonic()
+        speed = characters / max(now - self.began - status.seconds, 1e-9)
+        first = math.isnan(status.loss)
+        status.loss = bits if first else SPEED_MEMORY * status.loss + (1 - SPEED_MEMORY) * bits
+        status.speed = speed if math.isnan(status.speed) else SPEED_MEMORY * status.speed + (1 - SPEED_MEMORY) * speed
+        status.seconds = now - self.began
+        status.characters += characters
+        status.step += 1
+        status.progress = self.progress()
+
+    def progress(self) -> float:
+        """0..1: the share spent of whichever budget runs out first."""
+        config = self.run.training
+        by_time = self.status.seconds / (60 * config.max_minutes) if config.max_minutes else 0.0
+        return min(1.0, max(self.status.step / self.total_steps, by_time))
+
+    def finished(self) -> bool:
+        return self.progress() >= 1 or self._stalled()
+
+    def _stalled(self) -> bool:
+        """Whether as many validations as `patience` have passed since the best one."""
+        history, patience = self.status.history, self.run.training.patience
+        if not patience or not history:
+            return False
+        best = min(range(len(history)), key=lambda i: history[i].held_out)
+        return len(history) - 1 - best >= patience
+
+    def validation_due(self) -> bool:
+        due = math.floor(self.progress() * self.run.training.validations + 1e-9)
+        return due > len(self.status.history)
+
+    def voice(self) -> Voice:
+        return Voice(
+            self.run, self.corpus.vocabulary, self.lengths, self.diffusion,
+            Denoiser(self.average, self.precision), self.device,
+        )  # fmt: skip
+
+    def validate(self) -> None:
+        """Held-out likelihood of the averaged weights, the same draws every time; keeps the best weights."""
+        status, voice = self.status, self.voice()
+        found = held_out_likelihood(
+            self.diffusion, voice.network, self.held_out, self.run.seed, exact_device(self.device)
+        )
+        [sample] = write_documents(voice, self.run.seed, [len(status.history)], voice.settings(steps=PREVIEW_STEPS))
+        if all(found.bits < earlier.held_out for earlier in status.history):
+            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        status.held_out = found.bits
+        rate = self.run.training.learning_rate * rate_factor(status.progress, self.run.training)
+        minutes = (time.monotonic() - self.began) / 60
+        status.history.append(
+            Validation(
+                status.step,
+                status.progress,
+                status.characters,
+                status.loss,
+                found.bits,
+                found.error,
+                rate,
+                minutes,
+                sample,
+            )
+        )
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
+        write_atomic(Path(self.run.paths.models) / f"{self.run.name}.metrics.jsonl", lines)
+
+    def identity(self) -> dict[str, str]:
+        return {"training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256}
+
+    def save_state(self) -> None:
+        self.status.seconds = time.monotonic() - self.began
+        status = asdict(self.status)
+        optimizers = [part.state_dict() for part in self.optimizers.parts]
+        content = {
+            **self.identity(),
+            "status": status,
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+        }
+        save_state(self.run.state_file(), {**content, "best": self.best, "optimizers": optimizers})
+
+    def restore(self) -> bool:
+        """Take up the state an interrupted run of the same config and data has left, if there is one."""
+        if not self.run.state_file().is_file():
+            return False
+        state = load_state(self.run.state_file())
+        if any(state.get(key) != value for key, value in self.identity().items()):
+            return False
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        for part, own in zip(self.optimizers.parts, state["optimizers"], strict=True):
+            part.load_state_dict(own)
+        history = [Validation(**record) for record in state["status"].pop("history")]
+        self.status = Status(**state["status"], history=history)
+        self.began = time.monotonic() - self.status.seconds
+        return True
+
+    def complete(self) -> Checkpoint:
+        """Save the best averaged weights as the model; the resume state goes."""
+        if not self.status.history or self.status.history[-1].step != self.status.step:
+            self.validate()
+        best = min(self.status.history, key=lambda record: record.held_out)
+        metrics: dict[str, Any] = {
+            "held_out_bits": best.held_out, "held_out_error": best.held_out_error, "best_step": best.step,
+            "steps": self.status.step, "characters": self.status.characters, "parameters": self.parameters,
+        }  # fmt: skip
+        checkpoint = Checkpoint(
+            self.run, self.corpus.vocabulary, self.lengths,
+            self.best, metrics, self.corpus.sha256, self.run.training_hash(),
+        )  # fmt: skip
+        save_checkpoint(self.run.model_file(), checkpoint)
+        self.run.state_file().unlink(missing_ok=True)
+        return checkpoint

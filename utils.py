@@ -1,0 +1,151 @@
+"""Leaves every module shares: the vocabulary, seeds, the device, atomic files. Knows nothing of models or noise."""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+VERSION = "0.1.0"
+FRAME = 0  # id of the newline, which opens, closes and pads every document
+UNICODE_SIZE = 0x110000
+
+
+class UserError(Exception):
+    """A mistake the user can mend; its message is shown without a traceback, a problem a line."""
+
+
+def guarded(command: Callable[..., int], *arguments: object) -> int:
+    """Run a command; -> its exit status, or 2 after one line per problem on stderr, 130 after Ctrl+C."""
+    try:
+        return command(*arguments)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (`| head`) has left; without this the interpreter complains at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Characters by id; id 0 is the newline, and the last id, one past the characters, is `<unk>`."""
+
+    characters: str
+
+    def __post_init__(self) -> None:
+        if not self.characters.startswith("\n") or len(set(self.characters)) != len(self.characters):
+            raise ValueError("a vocabulary starts with the newline and names each character once")
+
+    @property
+    def unk(self) -> int:
+        return len(self.characters)
+
+    @property
+    def size(self) -> int:
+        return len(self.characters) + 1
+
+    @cached_property
+    def ids_of_codepoints(self) -> np.ndarray:
+        """(0x110000,) uint16: the id of every Unicode code point."""
+        table = np.full(UNICODE_SIZE, self.unk, dtype=np.uint16)
+        table[codepoints(self.characters)] = np.arange(len(self.characters), dtype=np.uint16)
+        return table
+
+    def encode(self, text: str) -> np.ndarray:
+        """Text -> (length,) uint16 ids; a character outside the vocabulary becomes `<unk>`."""
+        return self.ids_of_codepoints[codepoints(text)]
+
+    def decode(self, ids: np.ndarray) -> str:
+        """(length,) ids -> text; `<unk>` shows as U+FFFD."""
+        symbols = self.characters + "\ufffd"
+        return "".join(symbols[i] for i in ids)
+
+
+def codepoints(text: str) -> np.ndarray:
+    """Text -> (length,) uint32 Unicode code points."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed for one purpose, from the run's seed, its name and whatever else tells draws apart."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+
+
+def numpy_generator(*parts: object) -> np.random.Generator:
+    """A counter-based (Philox) generator that is a function of `parts` alone."""
+    return np.random.Generator(np.random.Philox(derive_seed(*parts)))
+
+
+def torch_generator(device: torch.device, *parts: object) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(derive_seed(*parts))
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes CUDA, then Apple's MPS, then the CPU; a device that is named but absent is an error."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, present in available.items() if present))
+    if not available.get(name, False):
+        present = ", ".join(kind for kind, here in available.items() if here)
+        raise UserError(f"device {name!r} is not available here; choose from auto, {present}")
+    return torch.device(name)
+
+
+def exact_device(device: torch.device) -> torch.device:
+    """Where float64 can be computed for a network on `device`: there, or on the CPU for Apple's GPUs, which lack it."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is `default_precision`; else the type of that name."""
+    return default_precision(device) if name == "auto" else getattr(torch, name)
+
+
+def default_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes its place whole, on failure it vanishes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp's 0600 would keep other users of the machine out
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text as UTF-8 with "\\n" line ends on every system."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def hash_json(value: object) -> str:
+    """SHA-256 of the canonical JSON of plain values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
