@@ -16,7 +16,7 @@ from config import RunConfig, TrainingConfig
 from corpus import Corpus, load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion import LOSSES, stratified_times
-from evaluate import held_out_likelihood
+from likelihood import held_out_likelihood
 from model import Denoiser
 from utils import UserError, derive_seed, exact_device, pick_device, pick_precision, torch_generator, write_atomic
 from writer import Voice, write_documents

@@ -17,7 +17,7 @@ import train
 import trainer
 from checkpoint import Lengths, load_checkpoint
 from config import TrainingConfig
-from evaluate import Likelihood
+from likelihood import Likelihood
 from trainer import Stopped, Training, rate_factor, train_model
 from utils import UserError
 from writer import Draft, Voice, write_documents

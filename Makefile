@@ -1,0 +1,39 @@
+# make demo: two corpora from Python's own documentation, two models, 200 samples. make test: all tests.
+
+PYTHON ?= python3
+ifeq ($(OS),Windows_NT)
+BIN = .venv/Scripts
+else
+BIN = .venv/bin
+endif
+PY = $(BIN)/python
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(PY) demo/make_corpora.py
+	$(PY) train.py --all --config demo/config.yaml
+	$(PY) generate.py --model models/python_topics.pt --samples 100
+	$(PY) generate.py --model models/python_docstrings.pt --samples 100
+	$(PY) demo/show.py
+
+test: .venv/installed-dev
+	$(PY) -m pytest
+
+lint: .venv/installed-dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+
+.venv/installed: requirements.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or later is needed: make PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PY) -c "open('$@', 'w').close()"
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PY) -c "open('$@', 'w').close()"
+
+clean:
+	$(PYTHON) -c "import shutil; [shutil.rmtree(d, ignore_errors=True) for d in ('.venv', '.pytest_cache', '.ruff_cache', '.hypothesis')]"

@@ -1,0 +1,125 @@
+"""Character statistics of plain text: an n-gram model and verbatim matches, in NumPy. Knows nothing of networks.
+
+Texts are arrays of ids of one vocabulary, framed by the newline as in training.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus import mix64
+from utils import FRAME
+
+ORDER = 5
+MATCH_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its powers have inverses mod 2^64
+TABLE_BITS = 24  # a 16 MB table of candidate hashes, which fits a cache far better than a sorted list
+
+
+def framed(documents: list[np.ndarray]) -> np.ndarray:
+    """Documents' ids -> one array: newline, document, newline, document, ..., newline."""
+    parts = [np.array([FRAME])]
+    for document in documents:
+        parts += [document.astype(np.int64), np.array([FRAME])]
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Level:
+    """Counts of one order: sorted keys of contexts and of grams, how often each occurs, distinct followers of contexts."""
+
+    contexts: np.ndarray
+    totals: np.ndarray
+    followers: np.ndarray
+    grams: np.ndarray
+    counts: np.ndarray
+
+
+class NgramModel:
+    """Interpolated n-gram model with Witten-Bell smoothing (Chen and Goodman 1996): the baseline a voice should beat.
+
+    p_n(c | h) = (count(hc) + followers(h) p_{n-1}(c | h')) / (count(h) + followers(h)), down to p_0 = 1/V.
+    """
+
+    def __init__(self, text: np.ndarray, characters: int, order: int = ORDER) -> None:
+        self.characters, self.levels = characters, []
+        for n in range(1, order + 1):
+            grams, counts = np.unique(self._keys(text, n), return_counts=True)
+            contexts, first = np.unique(grams // characters, return_index=True)
+            self.levels.append(
+                Level(contexts, np.add.reduceat(counts, first), np.diff([*first, len(grams)]), grams, counts)
+            )
+
+    def _keys(self, text: np.ndarray, n: int) -> np.ndarray:
+        """(length,) ids -> one integer per n characters that end at each position from the second on, frames before."""
+        padded = np.concatenate([np.full(n - 1, FRAME), text])
+        key = np.zeros(len(text) - 1, dtype=np.int64)
+        for i in range(n):
+            key = key * self.characters + padded[i + 1 : i + len(text)]
+        return key
+
+    def nats(self, text: np.ndarray) -> np.ndarray:
+        """(length,) framed ids -> (length - 1,) negative log-probability of each character after the first."""
+        p = np.full(len(text) - 1, 1 / self.characters)
+        for n, level in enumerate(self.levels, start=1):
+            key = self._keys(text, n)
+            count = lookup(level.grams, level.counts, key)
+            total = lookup(level.contexts, level.totals, key // self.characters)
+            followers = lookup(level.contexts, level.followers, key // self.characters)
+            p = np.where(total > 0, (count + followers * p) / np.maximum(total + followers, 1), p)
+        return -np.log(p)
+
+
+def lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Values at sorted keys, 0 where a key is absent."""
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[place] == wanted, values[place], 0)
+
+
+class MatchFinder:
+    """Longest verbatim matches with a text, by rolling hashes: memory linear in the text, exact but for 2^-64 collisions."""
+
+    def __init__(self, text: np.ndarray) -> None:
+        self.prefix, self.inverse = rolling(text)
+
+    def longest(self, samples: list[np.ndarray], limit: int = 1 << 12) -> np.ndarray:
+        """(samples,) the length of each sample's longest substring that occurs in the text, up to the limit."""
+        sizes = np.array([len(sample) for sample in samples])
+        found = np.zeros(len(samples), dtype=np.int64)
+        step = 1 << int(min(limit, max(sizes, default=1))).bit_length()
+        while step := step // 2:  # the length is found bit by bit: a match of one length holds all shorter ones
+            trial = found + step
+            for length in np.unique(trial[trial <= sizes]):
+                chosen = np.flatnonzero((trial == length) & (trial <= sizes))
+                hit = self._occurs([samples[i] for i in chosen], int(length))
+                found[chosen[hit]] = length
+        return found
+
+    def _occurs(self, samples: list[np.ndarray], length: int) -> np.ndarray:
+        """(samples,) whether any substring of this length of each sample occurs in the text."""
+        if length >= len(self.prefix):
+            return np.zeros(len(samples), dtype=bool)
+        hashes = [windows(*rolling(sample), length) for sample in samples]
+        owner = np.repeat(np.arange(len(samples)), [len(part) for part in hashes])
+        wanted = np.concatenate(hashes)
+        table = np.zeros(1 << TABLE_BITS, dtype=bool)
+        table[wanted >> np.uint64(64 - TABLE_BITS)] = True
+        own = windows(self.prefix, self.inverse, length)
+        candidates = own[table[own >> np.uint64(64 - TABLE_BITS)]]
+        hit = np.zeros(len(samples), dtype=bool)
+        hit[owner[np.isin(wanted, candidates)]] = True
+        return hit
+
+
+def rolling(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids -> prefix sums of mix(id) base^position mod 2^64, and base^-position."""
+    size = len(text) + 1
+    power = np.cumprod(np.full(size, MATCH_BASE, dtype=np.uint64))
+    inverse = np.cumprod(np.full(size, np.uint64(pow(int(MATCH_BASE), -1, 1 << 64)), dtype=np.uint64))
+    prefix = np.zeros(size, dtype=np.uint64)
+    np.cumsum(mix64(text.astype(np.uint64)) * power[:-1], out=prefix[1:])
+    return prefix, inverse
+
+
+def windows(prefix: np.ndarray, inverse: np.ndarray, length: int) -> np.ndarray:
+    """Hash of every substring of this length; equal substrings have equal hashes, wherever they stand."""
+    return mix64((prefix[length:] - prefix[: len(prefix) - length]) * inverse[: len(prefix) - length])
