@@ -40,7 +40,7 @@ class DataConfig(Section):
     file: str = ""  # empty: <name>.txt
     format: Annotated[str, one_of(("lines", "stream"))] = "lines"
     max_documents: int = Field(default=0, ge=0)
-    vocab_size: int = Field(default=256, ge=2, le=60_000)
+    vocab_size: int = Field(default=128, ge=2, le=60_000)
     held_out: float = Field(default=0.05, gt=0, le=0.5)
     invalid_utf8: Annotated[str, one_of(("error", "skip", "replace"))] = "error"
 

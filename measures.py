@@ -19,6 +19,7 @@ WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
 CALIBRATION_DOCUMENTS = 3000  # held-out documents whose own matches set the bound of a copy
 CALIBRATION_QUANTILE = 0.999
+TAUGHT_DOCUMENTS = 3000  # training documents kept for a fingerprint to learn from
 BOOTSTRAPS = 200
 Z95 = 1.96
 OPENING, ENDING = 3, 2  # characters that count as how a document begins and how it ends
@@ -68,6 +69,7 @@ class Reference:
         documents = sample_documents(corpus.train, rng, characters=REFERENCE_CHARACTERS)
         self.held_out = sample_documents(corpus.held_out, rng)
         self.lengths = np.sort([len(document) for document in documents])
+        self.sampled = documents[:TAUGHT_DOCUMENTS]
         text = framed(documents)
         self.words = {word for document in documents for word in words(self.vocabulary.decode(document))}
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)

@@ -43,30 +43,33 @@ class ShortConvolution(nn.Module):
     def __init__(self, width: int, taps: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width, 1, 1, taps))
+        identity = torch.zeros(1, 1, 1, taps)
+        identity[..., taps // 2] = 1
+        self.identity = nn.Buffer(identity, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, D, 1, L) seen as channels-last is x's own memory: no transpose, and 4 to 10 times conv1d's speed on a CPU
+        # (B, D, 1, L) seen as channels-last is x's own memory: no transpose, up to 11 times conv1d's speed on a CPU;
+        # the middle tap's 1 is the residual, without a pass over memory of its own
         image = x.transpose(1, 2).unsqueeze(2)
-        taps = self.weight.shape[-1]
-        mixed = F.conv2d(image, self.weight.to(x.dtype), padding=(0, taps // 2), groups=x.shape[2])
-        return x + mixed.squeeze(2).transpose(1, 2)
+        weight = (self.weight + self.identity).to(x.dtype)
+        mixed = F.conv2d(image, weight, padding=(0, weight.shape[-1] // 2), groups=x.shape[2])
+        return mixed.squeeze(2).transpose(1, 2)
 
 
-def rotary_angles(length: int, head_width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """-> cos, sin, each (L, 1, head_width / 2). RoFormer, arXiv:2104.09864."""
+def rotary_turns(length: int, head_width: int, device: torch.device) -> Tensor:
+    """-> (L, 1, head_width / 2) complex units: how far each pair turns at each position. RoFormer, arXiv:2104.09864."""
     frequencies = ROTARY_BASE ** (-torch.arange(0, head_width, 2, device=device) / head_width)
     angles = torch.arange(length, device=device).unsqueeze(1) * frequencies
-    return angles.cos().unsqueeze(1), angles.sin().unsqueeze(1)
+    return torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """(B, L, heads, head_width): turn each pair (i, i + half) by its position's angle."""
-    left, right = x.chunk(2, dim=-1)
-    return torch.cat([left * cos - right * sin, left * sin + right * cos], dim=-1)
+def rotate(x: Tensor, turns: Tensor) -> Tensor:
+    """(..., L, heads, head_width) float32: turn each neighbouring pair by its position's angle."""
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
 class Attention(nn.Module):
-    """Bidirectional self-attention with rotary positions and unit-RMS queries and keys; no mask, no dropout."""
+    """Bidirectional self-attention with rotary positions and unit queries and keys (QK-norm); no mask, no dropout."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -74,15 +77,16 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
         batch, length, width = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
-        q, k = (rotate(F.rms_norm(part.float(), part.shape[-1:]), cos, sin) for part in (q, k))
+        q, k = (F.normalize(rotate(part.float(), turns), dim=-1) for part in (q, k))
         # without matrix units for it, bf16 attention on a CPU takes twice the time of fp32
         kind = torch.float32 if x.device.type == "cpu" else v.dtype
         q, k, v = (part.transpose(1, 2).to(kind) for part in (q, k, v))
         with torch.autocast(x.device.type, enabled=False):
-            mixed = F.scaled_dot_product_attention(q, k, v)
+            # as if queries and keys had unit mean square: sqrt(d) rather than 1 / sqrt(d)
+            mixed = F.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** 0.5)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
@@ -100,20 +104,24 @@ class Block(nn.Module):
         self.modulation = nn.Linear(config.noise_width, 6 * width)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, noise: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(noise).unsqueeze(1).chunk(6, dim=-1)
+    def forward(self, x: Tensor, noise: Tensor, turns: Tensor) -> Tensor:
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
+            self.modulation(noise).float().unsqueeze(1).chunk(6, dim=-1)
+        )
         h = self.conv_attention(modulate(x, shift_a, scale_a))
-        x = x + (1 + gate_a) * self._drop(self.attention(h, cos, sin))
+        x = torch.addcmul(x, self._drop(self.attention(h, turns)).float(), 1 + gate_a)
         h = self.conv_mlp(modulate(x, shift_m, scale_m))
-        return x + (1 + gate_m) * self._drop(self.down(F.gelu(self.up(h))))
+        return torch.addcmul(x, self._drop(self.down(F.gelu(self.up(h)))).float(), 1 + gate_m)
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.dropout, self.training)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """(B, L, D) normalised, then scaled by 1 + scale and shifted, both (B, 1, D)."""
-    return F.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+    """(B, L, D) normalised, scaled by 1 + scale and shifted, both (B, 1, D); in the precision of matrix products."""
+    device = x.device.type
+    kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]), 1 + scale).to(kind)
 
 
 class Denoiser:
@@ -163,10 +171,10 @@ class DiffusionTransformer(nn.Module):
     def forward(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
         x = self.tokens(x_t) + self.given(given.long())
         noise = F.silu(self.noise(sigma))
-        cos, sin = rotary_angles(x_t.shape[1], self.config.width // self.config.heads, x.device)
+        turns = rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
         for block in self.blocks:
-            x = block(x, noise, cos, sin)
-        shift, scale = self.modulation(noise).unsqueeze(1).chunk(2, dim=-1)
+            x = block(x, noise, turns)
+        shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
         return self.head(modulate(x, shift, scale)).float()
 
     def matrices(self) -> list[nn.Parameter]:

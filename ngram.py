@@ -25,7 +25,7 @@ def framed(documents: list[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Level:
-    """Counts of one order: sorted keys of contexts and of grams, how often each occurs, distinct followers of contexts."""
+    """Counts of one order: contexts and grams as sorted keys, how often each occurs, distinct followers of contexts."""
 
     contexts: np.ndarray
     totals: np.ndarray
@@ -76,7 +76,7 @@ def lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarr
 
 
 class MatchFinder:
-    """Longest verbatim matches with a text, by rolling hashes: memory linear in the text, exact but for 2^-64 collisions."""
+    """Longest verbatim matches with a text, by rolling hashes: linear in memory, exact but for 2^-64 collisions."""
 
     def __init__(self, text: np.ndarray) -> None:
         self.prefix, self.inverse = rolling(text)

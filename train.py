@@ -30,6 +30,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     which.add_argument("--all", action="store_true", help="every dataset of the config")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default config.yaml")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
+    parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
     parser.add_argument("--device", help="auto, cpu, cuda or mps, instead of the config's")
     parser.add_argument("--force", action="store_true", help="train anew what is done, and forget interrupted runs")
     return parser.parse_args(argv)
@@ -47,7 +48,9 @@ def train(arguments: argparse.Namespace) -> int:
     from utils import UserError
 
     config = load_config(arguments.config)
-    overrides = {key: value for key in ("device", "preset") if (value := getattr(arguments, key))}
+    overrides: dict[str, Any] = {key: value for key in ("device", "preset") if (value := getattr(arguments, key))}
+    if arguments.minutes is not None:
+        overrides["training"] = {"max_minutes": arguments.minutes}
     if arguments.all and not config.datasets:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
@@ -57,7 +60,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 def resume_command(config: "Config", arguments: argparse.Namespace) -> str:
     datasets = ["--all"] if arguments.all else [f"--dataset {name}" for name in arguments.dataset]
-    options = [f"--{key} {value}" for key in ("preset", "device") if (value := getattr(arguments, key))]
+    options = [f"--{key} {value}" for key in ("preset", "minutes", "device") if (value := getattr(arguments, key))]
     path = [] if config.path == Path("config.yaml") else [f"--config {config.path}"]
     return " ".join(["python train.py", *datasets, *path, *options])
 
@@ -174,7 +177,9 @@ class Queue:
     def show_table(self) -> None:
         from rich.table import Table
 
-        table = Table(*("dataset", "state", "documents", "parameters", "minutes", "held-out bits/char"), title=None)
+        table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")
+        for column in table.columns:
+            column.no_wrap = True
         for outcome in self.outcomes:
             table.add_row(
                 outcome.name, outcome.state, outcome.documents, outcome.parameters, outcome.minutes, outcome.bits

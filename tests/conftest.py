@@ -49,6 +49,24 @@ def tiny_run(tmp_path: Path):
     return make
 
 
+class Quiet:
+    """A reporter that says nothing, and stops at a step if asked to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at, self.resumed_from, self.last = stop_at, None, None
+
+    def started(self, *arguments) -> None: ...
+
+    def resumed(self, status) -> None:
+        self.resumed_from = status.step
+
+    def stepped(self, status) -> bool:
+        self.last = status
+        return status.step == self.stop_at
+
+    def validated(self, status) -> None: ...
+
+
 class Oracle:
     """A network that knows the distribution of its data: (V,) * L probabilities -> exact answers by enumeration."""
 

@@ -86,7 +86,7 @@ def test_intervals_agree_within_chance():
 
 
 def test_real_text_stands_at_the_ceiling(reference):
-    fresh = [text for text in dict.fromkeys(sentences(400, 7))][:150]
+    fresh = list(dict.fromkeys(sentences(400, 7)))[:150]
     own, ceiling = (measure(d, reference) for d in (encode(reference, fresh), reference.held_out[:150]))
     for name in own:
         if name not in ("duplicates", "copies", "longest match"):

@@ -12,7 +12,7 @@ from model import (
     DiffusionTransformer,
     NoiseEmbedding,
     ShortConvolution,
-    rotary_angles,
+    rotary_turns,
     rotate,
 )
 
@@ -44,7 +44,7 @@ def test_an_untrained_network_is_uniform_and_its_blocks_the_identity():
     assert (model(*question()) == 0).all()
     x, noise = torch.randn(3, 32, 16), torch.randn(3, 8)
     for block in model.blocks:
-        assert torch.equal(block(x, noise, *rotary_angles(32, 8, x.device)), x)
+        assert torch.equal(block(x, noise, rotary_turns(32, 8, x.device)), x)
 
 
 def test_every_weight_learns_within_two_steps():
@@ -114,8 +114,8 @@ def test_short_convolution_is_a_depthwise_convolution_with_a_residual():
 
 def test_rotation_keeps_length_and_makes_products_relative():
     q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
-    cos, sin = (part.double() for part in rotary_angles(20, 8, q.device))
-    turned_q, turned_k = (rotate(part.expand(1, 20, 1, 8), cos, sin)[0, :, 0] for part in (q, k))
+    turns = rotary_turns(20, 8, q.device).to(torch.complex128)
+    turned_q, turned_k = (rotate(part.expand(1, 20, 1, 8).contiguous(), turns)[0, :, 0] for part in (q, k))
     products = turned_q @ turned_k.T
     torch.testing.assert_close(turned_q.norm(dim=1), q.norm().expand(20))
     for shift in range(1, 20):
@@ -126,11 +126,11 @@ def test_rotation_keeps_length_and_makes_products_relative():
 def test_queries_and_keys_are_normalised():
     attention = Attention(16, 2)
     x = torch.randn(2, 8, 16)
-    angles = rotary_angles(8, 8, x.device)
-    before = attention(x, *angles)
+    turns = rotary_turns(8, 8, x.device)
+    before = attention(x, turns)
     with torch.no_grad():
         attention.qkv.weight[:32] *= 100  # queries and keys, not values
-    torch.testing.assert_close(attention(x, *angles), before, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(attention(x, turns), before, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("change", ["noise", "given", "far character"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, toy_lines
+from conftest import TINY, Quiet, toy_lines
 from ruamel.yaml import YAML
 
 import generate
@@ -24,24 +24,6 @@ from writer import Draft, Voice, write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
-
-
-class Quiet:
-    """A reporter that says nothing, and stops at a step if asked to."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at, self.resumed_from, self.last = stop_at, None, None
-
-    def started(self, *arguments) -> None: ...
-
-    def resumed(self, status) -> None:
-        self.resumed_from = status.step
-
-    def stepped(self, status) -> bool:
-        self.last = status
-        return status.step == self.stop_at
-
-    def validated(self, status) -> None: ...
 
 
 def shape(run, **training):

@@ -1,0 +1,76 @@
+"""Can you hear whose voice it is, and is it copying? python evaluate.py --model models/NAME.pt, or --all"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure trained voices: likelihood, samples, fingerprint, copies.")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", type=Path, help="one model file, models/NAME.pt")
+    which.add_argument("--all", action="store_true", help="every trained dataset of the config, and their fingerprints")
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="for --all; default config.yaml")
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        metavar="PATH",
+        help="judge this text file, one document a line, instead of drawing; with --all a folder of NAME_samples.txt",
+    )
+    parser.add_argument("--count", type=int, default=200, help="documents to judge per voice (default 200)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the drawn samples (default 0)")
+    parser.add_argument("--output", type=Path, help="folder of the reports (default: the config's outputs)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
+
+    return guarded(evaluate, arguments)
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    import report
+    from evaluation import Evaluation, Request, compare_voices, evaluate_voice
+    from utils import UserError, pick_device
+
+    if arguments.count < 2:
+        raise UserError(f"--count {arguments.count}: must be at least 2")
+    console = Console(highlight=False, soft_wrap=True)
+    request = Request(arguments.count, arguments.seed, pick_device(arguments.device))
+    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config)
+    evaluations: list[Evaluation] = []
+    folder = arguments.output
+    for name, file in files.items():
+        given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
+        evaluations.append(evaluate_voice(name, file, given, request))
+        folder = folder or Path(evaluations[-1].voice.run.paths.outputs)
+        written = report.write_voice(evaluations[-1], folder)
+        console.print(f"{report.summary(evaluations[-1].figures)}  ({written})", markup=False)
+    console.print(report.table([evaluation.figures for evaluation in evaluations]))
+    if arguments.all and folder:
+        console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, folder)}", markup=False)
+    return 0
+
+
+def trained_models(path: Path) -> dict[str, Path]:
+    """The model files of the config's datasets that have one, by name."""
+    from config import load_config
+    from utils import UserError
+
+    config = load_config(path)
+    files = {name: config.resolve(name).model_file() for name in config.datasets}
+    trained = {name: file for name, file in files.items() if file.is_file()}
+    for name in files.keys() - trained.keys():
+        print(f"{name}: not trained yet, left out")
+    if not trained:
+        raise UserError(f"{path}: none of its datasets is trained yet; python train.py --all")
+    return trained
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Everything measured of a voice: likelihood, samples, copies; and of several together. Writes no reports."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from checkpoint import Checkpoint, load_checkpoint
+from corpus import Corpus, Split, load_corpus
+from dataset_loader import Batch, held_out_batches
+from fingerprint import Fingerprint
+from likelihood import held_out_likelihood
+from measures import Reference, measure
+from ngram import framed
+from utils import UserError, exact_device
+from writer import Voice, write_documents
+
+LIKELIHOOD_CHARACTERS = 30_000  # held-out, and training, characters that the likelihood is measured on
+LIKELIHOOD_DRAWS = 2  # noise levels per window
+STYLE_CHARACTERS = 3000  # of each corpus, under each voice, for the style distances
+COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10  # shares of copies up to and above which the gauge is sure
+EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """How many documents to judge, the seed they are drawn with, and where."""
+
+    count: int
+    seed: int
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One voice's figures (plain values, as its JSON file holds them), and what a comparison of voices needs."""
+
+    name: str
+    figures: dict[str, Any]
+    voice: Voice
+    corpus: Corpus
+    reference: Reference
+    texts: list[str]
+    matches: np.ndarray
+
+
+def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
+    """Likelihood, samples (drawn, or the lines of a file) and copies of one model."""
+    checkpoint = load_checkpoint(file)
+    voice, corpus = Voice.of(checkpoint, request.device), load_corpus(checkpoint.run)
+    if corpus.sha256 != checkpoint.data_sha256:
+        raise UserError(f"{checkpoint.run.data_file()}: not the text that {file} was trained on; train it anew")
+    context, pieces = checkpoint.run.model.context, corpus
+    if corpus.stream:
+        pieces = replace(corpus, train=windowed(corpus.train, context), held_out=windowed(corpus.held_out, context))
+    reference = Reference(pieces)
+    if samples:
+        texts = read_texts(samples, request.count, corpus.stream)
+    else:
+        texts = write_documents(voice, request.seed, range(request.count), voice.settings())
+    documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]
+    # both sides of a comparison take as many documents: a small sample looks divergent whoever wrote it
+    count = min(len(documents), len(reference.held_out))
+    found, real = measure(documents[:count], reference), measure(reference.held_out[:count], reference)
+    matches = reference.finder.longest(documents)
+    figures = {
+        "name": name,
+        "samples": samples.name if samples else f"drawn with seed {request.seed}",
+        "judged": len(documents),
+        "compared": count,
+        "likelihood": likelihoods(voice, corpus, reference),
+        "figures": {key: {"samples": asdict(found[key]), "real": asdict(real[key])} for key in found},
+        "copies": copies(texts, matches, reference),
+        "examples": texts[:EXAMPLES],
+        **provenance(checkpoint),
+    }
+    return Evaluation(name, figures, voice, corpus, reference, texts, matches)
+
+
+def provenance(checkpoint: Checkpoint) -> dict[str, Any]:
+    keys = ("data_sha256", "training_sha256", "version")
+    return {**{key: getattr(checkpoint, key) for key in keys}, "training": checkpoint.metrics}
+
+
+def read_texts(path: Path, count: int, stream: bool) -> list[str]:
+    """The first documents of a text file, one a line; a stream's samples show their newlines as \\n."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    texts = [line for line in lines if line.strip()][:count]
+    if len(texts) < 2:
+        raise UserError(f"{path}: {len(texts)} documents; at least 2 are needed, one a line")
+    return [text.replace("\\n", "\n") for text in texts] if stream else texts
+
+
+def likelihoods(voice: Voice, corpus: Corpus, reference: Reference) -> dict[str, Any]:
+    """Bits per character of held-out and of training documents, and of three baselines on the same held-out ones."""
+    held_out, rest = (measured(voice, corpus, split) for split in (corpus.held_out, corpus.train))
+    chosen = sorted({int(document) for batch in held_out[1] for document in batch.documents})
+    chosen = [0] if corpus.stream else chosen  # a stream is one document, and its windows are counted as units
+    documents = [np.asarray(corpus.held_out.document(d), dtype=np.int64) for d in chosen]
+    text = np.concatenate(documents)
+    unigrams = reference.unigrams + 1.0  # one of each, so that no character is impossible
+    # the frame that closes a document is given to the voice, so no baseline pays for it either
+    fifth = np.concatenate([reference.model.nats(framed([document]))[:-1] for document in documents])
+    return {
+        "held_out": asdict(held_out[0]),
+        "training": asdict(rest[0]),
+        "gap": held_out[0].bits - rest[0].bits,
+        "baselines": {
+            "uniform": float(np.log2(corpus.vocabulary.size)),
+            "unigram": float(-np.log2(unigrams / unigrams.sum())[text].mean()),
+            "5-gram": float(fifth.mean() / np.log(2)),
+        },
+    }
+
+
+def measured(voice: Voice, corpus: Corpus, split: Split) -> tuple[Any, list[Batch]]:
+    """A split's likelihood under a voice, and the batches it was measured on."""
+    run = voice.run
+    batches = held_out_batches(corpus, split, run.model.context, LIKELIHOOD_CHARACTERS, run.seed)
+    home = exact_device(voice.device)
+    found = held_out_likelihood(voice.diffusion, voice.network, batches * LIKELIHOOD_DRAWS, run.seed, home)
+    return found, batches
+
+
+def copies(texts: list[str], matches: np.ndarray, reference: Reference) -> dict[str, Any]:
+    """Which samples hold a longer verbatim match with the training text than real new text does, and the gauge."""
+    flagged = [i for i, match in enumerate(matches) if match > reference.copy_bound]
+    share = len(flagged) / len(texts)
+    sure = "creating" if share <= COPIES_CREATING else "memorising"
+    worst = sorted(flagged, key=lambda i: -matches[i])[:EXAMPLES]
+    return {
+        "bound": reference.copy_bound,
+        "share": share,
+        "gauge": "in between" if COPIES_CREATING < share <= COPIES_MEMORISING else sure,
+        "flagged": flagged,
+        "worst": [{"index": i, "match": int(matches[i]), "text": texts[i]} for i in worst],
+    }
+
+
+def compare_voices(evaluations: list[Evaluation]) -> dict[str, Any]:
+    """The fingerprint's confusions, of samples and of real documents, and each corpus's text under each voice."""
+    decode = {e.name: e.corpus.vocabulary.decode for e in evaluations}
+    classifier = Fingerprint({e.name: [decode[e.name](d) for d in e.reference.sampled] for e in evaluations})
+    samples = {e.name: e.texts for e in evaluations}
+    # real documents cut to the samples' lengths: a short text is harder to place, whoever wrote it
+    real = {
+        e.name: [decode[e.name](d)[: len(text)] for d, text in zip(e.reference.held_out, e.texts, strict=False)]
+        for e in evaluations
+    }
+    return {
+        "names": [e.name for e in evaluations],
+        "confusion": classifier.confusion(samples).tolist(),
+        "confusion_real": classifier.confusion(real).tolist(),
+        "style_bits": [[style_bits(voice, text) for text in evaluations] for voice in evaluations],
+    }
+
+
+def style_bits(voice: Evaluation, other: Evaluation) -> float:
+    """Bits per character of another corpus's held-out text under a voice: what it does not know is `<unk>` to it."""
+    decode, encode = other.corpus.vocabulary.decode, voice.corpus.vocabulary.encode
+    documents = [encode(decode(document)) for document in other.reference.held_out]
+    lengths = np.array([len(document) for document in documents])
+    split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
+    run, home = voice.voice.run, exact_device(voice.voice.device)
+    batches = held_out_batches(other.corpus, split, run.model.context, STYLE_CHARACTERS, run.seed)
+    return held_out_likelihood(voice.voice.diffusion, voice.voice.network, batches, run.seed, home).bits
+
+
+def windowed(split: Split, length: int) -> Split:
+    """A stream's text as documents of one length, the remainder left out."""
+    spans = zip(split.starts, split.starts + split.lengths, strict=True)
+    starts = np.concatenate([np.arange(start, end - length + 1, length) for start, end in spans])
+    return Split(split.tokens, starts, np.full(len(starts), length))
