@@ -168,9 +168,9 @@ class Config:
 
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Common sections, preset, dataset entry, overrides: each layer's values win over those before it."""
-        layers = {"": self.common, f"datasets.{name}.": self.datasets.get(name) or {}, "--": overrides}
+        layers = {"": self.common, f"datasets.{name}.": self.datasets.get(name) or {}, "command line: ": overrides}
         for prefix, layer in layers.items():
-            check_mapping(self.path, prefix.rstrip("."), layer)
+            check_mapping(self.path, prefix.rstrip(".: "), layer)
         preset = next(
             (layer["preset"] for layer in reversed(layers.values()) if "preset" in layer),
             RunConfig.model_fields["preset"].default,
