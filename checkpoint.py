@@ -31,6 +31,9 @@ class Lengths:
     def of(cls, lengths: np.ndarray) -> "Lengths":
         return cls(*np.unique(lengths, return_counts=True))
 
+    def capped(self, longest: int) -> "Lengths":
+        return Lengths(np.minimum(self.values, longest), self.counts)
+
     def draw(self, uniform: float) -> int:
         """Inverse CDF: a uniform in [0, 1) -> a length."""
         cdf = np.cumsum(self.counts)
@@ -59,7 +62,9 @@ def network_of(
     run: RunConfig, vocabulary: Vocabulary, weights: dict[str, Tensor] | None = None
 ) -> DiffusionTransformer:
     """The run's network, untrained or with these weights."""
-    model = DiffusionTransformer(run.model, vocabulary.size)
+    diffusion = diffusion_of(run, vocabulary)
+    outputs = diffusion.head.width(diffusion.process)
+    model = DiffusionTransformer(run.model, diffusion.process.states, outputs)
     if weights is not None:
         model.load_state_dict(weights)
     return model

@@ -98,6 +98,7 @@ class SamplingConfig(Section):
     temperature: float = Field(default=0.9, gt=0, le=10)
     top_p: float = Field(default=1.0, gt=0, le=1)
     greedy_last_step: bool = True
+    renoise: float = Field(default=0.0, ge=0, lt=1)
     max_length: int = Field(default=4000, ge=1)
     overlap: int = Field(default=64, ge=1)
     batch_size: int = Field(default=256, ge=1)

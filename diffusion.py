@@ -17,6 +17,9 @@ ALPHA_END = 1e-3  # share of characters still clean at t = 1 (log-linear, cosine
 GEOMETRIC_RANGE = (1e-4, 20.0)  # sigma at t = 0 and t = 1 of the geometric schedule: the notebook's
 T_MIN = 1e-4  # where the NELBO's integral begins; the reconstruction term covers what lies before
 TINY = 1e-30  # keeps log(0) of clamped probabilities finite
+NO_RATIO = 1e-20  # stands for probability 0 in a ratio: small enough to vanish, large enough for float32's exponents
+CERTAIN = -math.log(TINY)  # log-evidence of a character that cannot be noise: nothing that TINY clamps outweighs it
+HYBRID_SHARE = 0.1  # of the hybrid's noise that is random characters: what lets it correct itself
 
 
 class Schedule(NamedTuple):
@@ -60,110 +63,152 @@ SCHEDULES = {
 }
 
 
-def _one_hot(ids: Tensor, like: Tensor) -> Tensor:
-    return F.one_hot(ids, like.shape[-1]).to(like.dtype)
-
-
 def _at(values: Tensor, ids: Tensor) -> Tensor:
-    """(B, L, V), (B, L) -> (B, L): the value at each position's own id."""
-    return values.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+    """(B, L, D), (B, L) -> (B, L, 1): the value at each position's own id."""
+    return values.gather(-1, ids.unsqueeze(-1))
 
 
 @dataclass(frozen=True)
-class Uniform:
-    """Characters are redrawn uniformly at rate dsigma: Q = 11'/V - I, exp(sigma Q) = alpha I + (1 - alpha) 11'/V."""
+class Process:
+    """At rate dsigma a character is redrawn from fixed noise: any one with probability uniform_share, else the mask.
+
+    Q = 1 noise' - I, so exp(sigma Q) = alpha I + (1 - alpha) 1 noise'. One form for the uniform process (share 1), the
+    absorbing one (share 0) and what lies between, generalized interpolating diffusion (GIDD, arXiv:2503.04482) with a
+    constant mixture. The mask has id V and exists only where the share is below 1; D, V or V + 1, counts the states.
+    """
 
     characters: int  # V
+    uniform_share: float
+
+    @property
+    def states(self) -> int:
+        return self.characters + (self.uniform_share < 1)
+
+    def noise_at(self, ids: Tensor, like: Tensor) -> Tensor:
+        """The noise's probability of each id, in the precision of `like`."""
+        share = torch.full((), self.uniform_share / self.characters, dtype=like.dtype, device=ids.device)
+        return torch.where(ids == self.characters, 1 - self.uniform_share, share)
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """(D,) the noise's distribution."""
+        return self.noise_at(torch.arange(self.states, device=like.device), like)
+
+    def _padded(self, values: Tensor, filler: float) -> Tensor:
+        """(B, L, V) over characters -> (B, L, D) over states."""
+        return F.pad(values, (0, self.states - self.characters), value=filler)
 
     def noise(self, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
-        """(B, L) x0 -> x_t ~ p(. | x0) = alpha [. = x0] + (1 - alpha)/V."""
+        """(B, L) x0 -> x_t ~ p(. | x0) = alpha [. = x0] + (1 - alpha) noise."""
         redraw = torch.rand(x0.shape, generator=generator, device=x0.device) < -torch.expm1(-sigma)
-        random = torch.randint(self.characters, x0.shape, generator=generator, device=x0.device)
-        return torch.where(redraw, random, x0)
+        drawn = torch.randint(self.characters, x0.shape, generator=generator, device=x0.device)
+        if self.uniform_share < 1:
+            masked = torch.rand(x0.shape, generator=generator, device=x0.device) >= self.uniform_share
+            drawn = drawn.masked_fill(masked, self.characters)
+        return torch.where(redraw, drawn, x0)
 
     def prior(self, uniforms: Tensor) -> Tensor:
-        """(B, L) uniforms in [0, 1) -> ids drawn from the noise at t = 1."""
-        return (uniforms * self.characters).long()
+        """(B, L) uniforms in [0, 1) -> ids drawn from the noise, where sampling begins."""
+        character = (uniforms / max(self.uniform_share, TINY) * self.characters).long().clamp_max(self.characters - 1)
+        return character.masked_fill(uniforms >= self.uniform_share, self.characters)
 
     def prior_kl(self, sigma: Tensor) -> Tensor:
-        """KL(p(x_1 | x0) || prior) per character, in nats; the same for every x0."""
-        moved = -torch.expm1(-sigma) / self.characters
-        stayed = torch.exp(-sigma) + moved
-        return stayed * torch.log(stayed * self.characters) + (1 - stayed) * torch.log(moved * self.characters)
+        """KL(p(x_1 | x0) || prior) per character, in nats, the same for every x0; the prior is p(x_1) of uniform text.
 
-    def log_evidence(self, sigma: Tensor) -> Tensor:
-        """log p(x_t | x0 = x_t) - log p(x_t | x0 = y), any y != x_t: how far a noisy character speaks for itself."""
-        return torch.log1p(self.characters / torch.expm1(sigma))
+        Under the uniform process that is the noise itself. The mask alone could not be a prior: alpha(1) is not 0.
+        """
+        alpha, spread = torch.exp(-sigma), -torch.expm1(-sigma) * self.uniform_share / self.characters
+        prior = alpha / self.characters + spread
+        other = torch.where(spread > 0, spread * torch.log(spread.clamp_min(TINY) / prior), 0)
+        return (alpha + spread) * torch.log((alpha + spread) / prior) + (self.characters - 1) * other
+
+    def log_evidence(self, x_t: Tensor, sigma: Tensor) -> Tensor:
+        """(B, L) log p(x_t | x0 = x_t) - log p(x_t | x0 = y), any other y: how far a noisy character speaks for itself.
+
+        0 for a mask, which says nothing; a character that no noise can have written is certain.
+        """
+        ratio = torch.exp(-sigma) / (-torch.expm1(-sigma) * self.noise_at(x_t, sigma))
+        return torch.log1p(ratio).clamp_max(CERTAIN).masked_fill(x_t == self.characters, 0)
 
     def transition(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """(B, L) ids -> (B, L, V): exp(sigma Q)(x, .); symmetric, so also the probability of reaching x."""
-        spread = (-torch.expm1(-sigma) / self.characters).unsqueeze(-1).expand(*x.shape, self.characters)
-        return spread + _one_hot(x, spread) * torch.exp(-sigma).unsqueeze(-1)
+        """(B, L) ids -> (B, L, D): exp(sigma Q)(x, .), where a state goes in sigma."""
+        spread = -torch.expm1(-sigma).unsqueeze(-1) * self._noise(sigma)
+        stayed = torch.exp(-sigma).expand(x.shape).unsqueeze(-1)
+        return spread.expand(*x.shape, -1).scatter_add(-1, x.unsqueeze(-1), stayed)
+
+    def arrival(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """(B, L) ids -> (B, L, D): exp(sigma Q)(., x), the probability that each state has become x after sigma."""
+        spread = (-torch.expm1(-sigma) * self.noise_at(x, sigma)).unsqueeze(-1).expand(*x.shape, self.states)
+        stayed = torch.exp(-sigma).expand(x.shape).unsqueeze(-1)
+        return spread.scatter_add(-1, x.unsqueeze(-1), stayed)
 
     def score_entropy(self, log_score: Tensor, x_t: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
         """(B, L) score entropy in nats, before the rate dsigma; >= 0, and 0 iff the score is exact. SEDD, eq. 5.
 
-        (1/V) sum over y != x_t of [ s - r log s + r (log r - 1) ], r = p(y|x0)/p(x_t|x0),
-        written r (e^d - 1 - d) with d = log s - log r: no term is negative and none cancels.
+        noise(x_t) sum over y != x_t of [ s - r log s + r (log r - 1) ], r = p(y|x0)/p(x_t|x0), written r (e^d - 1 - d)
+        with d = log s - log r: no term is negative and none cancels. A ratio of 0 counts as e^-46 and leaves just s.
         """
-        evidence = self.log_evidence(sigma)
-        moved = x_t != x0
-        # r is 1 at x_t, 1/rho elsewhere where nothing moved; rho at x0 and 1 elsewhere where it did
-        log_ratio = torch.where(moved, torch.zeros_like(evidence), -evidence).unsqueeze(-1).expand_as(log_score)
-        log_ratio = log_ratio.scatter(-1, x0.unsqueeze(-1), torch.where(moved, evidence, 0).unsqueeze(-1))
+        log_p = self.transition(x0, sigma).clamp_min(NO_RATIO).log()
+        log_ratio = log_p - _at(log_p, x_t)
         d = (log_score - log_ratio).scatter(-1, x_t.unsqueeze(-1), 0)
-        return (log_ratio.exp() * (torch.expm1(d) - d)).sum(-1) / self.characters
+        return (log_ratio.exp() * (torch.expm1(d) - d)).sum(-1) * self.noise_at(x_t, sigma)
 
     def x0_log_score(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """(B, L, V) logits of pi -> log-score: s_y = (alpha V pi_y + 1 - alpha)/(alpha V pi_{x_t} + 1 - alpha)."""
-        signal = self.characters * torch.exp(-sigma).unsqueeze(-1)
-        log_marginal = torch.log(signal * logits.softmax(-1) - torch.expm1(-sigma).unsqueeze(-1))
-        return log_marginal - log_marginal.gather(-1, x_t.unsqueeze(-1))
+        """(B, L, V) logits of pi -> (B, L, D) log-score: log of p_t(y)/p_t(x_t), p_t = alpha pi + (1 - alpha) noise."""
+        signal = torch.exp(-sigma).unsqueeze(-1) * self._padded(logits.softmax(-1), 0)
+        log_marginal = (signal - torch.expm1(-sigma).unsqueeze(-1) * self._noise(sigma)).clamp_min(TINY).log()
+        return log_marginal - _at(log_marginal, x_t)
 
     def staggered_score(self, log_score: Tensor, delta_sigma: Tensor) -> Tensor:
-        """(B, L, V): exp(-delta_sigma Q) applied to the score, SEDD section 4."""
-        score = log_score.exp()
-        growth = delta_sigma.unsqueeze(-1)
-        return growth.exp() * score - torch.expm1(growth) / self.characters * score.sum(-1, keepdim=True)
+        """(B, L, D): exp(-delta_sigma Q) applied to the score, SEDD section 4."""
+        score, growth = log_score.exp(), delta_sigma.unsqueeze(-1)
+        return growth.exp() * score - torch.expm1(growth) * self._noise(delta_sigma) * score.sum(-1, keepdim=True)
 
     def tweedie(self, log_score: Tensor, x_t: Tensor, delta_sigma: Tensor) -> Tensor:
-        """(B, L, V) unnormalised p(x_s | x_t), delta_sigma = sigma_t - sigma_s; can be negative. SEDD, eq. 19."""
-        return self.staggered_score(log_score, delta_sigma) * self.transition(x_t, delta_sigma)
+        """(B, L, D) unnormalised p(x_s | x_t), delta_sigma = sigma_t - sigma_s; can be negative. SEDD, eq. 19."""
+        return self.staggered_score(log_score, delta_sigma) * self.arrival(x_t, delta_sigma)
 
     def reverse_rate(self, log_score: Tensor, x_t: Tensor) -> Tensor:
-        """(B, L, V) rate of leaving x_t for y in reversed time, Q(y, x_t) s_y; the diagonal makes rows sum to 0."""
-        rate = log_score.exp() / self.characters
+        """(B, L, D) rate of leaving x_t for y in reversed time, Q(y, x_t) s_y; the diagonal makes rows sum to 0."""
+        rate = log_score.exp() * self.noise_at(x_t, log_score).unsqueeze(-1)
         rate = rate.scatter(-1, x_t.unsqueeze(-1), 0)
         return rate.scatter(-1, x_t.unsqueeze(-1), -rate.sum(-1, keepdim=True))
 
     def posterior_logits(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, V) logits of pi(x0) -> logits of p(x0 | x_t), proportional to pi(x0) p(x_t | x0)."""
-        return logits.scatter_add(-1, x_t.unsqueeze(-1), self._evidence_at(logits, sigma))
+        return self._weighed(logits, x_t, self.log_evidence(x_t, sigma))
 
     def context_logits(self, posterior: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
         """The inverse of `posterior_logits`."""
-        return posterior.scatter_add(-1, x_t.unsqueeze(-1), -self._evidence_at(posterior, sigma))
+        return self._weighed(posterior, x_t, -self.log_evidence(x_t, sigma))
 
-    def _evidence_at(self, logits: Tensor, sigma: Tensor) -> Tensor:
-        return self.log_evidence(sigma).to(logits.dtype).unsqueeze(-1).expand(*logits.shape[:-1], 1)
+    def _weighed(self, logits: Tensor, x_t: Tensor, evidence: Tensor) -> Tensor:
+        own = x_t.clamp_max(self.characters - 1).unsqueeze(-1)  # a mask's evidence is 0, wherever it is added
+        return logits.scatter_add(-1, own, evidence.to(logits.dtype).unsqueeze(-1))
 
     def ancestral(self, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-        """(B, L, V) pi(x0) -> unnormalised p(x_s | x_t): p(x_t | x_s) (alpha_s pi + (1 - alpha_s)/V): exact."""
-        alpha, spread = torch.exp(-sigma_next).unsqueeze(-1), -torch.expm1(-sigma_next).unsqueeze(-1) / self.characters
-        marginal = alpha * pi + spread
-        own = _at(marginal, x_t) * self.log_evidence(sigma - sigma_next).exp()
-        return marginal.scatter(-1, x_t.unsqueeze(-1), own.unsqueeze(-1))
+        """(B, L, V) pi(x0) -> (B, L, D) unnormalised p(x_s | x_t): p_s(x_s) p(x_t | x_s), exact. `tweedie` of pi."""
+        marginal = torch.exp(-sigma_next).unsqueeze(-1) * self._padded(pi, 0)
+        marginal = marginal - torch.expm1(-sigma_next).unsqueeze(-1) * self._noise(pi)
+        return marginal * self.arrival(x_t, sigma - sigma_next)
+
+    def renoised(self, p: Tensor, sigma: Tensor) -> Tensor:
+        """(B, L, D) a distribution -> the same after more noise: p exp(sigma Q)."""
+        return torch.exp(-sigma).unsqueeze(-1) * p - torch.expm1(-sigma).unsqueeze(-1) * self._noise(p)
 
 
-PROCESSES = {"uniform": Uniform}
-Process = Uniform  # the union of the table's rows
+def _process(uniform_share: float) -> Callable[[int], Process]:
+    return lambda characters: Process(characters, uniform_share)
+
+
+PROCESSES = {"uniform": _process(1.0), "absorbing": _process(0.0), "hybrid": _process(HYBRID_SHARE)}
 
 
 class Head(NamedTuple):
-    """What the network's (B, L, V) output means: functions (process, output, x_t, sigma) -> (B, L, V)."""
+    """What the network's output means: its width, and functions (process, output, x_t, sigma) -> (B, L, ...)."""
 
-    log_score: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # 0 at x_t
-    logits: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # of pi(x0), what the context says
+    width: Callable[[Process], int]
+    log_score: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # (B, L, D), 0 at x_t
+    logits: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # (B, L, V) of pi(x0), what the context says
 
 
 def _direct_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
@@ -172,15 +217,21 @@ def _direct_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tens
 
 def _logits_of_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
     # the analytic step all the way to sigma = 0 is p(x0 | x_t); exact scores give exactly pi
-    posterior = process.tweedie(_direct_log_score(process, output, x_t, sigma), x_t, sigma)
+    posterior = process.tweedie(_direct_log_score(process, output, x_t, sigma), x_t, sigma)[..., : process.characters]
     return process.context_logits(posterior.clamp_min(TINY).log(), x_t, sigma)
 
 
+def _x0_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
+    return process.x0_log_score(output, x_t, sigma)
+
+
+def _logits_themselves(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
+    return output
+
+
 HEADS = {
-    "x0": Head(
-        lambda process, *arguments: process.x0_log_score(*arguments), lambda process, output, x_t, sigma: output
-    ),
-    "score": Head(_direct_log_score, _logits_of_score),
+    "x0": Head(lambda process: process.characters, _x0_log_score, _logits_themselves),
+    "score": Head(lambda process: process.states, _direct_log_score, _logits_of_score),
 }
 
 

@@ -138,17 +138,17 @@ class Denoiser:
 
 
 class DiffusionTransformer(nn.Module):
-    """(B, L) ids, (B,) sigma, (B, L) given -> (B, L, V) logits; what they mean is a head of diffusion.HEADS."""
+    """(B, L) ids of `states`, (B,) sigma, (B, L) given -> (B, L, outputs), which a row of diffusion.HEADS reads."""
 
-    def __init__(self, config: ModelConfig, characters: int) -> None:
+    def __init__(self, config: ModelConfig, states: int, outputs: int) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(characters, config.width)
+        self.tokens = nn.Embedding(states, config.width)
         self.given = nn.Embedding(2, config.width)
         self.noise = NoiseEmbedding(config.noise_width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.modulation = nn.Linear(config.noise_width, 2 * config.width)
-        self.head = nn.Linear(config.width, characters)
+        self.head = nn.Linear(config.width, outputs)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "DiffusionTransformer":

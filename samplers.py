@@ -38,6 +38,9 @@ class SamplerSettings:
     temperature: float = 1.0
     top_p: float = 1.0
     greedy_last_step: bool = True
+    renoise: float = (
+        0.0  # share of the remaining noise that each step takes off and puts on again: lets it correct itself
+    )
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:
@@ -98,7 +101,11 @@ def sample(
         logits = diffusion.head.logits(process, output, x, sigma).index_fill(-1, barred, -torch.inf)
         pi = reshape(logits, settings.temperature, settings.top_p)
         last = k == settings.steps - 1  # the exact step down to sigma = 0 is a draw from p(x0 | x_t)
-        weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next)
+        back = settings.renoise * sigma_next  # how much further down to step, and to noise up again; 0 in the last step
+        weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next - back)
+        if settings.renoise and not last:
+            weights = weights.clamp_min(0)
+            weights = process.renoised(weights / weights.sum(-1, keepdim=True), back)
         drawn = weights.argmax(-1) if last and settings.greedy_last_step else draw(weights, uniforms())
         x = torch.where(given, x, drawn)
     if observe:

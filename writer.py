@@ -46,7 +46,9 @@ class Voice:
     def settings(self, **overrides: float | None) -> SamplerSettings:
         """How the run's config samples, with those of the overrides that are not None."""
         own = self.run.sampling
-        settings = SamplerSettings(own.sampler, own.grid, own.steps, own.temperature, own.top_p, own.greedy_last_step)
+        settings = SamplerSettings(
+            own.sampler, own.grid, own.steps, own.temperature, own.top_p, own.greedy_last_step, own.renoise
+        )
         return replace(settings, **{key: value for key, value in overrides.items() if value is not None})
 
 

@@ -80,11 +80,13 @@ class Oracle:
         positive = self.p[self.p > 0]
         return float(-(positive * positive.log2()).sum())
 
+    def states(self) -> Tensor:
+        """(D ** L, L): every noisy text, masks and all."""
+        return torch.tensor(list(itertools.product(range(self.process.states), repeat=self.length)))
+
     def likelihoods(self, x_t: Tensor, sigma: Tensor) -> Tensor:
         """(B, L), (B,) -> (B, texts, L): p(x_t at a position | the text's character there)."""
-        rows = (
-            self.process.transition(x_t, sigma.double().unsqueeze(1)).unsqueeze(1).expand(-1, len(self.texts), -1, -1)
-        )
+        rows = self.process.arrival(x_t, sigma.double().unsqueeze(1)).unsqueeze(1).expand(-1, len(self.texts), -1, -1)
         return rows.gather(-1, self.texts[None, :, :, None].expand(len(x_t), -1, -1, -1)).squeeze(-1)
 
     def logits(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class Oracle:
             others = [other for other in range(self.length) if other != place]
             weight = self.p * each[:, :, others].prod(-1)
             pi[:, place] = torch.stack([weight[:, self.texts[:, place] == y].sum(1) for y in range(self.characters)], 1)
-        return (pi / pi.sum(-1, keepdim=True)).log()
+        return (pi / pi.sum(-1, keepdim=True).clamp_min(1e-300)).log()
 
     def network(self, parameterization: str):
         """The oracle as a network of this head."""

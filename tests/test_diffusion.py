@@ -17,7 +17,6 @@ from diffusion import (
     SCHEDULES,
     T_MIN,
     Diffusion,
-    Uniform,
     nelbo,
     nelbo_loss,
     posterior_loss,
@@ -35,19 +34,31 @@ def double(values) -> torch.Tensor:
     return torch.as_tensor(values, dtype=torch.float64)
 
 
-def random_case(characters: int, batch: int = 4, length: int = 5):
-    generator = torch.Generator().manual_seed(characters)
-    x0 = torch.randint(characters, (batch, length), generator=generator)
-    x_t = torch.randint(characters, (batch, length), generator=generator)
-    sigma = double([1e-4, 0.05, 1.0, 6.9])[:batch].unsqueeze(1)
-    log_score = torch.randn(batch, length, characters, generator=generator, dtype=torch.float64).scatter(
-        -1, x_t.unsqueeze(-1), 0
-    )
-    return x0, x_t, sigma, log_score
+def random_case(process):
+    """Four noise levels, five positions: x0, an x_t that p(x_t | x0) allows, sigma, log-scores, 0 at x_t."""
+    generator = torch.Generator().manual_seed(process.states)
+    x0 = torch.randint(process.characters, (4, 5), generator=generator)
+    sigma = double([1e-4, 0.05, 1.0, 6.9]).unsqueeze(1)
+    x_t = process.noise(x0, torch.full_like(sigma, 2.0), generator)
+    x_t[:, 0] = x0[:, 0]  # one position that stayed for sure
+    log_score = torch.randn(4, 5, process.states, generator=generator, dtype=torch.float64)
+    return x0, x_t, sigma, log_score.scatter(-1, x_t.unsqueeze(-1), 0)
 
 
-def rate_matrix(characters: int) -> np.ndarray:
-    return np.full((characters, characters), 1 / characters) - np.eye(characters)
+def logits_for(process) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(4, 5, process.characters, generator=generator, dtype=torch.float64)
+
+
+def rate_matrix(process) -> np.ndarray:
+    """Q from its definition: to any state y at rate noise(y), out of x at rate 1."""
+    noise = np.full(process.states, process.uniform_share / process.characters)
+    if process.states > process.characters:
+        noise[-1] = 1 - process.uniform_share
+    return np.tile(noise, (process.states, 1)) - np.eye(process.states)
+
+
+every_process = pytest.mark.parametrize("name", PROCESSES)
 
 
 # --- schedules
@@ -95,153 +106,186 @@ def test_times_are_stratified():
     assert strata.tolist() != list(range(50))  # in random order: length and noise stay independent
 
 
-# --- the uniform process
+# --- the processes
 
 
+@every_process
 @pytest.mark.parametrize("characters", [2, 5, 17])
-def test_transition_is_the_matrix_exponential_and_a_semigroup(characters):
-    x = torch.arange(characters).unsqueeze(0)
-    process = Uniform(characters)
+def test_transition_is_the_matrix_exponential_and_a_semigroup(name, characters):
+    process = PROCESSES[name](characters)
+    states = torch.arange(process.states).unsqueeze(0)
 
     def matrix(sigma: float) -> torch.Tensor:
-        return process.transition(x, double([[sigma]]))[0]
+        return process.transition(states, double([[sigma]]))[0]
 
     torch.testing.assert_close(
-        matrix(0.7), double(scipy.linalg.expm(0.7 * rate_matrix(characters))), rtol=1e-12, atol=1e-12
+        matrix(0.7), double(scipy.linalg.expm(0.7 * rate_matrix(process))), rtol=1e-12, atol=1e-12
     )
     torch.testing.assert_close(matrix(0.3) @ matrix(0.9), matrix(1.2), rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(matrix(0.0), torch.eye(characters, dtype=torch.float64))
+    torch.testing.assert_close(matrix(0.0), torch.eye(process.states, dtype=torch.float64))
+    torch.testing.assert_close(process.arrival(states, double([[0.7]]))[0], matrix(0.7).T, rtol=1e-12, atol=1e-12)
+    spread = torch.linspace(1, 2, process.states, dtype=torch.float64).softmax(0)
+    torch.testing.assert_close(process.renoised(spread.view(1, 1, -1), double([[0.7]]))[0, 0], spread @ matrix(0.7))
 
 
-def test_noising_follows_the_transition():
-    x0, draws = torch.tensor([[0, 3]]), 200_000
+@every_process
+def test_noising_follows_the_transition(name):
+    process, x0, draws = PROCESSES[name](5), torch.tensor([[0, 3]]), 200_000
     sigma = torch.full((draws, 1), 0.8)
-    x_t = Uniform(5).noise(x0.expand(draws, 2), sigma, torch.Generator().manual_seed(1))
-    expected = Uniform(5).transition(x0, double([[0.8]]))[0]
+    x_t = process.noise(x0.expand(draws, 2), sigma, torch.Generator().manual_seed(1))
+    expected = process.transition(x0, double([[0.8]]))[0]
     for place in range(2):
-        frequency = torch.bincount(x_t[:, place], minlength=5) / draws
+        frequency = torch.bincount(x_t[:, place], minlength=process.states) / draws
         error = (expected[place] * (1 - expected[place]) / draws).sqrt()
-        assert ((frequency - expected[place]).abs() < 4.5 * error).all()
+        assert ((frequency - expected[place]).abs() <= 4.5 * error).all()
 
 
-def test_noise_of_zero_changes_nothing_and_repeats_with_its_generator():
+@every_process
+def test_noise_of_zero_changes_nothing_and_repeats_with_its_generator(name):
+    process = PROCESSES[name](7)
     x0 = torch.randint(7, (4, 9), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(Uniform(7).noise(x0, torch.zeros(4, 1), torch.Generator()), x0)
-    draws = [Uniform(7).noise(x0, torch.ones(4, 1), torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(process.noise(x0, torch.zeros(4, 1), torch.Generator()), x0)
+    draws = [process.noise(x0, torch.ones(4, 1), torch.Generator().manual_seed(3)) for _ in range(2)]
     assert torch.equal(*draws) and not torch.equal(draws[0], x0)
 
 
-def brute_force_score_entropy(log_score, x_t, x0, sigma, characters):
-    """(1/V) sum over y != x_t of s - r log s + r (log r - 1), term by term from the matrix exponential."""
-    result = np.zeros(x0.shape)
+def brute_force_score_entropy(process, log_score, x_t, x0, sigma):
+    """Q(y, x_t) (s - r log s + r (log r - 1)) over y != x_t, term by term from the matrix exponential."""
+    result, rates = np.zeros(x0.shape), rate_matrix(process)
     for b, i in np.ndindex(*x0.shape):
-        p = scipy.linalg.expm(float(sigma[b]) * rate_matrix(characters))[x0[b, i]]
-        for y in range(characters):
-            if y != x_t[b, i]:
+        p = scipy.linalg.expm(float(sigma[b]) * rates)[x0[b, i]]
+        for y in range(process.states):
+            if y != x_t[b, i] and rates[y, x_t[b, i]] > 0:
                 r, log_s = p[y] / p[x_t[b, i]], float(log_score[b, i, y])
-                result[b, i] += (np.exp(log_s) - r * log_s + r * (np.log(r) - 1)) / characters
+                constant = r * (np.log(r) - 1) if r > 0 else 0
+                result[b, i] += rates[y, x_t[b, i]] * (np.exp(log_s) - r * log_s + constant)
     return double(result)
 
 
+@every_process
 @pytest.mark.parametrize("characters", [2, 3, 11])
-def test_score_entropy_is_the_papers(characters):
-    x0, x_t, sigma, log_score = random_case(characters)
-    x_t[:, 0] = x0[:, 0]  # both a position that stayed and ones that moved
-    found = Uniform(characters).score_entropy(log_score, x_t, x0, sigma)
+def test_score_entropy_is_the_papers(name, characters):
+    process = PROCESSES[name](characters)
+    x0, x_t, sigma, log_score = random_case(process)
+    found = process.score_entropy(log_score, x_t, x0, sigma)
     torch.testing.assert_close(
-        found, brute_force_score_entropy(log_score, x_t, x0, sigma, characters), rtol=1e-9, atol=1e-9
+        found, brute_force_score_entropy(process, log_score, x_t, x0, sigma), rtol=1e-9, atol=1e-9
     )
 
 
-def test_score_entropy_is_zero_iff_the_score_is_exact():
-    x0, x_t, sigma, _ = random_case(7)
-    process = Uniform(7)
+@every_process
+def test_score_entropy_is_zero_iff_the_score_is_exact(name):
+    process = PROCESSES[name](7)
+    x0, x_t, sigma, _ = random_case(process)
     p = process.transition(x0, sigma)
-    exact = (p / p.gather(-1, x_t.unsqueeze(-1))).log()
+    exact = (p / p.gather(-1, x_t.unsqueeze(-1))).clamp_min(1e-30).log()
     assert process.score_entropy(exact, x_t, x0, sigma).abs().max() < 1e-12
-    for y in range(7):
+    counts = process.noise_at(x_t, sigma) > 0  # where the noise cannot lead, there is no rate to get wrong
+    for y in range(process.states):
+        possible = p[..., y] > 0
         for change in (-0.1, 0.1):
             wrong = exact.clone()
             wrong[..., y] += change
             entropy = process.score_entropy(wrong.scatter(-1, x_t.unsqueeze(-1), 0), x_t, x0, sigma)
-            assert (entropy[x_t != y] > 0).all() and (entropy[x_t == y].abs() < 1e-12).all()
+            matters = (x_t != y) & counts & possible
+            assert (entropy[matters] > 0).all() and (entropy[~matters].abs() < 1e-12).all()
 
 
 @needs_golden
+@pytest.mark.parametrize("name", ["uniform", "absorbing"])
 @pytest.mark.parametrize("case", ["case0_V5", "case1_V65", "case2_V142"])
-def test_uniform_matches_the_published_implementation(case):
+def test_process_matches_the_published_implementation(name, case):
     golden = np.load(GOLDEN / f"{case}.npz")
-    sigma, delta, log_score = (double(golden[f"uniform_{key}"]) for key in ("sigma", "delta_sigma", "log_score"))
-    x0, x_t = (torch.as_tensor(golden[f"uniform_{key}"]).long() for key in ("x0", "x_t"))
-    process = Uniform(log_score.shape[-1])
+    sigma, delta, log_score = (double(golden[f"{name}_{key}"]) for key in ("sigma", "delta_sigma", "log_score"))
+    x0, x_t = (torch.as_tensor(golden[f"{name}_{key}"]).long() for key in ("x0", "x_t"))
+    process = PROCESSES[name](int(case.split("V")[1]))
     found = {
         "score_entropy": process.score_entropy(log_score, x_t, x0, sigma),
         "transition": process.transition(x0, delta),
         "staggered_score": process.staggered_score(log_score, delta),
-        "transp_transition": process.transition(x_t, delta),
+        "transp_transition": process.arrival(x_t, delta),
         "tweedie_unnormalised": process.tweedie(log_score, x_t, delta),
         "reverse_rate": process.reverse_rate(log_score, x_t),
     }
-    for name, value in found.items():
-        torch.testing.assert_close(
-            value,
-            double(golden[f"uniform_{name}"]),
-            rtol=1e-9,
-            atol=1e-9,
-            msg=lambda text, name=name: f"{name}: {text}",
-        )
+    for key, value in found.items():
+        if f"{name}_{key}" in golden:
+            expected = double(golden[f"{name}_{key}"])
+            torch.testing.assert_close(
+                value, expected, rtol=1e-9, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}"
+            )
 
 
-def test_x0_score_is_the_ratio_of_noised_marginals():
-    _, x_t, sigma, logits = random_case(6)
-    process, pi = Uniform(6), logits.softmax(-1)
-    marginal = torch.exp(-sigma).unsqueeze(-1) * pi + (1 - torch.exp(-sigma).unsqueeze(-1)) / 6
-    expected = (marginal / marginal.gather(-1, x_t.unsqueeze(-1))).log()
-    torch.testing.assert_close(process.x0_log_score(logits, x_t, sigma), expected, rtol=1e-9, atol=1e-12)
-    assert (process.x0_log_score(logits, x_t, sigma).gather(-1, x_t.unsqueeze(-1)) == 0).all()
+@every_process
+def test_x0_score_is_the_ratio_of_noised_marginals(name):
+    process = PROCESSES[name](6)
+    _, x_t, sigma, _ = random_case(process)
+    pi = logits_for(process).softmax(-1)
+    every = torch.arange(6).expand(4, 6)
+    marginal = torch.einsum("blk,bky->bly", pi, process.transition(every, sigma))
+    expected = (marginal / marginal.gather(-1, x_t.unsqueeze(-1))).clamp_min(1e-30).log()
+    found = process.x0_log_score(pi.log(), x_t, sigma)
+    torch.testing.assert_close(found.exp(), expected.exp(), rtol=1e-9, atol=1e-12)
+    assert (found.gather(-1, x_t.unsqueeze(-1)) == 0).all()
 
 
-def test_posterior_is_bayes_and_its_inverse_undoes_it():
-    _, x_t, sigma, logits = random_case(6)
-    process = Uniform(6)
-    joint = logits.softmax(-1) * process.transition(x_t, sigma)  # symmetric: p(x_t | y) for every y
+@every_process
+def test_posterior_is_bayes_and_its_inverse_undoes_it(name):
+    process = PROCESSES[name](6)
+    _, x_t, sigma, _ = random_case(process)
+    logits = logits_for(process)
+    joint = logits.softmax(-1) * process.arrival(x_t, sigma)[..., :6]
     posterior = process.posterior_logits(logits, x_t, sigma)
     torch.testing.assert_close(posterior.softmax(-1), joint / joint.sum(-1, keepdim=True), rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(process.context_logits(posterior, x_t, sigma), logits, rtol=1e-9, atol=1e-12)
 
 
-def test_ancestral_step_is_bayes_and_equals_tweedie():
-    _, x_t, sigma, logits = random_case(6)
-    process, pi, sigma_next = Uniform(6), logits.softmax(-1), sigma * double([[0.0], [0.2], [0.5], [0.9]])
-    step = process.ancestral(pi, x_t, sigma, sigma_next)
+@every_process
+def test_ancestral_step_is_bayes_and_equals_tweedie(name):
+    process = PROCESSES[name](6)
+    _, x_t, sigma, _ = random_case(process)
+    logits, sigma_next = logits_for(process), sigma * double([[0.0], [0.2], [0.5], [0.9]])
+    step = process.ancestral(logits.softmax(-1), x_t, sigma, sigma_next)
     step = step / step.sum(-1, keepdim=True)
-    arrive = process.transition(x_t, sigma - sigma_next)  # p(x_t | x_s = y)
-    every = torch.arange(6).unsqueeze(0)
-    before = torch.einsum(
-        "blk,bky->bly", pi, process.transition(every.expand(4, 6), sigma_next)
-    )  # sum over x0 of pi p(x_s = y | x0)
-    brute = arrive * before
+    every = torch.arange(6).expand(4, 6)
+    before = torch.einsum("blk,bky->bly", logits.softmax(-1), process.transition(every, sigma_next))
+    states = torch.arange(process.states).expand(4, process.states)
+    leap = process.transition(states, sigma - sigma_next)  # (4, from, to)
+    brute = before * torch.stack([leap[b][:, x_t[b]].T for b in range(4)])
     torch.testing.assert_close(step, brute / brute.sum(-1, keepdim=True), rtol=1e-9, atol=1e-12)
     tweedie = process.tweedie(process.x0_log_score(logits, x_t, sigma), x_t, sigma - sigma_next)
     torch.testing.assert_close(tweedie / tweedie.sum(-1, keepdim=True), step, rtol=1e-9, atol=1e-10)
 
 
-def test_score_head_and_x0_head_agree_on_pi():
-    _, x_t, sigma, logits = random_case(6)
-    process = Uniform(6)
+@every_process
+def test_score_head_and_x0_head_agree_on_the_posterior(name):
+    process = PROCESSES[name](6)
+    _, x_t, sigma, _ = random_case(process)
+    logits = logits_for(process)
     score = HEADS["x0"].log_score(process, logits, x_t, sigma)
-    torch.testing.assert_close(HEADS["score"].log_score(process, score + 1 - 1, x_t, sigma), score)
-    torch.testing.assert_close(
-        HEADS["score"].logits(process, score, x_t, sigma).softmax(-1), logits.softmax(-1), rtol=1e-7, atol=1e-9
-    )
+    torch.testing.assert_close(HEADS["score"].log_score(process, score, x_t, sigma), score)
+    found = HEADS["score"].logits(process, score, x_t, sigma)
+    expected, posterior = (process.posterior_logits(part, x_t, sigma).softmax(-1) for part in (logits, found))
+    torch.testing.assert_close(posterior, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_prior_kl_is_the_divergence_from_the_prior():
-    p = Uniform(5).transition(torch.tensor([[2]]), double([[1.3]]))[0, 0]
-    expected = (p * (p * 5).log()).sum()
-    torch.testing.assert_close(Uniform(5).prior_kl(double([[1.3]])).squeeze(), expected)
-    counts = torch.bincount(Uniform(5).prior(torch.linspace(0, 1 - 1e-9, 1000, dtype=torch.float64)), minlength=5)
-    assert counts.tolist() == [200] * 5
+@every_process
+def test_prior_is_what_noise_leads_to_and_its_divergence_is_its_definition(name):
+    process = PROCESSES[name](5)
+    p = process.transition(torch.arange(5).unsqueeze(0), double([[1.3]]))[0]
+    prior = p.mean(0)
+    terms = torch.where(p[2] > 0, p[2] * (p[2] / prior).log(), 0)
+    torch.testing.assert_close(process.prior_kl(double([[1.3]])).squeeze(), terms.sum())
+    drawn = process.prior(torch.linspace(0, 1 - 1e-9, 1000, dtype=torch.float64))
+    limit = process.transition(torch.zeros(1, 1, dtype=torch.long), double([[60.0]]))[0, 0]
+    torch.testing.assert_close(torch.bincount(drawn, minlength=process.states) / 1000, limit.float(), rtol=0, atol=1e-3)
+
+
+def test_a_mask_says_nothing_and_an_unmasked_character_is_certain():
+    process = PROCESSES["absorbing"](4)
+    x_t = torch.tensor([[4, 2]])
+    posterior = process.posterior_logits(torch.zeros(1, 2, 4), x_t, torch.tensor([[1.0]])).softmax(-1)
+    expected = torch.tensor([[[0.25] * 4, [0.0, 0.0, 1.0, 0.0]]])
+    torch.testing.assert_close(posterior, expected, rtol=0, atol=1e-20)
 
 
 # --- the objective
@@ -256,14 +300,17 @@ def quadrature_bits(diffusion: Diffusion, oracle: Oracle, network, points: int =
     times.append((T_MIN, 1.0, posterior_loss))
     total = 0.0
     count = len(oracle.texts)
-    x_t = oracle.texts.repeat(count, 1)
-    x0 = oracle.texts.repeat_interleave(count, 0)
+    noisy = oracle.states()
+    x_t = noisy.repeat(count, 1)
+    x0 = oracle.texts.repeat_interleave(len(noisy), 0)
     for t, weight, loss in times:
         clock = double([[t]])
         sigma = diffusion.schedule.sigma(clock)
-        output = network(oracle.texts, sigma.squeeze(1), None).repeat(count, 1, 1)
-        joint = (oracle.p[None, :] * oracle.likelihoods(oracle.texts, sigma.squeeze(1)).prod(-1)).T.flatten()
-        total += weight * float((joint * loss(diffusion, output, x_t, x0, clock).sum(-1)).sum())
+        output = network(noisy, sigma.squeeze(1), None).repeat(count, 1, 1)
+        joint = (oracle.p[None, :] * oracle.likelihoods(noisy, sigma.squeeze(1)).prod(-1)).T.flatten()
+        possible = joint > 0
+        nats = loss(diffusion, output[possible], x_t[possible], x0[possible], clock)
+        total += weight * float((joint[possible] * nats.sum(-1)).sum())
     total += oracle.length * float(diffusion.process.prior_kl(diffusion.schedule.sigma(double([[1.0]]))))
     return total / np.log(2)
 

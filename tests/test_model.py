@@ -21,7 +21,7 @@ SMALL = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, drop
 
 def trained(config: ModelConfig = SMALL, characters: int = 7) -> DiffusionTransformer:
     """A network whose every weight is nonzero, as after training."""
-    model = DiffusionTransformer(config, characters)
+    model = DiffusionTransformer(config, characters, characters)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -36,7 +36,7 @@ def question(batch: int = 3, length: int = 32, characters: int = 7):
 
 
 def initial() -> DiffusionTransformer:
-    return DiffusionTransformer(SMALL, 7).initialise(torch.Generator().manual_seed(0)).eval()
+    return DiffusionTransformer(SMALL, 7, 7).initialise(torch.Generator().manual_seed(0)).eval()
 
 
 def test_an_untrained_network_is_uniform_and_its_blocks_the_identity():
@@ -85,7 +85,8 @@ def test_presets_have_their_size(preset, expected):
     from config import load_config
 
     run = load_config(Path(__file__).resolve().parents[1] / "config.yaml").resolve("tweets", preset=preset)
-    assert sum(p.numel() for p in DiffusionTransformer(run.model, 128).parameters()) == pytest.approx(expected, rel=0.1)
+    parameters = DiffusionTransformer(run.model, 128, 128).parameters()
+    assert sum(p.numel() for p in parameters) == pytest.approx(expected, rel=0.1)
 
 
 def test_small_noise_levels_are_told_apart():

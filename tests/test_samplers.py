@@ -1,5 +1,7 @@
 """Every sampler recovers a known distribution; draws, truncation and given positions do as they say."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,27 @@ def test_sampler_recovers_the_distribution(process, sampler, head, grid):
     assert total_variation(oracle, texts) < (0.02 if sampler == "tweedie" else 0.04)
 
 
+@pytest.mark.parametrize("process", PROCESSES)
+def test_renoising_leaves_the_distribution_right(process):
+    diffusion = Diffusion.named(process, "log_linear", "x0", 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
+    assert total_variation(oracle, run(oracle, diffusion, steps=128, renoise=0.3)) < 0.02
+
+
+@pytest.mark.parametrize("renoise", [0.0, 0.3])
+def test_only_renoising_lets_the_absorbing_process_change_its_mind(renoise):
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
+    seen: list[torch.Tensor] = []
+    zeros = torch.zeros(500, 2, dtype=torch.long)
+    sample(
+        diffusion, oracle.network("x0"), zeros, zeros.bool(), uniform_stream(500, 2),
+        SamplerSettings(steps=32, renoise=renoise), forbidden=[], observe=lambda step, x: seen.append(x.clone()),
+    )  # fmt: skip
+    changes = sum(int(((before != after) & (before != 3)).sum()) for before, after in itertools.pairwise(seen))
+    assert (changes > 0) == (renoise > 0)
+
+
 def test_the_analytic_step_needs_few_calls_where_positions_are_independent():
     diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
     oracle = Oracle(diffusion.process, torch.outer(toy_distribution(4, 1), toy_distribution(4, 1, seed=1)))
@@ -78,8 +101,9 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
 
 @pytest.mark.parametrize("greedy", [False, True])
 @pytest.mark.parametrize("sampler", STEPS)
-def test_forbidden_characters_never_come_out(sampler, greedy):
-    diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_forbidden_characters_and_masks_never_come_out(process, sampler, greedy):
+    diffusion = Diffusion.named(process, "log_linear", "x0", 4)
     oracle = Oracle(diffusion.process, toy_distribution(4, 2))
     texts = run(oracle, diffusion, sampler=sampler, forbidden=[0, 3], steps=8, rows=2000, greedy_last_step=greedy)
     assert set(texts.flatten().tolist()) == {1, 2}
