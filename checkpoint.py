@@ -34,6 +34,14 @@ class Lengths:
     def capped(self, longest: int) -> "Lengths":
         return Lengths(np.minimum(self.values, longest), self.counts)
 
+    def within(self, shortest: int, longest: int) -> "Lengths":
+        """The same distribution where it lies in this range; where it has nothing there, every length of it alike."""
+        inside = (self.values >= shortest) & (self.values <= longest)
+        if not inside.any():
+            values = np.arange(shortest, longest + 1)
+            return Lengths(values, np.ones_like(values))
+        return Lengths(self.values[inside], self.counts[inside])
+
     def draw(self, uniform: float) -> int:
         """Inverse CDF: a uniform in [0, 1) -> a length."""
         cdf = np.cumsum(self.counts)

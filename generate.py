@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+LONGEST = 100_000  # characters that --length can ask for
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Write documents with a trained model, one a line.")
@@ -21,6 +23,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--top-p", type=float, help="keep the likeliest characters up to this mass, 0-1 (default: the model's config)"
     )
+    parser.add_argument("--prefix", default="", help="what every document begins with")
+    parser.add_argument("--suffix", default="", help="what every document ends with")
+    parser.add_argument("--template", default="", help="a whole document with a _ for each character to write")
+    parser.add_argument("--length", default="", metavar="N|MIN-MAX", help="characters of each document")
     parser.add_argument("--batch-size", type=int, help="documents written together; the text does not depend on it")
     parser.add_argument(
         "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
@@ -42,10 +48,12 @@ def generate(arguments: argparse.Namespace) -> int:
 
     from checkpoint import load_checkpoint
     from utils import UserError, pick_device, write_atomic
-    from writer import Voice, write_documents
+    from writer import Form, Voice, write_documents
 
     check(arguments)
     voice = Voice.of(load_checkpoint(arguments.model), pick_device(arguments.device))
+    form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
+    form.check(voice, str(arguments.model))
     settings = voice.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
     size = arguments.batch_size or voice.run.sampling.batch_size
     texts: list[str] = []
@@ -53,7 +61,8 @@ def generate(arguments: argparse.Namespace) -> int:
         task = bar.add_task("writing", total=arguments.samples)
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            texts += write_documents(voice, arguments.seed, indices, settings, progress=lambda n: bar.advance(task, n))
+            advance = lambda n: bar.advance(task, n)  # noqa: E731
+            texts += write_documents(voice, arguments.seed, indices, settings, form=form, progress=advance)
     output = arguments.output or Path(voice.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
     record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings)}
     objects = [json.dumps({"index": k, "text": text, **record}, ensure_ascii=False) for k, text in enumerate(texts)]
@@ -65,6 +74,18 @@ def generate(arguments: argparse.Namespace) -> int:
         raise UserError(f"{output}: cannot be written: {error.strerror}") from None
     print(f"{len(texts)} documents: {output} (with settings: {output.with_suffix('.jsonl')})")
     return 0
+
+
+def length_range(text: str) -> tuple[int, int | None]:
+    """ "N" or "MIN-MAX" -> shortest and longest; nothing: any length."""
+    from utils import UserError
+
+    if not text:
+        return 1, None
+    low, _, high = text.partition("-")
+    if not low.isdecimal() or not (high or low).isdecimal() or not 1 <= int(low) <= int(high or low) <= LONGEST:
+        raise UserError(f"--length {text}: must be N or MIN-MAX, whole numbers from 1 to {LONGEST}")
+    return int(low), int(high or low)
 
 
 def check(arguments: argparse.Namespace) -> None:

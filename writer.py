@@ -4,7 +4,7 @@ Document k is a function of (checkpoint, seed, k, attempt) alone. Its random num
 stream, and the network always sees batches of one fixed shape per bucket, so that no company in a batch can change it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +16,56 @@ from dataset_loader import bucket_length
 from diffusion import Diffusion
 from model import Denoiser
 from samplers import SamplerSettings, sample
-from utils import FRAME, Vocabulary, exact_device, numpy_generator, pick_precision
+from utils import FRAME, UserError, Vocabulary, exact_device, numpy_generator, pick_precision
 
-CALL_POSITIONS = {
-    "cpu": 4096,
-    "cuda": 65_536,
-    "mps": 16_384,
-}  # positions of one network call: a CPU's caches, a GPU's width
+# positions of one network call: what a CPU's caches hold, what fills a GPU
+CALL_POSITIONS = {"cpu": 2048, "cuda": 65_536, "mps": 16_384}
+BLANK = "_"  # stands in a template for one character to be written
+
+
+@dataclass(frozen=True)
+class Form:
+    """What documents must be: their beginning and end, a template with blanks, lengths from shortest to longest."""
+
+    prefix: str = ""
+    suffix: str = ""
+    template: str = ""
+    shortest: int = 1
+    longest: int | None = None
+
+    def pattern(self, length: int) -> tuple[str, np.ndarray]:
+        """What is given of a document of this length, anything elsewhere; (length,) whether it is given."""
+        if self.template:
+            return self.template, np.array([character != BLANK for character in self.template])
+        free = length - len(self.prefix) - len(self.suffix)
+        given = [True] * len(self.prefix) + [False] * free + [True] * len(self.suffix)
+        return self.prefix + BLANK * free + self.suffix, np.array(given)
+
+    def draw_length(self, lengths: Lengths, longest: int, uniform: float) -> int:
+        """A length from the corpus's distribution, as far as the form admits it."""
+        if self.template:
+            return len(self.template)
+        shortest = max(self.shortest, len(self.prefix) + len(self.suffix) + 1)
+        return lengths.within(shortest, self.longest or max(longest, shortest)).draw(uniform)
+
+    def check(self, voice: "Voice", model: str) -> None:
+        """One line for what the model cannot write."""
+        for name in ("prefix", "suffix", "template"):
+            for character in getattr(self, name):
+                blank = name == "template" and character == BLANK
+                if character == "\n" or not (blank or character in voice.vocabulary.characters):
+                    known = len(voice.vocabulary.characters) - 1
+                    raise UserError(
+                        f"--{name} holds {character!r}, which is not among the {known} characters of {model}"
+                    )
+        taken = len(self.prefix) + len(self.suffix)
+        if self.longest is not None and taken >= self.longest:
+            raise UserError(f"--length {self.longest}: prefix and suffix already take {taken} characters")
+        if self.template and BLANK not in self.template:
+            raise UserError(f"--template {self.template!r} has no {BLANK} to fill")
+
+
+ANYTHING = Form()
 
 
 @dataclass(frozen=True)
@@ -53,16 +96,17 @@ class Voice:
 
 
 class Draft:
-    """A document being written: ids with frames, how many positions are settled, and its own random stream."""
+    """A document being written: ids with frames, which are given, how many are settled, and its own random stream."""
 
-    def __init__(self, voice: Voice, seed: int, index: int, attempt: int) -> None:
-        self.index = index
-        self.rng = numpy_generator(voice.run.name, seed, index, attempt)
-        self.stream = voice.run.data.format == "stream"
+    def __init__(self, voice: Voice, form: Form, *stream: int) -> None:
+        self.rng = numpy_generator(voice.run.name, *stream)
         self.context, self.overlap = voice.run.model.context, voice.run.sampling.overlap
-        length = min(voice.lengths.draw(self.rng.random()), voice.run.sampling.max_length)
-        self.ids = np.full(length + (0 if self.stream else 2), FRAME)
-        self.settled = 0 if self.stream else 1
+        length = form.draw_length(voice.lengths, voice.run.sampling.max_length, self.rng.random())
+        text, given = form.pattern(length)
+        ids = np.where(given, voice.vocabulary.encode(text), FRAME).astype(np.int64)
+        self.edge = 0 if voice.run.data.format == "stream" else 1  # frames at each end; a stream has none
+        self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
+        self.settled = self.edge
 
     @property
     def finished(self) -> bool:
@@ -70,28 +114,32 @@ class Draft:
 
     @property
     def start(self) -> int:
-        """Where the next window begins: at the opening, then `overlap` characters before what is still to write."""
-        return max(0, self.settled - self.overlap) if self.settled > 1 else 0
+        """Where the next window begins: `overlap` characters before what is to write, or with the end in sight."""
+        if self.settled == self.edge:
+            return 0
+        return min(self.settled - self.overlap, len(self.ids) - self.context)
 
     @property
     def window_length(self) -> int:
         return int(bucket_length(len(self.ids) - self.start - 2, self.context))
 
     def window(self) -> tuple[np.ndarray, np.ndarray]:
-        """-> (L,) ids, (L,) given: what is settled, the closing frame if it is in sight, and the padding behind it."""
-        place = self.start + np.arange(self.window_length)
-        inside = place < len(self.ids)
-        ids = np.where(inside, self.ids[np.where(inside, place, 0)], FRAME)
-        last = len(self.ids) - (0 if self.stream else 1)
-        return ids, (place < self.settled) | (place >= last)
+        """-> (L,) ids, (L,) given: what is settled or given, the closing frame if in sight, and padding behind it."""
+        length = self.window_length
+        ids, given = np.full(length, FRAME), np.ones(length, dtype=bool)
+        inside = slice(self.start, min(self.start + length, len(self.ids)))
+        size = inside.stop - inside.start
+        ids[:size] = self.ids[inside]
+        given[:size] = self.given[inside] | (np.arange(inside.start, inside.stop) < self.settled)
+        return ids, given
 
     def settle(self, ids: np.ndarray) -> None:
         end = min(self.start + len(ids), len(self.ids))
         self.ids[self.start : end] = ids[: end - self.start]
-        self.settled = end if end < len(self.ids) - 1 else len(self.ids)
+        self.settled = end
 
     def text(self, vocabulary: Vocabulary) -> str:
-        return vocabulary.decode(self.ids if self.stream else self.ids[1:-1])
+        return vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])
 
 
 def write_documents(
@@ -100,23 +148,26 @@ def write_documents(
     indices: Iterable[int],
     settings: SamplerSettings,
     *,
+    form: Form = ANYTHING,
     attempt: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """The documents of these indices; `progress(n)` hears how many have been finished since it was last called."""
-    drafts = [Draft(voice, seed, index, attempt) for index in indices]
+    drafts = [Draft(voice, form, seed, index, attempt) for index in indices]
     while pending := [draft for draft in drafts if not draft.finished]:
-        for length, group in batches_of(pending):
+        for length, group in by_window_length(pending).items():
             write_windows(voice, group, length, settings)
             if progress:
                 progress(sum(draft.finished for draft in group))
     return [draft.text(voice.vocabulary) for draft in drafts]
 
 
-def batches_of(drafts: list[Draft]) -> Iterator[tuple[int, list[Draft]]]:
+def by_window_length(drafts: list[Draft]) -> dict[int, list[Draft]]:
     """Drafts whose next windows have one length, together."""
-    for length in sorted({draft.window_length for draft in drafts}):
-        yield length, [draft for draft in drafts if draft.window_length == length]
+    groups: dict[int, list[Draft]] = {}
+    for draft in drafts:
+        groups.setdefault(draft.window_length, []).append(draft)
+    return groups
 
 
 def write_windows(voice: Voice, drafts: list[Draft], length: int, settings: SamplerSettings) -> None:

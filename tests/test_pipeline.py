@@ -20,7 +20,7 @@ from config import TrainingConfig
 from likelihood import Likelihood
 from trainer import Stopped, Training, rate_factor, train_model
 from utils import UserError
-from writer import Draft, Voice, write_documents
+from writer import Draft, Form, Voice, write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -283,7 +283,7 @@ def test_a_row_of_the_network_does_not_depend_on_its_place(voice):
 
 
 def test_a_long_document_slides_with_its_overlap_given(voice):
-    draft = next(d for d in (Draft(voice, 0, k, 0) for k in range(50)) if len(d.ids) > 80)
+    draft = next(d for d in (Draft(voice, Form(), 0, k, 0) for k in range(50)) if len(d.ids) > 80)
     spans = []
     while not draft.finished:
         ids, given = draft.window()
@@ -296,6 +296,40 @@ def test_a_long_document_slides_with_its_overlap_given(voice):
     assert spans[0] == (0, 32, 1)  # opens with the frame, no end in sight
     assert spans[1] == (32 - 8, 32, 8)
     assert (draft.ids[1:-1] == 5).all() and draft.ids[0] == draft.ids[-1] == 0
+
+
+def test_given_characters_come_out_untouched_and_lengths_exact(voice):
+    def write(**form) -> list[str]:
+        return write_documents(voice, 0, range(12), voice.settings(), form=Form(**form))
+
+    for text in write(prefix="fix the ", suffix=" 7"):
+        assert text.startswith("fix the ") and text.endswith(" 7") and len(text) > 10
+    long = write(prefix="a long ", suffix=" words", shortest=90, longest=90)  # the suffix lies beyond the first window
+    assert all(len(t) == 90 and t.startswith("a long ") and t.endswith(" words") for t in long) and len(set(long)) > 1
+    assert all("_" not in text for text in write(template="the ____ of __"))  # not a character of this corpus
+    for text in write(template="The ____ of __".replace("T", "t")):
+        assert len(text) == 14 and text[:4] == "the " and text[8:12] == " of "
+    assert {len(text) for text in write(shortest=15, longest=20)} <= set(range(15, 21))
+    assert {len(text) for text in write(shortest=150, longest=150)} == {150}  # a length the corpus does not have
+    assert write() == write_documents(voice, 0, range(12), voice.settings())
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--prefix", "né"], "--prefix holds 'é', which is not among the 23 characters of MODEL"),
+        (["--template", "fix"], "--template 'fix' has no _ to fill"),
+        (["--length", "5", "--prefix", "remove"], "--length 5: prefix and suffix already take 6 characters"),
+        (["--length", "9-3"], "--length 9-3: must be N or MIN-MAX, whole numbers from 1 to 100000"),
+        (["--length", "x"], "--length x: must be N or MIN-MAX, whole numbers from 1 to 100000"),
+    ],
+)
+def test_forms_that_cannot_be_are_named(tiny_run, capsys, option, message):
+    run = tiny_run()
+    checkpoint = train_model(shape(run, max_steps=1), Quiet())
+    message = message.replace("23", str(len(checkpoint.vocabulary.characters) - 1))
+    assert generate.main(["--model", str(run.model_file()), *option]) == 2
+    assert capsys.readouterr().err == f"error: {message.replace('MODEL', str(run.model_file()))}\n"
 
 
 def test_a_stream_writes_windows_with_newlines(tiny_run):
