@@ -90,7 +90,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ("model: 5", "model: 5 should be a valid dictionary or instance of ModelConfig"),
         (
             "diffusion: {process: unifrom}",
-            "diffusion.process: 'unifrom' is not one of uniform; did you mean 'uniform'?",
+            "diffusion.process: 'unifrom' is not one of uniform, absorbing, hybrid; did you mean 'uniform'?",
         ),
         (
             "model: {parameterization: score}",

@@ -10,7 +10,7 @@ from conftest import Oracle, toy_distribution
 from diffusion import HEADS, PROCESSES, SCHEDULES, Diffusion
 from samplers import STEPS, SamplerSettings, draw, noise_levels, reshape, sample
 
-ROWS = 20_000
+ROWS = 8000
 
 
 def uniform_stream(rows: int, length: int, seed: int = 0):
@@ -43,15 +43,15 @@ def test_sampler_recovers_the_distribution(process, sampler, head, grid):
     diffusion = Diffusion.named(process, "log_linear", head, 3)
     oracle = Oracle(diffusion.process, toy_distribution(3, 2))
     texts = run(oracle, diffusion, head, sampler=sampler, grid=grid, steps=128)
-    # 9 cells of 20,000 draws: sampling alone gives about 0.008; euler adds its discretisation
-    assert total_variation(oracle, texts) < (0.02 if sampler == "tweedie" else 0.04)
+    # 9 cells of 8,000 draws: chance alone gives about 0.012; euler adds its discretisation
+    assert total_variation(oracle, texts) < (0.025 if sampler == "tweedie" else 0.045)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_renoising_leaves_the_distribution_right(process):
     diffusion = Diffusion.named(process, "log_linear", "x0", 3)
     oracle = Oracle(diffusion.process, toy_distribution(3, 2))
-    assert total_variation(oracle, run(oracle, diffusion, steps=128, renoise=0.3)) < 0.02
+    assert total_variation(oracle, run(oracle, diffusion, steps=128, renoise=0.3)) < 0.025
 
 
 @pytest.mark.parametrize("renoise", [0.0, 0.3])
@@ -71,7 +71,7 @@ def test_only_renoising_lets_the_absorbing_process_change_its_mind(renoise):
 def test_the_analytic_step_needs_few_calls_where_positions_are_independent():
     diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
     oracle = Oracle(diffusion.process, torch.outer(toy_distribution(4, 1), toy_distribution(4, 1, seed=1)))
-    assert total_variation(oracle, run(oracle, diffusion, steps=2)) < 0.02
+    assert total_variation(oracle, run(oracle, diffusion, steps=2)) < 0.025
 
 
 @pytest.mark.parametrize("grid", SCHEDULES)
@@ -96,7 +96,7 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
     assert (texts[:, 0] == 1).all()
     expected = oracle.p.view(3, 3)[1] / oracle.p.view(3, 3)[1].sum()
     found = torch.bincount(texts[:, 1], minlength=3).double() / ROWS
-    assert (found - expected).abs().sum() / 2 < 0.02
+    assert (found - expected).abs().sum() / 2 < 0.025
 
 
 @pytest.mark.parametrize("greedy", [False, True])

@@ -1,0 +1,75 @@
+"""Table of trained voices for benchmarks/results: python benchmarks/voices.py --output FILE COMMAND ...
+
+Reads models/*.pt, their metrics and outputs/*_samples.txt of the folder it is run in; measures nothing itself.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy
+import torch
+
+from checkpoint import load_checkpoint
+from utils import write_atomic
+
+SAMPLES, SHOWN = 3, 160
+
+
+def machine() -> str:
+    """Processor, cores and versions, in one line."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
+    features = next((line for line in lines if line.startswith("flags")), "")
+    extras = [name for name in ("avx512_bf16", "amx_bf16") if f" {name}" in features]
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}"
+    return f"{processor}, {torch.get_num_threads()} cores ({', '.join(extras) or 'no bf16'}); {versions}"
+
+
+def commit() -> str:
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+
+
+def row(model: Path, outputs: Path) -> list[str]:
+    checkpoint = load_checkpoint(model)
+    metrics = checkpoint.metrics
+    history = [json.loads(line) for line in model.with_suffix(".metrics.jsonl").read_text("utf-8").splitlines()]
+    lines = (outputs / f"{model.stem}_samples.txt").read_text(encoding="utf-8").splitlines()
+    cells = [
+        model.stem,
+        f"{metrics['parameters'] / 1e6:.2f}M",
+        f"{history[-1]['minutes']:.1f}",
+        f"{metrics['characters'] / 1e6:.2f}M",
+        f"{metrics['held_out_bits']:.3f} ± {metrics['held_out_error']:.3f}",
+        str(len(lines)),
+    ]
+    shown = [line if len(line) <= SHOWN else line[:SHOWN] + "…" for line in lines[:SAMPLES]]
+    return [f"| {' | '.join(cells)} |", *shown]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Table of the trained voices of this folder.")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--title", default="Voices")
+    parser.add_argument("commands", nargs="+", help="the commands that made them, to be shown")
+    arguments = parser.parse_args()
+    rows = {model.stem: row(model, Path("outputs")) for model in sorted(Path("models").glob("*.pt"))}
+    lines = [f"# {arguments.title}", "", machine() + f"; commit {commit()}.", "", "```", *arguments.commands, "```", ""]
+    lines += [
+        "| corpus | parameters | minutes | characters seen | held-out bits/char | lines |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    lines += [cells[0] for cells in rows.values()]
+    lines += ["", f"The first {SAMPLES} samples of each, not chosen, cut at {SHOWN} characters:", ""]
+    for name, cells in rows.items():
+        lines += [f"**{name}**", "", "```", *cells[1:], "```", ""]
+    write_atomic(arguments.output, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
