@@ -125,11 +125,13 @@ def save_state(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
     try:
+        if not zipfile.is_zipfile(path):  # as torch.save writes; older formats are pickles that torch would try to read
+            raise ValueError
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, pickle.PickleError):
         raise UserError(f"{path}: not a model file, or damaged") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a model of this program")

@@ -1,6 +1,7 @@
 """What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ from ruamel.yaml.error import YAMLError
 from diffusion import HEADS, LOSSES, PROCESSES, SCHEDULES
 from samplers import STEPS
 from utils import UserError, hash_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class Section(BaseModel):
@@ -43,6 +46,12 @@ class DataConfig(Section):
     vocab_size: int = Field(default=128, ge=2, le=60_000)
     held_out: float = Field(default=0.05, gt=0, le=0.5)
     invalid_utf8: Annotated[str, one_of(("error", "skip", "replace"))] = "error"
+
+    @model_validator(mode="after")
+    def check_sample(self) -> "DataConfig":
+        if self.max_documents == 1:
+            raise ValueError("max_documents 1 leaves none to hold out; at least 2, or 0 for all")
+        return self
 
 
 class ModelConfig(Section):
@@ -153,8 +162,8 @@ class Config:
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.path = path
         self.common = {key: value for key, value in content.items() if key in COMMON}
-        self.presets = {"baby": {}, **(content.get("presets") or {})}
-        self.datasets: dict[str, Any] = content.get("datasets") or {}
+        self.presets = {"baby": {}, **(entry(content.get("presets")))}
+        self.datasets: dict[str, Any] = entry(content.get("datasets"))
 
     def resolve(self, name: str, **overrides: Any) -> RunConfig:
         """The complete run of a dataset, named here or lying in its folder; `overrides` are the command line's."""
@@ -169,23 +178,25 @@ class Config:
 
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Common sections, preset, dataset entry, overrides: each layer's values win over those before it."""
-        layers = {"": self.common, f"datasets.{name}.": self.datasets.get(name) or {}, "command line: ": overrides}
+        layers = {"": self.common, f"datasets.{name}.": entry(self.datasets.get(name)), "command line: ": overrides}
         for prefix, layer in layers.items():
             check_mapping(self.path, prefix.rstrip(".: "), layer)
         preset = next(
             (layer["preset"] for layer in reversed(layers.values()) if "preset" in layer),
             RunConfig.model_fields["preset"].default,
         )
-        if preset not in self.presets:
+        if not isinstance(preset, str) or preset not in self.presets:
             choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
             raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
-        overlay = self.presets[preset] or {}
+        overlay = entry(self.presets[preset])
         check_mapping(self.path, f"presets.{preset}", overlay)
         common, *own = layers.items()
         ordered = dict([common, (f"presets.{preset}.", overlay), *own])
         content: dict[str, Any] = {}
         for layer in ordered.values():
             content = merge(content, layer)
+        if "name" in content:
+            raise UserError(f"{self.path}: name: no such key; a dataset's name is its key under datasets")
         try:
             return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
@@ -204,19 +215,19 @@ def load_config(path: Path) -> Config:
         raise UserError(f"{path}: cannot be read: {error}") from None
     except YAMLError as error:
         raise UserError(f"{path}: {describe_yaml(error)}") from None
+    except ValueError as error:  # a date that is none, or a tag that does not fit its value
+        raise UserError(f"{path}: {error}") from None
     content = {} if content is None else content
     check_mapping(path, "", content)
     for key in content:
         if key not in TOP_LEVEL:
             raise UserError(f"{path}: {key}: no such key{nearest(str(key), TOP_LEVEL)}")
     for section in ("presets", "datasets"):
-        entries = content.get(section) or {}
+        entries = entry(content.get(section))
         check_mapping(path, section, entries)
         for name in entries:
             if not is_safe_name(name):
-                raise UserError(
-                    f"{path}: {section}: {name!r} must be letters, digits, '_', '-' and '.', a letter or digit first"
-                )
+                raise UserError(f"{path}: {section}: {name!r} must be letters, digits, '_' and '-', no sign first")
     config = Config(path, content)
     problems: dict[str, None] = {}  # each once: a fault in a common section shows in every dataset
     for name in config.datasets or ["dataset"]:
@@ -230,10 +241,8 @@ def load_config(path: Path) -> Config:
 
 
 def is_safe_name(name: object) -> bool:
-    """A dataset's name becomes a file name, so it may not leave its folder."""
-    return (
-        isinstance(name, str) and name[:1].isalnum() and all(c.isascii() and (c.isalnum() or c in "_-.") for c in name)
-    )
+    """A dataset's name becomes a file name, so it may neither leave its folder nor look like another file's suffix."""
+    return isinstance(name, str) and NAME.fullmatch(name) is not None
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
@@ -243,6 +252,11 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def entry(value: Any) -> Any:
+    """A key without a value is an empty section; anything else stands as it is."""
+    return {} if value is None else value
 
 
 def check_mapping(path: Path, where: str, value: object) -> None:
@@ -257,6 +271,8 @@ def describe(problem: Any, layers: dict[str, dict[str, Any]]) -> str:
     where = (holders[-1] if holders else "") + ".".join(location)
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such key{nearest(location[-1], known_keys(location[:-1]))}"
+    if problem["type"] == "model_type":
+        return f"{where}: expected keys with values, found {problem['input']!r}"
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}".removeprefix(": ")
     rule = problem["msg"].removeprefix("Input ")

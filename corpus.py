@@ -194,8 +194,11 @@ def load_corpus(run: RunConfig) -> Corpus:
 
 
 def hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(CHUNK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def open_store(store: Path, stream: bool) -> Corpus:

@@ -80,21 +80,26 @@ class TrainingBatches:
         order = np.argsort(buckets, kind="stable")
         lengths, first = np.unique(buckets[order], return_index=True)
         self.buckets = dict(zip(lengths.tolist(), np.split(order, first[1:]), strict=True))
-        self.steps_per_epoch = sum(-(-len(items) // self._rows(length)) for length, items in self.buckets.items())
         self.plan_of = functools.lru_cache(maxsize=1)(self._plan)
+        self.steps_per_epoch = len(self.plan_of(0))
 
     def _rows(self, length: int) -> int:
         return max(1, self.positions // length)
 
     def _plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """One epoch's batches (length, items): each bucket shuffled and cut into batches, then all batches shuffled."""
+        """One epoch's batches (length, items): each bucket shuffled and cut into batches, then all batches shuffled.
+
+        What does not fill a batch joins the next longer bucket; the very last batch may be small.
+        """
         rng = numpy_generator(self.run.seed, self.run.name, "epoch", epoch)
-        plan = []
+        plan, left = [], np.zeros(0, dtype=np.int64)
         for length, items in self.buckets.items():
-            rows = self._rows(length)
-            # the last batch is filled up from the start of the same order
-            parts = np.resize(rng.permutation(items), (-(-len(items) // rows), rows))
-            plan += [(length, part) for part in parts]
+            items, rows = np.concatenate([left, rng.permutation(items)]), self._rows(length)
+            full = len(items) // rows * rows
+            plan += [(length, part) for part in items[:full].reshape(-1, rows)]
+            left = items[full:]
+        if len(left):
+            plan.append((max(self.buckets), left))
         return [plan[i] for i in rng.permutation(len(plan))]
 
     def batch(self, step: int) -> Batch:

@@ -52,7 +52,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         written = report.write_voice(evaluations[-1], folder)
         console.print(f"{report.summary(evaluations[-1].figures)}  ({written})", markup=False)
     console.print(report.table([evaluation.figures for evaluation in evaluations]))
-    if arguments.all and folder:
+    if arguments.all and folder and len(evaluations) > 1:
         console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, folder)}", markup=False)
     return 0
 

@@ -1,6 +1,6 @@
 """Everything measured of a voice: likelihood, samples, copies; and of several together. Writes no reports."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,7 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
     voice, corpus = Voice.of(checkpoint, request.device), load_corpus(checkpoint.run)
     if corpus.sha256 != checkpoint.data_sha256:
         raise UserError(f"{checkpoint.run.data_file()}: not the text that {file} was trained on; train it anew")
-    context, pieces = checkpoint.run.model.context, corpus
-    if corpus.stream:
-        pieces = replace(corpus, train=windowed(corpus.train, context), held_out=windowed(corpus.held_out, context))
-    reference = Reference(pieces)
+    reference = Reference(corpus, checkpoint.run.model.context)
     if samples:
         texts = read_texts(samples, request.count, corpus.stream)
     else:
@@ -131,12 +128,17 @@ def copies(texts: list[str], matches: np.ndarray, reference: Reference) -> dict[
     """Which samples hold a longer verbatim match with the training text than real new text does, and the gauge."""
     flagged = [i for i, match in enumerate(matches) if match > reference.copy_bound]
     share = len(flagged) / len(texts)
-    sure = "creating" if share <= COPIES_CREATING else "memorising"
+    chance = 2 / (reference.calibrated_on + 1)  # twice how often honest text passes the longest of so few matches
+    if share <= COPIES_CREATING + chance:
+        gauge = "creating"
+    else:
+        gauge = "in between" if share <= COPIES_MEMORISING + chance else "memorising"
     worst = sorted(flagged, key=lambda i: -matches[i])[:EXAMPLES]
     return {
         "bound": reference.copy_bound,
         "share": share,
-        "gauge": "in between" if COPIES_CREATING < share <= COPIES_MEMORISING else sure,
+        "calibrated_on": reference.calibrated_on,
+        "gauge": gauge,
         "flagged": flagged,
         "worst": [{"index": i, "match": int(matches[i]), "text": texts[i]} for i in worst],
     }
@@ -169,10 +171,3 @@ def style_bits(voice: Evaluation, other: Evaluation) -> float:
     run, home = voice.voice.run, exact_device(voice.voice.device)
     batches = held_out_batches(other.corpus, split, run.model.context, STYLE_CHARACTERS, run.seed)
     return held_out_likelihood(voice.voice.diffusion, voice.voice.network, batches, run.seed, home).bits
-
-
-def windowed(split: Split, length: int) -> Split:
-    """A stream's text as documents of one length, the remainder left out."""
-    spans = zip(split.starts, split.starts + split.lengths, strict=True)
-    starts = np.concatenate([np.arange(start, end - length + 1, length) for start, end in spans])
-    return Split(split.tokens, starts, np.full(len(starts), length))

@@ -47,15 +47,19 @@ def generate(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from checkpoint import load_checkpoint
-    from utils import UserError, pick_device, write_atomic
+    from utils import UserError, check_writable, pick_device, write_atomic
     from writer import Form, Voice, write_documents
 
     check(arguments)
+    if arguments.output and arguments.output.suffix == ".jsonl":
+        raise UserError(f"--output {arguments.output}: names the text file; the .jsonl is written beside it")
     voice = Voice.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
     form.check(voice, str(arguments.model))
     settings = voice.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
     size = arguments.batch_size or voice.run.sampling.batch_size
+    output = arguments.output or Path(voice.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
+    check_writable(output.parent)
     texts: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("writing", total=arguments.samples)
@@ -63,8 +67,7 @@ def generate(arguments: argparse.Namespace) -> int:
             indices = range(first, min(first + size, arguments.samples))
             advance = lambda n: bar.advance(task, n)  # noqa: E731
             texts += write_documents(voice, arguments.seed, indices, settings, form=form, progress=advance)
-    output = arguments.output or Path(voice.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
-    record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings)}
+    record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(form)}
     objects = [json.dumps({"index": k, "text": text, **record}, ensure_ascii=False) for k, text in enumerate(texts)]
     try:
         # a stream's samples hold newlines, which the text file shows as \n: a sample stays a line

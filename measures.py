@@ -17,7 +17,7 @@ from utils import Vocabulary, numpy_generator
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
-CALIBRATION_DOCUMENTS = 3000  # held-out documents whose own matches set the bound of a copy
+CALIBRATION_DOCUMENTS = 2000  # held-out, and as many training, documents whose own matches set the bound of a copy
 CALIBRATION_QUANTILE = 0.999
 TAUGHT_DOCUMENTS = 3000  # training documents kept for a fingerprint to learn from
 BOOTSTRAPS = 200
@@ -50,26 +50,24 @@ def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Inter
     return Interval(value, value - half, value + half)
 
 
-def sample_documents(split: Split, rng: np.random.Generator, *, characters: int = 0, documents: int = 0) -> Documents:
-    """Documents of a split in random order, up to so many characters or so many documents (0: all)."""
-    order = rng.permutation(len(split.lengths))
-    if characters:
-        order = order[: int(np.searchsorted(np.cumsum(split.lengths[order]), characters)) + 1]
-    if documents:
-        order = order[:documents]
-    return [np.asarray(split.document(int(i)), dtype=np.int64) for i in order]
+def sample_documents(split: Split, rng: np.random.Generator) -> Documents:
+    """All documents of a split, in random order."""
+    return [np.asarray(split.document(int(i)), dtype=np.int64) for i in rng.permutation(len(split.lengths))]
 
 
 class Reference:
     """What a corpus's training text is like, and its held-out documents, whose figures are the ceiling."""
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, context: int) -> None:
         rng = numpy_generator("reference")
         self.vocabulary = corpus.vocabulary
-        documents = sample_documents(corpus.train, rng, characters=REFERENCE_CHARACTERS)
-        self.held_out = sample_documents(corpus.held_out, rng)
+        train, held_out = corpus.train, corpus.held_out
+        if corpus.stream:  # continuous text is judged in pieces as long as its samples
+            train, held_out = pieces(train, context), pieces(held_out, context)
+        whole = sample_documents(train, rng)
+        documents = whole[: int(np.searchsorted(np.cumsum([len(d) for d in whole]), REFERENCE_CHARACTERS)) + 1]
+        self.held_out, self.sampled = sample_documents(held_out, rng), documents[:TAUGHT_DOCUMENTS]
         self.lengths = np.sort([len(document) for document in documents])
-        self.sampled = documents[:TAUGHT_DOCUMENTS]
         text = framed(documents)
         self.words = {word for document in documents for word in words(self.vocabulary.decode(document))}
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)
@@ -77,9 +75,18 @@ class Reference:
         self.openings = Histogram.of(opening(document, self.vocabulary) for document in documents)
         self.endings = Histogram.of(ending(document, self.vocabulary) for document in documents)
         self.model = NgramModel(text, self.vocabulary.size)
-        self.finder = MatchFinder(framed(sample_documents(corpus.train, rng)))
-        own = self.finder.longest(self.held_out[:CALIBRATION_DOCUMENTS])
-        self.copy_bound = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE)))
+        # held-out documents may be few; training documents against all the others tell as much
+        aside = min(CALIBRATION_DOCUMENTS, len(whole) // 2)
+        strangers = self.held_out[:CALIBRATION_DOCUMENTS] + whole[:aside]
+        own = MatchFinder(framed(whole[aside:])).longest(strangers)
+        self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
+        self.finder = MatchFinder(framed([corpus.train.document(0)] if corpus.stream else whole))
+
+
+def pieces(split: Split, length: int) -> Split:
+    """A stream's text as documents of one length, the last one shorter."""
+    starts = np.arange(split.starts[0], split.starts[0] + split.lengths[0], length)
+    return Split(split.tokens, starts, np.diff([*starts, split.starts[0] + split.lengths[0]]))
 
 
 @dataclass(frozen=True)

@@ -82,11 +82,12 @@ def table(all_figures: list[dict[str, Any]]) -> Table:
 
 def write_voice(evaluation: Evaluation, folder: Path) -> Path:
     """NAME_evaluation.json, .md and .png; -> the Markdown report."""
-    stem = folder / f"{evaluation.name}_evaluation"
-    write_atomic(stem.with_suffix(".json"), json.dumps(evaluation.figures, ensure_ascii=False, indent=1) + "\n")
-    write_atomic(stem.with_suffix(".md"), "\n".join(voice_page(evaluation.figures)) + "\n")
-    save_figure(voice_plot(evaluation), stem.with_suffix(".png"))
-    return stem.with_suffix(".md")
+    stem = f"{evaluation.name}_evaluation"
+    content = json.dumps(evaluation.figures, ensure_ascii=False, indent=1)
+    write_atomic(folder / f"{stem}.json", content + "\n")
+    write_atomic(folder / f"{stem}.md", "\n".join(voice_page(evaluation.figures)) + "\n")
+    save_figure(voice_plot(evaluation), folder / f"{stem}.png")
+    return folder / f"{stem}.md"
 
 
 def voice_page(figures: dict[str, Any]) -> list[str]:
@@ -112,7 +113,7 @@ def voice_page(figures: dict[str, Any]) -> list[str]:
         *("", "## Likelihood", "", *likelihood_rows(figures["likelihood"])),
         *("", "## Copies", ""),
         f"Flagged is a document with more than {copies['bound']} characters of the training text in a row: beyond the",
-        "99.9th percentile of what held-out documents hold.",
+        f"99.9th percentile of what {copies['calibrated_on']:,} documents hold of other people's text.",
         "",
         f"{len(copies['flagged'])} of {figures['judged']} flagged ({copies['share']:.1%}).",
         "",

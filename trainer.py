@@ -18,7 +18,16 @@ from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion import LOSSES, stratified_times
 from likelihood import held_out_likelihood
 from model import Denoiser
-from utils import UserError, derive_seed, exact_device, pick_device, pick_precision, torch_generator, write_atomic
+from utils import (
+    UserError,
+    check_writable,
+    derive_seed,
+    exact_device,
+    pick_device,
+    pick_precision,
+    torch_generator,
+    write_atomic,
+)
 from writer import Voice, write_documents
 
 EMA_WARMUP = (
@@ -57,6 +66,7 @@ class Status:
     speed: float = math.nan  # real characters per second, running average
     seconds: float = 0.0
     held_out: float = math.nan
+    validated: int = 0  # planned validations that lie behind; a slow one may have passed several
     history: list[Validation] = field(default_factory=list)
 
     def seconds_left(self) -> float:
@@ -70,16 +80,20 @@ class Stopped(Exception):
 class Reporter(Protocol):
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
     def resumed(self, status: Status) -> None: ...
+    def note(self, text: str) -> None: ...
     def stepped(self, status: Status) -> bool: ...  # True: save the state and stop
     def validated(self, status: Status) -> None: ...
 
 
 def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
     """Train one model to the end of its budget, or until held-out text stops improving; saves it and its metrics."""
+    check_writable(Path(run.paths.models))
     training = Training(run)
     reporter.started(run, training.corpus, training.parameters, training.device, training.total_steps)
     if training.restore():
         reporter.resumed(training.status)
+    elif run.state_file().is_file():
+        reporter.note(f"{run.state_file()} is of other data or settings, and will be replaced")
     saved = time.monotonic()
     while not training.finished():
         training.advance(training.batches.batch(training.status.step))
@@ -218,8 +232,10 @@ class Training:
         return len(history) - 1 - best >= patience
 
     def validation_due(self) -> bool:
-        due = math.floor(self.progress() * self.run.training.validations + 1e-9)
-        return due > len(self.status.history)
+        return self._validations_due() > self.status.validated
+
+    def _validations_due(self) -> int:
+        return math.floor(self.progress() * self.run.training.validations + 1e-9)
 
     def voice(self) -> Voice:
         return Voice(
@@ -238,7 +254,7 @@ class Training:
         [sample] = write_documents(short, self.run.seed, [len(status.history)], voice.settings(steps=PREVIEW_STEPS))
         if all(found.bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        status.held_out = found.bits
+        status.held_out, status.validated = found.bits, self._validations_due()
         rate = self.run.training.learning_rate * rate_factor(status.progress, self.run.training)
         minutes = (time.monotonic() - self.began) / 60
         status.history.append(

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import sys
@@ -25,6 +26,9 @@ class UserError(Exception):
 
 def guarded(command: Callable[..., int], *arguments: object) -> int:
     """Run a command; -> its exit status, or 2 after one line per problem on stderr, 130 after Ctrl+C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console without this alphabet shows ?, and nothing stops
+            stream.reconfigure(errors="replace")
     try:
         return command(*arguments)
     except UserError as error:
@@ -37,6 +41,9 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
     except BrokenPipeError:  # the reader (`| head`) has left; without this the interpreter complains at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Fail before the work rather than after it where a folder cannot take its result."""
+    try:
+        with atomic_path(folder / "writable"):
+            pass
+        (folder / "writable").unlink()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to: {error.strerror or error}") from None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -46,7 +46,7 @@ class Form:
         if self.template:
             return len(self.template)
         shortest = max(self.shortest, len(self.prefix) + len(self.suffix) + 1)
-        return lengths.within(shortest, self.longest or max(longest, shortest)).draw(uniform)
+        return lengths.capped(longest).within(shortest, self.longest or max(longest, shortest)).draw(uniform)
 
     def check(self, voice: "Voice", model: str) -> None:
         """One line for what the model cannot write."""
@@ -61,6 +61,8 @@ class Form:
         taken = len(self.prefix) + len(self.suffix)
         if self.longest is not None and taken >= self.longest:
             raise UserError(f"--length {self.longest}: prefix and suffix already take {taken} characters")
+        if self.template and (self.prefix or self.suffix or self.longest is not None):
+            raise UserError("--template says what is given and how long; it takes no --prefix, --suffix or --length")
         if self.template and BLANK not in self.template:
             raise UserError(f"--template {self.template!r} has no {BLANK} to fill")
 

@@ -54,6 +54,7 @@ class Quiet:
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.stop_at, self.resumed_from, self.last = stop_at, None, None
+        self.notes: list[str] = []
 
     def started(self, *arguments) -> None: ...
 
@@ -65,6 +66,9 @@ class Quiet:
         return status.step == self.stop_at
 
     def validated(self, status) -> None: ...
+
+    def note(self, text) -> None:
+        self.notes.append(text)
 
 
 class Oracle:

@@ -44,9 +44,10 @@ def test_every_line_of_the_shipped_config_that_sets_a_value_has_a_comment():
 
 @pytest.mark.parametrize(("section", "key"), [(section, key) for section, key, _ in sections()])
 def test_every_key_is_read_by_code(section, key):
+    receivers = rf"(?:config|own|settings|self\.config|{section})"
     code = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("*.py") if path.name != "config.py")
     code += (ROOT / "config.py").read_text(encoding="utf-8").split("class RunConfig")[1]
-    assert re.search(rf"\.{key}\b", code), f"nothing reads {section}.{key}"
+    assert re.search(rf"{receivers}\.{key}\b", code), f"nothing reads {section}.{key}"
 
 
 def test_shipped_config_resolves_fifteen_datasets_and_its_presets():
@@ -87,7 +88,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ("model: {context: 100}", "model.context: 100 should be a multiple of 16"),
         ("model: {width: 100, heads: 6}", "model: width 100 must be a multiple of twice heads, 12"),
         ("model: {conv_width: 4}", "model: conv_width 4 must be odd, so that a window has a middle"),
-        ("model: 5", "model: 5 should be a valid dictionary or instance of ModelConfig"),
+        ("model: 5", "model: expected keys with values, found 5"),
         (
             "diffusion: {process: unifrom}",
             "diffusion.process: 'unifrom' is not one of uniform, absorbing, hybrid; did you mean 'uniform'?",
@@ -103,10 +104,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             "datasets: {tweets: {model: {layers: 0}}}",
             "datasets.tweets.model.layers: 0 should be greater than or equal to 1",
         ),
-        (
-            "datasets: {../up: {}}",
-            "datasets: '../up' must be letters, digits, '_', '-' and '.', a letter or digit first",
-        ),
+        ("datasets: {../up: {}}", "datasets: '../up' must be letters, digits, '_' and '-', no sign first"),
         ("datasets: [a]", "datasets: expected keys with values, found ['a']"),
         ("datasets: {a: 3}", "datasets.a: expected keys with values, found 3"),
         ("- a\n- b", "expected keys with values, found ['a', 'b']"),

@@ -40,8 +40,9 @@ def test_buckets(characters, length):
 
 def test_every_step_holds_a_constant_number_of_positions(tiny_run):
     loaded, batches = batches_of(tiny_run([*toy_lines(300), *(f"{'long ' * 30}{i}" for i in range(40))]))
-    shapes = {tuple(batches.batch(step).tokens.shape) for step in range(batches.steps_per_epoch)}
-    assert {b * length for b, length in shapes} == {128}
+    shapes = [tuple(batches.batch(step).tokens.shape) for step in range(batches.steps_per_epoch)]
+    sizes = sorted(b * length for b, length in shapes)
+    assert set(sizes[1:]) == {128} and sizes[0] <= 128  # one batch may be left over
     assert {length for _, length in shapes} == {16, 32}
     assert all(length % BUCKET == 0 for _, length in shapes) and loaded.report.documents == 340
 
@@ -51,8 +52,7 @@ def test_an_epoch_takes_every_training_document(tiny_run):
     for epoch in range(2):
         steps = range(epoch * batches.steps_per_epoch, (epoch + 1) * batches.steps_per_epoch)
         seen = np.concatenate([batches.batch(step).documents for step in steps])
-        assert set(seen.tolist()) == set(range(len(loaded.train.lengths)))
-        assert len(seen) - len(set(seen.tolist())) < 3 * 8  # only the last batch of a bucket is filled up
+        assert sorted(seen.tolist()) == list(range(len(loaded.train.lengths)))  # and takes it once
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tiny_run):
@@ -127,9 +127,10 @@ def test_without_spans_only_frames_are_given(tiny_run):
     assert torch.equal(batch.given, batch.tokens == 0)
 
 
-def test_a_file_smaller_than_one_batch_repeats_to_fill_it(tiny_run):
-    _, batches = batches_of(tiny_run(["ab", "cd", "ef"], training={"batch_size": 64}))
-    assert batches.batch(0).tokens.shape == (128, 16) and batches.steps_per_epoch == 1
+def test_a_file_smaller_than_one_batch_is_one_small_batch(tiny_run):
+    loaded, batches = batches_of(tiny_run(["ab", "cd", "ef", "ghi" * 9], training={"batch_size": 64}))
+    count = len(loaded.train.lengths)
+    assert batches.batch(0).tokens.shape[0] == count and batches.steps_per_epoch == 1
 
 
 def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
@@ -138,7 +139,7 @@ def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
     starts = set()
     for step in range(20):
         batch = batches.batch(step)
-        assert not batch.given.any() and batch.tokens.shape == (4, 32)
+        assert not batch.given.any() and batch.tokens.shape[1] == 32
         for row in rows(loaded, batch):
             assert row in text
             starts.add(text.index(row) % 7)

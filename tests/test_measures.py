@@ -30,7 +30,7 @@ def sentences(count: int, seed: int) -> list[str]:
 
 @pytest.fixture
 def reference(tiny_run):
-    return Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))))
+    return Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32)
 
 
 def encode(reference, texts):
