@@ -140,6 +140,12 @@ def test_validation_uses_the_same_draws_and_leaves_training_alone(tiny_run):
     assert all(torch.equal(a, b) for a, b in zip(training.model.parameters(), plain.model.parameters(), strict=True))
 
 
+def test_a_validation_previews_one_window_of_a_long_document(tiny_run):
+    watcher = Quiet()
+    train_model(tiny_run([f"{'words ' * 40}{i}" for i in range(30)]), watcher)
+    assert {len(record.sample) for record in watcher.last.history} == {30}  # the context of 32, less its frames
+
+
 def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
     training = Training(shape(tiny_run(), max_steps=10, validations=10, validation_characters=100))
     for step in range(7):  # six planned validations pass unmeasured, as under a time budget
