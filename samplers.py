@@ -97,22 +97,17 @@ def sample(
         if observe:
             observe(k, x)
         sigma, sigma_next = levels[k].view(1, 1), levels[k + 1].view(1, 1)
-        output = network(x, sigma.squeeze(1).float().expand(len(x)), given)
-        chances = uniforms()
-        # only what can still change is drawn: that is exact, and most of the arithmetic outside the network
-        free = ~given if settings.renoise else ~given & process.noise_at(x, levels).gt(0)
-        now, output = x[free].unsqueeze(0), output[free].unsqueeze(0).double()
-        logits = diffusion.head.logits(process, output, now, sigma).index_fill(-1, barred, -torch.inf)
+        output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
+        logits = diffusion.head.logits(process, output, x, sigma).index_fill(-1, barred, -torch.inf)
         pi = reshape(logits, settings.temperature, settings.top_p)
         last = k == settings.steps - 1  # the exact step down to sigma = 0 is a draw from p(x0 | x_t)
         back = settings.renoise * sigma_next  # how much further down to step, and to noise up again; 0 in the last step
-        weights = (tweedie_step if last else step)(process, pi, now, sigma, sigma_next - back)
+        weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next - back)
         if settings.renoise and not last:
             weights = weights.clamp_min(0)
             weights = process.renoised(weights / weights.sum(-1, keepdim=True), back)
-        greedy = last and settings.greedy_last_step
-        drawn = weights.argmax(-1) if greedy else draw(weights, chances[free].unsqueeze(0))
-        x = x.masked_scatter(free, drawn)
+        drawn = weights.argmax(-1) if last and settings.greedy_last_step else draw(weights, uniforms())
+        x = torch.where(given, x, drawn)
     if observe:
         observe(settings.steps, x)
     return x
