@@ -16,6 +16,7 @@ from progress import Watch, plot_curve
 from utils import UserError
 
 DONE, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
+FILE_WIDTH = 120  # columns of the closing table where no terminal limits them
 OUT_OF_MEMORY = "out of memory; lower training.batch_size or choose a smaller preset"
 
 
@@ -38,6 +39,8 @@ class Queue:
     def __init__(self, runs: list[RunConfig], force: bool, command: str) -> None:
         self.runs, self.force, self.command = runs, force, command
         self.console = Console(highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = FILE_WIDTH
         self.outcomes: list[Outcome] = []
         self.stop = False
 
