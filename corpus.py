@@ -261,7 +261,9 @@ class Plan(NamedTuple):
 def plan_lines(path: Path, run: RunConfig) -> Plan:
     """Which lines are kept, and which of them are held out: both follow from each line's own hash and the seed."""
     report, hasher = Report(), DocumentHasher()
-    lengths, hashes, blank = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)], [np.zeros(0, bool)]
+    lengths: list[np.ndarray] = [np.zeros(0, np.int64)]
+    hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    blank: list[np.ndarray] = [np.zeros(0, bool)]
     for codes in read_lines(path, run.data, report):
         starts, sizes = _spans(codes)
         lengths.append(sizes)

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+TABLE_WIDTH = 120  # columns that the closing table needs
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure trained voices: likelihood, samples, fingerprint, copies.")
@@ -41,6 +43,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.count < 2:
         raise UserError(f"--count {arguments.count}: must be at least 2")
     console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, TABLE_WIDTH)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device))
     files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config)
     evaluations: list[Evaluation] = []
