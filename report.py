@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from evaluation import Evaluation
+from measures import Interval
 from utils import atomic_path, write_atomic
 
 MEANINGS = {
@@ -45,8 +46,7 @@ def interval(figure: dict[str, float]) -> str:
 
 def at_ceiling(pair: dict[str, Any]) -> bool:
     """Whether the samples' figure differs from real text's by no more than chance."""
-    half = [(side["high"] - side["low"]) / 2 for side in (pair["samples"], pair["real"])]
-    return abs(pair["samples"]["value"] - pair["real"]["value"]) <= float(np.hypot(*half)) + 1e-12
+    return Interval(**pair["samples"]).agrees(Interval(**pair["real"]))
 
 
 def summary(figures: dict[str, Any]) -> str:
