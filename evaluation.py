@@ -44,6 +44,7 @@ class Evaluation:
     reference: Reference
     texts: list[str]
     matches: np.ndarray
+    real_matches: np.ndarray  # of as many held-out documents
 
 
 def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
@@ -60,8 +61,9 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
     documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]
     # both sides of a comparison take as many documents: a small sample looks divergent whoever wrote it
     count = min(len(documents), len(reference.held_out))
-    found, real = measure(documents[:count], reference), measure(reference.held_out[:count], reference)
-    matches = reference.finder.longest(documents)
+    matches, real_matches = reference.matches(documents), reference.matches(reference.held_out[:count])
+    found = measure(documents[:count], matches[:count], reference)
+    real = measure(reference.held_out[:count], real_matches, reference)
     figures = {
         "name": name,
         "samples": samples.name if samples else f"drawn with seed {request.seed}",
@@ -73,7 +75,7 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
         "examples": texts[:EXAMPLES],
         **provenance(checkpoint),
     }
-    return Evaluation(name, figures, voice, corpus, reference, texts, matches)
+    return Evaluation(name, figures, voice, corpus, reference, texts, matches, real_matches)
 
 
 def provenance(checkpoint: Checkpoint) -> dict[str, Any]:

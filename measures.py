@@ -78,9 +78,17 @@ class Reference:
         # held-out documents may be few; training documents against all the others tell as much
         aside = min(CALIBRATION_DOCUMENTS, len(whole) // 2)
         strangers = self.held_out[:CALIBRATION_DOCUMENTS] + whole[:aside]
-        own = MatchFinder(framed(whole[aside:])).longest(strangers)
+        rest = MatchFinder(framed(whole[aside:]))
+        own = rest.longest(strangers)
         self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
-        self.finder = MatchFinder(framed([corpus.train.document(0)] if corpus.stream else whole))
+        # a stream's pieces were cut for measuring; a match may run across them
+        self.finders = (
+            [MatchFinder(corpus.train.document(0))] if corpus.stream else [rest, MatchFinder(framed(whole[:aside]))]
+        )
+
+    def matches(self, documents: Documents) -> np.ndarray:
+        """(documents,) characters of each one's longest verbatim match with the training text."""
+        return np.max([finder.longest(documents) for finder in self.finders], axis=0)
 
 
 def pieces(split: Split, length: int) -> Split:
@@ -171,15 +179,14 @@ def entropy(documents: Documents, vocabulary: Vocabulary) -> Figure:
     return figure
 
 
-def figures(documents: Documents, reference: Reference) -> dict[str, Figure]:
-    """Every figure of a set of documents, by name."""
+def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Figure]:
+    """Every figure of a set of documents and of their longest matches, by name."""
     vocabulary = reference.vocabulary
     texts = [vocabulary.decode(document) for document in documents]
     spoken = [words(text) for text in texts]
     known = np.array([sum(word in reference.words for word in part) for part in spoken], dtype=float)
     lengths = np.array([len(document) for document in documents])
     nats = np.array([reference.model.nats(framed([document])).sum() for document in documents])
-    matches = reference.finder.longest(documents)
     _, first = np.unique(texts, return_index=True)
     repeated = np.ones(len(texts))
     repeated[first] = 0
@@ -198,7 +205,7 @@ def figures(documents: Documents, reference: Reference) -> dict[str, Figure]:
     }
 
 
-def measure(documents: Documents, reference: Reference) -> dict[str, Interval]:
+def measure(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Interval]:
     """Every figure of a set of documents with its interval; the same documents give the same intervals."""
-    rng = numpy_generator("bootstrap")
-    return {name: bootstrap(figure, len(documents), rng) for name, figure in figures(documents, reference).items()}
+    rng, found = numpy_generator("bootstrap"), figures(documents, matches, reference)
+    return {name: bootstrap(figure, len(documents), rng) for name, figure in found.items()}

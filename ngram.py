@@ -12,7 +12,9 @@ from utils import FRAME
 
 ORDER = 5
 MATCH_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its powers have inverses mod 2^64
-TABLE_BITS = 24  # a 16 MB table of candidate hashes, which fits a cache far better than a sorted list
+TABLE_BITS = 22  # a 4 MB table of candidate hashes, which fits a cache far better than a sorted list
+SHIFT = np.uint64(64 - TABLE_BITS)  # the table is addressed by a hash's high bits, which depend on all of the text's
+SCAN = 1 << 16  # positions of the text hashed at a time
 
 
 def framed(documents: list[np.ndarray]) -> np.ndarray:
@@ -79,47 +81,56 @@ class MatchFinder:
     """Longest verbatim matches with a text, by rolling hashes: linear in memory, exact but for 2^-64 collisions."""
 
     def __init__(self, text: np.ndarray) -> None:
-        self.prefix, self.inverse = rolling(text)
+        self.text = Rolling.of(text)
 
     def longest(self, samples: list[np.ndarray], limit: int = 1 << 12) -> np.ndarray:
         """(samples,) the length of each sample's longest substring that occurs in the text, up to the limit."""
         sizes = np.array([len(sample) for sample in samples])
         found = np.zeros(len(samples), dtype=np.int64)
+        joined, starts = Rolling.of(np.concatenate(samples)), np.cumsum(sizes) - sizes
         step = 1 << int(min(limit, max(sizes, default=1))).bit_length()
         while step := step // 2:  # the length is found bit by bit: a match of one length holds all shorter ones
             trial = found + step
             for length in np.unique(trial[trial <= sizes]):
                 chosen = np.flatnonzero((trial == length) & (trial <= sizes))
-                hit = self._occurs([samples[i] for i in chosen], int(length))
-                found[chosen[hit]] = length
+                counts = sizes[chosen] - length + 1
+                owner = np.repeat(chosen, counts)
+                inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+                hit = self._occur(joined.hashes(starts[owner] + inside, int(length)), int(length))
+                found[owner[hit]] = length
         return found
 
-    def _occurs(self, samples: list[np.ndarray], length: int) -> np.ndarray:
-        """(samples,) whether any substring of this length of each sample occurs in the text."""
-        if length >= len(self.prefix):
-            return np.zeros(len(samples), dtype=bool)
-        hashes = [windows(*rolling(sample), length) for sample in samples]
-        owner = np.repeat(np.arange(len(samples)), [len(part) for part in hashes])
-        wanted = np.concatenate(hashes)
+    def _occur(self, wanted: np.ndarray, length: int) -> np.ndarray:
+        """(windows,) whether each hash of a substring of this length is that of one of the text's."""
         table = np.zeros(1 << TABLE_BITS, dtype=bool)
-        table[wanted >> np.uint64(64 - TABLE_BITS)] = True
-        own = windows(self.prefix, self.inverse, length)
-        candidates = own[table[own >> np.uint64(64 - TABLE_BITS)]]
-        hit = np.zeros(len(samples), dtype=bool)
-        hit[owner[np.isin(wanted, candidates)]] = True
-        return hit
+        table[wanted >> SHIFT] = True
+        candidates = [np.zeros(0, dtype=np.uint64)]
+        for first in range(0, len(self.text.prefix) - length, SCAN):  # in pieces that stay in cache
+            own = self.text.hashes(slice(first, min(first + SCAN, len(self.text.prefix) - length)), length)
+            candidates.append(own[table[own >> SHIFT]])
+        return np.isin(wanted, np.concatenate(candidates))
 
 
-def rolling(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ids -> prefix sums of mix(id) base^position mod 2^64, and base^-position."""
-    size = len(text) + 1
-    power = np.cumprod(np.full(size, MATCH_BASE, dtype=np.uint64))
-    inverse = np.cumprod(np.full(size, np.uint64(pow(int(MATCH_BASE), -1, 1 << 64)), dtype=np.uint64))
-    prefix = np.zeros(size, dtype=np.uint64)
-    np.cumsum(mix64(text.astype(np.uint64)) * power[:-1], out=prefix[1:])
-    return prefix, inverse
+@dataclass(frozen=True)
+class Rolling:
+    """Prefix sums of mix(id) base^position mod 2^64, and base^-position: what hashes any substring at once."""
 
+    prefix: np.ndarray
+    inverse: np.ndarray
 
-def windows(prefix: np.ndarray, inverse: np.ndarray, length: int) -> np.ndarray:
-    """Hash of every substring of this length; equal substrings have equal hashes, wherever they stand."""
-    return mix64((prefix[length:] - prefix[: len(prefix) - length]) * inverse[: len(prefix) - length])
+    @classmethod
+    def of(cls, text: np.ndarray) -> "Rolling":
+        size = len(text) + 1
+        power = np.cumprod(np.full(size, MATCH_BASE, dtype=np.uint64))
+        inverse = np.cumprod(np.full(size, np.uint64(pow(int(MATCH_BASE), -1, 1 << 64)), dtype=np.uint64))
+        prefix = np.zeros(size, dtype=np.uint64)
+        np.cumsum(mix64(text.astype(np.uint64)) * power[:-1], out=prefix[1:])
+        return cls(prefix, inverse)
+
+    def hashes(self, starts: np.ndarray | slice, length: int) -> np.ndarray:
+        """Hash of the substring of this length at each start; equal ones have equal hashes, wherever they stand."""
+        if isinstance(starts, slice):
+            ends: np.ndarray | slice = slice(starts.start + length, starts.stop + length)
+        else:
+            ends = starts + length
+        return (self.prefix[ends] - self.prefix[starts]) * self.inverse[starts]

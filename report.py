@@ -161,7 +161,7 @@ def voice_plot(evaluation: Evaluation) -> Figure:
         xlim=(0, float(np.quantile(reference.lengths, 0.99)) * 1.1),
     )
     lengths.legend(loc="lower right")
-    own = reference.finder.longest(reference.held_out[: len(evaluation.texts)])
+    own = evaluation.real_matches
     bins = np.linspace(0, max(evaluation.matches.max(), own.max(), reference.copy_bound) + 2, 40)
     matches.hist(
         [evaluation.matches, own],

@@ -4,6 +4,7 @@ Document k is a function of (checkpoint, seed, k, attempt) alone. Its random num
 stream, and the network always sees batches of one fixed shape per bucket, so that no company in a batch can change it.
 """
 
+import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -18,8 +19,8 @@ from model import Denoiser
 from samplers import SamplerSettings, sample
 from utils import FRAME, UserError, Vocabulary, exact_device, numpy_generator, pick_precision
 
-# positions of one network call: what a CPU's caches hold, what fills a GPU
-CALL_POSITIONS = {"cpu": 2048, "cuda": 65_536, "mps": 16_384}
+# positions of one network call: a CPU gains nothing from more and would waste them on the last rows; what fills a GPU
+CALL_POSITIONS = {"cpu": 1024, "cuda": 65_536, "mps": 16_384}
 BLANK = "_"  # stands in a template for one character to be written
 
 
@@ -115,6 +116,11 @@ class Draft:
         return self.settled >= len(self.ids)
 
     @property
+    def unsettled(self) -> int:
+        """Positions still to be written, the closing frame among them."""
+        return len(self.ids) - self.settled
+
+    @property
     def start(self) -> int:
         """Where the next window begins: `overlap` characters before what is to write, or with the end in sight."""
         if self.settled == self.edge:
@@ -156,40 +162,36 @@ def write_documents(
 ) -> list[str]:
     """The documents of these indices; `progress(n)` hears how many have been finished since it was last called."""
     drafts = [Draft(voice, form, seed, index, attempt) for index in indices]
+    positions = CALL_POSITIONS[voice.device.type]
     while pending := [draft for draft in drafts if not draft.finished]:
-        for length, group in by_window_length(pending).items():
-            write_windows(voice, group, length, settings)
-            if progress:
-                progress(sum(draft.finished for draft in group))
+        # the longest first: a document is a chain of windows, and the last chain to end should not end alone
+        longest = max(pending, key=lambda draft: draft.unsettled)
+        length = longest.window_length
+        alike = [draft for draft in pending if draft.window_length == length]
+        rows = max(1, positions // length)
+        chosen = heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled)
+        write_windows(voice, chosen, rows, settings)
+        if progress:
+            progress(sum(draft.finished for draft in chosen))
     return [draft.text(voice.vocabulary) for draft in drafts]
 
 
-def by_window_length(drafts: list[Draft]) -> dict[int, list[Draft]]:
-    """Drafts whose next windows have one length, together."""
-    groups: dict[int, list[Draft]] = {}
-    for draft in drafts:
-        groups.setdefault(draft.window_length, []).append(draft)
-    return groups
-
-
-def write_windows(voice: Voice, drafts: list[Draft], length: int, settings: SamplerSettings) -> None:
-    """Write the next window, of one length, of each draft, in network calls of one fixed shape."""
-    rows = max(1, CALL_POSITIONS[voice.device.type] // length)
+def write_windows(voice: Voice, drafts: list[Draft], rows: int, settings: SamplerSettings) -> None:
+    """Write the next windows, all of one length, of at most `rows` drafts, in network calls of one fixed shape."""
+    length = drafts[0].window_length
     forbidden = [voice.vocabulary.unk] if voice.run.data.format == "stream" else [FRAME, voice.vocabulary.unk]
     home = exact_device(voice.device)
-    for first in range(0, len(drafts), rows):
-        part = drafts[first : first + rows]
-        ids, given = np.full((rows, length), FRAME), np.ones((rows, length), dtype=bool)  # spare rows are all frame
-        for row, draft in enumerate(part):
-            ids[row], given[row] = draft.window()
+    ids, given = np.full((rows, length), FRAME), np.ones((rows, length), dtype=bool)  # spare rows are all frame
+    for row, draft in enumerate(drafts):
+        ids[row], given[row] = draft.window()
 
-        def uniforms(part: list[Draft] = part) -> torch.Tensor:
-            values = np.zeros((rows, length))
-            for row, draft in enumerate(part):
-                values[row] = draft.rng.random(length)
-            return torch.from_numpy(values).to(home)
+    def uniforms() -> torch.Tensor:
+        values = np.zeros((rows, length))
+        for row, draft in enumerate(drafts):
+            values[row] = draft.rng.random(length)
+        return torch.from_numpy(values).to(home)
 
-        tokens, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
-        written = sample(voice.diffusion, voice.network, tokens, fixed, uniforms, settings, forbidden=forbidden)
-        for row, draft in enumerate(part):
-            draft.settle(written[row].cpu().numpy())
+    tokens, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
+    written = sample(voice.diffusion, voice.network, tokens, fixed, uniforms, settings, forbidden=forbidden)
+    for row, draft in enumerate(drafts):
+        draft.settle(written[row].cpu().numpy())
