@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
-from config import RunConfig
+from config import ModelConfig, RunConfig
 from diffusion import Diffusion
 from model import DiffusionTransformer
+from notebook import NotebookNetwork
 from utils import VERSION, UserError, Vocabulary, write_atomic
 
 FORMAT = 1
+NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # the second can only be imported
 
 
 @dataclass(frozen=True)
@@ -60,21 +62,22 @@ class Checkpoint:
     data_sha256: str
     training_sha256: str
     version: str = VERSION
+    network: str = "transformer"  # a row of NETWORKS
 
 
 def diffusion_of(run: RunConfig, vocabulary: Vocabulary) -> Diffusion:
     return Diffusion.named(run.diffusion.process, run.diffusion.schedule, run.model.parameterization, vocabulary.size)
 
 
-def network_of(
-    run: RunConfig, vocabulary: Vocabulary, weights: dict[str, Tensor] | None = None
-) -> DiffusionTransformer:
-    """The run's network, untrained or with these weights."""
+def shape_of(run: RunConfig, vocabulary: Vocabulary) -> tuple[ModelConfig, int, int]:
+    """What a network of NETWORKS is built from: its config, the ids it reads, the outputs it gives."""
     diffusion = diffusion_of(run, vocabulary)
-    outputs = diffusion.head.width(diffusion.process)
-    model = DiffusionTransformer(run.model, diffusion.process.states, outputs)
-    if weights is not None:
-        model.load_state_dict(weights)
+    return run.model, diffusion.process.states, diffusion.head.width(diffusion.process)
+
+
+def network_of(checkpoint: Checkpoint) -> nn.Module:
+    model = NETWORKS[checkpoint.network](*shape_of(checkpoint.run, checkpoint.vocabulary))
+    model.load_state_dict(checkpoint.weights)
     return model
 
 
@@ -90,6 +93,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "data_sha256": checkpoint.data_sha256,
         "training_sha256": checkpoint.training_sha256,
         "version": checkpoint.version,
+        "network": checkpoint.network,
+        "open": checkpoint.vocabulary.open,
     }
     save_state(path, content)
 
@@ -102,13 +107,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         return Checkpoint(
             run=RunConfig.model_validate(content["config"]),
-            vocabulary=Vocabulary(content["vocabulary"]),
+            vocabulary=Vocabulary(content["vocabulary"], content.get("open", True)),
             lengths=Lengths(content["lengths"].numpy(), content["length_counts"].numpy()),
             weights=content["weights"],
             metrics=content["metrics"],
             data_sha256=content["data_sha256"],
             training_sha256=content["training_sha256"],
             version=content["version"],
+            network=content.get("network", "transformer"),  # files from before there was a choice name none
         )
     except (KeyError, AttributeError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None

@@ -127,11 +127,11 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 class Denoiser:
     """A network ready to be asked: in its precision, on its device, answering in float32 where the question lies."""
 
-    def __init__(self, model: "DiffusionTransformer", precision: torch.dtype) -> None:
+    def __init__(self, model: nn.Module, precision: torch.dtype) -> None:
         self.model, self.precision = model, precision
 
     def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
-        device = self.model.head.weight.device
+        device = next(self.model.parameters()).device
         with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
             output = self.model(x_t.to(device), sigma.to(device), given.to(device))
         return output.to(x_t.device)

@@ -104,7 +104,7 @@ class MatchFinder:
         """(windows,) whether each hash of a substring of this length is that of one of the text's."""
         table = np.zeros(1 << TABLE_BITS, dtype=bool)
         table[wanted >> SHIFT] = True
-        candidates = [np.zeros(0, dtype=np.uint64)]
+        candidates: list[np.ndarray] = [np.zeros(0, dtype=np.uint64)]
         for first in range(0, len(self.text.prefix) - length, SCAN):  # in pieces that stay in cache
             own = self.text.hashes(slice(first, min(first + SCAN, len(self.text.prefix) - length)), length)
             candidates.append(own[table[own >> SHIFT]])

@@ -1,5 +1,6 @@
 """One training, a plain function of its resolved config: train_model(run, reporter) -> Checkpoint. Prints nothing."""
 
+import copy
 import json
 import math
 import time
@@ -11,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, network_of, save_checkpoint, save_state
+from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, save_checkpoint, save_state, shape_of
 from config import RunConfig, TrainingConfig
 from corpus import Corpus, load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion import LOSSES, stratified_times
 from likelihood import held_out_likelihood
-from model import Denoiser
+from model import Denoiser, DiffusionTransformer
 from utils import (
     UserError,
     check_writable,
@@ -150,14 +151,11 @@ class Training:
             self.total_steps = min(self.total_steps, run.training.max_steps)
         self.diffusion = diffusion_of(run, self.corpus.vocabulary)
         self.loss = LOSSES[run.training.loss]
-        model = network_of(run, self.corpus.vocabulary).initialise(
-            self._generator("weights", device=torch.device("cpu"))
-        )
+        shape = shape_of(run, self.corpus.vocabulary)
+        model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         self.parameters = sum(p.numel() for p in model.parameters())
         self.model = model.to(self.device).train()
-        self.average = (
-            network_of(run, self.corpus.vocabulary, model.state_dict()).to(self.device).eval().requires_grad_(False)
-        )
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # a stream has no documents of its own: what it writes is as long as the context

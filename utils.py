@@ -48,9 +48,10 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Characters by id; id 0 is the newline, and the last id, one past the characters, is `<unk>`."""
+    """Characters by id; id 0 is the newline. An open one has one id more, the last, for all others: `<unk>`."""
 
     characters: str
+    open: bool = True
 
     def __post_init__(self) -> None:
         if not self.characters.startswith("\n") or len(set(self.characters)) != len(self.characters):
@@ -62,7 +63,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        return len(self.characters) + 1
+        return len(self.characters) + self.open
 
     @cached_property
     def ids_of_codepoints(self) -> np.ndarray:

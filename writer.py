@@ -85,7 +85,7 @@ class Voice:
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Voice":
         run, vocabulary = checkpoint.run, checkpoint.vocabulary
-        model = network_of(run, vocabulary, checkpoint.weights).to(device).eval()
+        model = network_of(checkpoint).to(device).eval()
         network = Denoiser(model, pick_precision(run.training.precision, device))
         return cls(run, vocabulary, checkpoint.lengths, diffusion_of(run, vocabulary), network, device)
 
@@ -179,7 +179,7 @@ def write_documents(
 def write_windows(voice: Voice, drafts: list[Draft], rows: int, settings: SamplerSettings) -> None:
     """Write the next windows, all of one length, of at most `rows` drafts, in network calls of one fixed shape."""
     length = drafts[0].window_length
-    forbidden = [voice.vocabulary.unk] if voice.run.data.format == "stream" else [FRAME, voice.vocabulary.unk]
+    forbidden = ([] if voice.run.data.format == "stream" else [FRAME]) + [voice.vocabulary.unk] * voice.vocabulary.open
     home = exact_device(voice.device)
     ids, given = np.full((rows, length), FRAME), np.ones((rows, length), dtype=bool)  # spare rows are all frame
     for row, draft in enumerate(drafts):

@@ -1,12 +1,10 @@
 """Schedules, processes and losses against closed forms, brute force and the published implementation's numbers."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from conftest import Oracle, toy_distribution
+from conftest import GOLDEN, Oracle, needs_golden, toy_distribution
 
 from diffusion import (
     ALPHA_END,
@@ -23,11 +21,7 @@ from diffusion import (
     stratified_times,
 )  # fmt: skip
 
-GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
 EVERY = [(process, schedule, head) for process in PROCESSES for schedule in SCHEDULES for head in HEADS]
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason="../shared/golden is not here; the brute-force tests cover the same functions"
-)
 
 
 def double(values) -> torch.Tensor:
