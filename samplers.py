@@ -2,8 +2,12 @@
 
 The network's output becomes pi(x0), what the context says of each position; temperature, top-p and forbidden characters
 reshape it, and a step needs nothing else. Draws are by inverse CDF in float64 from uniforms the caller supplies.
+
+What changes in one step cannot know of each other, so it should lie far apart: each position changes with its exact
+probability, but neighbours seldom at once. Twelve such steps do what sixty-four of independent draws do.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +15,8 @@ import torch
 from torch import Tensor
 
 from diffusion import SCHEDULES, Diffusion, Network, Process
+
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 def tweedie_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
@@ -73,26 +79,46 @@ def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
     return ((cdf <= threshold) & (cdf < cdf[..., -1:])).sum(-1)
 
 
+def spread(starts: Tensor, length: int) -> Tensor:
+    """(B, 1) uniforms -> (B, L) uniforms whose small values lie evenly apart: start + i * golden ratio mod 1.
+
+    A Kronecker sequence: each is uniform in [0, 1), and those below q are never nearer than about 0.4 / q positions.
+    """
+    return (starts + GOLDEN_RATIO * torch.arange(length, dtype=starts.dtype, device=starts.device)) % 1
+
+
+def change(x: Tensor, weights: Tensor, leave: Tensor, become: Tensor) -> Tensor:
+    """(B, L) ids -> the next ones: x stays where `leave` is below its weight's share, else another is drawn.
+
+    (B, L, D) unnormalised float64 weights, negatives counting as 0; (B, L) uniforms in [0, 1) for either draw. An id
+    comes out with its weight's share of the sum.
+    """
+    weights, own = weights.clamp_min(0), x.unsqueeze(-1)
+    stays = leave * weights.sum(-1) < weights.gather(-1, own).squeeze(-1)
+    return torch.where(stays, x, draw(weights.scatter(-1, own, 0), become))
+
+
 @torch.no_grad()
 def sample(
     diffusion: Diffusion,
     network: Network,
     x_t: Tensor,
     given: Tensor,
-    uniforms: Callable[[], Tensor],
+    uniforms: Callable[[int], Tensor],
     settings: SamplerSettings,
     *,
     forbidden: list[int],
     observe: Callable[[int, Tensor], None] | None = None,
 ) -> Tensor:
-    """Denoise (B, L) ids where not given; `uniforms()` gives (B, L) fresh float64 uniforms in [0, 1) per draw.
+    """Denoise (B, L) ids where not given; `uniforms(n)` gives (B, n) fresh float64 uniforms in [0, 1).
 
     Ids in `forbidden` never come out. `observe(step, x)` sees every intermediate state, from the prior (step 0) on.
     """
     process, step = diffusion.process, STEPS[settings.sampler]
     levels = noise_levels(settings.grid, settings.steps).to(x_t.device)
     barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
-    x = torch.where(given, x_t, process.prior(uniforms()))
+    length = x_t.shape[1]
+    x = torch.where(given, x_t, process.prior(uniforms(length)))
     for k in range(settings.steps):
         if observe:
             observe(k, x)
@@ -106,7 +132,10 @@ def sample(
         if settings.renoise and not last:
             weights = weights.clamp_min(0)
             weights = process.renoised(weights / weights.sum(-1, keepdim=True), back)
-        drawn = weights.argmax(-1) if last and settings.greedy_last_step else draw(weights, uniforms())
+        if last and settings.greedy_last_step:
+            drawn = weights.argmax(-1)
+        else:
+            drawn = change(x, weights, spread(uniforms(1), length), uniforms(length))
         x = torch.where(given, x, drawn)
     if observe:
         observe(settings.steps, x)

@@ -185,10 +185,10 @@ def write_windows(voice: Voice, drafts: list[Draft], rows: int, settings: Sample
     for row, draft in enumerate(drafts):
         ids[row], given[row] = draft.window()
 
-    def uniforms() -> torch.Tensor:
-        values = np.zeros((rows, length))
+    def uniforms(size: int) -> torch.Tensor:
+        values = np.zeros((rows, size))
         for row, draft in enumerate(drafts):
-            values[row] = draft.rng.random(length)
+            values[row] = draft.rng.random(size)
         return torch.from_numpy(values).to(home)
 
     tokens, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)

@@ -5,34 +5,17 @@ Reads models/*.pt, their metrics and outputs/*_samples.txt of the folder it is r
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy
-import torch
+from environment import environment
 
 from checkpoint import load_checkpoint
 from utils import write_atomic
 
 SAMPLES, SHOWN = 3, 160
-
-
-def machine() -> str:
-    """Processor, cores and versions, in one line."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
-    features = next((line for line in lines if line.startswith("flags")), "")
-    extras = [name for name in ("avx512_bf16", "amx_bf16") if f" {name}" in features]
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}"
-    return f"{processor}, {torch.get_num_threads()} cores ({', '.join(extras) or 'no bf16'}); {versions}"
-
-
-def commit() -> str:
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
 
 
 def row(model: Path, outputs: Path) -> list[str]:
@@ -59,7 +42,7 @@ def main() -> None:
     parser.add_argument("commands", nargs="+", help="the commands that made them, to be shown")
     arguments = parser.parse_args()
     rows = {model.stem: row(model, Path("outputs")) for model in sorted(Path("models").glob("*.pt"))}
-    lines = [f"# {arguments.title}", "", machine() + f"; commit {commit()}.", "", "```", *arguments.commands, "```", ""]
+    lines = [f"# {arguments.title}", "", environment() + ".", "", "```", *arguments.commands, "```", ""]
     lines += [
         "| corpus | parameters | minutes | characters seen | held-out bits/char | lines |",
         "|---|--:|--:|--:|--:|--:|",

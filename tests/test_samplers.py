@@ -8,14 +8,14 @@ import torch
 from conftest import Oracle, toy_distribution
 
 from diffusion import HEADS, PROCESSES, SCHEDULES, Diffusion
-from samplers import STEPS, SamplerSettings, draw, noise_levels, reshape, sample
+from samplers import STEPS, SamplerSettings, change, draw, noise_levels, reshape, sample, spread
 
 ROWS = 8000
 
 
-def uniform_stream(rows: int, length: int, seed: int = 0):
+def uniform_stream(rows: int, seed: int = 0):
     generator = torch.Generator().manual_seed(seed)
-    return lambda: torch.rand(rows, length, generator=generator, dtype=torch.float64)
+    return lambda size: torch.rand(rows, size, generator=generator, dtype=torch.float64)
 
 
 def run(oracle, diffusion, head="x0", *, rows=ROWS, given=None, x=None, forbidden=(), **settings):
@@ -23,7 +23,7 @@ def run(oracle, diffusion, head="x0", *, rows=ROWS, given=None, x=None, forbidde
     x = torch.zeros(shape, dtype=torch.long) if x is None else x
     given = torch.zeros(shape, dtype=torch.bool) if given is None else given
     own = SamplerSettings(**{"greedy_last_step": False, **settings})
-    return sample(diffusion, oracle.network(head), x, given, uniform_stream(*shape), own, forbidden=list(forbidden))
+    return sample(diffusion, oracle.network(head), x, given, uniform_stream(rows), own, forbidden=list(forbidden))
 
 
 def frequencies(oracle, texts):
@@ -61,7 +61,7 @@ def test_only_renoising_lets_the_absorbing_process_change_its_mind(renoise):
     seen: list[torch.Tensor] = []
     zeros = torch.zeros(500, 2, dtype=torch.long)
     sample(
-        diffusion, oracle.network("x0"), zeros, zeros.bool(), uniform_stream(500, 2),
+        diffusion, oracle.network("x0"), zeros, zeros.bool(), uniform_stream(500),
         SamplerSettings(steps=32, renoise=renoise), forbidden=[], observe=lambda step, x: seen.append(x.clone()),
     )  # fmt: skip
     changes = sum(int(((before != after) & (before != 3)).sum()) for before, after in itertools.pairwise(seen))
@@ -92,7 +92,7 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
         return oracle.p.view(3, 3)[x_t[:, 0]].log().unsqueeze(1).expand(-1, 2, -1)
 
     own = SamplerSettings(greedy_last_step=False, steps=32)
-    texts = sample(diffusion, network, x, given, uniform_stream(ROWS, 2), own, forbidden=[])
+    texts = sample(diffusion, network, x, given, uniform_stream(ROWS), own, forbidden=[])
     assert (texts[:, 0] == 1).all()
     expected = oracle.p.view(3, 3)[1] / oracle.p.view(3, 3)[1].sum()
     found = torch.bincount(texts[:, 1], minlength=3).double() / ROWS
@@ -141,6 +141,29 @@ def test_draw_inverts_the_distribution_function():
     assert draw(tiny, torch.tensor([[1 - 2**-53]], dtype=torch.float64)).item() == 1
 
 
+def test_changed_ids_follow_the_weights_whatever_they_were():
+    weights = torch.tensor([3.0, 0.0, 2.0, -1.0, 5.0], dtype=torch.float64)
+    uniforms = uniform_stream(40_000)
+    for now in range(5):
+        x = torch.full((40_000, 1), now)
+        found = change(x, weights.expand(40_000, 1, 5), uniforms(1), uniforms(1))
+        share = torch.bincount(found.flatten(), minlength=5).double() / 40_000
+        assert (share - weights.clamp_min(0) / 10).abs().max() < 0.01
+        assert share[1] == share[3] == 0
+
+
+def test_positions_that_change_at_once_lie_apart():
+    starts = torch.rand(200, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = spread(starts, 128)
+    assert values.min() >= 0 and values.max() < 1
+    assert abs(values.mean() - 0.5) < 0.002
+    for q in (0.02, 0.1, 0.2, 0.3):
+        chosen = values < q
+        assert (chosen.sum(1) - 128 * q).abs().max() < 3  # binomial draws would stray by 16 at q = 0.3
+        gaps = [row.nonzero().flatten().diff().min() for row in chosen if row.sum() > 1]
+        assert min(gaps) >= 0.38 / q
+
+
 def test_greedy_last_step_takes_the_likeliest():
     diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
     oracle = Oracle(diffusion.process, torch.tensor([0.1, 0.2, 0.6, 0.1], dtype=torch.float64))
@@ -154,9 +177,7 @@ def test_observe_sees_every_state_and_changes_nothing():
     zeros = torch.zeros(50, 2, dtype=torch.long)
     arguments = (diffusion, oracle.network("x0"), zeros, zeros.bool())
     own = SamplerSettings(steps=5)
-    watched = sample(
-        *arguments, uniform_stream(50, 2), own, forbidden=[], observe=lambda step, x: seen.append(x.clone())
-    )
+    watched = sample(*arguments, uniform_stream(50), own, forbidden=[], observe=lambda step, x: seen.append(x.clone()))
     assert len(seen) == 6 and torch.equal(seen[-1], watched)
-    assert torch.equal(watched, sample(*arguments, uniform_stream(50, 2), own, forbidden=[]))
+    assert torch.equal(watched, sample(*arguments, uniform_stream(50), own, forbidden=[]))
     assert np.all([int(x.min()) >= 0 and int(x.max()) < 3 for x in seen])

@@ -1,0 +1,21 @@
+"""What a measurement stands on, for the head of every file in results/: machine, versions, commit."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy
+import torch
+
+
+def environment() -> str:
+    """Processor, cores, versions and commit, in one line."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
+    features = next((line for line in lines if line.startswith("flags")), "")
+    extras = [name for name in ("avx512_bf16", "amx_bf16") if f" {name}" in features]
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}"
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    cores = f"{torch.get_num_threads()} cores ({', '.join(extras) or 'no bf16'})"
+    return f"{processor}, {cores}; {versions}; commit {commit}"
