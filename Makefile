@@ -1,4 +1,5 @@
 # make demo: two corpora from Python's own documentation, two models, 200 samples. make test: all tests.
+# make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -8,7 +9,7 @@ BIN = .venv/bin
 endif
 PY = $(BIN)/python
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/installed
 	$(PY) demo/make_corpora.py
@@ -24,6 +25,9 @@ lint: .venv/installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m pyright
+
+bench: .venv/installed
+	$(PY) benchmarks/bench.py
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or later is needed: make PYTHON=python3.12')"

@@ -1,0 +1,296 @@
+"""Project against reference, interleaved: python benchmarks/bench.py (make bench). Writes benchmarks/results/bench.md.
+
+Every measurement runs in a process of its own, project and reference in turn, so that each starts cold and its peak
+memory is its own. Needs datasets/github_commits.txt, or another corpus of short documents with --dataset.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from environment import environment
+from reference import Notebook, padded, windows
+
+from config import RunConfig, load_config
+from corpus import Corpus, load_corpus
+from dataset_loader import held_out_batches
+from likelihood import held_out_likelihood
+from model import Denoiser
+from ngram import framed
+from trainer import Training
+from utils import write_atomic
+from writer import write_documents
+
+ROOT = Path(__file__).resolve().parents[1]
+BABY = {"layers": 6, "heads": 6, "width": 384, "context": 256}
+SMALL = {"layers": 4, "heads": 4, "width": 128, "context": 128}
+BATCH = 64
+QUALITY_STEPS = 5  # between looks at the held-out text on the way to the reference's quality
+GIGABYTE = 10**9
+
+
+def resolved(dataset: str, preset: str, **overrides: dict) -> RunConfig:
+    return load_config(ROOT / "config.yaml").resolve(dataset, preset=preset, **overrides)
+
+
+def rate(step: Callable[[int], int], steps: int) -> float:
+    """Units a second of so many steps, after one to warm up; a step returns its units."""
+    step(0)
+    began = time.perf_counter()
+    return sum(step(number) for number in range(1, steps + 1)) / (time.perf_counter() - began)
+
+
+def text_of(corpus: Corpus) -> np.ndarray:
+    """The training text as one stream, its documents a line each."""
+    return framed([np.asarray(corpus.train.document(i)) for i in range(min(20_000, len(corpus.train.lengths)))])
+
+
+def project_training(dataset: str, preset: str, steps: int, **overrides: dict) -> float:
+    training = Training(resolved(dataset, preset, **overrides))
+
+    def step(number: int) -> int:
+        before = training.status.characters
+        training.advance(training.batches.batch(number))
+        return training.status.characters - before
+
+    return rate(step, steps)
+
+
+def reference_training(dataset: str, size: dict[str, int], steps: int, *, documents: bool = False) -> float:
+    corpus = load_corpus(resolved(dataset, "tiny"))
+    notebook, text = Notebook(corpus.vocabulary.size, **size), text_of(corpus)
+    rng = np.random.default_rng(0)
+
+    def step(number: int) -> int:
+        if not documents:
+            batch = windows(text, BATCH, size["context"], rng)
+            notebook.step(batch)
+            return batch.numel()
+        chosen = [
+            np.asarray(corpus.train.document(int(i))) for i in rng.integers(len(corpus.train.lengths), size=BATCH)
+        ]
+        notebook.step(padded(chosen, size["context"]))
+        return sum(min(len(document), size["context"]) for document in chosen)
+
+    return rate(step, steps)
+
+
+def project_sampling(dataset: str, count: int) -> float:
+    """Documents a second of an untrained network: what it costs does not depend on what it learnt."""
+    voice = Training(resolved(dataset, "tiny")).voice()
+    write_documents(voice, 1, range(2), voice.settings())
+    began = time.perf_counter()
+    write_documents(voice, 0, range(count), voice.settings())
+    return count / (time.perf_counter() - began)
+
+
+def reference_sampling(dataset: str, count: int) -> float:
+    corpus = load_corpus(resolved(dataset, "tiny"))
+    notebook = Notebook(corpus.vocabulary.size, **SMALL)
+    notebook.network.eval()
+
+    def step(number: int) -> int:
+        notebook.sample()
+        return 1
+
+    return rate(step, count)
+
+
+def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
+    """Held-out bits per character after so many minutes, in windows of the text as a stream."""
+    run = resolved(dataset, "tiny")
+    corpus = load_corpus(run)
+    notebook, text, rng = Notebook(corpus.vocabulary.size, **SMALL), text_of(corpus), np.random.default_rng(0)
+    began, characters = time.perf_counter(), 0
+    while time.perf_counter() - began < 60 * minutes:
+        notebook.step(windows(text, BATCH, SMALL["context"], rng))
+        characters += BATCH * SMALL["context"]
+    batches = held_out_batches(corpus, corpus.held_out, run.model.context, 20_000, run.seed)
+    network = Denoiser(notebook.network.eval(), torch.float32)
+    found = held_out_likelihood(notebook.diffusion, network, batches, run.seed, torch.device("cpu"))
+    parameters = sum(p.numel() for p in notebook.network.parameters())
+    return {"bits": found.bits, "error": found.error, "characters": characters, "parameters": parameters}
+
+
+def project_quality(dataset: str, process: str, bits: float) -> dict[str, float]:
+    """Seconds of training until the held-out bits per character are no more than these; measuring is not counted."""
+    training = Training(resolved(dataset, "tiny", diffusion={"process": process}, training={"max_minutes": 15}))
+    seconds, found = 0.0, float("inf")
+    while found > bits:
+        began = time.perf_counter()
+        for _ in range(QUALITY_STEPS):
+            training.advance(training.batches.batch(training.status.step))
+        seconds += time.perf_counter() - began
+        network = Denoiser(training.model.eval(), training.precision)
+        held_out = training.held_out
+        found = held_out_likelihood(training.diffusion, network, held_out, training.run.seed, torch.device("cpu")).bits
+        training.model.train()
+    return {"seconds": seconds, "bits": found, "characters": training.status.characters}
+
+
+def encoding(megabytes: int) -> dict[str, float]:
+    """Megabytes a second of a large corpus made of the dataset's lines, each made unlike the others."""
+    with tempfile.TemporaryDirectory() as folder:
+        lines = (ROOT / "datasets" / "github_commits.txt").read_bytes().splitlines()
+        path, written = Path(folder) / "large.txt", 0
+        with path.open("wb") as file:
+            while written < megabytes * 10**6:
+                block = b"".join(b"%s %d\n" % (line, written + i) for i, line in enumerate(lines))
+                written += file.write(block)
+        run = resolved("github_commits", "tiny", paths={"datasets": folder}, data={"file": "large.txt"})
+        began = time.perf_counter()
+        load_corpus(run)
+        return {"megabytes_per_second": written / 10**6 / (time.perf_counter() - began), "megabytes": written / 10**6}
+
+
+def help_seconds() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, str(ROOT / "train.py"), "--help"], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+# what is measured: (unit, project, reference); each side is a function of the dataset's name
+ROWS: dict[str, tuple[str, Callable[[str], float], Callable[[str], float]]] = {
+    "training, baby-GPT size, batch 64": (
+        "characters/s",
+        lambda name: project_training(name, "baby", 2),
+        lambda name: reference_training(name, BABY, 1),
+    ),
+    "training, baby-GPT size, a short document a row": (
+        "characters/s",
+        lambda name: project_training(name, "baby", 2),
+        lambda name: reference_training(name, BABY, 1, documents=True),
+    ),
+    "training, 4 layers of 128": (
+        "characters/s",
+        lambda name: project_training(name, "tiny", 40),
+        lambda name: reference_training(name, SMALL, 5),
+    ),
+    "training, 4 layers of 128, a short document a row": (
+        "characters/s",
+        lambda name: project_training(name, "tiny", 40),
+        lambda name: reference_training(name, SMALL, 5, documents=True),
+    ),
+    "sampling, one document": (
+        "documents/s",
+        lambda name: project_sampling(name, 1),
+        lambda name: reference_sampling(name, 3),
+    ),
+    "sampling, in bulk": (
+        "documents/s",
+        lambda name: project_sampling(name, 400),
+        lambda name: reference_sampling(name, 3),
+    ),
+}
+
+
+def measured_apart(*arguments: str) -> dict[str, float]:
+    """What one measurement prints from a process of its own, with that process's peak memory."""
+    found = subprocess.run([sys.executable, __file__, "--one", *arguments], capture_output=True, text=True, cwd=ROOT)
+    if found.returncode:
+        raise RuntimeError(f"{arguments}: {found.stderr.strip().splitlines()[-1]}")
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def measure_one(what: str, side: str, dataset: str, argument: float) -> dict[str, float]:
+    import resource  # not on Windows, where peak memory must be read elsewhere
+
+    alone: dict[str, Callable[[], dict[str, float]]] = {
+        "reference quality": lambda: reference_quality(dataset, argument),
+        "quality absorbing": lambda: project_quality(dataset, "absorbing", argument),
+        "quality uniform": lambda: project_quality(dataset, "uniform", argument),
+        "encoding": lambda: encoding(int(argument)),
+    }
+    if what in alone:
+        found = alone[what]()
+    else:
+        _, *sides = ROWS[what]
+        found = {"rate": sides[("project", "reference").index(side)](dataset)}
+    return {**found, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def spread(values: list[float]) -> str:
+    """Median, and the range of all."""
+    form = ",.0f" if max(values) >= 100 else ".2f"
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def compared(dataset: str, rounds: int) -> list[str]:
+    """A Markdown row for each comparison."""
+    lines = []
+    for what, (unit, *_) in ROWS.items():
+        found: dict[str, list[dict[str, float]]] = {"reference": [], "project": []}
+        for _ in range(rounds):
+            for side, results in found.items():
+                results.append(measured_apart(what, side, dataset, "0"))
+        rates = {side: [result["rate"] for result in results] for side, results in found.items()}
+        ratios = [own / other for own, other in zip(rates["project"], rates["reference"], strict=True)]
+        memory = " / ".join(f"{max(r['peak_mb'] for r in found[side]):,.0f}" for side in ("project", "reference"))
+        cells = [what, unit, spread(rates["project"]), spread(rates["reference"]), spread(ratios), memory]
+        lines.append(f"| {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def to_quality(dataset: str, minutes: float) -> list[str]:
+    """How soon the project is where the reference is after so many minutes, in Markdown."""
+    goal = measured_apart("reference quality", "reference", dataset, str(minutes))
+    lines = [
+        f"The reference, {goal['parameters']:,.0f} parameters, reaches {goal['bits']:.2f} ± {goal['error']:.2f} "
+        f"held-out bits per character in {minutes:g} minutes ({goal['characters'] / 1e6:.1f}M characters)."
+    ]
+    for process in ("absorbing", "uniform"):
+        found = measured_apart(f"quality {process}", "project", dataset, str(goal["bits"]))
+        lines.append(
+            f"The project ({process}) has {found['bits']:.2f} after {found['seconds']:.0f} seconds "
+            f"({found['characters'] / 1e6:.2f}M characters): {60 * minutes / found['seconds']:.0f} times sooner."
+        )
+        print(lines[-1], flush=True)
+    return [*lines, ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the project against a plain reference, in turn.")
+    parser.add_argument("--dataset", default="github_commits", help="a corpus of short documents in datasets/")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each side, in turn (default 3)")
+    parser.add_argument("--minutes", type=float, default=15, help="of the reference's training (default 15)")
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the corpus to encode (default 1000)")
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/bench.md", help="Markdown file")
+    parser.add_argument("--one", nargs=4, metavar=("WHAT", "SIDE", "DATASET", "ARGUMENT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    os.chdir(ROOT)
+    if arguments.one:
+        what, side, dataset, argument = arguments.one
+        print(json.dumps(measure_one(what, side, dataset, float(argument))))
+        return
+    lines = ["# Project and reference", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]
+    lines += [
+        f"Medians of {arguments.rounds} runs of each, in turn, with their range; the ratio is of neighbouring runs.",
+        *("", "| what | unit | project | reference | ratio | peak MB |", "|---|---|--:|--:|--:|--:|"),
+        *compared(arguments.dataset, arguments.rounds),
+        "",
+        *to_quality(arguments.dataset, arguments.minutes),
+    ]
+    large = measured_apart("encoding", "project", "-", str(arguments.megabytes))
+    starts = [help_seconds() for _ in range(5)]
+    lines += [
+        f"A corpus of {large['megabytes']:,.0f} MB is encoded at {large['megabytes_per_second']:.1f} MB/s, with at "
+        f"most {large['peak_mb']:,.0f} MB of memory. `train.py --help` takes {spread(starts)} seconds.",
+    ]
+    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    print(*lines[-2:], sep="\n")
+
+
+if __name__ == "__main__":
+    main()

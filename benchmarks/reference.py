@@ -1,0 +1,77 @@
+"""The yardstick: trains and samples as the source notebook does, for benchmarks/bench.py alone.
+
+float32, attention twice per block with dropout in it, windows anywhere in the text, one constant rate, geometric noise,
+no average of the weights, samples one at a time in 128 steps. Its loss is the exact score entropy, which is kinder.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from config import ModelConfig
+from diffusion import Diffusion
+from notebook import NotebookNetwork
+
+RATE, DROPOUT, STEPS = 1e-4, 0.2, 128
+INITIAL_SCALE = 0.02  # of every weight, as in the notebook
+
+
+class Notebook:
+    """A network of the notebook's for V characters, its optimiser, its noise."""
+
+    def __init__(self, characters: int, *, layers: int, heads: int, width: int, context: int) -> None:
+        self.context, self.characters = context, characters
+        config = ModelConfig(
+            layers=layers, heads=heads, width=width, context=context, noise_width=64, dropout=DROPOUT,
+            parameterization="score",
+        )  # fmt: skip
+        torch.manual_seed(0)
+        self.network = NotebookNetwork(config, characters, characters).train()
+        for parameter in self.network.parameters():
+            if parameter.dim() == 2:
+                torch.nn.init.normal_(parameter, 0, INITIAL_SCALE)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=RATE)
+        self.diffusion = Diffusion.named("uniform", "geometric", "score", characters)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def step(self, x0: Tensor) -> None:
+        """(B, L) ids: one step of training."""
+        t = torch.rand(len(x0), 1, generator=self.generator)
+        sigma = self.diffusion.schedule.sigma(t)
+        x_t = self.diffusion.process.noise(x0, sigma, self.generator)
+        output = self.network(x_t, sigma.squeeze(1), torch.zeros_like(x0, dtype=torch.bool))
+        log_score = self.diffusion.head.log_score(self.diffusion.process, output, x_t, sigma)
+        entropy = self.diffusion.process.score_entropy(log_score, x_t, x0, sigma)
+        (self.diffusion.schedule.dsigma(t) * entropy).mean().backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    @torch.no_grad()
+    def sample(self) -> Tensor:
+        """One window of `context` ids, by 128 analytic steps down the geometric schedule and one to clean text."""
+        process, sigma_of = self.diffusion.process, self.diffusion.schedule.sigma
+        x = torch.randint(self.characters, (1, self.context), generator=self.generator)
+        levels = [*sigma_of(torch.linspace(1, 1e-5, STEPS + 1)).tolist(), 0.0]
+        for now, then in itertools.pairwise(levels):
+            sigma = torch.tensor([[now]])
+            output = self.network(x, sigma.squeeze(1), torch.zeros_like(x, dtype=torch.bool))
+            log_score = self.diffusion.head.log_score(process, output, x, sigma)
+            weights = process.tweedie(log_score, x, torch.tensor([[now - then]])).clamp_min(0)
+            x = torch.multinomial(weights[0], 1, generator=self.generator).T
+        return x
+
+
+def windows(text: np.ndarray, rows: int, length: int, rng: np.random.Generator) -> Tensor:
+    """(rows, length) ids from anywhere in the text."""
+    starts = rng.integers(len(text) - length, size=rows)
+    return torch.from_numpy(text[starts[:, None] + np.arange(length)].astype(np.int64))
+
+
+def padded(documents: list[np.ndarray], length: int) -> Tensor:
+    """(documents, length) ids, each document padded with newlines to the whole context, or cut there."""
+    ids = np.zeros((len(documents), length), dtype=np.int64)
+    for row, document in enumerate(documents):
+        ids[row, : len(document)] = document[:length]
+    return torch.from_numpy(ids)
