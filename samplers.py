@@ -88,13 +88,13 @@ def spread(starts: Tensor, length: int) -> Tensor:
 
 
 def change(x: Tensor, weights: Tensor, leave: Tensor, become: Tensor) -> Tensor:
-    """(B, L) ids -> the next ones: x stays where `leave` is below its weight's share, else another is drawn.
+    """(B, L) ids -> the next ones: x stays where `leave` is within its weight's share, else another is drawn.
 
     (B, L, D) unnormalised float64 weights, negatives counting as 0; (B, L) uniforms in [0, 1) for either draw. An id
-    comes out with its weight's share of the sum.
+    comes out with its weight's share of the sum. Where truncation has left nothing any weight, x stays.
     """
     weights, own = weights.clamp_min(0), x.unsqueeze(-1)
-    stays = leave * weights.sum(-1) < weights.gather(-1, own).squeeze(-1)
+    stays = leave * weights.sum(-1) <= weights.gather(-1, own).squeeze(-1)
     return torch.where(stays, x, draw(weights.scatter(-1, own, 0), become))
 
 
@@ -133,7 +133,7 @@ def sample(
             weights = weights.clamp_min(0)
             weights = process.renoised(weights / weights.sum(-1, keepdim=True), back)
         if last and settings.greedy_last_step:
-            drawn = weights.argmax(-1)
+            drawn = torch.where(weights.amax(-1) > 0, weights.argmax(-1), x)
         else:
             drawn = change(x, weights, spread(uniforms(1), length), uniforms(length))
         x = torch.where(given, x, drawn)

@@ -132,6 +132,21 @@ def test_top_p_keeps_the_smallest_sufficient_set():
     torch.testing.assert_close(reshape(logits, 1.0, 0.6)[0, 0, :2], torch.tensor([0.625, 0.375]).double())
 
 
+@pytest.mark.parametrize("greedy", [False, True])
+@pytest.mark.parametrize("truncation", [{"top_p": 0.5}, {"temperature": 1e-3}])
+def test_what_is_written_stays_where_truncation_leaves_it_no_chance(truncation, greedy):
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 4)
+
+    def network(x_t, sigma, given):  # 1 where masked, and 2 wherever something is written already
+        wanted = torch.where(x_t == 4, 1, 2)
+        return torch.nn.functional.one_hot(wanted, 4).double() * 5
+
+    own = SamplerSettings(steps=8, greedy_last_step=greedy, **truncation)
+    zeros = torch.zeros(20, 6, dtype=torch.long)
+    texts = sample(diffusion, network, zeros, zeros.bool(), uniform_stream(20), own, forbidden=[0])
+    assert (texts == 1).all()
+
+
 def test_draw_inverts_the_distribution_function():
     weights = torch.tensor([[[2.0, 0.0, 1.0, -0.5, 1.0, 0.0]]], dtype=torch.float64)
     uniforms = torch.tensor([[0.0], [0.4999], [0.5], [0.7499], [0.75], [1 - 2**-53]], dtype=torch.float64)
