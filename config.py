@@ -104,7 +104,7 @@ class SamplingConfig(Section):
     sampler: Annotated[str, one_of(STEPS)] = "tweedie"
     grid: Annotated[str, one_of(SCHEDULES)] = "log_linear"
     steps: int = Field(default=64, ge=1, le=4096)
-    temperature: float = Field(default=0.9, gt=0, le=10)
+    temperature: float = Field(default=0.8, gt=0, le=10)
     top_p: float = Field(default=1.0, gt=0, le=1)
     greedy_last_step: bool = True
     renoise: float = Field(default=0.0, ge=0, lt=1)

@@ -1,0 +1,83 @@
+"""Is the instrument honest? python benchmarks/ceiling.py --output FILE
+
+Gives evaluate.py real held-out documents as if they were samples: each corpus's second half, judged beside its first.
+Every figure should agree with the ceiling within its interval, but for the few that chance leaves outside 95 %.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import environment
+
+import evaluate
+from config import load_config
+from corpus import load_corpus
+from measures import Interval, Reference
+from utils import write_atomic
+
+
+def write_real(config: Path, folder: Path, count: int) -> None:
+    """NAME_samples.txt of each dataset: held-out documents that evaluate.py will not compare them with."""
+    loaded = load_config(config)
+    for name in evaluate.trained_models(config):
+        run = loaded.resolve(name)
+        corpus = load_corpus(run)
+        held_out = Reference(corpus, run.model.context).held_out
+        chosen = held_out[-min(count, len(held_out) // 2) :]
+        lines = "".join(corpus.vocabulary.decode(document).replace("\n", "\\n") + "\n" for document in chosen)
+        write_atomic(folder / f"{name}_samples.txt", lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Judge real text as samples, for every trained dataset.")
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"))
+    parser.add_argument("--count", type=int, default=200, help="documents a corpus at most (default 200)")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_real(arguments.config, folder, arguments.count)
+        options = ["--all", "--config", str(arguments.config), "--samples", name, "--count", str(arguments.count)]
+        if evaluate.main([*options, "--output", name]):
+            raise SystemExit("evaluate.py failed")
+        found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    lines = [
+        "# Real text judged as samples",
+        "",
+        environment() + ".",
+        "",
+        "```",
+        "python " + " ".join(sys.argv),
+        "```",
+        "",
+    ]
+    figures = list(next(iter(found["voices"].values()))["figures"])
+    lines += [
+        "Held-out documents as samples / other held-out documents; **bold** where they differ beyond 95 % intervals.",
+        *("", f"| corpus | documents | attribution | {' | '.join(figures)} |", "|---|" + "--:|" * (len(figures) + 2)),
+    ]
+    outside = 0
+    for name, voice in found["voices"].items():
+        cells = []
+        for figure in figures:
+            own, real = (Interval(**voice["figures"][figure][side]) for side in ("samples", "real"))
+            text = f"{own.value:.3f} / {real.value:.3f}"
+            cells.append(text if own.agrees(real) else f"**{text}**")
+            outside += not own.agrees(real)
+        share = found["attribution"][name]
+        lines.append(
+            f"| {name} | {voice['compared']} | {share['samples']:.2f} / {share['real']:.2f} | {' | '.join(cells)} |"
+        )
+    total = len(figures) * len(found["voices"])
+    lines += ["", f"{outside} of {total} figures lie outside; chance alone leaves about {0.05 * total:.0f}."]
+    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    print(lines[-1])
+
+
+if __name__ == "__main__":
+    main()
