@@ -41,10 +41,12 @@ class Evaluation:
     figures: dict[str, Any]
     voice: Voice
     corpus: Corpus
-    reference: Reference
     texts: list[str]
     matches: np.ndarray
     real_matches: np.ndarray  # of as many held-out documents
+    lengths: np.ndarray  # of training documents
+    taught: list[str]  # training documents for a fingerprint to learn from
+    held_out: list[str]
 
 
 def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
@@ -75,7 +77,10 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
         "examples": texts[:EXAMPLES],
         **provenance(checkpoint),
     }
-    return Evaluation(name, figures, voice, corpus, reference, texts, matches, real_matches)
+    taught, held_out = (
+        [corpus.vocabulary.decode(document) for document in side] for side in (reference.sampled, reference.held_out)
+    )
+    return Evaluation(name, figures, voice, corpus, texts, matches, real_matches, reference.lengths, taught, held_out)
 
 
 def provenance(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -148,13 +153,11 @@ def copies(texts: list[str], matches: np.ndarray, reference: Reference) -> dict[
 
 def compare_voices(evaluations: list[Evaluation]) -> dict[str, Any]:
     """The fingerprint's confusions, of samples and of real documents, and each corpus's text under each voice."""
-    decode = {e.name: e.corpus.vocabulary.decode for e in evaluations}
-    classifier = Fingerprint({e.name: [decode[e.name](d) for d in e.reference.sampled] for e in evaluations})
+    classifier = Fingerprint({e.name: e.taught for e in evaluations})
     samples = {e.name: e.texts for e in evaluations}
     # real documents cut to the samples' lengths: a short text is harder to place, whoever wrote it
     real = {
-        e.name: [decode[e.name](d)[: len(text)] for d, text in zip(e.reference.held_out, e.texts, strict=False)]
-        for e in evaluations
+        e.name: [text[: len(sample)] for text, sample in zip(e.held_out, e.texts, strict=False)] for e in evaluations
     }
     return {
         "names": [e.name for e in evaluations],
@@ -166,8 +169,7 @@ def compare_voices(evaluations: list[Evaluation]) -> dict[str, Any]:
 
 def style_bits(voice: Evaluation, other: Evaluation) -> float:
     """Bits per character of another corpus's held-out text under a voice: what it does not know is `<unk>` to it."""
-    decode, encode = other.corpus.vocabulary.decode, voice.corpus.vocabulary.encode
-    documents = [encode(decode(document)) for document in other.reference.held_out]
+    documents = [voice.corpus.vocabulary.encode(text) for text in other.held_out]
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
     run, home = voice.voice.run, exact_device(voice.voice.device)

@@ -142,7 +142,7 @@ def likelihood_rows(likelihood: dict[str, Any]) -> list[str]:
 
 def voice_plot(evaluation: Evaluation) -> Figure:
     """Likelihood beside its baselines, lengths, and verbatim matches beside the bound."""
-    figures, reference = evaluation.figures, evaluation.reference
+    figures, bound = evaluation.figures, evaluation.figures["copies"]["bound"]
     figure, (bits, lengths, matches) = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
     likelihood = figures["likelihood"]
     bars = {**likelihood["baselines"], "this voice": likelihood["held_out"]["bits"]}
@@ -151,18 +151,18 @@ def voice_plot(evaluation: Evaluation) -> Figure:
     bits.bar_label(shown, fmt="%.2f")
     bits.errorbar(len(bars) - 1, bars["this voice"], likelihood["held_out"]["error"], color="black", capsize=4)
     bits.set(title="held-out bits per character", ylim=(0, max(bars.values()) * 1.15))
-    for values, label in (([len(t) for t in evaluation.texts], "samples"), (reference.lengths, "training text")):
+    for values, label in (([len(t) for t in evaluation.texts], "samples"), (evaluation.lengths, "training text")):
         ordered = np.sort(values)
         lengths.step(ordered, np.arange(1, len(ordered) + 1) / len(ordered), where="post", label=label)
     lengths.set(
         title="lengths",
         xlabel="characters",
         ylabel="share up to",
-        xlim=(0, float(np.quantile(reference.lengths, 0.99)) * 1.1),
+        xlim=(0, float(np.quantile(evaluation.lengths, 0.99)) * 1.1),
     )
     lengths.legend(loc="lower right")
     own = evaluation.real_matches
-    bins = np.linspace(0, max(evaluation.matches.max(), own.max(), reference.copy_bound) + 2, 40)
+    bins = np.linspace(0, max(evaluation.matches.max(), own.max(), bound) + 2, 40)
     matches.hist(
         [evaluation.matches, own],
         bins=bins,
@@ -170,7 +170,7 @@ def voice_plot(evaluation: Evaluation) -> Figure:
         label=["samples", "held-out text"],
         color=["tab:blue", "0.6"],
     )
-    matches.axvline(reference.copy_bound, color="tab:red", linestyle="--", label="a copy beyond here")
+    matches.axvline(bound, color="tab:red", linestyle="--", label="a copy beyond here")
     matches.set(title="longest match with the training text", xlabel="characters", yticks=[])
     matches.legend(loc="upper right")
     figure.suptitle(evaluation.name)
