@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from config import DataConfig, RunConfig
-from utils import UNICODE_SIZE, UserError, Vocabulary, codepoints, derive_seed, hash_json, numpy_generator
+from utils import UNICODE_SIZE, UserError, Vocabulary, codepoints, derive_seed, hash_json, mix64, numpy_generator
 
 STORE_FORMAT = 1
 CHUNK_BYTES = 1 << 22
@@ -140,13 +140,6 @@ class DocumentHasher:
             self.keys = keys | np.uint64(1)
         position = np.arange(len(codes)) - np.repeat(starts, lengths + 1)
         return np.add.reduceat(mix64(codes.astype(np.uint64)) * self.keys[position], starts)
-
-
-def mix64(x: np.ndarray) -> np.ndarray:
-    """A bijection of uint64 that scatters neighbours (the finaliser of SplitMix64, Steele et al. 2014)."""
-    x = (x + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 @dataclass(frozen=True)

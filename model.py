@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from config import ModelConfig
 
 ROTARY_BASE = 10_000.0  # RoFormer's; wavelengths from 2 pi to this many positions
-NOISE_FREQUENCIES = (
-    0.25,
-    8.0,
-)  # radians per unit of log sigma: the slowest sees 1e-4..20 whole, the fastest tells 10 % apart
+# radians per unit of log sigma: the slowest sees 1e-4..20 whole, the fastest tells 10 % apart
+NOISE_FREQUENCIES = (0.25, 8.0)
 NOISE_FEATURES = 64
 SMALLEST_SIGMA = 1e-9  # log sigma stays finite at the clean end of the cosine schedule
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus import mix64
-from utils import FRAME
+from utils import FRAME, mix64
 
 ORDER = 5
 MATCH_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its powers have inverses mod 2^64

@@ -44,9 +44,7 @@ class SamplerSettings:
     temperature: float = 1.0
     top_p: float = 1.0
     greedy_last_step: bool = True
-    renoise: float = (
-        0.0  # share of the remaining noise that each step takes off and puts on again: lets it correct itself
-    )
+    renoise: float = 0.0  # share of the remaining noise that each step takes off and puts on again: to correct itself
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:

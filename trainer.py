@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, save_checkpoint, save_state, shape_of
-from config import RunConfig, TrainingConfig
+from config import RunConfig
 from corpus import Corpus, load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion import LOSSES, stratified_times
 from likelihood import held_out_likelihood
 from model import Denoiser, DiffusionTransformer
+from optimizers import Optimizers, rate_factor
 from utils import (
     UserError,
     check_writable,
@@ -31,10 +32,7 @@ from utils import (
 )
 from writer import Voice, write_documents
 
-EMA_WARMUP = (
-    10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: early weights are soon forgotten
-)
-ADAM_BETA1 = 0.9
+EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
 SAVE_SECONDS = 300  # resume state is saved at least so often
 SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
@@ -108,34 +106,6 @@ def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
         if stop:
             raise Stopped
     return training.complete()
-
-
-class Optimizers:
-    """Muon for the blocks' matrices and AdamW for the rest, or AdamW for all; one schedule scales both rates."""
-
-    def __init__(self, model: nn.Module, matrices: list[nn.Parameter], config: TrainingConfig) -> None:
-        own = {id(p) for p in matrices} if config.optimizer == "muon" else set()
-        rest = [p for p in model.parameters() if id(p) not in own]
-        decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
-        adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=betas, weight_decay=decay, fused=True)
-        self.parts: list[torch.optim.Optimizer] = [adam]
-        if own:
-            self.parts.append(torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=decay))
-        self.rates = [part.param_groups[0]["lr"] for part in self.parts]
-
-    def step(self, factor: float) -> None:
-        for part, rate in zip(self.parts, self.rates, strict=True):
-            part.param_groups[0]["lr"] = rate * factor
-            part.step()
-            part.zero_grad(set_to_none=True)
-
-
-def rate_factor(progress: float, config: TrainingConfig) -> float:
-    """Linear warm-up over the first share of the budget, then a cosine from 1 to final_rate."""
-    if progress < config.warmup:
-        return progress / config.warmup
-    falling = (progress - config.warmup) / (1 - config.warmup)
-    return config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(falling, 1.0)))
 
 
 class Training:

@@ -87,6 +87,13 @@ def codepoints(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
+def mix64(x: np.ndarray) -> np.ndarray:
+    """A bijection of uint64 that scatters neighbours (the finaliser of SplitMix64, Steele et al. 2014)."""
+    x = (x + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
 def derive_seed(*parts: object) -> int:
     """A 63-bit seed for one purpose, from the run's seed, its name and whatever else tells draws apart."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1

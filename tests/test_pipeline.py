@@ -19,7 +19,8 @@ import trainer
 from checkpoint import Lengths, load_checkpoint
 from config import TrainingConfig
 from likelihood import Likelihood
-from trainer import Stopped, Training, rate_factor, train_model
+from optimizers import rate_factor
+from trainer import Stopped, Training, train_model
 from utils import UserError
 from writer import Draft, Form, Voice, write_documents
 
