@@ -148,7 +148,7 @@ def voice_plot(evaluation: Evaluation) -> Figure:
     bars = {**likelihood["baselines"], "this voice": likelihood["held_out"]["bits"]}
     colours = ["0.75"] * len(likelihood["baselines"]) + ["tab:blue"]
     shown = bits.bar(list(bars), list(bars.values()), color=colours)
-    bits.bar_label(shown, fmt="%.2f")
+    bits.bar_label(shown, fmt="%.2f", padding=6)  # clear of the error bar
     bits.errorbar(len(bars) - 1, bars["this voice"], likelihood["held_out"]["error"], color="black", capsize=4)
     bits.set(title="held-out bits per character", ylim=(0, max(bars.values()) * 1.15))
     for values, label in (([len(t) for t in evaluation.texts], "samples"), (evaluation.lengths, "training text")):
