@@ -104,6 +104,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     content = load_state(path)
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: format {content.get('format')!r} is not one this version reads ({FORMAT})")
+    network = content.get("network", "transformer")  # files from before there was a choice name none
+    if network not in NETWORKS:
+        raise UserError(f"{path}: network {network!r} is not one this version knows ({', '.join(NETWORKS)})")
     try:
         return Checkpoint(
             run=RunConfig.model_validate(content["config"]),
@@ -114,7 +117,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             data_sha256=content["data_sha256"],
             training_sha256=content["training_sha256"],
             version=content["version"],
-            network=content.get("network", "transformer"),  # files from before there was a choice name none
+            network=network,
         )
     except (KeyError, AttributeError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from checkpoint import Checkpoint
+    from config import RunConfig
 
 COMPILED = "_orig_mod."  # what torch.compile puts before the names of a saved model
+EMBEDDING = "transformer.wte.weight"
+STEPS = 128  # network calls of the notebook's own sampling
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -41,73 +44,81 @@ def import_notebook(arguments: argparse.Namespace) -> int:
     from checkpoint import load_state, save_checkpoint
     from utils import UserError
 
-    weights = {name.removeprefix(COMPILED): value for name, value in load_state(arguments.file).items()}
+    file, output = arguments.file, arguments.output or Path("models") / f"{arguments.file.stem}.pt"
+    if output.exists():
+        raise UserError(f"{output}: exists already; name another with --output")
     try:
         text = arguments.vocabulary.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{arguments.vocabulary}: cannot be read: {error}") from None
-    output = arguments.output or Path("models") / f"{arguments.file.stem}.pt"
-    if output.resolve() == arguments.file.resolve():
-        raise UserError(f"--output {output}: is the file to import; name another")
-    checkpoint = notebook_checkpoint(output.stem, weights, "".join(sorted(set(text))), arguments)
+    weights = {str(name).removeprefix(COMPILED): value for name, value in load_state(file).items()}
+    try:
+        checkpoint = notebook_checkpoint(output.stem, weights, "".join(sorted(set(text))), arguments.heads)
+    except ValueError as error:
+        raise UserError(f"{file}: not a model of the notebook with this vocabulary and --heads: {error}") from None
     save_checkpoint(output, checkpoint)
     print(f"{output}: {checkpoint.metrics['parameters']:,} parameters, {checkpoint.vocabulary.size} characters")
     return 0
 
 
-def notebook_checkpoint(
-    name: str, weights: "dict[str, Tensor]", characters: str, arguments: argparse.Namespace
-) -> "Checkpoint":
-    """The notebook's weights (its own names) and characters (in the order of their ids) as a model of this program.
+def notebook_checkpoint(name: str, weights: "dict[str, Tensor]", characters: str, heads: int) -> "Checkpoint":
+    """The notebook's weights (under its own names) and characters (in the order of their ids) as a model of ours.
 
-    Ids are put in this program's order, the newline first; the noise, the head and the 128 geometric steps are its own.
+    Ids are put in our order, the newline first; noise, head and grid are the notebook's own. Raises ValueError
+    with the reason where they do not fit together.
     """
     import numpy as np
-    from pydantic import ValidationError
 
     from checkpoint import Checkpoint, Lengths, network_of
-    from config import RunConfig
-    from utils import UserError, Vocabulary
+    from utils import Vocabulary
 
-    file = arguments.file
+    run = notebook_run(name, weights, heads)
+    if "\n" not in characters or len(characters) != len(weights[EMBEDDING]):
+        newline = "" if "\n" in characters else ", no newline among them"
+        raise ValueError(f"{len(characters)} distinct characters{newline}, where it knows {len(weights[EMBEDDING])}")
+    order = sorted(range(len(characters)), key=lambda i: characters[i] != "\n")  # stable: the rest stays as it was
+    vocabulary = Vocabulary("".join(characters[i] for i in order), open=False)
+    checkpoint = Checkpoint(
+        run, vocabulary, Lengths.of(np.array([run.model.context])), weights, {}, "", "", network="notebook"
+    )
     try:
-        size, width = weights["transformer.wte.weight"].shape
-        context, noise_width = len(weights["transformer.wpe.weight"]), len(weights["sigma_map.mlp.2.weight"])
-        layers = sum(key.endswith("attn.c_attn.weight") for key in weights)
-    except (KeyError, ValueError, AttributeError, TypeError):
-        raise UserError(f"{file}: not a model of the notebook: its weights bear other names") from None
-    if "\n" not in characters or len(characters) != size:
-        raise UserError(
-            f"--vocabulary {arguments.vocabulary}: {len(characters)} distinct characters"
-            f"{'' if chr(10) in characters else ', no newline among them'}; {file} was trained on {size}"
-        )
-    model = {"layers": layers, "heads": arguments.heads, "width": width, "context": context, "dropout": 0.0}
+        network = network_of(checkpoint)
+    except RuntimeError as error:  # names and shapes that do not fit
+        raise ValueError(" ".join(str(error).split())[:200]) from None
+    for key in (EMBEDDING, "lm_head.linear.weight", "lm_head.linear.bias"):
+        weights[key] = weights[key][order]
+    checkpoint.metrics["parameters"] = sum(p.numel() for p in network.parameters())
+    return checkpoint
+
+
+def notebook_run(name: str, weights: "dict[str, Tensor]", heads: int) -> "RunConfig":
+    """The run that such weights come from, as far as their shapes tell; ValueError where they tell nothing."""
+    from pydantic import ValidationError
+
+    from config import RunConfig
+
     try:
-        run = RunConfig.model_validate(
+        width, context = weights[EMBEDDING].shape[1], len(weights["transformer.wpe.weight"])
+        noise_width = len(weights["sigma_map.mlp.2.weight"])
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        raise ValueError(f"no weights {error}") from None
+    layers = sum(key.endswith("attn.c_attn.weight") for key in weights)
+    shape = {"layers": layers, "heads": heads, "width": width, "context": context, "noise_width": noise_width}
+    sampling = {"grid": "geometric", "steps": STEPS, "temperature": 1.0, "greedy_last_step": False}
+    try:
+        return RunConfig.model_validate(
             {
                 "name": name,
                 "data": {"format": "stream"},
-                "model": {**model, "noise_width": noise_width, "parameterization": "score"},
+                "model": {**shape, "dropout": 0.0, "parameterization": "score"},
                 "diffusion": {"process": "uniform", "schedule": "geometric"},
                 "training": {"loss": "nelbo", "precision": "float32"},
-                "sampling": {"grid": "geometric", "steps": 128, "temperature": 1.0, "greedy_last_step": False}
-                | {"overlap": context // 4},
+                "sampling": {**sampling, "overlap": context // 4},
             }
         )
     except ValidationError as error:
-        raise UserError(f"{file}: {'; '.join(problem['msg'] for problem in error.errors())}") from None
-    order = sorted(range(size), key=lambda i: characters[i] != "\n")  # stable: the newline, then the rest as it was
-    for key in ("transformer.wte.weight", "lm_head.linear.weight", "lm_head.linear.bias"):
-        weights[key] = weights[key][order].clone()
-    vocabulary = Vocabulary("".join(characters[i] for i in order), open=False)
-    metrics = {"parameters": sum(value.numel() for value in weights.values())}
-    lengths = Lengths.of(np.array([context]))
-    checkpoint = Checkpoint(run, vocabulary, lengths, weights, metrics, "", "", network="notebook")
-    try:
-        network_of(checkpoint)
-    except RuntimeError as error:
-        raise UserError(f"{file}: not a model of the notebook: {' '.join(str(error).split())[:200]}") from None
-    return checkpoint
+        problems = (f"{'.'.join(map(str, p['loc']))} {p['input']!r}: {p['msg']}" for p in error.errors())
+        raise ValueError("; ".join(problems)) from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The source notebook's network, for its own checkpoints and as the yardstick of benchmarks. Knows no noise maths.
 
 Unlike model.py it has learned positions, sinusoids of sigma itself and no mark for what is given, and its blocks apply
-attention twice with the same weights: the notebook's oversight, kept so that its models write as they did. Parameters
+attention twice with the same weights: the notebook's oversight, kept so that its models answer as they did. Parameters
 bear the notebook's names (ash80/diffusion-gpt).
 """
 

@@ -4,7 +4,7 @@ The network's output becomes pi(x0), what the context says of each position; tem
 reshape it, and a step needs nothing else. Draws are by inverse CDF in float64 from uniforms the caller supplies.
 
 What changes in one step cannot know of each other, so it should lie far apart: each position changes with its exact
-probability, but neighbours seldom at once. Twelve such steps do what sixty-four of independent draws do.
+probability, but neighbours seldom at once.
 """
 
 import math
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion import SCHEDULES, Diffusion, Network, Process
@@ -80,7 +81,7 @@ def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
 def spread(starts: Tensor, length: int) -> Tensor:
     """(B, 1) uniforms -> (B, L) uniforms whose small values lie evenly apart: start + i * golden ratio mod 1.
 
-    A Kronecker sequence: each is uniform in [0, 1), and those below q are never nearer than about 0.4 / q positions.
+    A Kronecker sequence: each is uniform in [0, 1), and those below q are never nearer than 0.38 / q positions.
     """
     return (starts + GOLDEN_RATIO * torch.arange(length, dtype=starts.dtype, device=starts.device)) % 1
 
@@ -89,11 +90,19 @@ def change(x: Tensor, weights: Tensor, leave: Tensor, become: Tensor) -> Tensor:
     """(B, L) ids -> the next ones: x stays where `leave` is within its weight's share, else another is drawn.
 
     (B, L, D) unnormalised float64 weights, negatives counting as 0; (B, L) uniforms in [0, 1) for either draw. An id
-    comes out with its weight's share of the sum. Where truncation has left nothing any weight, x stays.
+    comes out with its weight's share of the sum.
     """
-    weights, own = weights.clamp_min(0), x.unsqueeze(-1)
-    stays = leave * weights.sum(-1) <= weights.gather(-1, own).squeeze(-1)
-    return torch.where(stays, x, draw(weights.scatter(-1, own, 0), become))
+    p, own = normalised(weights, x), x.unsqueeze(-1)
+    stays = leave < p.gather(-1, own).squeeze(-1)
+    return torch.where(stays, x, draw(p.scatter(-1, own, 0), become))
+
+
+def normalised(weights: Tensor, x: Tensor) -> Tensor:
+    """(B, L, D) weights, negatives counting as 0 -> distributions; x itself where truncation has left nothing."""
+    weights = weights.clamp_min(0)
+    total = weights.sum(-1, keepdim=True)
+    # what is written is certain under the absorbing process, and temperature or top-p may have thought otherwise
+    return torch.where(total > 0, weights / total, F.one_hot(x, weights.shape[-1]).to(weights.dtype))
 
 
 @torch.no_grad()
@@ -128,10 +137,9 @@ def sample(
         back = settings.renoise * sigma_next  # how much further down to step, and to noise up again; 0 in the last step
         weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next - back)
         if settings.renoise and not last:
-            weights = weights.clamp_min(0)
-            weights = process.renoised(weights / weights.sum(-1, keepdim=True), back)
+            weights = process.renoised(normalised(weights, x), back)
         if last and settings.greedy_last_step:
-            drawn = torch.where(weights.amax(-1) > 0, weights.argmax(-1), x)
+            drawn = normalised(weights, x).argmax(-1)
         else:
             drawn = change(x, weights, spread(uniforms(1), length), uniforms(length))
         x = torch.where(given, x, drawn)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,7 +24,7 @@ from environment import environment
 from reference import Notebook, padded, windows
 
 from config import RunConfig, load_config
-from corpus import Corpus, load_corpus
+from corpus import Corpus, Split, load_corpus
 from dataset_loader import held_out_batches
 from likelihood import held_out_likelihood
 from model import Denoiser
@@ -108,7 +109,7 @@ def reference_sampling(dataset: str, count: int) -> float:
 
 
 def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
-    """Held-out bits per character after so many minutes, in windows of the text as a stream."""
+    """Held-out bits per character after so many minutes, in windows of the held-out documents as one stream."""
     run = resolved(dataset, "tiny")
     corpus = load_corpus(run)
     notebook, text, rng = Notebook(corpus.vocabulary.size, **SMALL), text_of(corpus), np.random.default_rng(0)
@@ -116,7 +117,9 @@ def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
     while time.perf_counter() - began < 60 * minutes:
         notebook.step(windows(text, BATCH, SMALL["context"], rng))
         characters += BATCH * SMALL["context"]
-    batches = held_out_batches(corpus, corpus.held_out, run.model.context, 20_000, run.seed)
+    stream = framed([np.asarray(corpus.held_out.document(i)) for i in range(len(corpus.held_out.lengths))])
+    split = Split(stream, np.array([0]), np.array([len(stream)]))
+    batches = held_out_batches(replace(corpus, stream=True), split, SMALL["context"], 20_000, run.seed)
     network = Denoiser(notebook.network.eval(), torch.float32)
     found = held_out_likelihood(notebook.diffusion, network, batches, run.seed, torch.device("cpu"))
     parameters = sum(p.numel() for p in notebook.network.parameters())
@@ -127,7 +130,7 @@ def project_quality(dataset: str, process: str, bits: float) -> dict[str, float]
     """Seconds of training until the held-out bits per character are no more than these; measuring is not counted."""
     training = Training(resolved(dataset, "tiny", diffusion={"process": process}, training={"max_minutes": 15}))
     seconds, found = 0.0, float("inf")
-    while found > bits:
+    while found > bits and not training.finished():
         began = time.perf_counter()
         for _ in range(QUALITY_STEPS):
             training.advance(training.batches.batch(training.status.step))
@@ -139,16 +142,16 @@ def project_quality(dataset: str, process: str, bits: float) -> dict[str, float]
     return {"seconds": seconds, "bits": found, "characters": training.status.characters}
 
 
-def encoding(megabytes: int) -> dict[str, float]:
+def encoding(dataset: str, megabytes: int) -> dict[str, float]:
     """Megabytes a second of a large corpus made of the dataset's lines, each made unlike the others."""
     with tempfile.TemporaryDirectory() as folder:
-        lines = (ROOT / "datasets" / "github_commits.txt").read_bytes().splitlines()
+        lines = resolved(dataset, "tiny").data_file().read_bytes().splitlines()
         path, written = Path(folder) / "large.txt", 0
         with path.open("wb") as file:
             while written < megabytes * 10**6:
                 block = b"".join(b"%s %d\n" % (line, written + i) for i, line in enumerate(lines))
                 written += file.write(block)
-        run = resolved("github_commits", "tiny", paths={"datasets": folder}, data={"file": "large.txt"})
+        run = resolved(dataset, "tiny", paths={"datasets": folder}, data={"file": "large.txt"})
         began = time.perf_counter()
         load_corpus(run)
         return {"megabytes_per_second": written / 10**6 / (time.perf_counter() - began), "megabytes": written / 10**6}
@@ -167,28 +170,28 @@ ROWS: dict[str, tuple[str, Callable[[str], float], Callable[[str], float]]] = {
         lambda name: project_training(name, "baby", 2),
         lambda name: reference_training(name, BABY, 1),
     ),
-    "training, baby-GPT size, a short document a row": (
+    "training, baby-GPT size, batch 64 / a short document a row": (
         "characters/s",
         lambda name: project_training(name, "baby", 2),
         lambda name: reference_training(name, BABY, 1, documents=True),
     ),
-    "training, 4 layers of 128": (
+    "training, 4 layers of 128, batch 16 / 64": (
         "characters/s",
         lambda name: project_training(name, "tiny", 40),
         lambda name: reference_training(name, SMALL, 5),
     ),
-    "training, 4 layers of 128, a short document a row": (
+    "training, 4 layers of 128, batch 16 / a short document a row": (
         "characters/s",
         lambda name: project_training(name, "tiny", 40),
         lambda name: reference_training(name, SMALL, 5, documents=True),
     ),
-    "sampling, one document": (
-        "documents/s",
+    "sampling, a document / a window of 128, one at a time": (
+        "samples/s",
         lambda name: project_sampling(name, 1),
         lambda name: reference_sampling(name, 3),
     ),
-    "sampling, in bulk": (
-        "documents/s",
+    "sampling, documents in bulk / windows of 128, one at a time": (
+        "samples/s",
         lambda name: project_sampling(name, 400),
         lambda name: reference_sampling(name, 3),
     ),
@@ -199,25 +202,33 @@ def measured_apart(*arguments: str) -> dict[str, float]:
     """What one measurement prints from a process of its own, with that process's peak memory."""
     found = subprocess.run([sys.executable, __file__, "--one", *arguments], capture_output=True, text=True, cwd=ROOT)
     if found.returncode:
-        raise RuntimeError(f"{arguments}: {found.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{arguments}: exit status {found.returncode}: {found.stderr[-500:]}")
     return json.loads(found.stdout.splitlines()[-1])
 
 
 def measure_one(what: str, side: str, dataset: str, argument: float) -> dict[str, float]:
-    import resource  # not on Windows, where peak memory must be read elsewhere
-
     alone: dict[str, Callable[[], dict[str, float]]] = {
         "reference quality": lambda: reference_quality(dataset, argument),
         "quality absorbing": lambda: project_quality(dataset, "absorbing", argument),
         "quality uniform": lambda: project_quality(dataset, "uniform", argument),
-        "encoding": lambda: encoding(int(argument)),
+        "encoding": lambda: encoding(dataset, int(argument)),
     }
     if what in alone:
         found = alone[what]()
     else:
         _, *sides = ROWS[what]
         found = {"rate": sides[("project", "reference").index(side)](dataset)}
-    return {**found, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {**found, "peak_mb": peak_megabytes()}
+
+
+def peak_megabytes() -> float:
+    """Of this process so far; nan on Windows, which does not say."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def spread(values: list[float]) -> str:
@@ -269,6 +280,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks/results/bench.md", help="Markdown file")
     parser.add_argument("--one", nargs=4, metavar=("WHAT", "SIDE", "DATASET", "ARGUMENT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    output = arguments.output.resolve()
     os.chdir(ROOT)
     if arguments.one:
         what, side, dataset, argument = arguments.one
@@ -282,13 +294,13 @@ def main() -> None:
         "",
         *to_quality(arguments.dataset, arguments.minutes),
     ]
-    large = measured_apart("encoding", "project", "-", str(arguments.megabytes))
+    large = measured_apart("encoding", "project", arguments.dataset, str(arguments.megabytes))
     starts = [help_seconds() for _ in range(5)]
     lines += [
         f"A corpus of {large['megabytes']:,.0f} MB is encoded at {large['megabytes_per_second']:.1f} MB/s, with at "
         f"most {large['peak_mb']:,.0f} MB of memory. `train.py --help` takes {spread(starts)} seconds.",
     ]
-    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    write_atomic(output, "\n".join(lines) + "\n")
     print(*lines[-2:], sep="\n")
 
 

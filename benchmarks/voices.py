@@ -41,7 +41,8 @@ def main() -> None:
     parser.add_argument("--title", default="Voices")
     parser.add_argument("commands", nargs="+", help="the commands that made them, to be shown")
     arguments = parser.parse_args()
-    rows = {model.stem: row(model, Path("outputs")) for model in sorted(Path("models").glob("*.pt"))}
+    models = [file for file in sorted(Path("models").glob("*.pt")) if file.with_suffix(".metrics.jsonl").is_file()]
+    rows = {model.stem: row(model, Path("outputs")) for model in models}
     lines = [f"# {arguments.title}", "", environment() + ".", "", "```", *arguments.commands, "```", ""]
     lines += [
         "| corpus | parameters | minutes | characters seen | held-out bits/char | lines |",

@@ -12,9 +12,7 @@ from config import Config, RunConfig
 from diffusion import HEADS, Process
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason="../shared/golden is not here; the brute-force tests cover the same functions"
-)
+needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden, the stored numbers, is not here")
 WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
 TINY = {
     "device": "cpu",

@@ -99,25 +99,46 @@ def test_an_imported_model_writes_through_the_same_samplers(source, capsys):
     assert "'é', which is not among the 13 characters" in capsys.readouterr().err
 
 
+def without(key):
+    return lambda folder, state: torch.save({k: v for k, v in state.items() if k != key}, folder / "model.pth")
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda folder: (folder / "text.txt").write_text("ab\n"), "3 distinct characters; "),
-        (lambda folder: (folder / "text.txt").write_text("abcdefghijklmn"), "14 distinct characters, no newline"),
-        (lambda folder: (folder / "text.txt").unlink(), "text.txt: cannot be read"),
-        (lambda folder: torch.save({"a": torch.zeros(2)}, folder / "model.pth"), "not a model of the notebook"),
-        (lambda folder: (folder / "model.pth").write_bytes(b"none"), "not a model file, or damaged"),
+        (lambda folder, state: (folder / "text.txt").write_text("ab\n"), "3 distinct characters, where it knows 14"),
+        (
+            lambda folder, state: (folder / "text.txt").write_text("abcdefghijklmn"),
+            "14 distinct characters, no newline",
+        ),
+        (lambda folder, state: (folder / "text.txt").unlink(), "text.txt: cannot be read"),
+        (lambda folder, state: torch.save({"a": torch.zeros(2)}, folder / "model.pth"), "no weights 'transformer.wte"),
+        (
+            lambda folder, state: torch.save({**state, "epoch": 5}, folder / "model.pth"),
+            'Unexpected key(s) in state_dict: "epoch"',
+        ),
+        (
+            lambda folder, state: torch.save({**state, 3: None}, folder / "model.pth"),
+            'Unexpected key(s) in state_dict: "3"',
+        ),
+        (without("lm_head.linear.bias"), 'Missing key(s) in state_dict: "lm_head.linear.bias"'),
+        (lambda folder, state: (folder / "model.pth").write_bytes(b"none"), "not a model file, or damaged"),
+        (lambda folder, state: (folder / "bard.pt").touch(), "bard.pt: exists already; name another"),
     ],
 )
 def test_what_cannot_be_imported_is_named(source, capsys, change, message):
-    _, folder = source
-    change(folder)
+    network, folder = source
+    change(folder, network.state_dict())
     assert run_import(folder) == 2
     error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1 and not (folder / "bard.pt").exists()
+    assert message in error and error.count("\n") == 1
+    assert not (folder / "bard.pt").exists() or (folder / "bard.pt").stat().st_size == 0
 
 
-def test_heads_that_do_not_fit_are_named(source, capsys):
+@pytest.mark.parametrize(
+    "heads, message", [("3", "width 16 must be a multiple of twice heads, 6"), ("0", "model.heads 0: Input should be")]
+)
+def test_heads_that_do_not_fit_are_named(source, capsys, heads, message):
     _, folder = source
-    assert run_import(folder, "--heads", "3") == 2
-    assert "width 16 must be a multiple of twice heads, 6" in capsys.readouterr().err
+    assert run_import(folder, "--heads", heads) == 2
+    assert message in capsys.readouterr().err

@@ -124,5 +124,6 @@ def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference
     corpus = load_corpus(tiny_run(sorted(set(sentences(3000, 0)))))
     long = sorted((corpus.train.document(i).astype(np.int64) for i in range(len(corpus.train.lengths))), key=len)[-40:]
     assert judged(long, reference)["copies"](np.ones(40)) > 0.5
+    assert reference.matches(long).tolist() == [len(document) for document in long]  # whichever part they are from
     fresh = encode(reference, sentences(300, 9))
     assert judged(fresh, reference)["copies"](np.ones(300)) < 0.02

@@ -133,7 +133,7 @@ def test_top_p_keeps_the_smallest_sufficient_set():
 
 
 @pytest.mark.parametrize("greedy", [False, True])
-@pytest.mark.parametrize("truncation", [{"top_p": 0.5}, {"temperature": 1e-3}])
+@pytest.mark.parametrize("truncation", [{"top_p": 0.5}, {"temperature": 1e-3}, {"top_p": 0.5, "renoise": 0.3}])
 def test_what_is_written_stays_where_truncation_leaves_it_no_chance(truncation, greedy):
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 4)
 
