@@ -243,7 +243,7 @@ def confusion_plot(shared: dict[str, Any]) -> Figure:
 
 def style_plot(shared: dict[str, Any]) -> Figure:
     names = shared["names"]
-    figure, axis = pyplot.subplots(figsize=(3 + 0.55 * len(names), 2 + 0.42 * len(names)), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(3 + 0.42 * len(names), 2 + 0.42 * len(names)), layout="constrained")
     grid(axis, np.array(shared["style_bits"]), names, "{:.1f}", "viridis_r")
     axis.set(title="bits per character", xlabel="held-out text of", ylabel="under the voice")
     return figure
