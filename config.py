@@ -12,8 +12,9 @@ from ruamel.yaml.error import YAMLError
 
 from diffusion import HEADS, LOSSES, PROCESSES, SCHEDULES
 from samplers import STEPS
-from utils import UserError, hash_json
+from utils import UserError, hash_json, pick_device
 
+AUTO = "auto"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -119,7 +120,7 @@ class RunConfig(Section):
     name: str
     seed: int = Field(default=1337, ge=0, lt=2**63)
     device: Annotated[str, one_of(("auto", "cpu", "cuda", "mps"))] = "auto"
-    preset: str = "baby"
+    preset: str = AUTO
     paths: PathsConfig = PathsConfig()
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -176,15 +177,23 @@ class Config:
             )
         return run
 
+    def preset_of(self, layers: list[dict[str, Any]]) -> Any:
+        """The preset that the last layer to name one names; `auto` is `cpu`, if there is one, where no GPU is used."""
+
+        def last(key: str) -> Any:
+            return next((layer[key] for layer in reversed(layers) if key in layer), RunConfig.model_fields[key].default)
+
+        if last("preset") != AUTO:
+            return last("preset")
+        device = pick_device(AUTO).type if last("device") == AUTO else last("device")
+        return "cpu" if device == "cpu" and "cpu" in self.presets else "baby"
+
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Common sections, preset, dataset entry, overrides: each layer's values win over those before it."""
         layers = {"": self.common, f"datasets.{name}.": entry(self.datasets.get(name)), "command line: ": overrides}
         for prefix, layer in layers.items():
             check_mapping(self.path, prefix.rstrip(".: "), layer)
-        preset = next(
-            (layer["preset"] for layer in reversed(layers.values()) if "preset" in layer),
-            RunConfig.model_fields["preset"].default,
-        )
+        preset = self.preset_of(list(layers.values()))
         if not isinstance(preset, str) or preset not in self.presets:
             choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
             raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
@@ -195,6 +204,7 @@ class Config:
         content: dict[str, Any] = {}
         for layer in ordered.values():
             content = merge(content, layer)
+        content["preset"] = preset
         if "name" in content:
             raise UserError(f"{self.path}: name: no such key; a dataset's name is its key under datasets")
         try:
