@@ -35,7 +35,7 @@ def total_variation(oracle, texts) -> float:
     return float((frequencies(oracle, texts) - oracle.p).abs().sum() / 2)
 
 
-@pytest.mark.parametrize("grid", ["log_linear", "cosine"])
+@pytest.mark.parametrize("grid", SCHEDULES)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("sampler", STEPS)
 @pytest.mark.parametrize("process", PROCESSES)
