@@ -36,6 +36,10 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """0.912 ± 0.013"""
+        return f"{self.value:.3f} ± {(self.high - self.low) / 2:.3f}"
+
     def agrees(self, other: "Interval") -> bool:
         """Whether two figures differ by no more than chance: within the root of their summed squared half-widths."""
         half = np.hypot(self.high - self.low, other.high - other.low) / 2

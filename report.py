@@ -39,11 +39,6 @@ GAUGES = {
 }
 
 
-def interval(figure: dict[str, float]) -> str:
-    """0.912 ± 0.013"""
-    return f"{figure['value']:.3f} ± {(figure['high'] - figure['low']) / 2:.3f}"
-
-
 def at_ceiling(pair: dict[str, Any]) -> bool:
     """Whether the samples' figure differs from real text's by no more than chance."""
     return Interval(**pair["samples"]).agrees(Interval(**pair["real"]))
@@ -109,7 +104,7 @@ def voice_page(figures: dict[str, Any]) -> list[str]:
         *("## Figures", ""),
         f"{figures['compared']} documents ({figures['samples']}) beside as many held-out ones; 95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
-        *(f"| {k} | {interval(v['samples'])} | {interval(v['real'])} | {MEANINGS[k]} |" for k, v in own.items()),
+        *(f"| {k} | {Interval(**v['samples'])} | {Interval(**v['real'])} | {MEANINGS[k]} |" for k, v in own.items()),
         *("", "## Likelihood", "", *likelihood_rows(figures["likelihood"])),
         *("", "## Copies", ""),
         f"Flagged is a document with more than {copies['bound']} characters of the training text in a row: beyond the",

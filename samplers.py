@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion import SCHEDULES, Diffusion, Network, Process
@@ -102,7 +101,8 @@ def normalised(weights: Tensor, x: Tensor) -> Tensor:
     weights = weights.clamp_min(0)
     total = weights.sum(-1, keepdim=True)
     # what is written is certain under the absorbing process, and temperature or top-p may have thought otherwise
-    return torch.where(total > 0, weights / total, F.one_hot(x, weights.shape[-1]).to(weights.dtype))
+    missing = (total == 0).to(weights.dtype)
+    return weights.scatter_add(-1, x.unsqueeze(-1), missing) / (total + missing)
 
 
 @torch.no_grad()

@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from environment import environment
+from environment import heading
 from reference import Notebook, padded, windows
 
 from config import RunConfig, load_config
-from corpus import Corpus, Split, load_corpus
+from corpus import Split, load_corpus
 from dataset_loader import held_out_batches
 from likelihood import held_out_likelihood
 from model import Denoiser
@@ -52,9 +52,9 @@ def rate(step: Callable[[int], int], steps: int) -> float:
     return sum(step(number) for number in range(1, steps + 1)) / (time.perf_counter() - began)
 
 
-def text_of(corpus: Corpus) -> np.ndarray:
-    """The training text as one stream, its documents a line each."""
-    return framed([np.asarray(corpus.train.document(i)) for i in range(min(20_000, len(corpus.train.lengths)))])
+def text_of(split: Split) -> np.ndarray:
+    """A split's text as one stream, its documents a line each."""
+    return framed([np.asarray(split.document(i)) for i in range(min(20_000, len(split.lengths)))])
 
 
 def project_training(dataset: str, preset: str, steps: int, **overrides: dict) -> float:
@@ -70,7 +70,7 @@ def project_training(dataset: str, preset: str, steps: int, **overrides: dict) -
 
 def reference_training(dataset: str, size: dict[str, int], steps: int, *, documents: bool = False) -> float:
     corpus = load_corpus(resolved(dataset, "tiny"))
-    notebook, text = Notebook(corpus.vocabulary.size, **size), text_of(corpus)
+    notebook, text = Notebook(corpus.vocabulary.size, **size), text_of(corpus.train)
     rng = np.random.default_rng(0)
 
     def step(number: int) -> int:
@@ -112,12 +112,12 @@ def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
     """Held-out bits per character after so many minutes, in windows of the held-out documents as one stream."""
     run = resolved(dataset, "tiny")
     corpus = load_corpus(run)
-    notebook, text, rng = Notebook(corpus.vocabulary.size, **SMALL), text_of(corpus), np.random.default_rng(0)
+    notebook, text, rng = Notebook(corpus.vocabulary.size, **SMALL), text_of(corpus.train), np.random.default_rng(0)
     began, characters = time.perf_counter(), 0
     while time.perf_counter() - began < 60 * minutes:
         notebook.step(windows(text, BATCH, SMALL["context"], rng))
         characters += BATCH * SMALL["context"]
-    stream = framed([np.asarray(corpus.held_out.document(i)) for i in range(len(corpus.held_out.lengths))])
+    stream = text_of(corpus.held_out)
     split = Split(stream, np.array([0]), np.array([len(stream)]))
     batches = held_out_batches(replace(corpus, stream=True), split, SMALL["context"], 20_000, run.seed)
     network = Denoiser(notebook.network.eval(), torch.float32)
@@ -286,7 +286,7 @@ def main() -> None:
         what, side, dataset, argument = arguments.one
         print(json.dumps(measure_one(what, side, dataset, float(argument))))
         return
-    lines = ["# Project and reference", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]
+    lines = heading("Project and reference")
     lines += [
         f"Medians of {arguments.rounds} runs of each, in turn, with their range; the ratio is of neighbouring runs.",
         *("", "| what | unit | project | reference | ratio | peak MB |", "|---|---|--:|--:|--:|--:|"),

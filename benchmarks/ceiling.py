@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import environment
+from environment import heading
 
 import evaluate
 from config import load_config
@@ -48,16 +48,7 @@ def main() -> None:
         if evaluate.main([*options, "--output", name]):
             raise SystemExit("evaluate.py failed")
         found = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    lines = [
-        "# Real text judged as samples",
-        "",
-        environment() + ".",
-        "",
-        "```",
-        "python " + " ".join(sys.argv),
-        "```",
-        "",
-    ]
+    lines = heading("Real text judged as samples")
     figures = list(next(iter(found["voices"].values()))["figures"])
     lines += [
         "Held-out documents as samples / other held-out documents; **bold** where they differ beyond 95 % intervals.",

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy
@@ -19,3 +20,8 @@ def environment() -> str:
     commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     cores = f"{torch.get_num_threads()} cores ({', '.join(extras) or 'no bf16'})"
     return f"{processor}, {cores}; {versions}; commit {commit}"
+
+
+def heading(title: str) -> list[str]:
+    """The lines a result begins with: its title, what it stands on, the command."""
+    return [f"# {title}", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]

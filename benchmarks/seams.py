@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from environment import environment
+from environment import heading
 
 from checkpoint import load_checkpoint
 from corpus import load_corpus
-from measures import Interval, Reference, bootstrap, divergence, measure, trigrams
+from measures import Reference, bootstrap, divergence, measure, trigrams
 from utils import numpy_generator, write_atomic
 from writer import ANYTHING, Draft, Voice, write_documents
 
@@ -39,10 +39,6 @@ def seams(voice: Voice, index: int) -> tuple[list[int], list[int]]:
 def around(document: np.ndarray, places: list[int]) -> list[np.ndarray]:
     pieces = [document[max(place - REACH, 0) : place + REACH] for place in places]
     return [piece for piece in pieces if len(piece) == 2 * REACH]
-
-
-def interval(figure: Interval) -> str:
-    return f"{figure.value:.3f} ± {(figure.high - figure.low) / 2:.3f}"
 
 
 def rows(model: Path, count: int) -> list[str]:
@@ -68,9 +64,9 @@ def rows(model: Path, count: int) -> list[str]:
     agree = "agree" if found["across seams"].agrees(found["inside windows"]) else "differ"
     return [
         f"**{model.stem}**, {count} documents, {number} seams: trigram divergence across seams "
-        f"{interval(found['across seams'])}, inside windows {interval(found['inside windows'])}: they {agree}.",
+        f"{found['across seams']}, inside windows {found['inside windows']}: they {agree}.",
         *("", "| figure | samples | held-out text |", "|---|--:|--:|"),
-        *(f"| {name} | {interval(figures[name])} | {interval(ceiling[name])} |" for name in SHOWN),
+        *(f"| {name} | {figures[name]} | {ceiling[name]} |" for name in SHOWN),
         "",
         *(f"> …{text[-160:]}" for text in texts[:3]),
         "",
@@ -83,7 +79,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--count", type=int, default=200, help="documents (default 200)")
     arguments = parser.parse_args()
-    lines = ["# Seams", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]
+    lines = heading("Seams")
     for model in arguments.models:
         lines += rows(model, arguments.count)
         print(*lines[-20:], sep="\n", flush=True)

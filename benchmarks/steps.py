@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from environment import environment
+from environment import heading
 from ruamel.yaml import YAML
 
 from checkpoint import load_checkpoint
@@ -24,8 +24,7 @@ SHOWN = ("known words", "5-gram bits/char", "trigram divergence", "longest match
 
 
 def cells(figures: dict[str, Interval]) -> list[str]:
-    found = [figures[name] for name in SHOWN]
-    return [f"{figure.value:.3f} ± {(figure.high - figure.low) / 2:.3f}" for figure in found]
+    return [str(figures[name]) for name in SHOWN]
 
 
 def rows(model: Path, arguments: argparse.Namespace) -> list[list[str]]:
@@ -59,8 +58,12 @@ def main() -> None:
     arguments = parser.parse_args()
     heads = ["model", "settings", "calls", "documents/s", *SHOWN]
     table = [row for model in arguments.models for row in rows(model, arguments)]
-    lines = ["# Steps and quality", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]
-    lines += [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads), *(f"| {' | '.join(row)} |" for row in table)]
+    lines = [
+        *heading("Steps and quality"),
+        f"| {' | '.join(heads)} |",
+        "|" + "---|" * len(heads),
+        *(f"| {' | '.join(row)} |" for row in table),
+    ]
     write_atomic(arguments.output, "\n".join(lines) + "\n")
 
 
