@@ -8,6 +8,7 @@ import torch
 from dataset_loader import Batch
 from diffusion import Diffusion, Network, nelbo, stratified_times
 from utils import torch_generator
+from workers import side_by_side
 
 NATS_PER_BIT = float(np.log(2))
 
@@ -21,7 +22,6 @@ class Likelihood:
     characters: int
 
 
-@torch.no_grad()
 def held_out_likelihood(
     diffusion: Diffusion, network: Network, batches: list[Batch], seed: int, device: torch.device
 ) -> Likelihood:
@@ -29,18 +29,19 @@ def held_out_likelihood(
 
     The error is that of a ratio estimator with documents as its units; it holds the spread of t and noise as well.
     """
-    nats, counts, documents = [], [], []
-    for number, batch in enumerate(batches):
+    cpu = torch.device("cpu")
+
+    @torch.no_grad()
+    def measured(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        number, batch = numbered
         # drawn on the CPU, so that every device sees the same noise levels
-        t = stratified_times(
-            len(batch.tokens), torch_generator(torch.device("cpu"), seed, "evaluation t", number), torch.device("cpu")
-        )
+        t = stratified_times(len(batch.tokens), torch_generator(cpu, seed, "evaluation t", number), cpu)
         noise = torch_generator(device, seed, "evaluation noise", number)
         terms = nelbo(diffusion, network, batch.tokens.to(device), batch.given.to(device), t.to(device), noise)
-        nats.append(terms.sum(1).cpu().numpy())
-        counts.append((~batch.given).sum(1).numpy())
-        documents.append(batch.documents)
-    return ratio_estimate(np.concatenate(nats), np.concatenate(counts), np.concatenate(documents))
+        return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
+
+    rows = side_by_side(device, measured, enumerate(batches))
+    return ratio_estimate(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
 def ratio_estimate(nats: np.ndarray, counts: np.ndarray, documents: np.ndarray) -> Likelihood:

@@ -102,17 +102,21 @@ class Block(nn.Module):
         self.modulation = nn.Linear(config.noise_width, 6 * width)
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, noise: Tensor, turns: Tensor) -> Tensor:
+    def forward(self, x: Tensor, noise: Tensor, turns: Tensor, dropping: torch.Generator | None = None) -> Tensor:
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
             self.modulation(noise).float().unsqueeze(1).chunk(6, dim=-1)
         )
         h = self.conv_attention(modulate(x, shift_a, scale_a))
-        x = torch.addcmul(x, self._drop(self.attention(h, turns)).float(), 1 + gate_a)
+        x = torch.addcmul(x, drop(self.attention(h, turns), self.dropout, dropping).float(), 1 + gate_a)
         h = self.conv_mlp(modulate(x, shift_m, scale_m))
-        return torch.addcmul(x, self._drop(self.down(F.gelu(self.up(h)))).float(), 1 + gate_m)
+        return torch.addcmul(x, drop(self.down(F.gelu(self.up(h))), self.dropout, dropping).float(), 1 + gate_m)
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+
+def drop(x: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
+    """Dropout with draws of its own: a share of x becomes 0 and the rest makes up for it; none without a generator."""
+    if generator is None or not share:
+        return x
+    return x * torch.empty_like(x).bernoulli_(1 - share, generator=generator).div_(1 - share)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -166,16 +170,17 @@ class DiffusionTransformer(nn.Module):
         self.given.weight.zero_()
         return self
 
-    def forward(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, sigma: Tensor, given: Tensor, dropping: torch.Generator | None = None) -> Tensor:
+        """`dropping` draws the dropout of training; without it there is none."""
         x = self.tokens(x_t) + self.given(given.long())
         noise = F.silu(self.noise(sigma))
         turns = rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
         for block in self.blocks:
-            x = block(x, noise, turns)
+            x = block(x, noise, turns, dropping)
         shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
         return self.head(modulate(x, shift, scale)).float()
 
-    def matrices(self) -> list[nn.Parameter]:
-        """The blocks' matrices, which Muon orthogonalises; everything else suits AdamW."""
-        named = self.blocks.named_parameters()
-        return [parameter for name, parameter in named if parameter.dim() == 2 and "modulation" not in name]
+    def matrices(self) -> list[list[nn.Parameter]]:
+        """Each block's matrices, which Muon orthogonalises; everything else suits AdamW."""
+        named = [block.named_parameters() for block in self.blocks]
+        return [[p for name, p in block if p.dim() == 2 and "modulation" not in name] for block in named]

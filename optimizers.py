@@ -6,28 +6,29 @@ import torch
 from torch import nn
 
 from config import TrainingConfig
+from workers import side_by_side
 
 ADAM_BETA1 = 0.9
 
 
 class Optimizers:
-    """Muon for the blocks' matrices and AdamW for the rest, or AdamW for all; one schedule scales both rates."""
+    """Muon for the matrices, a part a block, and AdamW for the rest, or AdamW for all; one schedule for the rates."""
 
-    def __init__(self, model: nn.Module, matrices: list[nn.Parameter], config: TrainingConfig) -> None:
-        own = {id(p) for p in matrices} if config.optimizer == "muon" else set()
+    def __init__(self, model: nn.Module, blocks: list[list[nn.Parameter]], config: TrainingConfig) -> None:
+        blocks = blocks if config.optimizer == "muon" else []
+        own = {id(p) for matrices in blocks for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in own]
         decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
         adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=betas, weight_decay=decay, fused=True)
         self.parts: list[torch.optim.Optimizer] = [adam]
-        if own:
-            self.parts.append(torch.optim.Muon(matrices, lr=config.muon_learning_rate, weight_decay=decay))
+        self.parts += [torch.optim.Muon(m, lr=config.muon_learning_rate, weight_decay=decay) for m in blocks]
+        self.device = next(model.parameters()).device
         self.rates = [part.param_groups[0]["lr"] for part in self.parts]
 
     def step(self, factor: float) -> None:
         for part, rate in zip(self.parts, self.rates, strict=True):
             part.param_groups[0]["lr"] = rate * factor
-            part.step()
-            part.zero_grad(set_to_none=True)
+        side_by_side(self.device, lambda part: part.step(), self.parts)
 
 
 def rate_factor(progress: float, config: TrainingConfig) -> float:

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -23,18 +23,19 @@ from optimizers import Optimizers, rate_factor
 from utils import (
     UserError,
     check_writable,
-    derive_seed,
     exact_device,
     pick_device,
     pick_precision,
     torch_generator,
     write_atomic,
 )
+from workers import lanes, side_by_side
 from writer import Voice, write_documents
 
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
 SAVE_SECONDS = 300  # resume state is saved at least so often
 SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
+SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
 
 
@@ -108,6 +109,16 @@ def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
     return training.complete()
 
 
+class Shard(NamedTuple):
+    """Some rows of a step: (R, L) x0, given and x_t, (R, 1) t, and where its dropout is drawn."""
+
+    x0: Tensor
+    given: Tensor
+    x_t: Tensor
+    t: Tensor
+    dropping: torch.Generator
+
+
 class Training:
     """The state of a run. Every draw is a function of (seed, name, step), so a saved state needs no generator."""
 
@@ -124,8 +135,9 @@ class Training:
         shape = shape_of(run, self.corpus.vocabulary)
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         self.parameters = sum(p.numel() for p in model.parameters())
-        self.model = model.to(self.device).train()
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.model = model.to(self.device)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.shards = max(1, min(lanes(self.device), self.batches.positions // SHARD_POSITIONS))
         self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # a stream has no documents of its own: what it writes is as long as the context
@@ -140,23 +152,29 @@ class Training:
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
-        status, config = self.status, self.run.training
         x0, given = batch.tokens.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
-        noise = self._generator("noise", status.step)
-        torch.manual_seed(derive_seed(self.run.seed, self.run.name, "dropout", status.step))
+        noise = self._generator("noise", self.status.step)
         t = stratified_times(len(x0), noise, self.device)
-        sigma = self.diffusion.schedule.sigma(t)
-        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, sigma, noise))
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            output = self.model(x_t, sigma.squeeze(1), given)
-        nats = self.loss(self.diffusion, output, x_t, x0, t).masked_fill(given, 0)
+        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
+        rows = zip(*(whole.chunk(self.shards) for whole in (x0, given, x_t, t)), strict=True)
+        shards = [Shard(*part, self._generator("dropout", self.status.step, k)) for k, part in enumerate(rows)]
+        losses, gradients = zip(*side_by_side(self.device, self.gradients, shards), strict=True)
         characters = int((~batch.given).sum())
-        loss = nats.sum() / max(characters, 1)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        self.optimizers.step(rate_factor(self.progress(), config))
+        for parameter, parts in zip(self.model.parameters(), zip(*gradients, strict=True), strict=True):
+            parameter.grad = sum(parts[1:], parts[0]) / max(characters, 1)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
+        self.optimizers.step(rate_factor(self.progress(), self.run.training))
         self._update_average()
-        self._count(loss, norm, characters)
+        self._count(sum(losses) / max(characters, 1), norm, characters)
+
+    def gradients(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The loss of some rows, in nats summed over what is not given, and its gradient for each parameter."""
+        x0, given, x_t, t, dropping = shard
+        sigma = self.diffusion.schedule.sigma(t).squeeze(1)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            output = self.model(x_t, sigma, given, dropping)
+        loss = self.loss(self.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
+        return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
 
     def _update_average(self) -> None:
         step = self.status.step
@@ -164,9 +182,9 @@ class Training:
         for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
             average.lerp_(current.detach(), 1 - decay)
 
-    def _count(self, loss: Tensor, norm: Tensor, characters: int) -> None:
+    def _count(self, loss: Tensor | float, norm: Tensor, characters: int) -> None:
         status = self.status
-        bits = loss.item() / math.log(2)  # a CPU-GPU sync point
+        bits = float(loss) / math.log(2)  # a CPU-GPU sync point
         if not (math.isfinite(bits) and math.isfinite(norm.item())):
             raise UserError(
                 f"{status.name}: training diverged at step {status.step}; "

@@ -7,6 +7,7 @@ stream, and the network always sees batches of one fixed shape per bucket, so th
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from diffusion import Diffusion
 from model import Denoiser
 from samplers import SamplerSettings, sample
 from utils import FRAME, UserError, Vocabulary, exact_device, numpy_generator, pick_precision
+from workers import lanes, side_by_side
 
 # positions of one network call: a CPU gains nothing from more and would waste them on the last rows; what fills a GPU
-CALL_POSITIONS = {"cpu": 1024, "cuda": 65_536, "mps": 16_384}
+CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
 BLANK = "_"  # stands in a template for one character to be written
 
 
@@ -162,23 +164,36 @@ def write_documents(
 ) -> list[str]:
     """The documents of these indices; `progress(n)` hears how many have been finished since it was last called."""
     drafts = [Draft(voice, form, seed, index, attempt) for index in indices]
-    positions = CALL_POSITIONS[voice.device.type]
     while pending := [draft for draft in drafts if not draft.finished]:
-        # the longest first: a document is a chain of windows, and the last chain to end should not end alone
-        longest = max(pending, key=lambda draft: draft.unsettled)
-        length = longest.window_length
-        alike = [draft for draft in pending if draft.window_length == length]
-        rows = max(1, positions // length)
-        chosen = heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled)
-        write_windows(voice, chosen, rows, settings)
+        calls = []
+        while pending and len(calls) < lanes(voice.device):
+            calls.append(next_call(pending, CALL_POSITIONS[voice.device.type]))
+            pending = [draft for draft in pending if draft not in calls[-1].drafts]
+        side_by_side(voice.device, lambda call: write_windows(voice, call, settings), calls)
         if progress:
-            progress(sum(draft.finished for draft in chosen))
+            progress(sum(draft.finished for call in calls for draft in call.drafts))
     return [draft.text(voice.vocabulary) for draft in drafts]
 
 
-def write_windows(voice: Voice, drafts: list[Draft], rows: int, settings: SamplerSettings) -> None:
-    """Write the next windows, all of one length, of at most `rows` drafts, in network calls of one fixed shape."""
-    length = drafts[0].window_length
+class Call(NamedTuple):
+    """Drafts whose next windows have one length, written together in network calls of one fixed shape."""
+
+    drafts: list[Draft]
+    rows: int
+    length: int
+
+
+def next_call(pending: list[Draft], positions: int) -> Call:
+    """The longest document and those alike: each is a chain of windows, and the last to end should not end alone."""
+    length = max(pending, key=lambda draft: draft.unsettled).window_length
+    alike = [draft for draft in pending if draft.window_length == length]
+    rows = max(1, positions // length)
+    return Call(heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled), rows, length)
+
+
+def write_windows(voice: Voice, call: Call, settings: SamplerSettings) -> None:
+    """Write the next windows of a call's drafts; rows that they leave are spare."""
+    drafts, rows, length = call
     forbidden = ([] if voice.run.data.format == "stream" else [FRAME]) + [voice.vocabulary.unk] * voice.vocabulary.open
     home = exact_device(voice.device)
     ids, given = np.full((rows, length), FRAME), np.ones((rows, length), dtype=bool)  # spare rows are all frame

@@ -12,6 +12,7 @@ from model import (
     DiffusionTransformer,
     NoiseEmbedding,
     ShortConvolution,
+    drop,
     rotary_turns,
     rotate,
 )
@@ -159,11 +160,19 @@ def test_rows_of_a_batch_do_not_see_each_other():
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
 
 
-def test_dropout_acts_in_training_only():
-    model = trained(SMALL.model_copy(update={"dropout": 0.5}))
-    assert torch.equal(model(*question()), model(*question()))
-    model.train()
-    assert not torch.equal(model(*question()), model(*question()))
+def test_dropout_is_drawn_by_its_generator_and_absent_without_one():
+    model, plain = trained(SMALL.model_copy(update={"dropout": 0.5})), trained()
+    plain.load_state_dict(model.state_dict())
+    dropped = [model(*question(), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(dropped[0], dropped[1]) and not torch.equal(dropped[0], dropped[2])
+    assert torch.equal(model(*question()), plain(*question()))
+
+
+def test_dropout_keeps_the_mean():
+    x = torch.ones(100_000)
+    out = drop(x, 0.25, torch.Generator().manual_seed(0))
+    assert torch.equal(out[out > 0], torch.full_like(out[out > 0], 4 / 3))
+    assert float((out == 0).float().mean()) == pytest.approx(0.25, abs=0.01)
 
 
 def test_matrices_are_the_blocks_two_dimensional_weights():
@@ -171,7 +180,7 @@ def test_matrices_are_the_blocks_two_dimensional_weights():
     expected = {
         name for name, p in model.named_parameters() if "blocks" in name and p.dim() == 2 and "modulation" not in name
     }
-    found = {id(p) for p in model.matrices()}
+    found = {id(p) for block in model.matrices() for p in block}
     assert {name for name, p in model.named_parameters() if id(p) in found} == expected and len(expected) == 8
 
 

@@ -1,0 +1,221 @@
+"""One change at a time, equal time: python benchmarks/ablation.py --dataset NAME --minutes 4 --output FILE [LEVER ...]
+
+Each lever changes one thing of a preset and trains for as long: minutes of processor time of one core, so that what else
+the machine does hardly matters, and a run a core. "a+b" pulls two levers at once. Held-out bits per character at the end.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from environment import heading
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import model
+import optimizers
+import trainer
+from config import load_config, merge
+from utils import write_atomic
+
+HELD_OUT_CHARACTERS = 60_000
+stratified = trainer.stratified_times
+
+
+def independent_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.rand(batch, 1, generator=generator, device=device).clamp_min(1e-4)
+
+
+class Times:
+    """Stratified times to a power: above 1 more little noise, below 1 more much. Or a power that falls in training."""
+
+    def __init__(self, first: float, last: float | None = None, calls: int = 1000) -> None:
+        self.first, self.last, self.calls, self.called = first, first if last is None else last, calls, 0
+
+    def __call__(self, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        share = min(1.0, self.called / self.calls)
+        self.called += 1
+        return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
+
+
+class OneConvolution(model.Block):
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.conv_mlp = nn.Identity()
+
+
+class GatedBlock(model.Block):
+    """An MLP whose up projection gates itself (SwiGLU), of equal size."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        hidden = config.width * 8 // 3 // 16 * 16
+        self.up = nn.Linear(config.width, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, config.width, bias=False)
+
+
+def gate(x: Tensor) -> Tensor:
+    left, right = x.chunk(2, -1)
+    return F.silu(left) * right
+
+
+def hourglass(self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor, dropping: Any = None) -> Tensor:
+    """All blocks but the first and the last see pairs of positions as one (Nawrot et al. 2021)."""
+    x = self.tokens(x_t) + self.given(given.long())
+    noise = F.silu(self.noise(sigma))
+    turns = model.rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
+    first, *middle, last = self.blocks
+    x = first(x, noise, turns, dropping)
+    pairs = coarse = x.unflatten(1, (-1, 2)).mean(2)
+    for block in middle:
+        coarse = block(coarse, noise, turns[: coarse.shape[1]], dropping)
+    x = x + (coarse - pairs).repeat_interleave(2, dim=1)
+    x = last(x, noise, turns, dropping)
+    shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
+    return self.head(model.modulate(x, shift, scale)).float()
+
+
+def settings(section: str, **values: Any) -> dict[str, Any]:
+    return {section: values}
+
+
+# name: settings of the config, and (object, attribute): what stands there instead
+LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
+    "preset": ({}, {}),
+    "other seed": ({"seed": 2}, {}),
+    "hybrid": (settings("diffusion", process="hybrid"), {}),
+    "uniform": (settings("diffusion", process="uniform"), {}),
+    "cosine": (settings("diffusion", schedule="cosine"), {}),
+    "geometric": (settings("diffusion", schedule="geometric"), {}),
+    "nelbo": (settings("training", loss="nelbo"), {}),
+    "score head": ({"training": {"loss": "nelbo"}, "model": {"parameterization": "score"}}, {}),
+    "independent t": ({}, {(trainer, "stratified_times"): independent_times}),
+    "less noise": ({}, {(trainer, "stratified_times"): Times(1.5)}),
+    "more noise": ({}, {(trainer, "stratified_times"): Times(0.7)}),
+    "less noise first": ({}, {(trainer, "stratified_times"): Times(2.5, 1.0)}),
+    "batch 8": (settings("training", batch_size=8), {}),
+    "batch 32": (settings("training", batch_size=32), {}),
+    "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
+    "rates * 2": (settings("training", learning_rate=0.008, muon_learning_rate=0.08), {}),
+    "muon * 2": (settings("training", muon_learning_rate=0.08), {}),
+    "adamw * 2": (settings("training", learning_rate=0.008), {}),
+    "adamw alone": (settings("training", optimizer="adamw", learning_rate=0.002), {}),
+    "muon, 3 iterations": ({}, {(optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=3)}),
+    "warm-up 10 %": (settings("training", warmup=0.1), {}),
+    "final rate 0": (settings("training", final_rate=0.0), {}),
+    "final rate 0.3": (settings("training", final_rate=0.3), {}),
+    "EMA 0.99": (settings("training", ema_decay=0.99), {}),
+    "no EMA": (settings("training", ema_decay=0.0), {}),
+    "dropout 0.1": (settings("model", dropout=0.1), {}),
+    "no decay": (settings("training", weight_decay=0.0), {}),
+    "decay 0.1": (settings("training", weight_decay=0.1), {}),
+    "no convolution": (settings("model", conv_width=1), {}),
+    "one convolution": ({}, {(model, "Block"): OneConvolution}),
+    "convolution 3": (settings("model", conv_width=3), {}),
+    "convolution 5": (settings("model", conv_width=5), {}),
+    "convolution 11": (settings("model", conv_width=11), {}),
+    "convolution 15": (settings("model", conv_width=15), {}),
+    "hourglass": ({}, {(model.DiffusionTransformer, "forward"): hourglass}),
+    "6 layers of 96": (settings("model", layers=7, width=96), {}),
+    "2 layers of 192": (settings("model", layers=2, width=192, heads=3), {}),
+    "3 layers of 128": (settings("model", layers=3), {}),
+    "6 layers of 128": (settings("model", layers=6), {}),
+    "4 layers of 192": (settings("model", width=192, heads=3), {}),
+    "4 layers of 256": (settings("model", width=256, heads=4), {}),
+    "4 heads": (settings("model", heads=4), {}),
+    "1 head": (settings("model", heads=1), {}),
+    "relu": ({}, {(model.F, "gelu"): F.relu}),
+    "silu": ({}, {(model.F, "gelu"): F.silu}),
+    "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
+    "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): lambda self, sigma: 0 * self.mlp(torch.zeros(len(sigma), 64))}),
+    "noise width 16": (settings("model", noise_width=16), {}),
+    "no given spans": (settings("training", given_fraction=0.0), {}),
+    "given spans 0.3": (settings("training", given_fraction=0.3), {}),
+    "vocabulary 64": (settings("data", vocab_size=64), {}),
+    "vocabulary 256": (settings("data", vocab_size=256), {}),
+    "context 256": (settings("model", context=256), {}),
+}  # fmt: skip
+
+
+class Silent:
+    """A trainer.Reporter that says nothing and never stops."""
+
+    def __getattr__(self, name: str) -> Callable[..., bool]:
+        return lambda *_: False
+
+
+def train_one(lever: str, dataset: str, preset: str, minutes: float, folder: str) -> dict[str, float]:
+    """Train with one lever, or several joined by "+", for so many minutes of processor time."""
+    overrides: dict[str, Any] = {
+        "paths": {"models": folder},
+        "training": {"max_minutes": minutes, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
+    }
+    for name in lever.split("+"):
+        changes, replaced = LEVERS[name]
+        overrides = merge(overrides, changes)
+        for (owner, attribute), value in replaced.items():
+            setattr(owner, attribute, value)
+    trainer.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
+    run = load_config(Path("config.yaml")).resolve(dataset, preset=preset, **overrides)
+    found = trainer.train_model(run, Silent()).metrics  # pyright: ignore
+    return {key: found[key] for key in ("held_out_bits", "held_out_error", "steps", "characters", "parameters")}
+
+
+def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
+    """A run on one core, in a process and a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, "--dataset", arguments.dataset, "--preset", arguments.preset]
+        command += ["--minutes", str(arguments.minutes), "--output", folder, "--one", lever]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode:
+        raise RuntimeError(f"{lever}: {done.stderr[-2000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"{lever}: {found}", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Held-out bits per character with one change at a time.")
+    parser.add_argument("levers", nargs="*", metavar="LEVER", help=f"of {', '.join(LEVERS)} (default: all)")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--minutes", type=float, default=4, help="of one core each (default 4)")
+    parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        numbers = train_one(arguments.one, arguments.dataset, arguments.preset, arguments.minutes, str(arguments.output))
+        print(json.dumps(numbers))
+        return
+    levers = arguments.levers or list(LEVERS)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(partial(in_a_process, arguments), levers))
+    base = results[0]["held_out_bits"]
+    lines = [
+        *heading(f"One change at a time: {arguments.dataset}, {arguments.preset}, {arguments.minutes:g} minutes of one core"),
+        "| change | bits/char | against the first | steps | M characters | parameters |",
+        "|---|--:|--:|--:|--:|--:|",
+        *(
+            f"| {lever} | {r['held_out_bits']:.3f} ± {r['held_out_error']:.3f} | {r['held_out_bits'] - base:+.3f} "
+            f"| {r['steps']:,} | {r['characters'] / 1e6:.2f} | {r['parameters']:,} |"
+            for lever, r in zip(levers, results, strict=True)
+        ),
+    ]  # fmt: skip
+    write_atomic(arguments.output, "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Tasks side by side give what they would give in turn."""
+
+import time
+
+import pytest
+import torch
+
+from workers import lanes, side_by_side
+
+CPU = torch.device("cpu")
+
+
+def test_results_come_in_the_order_of_the_tasks():
+    def late(k: int) -> int:
+        time.sleep(0.02 * (3 - k))
+        return k * k
+
+    assert side_by_side(CPU, late, range(4)) == [0, 1, 4, 9]
+
+
+def test_each_task_computes_on_one_core_and_so_does_its_caller():
+    assert set(side_by_side(CPU, lambda _: torch.get_num_threads(), range(2 * lanes(CPU)))) == {1}
+    assert torch.get_num_threads() == 1
+
+
+def test_a_failure_reaches_the_caller():
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(CPU, lambda k: 1 // k, [1, 0])
+
+
+def test_a_gpu_takes_its_tasks_in_turn():
+    assert lanes(torch.device("cuda")) == 1
