@@ -1,6 +1,7 @@
 """One training, a plain function of its resolved config: train_model(run, reporter) -> Checkpoint. Prints nothing."""
 
 import copy
+import functools
 import json
 import math
 import time
@@ -156,12 +157,13 @@ class Training:
         noise = self._generator("noise", self.status.step)
         t = stratified_times(len(x0), noise, self.device)
         x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
-        rows = zip(*(whole.chunk(self.shards) for whole in (x0, given, x_t, t)), strict=True)
-        shards = [Shard(*part, self._generator("dropout", self.status.step, k)) for k, part in enumerate(rows)]
+        rows = [whole.chunk(self.shards) for whole in (x0, given, x_t, t)]
+        dropping = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
+        shards = list(map(Shard, *rows, dropping))
         losses, gradients = zip(*side_by_side(self.device, self.gradients, shards), strict=True)
         characters = int((~batch.given).sum())
         for parameter, parts in zip(self.model.parameters(), zip(*gradients, strict=True), strict=True):
-            parameter.grad = sum(parts[1:], parts[0]) / max(characters, 1)
+            parameter.grad = functools.reduce(torch.add, parts).div_(max(characters, 1))
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
         self.optimizers.step(rate_factor(self.progress(), self.run.training))
         self._update_average()

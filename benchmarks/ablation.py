@@ -7,6 +7,7 @@ the machine does hardly matters, and a run a core. "a+b" pulls two levers at onc
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,7 +73,9 @@ def gate(x: Tensor) -> Tensor:
     return F.silu(left) * right
 
 
-def hourglass(self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor, dropping: Any = None) -> Tensor:
+def hourglass(
+    self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor, dropping: Any = None
+) -> Tensor:
     """All blocks but the first and the last see pairs of positions as one (Nawrot et al. 2021)."""
     x = self.tokens(x_t) + self.given(given.long())
     noise = F.silu(self.noise(sigma))
@@ -129,7 +132,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "convolution 11": (settings("model", conv_width=11), {}),
     "convolution 15": (settings("model", conv_width=15), {}),
     "hourglass": ({}, {(model.DiffusionTransformer, "forward"): hourglass}),
-    "6 layers of 96": (settings("model", layers=7, width=96), {}),
+    "7 layers of 96": (settings("model", layers=7, width=96), {}),
     "2 layers of 192": (settings("model", layers=2, width=192, heads=3), {}),
     "3 layers of 128": (settings("model", layers=3), {}),
     "6 layers of 128": (settings("model", layers=6), {}),
@@ -159,8 +162,11 @@ class Silent:
 
 def train_one(lever: str, dataset: str, preset: str, minutes: float, folder: str) -> dict[str, float]:
     """Train with one lever, or several joined by "+", for so many minutes of processor time."""
+    config = load_config(Path("config.yaml"))
+    text = config.resolve(dataset).data_file()
+    shutil.copy(text, Path(folder) / f"{dataset}.txt")  # beside others of the same text, an encoding of its own
     overrides: dict[str, Any] = {
-        "paths": {"models": folder},
+        "paths": {"models": folder, "datasets": folder},
         "training": {"max_minutes": minutes, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
     }
     for name in lever.split("+"):
@@ -169,7 +175,7 @@ def train_one(lever: str, dataset: str, preset: str, minutes: float, folder: str
         for (owner, attribute), value in replaced.items():
             setattr(owner, attribute, value)
     trainer.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
-    run = load_config(Path("config.yaml")).resolve(dataset, preset=preset, **overrides)
+    run = config.resolve(dataset, preset=preset, **overrides)
     found = trainer.train_model(run, Silent()).metrics  # pyright: ignore
     return {key: found[key] for key in ("held_out_bits", "held_out_error", "steps", "characters", "parameters")}
 
@@ -197,7 +203,9 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        numbers = train_one(arguments.one, arguments.dataset, arguments.preset, arguments.minutes, str(arguments.output))
+        numbers = train_one(
+            arguments.one, arguments.dataset, arguments.preset, arguments.minutes, str(arguments.output)
+        )
         print(json.dumps(numbers))
         return
     levers = arguments.levers or list(LEVERS)
