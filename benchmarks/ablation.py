@@ -1,7 +1,7 @@
 """One change at a time, equal time: python benchmarks/ablation.py --dataset NAME --minutes 4 --output FILE [LEVER ...]
 
-Each lever changes one thing of a preset and trains for as long: minutes of processor time of one core, so that what else
-the machine does hardly matters, and a run a core. "a+b" pulls two levers at once. Held-out bits per character at the end.
+Each lever changes one thing of a preset and trains for as long, in minutes of processor time of one core, so that what
+else the machine does hardly matters; a run a core. "a+b" pulls two at once. Held-out bits per character at the end.
 """
 
 import argparse
@@ -91,6 +91,10 @@ def hourglass(
     return self.head(model.modulate(x, shift, scale)).float()
 
 
+def blind(self: model.NoiseEmbedding, sigma: Tensor) -> Tensor:
+    return 0 * self.mlp(torch.zeros(len(sigma), model.NOISE_FEATURES))
+
+
 def settings(section: str, **values: Any) -> dict[str, Any]:
     return {section: values}
 
@@ -143,7 +147,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "relu": ({}, {(model.F, "gelu"): F.relu}),
     "silu": ({}, {(model.F, "gelu"): F.silu}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
-    "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): lambda self, sigma: 0 * self.mlp(torch.zeros(len(sigma), 64))}),
+    "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),
     "given spans 0.3": (settings("training", given_fraction=0.3), {}),
@@ -213,7 +217,7 @@ def main() -> None:
         results = list(pool.map(partial(in_a_process, arguments), levers))
     base = results[0]["held_out_bits"]
     lines = [
-        *heading(f"One change at a time: {arguments.dataset}, {arguments.preset}, {arguments.minutes:g} minutes of one core"),
+        *heading(f"One change at a time: {arguments.dataset}, {arguments.minutes:g} minutes of one core"),
         "| change | bits/char | against the first | steps | M characters | parameters |",
         "|---|--:|--:|--:|--:|--:|",
         *(
