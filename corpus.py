@@ -20,8 +20,8 @@ import numpy as np
 from config import DataConfig, RunConfig
 from utils import UNICODE_SIZE, UserError, Vocabulary, codepoints, derive_seed, hash_json, mix64, numpy_generator
 
-STORE_FORMAT = 1
-CHUNK_BYTES = 1 << 22
+STORE_FORMAT = 2
+CHUNK_BYTES = 1 << 19  # what a chunk becomes on its way, 8 bytes a character, still fits into the caches
 LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # what some reader takes for a line end, besides "\n"
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
@@ -94,16 +94,24 @@ def _decode(data: bytes, first_line: int, path: Path, config: DataConfig, report
             ) from None
         text = _mend(data, config.invalid_utf8, report)
     text = text.replace("\r\n", "\n")
-    normal = text if text.isascii() else unicodedata.normalize("NFC", text)
-    if normal != text:
-        report.normalised_lines += sum(a != b for a, b in zip(text.split("\n"), normal.split("\n"), strict=True))
-    codes = codepoints(normal)
+    if not (text.isascii() or unicodedata.is_normalized("NFC", text)):
+        text = _normalised(text, report)
+    codes = codepoints(text)
     breaks = IS_BREAK[codes]
     if breaks.any():
         report.folded_breaks += int(breaks.sum())
         codes = np.where(breaks, np.uint32(ord(" ")), codes)
     if len(codes):
         yield codes
+
+
+def _normalised(text: str, report: Report) -> str:
+    lines = text.split("\n")
+    odd = [i for i, line in enumerate(lines) if not (line.isascii() or unicodedata.is_normalized("NFC", line))]
+    for i in odd:
+        lines[i] = unicodedata.normalize("NFC", lines[i])
+    report.normalised_lines += len(odd)
+    return "\n".join(lines)
 
 
 def _mend(data: bytes, policy: str, report: Report) -> str:
@@ -118,10 +126,10 @@ def _mend(data: bytes, policy: str, report: Report) -> str:
 
 
 def _spans(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Code points of whole lines -> start and length of each, the newline left out."""
+    """Code points of whole lines -> start and length (int32) of each, the newline left out."""
     ends = np.flatnonzero(codes == NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
-    return starts, ends - starts
+    return starts, (ends - starts).astype(np.int32)
 
 
 class DocumentHasher:
@@ -131,6 +139,7 @@ class DocumentHasher:
     """
 
     def __init__(self) -> None:
+        self.mixed = mix64(np.arange(UNICODE_SIZE, dtype=np.uint64))
         self.keys = np.zeros(0, dtype=np.uint64)
 
     def __call__(self, codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -139,7 +148,7 @@ class DocumentHasher:
             keys = numpy_generator("document hash").integers(0, 2**64, size=longest, dtype=np.uint64, endpoint=False)
             self.keys = keys | np.uint64(1)
         position = np.arange(len(codes)) - np.repeat(starts, lengths + 1)
-        return np.add.reduceat(mix64(codes.astype(np.uint64)) * self.keys[position], starts)
+        return np.add.reduceat(self.mixed[codes] * self.keys[position], starts)
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,7 @@ class Split:
 
     tokens: np.ndarray  # (characters,) uint16, the whole corpus
     starts: np.ndarray  # (documents,) int64
-    lengths: np.ndarray  # (documents,) int64
+    lengths: np.ndarray  # (documents,) int32
 
     def document(self, index: int) -> np.ndarray:
         return self.tokens[self.starts[index] : self.starts[index] + self.lengths[index]]
@@ -197,9 +206,8 @@ def hash_file(path: Path) -> str:
 def open_store(store: Path, stream: bool) -> Corpus:
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
     tokens = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
-    lengths = np.load(store / "lengths.npy").astype(np.int64)
-    held_out = np.load(store / "held_out.npy")
-    starts = np.cumsum(lengths) - lengths
+    lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
     train, rest = (Split(tokens, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
     return Corpus(Vocabulary(info["characters"]), train, rest, Report(**info["report"]), info["sha256"], stream)
 
@@ -210,7 +218,8 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
     lengths, kept, held_out, report = plan(path, run)
     counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
     for codes in _codes_of(path, run, lengths, kept & ~held_out):
-        counts += np.bincount(codes, minlength=UNICODE_SIZE)
+        found = np.bincount(codes)
+        counts[: len(found)] += found
     vocabulary = build_vocabulary(counts, run.data.vocab_size)
     with (store / "tokens.bin").open("wb") as file:
         for codes in _codes_of(path, run, lengths, kept):
@@ -230,7 +239,7 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
 def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
     """The code points of the chosen documents, some megabytes at a time."""
     done = 0  # lines read so far; characters in a stream
-    ends = np.cumsum(lengths)
+    ends = np.cumsum(lengths) if run.data.format == "stream" else lengths
     for codes in read_lines(path, run.data, Report()):
         if run.data.format == "stream":
             document = np.searchsorted(ends, done + np.arange(len(codes)), side="right")
@@ -254,7 +263,7 @@ class Plan(NamedTuple):
 def plan_lines(path: Path, run: RunConfig) -> Plan:
     """Which lines are kept, and which of them are held out: both follow from each line's own hash and the seed."""
     report, hasher = Report(), DocumentHasher()
-    lengths: list[np.ndarray] = [np.zeros(0, np.int64)]
+    lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
     hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
     blank: list[np.ndarray] = [np.zeros(0, bool)]
     for codes in read_lines(path, run.data, report):
@@ -262,9 +271,8 @@ def plan_lines(path: Path, run: RunConfig) -> Plan:
         lengths.append(sizes)
         hashes.append(hasher(codes, starts, sizes))
         blank.append(np.logical_and.reduceat(IS_SPACE[codes], starts))
-    length, digest, empty = np.concatenate(lengths), np.concatenate(hashes), np.concatenate(blank)
-    first = np.zeros(len(length), dtype=bool)
-    first[np.unique(digest, return_index=True)[1]] = True
+    length, digest, empty = joined(lengths), joined(hashes), joined(blank)
+    first = first_occurrences(digest)
     kept = first & ~empty
     report.empty, report.duplicates = int(empty.sum()), int((~first & ~empty).sum())
     if run.data.max_documents and kept.sum() > run.data.max_documents:
@@ -282,6 +290,22 @@ def plan_lines(path: Path, run: RunConfig) -> Plan:
     if not held_out.any() or held_out.sum() == kept.sum():  # a handful of documents: the lowest rank alone is held out
         held_out = kept & (rank == rank[kept].min())
     return Plan(length, kept, held_out, report)
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """One array of many, which are let go: a large file has millions of lines."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def first_occurrences(values: np.ndarray) -> np.ndarray:
+    """(N,) whether a value has not come before; as np.unique, without its copies of everything."""
+    order = values.argsort(kind="stable")
+    ordered = values[order]
+    first = np.ones(len(values), dtype=bool)
+    first[order[1:]] = ordered[1:] != ordered[:-1]
+    return first
 
 
 def plan_stream(path: Path, run: RunConfig) -> Plan:

@@ -71,17 +71,26 @@ class TrainingBatches:
     def __init__(self, corpus: Corpus, run: RunConfig) -> None:
         self.split, self.stream, self.run = corpus.train, corpus.stream, run
         self.context, self.positions = run.model.context, run.model.context * run.training.batch_size
-        framed = self.split.lengths + (0 if self.stream else 2)
-        windows = -(-framed // self.context)
-        self.documents = np.repeat(np.arange(len(framed)), windows)
-        self.window = np.arange(len(self.documents)) - np.repeat(np.cumsum(windows) - windows, windows)
-        self.windows, self.framed = windows, framed
-        buckets = bucket_length(self.split.lengths, self.context)[self.documents]
-        order = np.argsort(buckets, kind="stable")
-        lengths, first = np.unique(buckets[order], return_index=True)
-        self.buckets = dict(zip(lengths.tolist(), np.split(order, first[1:]), strict=True))
+        # 32 bits an entry: a gigabyte of short documents has many millions of each
+        windows = self._windows(np.arange(len(self.split.lengths), dtype=np.int32))
+        self.documents = np.repeat(np.arange(len(windows), dtype=np.int32), windows)
+        first = np.cumsum(windows, dtype=np.int32) - windows
+        self.window = np.arange(len(self.documents), dtype=np.int32) - np.repeat(first, windows)
+        buckets = bucket_length(self.split.lengths, self.context).astype(np.int32)[self.documents]
+        order = np.argsort(buckets, kind="stable").astype(np.int32)
+        sizes = np.bincount(buckets)
+        lengths = np.flatnonzero(sizes)
+        parts = np.split(order, np.cumsum(sizes[lengths])[:-1])
+        self.buckets = dict(zip(lengths.tolist(), parts, strict=True))
         self.plan_of = functools.lru_cache(maxsize=1)(self._plan)
         self.steps_per_epoch = len(self.plan_of(0))
+
+    def _framed(self, documents: np.ndarray) -> np.ndarray:
+        """Positions that documents take with their frames."""
+        return self.split.lengths[documents] + (0 if self.stream else 2)
+
+    def _windows(self, documents: np.ndarray) -> np.ndarray:
+        return -(-self._framed(documents) // self.context)
 
     def _rows(self, length: int) -> int:
         return max(1, self.positions // length)
@@ -92,7 +101,7 @@ class TrainingBatches:
         What does not fill a batch joins the next longer bucket; the very last batch may be small.
         """
         rng = numpy_generator(self.run.seed, self.run.name, "epoch", epoch)
-        plan, left = [], np.zeros(0, dtype=np.int64)
+        plan, left = [], np.zeros(0, dtype=np.int32)
         for length, items in self.buckets.items():
             items, rows = np.concatenate([left, rng.permutation(items)]), self._rows(length)
             full = len(items) // rows * rows
@@ -106,8 +115,8 @@ class TrainingBatches:
         length, items = self.plan_of(step // self.steps_per_epoch)[step % self.steps_per_epoch]
         rng = numpy_generator(self.run.seed, self.run.name, "batch", step)
         documents, window = self.documents[items], self.window[items]
-        room = np.maximum(self.framed[documents] - length, 0)
-        last = np.maximum(self.windows[documents] - 1, 1)
+        room = np.maximum(self._framed(documents) - length, 0)
+        last = np.maximum(self._windows(documents) - 1, 1)
         inside = (window > 0) & (window < last)
         spread = rng.random(len(items)) - 0.5
         place = np.where(inside, window + spread, window) / last

@@ -89,9 +89,12 @@ def codepoints(text: str) -> np.ndarray:
 
 def mix64(x: np.ndarray) -> np.ndarray:
     """A bijection of uint64 that scatters neighbours (the finaliser of SplitMix64, Steele et al. 2014)."""
-    x = (x + np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 def derive_seed(*parts: object) -> int:
