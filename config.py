@@ -1,6 +1,5 @@
 """What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
 
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from config_errors import describe, describe_yaml, nearest
 from diffusion import HEADS, LOSSES, PROCESSES, SCHEDULES
 from samplers import STEPS
 from utils import UserError, hash_json, pick_device
@@ -114,6 +114,23 @@ class SamplingConfig(Section):
     batch_size: int = Field(default=256, ge=1)
 
 
+RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, say so, or have another drawn
+MASKING = (*RULES, "mask")  # or blot out the part it is about
+
+
+class CollectionConfig(Section):
+    attempts: int = Field(default=8, ge=1, le=1000)
+    duplicates: Annotated[str, one_of(RULES)] = "drop"
+    near_duplicates: Annotated[str, one_of(RULES)] = "drop"
+    similarity: float = Field(default=0.9, gt=0, le=1)
+    degenerate: Annotated[str, one_of(RULES)] = "drop"
+    copies: Annotated[str, one_of(RULES)] = "drop"
+    personal: Annotated[str, one_of(MASKING)] = "drop"
+    handles: Annotated[str, one_of(MASKING)] = "keep"
+    words: Annotated[str, one_of(MASKING)] = "flag"
+    word_list: str = ""
+
+
 class RunConfig(Section):
     """Everything one training needs, resolved: common sections, then the preset, then the dataset's own entry."""
 
@@ -127,6 +144,9 @@ class RunConfig(Section):
     diffusion: DiffusionConfig = DiffusionConfig()
     training: TrainingConfig = TrainingConfig()
     sampling: SamplingConfig = SamplingConfig()
+    collection: CollectionConfig = CollectionConfig()
+    license: str = ""
+    source: str = ""
 
     @model_validator(mode="after")
     def check_together(self) -> "RunConfig":
@@ -211,7 +231,7 @@ class Config:
             return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
             raise UserError(
-                "\n".join(f"{self.path}: {describe(problem, ordered)}" for problem in error.errors())
+                "\n".join(f"{self.path}: {describe(problem, RunConfig, ordered)}" for problem in error.errors())
             ) from None
 
 
@@ -272,48 +292,3 @@ def entry(value: Any) -> Any:
 def check_mapping(path: Path, where: str, value: object) -> None:
     if not isinstance(value, dict):
         raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {value!r}")
-
-
-def describe(problem: Any, layers: dict[str, dict[str, Any]]) -> str:
-    """One line for one pydantic problem: where it stands in the file, its value, the rule, the nearest name."""
-    location = [str(part) for part in problem["loc"]]
-    holders = [prefix for prefix, layer in layers.items() if holds(layer, location)]
-    where = (holders[-1] if holders else "") + ".".join(location)
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: no such key{nearest(location[-1], known_keys(location[:-1]))}"
-    if problem["type"] == "model_type":
-        return f"{where}: expected keys with values, found {problem['input']!r}"
-    if problem["type"] == "value_error":
-        return f"{where}: {problem['ctx']['error']}".removeprefix(": ")
-    rule = problem["msg"].removeprefix("Input ")
-    return f"{where}: {problem['input']!r} {rule}"
-
-
-def holds(layer: dict[str, Any], location: list[str]) -> bool:
-    value: Any = layer
-    for part in location:
-        if not isinstance(value, dict) or part not in value:
-            return False
-        value = value[part]
-    return bool(location)
-
-
-def known_keys(location: list[str]) -> list[str]:
-    section: Any = RunConfig
-    for part in location:
-        section = section.model_fields[part].annotation
-    return [key for key in section.model_fields if key != "name"]
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or nothing where no name is near."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def describe_yaml(error: YAMLError) -> str:
-    """One line for a YAML error: line, column and the rule."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    text = getattr(error, "problem", None) or str(error)
-    return place + " ".join(text.split())

@@ -115,20 +115,21 @@ def sample(
     settings: SamplerSettings,
     *,
     forbidden: list[int],
-    observe: Callable[[int, Tensor], None] | None = None,
+    observe: Callable[[int, Tensor, Tensor | None], None] | None = None,
 ) -> Tensor:
     """Denoise (B, L) ids where not given; `uniforms(n)` gives (B, n) fresh float64 uniforms in [0, 1).
 
-    Ids in `forbidden` never come out. `observe(step, x)` sees every intermediate state, from the prior (step 0) on.
+    Ids in `forbidden` never come out. `observe(step, x, pi)` sees every state, from the prior (step 0) on, and
+    the (B, L, V) pi(x0) that the step to it went by (None at the prior).
     """
     process, step = diffusion.process, STEPS[settings.sampler]
     levels = noise_levels(settings.grid, settings.steps).to(x_t.device)
     barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
     length = x_t.shape[1]
     x = torch.where(given, x_t, process.prior(uniforms(length)))
+    if observe:
+        observe(0, x, None)
     for k in range(settings.steps):
-        if observe:
-            observe(k, x)
         sigma, sigma_next = levels[k].view(1, 1), levels[k + 1].view(1, 1)
         output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
         logits = diffusion.head.logits(process, output, x, sigma).index_fill(-1, barred, -torch.inf)
@@ -143,6 +144,6 @@ def sample(
         else:
             drawn = change(x, weights, spread(uniforms(1), length), uniforms(length))
         x = torch.where(given, x, drawn)
-    if observe:
-        observe(settings.steps, x)
+        if observe:
+            observe(k + 1, x, pi)
     return x

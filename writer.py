@@ -15,7 +15,7 @@ import torch
 from checkpoint import Checkpoint, Lengths, diffusion_of, network_of
 from config import RunConfig
 from dataset_loader import bucket_length
-from diffusion import Diffusion
+from diffusion import TINY, Diffusion
 from model import Denoiser
 from samplers import SamplerSettings, sample
 from utils import FRAME, UserError, Vocabulary, exact_device, numpy_generator, pick_precision
@@ -100,6 +100,15 @@ class Voice:
         return replace(settings, **{key: value for key, value in overrides.items() if value is not None})
 
 
+class Written(NamedTuple):
+    """A finished document, and how it came to be."""
+
+    text: str
+    confidence: float  # geometric mean of the probability of each character written, in the last step
+    settling: int  # the step after which nothing changed any more, in whichever window took longest
+    corrections: int  # changes of positions that had changed before
+
+
 class Draft:
     """A document being written: ids with frames, which are given, how many are settled, and its own random stream."""
 
@@ -112,6 +121,8 @@ class Draft:
         self.edge = 0 if voice.run.data.format == "stream" else 1  # frames at each end; a stream has none
         self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
         self.settled = self.edge
+        self.log_p: list[float] = []
+        self.settling, self.corrections = 0, 0
 
     @property
     def finished(self) -> bool:
@@ -143,13 +154,22 @@ class Draft:
         given[:size] = self.given[inside] | (np.arange(inside.start, inside.stop) < self.settled)
         return ids, given
 
+    def remember(self, log_p: np.ndarray, last: np.ndarray, changes: np.ndarray) -> None:
+        """(L,) each: how the window about to be settled came to be, as Watch saw it."""
+        _, given = self.window()
+        self.log_p += log_p[~given].tolist()
+        self.settling = max(self.settling, int(last.max()))
+        self.corrections += int(np.maximum(changes - 1, 0).sum())
+
     def settle(self, ids: np.ndarray) -> None:
         end = min(self.start + len(ids), len(self.ids))
         self.ids[self.start : end] = ids[: end - self.start]
         self.settled = end
 
-    def text(self, vocabulary: Vocabulary) -> str:
-        return vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])
+    def written(self, vocabulary: Vocabulary) -> Written:
+        text = vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])
+        confidence = float(np.exp(np.mean(self.log_p))) if self.log_p else 1.0
+        return Written(text, confidence, self.settling, self.corrections)
 
 
 def write_documents(
@@ -164,6 +184,14 @@ def write_documents(
 ) -> list[str]:
     """The documents of these indices; `progress(n)` hears how many have been finished since it was last called."""
     drafts = [Draft(voice, form, seed, index, attempt) for index in indices]
+    write_drafts(voice, drafts, settings, progress)
+    return [draft.written(voice.vocabulary).text for draft in drafts]
+
+
+def write_drafts(
+    voice: Voice, drafts: list[Draft], settings: SamplerSettings, progress: Callable[[int], None] | None = None
+) -> None:
+    """Write drafts to their ends, as many windows at once as fit."""
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
         while pending and len(calls) < lanes(voice.device):
@@ -172,7 +200,6 @@ def write_documents(
         side_by_side(voice.device, lambda call: write_windows(voice, call, settings), calls)
         if progress:
             progress(sum(draft.finished for call in calls for draft in call.drafts))
-    return [draft.text(voice.vocabulary) for draft in drafts]
 
 
 class Call(NamedTuple):
@@ -207,6 +234,27 @@ def write_windows(voice: Voice, call: Call, settings: SamplerSettings) -> None:
         return torch.from_numpy(values).to(home)
 
     tokens, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
-    written = sample(voice.diffusion, voice.network, tokens, fixed, uniforms, settings, forbidden=forbidden)
+    watch = Watch(tokens)
+    written = sample(
+        voice.diffusion, voice.network, tokens, fixed, uniforms, settings, forbidden=forbidden, observe=watch
+    )
+    seen = [what.cpu().numpy() for what in (watch.log_p, watch.last, watch.changes)]
     for row, draft in enumerate(drafts):
+        draft.remember(*(what[row] for what in seen))
         draft.settle(written[row].cpu().numpy())
+
+
+class Watch:
+    """Sees (B, L) states: the step in which each position last changed, how often, and how likely it was to then."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        self.x, self.last, self.changes = x, torch.zeros_like(x), torch.zeros_like(x)
+        self.log_p = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
+
+    def __call__(self, step: int, x: torch.Tensor, pi: torch.Tensor | None) -> None:
+        if pi is not None:
+            changed = x != self.x
+            p = pi.gather(-1, x.clamp_max(pi.shape[-1] - 1).unsqueeze(-1)).squeeze(-1)  # a mask counts for nothing
+            self.log_p = torch.where(changed | (step == 1), p.clamp_min(TINY).log(), self.log_p)
+            self.last, self.changes = self.last.masked_fill(changed, step), self.changes + changed
+        self.x = x

@@ -62,7 +62,7 @@ def test_only_renoising_lets_the_absorbing_process_change_its_mind(renoise):
     zeros = torch.zeros(500, 2, dtype=torch.long)
     sample(
         diffusion, oracle.network("x0"), zeros, zeros.bool(), uniform_stream(500),
-        SamplerSettings(steps=32, renoise=renoise), forbidden=[], observe=lambda step, x: seen.append(x.clone()),
+        SamplerSettings(steps=32, renoise=renoise), forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
     )  # fmt: skip
     changes = sum(int(((before != after) & (before != 3)).sum()) for before, after in itertools.pairwise(seen))
     assert (changes > 0) == (renoise > 0)
@@ -192,7 +192,9 @@ def test_observe_sees_every_state_and_changes_nothing():
     zeros = torch.zeros(50, 2, dtype=torch.long)
     arguments = (diffusion, oracle.network("x0"), zeros, zeros.bool())
     own = SamplerSettings(steps=5)
-    watched = sample(*arguments, uniform_stream(50), own, forbidden=[], observe=lambda step, x: seen.append(x.clone()))
+    watched = sample(
+        *arguments, uniform_stream(50), own, forbidden=[], observe=lambda step, x, pi: seen.append(x.clone())
+    )
     assert len(seen) == 6 and torch.equal(seen[-1], watched)
     assert torch.equal(watched, sample(*arguments, uniform_stream(50), own, forbidden=[]))
     assert np.all([int(x.min()) >= 0 and int(x.max()) < 3 for x in seen])
