@@ -47,10 +47,10 @@ def generate(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from checkpoint import load_checkpoint
-    from utils import UserError, check_writable, pick_device, write_atomic
-    from writer import Form, Voice, write_documents
+    from utils import UserError, check_numbers, check_writable, pick_device, write_atomic
+    from writer import SAMPLING_BOUNDS, Form, Voice, write_documents
 
-    check(arguments)
+    check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     if arguments.output and arguments.output.suffix == ".jsonl":
         raise UserError(f"--output {arguments.output}: names the text file; the .jsonl is written beside it")
     voice = Voice.of(load_checkpoint(arguments.model), pick_device(arguments.device))
@@ -89,21 +89,6 @@ def length_range(text: str) -> tuple[int, int | None]:
     if not low.isdecimal() or not (high or low).isdecimal() or not 1 <= int(low) <= int(high or low) <= LONGEST:
         raise UserError(f"--length {text}: must be N or MIN-MAX, whole numbers from 1 to {LONGEST}")
     return int(low), int(high or low)
-
-
-def check(arguments: argparse.Namespace) -> None:
-    """Bounds of the numbers on the command line, in one line each."""
-    from utils import UserError
-
-    rules = {
-        "samples": (1, None), "seed": (0, None), "steps": (1, 4096),
-        "batch_size": (1, None), "temperature": (1e-3, 10), "top_p": (1e-3, 1),
-    }  # fmt: skip
-    for name, (low, high) in rules.items():
-        value = getattr(arguments, name)
-        if value is not None and (not value >= low or (high is not None and value > high)):
-            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-            raise UserError(f"--{name.replace('_', '-')} {value:g}: must be {rule}")
 
 
 if __name__ == "__main__":

@@ -85,10 +85,15 @@ class Reference:
         rest = MatchFinder(framed(whole[aside:]))
         own = rest.longest(strangers)
         self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
+        self.lines = set() if corpus.stream else {document.astype(np.uint16).tobytes() for document in whole}
         # a stream's pieces were cut for measuring; a match may run across them
         self.finders = (
             [MatchFinder(corpus.train.document(0))] if corpus.stream else [rest, MatchFinder(framed(whole[:aside]))]
         )
+
+    def are_lines(self, documents: Documents) -> list[bool]:
+        """Whether each document is, from end to end, one of the training text's."""
+        return [document.astype(np.uint16).tobytes() in self.lines for document in documents]
 
     def matches(self, documents: Documents) -> np.ndarray:
         """(documents,) characters of each one's longest verbatim match with the training text."""

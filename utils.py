@@ -1,5 +1,6 @@
 """Leaves every module shares: the vocabulary, seeds, the device, atomic files. Knows nothing of models or noise."""
 
+import argparse
 import contextlib
 import hashlib
 import io
@@ -44,6 +45,15 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, float | None]]) -> None:
+    """Refuse the first number of a command line that lies outside its bounds."""
+    for name, (low, high) in bounds.items():
+        value = getattr(arguments, name)
+        if value is not None and (not value >= low or (high is not None and value > high)):
+            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            raise UserError(f"--{name.replace('_', '-')} {value:g}: must be {rule}")
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,10 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def sha256(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode("utf-8") if isinstance(content, str) else content).hexdigest()
+
+
 def hash_json(value: object) -> str:
     """SHA-256 of the canonical JSON of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")))

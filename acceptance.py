@@ -1,0 +1,172 @@
+"""Which texts may become tokens: the rules of a set, each a search in a text. Knows nothing of networks or images."""
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from config import CollectionConfig
+from utils import UserError
+
+BLOT = "\u2588"  # what mask puts in a character's place
+LONGEST_RUN = 12  # equal characters in a row from which a text is degenerate; rules of real texts are shorter
+SHORTEST_LOOP, LOOP_REPEATS = 24, 4  # characters and repeats from which a loop is one
+CARD_DIGITS = (13, 19)  # ISO/IEC 7812
+PHONE_DIGITS = (8, 15)  # ITU-T E.164 has 15 at most; under 8 it is a date or a version
+
+RUN = re.compile(rf"(\S)\1{{{LONGEST_RUN - 1},}}")
+LOOP = re.compile(rf"(.{{2,30}}?)\1{{{LOOP_REPEATS - 1},}}")
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
+ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{1,4})(?![\w:]|\.\d)")
+DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,18}(?![\w])")
+DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?")
+KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|[0-9a-fA-F]{32,})\b")
+
+Span = tuple[int, int]
+
+
+class Candidate(NamedTuple):
+    """A text as drawn, its longest verbatim match with the training text, and whether it is a whole line of it."""
+
+    text: str
+    match: int
+    line: bool
+
+
+def folded(text: str) -> str:
+    """What two texts must share to be the same: NFC, white space of any width as one space."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def whole(text: str) -> list[Span]:
+    return [(0, len(text))]
+
+
+def degenerate(text: str) -> list[Span]:
+    """Runs of one character, loops, and texts without a letter or digit."""
+    if not any(character.isalnum() for character in text):
+        return whole(text)
+    loops = [m.span() for m in LOOP.finditer(text) if m.end() - m.start() >= SHORTEST_LOOP]
+    return [m.span() for m in RUN.finditer(text)] + loops
+
+
+def personal(text: str) -> list[Span]:
+    """E-mail, phone, IP and card numbers, keys of well-known services and long hexadecimal ones."""
+    found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
+    found += [m.span() for m in ADDRESS.finditer(text) if is_address(m.group())]
+    found += [m.span() for m in DIGITS.finditer(text) if is_card(m.group()) or is_phone(m.group())]
+    return sorted(found)
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_card(text: str) -> bool:
+    """Whether the digits satisfy the Luhn checksum, as all payment cards' do."""
+    digits = [int(character) for character in text if character.isdigit()]
+    doubled = [sum(divmod(2 * digit, 10)) if place % 2 else digit for place, digit in enumerate(reversed(digits))]
+    return CARD_DIGITS[0] <= len(digits) <= CARD_DIGITS[1] and sum(doubled) % 10 == 0 and any(digits)
+
+
+def is_phone(text: str) -> bool:
+    """Whether digits are grouped or signed as phone numbers are; dates are not, nor is a bare number."""
+    digits = sum(character.isdigit() for character in text)
+    grouped = text.startswith(("+", "(")) or len(re.findall(r"\d+", text)) >= 3
+    return PHONE_DIGITS[0] <= digits <= PHONE_DIGITS[1] and grouped and not DATE.search(text)
+
+
+def handles(text: str) -> list[Span]:
+    return [m.span() for m in HANDLE.finditer(text)]
+
+
+def word_pattern(path: str) -> re.Pattern[str] | None:
+    """The words of a file, one a line, as a search for any of them; none without a file."""
+    if not path:
+        return None
+    try:
+        words = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"collection.word_list {path}: cannot be read: {error}") from None
+    joined = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
+    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE) if joined else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the rules say: the text, blotted where asked, the rules it broke that were not cause enough to drop it."""
+
+    text: str
+    flags: list[str]
+    dropped: str = ""  # the first rule that drops it; empty: accepted
+
+
+@dataclass
+class Judge:
+    """The rules of one set, in order, and the texts that it holds so far."""
+
+    config: CollectionConfig
+    copy_bound: int  # characters of the longest match that new real text may have
+    known: set[str] = field(default_factory=set)  # the tokens so far, folded
+    accepted: list[str] = field(default_factory=list)  # the same without case, in order
+
+    def __post_init__(self) -> None:
+        self.listed = word_pattern(self.config.word_list)
+
+    def own_rules(self) -> Iterable[tuple[str, str, Callable[[Candidate], list[Span]]]]:
+        """(rule, action, search) of what a text breaks by itself."""
+        config = self.config
+        yield "degenerate", config.degenerate, lambda c: degenerate(c.text)
+        yield "copies", config.copies, self.copied
+        yield "personal", config.personal, lambda c: personal(c.text)
+        yield "handles", config.handles, lambda c: handles(c.text)
+        yield "words", config.words, self.words
+
+    def set_rules(self) -> Iterable[tuple[str, str, Callable[[Candidate], list[Span]]]]:
+        """(rule, action, search) of what a text breaks beside the tokens before it."""
+        yield "duplicates", self.config.duplicates, self.repeated
+        yield "near_duplicates", self.config.near_duplicates, self.nearly_repeated
+
+    def judge(self, candidate: Candidate, *, alone: bool = False) -> Verdict:
+        """What the rules say of a text; `alone`: only those that do not depend on the set."""
+        flags, blots = [], []
+        for rule, action, search in (*self.own_rules(), *(() if alone else self.set_rules())):
+            spans = search(candidate) if action != "keep" else []
+            if spans and action == "drop":
+                return Verdict(candidate.text, flags, rule)
+            flags += [rule] if spans else []
+            blots += spans if action == "mask" else []
+        text = candidate.text
+        for start, end in blots:
+            text = text[:start] + BLOT * (end - start) + text[end:]
+        return Verdict(text, flags)
+
+    def accept(self, text: str) -> None:
+        self.known.add(folded(text))
+        self.accepted.append(folded(text).casefold())
+
+    def copied(self, candidate: Candidate) -> list[Span]:
+        return whole(candidate.text) if candidate.line or candidate.match > self.copy_bound else []
+
+    def words(self, candidate: Candidate) -> list[Span]:
+        return [m.span() for m in self.listed.finditer(candidate.text)] if self.listed else []
+
+    def repeated(self, candidate: Candidate) -> list[Span]:
+        return whole(candidate.text) if folded(candidate.text) in self.known else []
+
+    def nearly_repeated(self, candidate: Candidate) -> list[Span]:
+        """By edit similarity, 1 - distance / the longer one's length; letters' case does not count."""
+        wanted, least = folded(candidate.text).casefold(), self.config.similarity
+        found = process.extractOne(wanted, self.accepted, scorer=Levenshtein.normalized_similarity, score_cutoff=least)
+        return whole(candidate.text) if found else []

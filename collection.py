@@ -1,0 +1,54 @@
+"""Make a set of tokens: python collection.py make --model models/NAME.pt --size 1000 --out outputs/NAME"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Make, choose from, name and verify a set of tokens.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("make", help="draw tokens 1 to SIZE; the same command goes on where it was stopped")
+    make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+    make.add_argument("--size", type=int, required=True, help="how many tokens")
+    make.add_argument("--seed", type=int, default=0, help="the set's seed (default 0)")
+    make.add_argument("--steps", type=int, help="network calls per text (default: the model's config)")
+    make.add_argument("--temperature", type=float, help="below 1 safer, above 1 wilder (default: the model's config)")
+    make.add_argument("--top-p", type=float, help="keep the likeliest characters up to this mass")
+    make.add_argument("--batch-size", type=int, help="tokens drawn together; the set does not depend on it")
+    make.add_argument("--config", type=Path, default=Path("config.yaml"), help="rules, licence, source (config.yaml)")
+    make.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    select = commands.add_parser("select", help="keep some tokens and leave the others out of all that is published")
+    select.add_argument("--keep", required=True, metavar="FILE|all", help="token ids, or all for all again")
+    export = commands.add_parser("export", help="write all files anew from the tokens, under another name or address")
+    verify = commands.add_parser("verify", help="recompute every file and hash, and draw some tokens again")
+    verify.add_argument("--model", type=Path, help="the model file, to draw with (default: where it was)")
+    verify.add_argument("--tokens", type=int, default=10, help="how many to draw again (default 10)")
+    verify.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    make.add_argument("--out", type=Path, required=True, help="the set's folder")
+    for command in (select, export, verify):
+        command.add_argument("folder", type=Path, help="the set's folder")
+    for command in (make, export):
+        command.add_argument("--title", help="the collection's name (default: the dataset's)")
+        command.add_argument("--description", help="a sentence on the collection")
+        command.add_argument("--base-uri", help="where images will lie, as ipfs://CID; empty: beside the metadata")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
+
+    return guarded(run, arguments)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from audit import verify_set
+    from editions import export_set, make_set, select_tokens
+
+    commands = {"make": make_set, "select": select_tokens, "export": export_set, "verify": verify_set}
+    return commands[arguments.command](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

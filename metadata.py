@@ -1,0 +1,171 @@
+"""A finished set's files, each a pure function of its tokens: what marketplaces read. Draws nothing, writes nothing."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import card
+from traits import Bands, rarity, traits_of
+
+STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
+METAPLEX_NAME = 32  # characters, Metaplex Token Metadata's limit; its symbol has 10
+METAPLEX_SYMBOL = 10
+
+
+@dataclass(frozen=True)
+class Edition:
+    """The tokens of a set that are published, in order, and what is said of all of them."""
+
+    about: dict[str, Any]  # as set.json has it, with `curated` and `drawn`, how many there were to choose from
+    records: list[dict[str, Any]]
+    bands: Bands
+
+    def numbered(self) -> Iterator[tuple[int, dict[str, Any], dict[str, str]]]:
+        """(number in the edition from 1, token, its traits)."""
+        for number, record in enumerate(self.records, start=1):
+            yield number, record, traits_of(record["traits"], self.bands)
+
+    def uri(self, path: str) -> str:
+        base = self.about["base_uri"]
+        return path if not base else f"{base.rstrip('/')}/{path}"
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: keys sorted, no white space, characters as they are."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def readable(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def one_line(text: str) -> str:
+    r"""A stream's token may hold newlines, which a line shows as \n."""
+    return text.replace("\n", "\\n")
+
+
+def files(edition: Edition) -> Iterator[tuple[str, str]]:
+    """(path in the set's folder, content) of what marketplaces and people read."""
+    name = edition.about["name"]
+    yield f"{name}.txt", "".join(one_line(record["text"]) + "\n" for record in edition.records)
+    yield f"{name}.csv", table(edition)
+    yield "rarity.csv", rarity_table(edition)
+    yield "contract.json", readable(contract(edition))
+    yield "json/_metadata.json", readable([erc721(edition, *token) for token in edition.numbered()])
+    for number, record, traits in edition.numbered():
+        yield f"json/{number}.json", readable(erc721(edition, number, record, traits))
+        yield f"erc1155/{number:064x}.json", readable(erc1155(edition, number, record, traits))
+        yield f"metaplex/{number - 1}.json", readable(metaplex(edition, number, record, traits))
+        yield f"images/{number}.svg", card.svg(record["text"], caption(edition, number))
+
+
+def images(edition: Edition) -> Iterator[tuple[str, bytes]]:
+    """(path in the set's folder, PNG) of every token; its bytes may differ between versions of Pillow."""
+    for number, record, _ in edition.numbered():
+        yield f"images/{number}.png", card.png(record["text"], caption(edition, number))
+
+
+def caption(edition: Edition, number: int) -> str:
+    return f"{edition.about['title']} #{number}"
+
+
+def rows(header: list[str], content: list[list[Any]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([header, *content])
+    return buffer.getvalue()
+
+
+def table(edition: Edition) -> str:
+    keys = ("token_id", "seed", "attempt", "text", "chars", "sha256")
+    content = [
+        [number, *(record[key] for key in keys), " ".join(record["flags"]), *traits.values()]
+        for number, record, traits in edition.numbered()
+    ]
+    return rows(["number", *keys, "flags", *edition.bands], content)
+
+
+def rarity_table(edition: Edition) -> str:
+    """Tokens by falling information content, their traits beside it."""
+    tokens = list(edition.numbered())
+    bits = rarity([traits for *_, traits in tokens])
+    order = sorted(range(len(tokens)), key=lambda i: (-bits[i], i))
+    content = [
+        [rank, tokens[i][0], tokens[i][1]["token_id"], f"{bits[i]:.4f}", *tokens[i][2].values()]
+        for rank, i in enumerate(order, start=1)
+    ]
+    return rows(["rank", "number", "token_id", "bits", *edition.bands], content)
+
+
+def attributes(traits: dict[str, str]) -> list[dict[str, str]]:
+    return [{"trait_type": name, "value": value} for name, value in traits.items()]
+
+
+def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
+    """What a token says of itself wherever it is shown: its text, where it comes from, that a machine wrote it."""
+    own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
+    return {**own, "machine_generated": True, "curated": edition.about["curated"], "license": edition.about["license"]}
+
+
+def description(edition: Edition, record: dict[str, Any]) -> str:
+    chosen = "Chosen by hand from a larger set." if edition.about["curated"] else "Not chosen by hand."
+    return f"{record['text']}\n\n{STATEMENT} {chosen}"
+
+
+def erc721(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+    """EIP-721's metadata with the attributes that OpenSea shows and the edition number that HashLips' tools read."""
+    return {
+        "name": caption(edition, number),
+        "description": description(edition, record),
+        "image": edition.uri(f"images/{number}.png"),
+        "edition": number,
+        "attributes": attributes(traits),
+        "properties": properties(edition, record),
+    }
+
+
+def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+    """EIP-1155's metadata; its file is named by the token's number in 64 hexadecimal digits."""
+    return {
+        "name": caption(edition, number),
+        "decimals": 0,
+        "description": description(edition, record),
+        "image": edition.uri(f"images/{number}.png"),
+        "properties": {**properties(edition, record), "traits": traits},
+    }
+
+
+def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+    """Metaplex's non-fungible standard; numbers start at 0 there."""
+    image = edition.uri(f"images/{number}.png")
+    tail = f" #{number}"
+    return {
+        "name": edition.about["title"][: METAPLEX_NAME - len(tail)] + tail,
+        "symbol": "".join(filter(str.isalnum, edition.about["title"])).upper()[:METAPLEX_SYMBOL],
+        "description": description(edition, record),
+        "image": image,
+        "attributes": attributes(traits),
+        "properties": {
+            **properties(edition, record),
+            "category": "image",
+            "files": [{"uri": image, "type": "image/png"}],
+        },
+    }
+
+
+def contract(edition: Edition) -> dict[str, Any]:
+    """What is said of the whole collection, as OpenSea reads it, and where the texts that taught it come from."""
+    about = edition.about
+    return {
+        "name": about["title"],
+        "description": about["description"] or f"{len(edition.records)} texts after {about['name']}. {STATEMENT}",
+        "image": edition.uri("images/1.png"),
+        "machine_generated": True,
+        "curated": about["curated"],
+        "tokens": len(edition.records),
+        "drawn": about["drawn"],
+        "license": about["license"],
+        "source": about["source"],
+    }
