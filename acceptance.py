@@ -84,7 +84,9 @@ def is_phone(text: str) -> bool:
     """Whether digits are grouped or signed as phone numbers are; dates are not, nor is a bare number."""
     digits = sum(character.isdigit() for character in text)
     grouped = text.startswith(("+", "(")) or len(re.findall(r"\d+", text)) >= 3
-    return PHONE_DIGITS[0] <= digits <= PHONE_DIGITS[1] and grouped and not DATE.search(text)
+    return (
+        PHONE_DIGITS[0] <= digits <= PHONE_DIGITS[1] and grouped and not (DATE.search(text) or ADDRESS.fullmatch(text))
+    )
 
 
 def handles(text: str) -> list[Span]:

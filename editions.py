@@ -41,9 +41,10 @@ NAMED = ("title", "description", "base_uri")  # what may be changed later
 class Folder:
     """A set on disk, held against other processes while it is open."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, new: bool = False) -> None:
         self.path, self.samples = path, path / "samples.jsonl"
-        self.about: dict[str, Any] = self.read("set.json") if (path / "set.json").is_file() else {}
+        fresh = new and not (path / "set.json").is_file()
+        self.about: dict[str, Any] = {} if fresh else self.read("set.json")
         self.lock = FileLock(path / ".lock")
 
     def __enter__(self) -> "Folder":
@@ -139,7 +140,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         "copy_bound": reference.copy_bound,
         "identity": identity,
     }
-    with Folder(arguments.out) as folder:
+    with Folder(arguments.out, new=True) as folder:
         folder.begin(drawn_with, {"license": run.license, "source": run.source, **named(arguments)}, arguments.model)
         stamp = {"sampler": vars(settings), **identity}
         source = Source(voice, settings, arguments.seed, reference, stamp)

@@ -19,6 +19,7 @@ WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
 CALIBRATION_DOCUMENTS = 2000  # held-out, and as many training, documents whose own matches set the bound of a copy
 CALIBRATION_QUANTILE = 0.999
+MOSTLY_COPIED = 0.5  # a document of which another holds this share is no new text, and does not set the bound
 TAUGHT_DOCUMENTS = 3000  # training documents kept for a fingerprint to learn from
 BOOTSTRAPS = 200
 Z95 = 1.96
@@ -84,6 +85,8 @@ class Reference:
         strangers = self.held_out[:CALIBRATION_DOCUMENTS] + whole[:aside]
         rest = MatchFinder(framed(whole[aside:]))
         own = rest.longest(strangers)
+        new = own <= MOSTLY_COPIED * np.array([len(document) for document in strangers])
+        own = own[new] if new.any() else own
         self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
         self.lines = set() if corpus.stream else {document.astype(np.uint16).tobytes() for document in whole}
         # a stream's pieces were cut for measuring; a match may run across them

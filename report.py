@@ -108,7 +108,7 @@ def voice_page(figures: dict[str, Any]) -> list[str]:
         *("", "## Likelihood", "", *likelihood_rows(figures["likelihood"])),
         *("", "## Copies", ""),
         f"Flagged is a document with more than {copies['bound']} characters of the training text in a row: beyond the",
-        f"99.9th percentile of what {copies['calibrated_on']:,} documents hold of other people's text.",
+        f"99.9th percentile of what {copies['calibrated_on']:,} new documents hold of other people's text.",
         "",
         f"{len(copies['flagged'])} of {figures['judged']} flagged ({copies['share']:.1%}).",
         "",

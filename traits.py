@@ -11,7 +11,6 @@ Record = dict[str, Any]  # one token of samples.jsonl, without its traits
 Bands = dict[str, dict[str, list]]  # for each trait the names of its bands and the edges between them
 
 QUANTILES = (0.1, 0.35, 0.65, 0.9)  # where bands part: the outer ones are the rarer
-NEUTRAL = ("very low", "low", "middle", "high", "very high")
 
 
 def mix(text: str) -> str:
@@ -27,13 +26,13 @@ def mix(text: str) -> str:
 
 # name: (a token's figure, or a word; the names of five bands from the lowest, none where it is a word)
 TRAITS: dict[str, tuple[Callable[[Record], float | str], tuple[str, ...]]] = {
-    "Length": (lambda r: r["chars"], ("tiny", "short", "medium", "long", "very long")),
+    "Length": (lambda r: r["chars"], ("shortest", "short", "medium", "long", "longest")),
     "Characters": (lambda r: mix(r["text"]), ()),
-    "Invented words": (lambda r: r["invented"], ("none to speak of", "few", "some", "many", "mostly")),
-    "Novelty": (lambda r: r["novelty"], NEUTRAL),
-    "Confidence": (lambda r: r["confidence"], ("hesitant", "unsure", "even", "sure", "certain")),
-    "Settling": (lambda r: r["settling"], ("at once", "early", "halfway", "late", "to the last step")),
-    "Corrections": (lambda r: r["corrections"] / r["chars"], ("unwavering", "steady", "searching", "restless", "wild")),
+    "Invented words": (lambda r: r["invented"], ("fewest", "few", "some", "many", "most")),
+    "Novelty": (lambda r: r["novelty"], ("lowest", "low", "middle", "high", "highest")),
+    "Confidence": (lambda r: r["confidence"], ("least", "less", "middle", "more", "most")),
+    "Settling": (lambda r: r["settling"], ("earliest", "early", "middle", "late", "latest")),
+    "Corrections": (lambda r: r["corrections"] / r["chars"], ("fewest", "few", "some", "many", "most")),
 }
 
 
