@@ -17,7 +17,7 @@ from writer import Voice
 
 def verify_set(arguments: argparse.Namespace) -> int:
     """-> exit status, 1 where something does not match."""
-    with Folder(arguments.folder) as folder:
+    with Folder.held(arguments.folder) as folder:
         records = folder.records()
         problems = [*check_records(folder, records), *check_files(folder), *check_drawing(folder, records, arguments)]
     for problem in problems:

@@ -5,6 +5,7 @@ folder follows from these two and from selection.json.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -16,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import Progress
 
@@ -30,7 +30,7 @@ from provenance import provenance
 from sheet import sheet
 from tokens import Source, tokens
 from traits import TRAITS, bands_of
-from utils import UserError, check_numbers, pick_device, write_atomic
+from utils import UserError, alone, check_numbers, pick_device, write_atomic
 from writer import SAMPLING_BOUNDS, Voice
 
 FORMAT = 1
@@ -45,18 +45,14 @@ class Folder:
         self.path, self.samples = path, path / "samples.jsonl"
         fresh = new and not (path / "set.json").is_file()
         self.about: dict[str, Any] = {} if fresh else self.read("set.json")
-        self.lock = FileLock(path / ".lock")
 
-    def __enter__(self) -> "Folder":
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(f"{self.path}: another process is at work on this set") from None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.lock.release()
+    @classmethod
+    @contextlib.contextmanager
+    def held(cls, path: Path, *, new: bool = False) -> "Iterator[Folder]":
+        """The set in a folder, held against other processes."""
+        folder = cls(path, new=new)
+        with alone(path / ".lock", f"{path}: another process is at work on this set"):
+            yield folder
 
     def read(self, name: str) -> Any:
         try:
@@ -140,7 +136,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         "copy_bound": reference.copy_bound,
         "identity": identity,
     }
-    with Folder(arguments.out, new=True) as folder:
+    with Folder.held(arguments.out, new=True) as folder:
         folder.begin(drawn_with, {"license": run.license, "source": run.source, **named(arguments)}, arguments.model)
         stamp = {"sampler": vars(settings), **identity}
         source = Source(voice, settings, arguments.seed, reference, stamp)
@@ -213,7 +209,7 @@ def texts(edition: Edition) -> Iterator[tuple[str, str]]:
 
 
 def export_set(arguments: argparse.Namespace) -> int:
-    with Folder(arguments.folder) as folder:
+    with Folder.held(arguments.folder) as folder:
         folder.write("set.json", {**folder.read("set.json"), **named(arguments)})
         folder.about = folder.read("set.json")
         write_files(folder)
@@ -227,7 +223,7 @@ def named(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def select_tokens(arguments: argparse.Namespace) -> int:
-    with Folder(arguments.folder) as folder:
+    with Folder.held(arguments.folder) as folder:
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
             (folder.path / "selection.json").unlink(missing_ok=True)

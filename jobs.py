@@ -13,7 +13,7 @@ from checkpoint import load_checkpoint
 from config import RunConfig
 from corpus import hash_file
 from progress import Watch, plot_curve
-from utils import UserError
+from utils import UserError, alone
 
 DONE, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 FILE_WIDTH = 120  # columns of the closing table where no terminal limits them
@@ -73,7 +73,8 @@ class Queue:
                 return self.said(Outcome(run.name, MISSING, f"no file {run.data_file()}"))
             if done := self.already_done(run):
                 return self.said(done)
-            with watch:
+            busy = f"another process is training {run.model_file()}"
+            with alone(run.model_file().with_name(f".{run.name}.lock"), busy), watch:
                 checkpoint = trainer.train_model(run, watch)
             plot_curve(watch.status, run)
         except trainer.Stopped:

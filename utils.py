@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
 FRAME = 0  # id of the newline, which opens, closes and pads every document
@@ -176,6 +177,17 @@ def check_writable(folder: Path) -> None:
         (folder / "writable").unlink()
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def alone(path: Path, trouble: str) -> Iterator[None]:
+    """Hold a file against other processes, until the end or a kill; `trouble` says what another one is doing."""
+    check_writable(path.parent)
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        raise UserError(trouble) from None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

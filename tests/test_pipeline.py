@@ -5,12 +5,14 @@ import pickle
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import TINY, Quiet, toy_lines
+from filelock import FileLock
 from ruamel.yaml import YAML
 
 import generate
@@ -18,6 +20,7 @@ import train
 import trainer
 from checkpoint import Lengths, load_checkpoint
 from config import TrainingConfig
+from corpus import load_corpus
 from likelihood import Likelihood
 from optimizers import rate_factor
 from trainer import Stopped, Training, train_model
@@ -364,7 +367,7 @@ def test_all_trains_everything_then_skips_it(project, capsys):
     assert run("--all") == 0
     folder = path.parent / "models"
     made = {"one.pt", "one.png", "one.metrics.jsonl", "two.pt", "two.png", "two.metrics.jsonl"}
-    assert {file.name for file in folder.iterdir()} == made
+    assert {file.name for file in folder.iterdir() if file.suffix != ".lock"} == made
     stamps = [(folder / "one.pt").stat().st_mtime_ns, (folder / "two.pt").stat().st_mtime_ns]
     capsys.readouterr()
     assert run("--all") == 0
@@ -409,6 +412,26 @@ def test_an_unexpected_failure_is_logged_and_isolated(project, capsys, monkeypat
     out = capsys.readouterr().out
     assert "error: one: failed: RuntimeError: no such kernel" in out and "two: trained" in out
     assert "RuntimeError: no such kernel" in (path.parent / "models" / "one.error.log").read_text()
+
+
+def test_a_second_training_of_a_dataset_is_refused_and_a_stale_lock_is_none(project, capsys):
+    path, run = project
+    (path.parent / "models").mkdir()
+    lock = path.parent / "models" / ".one.lock"
+    lock.write_text("left by a process that was killed")
+    with FileLock(lock):
+        assert run("--all") == 1
+    out = capsys.readouterr().out
+    assert "error: one: failed: another process is training" in out and "two: trained" in out
+    assert run("--all") == 0 and "one: trained" in capsys.readouterr().out
+
+
+def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
+    runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(load_corpus, runs * 2))
+    assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
+    assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)
 
 
 def test_an_unwritable_folder_fails_at_once_and_alone(project, capsys):
