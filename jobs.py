@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import trainer
-from checkpoint import load_checkpoint
+from checkpoint import Checkpoint, load_checkpoint
 from config import RunConfig
 from corpus import hash_file
 from progress import Watch, plot_curve
@@ -85,6 +85,23 @@ class Queue:
             return self.said(self.outcome(watch, FAILED, explain(error, run)))
         return self.said(self.outcome(watch, DONE, str(run.model_file()), bits_text(checkpoint.metrics)))
 
+    def status_of(self, run: RunConfig) -> str:
+        """done, interrupted or new, without a change to any file."""
+        try:
+            if not self.force and self.finished(run):
+                return "done"
+        except UserError:  # a damaged model is set aside when its training begins
+            pass
+        return "interrupted" if run.state_file().is_file() and not self.force else "new"
+
+    def finished(self, run: RunConfig) -> Checkpoint | None:
+        """The model on disk, if it came from this very data and config."""
+        if not run.model_file().is_file():
+            return None
+        found = load_checkpoint(run.model_file())
+        wanted = (run.training_hash(), hash_file(run.data_file()))
+        return found if (found.training_sha256, found.data_sha256) == wanted else None
+
     def already_done(self, run: RunConfig) -> Outcome | None:
         """A skipped outcome if the model on disk came from this very data and config; another is kept aside."""
         path = run.model_file()
@@ -94,17 +111,12 @@ class Queue:
         if not path.is_file():
             return None
         try:
-            checkpoint = load_checkpoint(path)
-        except UserError as error:
-            self.say(f"{run.name}: {error}; training anew")
-        else:
-            if (checkpoint.training_sha256, checkpoint.data_sha256) == (
-                run.training_hash(),
-                hash_file(run.data_file()),
-            ):
+            if checkpoint := self.finished(run):
                 detail = "done before with this data and config; --force trains anew"
                 return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
             self.say(f"{run.name}: {path} came from other data or settings; training anew")
+        except UserError as error:
+            self.say(f"{run.name}: {error}; training anew")
         kept = path.with_suffix(".previous.pt")
         path.replace(kept)
         self.say(f"{run.name}: the old file is kept as {kept}")

@@ -19,6 +19,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default config.yaml")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
     parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
+    parser.add_argument(
+        "--hours", type=float, help="hours for all models together, shared out by the size of their data"
+    )
+    parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
     parser.add_argument("--device", help="auto, cpu, cuda or mps, instead of the config's")
     parser.add_argument("--force", action="store_true", help="train anew what is done, and forget interrupted runs")
     return parser.parse_args(argv)
@@ -34,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 def train(arguments: argparse.Namespace) -> int:
     from config import load_config
     from jobs import Queue
+    from plan import check_runs, share_hours
     from utils import UserError
 
     config = load_config(arguments.config)
@@ -44,13 +49,18 @@ def train(arguments: argparse.Namespace) -> int:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
-    return Queue(runs, arguments.force, command_of(arguments)).run_all()
+    if arguments.hours is not None:
+        if not 0 < arguments.hours < float("inf") or arguments.minutes is not None:
+            raise UserError(f"--hours {arguments.hours:g}: must be above 0, and --minutes not given")
+        runs = share_hours(runs, arguments.hours)
+    queue = Queue(runs, arguments.force, command_of(arguments))
+    return check_runs(runs, list(map(queue.status_of, runs)), queue.console) if arguments.check else queue.run_all()
 
 
 def command_of(arguments: argparse.Namespace) -> str:
     """The command that goes on where this one was stopped."""
     datasets = ["--all"] if arguments.all else [f"--dataset {name}" for name in arguments.dataset]
-    given = {key: getattr(arguments, key) for key in ("config", "preset", "minutes", "device")}
+    given = {key: getattr(arguments, key) for key in ("config", "preset", "minutes", "hours", "device")}
     given = {key: value for key, value in given.items() if value not in (None, Path("config.yaml"))}
     return " ".join(["python train.py", *datasets, *(f"--{key} {value}" for key, value in given.items())])
 

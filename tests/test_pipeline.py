@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from config import TrainingConfig
 from corpus import load_corpus
 from likelihood import Likelihood
 from optimizers import rate_factor
+from plan import share_hours
 from trainer import Stopped, Training, train_model
 from utils import UserError
 from writer import Draft, Form, Voice, write_documents
@@ -503,6 +505,34 @@ def test_help_does_not_wait_for_torch(script):
     code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.endswith("False\n") and "usage" in done.stdout
+
+
+def test_check_shows_the_plan_and_trains_nothing(project, capsys):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    one = (path.parent / "datasets" / "two.txt").read_text()
+    (path.parent / "datasets" / "two.txt").write_text(one + one + "".join(f"mail jane@example.org {k}\n" for k in range(9)) + "\n")
+    before = {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()}
+    capsys.readouterr()
+    assert run("--all", "--check") == 0
+    out = capsys.readouterr().out
+    assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty lines dropped" in out
+    assert re.search(r"two: likely personal data in [5-9] of", out) and "exceed the context of 32" in out
+    rows = {row.split()[1]: row for row in out.splitlines() if row.startswith("\u2502")}
+    assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]
+    assert "MB needed at most" in out
+    assert {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()} == before
+    (path.parent / "datasets" / "two.txt").unlink()
+    assert run("--all", "--check") == 1 and "error: two: " in capsys.readouterr().out
+
+
+def test_hours_are_shared_out_by_size(tiny_run, capsys):
+    runs = [tiny_run(["x" * 9] * 30 + ["y"], "short"), tiny_run(["x" * 99] * 9 + ["y"], "long")]
+    sizes = [run.data_file().stat().st_size for run in runs]
+    shared = [run.training.max_minutes for run in share_hours(runs, 2)]
+    assert shared == pytest.approx([120 * size / sum(sizes) for size in sizes], abs=0.01)
+    assert train.main(["--all", "--hours", "0"]) == 2
+    assert "--hours 0: must be above 0" in capsys.readouterr().err
 
 
 def test_an_interrupted_queue_goes_on(project, capsys, monkeypatch):
