@@ -21,12 +21,13 @@ CARD_DIGITS = (13, 19)  # ISO/IEC 7812
 PHONE_DIGITS = (8, 15)  # ITU-T E.164 has 15 at most; under 8 it is a date or a version
 
 RUN = re.compile(rf"(\S)\1{{{LONGEST_RUN - 1},}}")
-LOOP = re.compile(rf"(.{{2,30}}?)\1{{{LOOP_REPEATS - 1},}}")
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+LOOP = re.compile(rf"(.{{2,60}}?)\1{{{LOOP_REPEATS - 1},}}", re.DOTALL)
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
-ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{1,4})(?![\w:]|\.\d)")
-DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,18}(?![\w])")
-DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?")
+IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
+IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]*:[0-9a-fA-F:]*:[0-9a-fA-F:]*(?![\w:])")
+DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,22}(?!\w)")
+DATE = re.compile(r"\b(?:(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d)\b")
 KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|[0-9a-fA-F]{32,})\b")
 
 Span = tuple[int, int]
@@ -60,17 +61,25 @@ def degenerate(text: str) -> list[Span]:
 def personal(text: str) -> list[Span]:
     """E-mail, phone, IP and card numbers, keys of well-known services and long hexadecimal ones."""
     found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
-    found += [m.span() for m in ADDRESS.finditer(text) if is_address(m.group())]
-    found += [m.span() for m in DIGITS.finditer(text) if is_card(m.group()) or is_phone(m.group())]
+    found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
+    found += [m.span() for m in DIGITS.finditer(text) if begins_with_card(m.group()) or is_phone(m.group())]
     return sorted(found)
 
 
 def is_address(text: str) -> bool:
+    """Whether it is a valid IP address with a digit in it: `a::b` is C++ as well."""
+    if not any(character.isdigit() for character in text):
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
     return True
+
+
+def begins_with_card(text: str) -> bool:
+    """Whether whole groups of digits at the beginning make a card number; a date or a code may follow."""
+    return any(is_card(text[: m.end()]) for m in re.finditer(r"\d+", text))
 
 
 def is_card(text: str) -> bool:
@@ -82,11 +91,13 @@ def is_card(text: str) -> bool:
 
 def is_phone(text: str) -> bool:
     """Whether digits are grouped or signed as phone numbers are; dates are not, nor is a bare number."""
-    digits = sum(character.isdigit() for character in text)
-    grouped = text.startswith(("+", "(")) or len(re.findall(r"\d+", text)) >= 3
-    return (
-        PHONE_DIGITS[0] <= digits <= PHONE_DIGITS[1] and grouped and not (DATE.search(text) or ADDRESS.fullmatch(text))
-    )
+    groups = re.findall(r"\d+", text)
+    signed = text.startswith(("+", "("))
+    in_threes = len(groups) >= 3 and max(map(len, groups)) >= 3
+    in_pairs = len(groups) == 5 and all(len(group) == 2 for group in groups) and text.startswith("0")  # 06 12 34 56 78
+    other = DATE.search(text) or IPV4.fullmatch(text)
+    enough = PHONE_DIGITS[0] <= len("".join(groups)) <= PHONE_DIGITS[1]
+    return enough and (signed or in_threes or in_pairs) and not other
 
 
 def handles(text: str) -> list[Span]:
@@ -114,6 +125,22 @@ class Verdict:
     dropped: str = ""  # the first rule that drops it; empty: accepted
 
 
+Rule = tuple[str, str, Callable[[Candidate], list[Span]]]  # its name, its action, its search
+
+
+def apply(rules: Iterable[Rule], candidate: Candidate, flags: list[str]) -> Verdict:
+    """The rules in turn, up to the first that drops the text."""
+    text = candidate.text
+    for rule, action, search in rules:
+        spans = search(candidate) if action != "keep" else []
+        if spans and action == "drop":
+            return Verdict(candidate.text, flags, rule)
+        flags = [*flags, rule] if spans else flags
+        for start, end in spans if action == "mask" else []:
+            text = text[:start] + BLOT * (end - start) + text[end:]
+    return Verdict(text, flags)
+
+
 @dataclass
 class Judge:
     """The rules of one set, in order, and the texts that it holds so far."""
@@ -126,8 +153,8 @@ class Judge:
     def __post_init__(self) -> None:
         self.listed = word_pattern(self.config.word_list)
 
-    def own_rules(self) -> Iterable[tuple[str, str, Callable[[Candidate], list[Span]]]]:
-        """(rule, action, search) of what a text breaks by itself."""
+    def own_rules(self) -> Iterable[Rule]:
+        """What a text breaks by itself."""
         config = self.config
         yield "degenerate", config.degenerate, lambda c: degenerate(c.text)
         yield "copies", config.copies, self.copied
@@ -135,24 +162,17 @@ class Judge:
         yield "handles", config.handles, lambda c: handles(c.text)
         yield "words", config.words, self.words
 
-    def set_rules(self) -> Iterable[tuple[str, str, Callable[[Candidate], list[Span]]]]:
-        """(rule, action, search) of what a text breaks beside the tokens before it."""
+    def set_rules(self) -> Iterable[Rule]:
+        """What a text, as it would be published, breaks beside the tokens before it."""
         yield "duplicates", self.config.duplicates, self.repeated
         yield "near_duplicates", self.config.near_duplicates, self.nearly_repeated
 
     def judge(self, candidate: Candidate, *, alone: bool = False) -> Verdict:
         """What the rules say of a text; `alone`: only those that do not depend on the set."""
-        flags, blots = [], []
-        for rule, action, search in (*self.own_rules(), *(() if alone else self.set_rules())):
-            spans = search(candidate) if action != "keep" else []
-            if spans and action == "drop":
-                return Verdict(candidate.text, flags, rule)
-            flags += [rule] if spans else []
-            blots += spans if action == "mask" else []
-        text = candidate.text
-        for start, end in blots:
-            text = text[:start] + BLOT * (end - start) + text[end:]
-        return Verdict(text, flags)
+        verdict = apply(self.own_rules(), candidate, [])
+        if alone or verdict.dropped:
+            return verdict
+        return apply(self.set_rules(), candidate._replace(text=verdict.text), verdict.flags)
 
     def accept(self, text: str) -> None:
         self.known.add(folded(text))

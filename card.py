@@ -1,6 +1,7 @@
 """A token's picture: its text in a monospace face on a plain ground, as PNG and SVG. Knows nothing of sets."""
 
 import io
+import re
 import textwrap
 from functools import cache
 from html import escape
@@ -16,6 +17,8 @@ LINE_HEIGHT = 1.5  # of the letters' size
 GROUND, INK = (246, 243, 236), (29, 28, 26)
 FULL, FAINT = 255, 105  # how much ink text and caption get, of 255
 CAPTION_SIZE = 22
+LONG_WORD = 30  # letters from which a word, an address say, may be broken over lines
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 FACE = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # comes with matplotlib, on every system
 ADVANCE = 0.602  # width of every DejaVu Sans Mono letter, of its size
 
@@ -26,7 +29,11 @@ def face(size: int) -> ImageFont.FreeTypeFont:
 
 
 def layout(text: str) -> tuple[int, list[str]]:
-    """-> the letters' size and the lines; a text too long for the smallest ends in an ellipsis."""
+    """-> the letters' size and the lines; a text too long for the smallest ends in an ellipsis.
+
+    Characters that XML cannot hold show as U+FFFD, in either kind of picture.
+    """
+    text = NOT_XML.sub("\ufffd", text)
     size = next((size for size in SIZES if fits(text, *grid(size))), SIZES[-1])
     columns, rows = grid(size)
     lines = wrapped(text, columns)
@@ -41,8 +48,8 @@ def grid(size: int) -> tuple[int, int]:
 
 
 def fits(text: str, columns: int, rows: int) -> bool:
-    """Whether all of it has room, with no word broken."""
-    return len(wrapped(text, columns)) <= rows and all(len(word) <= columns for word in text.split())
+    """Whether all of it has room, with no word broken but very long ones."""
+    return len(wrapped(text, columns)) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split())
 
 
 def wrapped(text: str, columns: int) -> list[str]:
@@ -80,5 +87,5 @@ def svg(text: str, caption: str) -> str:
         f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{size}" fill="{ink}" '
         f'xml:space="preserve">\n{rows}</g>\n'
         f'<text x="{MARGIN}" y="{SIDE - MARGIN}" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" '
-        f'font-size="{CAPTION_SIZE}" fill="{faint}">{escape(caption)}</text>\n</svg>\n'
+        f'font-size="{CAPTION_SIZE}" fill="{faint}">{escape(NOT_XML.sub(chr(0xFFFD), caption))}</text>\n</svg>\n'
     )

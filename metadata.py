@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,26 +12,26 @@ import card
 from traits import Bands, rarity, traits_of
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
-METAPLEX_NAME = 32  # characters, Metaplex Token Metadata's limit; its symbol has 10
-METAPLEX_SYMBOL = 10
+METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
+MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # what marketplaces might read as such in a description
 
 
 @dataclass(frozen=True)
 class Edition:
     """The tokens of a set that are published, in order, and what is said of all of them."""
 
-    about: dict[str, Any]  # as set.json has it, with `curated` and `drawn`, how many there were to choose from
+    about: dict[str, Any]  # as set.json has it, with `curated` and `chosen_from`, how many were accepted
     records: list[dict[str, Any]]
-    bands: Bands
+    bands: Bands  # by all accepted tokens, published or not
 
     def numbered(self) -> Iterator[tuple[int, dict[str, Any], dict[str, str]]]:
         """(number in the edition from 1, token, its traits)."""
         for number, record in enumerate(self.records, start=1):
             yield number, record, traits_of(record["traits"], self.bands)
 
-    def uri(self, path: str) -> str:
-        base = self.about["base_uri"]
-        return path if not base else f"{base.rstrip('/')}/{path}"
+    def image(self, number: int, beside: str = "../images") -> str:
+        """Where a token's picture lies: under the base URI, else from where its metadata lie."""
+        return f"{(self.about['base_uri'] or beside).rstrip('/')}/{number}.png"
 
 
 def canonical(value: Any) -> str:
@@ -51,8 +52,9 @@ def files(edition: Edition) -> Iterator[tuple[str, str]]:
     """(path in the set's folder, content) of what marketplaces and people read."""
     name = edition.about["name"]
     yield f"{name}.txt", "".join(one_line(record["text"]) + "\n" for record in edition.records)
-    yield f"{name}.csv", table(edition)
+    yield "tokens.csv", table(edition)
     yield "rarity.csv", rarity_table(edition)
+    yield "traits.json", readable(edition.bands)
     yield "contract.json", readable(contract(edition))
     yield "json/_metadata.json", readable([erc721(edition, *token) for token in edition.numbered()])
     for number, record, traits in edition.numbered():
@@ -111,7 +113,13 @@ def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
 
 def description(edition: Edition, record: dict[str, Any]) -> str:
     chosen = "Chosen by hand from a larger set." if edition.about["curated"] else "Not chosen by hand."
-    return f"{record['text']}\n\n{STATEMENT} {chosen}"
+    text = MARKDOWN.sub(r"\\\1", record["text"])
+    return f"{text}\n\n{STATEMENT} {chosen}"
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of a text that takes up at most so many bytes of UTF-8."""
+    return text.encode("utf-8")[:size].decode("utf-8", errors="ignore")
 
 
 def erc721(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
@@ -119,7 +127,7 @@ def erc721(edition: Edition, number: int, record: dict[str, Any], traits: dict[s
     return {
         "name": caption(edition, number),
         "description": description(edition, record),
-        "image": edition.uri(f"images/{number}.png"),
+        "image": edition.image(number),
         "edition": number,
         "attributes": attributes(traits),
         "properties": properties(edition, record),
@@ -132,18 +140,19 @@ def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[
         "name": caption(edition, number),
         "decimals": 0,
         "description": description(edition, record),
-        "image": edition.uri(f"images/{number}.png"),
-        "properties": {**properties(edition, record), "traits": traits},
+        "image": edition.image(number),
+        "attributes": attributes(traits),
+        "properties": properties(edition, record),
     }
 
 
 def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """Metaplex's non-fungible standard; numbers start at 0 there."""
-    image = edition.uri(f"images/{number}.png")
+    image = edition.image(number)
     tail = f" #{number}"
     return {
-        "name": edition.about["title"][: METAPLEX_NAME - len(tail)] + tail,
-        "symbol": "".join(filter(str.isalnum, edition.about["title"])).upper()[:METAPLEX_SYMBOL],
+        "name": cut(edition.about["title"], METAPLEX_NAME - len(tail)) + tail,
+        "symbol": cut("".join(filter(str.isalnum, edition.about["title"])).upper(), METAPLEX_SYMBOL),
         "description": description(edition, record),
         "image": image,
         "attributes": attributes(traits),
@@ -161,11 +170,11 @@ def contract(edition: Edition) -> dict[str, Any]:
     return {
         "name": about["title"],
         "description": about["description"] or f"{len(edition.records)} texts after {about['name']}. {STATEMENT}",
-        "image": edition.uri("images/1.png"),
+        "image": edition.image(1, "images"),
         "machine_generated": True,
         "curated": about["curated"],
         "tokens": len(edition.records),
-        "drawn": about["drawn"],
+        "chosen_from": about["chosen_from"],
         "license": about["license"],
         "source": about["source"],
     }

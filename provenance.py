@@ -31,7 +31,7 @@ def provenance(edition: Edition) -> dict[str, Any]:
         "name": about["name"],
         "tokens": len(records),
         "curated": about["curated"],
-        "drawn": about["drawn"],
+        "chosen_from": about["chosen_from"],
         "license": about["license"],
         "source": about["source"],
         **about["identity"],

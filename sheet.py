@@ -6,6 +6,7 @@ from pathlib import Path
 
 from metadata import STATEMENT, Edition
 from traits import rarity
+from utils import sha256
 
 TEMPLATE = Path(__file__).with_name("sheet.html")
 
@@ -23,4 +24,5 @@ def sheet(edition: Edition) -> str:
     page = TEMPLATE.read_text(encoding="utf-8")
     for place, content in (("TITLE", escape(edition.about["title"])), ("STATEMENT", escape(STATEMENT))):
         page = page.replace(f"<!--{place}-->", content)
-    return page.replace("/*TOKENS*/[]", inlined)
+    identity = sha256(json.dumps([edition.about["identity"], edition.about["seed"], edition.about["sampler"]]))
+    return page.replace("<!--IDENTITY-->", identity[:16]).replace("/*TOKENS*/[]", inlined)

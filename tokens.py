@@ -6,6 +6,8 @@ Token k is judged beside the tokens before it and no others, so neither the size
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 from acceptance import Candidate, Judge
 from measures import Reference, words
 from samplers import SamplerSettings
@@ -15,6 +17,36 @@ from writer import ANYTHING, Draft, Voice, Written, write_drafts
 
 DIGITS = 6  # that figures are kept with
 Key = tuple[int, int]  # token, from 1; attempt, from 0
+
+
+class Token(BaseModel):
+    """A line of samples.jsonl. Of a token that is not accepted the text is not kept, only its hash."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    token_id: int
+    seed: int
+    attempt: int
+    accepted: bool
+    text: str
+    sha256: str
+    drawn_sha256: str  # of the text before anything in it was blotted out
+    flags: list[str]
+    dropped: list[str]
+    chars: int
+    longest_match: int
+    novelty: float
+    invented: float
+    confidence: float
+    settling: int
+    corrections: int
+    traits: dict[str, int | float | str]
+    sampler: dict[str, Any]
+    model_sha256: str
+    config_sha256: str
+    data_sha256: str
+    version: str
+    device: str
 
 
 class Drawn(NamedTuple):
@@ -84,14 +116,15 @@ def settle(source: Source, judge: Judge, token: int, attempts: int) -> dict[str,
     else:
         judge.accept(verdict.text)
     figures = measured(drawn, verdict.text, source.reference)
+    text = "" if verdict.dropped else verdict.text
     return {
         **source.stamp,
         "token_id": token,
         "seed": source.seed,
         "attempt": len(dropped) - bool(verdict.dropped),
         "accepted": not verdict.dropped,
-        "text": verdict.text,
-        "sha256": sha256(verdict.text),
+        "text": text,
+        "sha256": sha256(text),
         "drawn_sha256": sha256(drawn.written.text),
         "flags": verdict.flags,
         "dropped": dropped,

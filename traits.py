@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from acceptance import BLOT
+
 Record = dict[str, Any]  # one token of samples.jsonl, without its traits
 Bands = dict[str, dict[str, list]]  # for each trait the names of its bands and the edges between them
 
@@ -14,7 +16,8 @@ QUANTILES = (0.1, 0.35, 0.65, 0.9)  # where bands part: the outer ones are the r
 
 
 def mix(text: str) -> str:
-    """The rarest kind of character that a text holds."""
+    """The rarest kind of character that a text holds, blots aside."""
+    text = text.replace(BLOT, "")
     if any(not character.isascii() for character in text):
         return "beyond ASCII"
     if any(not (c.isalnum() or c.isspace() or c in ".,;:!?'\"()-") for c in text):
@@ -32,7 +35,7 @@ TRAITS: dict[str, tuple[Callable[[Record], float | str], tuple[str, ...]]] = {
     "Novelty": (lambda r: r["novelty"], ("lowest", "low", "middle", "high", "highest")),
     "Confidence": (lambda r: r["confidence"], ("least", "less", "middle", "more", "most")),
     "Settling": (lambda r: r["settling"], ("earliest", "early", "middle", "late", "latest")),
-    "Corrections": (lambda r: r["corrections"] / r["chars"], ("fewest", "few", "some", "many", "most")),
+    "Corrections": (lambda r: r["corrections"] / max(r["chars"], 1), ("fewest", "few", "some", "many", "most")),
 }
 
 
@@ -42,26 +45,31 @@ def figures_of(record: Record) -> dict[str, float | str]:
 
 def bands_of(tokens: list[dict[str, float | str]]) -> Bands:
     """Bands by the tokens' own quantiles; a trait that is the same for all tokens is left out."""
-    bands: Bands = {}
-    for name, (_, labels) in TRAITS.items():
-        values = [token[name] for token in tokens]
-        if labels:
-            quantiles = np.quantile(np.array(values, dtype=float), QUANTILES)
-            edges = sorted({float(q) for q in quantiles if q > min(values)})  # among equal values quantiles coincide
-            chosen = np.linspace(0, len(labels) - 1, len(edges) + 1).round().astype(int)
-            bands[name] = {"edges": edges, "labels": [labels[i] for i in chosen]}
-        else:
-            bands[name] = {"edges": [], "labels": sorted(set(values))}
-    return {name: band for name, band in bands.items() if len(band["labels"]) > 1}
+    bands = {name: band([token[name] for token in tokens], labels) for name, (_, labels) in TRAITS.items()}
+    return {name: parts for name, parts in bands.items() if len(parts["labels"]) > 1}
+
+
+def band(values: list[float | str], labels: tuple[str, ...]) -> dict[str, list]:
+    """Edges between bands and the bands' names; words, which have no names, are bands themselves."""
+    if not labels or not values:
+        return {"edges": [], "labels": sorted(set(map(str, values)))}
+    figures = np.array(values, dtype=float)
+    above = figures[figures > figures.min()]
+    # the quantiles of equal values are equal; where nearly all are, what differs stands out
+    edges = sorted({float(q) for q in np.quantile(figures, QUANTILES) if q > figures.min()})
+    if len(above) and not edges:
+        edges = [float(above.min())]
+    chosen = np.linspace(0, len(labels) - 1, len(edges) + 1).round().astype(int)
+    return {"edges": edges, "labels": [labels[i] for i in chosen]}
 
 
 def traits_of(figures: dict[str, float | str], bands: Bands) -> dict[str, str]:
     """A token's band in each trait."""
 
-    def band(value: float | str, edges: list[float], labels: list[str]) -> str:
+    def name_of(value: float | str, edges: list[float], labels: list[str]) -> str:
         return value if isinstance(value, str) else labels[int(np.searchsorted(edges, value, side="right"))]
 
-    return {name: band(figures[name], **parts) for name, parts in bands.items()}
+    return {name: name_of(figures[name], **parts) for name, parts in bands.items()}
 
 
 def rarity(traits: list[dict[str, str]]) -> list[float]:

@@ -24,6 +24,12 @@ def candidate(text: str, match: int = 0, line: bool = False) -> Candidate:
         "call 555-123-4567",
         "host 192.168.0.1 is down",
         "host 2001:db8::8a2e:370:7334 is up",
+        "at fe80::1 or so",
+        "open 192.168.0.1:8080 now",
+        "IP:10.20.30.40 is it",
+        "card 4111 1111 1111 1111 123",
+        "card 4111-1111-1111-1111 12/25",
+        "appelez 06 12 34 56 78",
         "card 4111 1111 1111 1111 expired",
         "card 4111111111111111",
         "key AKIAIOSFODNN7EXAMPLE leaked",
@@ -46,6 +52,9 @@ def test_personal_data_is_found(text):
         "meet @ noon, a@b",
         "ratio 12:30:45 and 999.999.999.999",
         "closes #12345 and #67890",
+        "on 12/31/2010 or 31.12.2010",
+        "10 20 30 40 and 1 2 3 4 5 6 7 8",
+        "std::vector and a::b",
     ],
 )
 def test_what_only_looks_like_personal_data_is_not(text):
@@ -58,7 +67,15 @@ def test_handles_are_names_after_an_at_sign_but_not_addresses():
 
 
 @pytest.mark.parametrize(
-    "text", ["aaaaaaaaaaaaaaaa", "ha ha ha ha ha ha ha ha ha ha", "?!? --- ...", "----------------"]
+    "text",
+    [
+        "aaaaaaaaaaaaaaaa",
+        "ha ha ha ha ha ha ha ha ha ha",
+        "?!? --- ...",
+        "----------------",
+        "line one\n" * 8,
+        "I love this book and its author. " * 5,
+    ],
 )
 def test_degenerate_text_is_found(text):
     assert degenerate(text)
@@ -97,6 +114,13 @@ def test_each_rule_can_keep_flag_drop_and_some_mask(tmp_path):
     masked = judge(handles="mask", words="mask", word_list=str(words)).judge(text)
     assert masked.text == f"ask {BLOT * 5} about the {BLOT * 4} thing" and masked.flags == ["handles", "words"]
     assert judge(words="flag", word_list=str(words)).judge(candidate("darning")).flags == []
+
+
+def test_what_is_masked_is_compared_as_published():
+    rules = judge(personal="mask")
+    first = rules.judge(candidate("mail jo@example.org a"))
+    rules.accept(first.text)
+    assert rules.judge(candidate("mail al@another.org a")).dropped in ("duplicates", "near_duplicates")
 
 
 def test_a_missing_word_list_is_named():

@@ -27,7 +27,7 @@ from provenance import merkle_root
 from sheet import sheet
 from tokens import write
 from trainer import train_model
-from utils import pick_device
+from utils import pick_device, sha256
 from writer import Voice, write_documents
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,7 @@ SCHEMAS = {
     },
     "erc1155": {
         "type": "object",
-        "required": ["name", "decimals", "description", "image", "properties"],
+        "required": ["name", "decimals", "description", "image", "properties", "attributes"],
         "properties": {"name": STRING, "decimals": {"type": "integer"}, "description": STRING, "image": URI,
                        "properties": {"type": "object"}},
     },
@@ -122,7 +122,7 @@ def test_a_token_says_where_it_comes_from(studio):
     run, make = studio
     _, folder = make("set", 4)
     record = json.loads((folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()[2])
-    assert (record["token_id"], record["seed"], record["model"]) == (3, 0, "toy.pt")
+    assert (record["token_id"], record["seed"], record["device"]) == (3, 0, "cpu")
     assert record["sha256"] == hashlib.sha256(record["text"].encode()).hexdigest() and record["chars"] == len(
         record["text"]
     )
@@ -168,13 +168,16 @@ def test_a_second_process_and_another_recipe_are_refused(studio, capsys):
     with FileLock(folder / ".lock"):
         status, _ = make("set", 4)
     assert status == 2 and "another process is at work on this set" in capsys.readouterr().err
-    for options, rules, what in (["--seed", "1"], {}, "seed"), ([], {"similarity": 0.5}, "rules"):
+    for options, rules, what in (
+        (["--seed", "1"], {}, "seed (0, not 1)"),
+        ([], {"similarity": 0.5}, "rules.similarity (0.9, not 0.5)"),
+    ):
         status, _ = make("set", 4, *options, **rules)
         assert (
             status == 2 and f"its tokens were drawn with another {what}; give another --out" in capsys.readouterr().err
         )
     assert make("set", 2)[0] == 2
-    assert "holds 3 tokens already, more than --size 2" in capsys.readouterr().err
+    assert "holds 3 tokens already, more than --size" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -229,7 +232,7 @@ def test_exports_meet_their_schemas_and_hold_every_token(studio):
         for path, schema in (f"json/{number}.json", "erc721"), (f"erc1155/{number:064x}.json", "erc1155"):
             found = json.loads((folder / path).read_text(encoding="utf-8"))
             jsonschema.validate(found, SCHEMAS[schema])
-            assert found["image"] == f"ipfs://cid/images/{number}.png"
+            assert found["image"] == f"ipfs://cid/{number}.png"
             assert found["properties"]["machine_generated"] is True and found["properties"]["curated"] is False
             assert "Machine-generated" in found["description"]
         jsonschema.validate(
@@ -242,7 +245,7 @@ def test_exports_meet_their_schemas_and_hold_every_token(studio):
     assert (contract["license"], contract["source"], contract["curated"]) == ("CC0-1.0", "made up", False)
     assert len(json.loads((folder / "json/_metadata.json").read_text("utf-8"))) == 12
     assert (folder / "toy.txt").read_text("utf-8").splitlines() == texts(folder)
-    with (folder / "toy.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "tokens.csv").open(encoding="utf-8", newline="") as file:
         assert [row["text"] for row in csv.DictReader(file)] == texts(folder)
     with (folder / "rarity.csv").open(encoding="utf-8", newline="") as file:
         bits = [float(row["bits"]) for row in csv.DictReader(file)]
@@ -255,10 +258,11 @@ def test_a_new_name_draws_nothing_and_changes_nothing_else(studio):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     run.model_file().unlink()
     assert collection.main(["export", str(folder), "--title", "Toys", "--base-uri", "https://x.org/t/"]) == 0
-    assert json.loads((folder / "json/2.json").read_text("utf-8"))["image"] == "https://x.org/t/images/2.png"
+    assert json.loads((folder / "json/2.json").read_text("utf-8"))["image"] == "https://x.org/t/2.png"
     assert (folder / "samples.jsonl").read_bytes() == before[folder / "samples.jsonl"]
     assert (folder / "provenance.json").read_bytes() == before[folder / "provenance.json"]
     assert collection.main(["export", str(folder), "--title", "toy", "--base-uri", ""]) == 0
+    assert json.loads((folder / "json/2.json").read_text("utf-8"))["image"] == "../images/2.png"
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -266,13 +270,13 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     _, make = studio
     _, folder = make("set", 6)
     keep = tmp_path / "selection.txt"
-    keep.write_text("5\n2, 6\n", encoding="utf-8")
+    keep.write_text("2\n5-6\n", encoding="utf-8")
     assert collection.main(["select", str(folder), "--keep", str(keep)]) == 0
     drawn = texts(folder)
     assert (folder / "toy.txt").read_text("utf-8").splitlines() == [drawn[k] for k in (1, 4, 5)]
     assert sorted(path.name for path in (folder / "json").iterdir()) == ["1.json", "2.json", "3.json", "_metadata.json"]
     proof = json.loads((folder / "provenance.json").read_text("utf-8"))
-    assert (proof["curated"], proof["tokens"], proof["drawn"]) == (True, 3, 6)
+    assert (proof["curated"], proof["tokens"], proof["chosen_from"]) == (True, 3, 6)
     assert "Chosen by hand" in json.loads((folder / "json/1.json").read_text("utf-8"))["description"]
     assert collection.main(["verify", str(folder), "--tokens", "2"]) == 0
     keep.write_text("9", encoding="utf-8")
@@ -304,8 +308,9 @@ TAMPERINGS = {
 def test_verify_names_what_does_not_match(studio, capsys):
     run, make = studio
     _, folder = make("set", 6)
+    capsys.readouterr()
     assert collection.main(["verify", str(folder), "--tokens", "6"]) == 0
-    assert "6 tokens, their hashes and files match; 6 drawn again were the same" in capsys.readouterr().out
+    assert capsys.readouterr().out == "6 tokens drawn again, 6 the same\n6 tokens: hashes and files match\n"
     for what, tamper in TAMPERINGS.items():
         broken = folder.with_name("broken")
         shutil.copytree(folder, broken)
@@ -323,11 +328,87 @@ def test_verify_finds_a_text_that_the_model_does_not_write(studio, capsys):
     _, make = studio
     _, folder = make("set", 3)
     lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text("utf-8").splitlines()]
-    lines[1]["drawn_sha256"] = "0" * 64
+    text = "x" * len(lines[1]["text"])
+    lines[1] |= {"text": text, "sha256": sha256(text), "drawn_sha256": sha256(text)}
     canonical = [json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for line in lines]
     (folder / "samples.jsonl").write_text("\n".join(canonical) + "\n", encoding="utf-8", newline="\n")
     assert collection.main(["verify", str(folder), "--tokens", "3"]) == 1
     assert "token 2: drawn again, it is another text" in capsys.readouterr().out
+    lines[1] |= {"drawn_sha256": "0" * 64}
+    canonical = [json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for line in lines]
+    (folder / "samples.jsonl").write_text("\n".join(canonical) + "\n", encoding="utf-8", newline="\n")
+    assert collection.main(["verify", str(folder), "--tokens", "0"]) == 1
+    assert "token 2: its text is not the one that was drawn" in capsys.readouterr().out
+
+
+def test_without_the_model_all_else_is_verified(studio, capsys):
+    run, make = studio
+    _, folder = make("set", 3)
+    run.model_file().unlink()
+    assert collection.main(["verify", str(folder)]) == 0
+    assert "not at hand, so no token was drawn again" in capsys.readouterr().out
+    alter(folder / "json/1.json", '"edition": 1', '"edition": 2')
+    (folder / "images/.DS_Store").write_bytes(b"litter")
+    assert collection.main(["verify", str(folder)]) == 1
+    out = capsys.readouterr().out
+    assert "json/1.json: not what its tokens make of it" in out and "DS_Store" not in out
+
+
+def test_only_make_mends_a_line_cut_short(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    data = (folder / "samples.jsonl").read_bytes()
+    (folder / "samples.jsonl").write_bytes(data[:-1])
+    for command in (["verify", str(folder)], ["export", str(folder)], ["select", str(folder), "--keep", "all"]):
+        assert collection.main(command) == 2
+        assert "its last line is cut short; run make again" in capsys.readouterr().err
+    assert (folder / "samples.jsonl").read_bytes() == data[:-1]
+    assert make("set", 3)[0] == 0 and (folder / "samples.jsonl").read_bytes() == data
+
+
+def test_a_folder_of_other_things_is_left_alone(studio, tmp_path, capsys):
+    _, make = studio
+    (tmp_path / "site/images").mkdir(parents=True)
+    (tmp_path / "site/images/holiday.jpg").write_bytes(b"mine")
+    for out in ("site", "datasets"):
+        before = {path: path.read_bytes() for path in (tmp_path / out).rglob("*.*") if path.is_file()}
+        assert make(out, 2)[0] == 2
+        assert "holds files but no set; give --out an empty or a new folder" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in before} == before
+
+
+DAMAGES = {
+    "samples.jsonl": ["[]", "{}", "5", '{"token_id":1}', "\x00", '{"text":"\\ud800"}'],
+    "set.json": ["{}", "[]", "5", "", '{"format": 2}'],
+    "selection.json": ["{}", "[]", '{"kept": ["1"]}', '{"kept": 1}'],
+}
+
+
+def test_damaged_files_are_one_line(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+    for name, contents in DAMAGES.items():
+        path = folder / name
+        before = path.read_bytes() if path.is_file() else None
+        for content in contents:
+            path.write_text(content + "\n", encoding="utf-8")
+            for command in (["verify", str(folder)], ["export", str(folder)]):
+                assert collection.main(command) == 2, (name, content)
+                error = capsys.readouterr().err.strip("\n") + "\n"  # rich ends its bar's line
+                assert error.count("\n") == 1 and "damaged" in error
+        path.write_bytes(before) if before else path.unlink()
+    assert collection.main(["verify", str(folder)]) == 0
+    for options in (["--title", " "], ["--title", "\udcff"]):
+        assert collection.main(["export", str(folder), *options]) == 2
+        assert "--title" in capsys.readouterr().err
+
+
+def test_names_keep_within_metaplex_bytes(studio):
+    _, make = studio
+    _, folder = make("set", 2, "--title", "\u3042" * 40)
+    found = json.loads((folder / "metaplex/1.json").read_text("utf-8"))
+    assert len(found["name"].encode()) <= 32 and found["name"].endswith(" #2")
+    assert 0 < len(found["symbol"].encode()) <= 10
 
 
 def test_the_merkle_root_is_rfc_6962s():

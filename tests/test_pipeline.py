@@ -511,7 +511,9 @@ def test_check_shows_the_plan_and_trains_nothing(project, capsys):
     path, run = project
     assert run("--dataset", "one") == 0
     one = (path.parent / "datasets" / "two.txt").read_text()
-    (path.parent / "datasets" / "two.txt").write_text(one + one + "".join(f"mail jane@example.org {k}\n" for k in range(9)) + "\n")
+    (path.parent / "datasets" / "two.txt").write_text(
+        one + one + "".join(f"mail jane@example.org {k}\n" for k in range(9)) + "\n"
+    )
     before = {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()}
     capsys.readouterr()
     assert run("--all", "--check") == 0
