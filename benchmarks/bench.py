@@ -175,12 +175,12 @@ ROWS: dict[str, tuple[str, Callable[[str], float], Callable[[str], float]]] = {
         lambda name: project_training(name, "baby", 2),
         lambda name: reference_training(name, BABY, 1, documents=True),
     ),
-    "training, 4 layers of 128, batch 16 / 64": (
+    "training, 2 layers of 192, batch 16 / 4 of 128, 64": (
         "characters/s",
         lambda name: project_training(name, "tiny", 40),
         lambda name: reference_training(name, SMALL, 5),
     ),
-    "training, 4 layers of 128, batch 16 / a short document a row": (
+    "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": (
         "characters/s",
         lambda name: project_training(name, "tiny", 40),
         lambda name: reference_training(name, SMALL, 5, documents=True),
