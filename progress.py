@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from config import RunConfig
 from corpus import Corpus
-from trainer import Status
+from status import Status
 from utils import atomic_path
 
 PREVIEW = 160  # characters of the sample shown at a validation

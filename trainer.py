@@ -5,9 +5,9 @@ import functools
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, save_checkpoint, save_state, shape_of
 from config import RunConfig
-from corpus import Corpus, load_corpus
+from corpus import load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion import LOSSES, stratified_times
 from likelihood import held_out_likelihood
 from model import Denoiser, DiffusionTransformer
 from optimizers import Optimizers, rate_factor
+from status import Reporter, Status, Validation
 from utils import (
     UserError,
     check_writable,
@@ -36,54 +37,20 @@ from writer import Voice, write_documents
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
 SAVE_SECONDS = 300  # resume state is saved at least so often
 SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
+SLOWER, MOST_SLOWDOWNS = (
+    0.5,
+    3,
+)  # what diverges goes back and on at this share of its rates, so often at most
 SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
-
-
-@dataclass
-class Validation:
-    """What one validation found."""
-
-    step: int
-    progress: float  # 0..1 of the run's budget
-    characters: int  # seen in training, padding and given positions not counted
-    train_loss: float  # bits per character of the training loss, running average
-    held_out: float  # bits per character, NELBO
-    held_out_error: float
-    learning_rate: float
-    minutes: float
-    sample: str
-
-
-@dataclass
-class Status:
-    """Where a training stands, for whoever watches."""
-
-    name: str
-    progress: float = 0.0
-    step: int = 0
-    characters: int = 0
-    loss: float = math.nan  # bits per character, running average
-    speed: float = math.nan  # real characters per second, running average
-    seconds: float = 0.0
-    held_out: float = math.nan
-    validated: int = 0  # planned validations that lie behind; a slow one may have passed several
-    history: list[Validation] = field(default_factory=list)
-
-    def seconds_left(self) -> float:
-        return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
 
 
 class Stopped(Exception):
     """The run was asked to stop; its state is saved and the same command goes on from there."""
 
 
-class Reporter(Protocol):
-    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
-    def resumed(self, status: Status) -> None: ...
-    def note(self, text: str) -> None: ...
-    def stepped(self, status: Status) -> bool: ...  # True: save the state and stop
-    def validated(self, status: Status) -> None: ...
+class Diverged(Exception):
+    """A step gave numbers that are not finite."""
 
 
 def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
@@ -97,7 +64,11 @@ def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
         reporter.note(f"{run.state_file()} is of other data or settings, and will be replaced")
     saved = time.monotonic()
     while not training.finished():
-        training.advance(training.batches.batch(training.status.step))
+        try:
+            training.advance(training.batches.batch(training.status.step))
+        except Diverged:
+            training.roll_back()
+            reporter.note(f"numbers beyond all bounds; back to step {training.status.step:,} at half the learning rate")
         if training.validation_due():
             training.validate()
             reporter.validated(training.status)
@@ -147,6 +118,7 @@ class Training:
         characters = run.training.validation_characters
         self.held_out = held_out_batches(self.corpus, self.corpus.held_out, run.model.context, characters, run.seed)
         self.began = time.monotonic()
+        self.sound = self.snapshot()  # to go back to, should the training diverge
 
     def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
         return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
@@ -165,7 +137,7 @@ class Training:
         for parameter, parts in zip(self.model.parameters(), zip(*gradients, strict=True), strict=True):
             parameter.grad = functools.reduce(torch.add, parts).div_(max(characters, 1))
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
-        self.optimizers.step(rate_factor(self.progress(), self.run.training))
+        self.optimizers.step(rate_factor(self.progress(), self.run.training) * SLOWER**self.status.slowdowns)
         self._update_average()
         self._count(sum(losses) / max(characters, 1), norm, characters)
 
@@ -188,10 +160,7 @@ class Training:
         status = self.status
         bits = float(loss) / math.log(2)  # a CPU-GPU sync point
         if not (math.isfinite(bits) and math.isfinite(norm.item())):
-            raise UserError(
-                f"{status.name}: training diverged at step {status.step}; "
-                "lower training.learning_rate or training.muon_learning_rate"
-            )
+            raise Diverged
         now = time.monotonic()
         speed = characters / max(now - self.began - status.seconds, 1e-9)
         first = math.isnan(status.loss)
@@ -259,6 +228,7 @@ class Training:
             )
         )
         self._write_metrics()
+        self.sound = self.snapshot()
 
     def _write_metrics(self) -> None:
         lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
@@ -267,25 +237,16 @@ class Training:
     def identity(self) -> dict[str, str]:
         return {"training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256}
 
-    def save_state(self) -> None:
+    def snapshot(self) -> dict[str, Any]:
+        """All that a step changes, in copies."""
         self.status.seconds = time.monotonic() - self.began
-        status = asdict(self.status)
+        parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
         optimizers = [part.state_dict() for part in self.optimizers.parts]
-        content = {
-            **self.identity(),
-            "status": status,
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-        }
-        save_state(self.run.state_file(), {**content, "best": self.best, "optimizers": optimizers})
+        return copy.deepcopy({"status": asdict(self.status), **parts, "optimizers": optimizers})
 
-    def restore(self) -> bool:
-        """Take up the state an interrupted run of the same config and data has left, if there is one."""
-        if not self.run.state_file().is_file():
-            return False
-        state = load_state(self.run.state_file())
-        if any(state.get(key) != value for key, value in self.identity().items()):
-            return False
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot; the snapshot stays as it is."""
+        state = copy.deepcopy(state)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.best = {name: value.to(self.device) for name, value in state["best"].items()}
@@ -294,6 +255,30 @@ class Training:
         history = [Validation(**record) for record in state["status"].pop("history")]
         self.status = Status(**state["status"], history=history)
         self.began = time.monotonic() - self.status.seconds
+
+    def roll_back(self) -> None:
+        """Back to where numbers were sound, with half the rates; a few times at most."""
+        slowdowns = self.status.slowdowns + 1
+        if slowdowns > MOST_SLOWDOWNS:
+            raise UserError(
+                f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; "
+                "lower training.learning_rate or training.muon_learning_rate"
+            )
+        self.take_up(self.sound)
+        self.status.slowdowns = slowdowns
+
+    def save_state(self) -> None:
+        save_state(self.run.state_file(), {**self.identity(), **self.snapshot()})
+
+    def restore(self) -> bool:
+        """Take up the state an interrupted run of the same config and data has left, if there is one."""
+        if not self.run.state_file().is_file():
+            return False
+        state = load_state(self.run.state_file())
+        if any(state.get(key) != value for key, value in self.identity().items()):
+            return False
+        self.take_up(state)
+        self.sound = self.snapshot()
         return True
 
     def complete(self) -> Checkpoint:

@@ -198,12 +198,38 @@ def test_max_minutes_ends_a_run(tiny_run):
     assert watcher.last.step > 2 and 0.9 < watcher.last.seconds < 10 and watcher.last.progress == 1
 
 
-def test_divergence_stops_with_the_reason(tiny_run):
-    training = Training(tiny_run())
-    with torch.no_grad():
-        training.model.head.weight.fill_(torch.nan)
-    with pytest.raises(UserError, match=r"toy: training diverged at step 0; lower training.learning_rate"):
-        training.advance(training.batches.batch(0))
+def diverging(monkeypatch, steps: int) -> None:
+    """Let the first so many calls of step 3 give a loss that is not a number."""
+    honest, left = Training.gradients, [steps]
+
+    def gradients(self, shard):
+        loss, found = honest(self, shard)
+        if self.status.step == 3 and left[0] and shard.dropping.initial_seed() == dropping_seed(self):
+            left[0] -= 1
+            loss = loss * torch.nan
+        return loss, found
+
+    def dropping_seed(self) -> int:
+        return self._generator("dropout", 3, 0).initial_seed()  # of the step's first shard
+
+    monkeypatch.setattr(Training, "gradients", gradients)
+
+
+def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch):
+    run, watcher = shape(tiny_run(), max_steps=6, validations=3), Quiet()
+    diverging(monkeypatch, 1)
+    train_model(run, watcher)
+    assert watcher.notes == ["numbers beyond all bounds; back to step 2 at half the learning rate"]
+    assert watcher.last.slowdowns == 1 and watcher.last.step == 6
+    assert all(torch.isfinite(value).all() for value in load_checkpoint(run.model_file()).weights.values())
+
+
+def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
+    watcher = Quiet()
+    diverging(monkeypatch, 99)
+    with pytest.raises(UserError, match=r"toy: training diverged at step 3, 4 times; lower training.learning_rate"):
+        train_model(tiny_run(), watcher)
+    assert len(watcher.notes) == 3
 
 
 # --- the checkpoint

@@ -1,0 +1,53 @@
+"""Where a training stands, and who hears of it. Trains nothing."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from config import RunConfig
+from corpus import Corpus
+
+
+@dataclass
+class Validation:
+    """What one validation found."""
+
+    step: int
+    progress: float  # 0..1 of the run's budget
+    characters: int  # seen in training, padding and given positions not counted
+    train_loss: float  # bits per character of the training loss, running average
+    held_out: float  # bits per character, NELBO
+    held_out_error: float
+    learning_rate: float
+    minutes: float
+    sample: str
+
+
+@dataclass
+class Status:
+    """Where a training stands, for whoever watches."""
+
+    name: str
+    progress: float = 0.0
+    step: int = 0
+    characters: int = 0
+    loss: float = math.nan  # bits per character, running average
+    speed: float = math.nan  # real characters per second, running average
+    seconds: float = 0.0
+    held_out: float = math.nan
+    slowdowns: int = 0  # how often it diverged and went back to half its rates
+    validated: int = 0  # planned validations that lie behind; a slow one may have passed several
+    history: list[Validation] = field(default_factory=list)
+
+    def seconds_left(self) -> float:
+        return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
+
+
+class Reporter(Protocol):
+    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
+    def resumed(self, status: Status) -> None: ...
+    def note(self, text: str) -> None: ...
+    def stepped(self, status: Status) -> bool: ...  # True: save the state and stop
+    def validated(self, status: Status) -> None: ...
