@@ -61,7 +61,7 @@ def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
     if training.restore():
         reporter.resumed(training.status)
     elif run.state_file().is_file():
-        reporter.note(f"{run.state_file()} is of other data or settings, and will be replaced")
+        reporter.note(f"{run.state_file()} is damaged, or of other data or settings, and will be replaced")
     saved = time.monotonic()
     while not training.finished():
         try:
@@ -274,7 +274,10 @@ class Training:
         """Take up the state an interrupted run of the same config and data has left, if there is one."""
         if not self.run.state_file().is_file():
             return False
-        state = load_state(self.run.state_file())
+        try:
+            state = load_state(self.run.state_file())
+        except UserError:  # cut short by a power loss: from the start again, to the same end
+            return False
         if any(state.get(key) != value for key, value in self.identity().items()):
             return False
         self.take_up(state)

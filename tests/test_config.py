@@ -140,6 +140,13 @@ def test_numbers_in_scientific_notation_are_numbers(tmp_path):
     )
 
 
+def test_a_default_and_the_same_value_written_out_have_one_hash():
+    run = Config(Path("c.yaml"), {}).merged("toy", {})
+    written = Config(Path("c.yaml"), {"training": {"max_minutes": 0, "epochs": 20}}).merged("toy", {})
+    again = RunConfig.model_validate_json(run.model_dump_json())
+    assert run.training_hash() == written.training_hash() == again.training_hash()
+
+
 def test_the_training_hash_follows_what_shapes_the_weights(tmp_path):
     base = read(tmp_path, "datasets: {d: }").resolve("d")
     other = {"sampling": {"steps": 5}, "paths": {"models": "elsewhere"}, "device": "cpu"}

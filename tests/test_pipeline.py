@@ -1,11 +1,13 @@
 """Train, save, resume, generate: the behaviour a user relies on, byte for byte."""
 
 import json
+import os
 import pickle
 import re
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -84,6 +86,47 @@ def test_resume_equals_an_unbroken_run_bit_for_bit(tiny_run, optimizer, stop_at)
     assert not run.state_file().exists()
 
 
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
+    run = shape(tiny_run(), max_steps=6)
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=3))
+    run.state_file().write_bytes(run.state_file().read_bytes()[:size])
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert watcher.resumed_from is None and "is damaged" in watcher.notes[0]
+    assert run.model_file().read_bytes() == unbroken
+
+
+def test_kill_9_at_any_step_resumes_to_the_same_bytes(tiny_run, tmp_path):
+    run = tiny_run(training={"max_steps": 300, "validations": 2})
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    code = (
+        "import sys, trainer; from config import RunConfig; from conftest import Quiet; trainer.SAVE_SECONDS = 0.05;"
+        "trainer.train_model(RunConfig.model_validate_json(sys.argv[1]), Quiet())"
+    )
+    command, kills = [sys.executable, "-c", code, run.model_dump_json()], 0
+    while not run.model_file().is_file() and kills < 3:
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"})
+        state, began = run.state_file(), time.monotonic()
+        before = state.stat().st_mtime_ns if state.is_file() else 0
+        while process.poll() is None and time.monotonic() - began < 60:
+            if state.is_file() and state.stat().st_mtime_ns != before:
+                process.kill()
+                kills += 1
+                break
+            time.sleep(0.001)
+        process.wait()
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert kills == 3 and watcher.resumed_from
+    assert run.model_file().read_bytes() == unbroken
+
+
 def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
     run = tiny_run()
     with pytest.raises(Stopped):
@@ -92,7 +135,10 @@ def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
         watcher = Quiet(stop_at=1)
         with pytest.raises(Stopped):
             train_model(other, watcher)
-        assert watcher.resumed_from is None and "of other data or settings, and will be replaced" in watcher.notes[0]
+        assert (
+            watcher.resumed_from is None
+            and "is damaged, or of other data or settings, and will be replaced" in watcher.notes[0]
+        )
 
 
 def test_seeded_losses_are_what_they_were(tiny_run):
