@@ -1,0 +1,129 @@
+"""Whatever comes in, a command succeeds or says in a line or more what is wrong: no traceback, no half-made file."""
+
+import contextlib
+import io
+import tempfile
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Quiet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+import collection
+import evaluate
+import generate
+import train
+from checkpoint import load_checkpoint
+from config import Config, RunConfig, load_config
+from corpus import load_corpus
+from trainer import train_model
+from utils import UserError
+
+EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+KEYS = st.sampled_from([*RunConfig.model_fields, "datasets", "presets", "steps", "file", "learning_rate", "toy", "x"])
+LEAVES = st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=8)
+TREES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+LINES = st.lists(st.text(max_size=12), max_size=12).map(lambda lines: "\n".join(lines).encode("utf-8", "replace"))
+OPTIONS = st.sampled_from([
+    "--samples", "--seed", "--steps", "--temperature", "--top-p", "--prefix", "--suffix", "--template", "--length",
+    "--batch-size", "--size", "--tokens", "--keep", "--title", "--base-uri", "--minutes", "--hours", "--preset",
+    "--dataset", "--all", "--check", "--force", "make", "verify", "select", "export",
+])  # fmt: skip
+VALUES = st.sampled_from(["0", "1", "-1", "1e9", "nan", "inf", "", "a_b", "5-3", "\u00e9", "../x", "toy", "\n"])
+
+
+def one_line_or_success(command, arguments: list[str]) -> None:
+    """Status 0 with any output, or another with lines on stderr that are no traceback."""
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            status = command(arguments)
+        except SystemExit as left:  # argparse's own refusals
+            status = left.code
+    text = errors.getvalue() + out.getvalue()
+    assert status in (0, 1, 2) and "Traceback" not in text, (arguments, text)
+    assert status == 0 or text.strip(), arguments
+
+
+@EXAMPLES
+@given(TREES)
+def test_any_config_loads_or_is_named(tree):
+    buffer = io.StringIO()
+    YAML().dump(tree, buffer)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(buffer.getvalue(), encoding="utf-8", errors="replace")
+        with contextlib.suppress(UserError):
+            load_config(path)
+
+
+@EXAMPLES
+@given(st.binary(max_size=300))
+def test_any_bytes_as_config_load_or_are_named(data):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_bytes(data)
+        with contextlib.suppress(UserError):
+            load_config(path)
+
+
+@EXAMPLES
+@given(
+    st.binary(max_size=200) | LINES,
+    st.sampled_from(["error", "skip", "replace"]),
+    st.sampled_from(["lines", "stream"]),
+)
+def test_any_dataset_is_encoded_or_named(data, policy, kind):
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "toy.txt").write_bytes(data)
+        content = {"paths": {"datasets": folder}, "data": {"invalid_utf8": policy, "format": kind, "held_out": 0.3}}
+        run = Config(Path("c.yaml"), content).resolve("toy")
+        try:
+            found = load_corpus(run)
+        except UserError as error:
+            assert str(error).count("\n") == 0
+            return
+        assert found.train.lengths.sum() + found.held_out.lengths.sum() == found.report.characters
+        assert len(found.train.lengths) and len(found.held_out.lengths)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A tiny model's file."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "toy.txt").write_text("\n".join(f"some words {k}" for k in range(40)), encoding="utf-8")
+    paths = {"datasets": str(folder), "models": str(folder), "outputs": str(folder)}
+    run = Config(folder / "c.yaml", {**TINY, "paths": paths}).resolve("toy")
+    train_model(run, Quiet())
+    return run.model_file()
+
+
+@EXAMPLES
+@given(data=st.data())
+def test_any_damage_to_a_model_is_named(model, data):
+    content = bytearray(model.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=20)):
+        content[place] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "toy.pt"
+        path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+        with contextlib.suppress(UserError):
+            load_checkpoint(path)
+
+
+@EXAMPLES
+@given(arguments=st.lists(st.tuples(OPTIONS, st.just("=") | st.just(" "), VALUES), max_size=4))
+@pytest.mark.parametrize("command", [generate, collection, train, evaluate])
+def test_any_command_line_is_obeyed_or_refused(model, command, arguments, monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.chdir(folder)
+        (Path(folder) / "config.yaml").write_text("datasets: {}\n", encoding="utf-8")
+        pairs = [[f"{option}={value}"] if glue == "=" else [option, value] for option, glue, value in arguments]
+        spelled = [part for pair in pairs for part in pair]
+        if command is generate:
+            spelled += ["--model", str(model), "--samples", "1", "--steps", "1"]
+        one_line_or_success(command.main, spelled)
