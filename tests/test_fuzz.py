@@ -21,7 +21,7 @@ from corpus import load_corpus
 from trainer import train_model
 from utils import UserError
 
-EXAMPLES = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 KEYS = st.sampled_from([*RunConfig.model_fields, "datasets", "presets", "steps", "file", "learning_rate", "toy", "x"])
 LEAVES = st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=8)
 TREES = st.recursive(
