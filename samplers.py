@@ -127,8 +127,8 @@ def sample(
     barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
     length = x_t.shape[1]
     x = torch.where(given, x_t, process.prior(uniforms(length)))
-    if observe:
-        observe(0, x, None)
+    observe = observe or (lambda *_: None)
+    observe(0, x, None)
     for k in range(settings.steps):
         sigma, sigma_next = levels[k].view(1, 1), levels[k + 1].view(1, 1)
         output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
@@ -144,6 +144,5 @@ def sample(
         else:
             drawn = change(x, weights, spread(uniforms(1), length), uniforms(length))
         x = torch.where(given, x, drawn)
-        if observe:
-            observe(k + 1, x, pi)
+        observe(k + 1, x, pi)
     return x

@@ -214,19 +214,8 @@ class Training:
         status.held_out, status.validated = found.bits, self._validations_due()
         rate = self.run.training.learning_rate * rate_factor(status.progress, self.run.training)
         minutes = (time.monotonic() - self.began) / 60
-        status.history.append(
-            Validation(
-                status.step,
-                status.progress,
-                status.characters,
-                status.loss,
-                found.bits,
-                found.error,
-                rate,
-                minutes,
-                sample,
-            )
-        )
+        where = status.step, status.progress, status.characters
+        status.history.append(Validation(*where, status.loss, found.bits, found.error, rate, minutes, sample))
         self._write_metrics()
         self.sound = self.snapshot()
 
