@@ -1,5 +1,7 @@
 """Each rule finds what it is for, and leaves alone what only looks like it."""
 
+import time
+
 import pytest
 
 from acceptance import BLOT, Candidate, Judge, degenerate, folded, handles, personal
@@ -59,6 +61,14 @@ def test_personal_data_is_found(text):
 )
 def test_what_only_looks_like_personal_data_is_not(text):
     assert personal(text) == []
+
+
+@pytest.mark.parametrize("piece", [":", "a", "1 ", "a@", "1.", "ab:", "(1", "-", "@a."])
+def test_no_text_takes_the_rules_long(piece):
+    began = time.perf_counter()
+    text = piece * (8000 // len(piece)) + "!"
+    personal(text), degenerate(text), handles(text)
+    assert time.perf_counter() - began < 5
 
 
 def test_handles_are_names_after_an_at_sign_but_not_addresses():
