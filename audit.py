@@ -11,10 +11,11 @@ from checkpoint import load_checkpoint
 from corpus import hash_file
 from editions import FOLDERS, identity_of, texts
 from metadata import canonical
+from options import check_numbers
 from set_folder import Folder
-from tokens import DIGITS, write
+from tokens import course, write
 from traits import figures_of
-from utils import check_numbers, pick_device, sha256
+from utils import pick_device, sha256
 from writer import Voice, Written
 
 LITTER = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders; elsewhere such files begin with a dot
@@ -75,8 +76,8 @@ def check_drawing(
     path: Path, folder: Folder, records: list[dict[str, Any]], arguments: argparse.Namespace
 ) -> Iterator[str]:
     """The model's hash, the data's if its file is here, and some tokens drawn again."""
-    about = folder.about()
-    if hash_file(path) != about.identity["model_sha256"]:
+    about, model_sha256 = folder.about(), hash_file(path)
+    if model_sha256 != about.identity["model_sha256"]:
         yield f"{path}: not the model that this set was drawn with"
         return
     checkpoint = load_checkpoint(path)
@@ -84,7 +85,7 @@ def check_drawing(
     if data.is_file() and hash_file(data) != about.identity["data_sha256"]:
         yield f"{data}: not the text that the model was trained on"
     voice = Voice.of(checkpoint, pick_device(arguments.device))
-    here = identity_of(checkpoint, path, voice.device.type)
+    here = identity_of(checkpoint, model_sha256, voice.device.type)
     if other := [f"{key} {value}" for key, value in about.identity.items() if here[key] != value]:
         print(f"drawn with {', '.join(other)}; here a text may differ, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
@@ -101,10 +102,8 @@ def agrees(record: dict[str, Any], written: Written) -> bool:
     """Whether a token is what was written now: its text, but for blots, and how it came to be."""
     text = record["text"]
     readable = len(text) == len(written.text) and all(a in (b, BLOT) for a, b in zip(text, written.text, strict=True))
-    figures = {"confidence": round(written.confidence, DIGITS), "settling": written.settling}
     return (
         sha256(written.text) == record["drawn_sha256"]
         and (readable or not record["accepted"])
-        and all(record[key] == value for key, value in figures.items())
-        and record["corrections"] == written.corrections
+        and all(record[key] == value for key, value in course(written).items())
     )

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from options import add_sampling
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make, choose from, name and verify a set of tokens.")
@@ -11,13 +13,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     make = commands.add_parser("make", help="draw tokens 1 to SIZE; the same command goes on where it was stopped")
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     make.add_argument("--size", type=int, required=True, help="how many tokens")
-    make.add_argument("--seed", type=int, default=0, help="the set's seed (default 0)")
-    make.add_argument("--steps", type=int, help="network calls per text (default: the model's config)")
-    make.add_argument("--temperature", type=float, help="below 1 safer, above 1 wilder (default: the model's config)")
-    make.add_argument("--top-p", type=float, help="keep the likeliest characters up to this mass")
-    make.add_argument("--batch-size", type=int, help="tokens drawn together; the set does not depend on it")
+    add_sampling(make)
     make.add_argument("--config", type=Path, default=Path("config.yaml"), help="rules, licence, source (config.yaml)")
-    make.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     select = commands.add_parser("select", help="keep some tokens and leave the others out of all that is published")
     select.add_argument("--keep", required=True, metavar="FILE|all", help="token ids, or all for all again")
     export = commands.add_parser("export", help="write all files anew from the tokens, under another name or address")

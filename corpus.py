@@ -53,11 +53,22 @@ def load_corpus(run: RunConfig) -> Corpus:
     key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
     folder = Path(run.paths.datasets) / ".cache" / run.name
     store = folder / key
+    stream = run.data.format == "stream"
+    if (store / "info.json").is_file():
+        return open_store(store, stream)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # one process encodes, others wait for it
         if not (store / "info.json").is_file():
             encode_into(store, path, run, sha256)
-    return open_store(store, run.data.format == "stream")
+        return open_store(store, stream)
+
+
+def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
+    """The corpus of a trained model's run, if its file still holds the text with this hash."""
+    corpus = load_corpus(run)
+    if corpus.sha256 != sha256:
+        raise UserError(f"{run.data_file()}: not the text that {model} was trained on; train it anew")
+    return corpus
 
 
 def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:

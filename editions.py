@@ -17,16 +17,17 @@ from rich.progress import Progress
 from acceptance import Judge
 from checkpoint import Checkpoint, load_checkpoint
 from config import RunConfig, load_config
-from corpus import hash_file, load_corpus
+from corpus import hash_file, load_trained_corpus
 from measures import Reference
 from metadata import Edition, canonical, files, images, readable
+from options import SAMPLING_BOUNDS, check_numbers
 from provenance import provenance
 from set_folder import About, Folder
 from sheet import sheet
 from tokens import Source, tokens
 from traits import TRAITS
-from utils import VERSION, UserError, check_numbers, pick_device, write_atomic
-from writer import SAMPLING_BOUNDS, Voice
+from utils import VERSION, UserError, pick_device, write_atomic
+from writer import Voice
 
 FORMAT = 1
 FOLDERS = ("json", "erc1155", "metaplex", "images")  # holding a file a token each
@@ -39,18 +40,16 @@ def make_set(arguments: argparse.Namespace) -> int:
     check_numbers(arguments, {"size": (1, None), **SAMPLING_BOUNDS})
     checkpoint = load_checkpoint(arguments.model)
     run = load_config(arguments.config).resolve(checkpoint.run.name)
-    corpus = load_corpus(checkpoint.run)
-    if corpus.sha256 != checkpoint.data_sha256:
-        raise UserError(f"{checkpoint.run.data_file()}: not the text that {arguments.model} was trained on")
+    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, arguments.model)
     reference = Reference(corpus, checkpoint.run.model.context)
     voice = Voice.of(checkpoint, pick_device(arguments.device))
     settings = voice.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
-    stamp = {"sampler": vars(settings), **identity_of(checkpoint, arguments.model, voice.device.type)}
+    stamp = {"sampler": vars(settings), **identity_of(checkpoint, hash_file(arguments.model), voice.device.type)}
     source = Source(voice, settings, arguments.seed, reference, stamp)
     with Folder.held(arguments.out, new=True) as folder:
         folder.mend()
-        if len(folder.records()) > arguments.size:
-            raise UserError(f"{folder.path}: holds {len(folder.records())} tokens already, more than --size")
+        if (held := len(folder.records())) > arguments.size:
+            raise UserError(f"{folder.path}: holds {held} tokens already, more than --size")
         folder.begin(about_set(folder, run, source, arguments))
         judge = Judge(run.collection, reference.copy_bound)
         draw_all(folder, source, judge, arguments.size, arguments.batch_size or run.sampling.batch_size)
@@ -58,10 +57,10 @@ def make_set(arguments: argparse.Namespace) -> int:
         return tell(folder, time.monotonic() - began)
 
 
-def identity_of(checkpoint: Checkpoint, model: Path, device: str) -> dict[str, str]:
+def identity_of(checkpoint: Checkpoint, model_sha256: str, device: str) -> dict[str, str]:
     """What a token's text depends on, besides seed and sampler."""
     return {
-        "model_sha256": hash_file(model),
+        "model_sha256": model_sha256,
         "config_sha256": checkpoint.training_sha256,
         "data_sha256": checkpoint.data_sha256,
         "version": f"{VERSION}, torch {torch.__version__}",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from checkpoint import Checkpoint, load_checkpoint
-from corpus import Corpus, Split, load_corpus
+from corpus import Corpus, Split, load_trained_corpus
 from dataset_loader import Batch, held_out_batches
 from fingerprint import Fingerprint
 from likelihood import held_out_likelihood
@@ -52,9 +52,8 @@ class Evaluation:
 def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
     """Likelihood, samples (drawn, or the lines of a file) and copies of one model."""
     checkpoint = load_checkpoint(file)
-    voice, corpus = Voice.of(checkpoint, request.device), load_corpus(checkpoint.run)
-    if corpus.sha256 != checkpoint.data_sha256:
-        raise UserError(f"{checkpoint.run.data_file()}: not the text that {file} was trained on; train it anew")
+    voice = Voice.of(checkpoint, request.device)
+    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
     reference = Reference(corpus, checkpoint.run.model.context)
     if samples:
         texts = read_texts(samples, request.count, corpus.stream)

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from options import SAMPLING_BOUNDS, add_sampling, check_numbers
+
 LONGEST = 100_000  # characters that --length can ask for
 
 
@@ -12,26 +14,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Write documents with a trained model, one a line.")
     parser.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     parser.add_argument("--samples", type=int, default=100, help="how many documents (default 100)")
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="the set's seed: document k follows from model, seed and k alone (default 0)",
-    )
-    parser.add_argument("--steps", type=int, help="network calls per document (default: the model's config)")
-    parser.add_argument("--temperature", type=float, help="below 1 safer, above 1 wilder (default: the model's config)")
-    parser.add_argument(
-        "--top-p", type=float, help="keep the likeliest characters up to this mass, 0-1 (default: the model's config)"
-    )
+    add_sampling(parser)
     parser.add_argument("--prefix", default="", help="what every document begins with")
     parser.add_argument("--suffix", default="", help="what every document ends with")
     parser.add_argument("--template", default="", help="a whole document with a _ for each character to write")
     parser.add_argument("--length", default="", metavar="N|MIN-MAX", help="characters of each document")
-    parser.add_argument("--batch-size", type=int, help="documents written together; the text does not depend on it")
     parser.add_argument(
         "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     return parser.parse_args(argv)
 
 
@@ -47,8 +37,8 @@ def generate(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from checkpoint import load_checkpoint
-    from utils import UserError, check_numbers, check_writable, pick_device, write_atomic
-    from writer import SAMPLING_BOUNDS, Form, Voice, write_documents
+    from utils import UserError, check_writable, pick_device, write_atomic
+    from writer import Form, Voice, write_documents
 
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     if arguments.output and arguments.output.suffix == ".jsonl":

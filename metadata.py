@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import card
@@ -24,10 +25,16 @@ class Edition:
     records: list[dict[str, Any]]
     bands: Bands  # by all accepted tokens, published or not
 
-    def numbered(self) -> Iterator[tuple[int, dict[str, Any], dict[str, str]]]:
-        """(number in the edition from 1, token, its traits)."""
-        for number, record in enumerate(self.records, start=1):
-            yield number, record, traits_of(record["traits"], self.bands)
+    @cached_property
+    def numbered(self) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
+        """(number in the edition from 1, token, its traits) of each."""
+        traits = [traits_of(record["traits"], self.bands) for record in self.records]
+        return list(zip(range(1, len(traits) + 1), self.records, traits, strict=True))
+
+    @cached_property
+    def bits(self) -> list[float]:
+        """Rarity of each token."""
+        return rarity([traits for *_, traits in self.numbered])
 
     def image(self, number: int, beside: str = "../images") -> str:
         """Where a token's picture lies: under the base URI, else from where its metadata lie."""
@@ -56,8 +63,8 @@ def files(edition: Edition) -> Iterator[tuple[str, str]]:
     yield "rarity.csv", rarity_table(edition)
     yield "traits.json", readable(edition.bands)
     yield "contract.json", readable(contract(edition))
-    yield "json/_metadata.json", readable([erc721(edition, *token) for token in edition.numbered()])
-    for number, record, traits in edition.numbered():
+    yield "json/_metadata.json", readable([erc721(edition, *token) for token in edition.numbered])
+    for number, record, traits in edition.numbered:
         yield f"json/{number}.json", readable(erc721(edition, number, record, traits))
         yield f"erc1155/{number:064x}.json", readable(erc1155(edition, number, record, traits))
         yield f"metaplex/{number - 1}.json", readable(metaplex(edition, number, record, traits))
@@ -66,7 +73,7 @@ def files(edition: Edition) -> Iterator[tuple[str, str]]:
 
 def images(edition: Edition) -> Iterator[tuple[str, bytes]]:
     """(path in the set's folder, PNG) of every token; its bytes may differ between versions of Pillow."""
-    for number, record, _ in edition.numbered():
+    for number, record, _ in edition.numbered:
         yield f"images/{number}.png", card.png(record["text"], caption(edition, number))
 
 
@@ -84,15 +91,14 @@ def table(edition: Edition) -> str:
     keys = ("token_id", "seed", "attempt", "text", "chars", "sha256")
     content = [
         [number, *(record[key] for key in keys), " ".join(record["flags"]), *traits.values()]
-        for number, record, traits in edition.numbered()
+        for number, record, traits in edition.numbered
     ]
     return rows(["number", *keys, "flags", *edition.bands], content)
 
 
 def rarity_table(edition: Edition) -> str:
     """Tokens by falling information content, their traits beside it."""
-    tokens = list(edition.numbered())
-    bits = rarity([traits for *_, traits in tokens])
+    tokens, bits = edition.numbered, edition.bits
     order = sorted(range(len(tokens)), key=lambda i: (-bits[i], i))
     content = [
         [rank, tokens[i][0], tokens[i][1]["token_id"], f"{bits[i]:.4f}", *tokens[i][2].values()]
@@ -122,45 +128,36 @@ def cut(text: str, size: int) -> str:
     return text.encode("utf-8")[:size].decode("utf-8", errors="ignore")
 
 
-def erc721(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
-    """EIP-721's metadata with the attributes that OpenSea shows and the edition number that HashLips' tools read."""
+def shown(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+    """What every kind of metadata says of a token."""
     return {
         "name": caption(edition, number),
         "description": description(edition, record),
         "image": edition.image(number),
-        "edition": number,
         "attributes": attributes(traits),
         "properties": properties(edition, record),
     }
+
+
+def erc721(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+    """EIP-721's metadata with the attributes that OpenSea shows and the edition number that HashLips' tools read."""
+    return {**shown(edition, number, record, traits), "edition": number}
 
 
 def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """EIP-1155's metadata; its file is named by the token's number in 64 hexadecimal digits."""
-    return {
-        "name": caption(edition, number),
-        "decimals": 0,
-        "description": description(edition, record),
-        "image": edition.image(number),
-        "attributes": attributes(traits),
-        "properties": properties(edition, record),
-    }
+    return {**shown(edition, number, record, traits), "decimals": 0}
 
 
 def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """Metaplex's non-fungible standard; numbers start at 0 there."""
-    image = edition.image(number)
-    tail = f" #{number}"
+    common, title, tail = shown(edition, number, record, traits), edition.about["title"], f" #{number}"
+    files = [{"uri": common["image"], "type": "image/png"}]
     return {
-        "name": cut(edition.about["title"], METAPLEX_NAME - len(tail)) + tail,
-        "symbol": cut("".join(filter(str.isalnum, edition.about["title"])).upper(), METAPLEX_SYMBOL),
-        "description": description(edition, record),
-        "image": image,
-        "attributes": attributes(traits),
-        "properties": {
-            **properties(edition, record),
-            "category": "image",
-            "files": [{"uri": image, "type": "image/png"}],
-        },
+        **common,
+        "name": cut(title, METAPLEX_NAME - len(tail)) + tail,
+        "symbol": cut("".join(filter(str.isalnum, title)).upper(), METAPLEX_SYMBOL),
+        "properties": {**common["properties"], "category": "image", "files": files},
     }
 
 

@@ -5,24 +5,21 @@ from html import escape
 from pathlib import Path
 
 from metadata import STATEMENT, Edition
-from traits import rarity
-from utils import sha256
+from utils import hash_json
 
 TEMPLATE = Path(__file__).with_name("sheet.html")
 
 
 def sheet(edition: Edition) -> str:
     """The page: its template with the title and the tokens in it; no text of a token is ever read as HTML."""
-    tokens = list(edition.numbered())
-    bits = rarity([traits for *_, traits in tokens])
     data = [
         {"number": n, "id": r["token_id"], "text": r["text"], "flags": r["flags"], "traits": t, "bits": round(b, 2)}
-        for (n, r, t), b in zip(tokens, bits, strict=True)
+        for (n, r, t), b in zip(edition.numbered, edition.bits, strict=True)
     ]
     # "<" as \u003c: inside a script nothing else can end it
     inlined = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8")
     for place, content in (("TITLE", escape(edition.about["title"])), ("STATEMENT", escape(STATEMENT))):
         page = page.replace(f"<!--{place}-->", content)
-    identity = sha256(json.dumps([edition.about["identity"], edition.about["seed"], edition.about["sampler"]]))
+    identity = hash_json([edition.about[key] for key in ("identity", "seed", "sampler")])
     return page.replace("<!--IDENTITY-->", identity[:16]).replace("/*TOKENS*/[]", inlined)

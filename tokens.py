@@ -142,7 +142,11 @@ def measured(drawn: Drawn, text: str, reference: Reference) -> dict[str, Any]:
         "longest_match": candidate.match,
         "novelty": round(1 - min(candidate.match / len(text), 1), DIGITS),
         "invented": round(invented / max(len(spoken), 1), DIGITS),
-        "confidence": round(written.confidence, DIGITS),
-        "settling": written.settling,
-        "corrections": written.corrections,
+        **course(written),
     }
+
+
+def course(written: Written) -> dict[str, Any]:
+    """How a text came to be."""
+    confidence = round(written.confidence, DIGITS)
+    return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}

@@ -1,6 +1,5 @@
 """Leaves every module shares: the vocabulary, seeds, the device, atomic files. Knows nothing of models or noise."""
 
-import argparse
 import contextlib
 import hashlib
 import io
@@ -46,15 +45,6 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 2
-
-
-def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, float | None]]) -> None:
-    """Refuse the first number of a command line that lies outside its bounds."""
-    for name, (low, high) in bounds.items():
-        value = getattr(arguments, name)
-        if value is not None and (not value >= low or (high is not None and value > high)):
-            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-            raise UserError(f"--{name.replace('_', '-')} {value:g}: must be {rule}")
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,6 @@ from workers import lanes, side_by_side
 
 # positions of one network call: a CPU gains nothing from more and would waste them on the last rows; what fills a GPU
 CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
-# what the command line may ask of a sampler
-SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
-    "seed": (0, None), "steps": (1, 4096), "batch_size": (1, None), "temperature": (1e-3, 10), "top_p": (1e-3, 1),
-}  # fmt: skip
 BLANK = "_"  # stands in a template for one character to be written
 
 
