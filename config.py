@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from config_errors import describe, describe_yaml, nearest
 from diffusion import HEADS, LOSSES, PROCESSES, SCHEDULES
-from samplers import STEPS
+from samplers import SAMPLERS
 from utils import UserError, hash_json, pick_device
 
 AUTO = "auto"
@@ -103,7 +103,7 @@ class TrainingConfig(Section):
 
 
 class SamplingConfig(Section):
-    sampler: Annotated[str, one_of(STEPS)] = "tweedie"
+    sampler: Annotated[str, one_of(SAMPLERS)] = "tweedie"
     grid: Annotated[str, one_of(SCHEDULES)] = "log_linear"
     steps: int = Field(default=64, ge=1, le=4096)
     temperature: float = Field(default=0.8, gt=0, le=10)
@@ -153,6 +153,8 @@ class RunConfig(Section):
     def check_together(self) -> "RunConfig":
         if self.training.loss == "posterior" and self.model.parameterization == "score":
             raise ValueError("training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'")
+        if self.sampling.sampler == "surest" and self.diffusion.process != "absorbing":
+            raise ValueError("sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'")
         if self.sampling.overlap >= self.model.context - 1:
             raise ValueError(
                 f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"

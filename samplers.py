@@ -36,11 +36,11 @@ STEPS = {"tweedie": tweedie_step, "euler": euler_step}
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How to walk from noise to text: names of STEPS and SCHEDULES, and how pi is reshaped."""
+    """How to walk from noise to text: names of SAMPLERS and SCHEDULES, and how pi is reshaped."""
 
     sampler: str = "tweedie"
     grid: str = "log_linear"  # the noise levels visited: sigma of this schedule at equally spaced t
-    steps: int = 64  # network calls
+    steps: int = 64  # network calls; surest needs fewer where there are fewer positions to write
     temperature: float = 1.0
     top_p: float = 1.0
     greedy_last_step: bool = True
@@ -105,35 +105,29 @@ def normalised(weights: Tensor, x: Tensor) -> Tensor:
     return weights.scatter_add(-1, x.unsqueeze(-1), missing) / (total + missing)
 
 
-@torch.no_grad()
-def sample(
-    diffusion: Diffusion,
-    network: Network,
-    x_t: Tensor,
-    given: Tensor,
-    uniforms: Callable[[int], Tensor],
-    settings: SamplerSettings,
-    *,
-    forbidden: list[int],
-    observe: Callable[[int, Tensor, Tensor | None], None] | None = None,
-) -> Tensor:
-    """Denoise (B, L) ids where not given; `uniforms(n)` gives (B, n) fresh float64 uniforms in [0, 1).
+def stretches(given: Tensor, longest: int) -> Tensor:
+    """(B, L) -> (B, S, L): what is not given, in order, in the fewest stretches alike of at most `longest`."""
+    order, size = (~given).cumsum(1) - 1, (~given).sum(1, keepdim=True)
+    count = (size + longest - 1) // longest
+    stretch = (order * count // size.clamp_min(1)).masked_fill(given, -1)
+    return stretch.unsqueeze(1) == torch.arange(int(count.max()), device=given.device).view(1, -1, 1)
 
-    Ids in `forbidden` never come out. `observe(step, x, pi)` sees every state, from the prior (step 0) on, and
-    the (B, L, V) pi(x0) that the step to it went by (None at the prior).
-    """
-    process, step = diffusion.process, STEPS[settings.sampler]
-    levels = noise_levels(settings.grid, settings.steps).to(x_t.device)
-    barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
-    length = x_t.shape[1]
-    x = torch.where(given, x_t, process.prior(uniforms(length)))
-    observe = observe or (lambda *_: None)
-    observe(0, x, None)
+
+Context = Callable[[Tensor, Tensor], Tensor]  # (B, L) x_t, (B, 1) sigma -> (B, L, V) pi(x0), as settings reshape it
+Uniforms = Callable[[int], Tensor]  # n -> (B, n) fresh float64 uniforms in [0, 1)
+Observe = Callable[[int, Tensor, Tensor | None], None]
+
+
+def walk(
+    process: Process, context: Context, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    observe: Observe,
+) -> Tensor:  # fmt: skip
+    """Down the noise levels by the steps of STEPS: at each, every position may change."""
+    step, length = STEPS[settings.sampler], x.shape[1]
+    levels = noise_levels(settings.grid, settings.steps).to(x.device)
     for k in range(settings.steps):
         sigma, sigma_next = levels[k].view(1, 1), levels[k + 1].view(1, 1)
-        output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
-        logits = diffusion.head.logits(process, output, x, sigma).index_fill(-1, barred, -torch.inf)
-        pi = reshape(logits, settings.temperature, settings.top_p)
+        pi = context(x, sigma)
         last = k == settings.steps - 1  # the exact step down to sigma = 0 is a draw from p(x0 | x_t)
         back = settings.renoise * sigma_next  # how much further down to step, and to noise up again; 0 in the last step
         weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next - back)
@@ -146,3 +140,62 @@ def sample(
         x = torch.where(given, x, drawn)
         observe(k + 1, x, pi)
     return x
+
+
+def surest_first(
+    process: Process, context: Context, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    observe: Observe,
+) -> Tensor:  # fmt: skip
+    """Each stretch of `steps` positions writes, at each call, the one position that pi is surest of, and keeps it.
+
+    A draw from pi in an order that the text itself chooses: with one stretch no two characters are drawn in ignorance
+    of each other. Stretches lie side by side, so what several write at once lies apart.
+    """
+    unwritten, become = ~given, uniforms(x.shape[1])
+    own, size = stretches(given, settings.steps), unwritten.sum(1, keepdim=True).clamp_min(1)
+    for k in range(settings.steps):
+        if not unwritten.any():
+            break
+        share = (unwritten.sum(1, keepdim=True) / size).clamp_min(
+            1 / x.shape[1]
+        )  # a finished row's sigma must not be 0
+        pi = context(x, SCHEDULES["log_linear"].sigma(share.double()))  # of which this share is noise
+        sure, at = pi.amax(-1).unsqueeze(1).masked_fill(~(own & unwritten.unsqueeze(1)), 0).max(-1)
+        chosen = torch.zeros_like(x).scatter_add(1, at, (sure > 0).long()) > 0
+        x, unwritten = torch.where(chosen, draw(pi, become), x), unwritten & ~chosen
+        observe(k + 1, x, pi)
+    return x
+
+
+SAMPLERS = {**dict.fromkeys(STEPS, walk), "surest": surest_first}
+
+
+@torch.no_grad()
+def sample(
+    diffusion: Diffusion,
+    network: Network,
+    x_t: Tensor,
+    given: Tensor,
+    uniforms: Uniforms,
+    settings: SamplerSettings,
+    *,
+    forbidden: list[int],
+    observe: Observe | None = None,
+) -> Tensor:
+    """Denoise (B, L) ids where not given.
+
+    Ids in `forbidden` never come out. `observe(step, x, pi)` sees every state, from the prior (step 0) on, and
+    the (B, L, V) pi(x0) that the step to it went by (None at the prior).
+    """
+    process = diffusion.process
+    barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
+
+    def context(x: Tensor, sigma: Tensor) -> Tensor:
+        output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
+        logits = diffusion.head.logits(process, output, x, sigma).index_fill(-1, barred, -torch.inf)
+        return reshape(logits, settings.temperature, settings.top_p)
+
+    x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
+    observe = observe or (lambda *_: None)
+    observe(0, x, None)
+    return SAMPLERS[settings.sampler](process, context, x, given, uniforms, settings, observe)

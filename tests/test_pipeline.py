@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from corpus import load_corpus
 from likelihood import Likelihood
 from optimizers import rate_factor
 from plan import share_hours
+from samplers import SAMPLERS
 from trainer import Stopped, Training, train_model
 from utils import UserError
 from writer import Draft, Form, Voice, write_documents
@@ -344,7 +346,8 @@ def test_lengths_are_drawn_as_they_occurred():
 @pytest.fixture
 def voice(tiny_run):
     # documents on both sides of the context, so that some slide
-    run = tiny_run([*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))])
+    lines = [*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))]
+    run = tiny_run(lines, diffusion={"process": "absorbing"})
     return Voice.of(train_model(run, Quiet()), CPU)
 
 
@@ -355,8 +358,9 @@ def test_documents_have_lengths_of_the_corpus_and_no_frames(voice):
     assert min(map(len, texts)) < 30 < 90 < max(map(len, texts))
 
 
-def test_document_k_depends_on_nothing_but_seed_and_k(voice):
-    settings = voice.settings()
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_document_k_depends_on_nothing_but_seed_and_k(voice, sampler):
+    settings = replace(voice.settings(), sampler=sampler)
     whole = write_documents(voice, 3, range(40), settings)
     assert write_documents(voice, 3, reversed(range(40)), settings) == whole[::-1]
     assert [write_documents(voice, 3, [k], settings)[0] for k in (0, 7, 39)] == [whole[k] for k in (0, 7, 39)]

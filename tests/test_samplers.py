@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import Oracle, toy_distribution
+from hypothesis import given
+from hypothesis import strategies as st
 
 from diffusion import HEADS, PROCESSES, SCHEDULES, Diffusion
-from samplers import STEPS, SamplerSettings, change, draw, noise_levels, reshape, sample, spread
+from samplers import SAMPLERS, STEPS, SamplerSettings, change, draw, noise_levels, reshape, sample, spread, stretches
 
 ROWS = 8000
 
@@ -45,6 +47,41 @@ def test_sampler_recovers_the_distribution(process, sampler, head, grid):
     texts = run(oracle, diffusion, head, sampler=sampler, grid=grid, steps=128)
     # 9 cells of 8,000 draws: chance alone gives about 0.012; euler adds its discretisation
     assert total_variation(oracle, texts) < (0.025 if sampler == "tweedie" else 0.045)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_surest_first_is_exact_where_one_is_written_at_a_time(head):
+    diffusion = Diffusion.named("absorbing", "log_linear", head, 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 3))
+    assert total_variation(oracle, run(oracle, diffusion, head, sampler="surest", steps=3)) < 0.03  # 27 cells
+
+
+def test_surest_first_writes_the_surest_of_each_stretch():
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
+    sharpness = torch.tensor([1.0, 3, 2, 9, 5, 4, 7, 6])  # the first is given
+
+    def network(x_t, sigma, given):
+        return sharpness.unsqueeze(1) * torch.eye(5)[2].expand(len(x_t), 8, 5)
+
+    seen: list[torch.Tensor] = []
+    given = torch.zeros(3, 8, dtype=torch.bool)
+    given[:, 0] = True
+    sample(
+        diffusion, network, torch.full((3, 8), 1), given, uniform_stream(3), SamplerSettings(sampler="surest", steps=4),
+        forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
+    )  # fmt: skip
+    written = [(before != after)[0].nonzero().flatten().tolist() for before, after in itertools.pairwise(seen)]
+    assert written == [[3, 6], [4, 7], [1, 5], [2]]  # of 1 2 3 4 and of 5 6 7
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=70).filter(lambda given: not all(given)), st.integers(1, 40))
+def test_stretches_share_out_what_is_not_given(given, longest):
+    own = stretches(torch.tensor([given, [True] * len(given)]), longest)
+    free = given.count(False)
+    sizes = own[0].sum(1).tolist()
+    assert own[0].any(0).tolist() == [not g for g in given] and own[0].sum() == free and not own[1].any()
+    assert len(sizes) == -(-free // longest) and max(sizes) <= longest and max(sizes) - min(sizes) <= 1
+    assert own[0].int().argmax(0)[~torch.tensor(given)].diff().ge(0).all()  # in order
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -100,7 +137,7 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
 
 
 @pytest.mark.parametrize("greedy", [False, True])
-@pytest.mark.parametrize("sampler", STEPS)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("process", PROCESSES)
 def test_forbidden_characters_and_masks_never_come_out(process, sampler, greedy):
     diffusion = Diffusion.named(process, "log_linear", "x0", 4)
