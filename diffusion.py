@@ -175,10 +175,12 @@ class Process:
 
     def posterior_logits(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, V) logits of pi(x0) -> logits of p(x0 | x_t), proportional to pi(x0) p(x_t | x0)."""
-        return self._weighed(logits, x_t, self.log_evidence(x_t, sigma))
+        # no loss holds pi where a character cannot be noise: left to itself it would drift until it outweighed CERTAIN
+        certain = (self.noise_at(x_t, sigma) == 0).unsqueeze(-1)
+        return self._weighed(logits.masked_fill(certain, 0), x_t, self.log_evidence(x_t, sigma))
 
     def context_logits(self, posterior: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """The inverse of `posterior_logits`."""
+        """The inverse of `posterior_logits`, but where a character cannot be noise."""
         return self._weighed(posterior, x_t, -self.log_evidence(x_t, sigma))
 
     def _weighed(self, logits: Tensor, x_t: Tensor, evidence: Tensor) -> Tensor:

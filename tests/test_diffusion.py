@@ -230,7 +230,18 @@ def test_posterior_is_bayes_and_its_inverse_undoes_it(name):
     joint = logits.softmax(-1) * process.arrival(x_t, sigma)[..., :6]
     posterior = process.posterior_logits(logits, x_t, sigma)
     torch.testing.assert_close(posterior.softmax(-1), joint / joint.sum(-1, keepdim=True), rtol=1e-9, atol=1e-12)
-    torch.testing.assert_close(process.context_logits(posterior, x_t, sigma), logits, rtol=1e-9, atol=1e-12)
+    noisy = process.noise_at(x_t, sigma) > 0  # what no noise has written says nothing of its context
+    again = process.context_logits(posterior, x_t, sigma)
+    torch.testing.assert_close(again[noisy], logits[noisy], rtol=1e-9, atol=1e-12)
+
+
+def test_what_no_noise_can_have_written_costs_nothing_whatever_the_context_says():
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 4)
+    output = torch.tensor([0.0, 500.0, -500.0, 3.0]).expand(1, 4, 4).clone().requires_grad_()
+    x = torch.arange(4).unsqueeze(0)
+    loss = LOSSES["posterior"](diffusion, output, x, x, torch.tensor([[0.3]]))
+    assert (loss == 0).all()
+    assert (torch.autograd.grad(loss.sum(), output)[0] == 0).all()
 
 
 @every_process
