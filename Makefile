@@ -1,5 +1,5 @@
 # make demo: two corpora from Python's own documentation, two models, 200 samples. make test: all tests.
-# make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
+# make soak: an hour of killing and resuming. make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -9,7 +9,7 @@ BIN = .venv/bin
 endif
 PY = $(BIN)/python
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench soak clean
 
 demo: .venv/installed
 	$(PY) demo/make_corpora.py
@@ -28,6 +28,9 @@ lint: .venv/installed-dev
 
 bench: .venv/installed
 	$(PY) benchmarks/bench.py
+
+soak: .venv/installed
+	$(PY) benchmarks/soak.py --minutes 60 --output benchmarks/results/soak.md
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or later is needed: make PYTHON=python3.12')"

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -16,6 +16,7 @@ from utils import UserError, hash_json, pick_device
 
 AUTO = "auto"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # no files on Windows, whatever their suffix
 
 
 class Section(BaseModel):
@@ -54,6 +55,14 @@ class DataConfig(Section):
         if self.max_documents == 1:
             raise ValueError("max_documents 1 leaves none to hold out; at least 2, or 0 for all")
         return self
+
+    @field_validator("file")
+    @classmethod
+    def check_file(cls, file: str) -> str:
+        path = PureWindowsPath(file)  # which knows both systems' separators
+        if path.anchor or ".." in path.parts:
+            raise ValueError(f"{file!r} must lie in the datasets folder; paths.datasets says which that is")
+        return file
 
 
 class ModelConfig(Section):
@@ -260,7 +269,8 @@ def load_config(path: Path) -> Config:
         check_mapping(path, section, entries)
         for name in entries:
             if not is_safe_name(name):
-                raise UserError(f"{path}: {section}: {name!r} must be letters, digits, '_' and '-', no sign first")
+                rule = "must be letters, digits, '_' and '-', no sign first, and no Windows device"
+                raise UserError(f"{path}: {section}: {name!r} {rule}")
     config = Config(path, content)
     problems: dict[str, None] = {}  # each once: a fault in a common section shows in every dataset
     for name in config.datasets or ["dataset"]:
@@ -275,7 +285,7 @@ def load_config(path: Path) -> Config:
 
 def is_safe_name(name: object) -> bool:
     """A dataset's name becomes a file name, so it may neither leave its folder nor look like another file's suffix."""
-    return isinstance(name, str) and NAME.fullmatch(name) is not None
+    return isinstance(name, str) and NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -74,11 +73,13 @@ def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
 def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
     """Encode into a folder of its own, whole or not at all; stores of earlier bytes or settings go."""
     with tempfile.TemporaryDirectory(dir=store.parent) as temporary:
-        encode_file(path, run, sha256, Path(temporary))
+        whole = Path(temporary) / "store"
+        whole.mkdir()
+        encode_file(path, run, sha256, whole)
         for old in store.parent.iterdir():
             if old.is_dir() and old.name != Path(temporary).name:
                 shutil.rmtree(old)
-        shutil.copytree(temporary, store, copy_function=os.replace)
+        whole.replace(store)
 
 
 def hash_file(path: Path) -> str:

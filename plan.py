@@ -13,7 +13,7 @@ from acceptance import personal
 from config import RunConfig
 from corpus import Corpus
 from progress import clock
-from trainer import Training
+from training import Training
 from utils import UserError
 
 BURST = 3  # steps that are timed, after one to warm up

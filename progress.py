@@ -17,16 +17,32 @@ from status import Status
 from utils import atomic_path
 
 PREVIEW = 160  # characters of the sample shown at a validation
+FILE_WIDTH = 120  # columns of a table where no terminal limits them
+
+
+class PlainConsole(Console):
+    """Raises BrokenPipeError where rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console() -> Console:
+    made = PlainConsole(highlight=False, soft_wrap=True)
+    if not made.is_terminal:
+        made.width = FILE_WIDTH
+    return made
 
 
 class Watch:
     """Shows one training: a live line on a terminal, and one plain line per validation everywhere."""
 
     def __init__(
-        self, console: Console, run: RunConfig, stop: Callable[[], bool], seconds_after: Callable[[float], float]
-    ) -> None:
-        self.console, self.run, self.stop, self.seconds_after = console, run, stop, seconds_after
-        self.status = Status(run.name)
+        self, console: Console, run: RunConfig, asked: Callable[[], bool], begun: Callable[[], None],
+        later: list[tuple[float, float]],
+    ) -> None:  # fmt: skip
+        self.console, self.run, self.asked, self.begun, self.later = console, run, asked, begun, later
+        self.status, self.unheard = Status(run.name), False
         self.documents = self.parameters = ""
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.fields[text]}"),
@@ -42,6 +58,7 @@ class Watch:
         self.bar.stop()
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
+        self.begun()
         report, losses = corpus.report, corpus.report.losses()
         self.documents, self.parameters = f"{report.documents:,}", f"{parameters / 1e6:.2f}M"
         known, limit = len(corpus.vocabulary.characters) - 1, run.training.max_minutes
@@ -58,12 +75,14 @@ class Watch:
         self.status = status
         self.note(f"going on from step {status.step:,}")
 
-    def stepped(self, status: Status) -> bool:
+    def stepped(self, status: Status) -> None:
         self.status = status
         if not self.bar.disable:
             text = f"{speed_text(status)}  loss {status.loss:.2f}  {self.left_text(status)}"
             self.bar.update(self.task, completed=status.progress, text=text)
-        return self.stop()
+
+    def stopping(self) -> bool:
+        return self.unheard or self.asked()
 
     def validated(self, status: Status) -> None:
         self.status, last = status, status.history[-1]
@@ -72,15 +91,22 @@ class Watch:
             f"loss {last.train_loss:.2f}  held-out {last.held_out:.3f} ± {last.held_out_error:.3f} bits/char  "
             f"{self.left_text(status)}"
         )
-        self.console.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW], markup=False)
+        self.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW])
 
     def left_text(self, status: Status) -> str:
         text = f"left {clock(status.seconds_left())}"
-        after = self.seconds_after(status.speed)
+        # a guess: the others at the present speed
+        after = sum(min(characters / status.speed, limit) for characters, limit in self.later)
         return f"{text}, queue {clock(status.seconds_left() + after)}" if after else text
 
     def note(self, text: str) -> None:
-        self.console.print(f"{self.run.name}: {text}", markup=False)
+        self.print(f"{self.run.name}: {text}")
+
+    def print(self, text: str) -> None:
+        try:
+            self.console.print(text, markup=False)
+        except BrokenPipeError:  # the reader (`| head`) has left: as at Ctrl+C, the state is saved
+            self.unheard = True
 
 
 def speed_text(status: Status) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from filelock import FileLock, Timeout
 VERSION = "0.1.0"
 FRAME = 0  # id of the newline, which opens, closes and pads every document
 UNICODE_SIZE = 0x110000
+STALE_SECONDS = 3600  # a file that is still being written after so long is not being written any more
 
 
 class UserError(Exception):
@@ -27,6 +29,9 @@ class UserError(Exception):
 
 def guarded(command: Callable[..., int], *arguments: object) -> int:
     """Run a command; -> its exit status, or 2 after one line per problem on stderr, 130 after Ctrl+C."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # started with it closed; what is opened now takes its place
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without this alphabet shows ?, and nothing stops
             stream.reconfigure(errors="replace")
@@ -146,7 +151,11 @@ def default_precision(device: torch.device) -> torch.dtype:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes its place whole, on failure it vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    for part in path.parent.glob(f".{path.name}.*.part"):  # of a write that kill -9 ended
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -170,11 +179,11 @@ def check_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path, trouble: str) -> Iterator[None]:
+def alone(path: Path, trouble: str, seconds: float = 0) -> Iterator[None]:
     """Hold a file against other processes, until the end or a kill; `trouble` says what another one is doing."""
     check_writable(path.parent)
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(path, timeout=seconds):
             yield
     except Timeout:
         raise UserError(trouble) from None

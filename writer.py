@@ -15,7 +15,7 @@ import torch
 from checkpoint import Checkpoint, Lengths, diffusion_of, network_of
 from config import RunConfig
 from dataset_loader import bucket_length
-from diffusion import TINY, Diffusion
+from diffusion import TINY, Diffusion, Network
 from model import Denoiser
 from samplers import SamplerSettings, sample
 from utils import FRAME, UserError, Vocabulary, exact_device, numpy_generator, pick_precision
@@ -81,7 +81,7 @@ class Voice:
     vocabulary: Vocabulary
     lengths: Lengths
     diffusion: Diffusion
-    network: Denoiser
+    network: Network
     device: torch.device
 
     @classmethod

@@ -28,12 +28,13 @@ from torch.nn import functional as F
 
 import model
 import optimizers
-import trainer
+import training
 from config import load_config, merge
+from trainer import train_model
 from utils import write_atomic
 
 HELD_OUT_CHARACTERS = 60_000
-stratified = trainer.stratified_times
+stratified = training.stratified_times
 
 
 def independent_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -109,10 +110,10 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "geometric": (settings("diffusion", schedule="geometric"), {}),
     "nelbo": (settings("training", loss="nelbo"), {}),
     "score head": ({"training": {"loss": "nelbo"}, "model": {"parameterization": "score"}}, {}),
-    "independent t": ({}, {(trainer, "stratified_times"): independent_times}),
-    "less noise": ({}, {(trainer, "stratified_times"): Times(1.5)}),
-    "more noise": ({}, {(trainer, "stratified_times"): Times(0.7)}),
-    "less noise first": ({}, {(trainer, "stratified_times"): Times(2.5, 1.0)}),
+    "independent t": ({}, {(training, "stratified_times"): independent_times}),
+    "less noise": ({}, {(training, "stratified_times"): Times(1.5)}),
+    "more noise": ({}, {(training, "stratified_times"): Times(0.7)}),
+    "less noise first": ({}, {(training, "stratified_times"): Times(2.5, 1.0)}),
     "batch 8": (settings("training", batch_size=8), {}),
     "batch 32": (settings("training", batch_size=32), {}),
     "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
@@ -162,7 +163,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
 
 
 class Silent:
-    """A trainer.Reporter that says nothing and never stops."""
+    """A status.Reporter that says nothing and never stops."""
 
     def __getattr__(self, name: str) -> Callable[..., bool]:
         return lambda *_: False
@@ -182,9 +183,9 @@ def train_one(lever: str, dataset: str, preset: str, minutes: float, folder: str
         overrides = merge(overrides, changes)
         for (owner, attribute), value in replaced.items():
             setattr(owner, attribute, value)
-    trainer.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
+    training.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
     run = config.resolve(dataset, preset=preset, **overrides)
-    found = trainer.train_model(run, Silent()).metrics  # pyright: ignore
+    found = train_model(run, Silent()).metrics  # pyright: ignore
     return {key: found[key] for key in ("held_out_bits", "held_out_error", "steps", "characters", "parameters")}
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 from torch import Tensor
 
+import train
 from config import Config, RunConfig
 from diffusion import HEADS, Process
 
@@ -51,6 +53,19 @@ def tiny_run(tmp_path: Path):
     return make
 
 
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a config and two datasets; -> (config path, a function that runs train.py on it)."""
+    (tmp_path / "datasets").mkdir()
+    for name, seed in (("one", 0), ("two", 1)):
+        (tmp_path / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(80, seed)) + "\n", encoding="utf-8")
+    paths = {key: (tmp_path / key).as_posix() for key in ("datasets", "models", "outputs")}
+    path = tmp_path / "config.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
+    return path, lambda *arguments: train.main(["--config", str(path), *arguments])
+
+
 class Quiet:
     """A reporter that says nothing, and stops at a step if asked to."""
 
@@ -63,9 +78,11 @@ class Quiet:
     def resumed(self, status) -> None:
         self.resumed_from = status.step
 
-    def stepped(self, status) -> bool:
+    def stepped(self, status) -> None:
         self.last = status
-        return status.step == self.stop_at
+
+    def stopping(self) -> bool:
+        return self.last is not None and self.last.step == self.stop_at
 
     def validated(self, status) -> None: ...
 

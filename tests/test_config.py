@@ -106,6 +106,10 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             "model: {parameterization: score}",
             "training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'",
         ),
+        (
+            "sampling: {sampler: surest}",
+            "sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'",
+        ),
         ("sampling: {overlap: 255}", "sampling.overlap 255 must leave room in model.context 256"),
         ("preset: bayb", "preset: 'bayb' is not one of baby; did you mean 'baby'?"),
         ("preset: p\npresets: {p: {model: {layer: 3}}}", "presets.p.model.layer: no such key; did you mean 'layers'?"),
@@ -113,7 +117,21 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             "datasets: {tweets: {model: {layers: 0}}}",
             "datasets.tweets.model.layers: 0 should be greater than or equal to 1",
         ),
-        ("datasets: {../up: {}}", "datasets: '../up' must be letters, digits, '_' and '-', no sign first"),
+        (
+            "datasets: {../up: {}}",
+            "datasets: '../up' must be letters, digits, '_' and '-', no sign first, and no Windows device",
+        ),
+        (
+            "datasets: {Aux: {}}",
+            "datasets: 'Aux' must be letters, digits, '_' and '-', no sign first, and no Windows device",
+        ),
+        *(
+            (
+                f"data: {{file: '{file}'}}",
+                f"data.file: {file!r} must lie in the datasets folder; paths.datasets says which that is",
+            )
+            for file in ("/etc/passwd", "../up.txt", "C:up.txt")
+        ),
         ("datasets: [a]", "datasets: expected keys with values, found ['a']"),
         ("datasets: {a: 3}", "datasets.a: expected keys with values, found 3"),
         ("- a\n- b", "expected keys with values, found ['a', 'b']"),

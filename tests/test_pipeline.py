@@ -1,10 +1,10 @@
 """Train, save, resume, generate: the behaviour a user relies on, byte for byte."""
 
+import errno
+import itertools
 import json
 import os
 import pickle
-import re
-import signal
 import subprocess
 import sys
 import time
@@ -15,21 +15,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, Quiet, toy_lines
-from filelock import FileLock
-from ruamel.yaml import YAML
+from conftest import Quiet, toy_lines
 
 import generate
-import train
 import trainer
-from checkpoint import Lengths, load_checkpoint
+import training as training_module
+import utils
+from checkpoint import Lengths, load_checkpoint, load_state
 from config import TrainingConfig
 from corpus import load_corpus
 from likelihood import Likelihood
 from optimizers import rate_factor
-from plan import share_hours
 from samplers import SAMPLERS
-from trainer import Stopped, Training, train_model
+from trainer import train_model
+from training import Stopped, Training
 from utils import UserError
 from writer import Draft, Form, Voice, write_documents
 
@@ -40,19 +39,6 @@ SEEDED_LOSSES = [3.30921, 3.27429, 3.26510]  # bits, running average
 
 def shape(run, **training):
     return run.model_copy(update={"training": run.training.model_copy(update=training)})
-
-
-@pytest.fixture
-def project(tmp_path):
-    """A folder with a config and two datasets; -> (config path, a function that runs train.py on it)."""
-    (tmp_path / "datasets").mkdir()
-    for name, seed in (("one", 0), ("two", 1)):
-        (tmp_path / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(80, seed)) + "\n", encoding="utf-8")
-    paths = {key: (tmp_path / key).as_posix() for key in ("datasets", "models", "outputs")}
-    path = tmp_path / "config.yaml"
-    with path.open("w", encoding="utf-8") as file:
-        YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
-    return path, lambda *arguments: train.main(["--config", str(path), *arguments])
 
 
 # --- training
@@ -183,8 +169,8 @@ def test_score_parameterization_learns(tiny_run):
 def test_validation_uses_the_same_draws_and_leaves_training_alone(tiny_run):
     training = Training(tiny_run())
     training.advance(training.batches.batch(0))
-    training.validate()
-    training.validate()
+    training.validate(Quiet())
+    training.validate(Quiet())
     first, second = training.status.history
     assert first.held_out == second.held_out
     plain = Training(tiny_run())
@@ -204,7 +190,7 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
     training = Training(shape(tiny_run(), max_steps=10, validations=10, validation_characters=100))
     for step in range(7):  # six planned validations pass unmeasured, as under a time budget
         training.advance(training.batches.batch(step))
-    training.validate()
+    training.validate(Quiet())
     assert len(training.status.history) == 1 and not training.validation_due()
     training.advance(training.batches.batch(7))
     assert training.validation_due()
@@ -213,7 +199,7 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
 def test_early_stop_keeps_the_best(tiny_run, monkeypatch):
     run = shape(tiny_run(), max_steps=20, validations=20, patience=2)
     found = iter([5.0, 4.0, 4.5, 4.4, 4.3, 4.2])
-    monkeypatch.setattr(trainer, "held_out_likelihood", lambda *a: Likelihood(next(found), 0.1, 100))
+    monkeypatch.setattr(training_module, "held_out_likelihood", lambda *a: Likelihood(next(found), 0.1, 100))
     checkpoint = train_model(run, Quiet())
     assert (
         checkpoint.metrics["held_out_bits"] == 4.0
@@ -278,6 +264,132 @@ def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
     with pytest.raises(UserError, match=r"toy: training diverged at step 3, 4 times; lower training.learning_rate"):
         train_model(tiny_run(), watcher)
     assert len(watcher.notes) == 3
+
+
+# --- faults around a training
+
+
+def no_room(monkeypatch, times: int) -> None:
+    """The first so many writes find the disk full."""
+    honest, left = os.fsync, [times]
+
+    def fsync(descriptor: int) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        honest(descriptor)
+
+    monkeypatch.setattr(utils.os, "fsync", fsync)
+
+
+def test_a_full_disk_while_saving_costs_no_training(tiny_run, monkeypatch):
+    run = tiny_run()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    training = Training(run)  # encodes and probes the folder before the disk fills
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(trainer, "check_writable", lambda folder: None)
+    no_room(monkeypatch, 3)
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert len(watcher.notes) == 3 and all("not saved, training goes on: " in note for note in watcher.notes)
+    assert all("No space left on device" in note for note in watcher.notes)
+    assert run.model_file().read_bytes() == unbroken and not run.state_file().exists()
+    assert {file.suffix for file in run.model_file().parent.iterdir()} == {".pt", ".jsonl"} and training
+
+
+def test_a_disk_that_stays_full_keeps_the_last_state(tiny_run, monkeypatch):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=3))
+    state = run.state_file().read_bytes()
+    monkeypatch.setattr(trainer, "check_writable", lambda folder: None)
+    no_room(monkeypatch, 1000)
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+        train_model(run, Quiet())
+    assert run.state_file().read_bytes() == state and not run.model_file().exists()
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_text("a\nb\n"), lambda file: None])
+def test_data_that_vanish_or_shrink_in_training_change_nothing(tiny_run, harm):
+    run = tiny_run()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+
+    class Harmful(Quiet):
+        def validated(self, status) -> None:
+            if run.data_file().exists():
+                harm(run.data_file())
+
+    train_model(run, Harmful())
+    assert run.model_file().read_bytes() == unbroken
+
+
+def little_memory(monkeypatch, rows: int) -> None:
+    """More rows at once than so many find no memory."""
+    honest = Training.gradients
+
+    def gradients(self, shard):
+        if len(shard.x0) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(self, shard)
+
+    monkeypatch.setattr(Training, "gradients", gradients)
+
+
+def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
+    run = tiny_run(model={"dropout": 0.0})  # dropout is drawn part by part
+    whole, watcher = Training(run), Quiet()
+    rows = len(whole.batches.batch(0).tokens)
+    train_model(run, Quiet())
+    expected = load_checkpoint(run.model_file()).weights
+    run.model_file().unlink()
+    little_memory(monkeypatch, rows // 4)
+    train_model(run, watcher)
+    assert watcher.notes[-1].startswith("out of memory; back to step 0 and on with ")
+    for name, value in load_checkpoint(run.model_file()).weights.items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=2e-3)  # Muon magnifies rounding
+
+
+def test_where_no_part_is_small_enough_the_failure_is_shown(tiny_run, monkeypatch):
+    little_memory(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        train_model(tiny_run(), Quiet())
+
+
+def test_a_clock_that_jumps_changes_nothing(tiny_run, monkeypatch):
+    run, watcher = tiny_run(), Quiet()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    jumps = itertools.cycle([86_400.0, -1e9, 4e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    train_model(run, Quiet())
+    assert run.model_file().read_bytes() == unbroken
+    train_model(shape(run, max_minutes=5), watcher)  # nor when a budget of time ends
+    assert watcher.last.step == run.training.max_steps and 0 <= watcher.last.seconds < 300
+
+
+def test_a_validation_can_be_stopped_and_is_made_up_for(tiny_run):
+    run = tiny_run()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+
+    class Impatient(Quiet):
+        asked = 0
+
+        def stopping(self) -> bool:  # asked after every step, and before every call of the network in a validation
+            self.asked += 1
+            return self.asked == 5
+
+    with pytest.raises(Stopped):
+        train_model(run, Impatient())
+    assert not load_state(run.state_file())["status"]["history"]
+    train_model(run, Quiet())
+    assert run.model_file().read_bytes() == unbroken
 
 
 # --- the checkpoint
@@ -440,94 +552,12 @@ def test_a_stream_writes_windows_with_newlines(tiny_run):
 # --- the commands
 
 
-def test_all_trains_everything_then_skips_it(project, capsys):
-    path, run = project
-    assert run("--all") == 0
-    folder = path.parent / "models"
-    made = {"one.pt", "one.png", "one.metrics.jsonl", "two.pt", "two.png", "two.metrics.jsonl"}
-    assert {file.name for file in folder.iterdir() if file.suffix != ".lock"} == made
-    stamps = [(folder / "one.pt").stat().st_mtime_ns, (folder / "two.pt").stat().st_mtime_ns]
-    capsys.readouterr()
-    assert run("--all") == 0
-    assert "one: skipped: done before with this data and config" in capsys.readouterr().out
-    assert run("--dataset", "two", "--force") == 0
-    assert stamps[0] == (folder / "one.pt").stat().st_mtime_ns and stamps[1] != (folder / "two.pt").stat().st_mtime_ns
-
-
-def test_changed_data_trains_anew(project, capsys):
-    path, run = project
-    assert run("--dataset", "one") == 0
-    (path.parent / "datasets" / "one.txt").write_text("\n".join(toy_lines(81)) + "\n")
-    capsys.readouterr()
-    assert run("--dataset", "one") == 0
-    assert "one: trained" in capsys.readouterr().out
-
-
-def test_one_failure_does_not_stop_the_others(project, capsys):
-    path, run = project
-    (path.parent / "datasets" / "one.txt").write_bytes(b"bad \xff\n")
-    assert run("--all") == 1
-    out = capsys.readouterr().out
-    assert "error: one: failed: " in out and "line 1: byte 0xff is not UTF-8" in out and "two: trained" in out
-    (path.parent / "datasets" / "one.txt").unlink()
-    assert run("--all") == 1
-    out = capsys.readouterr().out
-    assert "error: one: missing: no file" in out and "two: skipped" in out
-    assert not (path.parent / "models" / "one.pt").exists()
-
-
-def test_an_unexpected_failure_is_logged_and_isolated(project, capsys, monkeypatch):
-    path, run = project
-    real = trainer.train_model
-
-    def fail(run, reporter):
-        if run.name == "one":
-            raise RuntimeError("no such kernel")
-        return real(run, reporter)
-
-    monkeypatch.setattr(trainer, "train_model", fail)
-    assert run("--all") == 1
-    out = capsys.readouterr().out
-    assert "error: one: failed: RuntimeError: no such kernel" in out and "two: trained" in out
-    assert "RuntimeError: no such kernel" in (path.parent / "models" / "one.error.log").read_text()
-
-
-def test_a_second_training_of_a_dataset_is_refused_and_a_stale_lock_is_none(project, capsys):
-    path, run = project
-    (path.parent / "models").mkdir()
-    lock = path.parent / "models" / ".one.lock"
-    lock.write_text("left by a process that was killed")
-    with FileLock(lock):
-        assert run("--all") == 1
-    out = capsys.readouterr().out
-    assert "error: one: failed: another process is training" in out and "two: trained" in out
-    assert run("--all") == 0 and "one: trained" in capsys.readouterr().out
-
-
 def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
     runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(load_corpus, runs * 2))
     assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
     assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)
-
-
-def test_an_unwritable_folder_fails_at_once_and_alone(project, capsys):
-    path, run = project
-    (path.parent / "models").write_text("a file where the folder should be")
-    assert run("--all") == 1
-    out = capsys.readouterr().out
-    assert out.count("models: cannot be written to") == 2 and "Traceback" not in out
-
-
-def test_a_model_of_other_settings_is_kept_aside(project, capsys):
-    path, run = project
-    assert run("--dataset", "one") == 0
-    models = path.parent / "models"
-    before = (models / "one.pt").read_bytes()
-    assert run("--dataset", "one", "--minutes", "5") == 0
-    assert "came from other data or settings; training anew" in capsys.readouterr().out
-    assert (models / "one.previous.pt").read_bytes() == before
 
 
 def test_config_mistakes_stop_before_anything_trains(project, capsys):
@@ -581,52 +611,3 @@ def test_help_does_not_wait_for_torch(script):
     code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.endswith("False\n") and "usage" in done.stdout
-
-
-def test_check_shows_the_plan_and_trains_nothing(project, capsys):
-    path, run = project
-    assert run("--dataset", "one") == 0
-    one = (path.parent / "datasets" / "two.txt").read_text()
-    (path.parent / "datasets" / "two.txt").write_text(
-        one + one + "".join(f"mail jane@example.org {k}\n" for k in range(9)) + "\n"
-    )
-    before = {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()}
-    capsys.readouterr()
-    assert run("--all", "--check") == 0
-    out = capsys.readouterr().out
-    assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty lines dropped" in out
-    assert re.search(r"two: likely personal data in [5-9] of", out) and "exceed the context of 32" in out
-    rows = {row.split()[1]: row for row in out.splitlines() if row.startswith("\u2502")}
-    assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]
-    assert "MB needed at most" in out
-    assert {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()} == before
-    (path.parent / "datasets" / "two.txt").unlink()
-    assert run("--all", "--check") == 1 and "error: two: " in capsys.readouterr().out
-
-
-def test_hours_are_shared_out_by_size(tiny_run, capsys):
-    runs = [tiny_run(["x" * 9] * 30 + ["y"], "short"), tiny_run(["x" * 99] * 9 + ["y"], "long")]
-    sizes = [run.data_file().stat().st_size for run in runs]
-    shared = [run.training.max_minutes for run in share_hours(runs, 2)]
-    assert shared == pytest.approx([120 * size / sum(sizes) for size in sizes], abs=0.01)
-    assert train.main(["--all", "--hours", "0"]) == 2
-    assert "--hours 0: must be above 0" in capsys.readouterr().err
-
-
-def test_an_interrupted_queue_goes_on(project, capsys, monkeypatch):
-    path, run = project
-    real = trainer.Training.advance
-
-    def interrupt(self, batch):
-        real(self, batch)
-        if self.run.name == "one" and self.status.step == 3:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(trainer.Training, "advance", interrupt)
-    assert run("--all") == 130
-    out = capsys.readouterr().out
-    assert f"stopped; nothing is lost. To go on: python train.py --all --config {path}" in out and "two" not in out
-    monkeypatch.setattr(trainer.Training, "advance", real)
-    assert run("--all") == 0
-    out = capsys.readouterr().out
-    assert "one: going on from step 3" in out and "two: trained" in out

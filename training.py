@@ -1,0 +1,302 @@
+"""The state of a training, and what changes it: steps, validations, going back. Prints nothing, and knows no loop."""
+
+import copy
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, save_checkpoint, save_state, shape_of
+from config import RunConfig
+from corpus import load_corpus
+from dataset_loader import Batch, TrainingBatches, held_out_batches
+from diffusion import LOSSES, Network, stratified_times
+from likelihood import held_out_likelihood
+from model import Denoiser, DiffusionTransformer
+from optimizers import Optimizers, rate_factor
+from status import Reporter, Status, Validation
+from utils import UserError, exact_device, pick_device, pick_precision, torch_generator, write_atomic
+from workers import lanes, side_by_side
+from writer import Voice, write_documents
+
+EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
+SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
+SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
+MOST_SHARDS = 64  # into which a step is cut where memory runs out
+OUT_OF_MEMORY = "out of memory; lower training.batch_size or choose a smaller preset"
+SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
+PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved and the same command goes on from there."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+
+
+class Diverged(Exception):
+    """A step gave numbers that are not finite."""
+
+
+def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
+    """Save; a full disk does not end a night's training, and the next save may find room."""
+    try:
+        save()
+    except (OSError, UserError) as error:
+        reporter.note(f"not saved, training goes on: {error}")
+
+
+def until_stopped(network: Network, reporter: Reporter) -> Network:
+    """The network, for as long as nobody asks to stop: a validation is many calls of it."""
+
+    def ask(*question: Tensor) -> Tensor:
+        if reporter.stopping():
+            raise Stopped
+        return network(*question)
+
+    return ask
+
+
+class Shard(NamedTuple):
+    """Some rows of a step: (R, L) x0, given and x_t, (R, 1) t, and where its dropout is drawn."""
+
+    x0: Tensor
+    given: Tensor
+    x_t: Tensor
+    t: Tensor
+    dropping: torch.Generator
+
+
+class Training:
+    """The state of a run. Every draw is a function of (seed, name, step), so a saved state needs no generator."""
+
+    def __init__(self, run: RunConfig) -> None:
+        self.run, self.device = run, pick_device(run.device)
+        self.precision = pick_precision(run.training.precision, self.device)
+        self.corpus = load_corpus(run)
+        self.batches = TrainingBatches(self.corpus, run)
+        self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
+        if run.training.max_steps:
+            self.total_steps = min(self.total_steps, run.training.max_steps)
+        self.diffusion = diffusion_of(run, self.corpus.vocabulary)
+        self.loss = LOSSES[run.training.loss]
+        shape = shape_of(run, self.corpus.vocabulary)
+        model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.model = model.to(self.device)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.shards = max(1, min(lanes(self.device), self.batches.positions // SHARD_POSITIONS))
+        self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
+        self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        # a stream has no documents of its own: what it writes is as long as the context
+        self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
+        self.status = Status(run.name)
+        characters = run.training.validation_characters
+        self.held_out = held_out_batches(self.corpus, self.corpus.held_out, run.model.context, characters, run.seed)
+        self.began = time.monotonic()
+        self.sound = self.snapshot()  # to go back to, should the training diverge
+
+    def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
+        return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
+
+    def advance(self, batch: Batch) -> None:
+        """One step: noise the batch, predict, follow the gradient, average the weights."""
+        x0, given = batch.tokens.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
+        noise = self._generator("noise", self.status.step)
+        t = stratified_times(len(x0), noise, self.device)
+        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
+        rows = [whole.chunk(self.shards) for whole in (x0, given, x_t, t)]
+        dropping = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
+        shards = list(map(Shard, *rows, dropping))
+        losses, gradients = self._summed(shards)
+        characters = int((~batch.given).sum())
+        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
+            parameter.grad = gradient.div_(max(characters, 1))
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
+        self.optimizers.step(rate_factor(self.progress(), self.run.training) * SLOWER**self.status.slowdowns)
+        self._update_average()
+        self._count(losses / max(characters, 1), norm, characters)
+
+    def _summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:
+        """Loss and gradients of all rows, as many shards at once as there are lanes, so that memory holds no more."""
+        at_once = lanes(self.device)
+        rounds = (shards[first : first + at_once] for first in range(0, len(shards), at_once))
+        parts = itertools.chain.from_iterable(side_by_side(self.device, self.gradients, some) for some in rounds)
+        loss, (*gradients,) = next(parts)
+        for other, more in parts:
+            loss = loss + other
+            for total, gradient in zip(gradients, more, strict=True):
+                total += gradient
+        return loss, gradients
+
+    def gradients(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The loss of some rows, in nats summed over what is not given, and its gradient for each parameter."""
+        x0, given, x_t, t, dropping = shard
+        sigma = self.diffusion.schedule.sigma(t).squeeze(1)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            output = self.model(x_t, sigma, given, dropping)
+        loss = self.loss(self.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
+        return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
+
+    def _update_average(self) -> None:
+        step = self.status.step
+        decay = min(self.run.training.ema_decay, (1 + step) / (EMA_WARMUP + step))
+        for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            average.lerp_(current.detach(), 1 - decay)
+
+    def _count(self, loss: Tensor | float, norm: Tensor, characters: int) -> None:
+        status = self.status
+        bits = float(loss) / math.log(2)  # a CPU-GPU sync point
+        if not (math.isfinite(bits) and math.isfinite(norm.item())):
+            raise Diverged
+        now = time.monotonic()
+        speed = characters / max(now - self.began - status.seconds, 1e-9)
+        first = math.isnan(status.loss)
+        status.loss = bits if first else SPEED_MEMORY * status.loss + (1 - SPEED_MEMORY) * bits
+        status.speed = speed if math.isnan(status.speed) else SPEED_MEMORY * status.speed + (1 - SPEED_MEMORY) * speed
+        status.seconds = now - self.began
+        status.characters += characters
+        status.step += 1
+        status.progress = self.progress()
+
+    def progress(self) -> float:
+        """0..1: the share spent of whichever budget runs out first."""
+        config = self.run.training
+        by_time = self.status.seconds / (60 * config.max_minutes) if config.max_minutes else 0.0
+        return min(1.0, max(self.status.step / self.total_steps, by_time))
+
+    def finished(self) -> bool:
+        return self.progress() >= 1 or self._stalled()
+
+    def _stalled(self) -> bool:
+        """Whether as many validations as `patience` have passed since the best one."""
+        history, patience = self.status.history, self.run.training.patience
+        if not patience or not history:
+            return False
+        best = min(range(len(history)), key=lambda i: history[i].held_out)
+        return len(history) - 1 - best >= patience
+
+    def validation_due(self) -> bool:
+        return self._validations_due() > self.status.validated
+
+    def _validations_due(self) -> int:
+        return math.floor(self.progress() * self.run.training.validations + 1e-9)
+
+    def voice(self) -> Voice:
+        return Voice(
+            self.run, self.corpus.vocabulary, self.lengths, self.diffusion,
+            Denoiser(self.average, self.precision), self.device,
+        )  # fmt: skip
+
+    def validate(self, reporter: Reporter) -> None:
+        """Held-out likelihood of the averaged weights, the same draws every time; keeps the best weights."""
+        status, voice = self.status, self.voice()
+        voice = replace(voice, network=until_stopped(voice.network, reporter))
+        found = held_out_likelihood(
+            self.diffusion, voice.network, self.held_out, self.run.seed, exact_device(self.device)
+        )
+        # one window: a long document alone would take longer to write than the validation
+        short = replace(voice, lengths=self.lengths.capped(self.run.model.context - 2))
+        [sample] = write_documents(short, self.run.seed, [len(status.history)], voice.settings(steps=PREVIEW_STEPS))
+        if all(found.bits < earlier.held_out for earlier in status.history):
+            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        status.held_out, status.validated = found.bits, self._validations_due()
+        rate = self.run.training.learning_rate * rate_factor(status.progress, self.run.training)
+        minutes = (time.monotonic() - self.began) / 60
+        where = status.step, status.progress, status.characters
+        status.history.append(Validation(*where, status.loss, found.bits, found.error, rate, minutes, sample))
+        unless_full(reporter, self._write_metrics)
+        self.sound = self.snapshot()
+
+    def _write_metrics(self) -> None:
+        lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
+        write_atomic(Path(self.run.paths.models) / f"{self.run.name}.metrics.jsonl", lines)
+
+    def identity(self) -> dict[str, str]:
+        return {"training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256}
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a step changes, in copies."""
+        self.status.seconds = time.monotonic() - self.began
+        parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
+        optimizers = [part.state_dict() for part in self.optimizers.parts]
+        return copy.deepcopy({"status": asdict(self.status), **parts, "optimizers": optimizers})
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot; the snapshot stays as it is."""
+        state = copy.deepcopy(state)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        for part, own in zip(self.optimizers.parts, state["optimizers"], strict=True):
+            part.load_state_dict(own)
+        history = [Validation(**record) for record in state["status"].pop("history")]
+        self.status = Status(**state["status"], history=history)
+        self.began = time.monotonic() - self.status.seconds
+
+    def recover(self, error: Exception) -> str:
+        """-> what was done about a step that failed; raises what nothing can be done about."""
+        if isinstance(error, Diverged):
+            self.roll_back()
+            return f"numbers beyond all bounds; back to step {self.status.step:,} at half the learning rate"
+        if not out_of_memory(error) or self.shards >= MOST_SHARDS:
+            raise error
+        self.shards *= 2
+        self.take_up(self.sound)  # memory may have run out in the middle of an update
+        return f"out of memory; back to step {self.status.step:,} and on with {self.shards} parts to a step"
+
+    def roll_back(self) -> None:
+        """Back to where numbers were sound, with half the rates; a few times at most."""
+        slowdowns = self.status.slowdowns + 1
+        if slowdowns > MOST_SLOWDOWNS:
+            raise UserError(
+                f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; "
+                "lower training.learning_rate or training.muon_learning_rate"
+            )
+        self.take_up(self.sound)
+        self.status.slowdowns = slowdowns
+
+    def save_state(self) -> None:
+        save_state(self.run.state_file(), {**self.identity(), **self.snapshot()})
+
+    def restore(self) -> bool:
+        """Take up the state an interrupted run of the same config and data has left, if there is one."""
+        if not self.run.state_file().is_file():
+            return False
+        try:
+            state = load_state(self.run.state_file())
+        except UserError:  # cut short by a power loss: from the start again, to the same end
+            return False
+        if any(state.get(key) != value for key, value in self.identity().items()):
+            return False
+        self.take_up(state)
+        self.sound = self.snapshot()
+        return True
+
+    def complete(self, reporter: Reporter) -> Checkpoint:
+        """Save the best averaged weights as the model; the resume state goes."""
+        if not self.status.history or self.status.history[-1].step != self.status.step:
+            self.validate(reporter)
+        best = min(self.status.history, key=lambda record: record.held_out)
+        metrics: dict[str, Any] = {
+            "held_out_bits": best.held_out, "held_out_error": best.held_out_error, "best_step": best.step,
+            "steps": self.status.step, "characters": self.status.characters, "parameters": self.parameters,
+        }  # fmt: skip
+        checkpoint = Checkpoint(
+            self.run, self.corpus.vocabulary, self.lengths,
+            self.best, metrics, self.corpus.sha256, self.run.training_hash(),
+        )  # fmt: skip
+        save_checkpoint(self.run.model_file(), checkpoint)
+        self.run.state_file().unlink(missing_ok=True)
+        return checkpoint
