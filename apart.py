@@ -41,7 +41,9 @@ class Apart:
         self.name, self.begun = run.name, False
         self.link, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=train_here, args=(run, later, theirs), daemon=True)
+        heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which it inherits: Ctrl+C is the queue's to pass on
         self.process.start()
+        signal.signal(signal.SIGINT, heard)
         theirs.close()  # or its end would not be heard here
 
     def answer(self, seconds: float) -> Outcome | None:
@@ -78,7 +80,7 @@ class Apart:
 def train_here(run: RunConfig, later: list[tuple[float, float]], link: Connection) -> None:
     """What the process does. It stops at a word from the queue, at the queue's end, or at SIGTERM."""
     asked: list[int] = []
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl+C to every process; the queue passes it on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
 
     def tell(word: Outcome | None) -> None:

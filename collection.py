@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from options import add_sampling
+from options import add_sampling, obey
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -33,10 +33,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
-
-    return guarded(run, arguments)
+    return obey(run, parse_arguments(argv))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from options import obey
+
 TABLE_WIDTH = 120  # columns that the closing table needs
 
 
@@ -27,10 +29,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
-
-    return guarded(evaluate, arguments)
+    return obey(evaluate, parse_arguments(argv))
 
 
 def evaluate(arguments: argparse.Namespace) -> int:

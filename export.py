@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from options import obey
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -34,10 +36,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
-
-    return guarded(import_notebook, arguments)
+    return obey(import_notebook, parse_arguments(argv))
 
 
 def import_notebook(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from options import SAMPLING_BOUNDS, add_sampling, check_numbers
+from options import SAMPLING_BOUNDS, add_sampling, check_numbers, obey
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -26,10 +26,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
-
-    return guarded(generate, arguments)
+    return obey(generate, parse_arguments(argv))
 
 
 def generate(arguments: argparse.Namespace) -> int:

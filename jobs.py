@@ -75,7 +75,7 @@ class Queue:
                 self.training.stop()
                 told = True
         self.training = None
-        return Outcome(run.name, STOPPED, "before it began") if told and outcome.state == FAILED else outcome
+        return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.passing else outcome
 
     def after(self, run: RunConfig) -> list[tuple[float, float]]:
         """(characters to train on, seconds at most) of each dataset still to come."""

@@ -1,11 +1,24 @@
 """Options that several commands share, and the bounds of their numbers. Imports nothing heavy: --help must not wait."""
 
 import argparse
+import sys
+from collections.abc import Callable
 
 # what the command line may ask of a sampler: least and most
 SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "seed": (0, None), "steps": (1, 4096), "batch_size": (1, None), "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
+
+
+def obey(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command under utils.guarded; -> its exit status, 130 after Ctrl+C."""
+    try:
+        from utils import guarded  # after the arguments: torch takes a second to import
+
+        return guarded(command, arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

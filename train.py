@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from options import obey
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train a character-level diffusion model for each dataset.")
@@ -29,10 +31,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parse_arguments(argv)
-    from utils import guarded  # after the arguments: torch takes a second to import, and --help should not wait for it
-
-    return guarded(train, arguments)
+    return obey(train, parse_arguments(argv))
 
 
 def train(arguments: argparse.Namespace) -> int:

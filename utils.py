@@ -28,7 +28,7 @@ class UserError(Exception):
 
 
 def guarded(command: Callable[..., int], *arguments: object) -> int:
-    """Run a command; -> its exit status, or 2 after one line per problem on stderr, 130 after Ctrl+C."""
+    """Run a command; -> its exit status, or 2 after one line per problem on stderr."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # started with it closed; what is opened now takes its place
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
@@ -41,9 +41,6 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the reader (`| head`) has left; without this the interpreter complains at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

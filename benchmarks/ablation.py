@@ -104,8 +104,8 @@ def settings(section: str, **values: Any) -> dict[str, Any]:
 LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "preset": ({}, {}),
     "other seed": ({"seed": 2}, {}),
-    "hybrid": (settings("diffusion", process="hybrid"), {}),
-    "uniform": (settings("diffusion", process="uniform"), {}),
+    "hybrid": ({"diffusion": {"process": "hybrid"}, "sampling": {"sampler": "tweedie"}}, {}),
+    "uniform": ({"diffusion": {"process": "uniform"}, "sampling": {"sampler": "tweedie"}}, {}),
     "cosine": (settings("diffusion", schedule="cosine"), {}),
     "geometric": (settings("diffusion", schedule="geometric"), {}),
     "nelbo": (settings("training", loss="nelbo"), {}),

@@ -128,7 +128,8 @@ def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
 
 def project_quality(dataset: str, process: str, bits: float) -> dict[str, float]:
     """Seconds of training until the held-out bits per character are no more than these; measuring is not counted."""
-    training = Training(resolved(dataset, "tiny", diffusion={"process": process}, training={"max_minutes": 15}))
+    other = {"diffusion": {"process": process}, "sampling": {"sampler": "tweedie"}}
+    training = Training(resolved(dataset, "tiny", **other, training={"max_minutes": 15}))
     seconds, found = 0.0, float("inf")
     while found > bits and not training.finished():
         began = time.perf_counter()

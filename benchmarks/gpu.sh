@@ -10,7 +10,7 @@ plays=$(mktemp)
 cat > "$plays" <<'YAML'
 data: {file: shakespeare.txt, format: stream, held_out: 0.1}
 datasets:
-  shakespeare_uniform:
+  shakespeare_uniform: {diffusion: {process: uniform}}
   shakespeare_absorbing: {diffusion: {process: absorbing}}
 YAML
 "$python" train.py --all --config "$plays" --device "$device" --minutes "$play" --force

@@ -1,5 +1,6 @@
 """The vocabulary round trip, seeds that are functions of their parts, files that are whole or absent."""
 
+import os
 import subprocess
 import sys
 
@@ -69,6 +70,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_bytes() == "old é\n".encode() and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
+    old, young, other = (tmp_path / name for name in (".a.txt.x1.part", ".a.txt.x2.part", ".b.txt.x3.part"))
+    for part in (old, young, other):
+        part.touch()
+    for part in (old, other):
+        os.utime(part, (0, 0))
+    write_atomic(tmp_path / "a.txt", "whole")
+    assert sorted(tmp_path.iterdir()) == [young, other, tmp_path / "a.txt"]
 
 
 def test_guarded_turns_mistakes_into_lines_and_a_status(capsys):
