@@ -74,6 +74,25 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     assert written == [[3, 6], [4, 7], [1, 5], [2]]  # of 1 2 3 4 and of 5 6 7
 
 
+def test_surest_first_writes_what_it_doubted_again():
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
+    sharpness = torch.tensor([1.0, 3, 2, 9, 5, 4, 7, 6])
+
+    def network(x_t, sigma, given):  # says 2, but 3 for a blank among what is written
+        wanted = torch.where(((x_t != 5).sum(1, keepdim=True) > 3) & (x_t == 5), 3, 2)
+        return sharpness.unsqueeze(1) * torch.eye(5)[wanted]
+
+    seen: list[torch.Tensor] = []
+    own = SamplerSettings(sampler="surest", steps=8, renoise=0.25, temperature=0.01)
+    zeros = torch.zeros(3, 8, dtype=torch.long)
+    texts = sample(
+        diffusion, network, zeros, zeros.bool(), uniform_stream(3), own,
+        forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
+    )  # fmt: skip
+    blanks = [(state[0] == 5).nonzero().flatten().tolist() for state in seen[9:]]
+    assert texts[0].tolist() == [3, 3, 3, 2, 2, 3, 2, 2] and len(seen) == 1 + 8 + 2 + 2 and blanks == [[0], [], [0], []]
+
+
 @given(st.lists(st.booleans(), min_size=1, max_size=70).filter(lambda given: not all(given)), st.integers(1, 40))
 def test_stretches_share_out_what_is_not_given(given, longest):
     own = stretches(torch.tensor([given, [True] * len(given)]), longest)
