@@ -4,18 +4,20 @@ import contextlib
 import multiprocessing
 import signal
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from config import RunConfig
 from progress import Watch, console, plot_curve
 from trainer import train_model
-from training import OUT_OF_MEMORY, Stopped, out_of_memory
-from utils import UserError, alone
+from training import OUT_OF_MEMORY, Stopped, out_of_memory, unless_full
+from utils import UserError, alone, steady_streams
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 LOCK_SECONDS = 5  # a training whose queue was killed saves its state first, and may still be at it
 KILLED = "; if nobody did that, memory ran out: lower training.batch_size or choose a smaller preset"
+UNHEARD = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
 # a process begun anew, not a fork: the same on every system, and none of it is shared
 CONTEXT = multiprocessing.get_context("spawn")
 
@@ -41,9 +43,8 @@ class Apart:
         self.name, self.begun = run.name, False
         self.link, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=train_here, args=(run, later, theirs), daemon=True)
-        heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which it inherits: Ctrl+C is the queue's to pass on
-        self.process.start()
-        signal.signal(signal.SIGINT, heard)
+        with ctrl_c_blocked():  # which it inherits: Ctrl+C is the queue's to pass on
+            self.process.start()
         theirs.close()  # or its end would not be heard here
 
     def answer(self, seconds: float) -> Outcome | None:
@@ -64,12 +65,13 @@ class Apart:
         code = self.process.exitcode or 0
         if code >= 0:
             return f"its process ended with status {code}"
-        how = signal.Signals(-code).name
+        names = {number.value: number.name for number in signal.Signals}
+        how = names.get(-code, f"signal {-code}")
         return f"its process was ended by {how}{KILLED if how == 'SIGKILL' else ''}"
 
     def stop(self) -> None:
-        if not self.begun:  # reading and encoding: nothing is lost, and nothing half done stays
-            self.kill()
+        if not self.begun:  # reading and encoding, which hear no word: nothing is lost
+            self.process.terminate()
         with contextlib.suppress(OSError):
             self.link.send("stop")
 
@@ -77,17 +79,44 @@ class Apart:
         self.process.kill()
 
 
+@contextlib.contextmanager
+def ctrl_c_blocked() -> Iterator[None]:
+    """Hold Ctrl+C back, where a system can; it is delivered afterwards."""
+    can = hasattr(signal, "pthread_sigmask")
+    if can:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if can:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def train_here(run: RunConfig, later: list[tuple[float, float]], link: Connection) -> None:
     """What the process does. It stops at a word from the queue, at the queue's end, or at SIGTERM."""
     asked: list[int] = []
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it is not inherited
-    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+
+    def told() -> bool:
+        try:
+            return bool(asked) or link.poll()
+        except OSError:  # so Windows says that the queue is gone
+            return True
 
     def tell(word: Outcome | None) -> None:
         with contextlib.suppress(OSError):  # the queue may be gone
             link.send(word)
 
-    tell(end_of(run, Watch(console(), run, lambda: bool(asked) or link.poll(), lambda: tell(None), later)))
+    def terminate(number: int, frame: object) -> None:
+        asked.append(number)
+        if not watch.parameters:  # no step asks yet
+            raise Stopped
+
+    steady_streams()
+    watch = Watch(console(), run, told, lambda: tell(None), later)
+    for number in UNHEARD:  # a terminal tells every process; the queue passes it on
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, terminate)
+    tell(end_of(run, watch))
 
 
 def end_of(run: RunConfig, watch: Watch) -> Outcome:
@@ -101,9 +130,9 @@ def end_of(run: RunConfig, watch: Watch) -> Outcome:
         busy = f"another process is training {run.model_file()}"
         with alone(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS), watch:
             checkpoint = train_model(run, watch)
-        plot_curve(watch.status, run)
+            unless_full(watch, lambda: plot_curve(watch.status, run))
     except Stopped:
-        return ended(STOPPED, "state saved")
+        return ended(STOPPED, "nothing is lost")
     except UserError as error:
         return ended(FAILED, str(error))
     except Exception as error:  # the queue outlives any one failure
@@ -119,7 +148,7 @@ def bits_text(metrics: dict[str, float]) -> str:
 
 def unforeseen(error: Exception, run: RunConfig) -> str:
     """One line for an unforeseen failure; its traceback goes to models/NAME.error.log where that can be written."""
-    reason = f"{type(error).__name__}: {error}"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
     log = run.model_file().with_suffix(".error.log")
     try:
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -27,21 +27,22 @@ class Queue:
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
-        handlers = {number: signal.signal(number, self.ask_to_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.signal(number, self.ask_to_stop) for number in heard_signals()}
         try:
             for run in self.runs:
                 outcome = self.run_one(run)
                 self.outcomes.append(outcome)
-                if self.stop or outcome.state == STOPPED:
-                    self.stop = True
-                    break
                 self.say(outcome)
+                self.stop |= outcome.state == STOPPED
+                if self.stop:
+                    break
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         self.show_table()
         if self.stop:
-            self.print(f"stopped; nothing is lost. To go on: {self.command}")
+            lost = "" if self.outcomes[-1].state == FAILED else "; nothing is lost"
+            self.print(f"stopped{lost}. To go on: {self.command}")
             return 130
         return 1 if {outcome.state for outcome in self.outcomes} & {FAILED, MISSING} else 0
 
@@ -57,15 +58,19 @@ class Queue:
         try:
             if not run.data_file().is_file():
                 return Outcome(run.name, MISSING, f"no file {run.data_file()}")
-            if done := self.already_done(run):
+            if self.force:
+                self.forget(run)
+            elif done := self.already_done(run):
                 return done
+            outcome = self.train(run)
+            if outcome.passing and not self.stop:
+                self.print(f"{run.name}: {outcome.detail}; trying once more")
+                outcome = self.already_done(run) or self.train(run)
+            return outcome
+        except BrokenPipeError:
+            raise
         except (UserError, OSError) as error:
             return Outcome(run.name, FAILED, str(error))
-        outcome = self.train(run)
-        if outcome.passing and not self.stop:
-            self.print(f"{run.name}: {outcome.detail}; trying once more")
-            outcome = self.train(run)
-        return outcome
 
     def train(self, run: RunConfig) -> Outcome:
         """In a process of its own; a stop that was asked for is passed on to it."""
@@ -75,13 +80,14 @@ class Queue:
                 self.training.stop()
                 told = True
         self.training = None
+        self.console.show_cursor()  # which a live line hides, and a process that was killed left hidden
         return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.passing else outcome
 
     def after(self, run: RunConfig) -> list[tuple[float, float]]:
         """(characters to train on, seconds at most) of each dataset still to come."""
         later = self.runs[self.runs.index(run) + 1 :]
-        sizes = [(other, other.data_file().stat().st_size if other.data_file().is_file() else 0) for other in later]
-        return [(n * other.training.epochs, 60 * other.training.max_minutes or float("inf")) for other, n in sizes]
+        limits = [60 * other.training.max_minutes or float("inf") for other in later]
+        return [(size_of(other) * other.training.epochs, limit) for other, limit in zip(later, limits, strict=True)]
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
@@ -103,9 +109,6 @@ class Queue:
     def already_done(self, run: RunConfig) -> Outcome | None:
         """A skipped outcome if the model on disk came from this very data and config; another is kept aside."""
         path = run.model_file()
-        if self.force:
-            run.state_file().unlink(missing_ok=True)
-            return None
         if not path.is_file():
             return None
         try:
@@ -115,17 +118,31 @@ class Queue:
             self.print(f"{run.name}: {path} came from other data or settings; training anew")
         except UserError as error:
             self.print(f"{run.name}: {error}; training anew")
-        kept = path.with_suffix(".previous.pt")
-        path.replace(kept)
-        self.print(f"{run.name}: the old file is kept as {kept}")
+        self.set_aside(run)
         return None
+
+    def forget(self, run: RunConfig) -> None:
+        """As if it had never been trained: the next call without --force goes on from here."""
+        run.state_file().unlink(missing_ok=True)
+        if run.model_file().is_file():
+            self.set_aside(run)
+
+    def set_aside(self, run: RunConfig) -> None:
+        kept = run.model_file().with_suffix(".previous.pt")
+        run.model_file().replace(kept)
+        self.print(f"{run.name}: the old file is kept as {kept}")
 
     def say(self, outcome: Outcome) -> None:
         mark = "error: " if outcome.state in (FAILED, MISSING) else ""
         self.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
 
-    def print(self, text: str) -> None:
-        self.console.print(text, markup=False)
+    def print(self, text: str | Table) -> None:
+        try:
+            self.console.print(text, markup=False)
+        except BrokenPipeError:
+            raise
+        except OSError:  # a full disk under a log: no reason to stop
+            pass
 
     def show_table(self) -> None:
         table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")
@@ -133,4 +150,18 @@ class Queue:
             column.no_wrap = True
         for o in self.outcomes:
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
-        self.console.print(table)
+        self.print(table)
+
+
+def heard_signals() -> list[signal.Signals]:
+    """What ends a command: Ctrl+C, a service manager's word, a terminal that goes, unless `nohup` has it ignored."""
+    numbers = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+
+
+def size_of(run: RunConfig) -> int:
+    """Bytes of its data; 0 where there is no such file, or none that can be looked at."""
+    try:
+        return run.data_file().stat().st_size
+    except OSError:
+        return 0

@@ -107,6 +107,8 @@ class Watch:
             self.console.print(text, markup=False)
         except BrokenPipeError:  # the reader (`| head`) has left: as at Ctrl+C, the state is saved
             self.unheard = True
+        except OSError:  # a full disk under a log, a terminal that is gone: no reason to stop
+            pass
 
 
 def speed_text(status: Status) -> str:

@@ -26,7 +26,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
     parser.add_argument("--device", help="auto, cpu, cuda or mps, instead of the config's")
-    parser.add_argument("--force", action="store_true", help="train anew what is done, and forget interrupted runs")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="train anew what is done (the old model is kept as NAME.previous.pt) or interrupted",
+    )
     return parser.parse_args(argv)
 
 

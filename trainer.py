@@ -23,21 +23,22 @@ def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
         reporter.note(f"{run.state_file()} is damaged, or of other data or settings, and will be replaced")
     saved = time.monotonic()
     try:
-        while not training.finished():
+        while True:
+            if measured := training.validation_due():  # the first thing too where a validation was interrupted
+                training.validate(reporter)
+                reporter.validated(training.status)
+            if measured or time.monotonic() - saved > SAVE_SECONDS:
+                unless_full(reporter, training.save_state)
+                saved = time.monotonic()
+            if training.finished():
+                return training.complete(reporter)
             try:
                 training.advance(training.batches.batch(training.status.step))
             except (Diverged, MemoryError, RuntimeError) as error:
                 reporter.note(training.recover(error))
-            if measured := training.validation_due():
-                training.validate(reporter)
-                reporter.validated(training.status)
             reporter.stepped(training.status)
             if reporter.stopping():
                 raise Stopped
-            if measured or time.monotonic() - saved > SAVE_SECONDS:
-                unless_full(reporter, training.save_state)
-                saved = time.monotonic()
-        return training.complete(reporter)
     except Stopped:
         training.save_state()
         raise

@@ -50,11 +50,11 @@ class Diverged(Exception):
 
 
 def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
-    """Save; a full disk does not end a night's training, and the next save may find room."""
+    """Save; a full disk does not end a night's training, and a later save may find room."""
     try:
         save()
     except (OSError, UserError) as error:
-        reporter.note(f"not saved, training goes on: {error}")
+        reporter.note(f"not saved, and going on: {error}")
 
 
 def until_stopped(network: Network, reporter: Reporter) -> Network:

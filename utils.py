@@ -27,14 +27,21 @@ class UserError(Exception):
     """A mistake the user can mend; its message is shown without a traceback, a problem a line."""
 
 
-def guarded(command: Callable[..., int], *arguments: object) -> int:
-    """Run a command; -> its exit status, or 2 after one line per problem on stderr."""
+def steady_streams() -> None:
+    """Standard streams that take any text, and lead nowhere where they were closed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # started with it closed; what is opened now takes its place
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+        if getattr(sys, name) is None:  # what is opened now takes its place, for the processes to come as well
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without this alphabet shows ?, and nothing stops
             stream.reconfigure(errors="replace")
+
+
+def guarded(command: Callable[..., int], *arguments: object) -> int:
+    """Run a command; -> its exit status, or 2 after one line per problem on stderr."""
+    steady_streams()
     try:
         return command(*arguments)
     except UserError as error:
@@ -149,7 +156,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes its place whole, on failure it vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for part in path.parent.glob(f".{path.name}.*.part"):  # of a write that kill -9 ended
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -168,9 +175,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def check_writable(folder: Path) -> None:
     """Fail before the work rather than after it where a folder cannot take its result."""
     try:
-        with atomic_path(folder / "writable"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
-        (folder / "writable").unlink()
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to: {error.strerror or error}") from None
 

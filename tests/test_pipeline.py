@@ -293,7 +293,7 @@ def test_a_full_disk_while_saving_costs_no_training(tiny_run, monkeypatch):
     no_room(monkeypatch, 3)
     watcher = Quiet()
     train_model(run, watcher)
-    assert len(watcher.notes) == 3 and all("not saved, training goes on: " in note for note in watcher.notes)
+    assert len(watcher.notes) == 3 and all("not saved, and going on: " in note for note in watcher.notes)
     assert all("No space left on device" in note for note in watcher.notes)
     assert run.model_file().read_bytes() == unbroken and not run.state_file().exists()
     assert {file.suffix for file in run.model_file().parent.iterdir()} == {".pt", ".jsonl"} and training
@@ -374,7 +374,8 @@ def test_a_clock_that_jumps_changes_nothing(tiny_run, monkeypatch):
 
 def test_a_validation_can_be_stopped_and_is_made_up_for(tiny_run):
     run = tiny_run()
-    train_model(run, Quiet())
+    whole, rest = Quiet(), Quiet()
+    train_model(run, whole)
     unbroken = run.model_file().read_bytes()
     run.model_file().unlink()
 
@@ -388,8 +389,9 @@ def test_a_validation_can_be_stopped_and_is_made_up_for(tiny_run):
     with pytest.raises(Stopped):
         train_model(run, Impatient())
     assert not load_state(run.state_file())["status"]["history"]
-    train_model(run, Quiet())
-    assert run.model_file().read_bytes() == unbroken
+    train_model(run, rest)
+    figures = [[(record.step, record.held_out) for record in watcher.last.history] for watcher in (whole, rest)]
+    assert figures[0] == figures[1] and run.model_file().read_bytes() == unbroken
 
 
 # --- the checkpoint

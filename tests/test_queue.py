@@ -133,6 +133,7 @@ def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, c
     assert reason in (path.parent / "models" / "one.error.log").read_text()
 
 
+@posix
 def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monkeypatch):
     _, run = project
     monkeypatch.setattr(apart, "train_here", faults.killed_the_first_time)
@@ -196,18 +197,17 @@ def gone(pid: int) -> bool:
 @posix
 @pytest.mark.parametrize(
     ("to", "number"),
-    [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)],
-    ids=["as a terminal does", "as kill does"],
+    [("killpg", "SIGINT"), ("kill", "SIGTERM"), ("killpg", "SIGHUP")],
+    ids=["as a terminal does", "as kill does", "as a terminal that goes does"],
 )
 def test_an_interrupted_queue_goes_on(project, to, number):
     program = Program(project[0])
     process = program.start()
-    began = time.monotonic()
-    to(process.pid, number)
+    getattr(os, to)(process.pid, getattr(signal, number))
     out, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 130 and time.monotonic() - began < 10  # two seconds, but for a busy machine
+    assert process.returncode == 130
     assert f"stopped; nothing is lost. To go on: python train.py --all --config {program.path}" in out
-    assert "two" not in out and (program.models / "one.resume.pt").is_file()
+    assert (program.models / "one.resume.pt").is_file()
     out = program.finish()
     assert re.search(r"one: going on from step \d+", out) and "two: trained" in out
     assert not list(program.models.glob("*.resume.pt"))
@@ -259,6 +259,58 @@ def test_neither_a_terminal_nor_a_home_is_needed(project):
 
 
 @posix
+def test_a_log_that_is_full_or_knows_no_such_letters_ends_nothing(project):
+    path, _ = project
+    (path.parent / "datasets" / "one.txt").write_text("\n".join(f"Привет, мир {k} 🙂" for k in range(80)), "utf-8")
+    program = Program(path, steps=6)
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(program.command, stdout=full, stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+    assert done.returncode == 0 and done.stderr == b"" and (program.models / "two.pt").is_file()
+    (program.models / "one.pt").unlink()
+    done = subprocess.run(
+        program.command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, timeout=SECONDS
+    )
+    assert done.returncode == 0 and b"one: trained" in done.stdout and b"once more" not in done.stdout
+
+
+def test_a_curve_that_cannot_be_drawn_costs_no_model(project, capfd):
+    path, run = project
+    (path.parent / "models" / "one.png").mkdir(parents=True)
+    assert run("--dataset", "one") == 0
+    out = capfd.readouterr().out
+    assert "not saved, and going on: " in out and "one: trained" in out
+
+
+@posix
+def test_force_begins_anew_once(project):
+    program = Program(project[0], "--force", steps=400)
+    program.models.mkdir()
+    without = [word for word in program.command if word != "--force"]
+    subprocess.run(without, capture_output=True, timeout=SECONDS, check=True)
+    before = (program.models / "one.pt").read_bytes()
+    process = program.start()
+    process.terminate()
+    out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130 and "--force" not in out.splitlines()[-1]
+    assert (program.models / "one.previous.pt").read_bytes() == before
+    done = subprocess.run(without, capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert "one: going on from step" in done.stdout and (program.models / "one.pt").read_bytes() == before
+
+
+@posix
+def test_a_stop_whose_state_finds_no_room_says_so(project):
+    import resource
+
+    program = Program(project[0], steps=5000)
+    program.options["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
+    process = program.start()
+    process.terminate()
+    out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130 and "nothing is lost" not in out
+    assert re.search("error: one: failed: .*cannot be written: File too large", out)
+
+
+@posix
 def test_a_disk_that_takes_no_model_is_one_line_and_leaves_no_part(project):
     import resource
 
@@ -270,7 +322,7 @@ def test_a_disk_that_takes_no_model_is_one_line_and_leaves_no_part(project):
     done = subprocess.run(program.command, preexec_fn=small_files, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     assert len(re.findall("failed: .*cannot be written: File too large", done.stdout)) == 2
-    assert "not saved, training goes on: " in done.stdout
+    assert "not saved, and going on: " in done.stdout
     assert {file.suffix for file in program.models.iterdir()} <= {".jsonl", ".lock"}
 
 
@@ -291,4 +343,4 @@ def test_a_minute_of_the_soak():
     soak = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--minutes", "0.5"]
     done = subprocess.run(soak, capture_output=True, text=True, timeout=5 * SECONDS, check=False)
     assert done.returncode == 0, done.stderr
-    assert "files byte-identical | 9 |" in done.stdout
+    assert re.search(r"rounds \| [1-9]", done.stdout) and re.search(r"files byte-identical \| [1-9]", done.stdout)
