@@ -113,6 +113,7 @@ class Queue:
             return None
         try:
             if checkpoint := self.finished(run):
+                run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
                 detail = "done before with this data and config; --force trains anew"
                 return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
             self.print(f"{run.name}: {path} came from other data or settings; training anew")

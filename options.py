@@ -27,7 +27,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="the set's seed: text k follows from model, seed and k alone (default 0)"
     )
-    parser.add_argument("--steps", type=int, help=f"network calls per text {of_the_model}")
+    parser.add_argument("--steps", type=int, help=f"network calls per window of a text {of_the_model}")
     parser.add_argument("--temperature", type=float, help=f"below 1 safer, above 1 wilder {of_the_model}")
     parser.add_argument(
         "--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {of_the_model}"

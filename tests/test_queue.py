@@ -339,7 +339,7 @@ def test_windows_habits_change_nothing(project):
 
 @posix
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
-def test_a_minute_of_the_soak():
+def test_half_a_minute_of_the_soak():
     soak = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--minutes", "0.5"]
     done = subprocess.run(soak, capture_output=True, text=True, timeout=5 * SECONDS, check=False)
     assert done.returncode == 0, done.stderr
