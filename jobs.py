@@ -156,8 +156,9 @@ class Queue:
 
 def heard_signals() -> list[signal.Signals]:
     """What ends a command: Ctrl+C, a service manager's word, a terminal that goes, unless `nohup` has it ignored."""
-    numbers = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None))]
-    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    hangup = getattr(signal, "SIGHUP", None)  # which Windows lacks
+    lost = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *lost]
 
 
 def size_of(run: RunConfig) -> int:

@@ -169,7 +169,9 @@ class Program:
         self.options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
 
     def start(self) -> subprocess.Popen:
+        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have had it ignored, here and so there
         process = subprocess.Popen(self.command, start_new_session=True, **self.options)
+        signal.signal(signal.SIGHUP, hangup)
         assert process.stdout
         while "bits/char" not in process.stdout.readline():  # the first validation: it trains
             assert process.poll() is None
