@@ -7,7 +7,6 @@ What changes in one step cannot know of each other, so it should lie far apart: 
 probability, but neighbours seldom at once.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,11 +155,12 @@ def surest_first(
     least sure of, is written again, some times: towards likelier text, as by a lower temperature, but less dull.
     """
     noise, size = x, (~given).sum(1, keepdim=True).clamp_min(1)
-    p, calls = torch.ones(x.shape, dtype=torch.float64, device=x.device), itertools.count(1)
+    p, again = torch.ones(x.shape, dtype=torch.float64, device=x.device), max(1, settings.steps // 2)
 
-    def write(x: Tensor, p: Tensor, unwritten: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+    def write(x: Tensor, p: Tensor, unwritten: Tensor, longest: int, call: int) -> tuple[Tensor, Tensor]:
         own, become = stretches(~unwritten, longest), uniforms(x.shape[1])
         while unwritten.any():
+            call += 1
             share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / x.shape[1])  # a finished row's must not be 0
             logits = context(x, SCHEDULES["log_linear"].sigma(share.double()))  # of which this share is noise
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
@@ -169,13 +169,14 @@ def surest_first(
             drawn = draw(shaped, become)
             x, p = torch.where(chosen, drawn, x), torch.where(chosen, pi.gather(-1, drawn.unsqueeze(-1)).squeeze(-1), p)
             unwritten = unwritten & ~chosen
-            observe(next(calls), x, shaped)
+            observe(call, x, shaped)
         return x, p
 
-    x, p = write(x, p, ~given, settings.steps)
-    for _ in range(REVISIONS if settings.renoise else 0):
+    x, p = write(x, p, ~given, settings.steps, 0)
+    for revision in range(REVISIONS if settings.renoise else 0):
         doubtful = ~given & (p.masked_fill(given, torch.inf).argsort(1).argsort(1) < (settings.renoise * size).round())
-        x, p = write(torch.where(doubtful, noise, x), p, doubtful, max(1, settings.steps // 2))
+        before = settings.steps + revision * again  # calls at most: a row's numbers must not depend on the others
+        x, p = write(torch.where(doubtful, noise, x), p, doubtful, again, before)
     return x
 
 
