@@ -39,7 +39,7 @@ SETTINGS = {
         "batch_size": 4, "epochs": 1000, "max_steps": 150, "validations": 30, "validation_characters": 200,
         "patience": 0,
     },
-    "sampling": {"sampler": "surest", "steps": 8, "overlap": 16},
+    "sampling": {"sampler": "surest", "steps": 8, "renoise": 0.25, "overlap": 16},
     "datasets": {name: {} for name in NAMES},
 }  # fmt: skip
 
@@ -162,6 +162,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the instants and ways")
     parser.add_argument("--output", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # in the background it is ignored, and so it would be in the children
     end = time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), arguments.seed)
