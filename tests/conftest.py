@@ -66,6 +66,11 @@ def project(tmp_path):
     return path, lambda *arguments: train.main(["--config", str(path), *arguments])
 
 
+def shape(run: RunConfig, **training) -> RunConfig:
+    """The run with other values in its section `training`."""
+    return run.model_copy(update={"training": run.training.model_copy(update=training)})
+
+
 class Quiet:
     """A reporter that says nothing, and stops at a step if asked to."""
 

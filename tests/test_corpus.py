@@ -1,5 +1,7 @@
 """Every data rule: what is read, dropped, counted, split, encoded; and what stops with a reason."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from conftest import toy_lines
@@ -201,3 +203,11 @@ def test_document_hashes_tell_documents_apart(tiny_run):
     assert len(set(hashes.tolist())) == len(lines)
     again = DocumentHasher()(codes[starts[5] :], starts[5:] - starts[5], lengths[5:])
     assert np.array_equal(again, hashes[5:])  # not a function of the place in the file
+
+
+def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
+    runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(load_corpus, runs * 2))
+    assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
+    assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)

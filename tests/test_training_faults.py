@@ -1,0 +1,177 @@
+"""What may befall a training from within and around: it goes back, goes on, or says why not."""
+
+import errno
+import itertools
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import Quiet, shape
+
+import trainer
+import utils
+from checkpoint import load_checkpoint, load_state
+from trainer import train_model
+from training import Stopped, Training
+from utils import UserError
+
+
+def diverging(monkeypatch, steps: int) -> None:
+    """Let the first so many calls of step 3 give a loss that is not a number."""
+    honest, left = Training.gradients, [steps]
+
+    def gradients(self, shard):
+        loss, found = honest(self, shard)
+        if self.status.step == 3 and left[0] and shard.dropping.initial_seed() == dropping_seed(self):
+            left[0] -= 1
+            loss = loss * torch.nan
+        return loss, found
+
+    def dropping_seed(self) -> int:
+        return self._generator("dropout", 3, 0).initial_seed()  # of the step's first shard
+
+    monkeypatch.setattr(Training, "gradients", gradients)
+
+
+def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch):
+    run, watcher = shape(tiny_run(), max_steps=6, validations=3), Quiet()
+    diverging(monkeypatch, 1)
+    train_model(run, watcher)
+    assert watcher.notes == ["numbers beyond all bounds; back to step 2 at half the learning rate"]
+    assert watcher.last.slowdowns == 1 and watcher.last.step == 6
+    assert all(torch.isfinite(value).all() for value in load_checkpoint(run.model_file()).weights.values())
+
+
+def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
+    watcher = Quiet()
+    diverging(monkeypatch, 99)
+    with pytest.raises(UserError, match=r"toy: training diverged at step 3, 4 times; lower training.learning_rate"):
+        train_model(tiny_run(), watcher)
+    assert len(watcher.notes) == 3
+
+
+def no_room(monkeypatch, times: int) -> None:
+    """The first so many writes find the disk full."""
+    honest, left = os.fsync, [times]
+
+    def fsync(descriptor: int) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        honest(descriptor)
+
+    monkeypatch.setattr(utils.os, "fsync", fsync)
+
+
+def test_a_full_disk_while_saving_costs_no_training(tiny_run, monkeypatch):
+    run = tiny_run()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    training = Training(run)  # encodes and probes the folder before the disk fills
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(trainer, "check_writable", lambda folder: None)
+    no_room(monkeypatch, 3)
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert len(watcher.notes) == 3 and all("not saved, and going on: " in note for note in watcher.notes)
+    assert all("No space left on device" in note for note in watcher.notes)
+    assert run.model_file().read_bytes() == unbroken and not run.state_file().exists()
+    assert {file.suffix for file in run.model_file().parent.iterdir()} == {".pt", ".jsonl"} and training
+
+
+def test_a_disk_that_stays_full_keeps_the_last_state(tiny_run, monkeypatch):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=3))
+    state = run.state_file().read_bytes()
+    monkeypatch.setattr(trainer, "check_writable", lambda folder: None)
+    no_room(monkeypatch, 1000)
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+        train_model(run, Quiet())
+    assert run.state_file().read_bytes() == state and not run.model_file().exists()
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_text("a\nb\n"), lambda file: None])
+def test_data_that_vanish_or_shrink_in_training_change_nothing(tiny_run, harm):
+    run = tiny_run()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+
+    class Harmful(Quiet):
+        def validated(self, status) -> None:
+            if run.data_file().exists():
+                harm(run.data_file())
+
+    train_model(run, Harmful())
+    assert run.model_file().read_bytes() == unbroken
+
+
+def little_memory(monkeypatch, rows: int) -> None:
+    """More rows at once than so many find no memory."""
+    honest = Training.gradients
+
+    def gradients(self, shard):
+        if len(shard.x0) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest(self, shard)
+
+    monkeypatch.setattr(Training, "gradients", gradients)
+
+
+def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
+    run = tiny_run(model={"dropout": 0.0})  # dropout is drawn part by part
+    whole, watcher = Training(run), Quiet()
+    rows = len(whole.batches.batch(0).tokens)
+    train_model(run, Quiet())
+    expected = load_checkpoint(run.model_file()).weights
+    run.model_file().unlink()
+    little_memory(monkeypatch, rows // 4)
+    train_model(run, watcher)
+    assert watcher.notes[-1].startswith("out of memory; back to step 0 and on with ")
+    for name, value in load_checkpoint(run.model_file()).weights.items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=2e-3)  # Muon magnifies rounding
+
+
+def test_where_no_part_is_small_enough_the_failure_is_shown(tiny_run, monkeypatch):
+    little_memory(monkeypatch, 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        train_model(tiny_run(), Quiet())
+
+
+def test_a_clock_that_jumps_changes_nothing(tiny_run, monkeypatch):
+    run, watcher = tiny_run(), Quiet()
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    jumps = itertools.cycle([86_400.0, -1e9, 4e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    train_model(run, Quiet())
+    assert run.model_file().read_bytes() == unbroken
+    train_model(shape(run, max_minutes=5), watcher)  # nor when a budget of time ends
+    assert watcher.last.step == run.training.max_steps and 0 <= watcher.last.seconds < 300
+
+
+def test_a_validation_can_be_stopped_and_is_made_up_for(tiny_run):
+    run = tiny_run()
+    whole, rest = Quiet(), Quiet()
+    train_model(run, whole)
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+
+    class Impatient(Quiet):
+        asked = 0
+
+        def stopping(self) -> bool:  # asked after every step, and before every call of the network in a validation
+            self.asked += 1
+            return self.asked == 5
+
+    with pytest.raises(Stopped):
+        train_model(run, Impatient())
+    assert not load_state(run.state_file())["status"]["history"]
+    train_model(run, rest)
+    figures = [[(record.step, record.held_out) for record in watcher.last.history] for watcher in (whole, rest)]
+    assert figures[0] == figures[1] and run.model_file().read_bytes() == unbroken
