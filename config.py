@@ -62,6 +62,8 @@ class DataConfig(Section):
         path = PureWindowsPath(file)  # which knows both systems' separators
         if path.anchor or ".." in path.parts:
             raise ValueError(f"{file!r} must lie in the datasets folder; paths.datasets says which that is")
+        if any(DEVICES.fullmatch(part.split(".")[0].strip()) for part in path.parts):
+            raise ValueError(f"{file!r} names a device on Windows; rename it")
         return file
 
 

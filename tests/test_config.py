@@ -132,6 +132,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             )
             for file in ("/etc/passwd", "../up.txt", "C:up.txt")
         ),
+        ("data: {file: a/Nul.txt}", "data.file: 'a/Nul.txt' names a device on Windows; rename it"),
         ("datasets: [a]", "datasets: expected keys with values, found ['a']"),
         ("datasets: {a: 3}", "datasets.a: expected keys with values, found 3"),
         ("- a\n- b", "expected keys with values, found ['a', 'b']"),
