@@ -25,3 +25,13 @@ def environment() -> str:
 def heading(title: str) -> list[str]:
     """The lines a result begins with: its title, what it stands on, the command."""
     return [f"# {title}", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]
+
+
+def peak_megabytes() -> float:
+    """Of this process so far; nan on Windows, which does not say."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
