@@ -11,11 +11,12 @@ from multiprocessing.connection import Connection
 from config import RunConfig
 from progress import Watch, console, plot_curve
 from trainer import train_model
-from training import OUT_OF_MEMORY, Stopped, out_of_memory, unless_full
+from training import Stopped, out_of_memory, unless_full
 from utils import UserError, alone, steady_streams
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 LOCK_SECONDS = 5  # a training whose queue was killed saves its state first, and may still be at it
+OUT_OF_MEMORY = "out of memory; lower training.batch_size or choose a smaller preset"
 KILLED = "; if nobody did that, memory ran out: lower training.batch_size or choose a smaller preset"
 UNHEARD = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
 # a process begun anew, not a fork: the same on every system, and none of it is shared

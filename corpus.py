@@ -90,6 +90,14 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none, or none that can be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def open_store(store: Path, stream: bool) -> Corpus:
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
     tokens = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")

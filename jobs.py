@@ -8,7 +8,7 @@ from rich.table import Table
 from apart import FAILED, MISSING, SKIPPED, STOPPED, Apart, Outcome, bits_text
 from checkpoint import Checkpoint, load_checkpoint
 from config import RunConfig
-from corpus import hash_file
+from corpus import hash_file, size_of
 from progress import console
 from utils import UserError
 
@@ -42,7 +42,7 @@ class Queue:
         self.show_table()
         if self.stop:
             lost = "" if self.outcomes[-1].state == FAILED else "; nothing is lost"
-            self.print(f"stopped{lost}. To go on: {self.command}")
+            self.console.print(f"stopped{lost}. To go on: {self.command}")
             return 130
         return 1 if {outcome.state for outcome in self.outcomes} & {FAILED, MISSING} else 0
 
@@ -64,7 +64,7 @@ class Queue:
                 return done
             outcome = self.train(run)
             if outcome.passing and not self.stop:
-                self.print(f"{run.name}: {outcome.detail}; trying once more")
+                self.console.print(f"{run.name}: {outcome.detail}; trying once more")
                 outcome = self.already_done(run) or self.train(run)
             return outcome
         except BrokenPipeError:
@@ -86,8 +86,10 @@ class Queue:
     def after(self, run: RunConfig) -> list[tuple[float, float]]:
         """(characters to train on, seconds at most) of each dataset still to come."""
         later = self.runs[self.runs.index(run) + 1 :]
-        limits = [60 * other.training.max_minutes or float("inf") for other in later]
-        return [(size_of(other) * other.training.epochs, limit) for other, limit in zip(later, limits, strict=True)]
+        return [
+            (size_of(other.data_file()) * other.training.epochs, 60 * other.training.max_minutes or float("inf"))
+            for other in later
+        ]
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
@@ -116,9 +118,9 @@ class Queue:
                 run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
                 detail = "done before with this data and config; --force trains anew"
                 return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
-            self.print(f"{run.name}: {path} came from other data or settings; training anew")
+            self.console.print(f"{run.name}: {path} came from other data or settings; training anew")
         except UserError as error:
-            self.print(f"{run.name}: {error}; training anew")
+            self.console.print(f"{run.name}: {error}; training anew")
         self.set_aside(run)
         return None
 
@@ -131,19 +133,11 @@ class Queue:
     def set_aside(self, run: RunConfig) -> None:
         kept = run.model_file().with_suffix(".previous.pt")
         run.model_file().replace(kept)
-        self.print(f"{run.name}: the old file is kept as {kept}")
+        self.console.print(f"{run.name}: the old file is kept as {kept}")
 
     def say(self, outcome: Outcome) -> None:
         mark = "error: " if outcome.state in (FAILED, MISSING) else ""
-        self.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
-
-    def print(self, text: str | Table) -> None:
-        try:
-            self.console.print(text, markup=False)
-        except BrokenPipeError:
-            raise
-        except OSError:  # a full disk under a log: no reason to stop
-            pass
+        self.console.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
 
     def show_table(self) -> None:
         table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")
@@ -151,7 +145,7 @@ class Queue:
             column.no_wrap = True
         for o in self.outcomes:
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
-        self.print(table)
+        self.console.print(table)
 
 
 def heard_signals() -> list[signal.Signals]:
@@ -159,11 +153,3 @@ def heard_signals() -> list[signal.Signals]:
     hangup = getattr(signal, "SIGHUP", None)  # which Windows lacks
     lost = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
     return [signal.SIGINT, signal.SIGTERM, *lost]
-
-
-def size_of(run: RunConfig) -> int:
-    """Bytes of its data; 0 where there is no such file, or none that can be looked at."""
-    try:
-        return run.data_file().stat().st_size
-    except OSError:
-        return 0

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from acceptance import personal
 from config import RunConfig
-from corpus import Corpus
+from corpus import Corpus, size_of
 from progress import clock
 from training import Training
 from utils import UserError
@@ -33,7 +33,7 @@ class Planned:
 
 def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
     """Each run with its share of the hours, by the size of its data; what has no file gets none."""
-    sizes = [run.data_file().stat().st_size if run.data_file().is_file() else 0 for run in runs]
+    sizes = [size_of(run.data_file()) for run in runs]
     minutes = [round(60 * hours * size / max(sum(sizes), 1), 2) for size in sizes]
     return [
         run.model_copy(update={"training": run.training.model_copy(update={"max_minutes": share})}) if share else run
@@ -49,11 +49,11 @@ def check_runs(runs: list[RunConfig], statuses: list[str], console: Console) -> 
         try:
             planned = plan(run, status)
         except UserError as error:
-            console.print(f"error: {run.name}: {error}", markup=False)
+            console.print(f"error: {run.name}: {error}")
             failed = True
             continue
         for finding in planned.findings:
-            console.print(f"{run.name}: {finding}", markup=False)
+            console.print(f"{run.name}: {finding}")
         table.add_row(*planned.cells)
         needed += planned.bytes
     console.print(table)
@@ -80,7 +80,7 @@ def plan(run: RunConfig, status: str) -> Planned:
     cells = [
         run.name,
         run.data_file().name,
-        f"{run.data_file().stat().st_size / 1e6:.1f}",
+        f"{size_of(run.data_file()) / 1e6:.1f}",
         f"{corpus.report.documents:,}",
         corpus.sha256[:8],
         f"{training.parameters / 1e6:.2f}M",

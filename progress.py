@@ -1,6 +1,7 @@
 """What a person sees of a training: a live line, a line per validation, the learning curve. Trains nothing."""
 
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 
@@ -21,14 +22,22 @@ FILE_WIDTH = 120  # columns of a table where no terminal limits them
 
 
 class PlainConsole(Console):
-    """Raises BrokenPipeError where rich would end the program."""
+    """Takes text as it is. A log on a full disk is no reason to stop; a reader that left is: BrokenPipeError."""
 
-    def on_broken_pipe(self) -> None:
+    def on_broken_pipe(self) -> None:  # rich would end the program
         raise BrokenPipeError
+
+    def print(self, *what: Any, **options: Any) -> None:
+        try:
+            super().print(*what, **options)
+        except BrokenPipeError:
+            raise
+        except OSError:  # or a terminal that is gone
+            pass
 
 
 def console() -> Console:
-    made = PlainConsole(highlight=False, soft_wrap=True)
+    made = PlainConsole(highlight=False, soft_wrap=True, markup=False)
     if not made.is_terminal:
         made.width = FILE_WIDTH
     return made
@@ -104,11 +113,9 @@ class Watch:
 
     def print(self, text: str) -> None:
         try:
-            self.console.print(text, markup=False)
+            self.console.print(text)
         except BrokenPipeError:  # the reader (`| head`) has left: as at Ctrl+C, the state is saved
             self.unheard = True
-        except OSError:  # a full disk under a log, a terminal that is gone: no reason to stop
-            pass
 
 
 def speed_text(status: Status) -> str:

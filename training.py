@@ -31,7 +31,6 @@ EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reache
 SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
-OUT_OF_MEMORY = "out of memory; lower training.batch_size or choose a smaller preset"
 SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
 
@@ -40,13 +39,13 @@ class Stopped(Exception):
     """The run was asked to stop; its state is saved and the same command goes on from there."""
 
 
+class Diverged(Exception):
+    """A step gave numbers that are not finite."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
-
-
-class Diverged(Exception):
-    """A step gave numbers that are not finite."""
 
 
 def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
