@@ -6,6 +6,7 @@ import signal
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from config import RunConfig
@@ -85,6 +86,7 @@ def ctrl_c_blocked() -> Iterator[None]:
     """Hold Ctrl+C back, where a system can; it is delivered afterwards."""
     can = hasattr(signal, "pthread_sigmask")
     if can:
+        resource_tracker.ensure_running()  # or the first process would begin it, and that lets Ctrl+C through again
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

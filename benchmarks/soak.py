@@ -28,8 +28,8 @@ from utils import write_atomic
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("one", "two", "three")
 SAMPLES = 40
-LONGEST = 1.5  # to a kill at most, of what the slowest command takes that nobody ends
-CUT = 0.15  # share of the kills after which a state file is cut short, as a power loss may
+LONGEST = 1.2  # to a kill at most, of what the slowest command takes that nobody ends
+CUT = 0.3  # share of the kills after which a state file is cut short, as a power loss may
 SETTINGS = {
     "device": "cpu",
     "data": {"vocab_size": 64},
@@ -125,7 +125,10 @@ class Soak:
         return False
 
     def check(self) -> None:
-        """Every result is the unbroken one's, byte for byte, and no state is left."""
+        """Every result is the unbroken one's, byte for byte, no state is left, and no traceback was shown."""
+        log = (self.folder / "log").read_text(encoding="utf-8")
+        if "Traceback" in log:
+            raise SystemExit(f"a traceback was shown: {log[log.index('Traceback') :][:5000]}")
         found = {path: path.read_bytes() for path in self.results()}
         wrong = [str(path) for path in {*self.expected, *found} if self.expected.get(path) != found.get(path)]
         if wrong:
@@ -173,8 +176,6 @@ def main() -> None:
             print(dict(soak.counts), flush=True)
         log = (Path(folder) / "log").read_text(encoding="utf-8")
         soak.counts["trainings that went on from a state"] = log.count("going on from step")
-        if "Traceback" in log:
-            raise SystemExit(f"a traceback was shown: {log[log.index('Traceback') :][:2000]}")
     lines = [
         *heading(f"A soak of {arguments.minutes:g} minutes"),
         "Three datasets, a model each. Every model and sample file at the end of every round held the bytes of the",

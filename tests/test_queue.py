@@ -20,6 +20,7 @@ from plan import share_hours
 
 ROOT = Path(__file__).resolve().parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and /dev are POSIX")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
 SECONDS = 120  # a process that has not ended by then hangs
 
 
@@ -186,6 +187,17 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def trainings(pid: int) -> list[int]:
+    """The processes in which a queue trains."""
+    return [child for child in children(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def hears_ctrl_c(pid: int) -> bool:
+    """Whether Python has begun and made it a KeyboardInterrupt."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
 def gone(pid: int) -> bool:
     """Whether a process ends within some seconds."""
     for _ in range(100):
@@ -216,10 +228,22 @@ def test_an_interrupted_queue_goes_on(project, to, number):
 
 
 @posix
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
+@needs_proc
+def test_ctrl_c_while_a_training_still_begins_stops_without_a_traceback(project):
+    program = Program(project[0])
+    process = subprocess.Popen(program.command, start_new_session=True, **program.options)
+    while not any(map(hears_ctrl_c, trainings(process.pid))):  # from here on it imports, for a second or two
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130 and "stopped; nothing is lost" in out and "Traceback" not in out
+
+
+@posix
+@needs_proc
 def test_a_second_signal_leaves_at_once(project):
     process = Program(project[0]).start()
-    child = next(pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    [child] = trainings(process.pid)
     os.kill(child, signal.SIGSTOP)  # it will not answer
     os.kill(process.pid, signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
@@ -229,11 +253,11 @@ def test_a_second_signal_leaves_at_once(project):
 
 
 @posix
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
+@needs_proc
 def test_a_queue_that_is_killed_takes_its_training_along(project):
     program = Program(project[0])
     process = program.start()
-    [child] = [pid for pid in children(process.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    [child] = trainings(process.pid)
     process.kill()
     assert gone(child) and (program.models / "one.resume.pt").is_file()
     assert re.search(r"one: going on from step \d+", program.finish())
@@ -340,7 +364,7 @@ def test_windows_habits_change_nothing(project):
 
 
 @posix
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
+@needs_proc
 def test_half_a_minute_of_the_soak():
     soak = [sys.executable, str(ROOT / "benchmarks" / "soak.py"), "--minutes", "0.5"]
     done = subprocess.run(soak, capture_output=True, text=True, timeout=5 * SECONDS, check=False)
