@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from notebook import NotebookNetwork
 from utils import VERSION, UserError, Vocabulary, write_atomic
 
 FORMAT = 1
+DAMAGE = (
+    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, zlib.error,
+    zipfile.BadZipFile, pickle.PickleError,
+)  # fmt: skip
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # the second can only be imported
 
 
@@ -77,7 +82,10 @@ def shape_of(run: RunConfig, vocabulary: Vocabulary) -> tuple[ModelConfig, int, 
 
 def network_of(checkpoint: Checkpoint) -> nn.Module:
     model = NETWORKS[checkpoint.network](*shape_of(checkpoint.run, checkpoint.vocabulary))
-    model.load_state_dict(checkpoint.weights)
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise UserError(f"the weights do not fit the model's config: {' '.join(str(error).split())[:200]}") from None
     return model
 
 
@@ -137,10 +145,11 @@ def load_state(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        if not zipfile.is_zipfile(path):  # as torch.save writes; older formats are pickles that torch would try to read
-            raise ValueError
+        with zipfile.ZipFile(path) as archive:  # as torch.save writes; older formats are bare pickles
+            if archive.testzip():  # torch itself reads over checksums
+                raise ValueError
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, pickle.PickleError):
+    except DAMAGE:
         raise UserError(f"{path}: not a model file, or damaged") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a model of this program")

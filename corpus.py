@@ -1,5 +1,6 @@
 """Documents -> memory-mapped token store, in three streaming passes. Knows nothing of frames, batches or noise."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -14,9 +15,10 @@ from filelock import FileLock
 
 from config import RunConfig
 from reading import CHUNK_BYTES, IS_SPACE, NEWLINE, DocumentHasher, Report, read_lines, spans
-from utils import UNICODE_SIZE, UserError, Vocabulary, derive_seed, hash_json, mix64
+from utils import UNICODE_SIZE, UserError, Vocabulary, derive_seed, hash_json, mix64, to_disk
 
 STORE_FORMAT = 2
+NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # of a store that is not there, or not whole
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ def load_corpus(run: RunConfig) -> Corpus:
     folder = Path(run.paths.datasets) / ".cache" / run.name
     store = folder / key
     stream = run.data.format == "stream"
-    if (store / "info.json").is_file():
+    with contextlib.suppress(*NO_STORE):
         return open_store(store, stream)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # one process encodes, others wait for it
-        if not (store / "info.json").is_file():
-            encode_into(store, path, run, sha256)
+        with contextlib.suppress(*NO_STORE):
+            return open_store(store, stream)
+        encode_into(store, path, run, sha256)
         return open_store(store, stream)
 
 
@@ -79,6 +82,8 @@ def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
         for old in store.parent.iterdir():
             if old.is_dir() and old.name != Path(temporary).name:
                 shutil.rmtree(old)
+        for file in whole.iterdir():
+            to_disk(file)
         whole.replace(store)
 
 
@@ -99,9 +104,12 @@ def size_of(path: Path) -> int:
 
 
 def open_store(store: Path, stream: bool) -> Corpus:
+    """What was encoded; one of NO_STORE where it is not there, or not whole."""
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
     tokens = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
+    if not len(tokens) == lengths.sum() or not len(lengths) == len(held_out):
+        raise ValueError(f"{store} was cut short")
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     train, rest = (Split(tokens, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
     return Corpus(Vocabulary(info["characters"]), train, rest, Report(**info["report"]), info["sha256"], stream)

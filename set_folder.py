@@ -6,15 +6,19 @@ from selection.json.
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from metadata import Edition, readable
+from samplers import SamplerSettings
 from tokens import Token
 from traits import bands_of
 from utils import UserError, alone, write_atomic
+
+IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}
 
 
 class Selection(BaseModel):
@@ -44,6 +48,14 @@ class About(BaseModel):
     title: str
     description: str
     base_uri: str
+
+    @field_validator("sampler", "identity")
+    @classmethod
+    def check_keys(cls, found: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        wanted = IDENTITY if info.field_name == "identity" else {field.name for field in fields(SamplerSettings)}
+        if found.keys() != wanted:
+            raise ValueError(f"its keys must be {', '.join(sorted(wanted))}")
+        return found
 
 
 DRAWN_WITH = ("name", "seed", "sampler", "rules", "word_list_sha256", "copy_bound", "identity")

@@ -43,7 +43,9 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
     """Run a command; -> its exit status, or 2 after one line per problem on stderr."""
     steady_streams()
     try:
-        return command(*arguments)
+        status = command(*arguments)
+        sys.stdout.flush()  # so that a reader that has left is noticed here
+        return status
     except UserError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -151,6 +153,12 @@ def default_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def to_disk(path: Path) -> None:
+    """Wait until a file is on the disk: a power cut after that cannot empty it."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes its place whole, on failure it vanishes."""
@@ -164,8 +172,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        to_disk(temporary)
         temporary.chmod(0o644)  # mkstemp's 0600 would keep other users of the machine out
         temporary.replace(path)
     finally:

@@ -68,6 +68,23 @@ def test_a_truncated_checkpoint_is_refused(tiny_run):
             load_checkpoint(run.model_file())
 
 
+def test_a_single_wrong_bit_is_noticed(tiny_run):
+    run = tiny_run()
+    train_model(run, Quiet())
+    content = bytearray(run.model_file().read_bytes())
+    content[len(content) // 2] ^= 1
+    run.model_file().write_bytes(content)
+    with pytest.raises(UserError, match="not a model file, or damaged"):
+        load_checkpoint(run.model_file())
+
+
+def test_weights_of_another_shape_are_named(tiny_run):
+    checkpoint = train_model(tiny_run(), Quiet())
+    checkpoint.weights["head.weight"] = checkpoint.weights["head.weight"][:-1]
+    with pytest.raises(UserError, match=r"the weights do not fit the model's config: .*head\.weight"):
+        Voice.of(checkpoint, CPU)
+
+
 def test_lengths_are_drawn_as_they_occurred():
     lengths = Lengths.of(np.array([5, 7, 7, 7]))
     assert [lengths.draw(u) for u in (0.0, 0.2499, 0.25, 0.9999)] == [5, 5, 7, 7]

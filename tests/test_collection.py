@@ -387,10 +387,12 @@ DAMAGES = {
 def test_damaged_files_are_one_line(studio, capsys):
     _, make = studio
     _, folder = make("set", 2)
+    about = json.loads((folder / "set.json").read_text("utf-8"))
+    strange = [json.dumps({**about, key: {**about[key], "stranger": "1"}}) for key in ("sampler", "identity")]
     for name, contents in DAMAGES.items():
         path = folder / name
         before = path.read_bytes() if path.is_file() else None
-        for content in contents:
+        for content in [*contents, *(strange if name == "set.json" else [])]:
             path.write_text(content + "\n", encoding="utf-8")
             for command in (["verify", str(folder)], ["export", str(folder)]):
                 assert collection.main(command) == 2, (name, content)

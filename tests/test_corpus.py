@@ -205,6 +205,17 @@ def test_document_hashes_tell_documents_apart(tiny_run):
     assert np.array_equal(again, hashes[5:])  # not a function of the place in the file
 
 
+@pytest.mark.parametrize("name", ["info.json", "tokens.bin", "lengths.npy", "held_out.npy"])
+@pytest.mark.parametrize("size", [0, 10, -2])
+def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):
+    run = tiny_run(toy_lines(50))
+    before = everything(load_corpus(run))
+    [file] = (run.data_file().parent / ".cache").glob(f"*/*/{name}")
+    file.write_bytes(file.read_bytes()[:size])
+    assert everything(load_corpus(run)) == before
+    assert file.stat().st_size > 10
+
+
 def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
     runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
     with ThreadPoolExecutor(4) as pool:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import TINY, Quiet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -111,8 +112,14 @@ def test_any_damage_to_a_model_is_named(model, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "toy.pt"
         path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-        with contextlib.suppress(UserError):
-            load_checkpoint(path)
+        try:
+            found = load_checkpoint(path)
+        except UserError:
+            return
+        whole = load_checkpoint(model)
+        assert (found.run, found.vocabulary, found.metrics) == (whole.run, whole.vocabulary, whole.metrics)
+        assert found.weights.keys() == whole.weights.keys()
+        assert all(torch.equal(found.weights[name], value) for name, value in whole.weights.items())
 
 
 @EXAMPLES

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from utils import (
     write_atomic,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 CHARACTERS = "\nabcé🙂 \u2028\x00"
 
 
@@ -99,3 +101,14 @@ def test_a_device_that_is_not_here_is_named():
     )
     with pytest.raises(UserError, match=f"device '{missing}' is not available here; choose from auto, "):
         pick_device(missing)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is another error elsewhere")
+def test_a_reader_that_has_left_is_noticed_though_the_text_was_buffered():
+    code = "import sys; from utils import guarded; sys.stdin.read(); sys.exit(guarded(lambda: print('text') or 0))"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], env={**environment, "PYTHONPATH": str(ROOT)}, **pipes)
+    process.stdout.close()
+    _, errors = process.communicate()
+    assert process.returncode == 141 and errors == b""
