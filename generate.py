@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def generate(arguments: argparse.Namespace) -> int:
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     if arguments.output and arguments.output.suffix == ".jsonl":
         raise UserError(f"--output {arguments.output}: names the text file; the .jsonl is written beside it")
+    if arguments.output and arguments.output.is_dir():
+        raise UserError(f"--output {arguments.output}: is a folder; name a text file")
     voice = Voice.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
     form.check(voice, str(arguments.model))
@@ -72,10 +75,11 @@ def length_range(text: str) -> tuple[int, int | None]:
 
     if not text:
         return 1, None
-    low, _, high = text.partition("-")
-    if not low.isdecimal() or not (high or low).isdecimal() or not 1 <= int(low) <= int(high or low) <= LONGEST:
+    found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
+    low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 1 <= low <= high <= LONGEST:
         raise UserError(f"--length {text}: must be N or MIN-MAX, whole numbers from 1 to {LONGEST}")
-    return int(low), int(high or low)
+    return low, high
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="the set's seed: text k follows from model, seed and k alone (default 0)"
     )
-    parser.add_argument("--steps", type=int, help=f"network calls per window of a text {of_the_model}")
+    parser.add_argument("--steps", type=int, help=f"steps per window of a text {of_the_model}")
     parser.add_argument("--temperature", type=float, help=f"below 1 safer, above 1 wilder {of_the_model}")
     parser.add_argument(
         "--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {of_the_model}"
@@ -44,4 +44,4 @@ def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, 
         value = getattr(arguments, name)
         if value is not None and (not value >= low or (high is not None and value > high)):
             rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-            raise UserError(f"--{name.replace('_', '-')} {value:g}: must be {rule}")
+            raise UserError(f"--{name.replace('_', '-')} {str(value).removesuffix('.0')}: must be {rule}")

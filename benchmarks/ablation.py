@@ -204,7 +204,8 @@ def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Held-out bits per character with one change at a time.")
-    parser.add_argument("levers", nargs="*", metavar="LEVER", help=f"of {', '.join(LEVERS)} (default: all)")
+    known = ", ".join(LEVERS).replace("%", "%%")
+    parser.add_argument("levers", nargs="*", metavar="LEVER", help=f"of {known} (default: all)")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--minutes", type=float, default=4, help="of one core each (default 4)")

@@ -47,6 +47,8 @@ def test_generate_writes_exactly_n_whole_lines(project, capsys):
         (["--samples", "0"], "--samples 0: must be at least 1"),
         (["--temperature", "-1"], "--temperature -1: must be between 0.001 and 10"),
         (["--temperature", "nan"], "--temperature nan: must be between 0.001 and 10"),
+        (["--steps", "9" * 400], f"--steps {'9' * 400}: must be between 1 and 4096"),
+        (["--output", "."], "--output .: is a folder; name a text file"),
         (["--top-p", "2"], "--top-p 2: must be between 0.001 and 1"),
         ([], "missing.pt: no such file"),
     ],
