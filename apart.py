@@ -5,14 +5,16 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from config import RunConfig
 from progress import Watch, console, plot_curve
+from status import Stopped, unless_full
 from trainer import train_model
-from training import Stopped, out_of_memory, unless_full
+from training import out_of_memory
 from utils import UserError, alone, steady_streams
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
@@ -122,6 +124,12 @@ def train_here(run: RunConfig, later: list[tuple[float, float]], link: Connectio
     tell(end_of(run, watch))
 
 
+def training_alone(run: RunConfig) -> AbstractContextManager[None]:
+    """Hold a dataset's model and state against other processes."""
+    busy = f"another process is training {run.model_file()}"
+    return alone(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
+
+
 def end_of(run: RunConfig, watch: Watch) -> Outcome:
     """Train; -> how it ended, whatever happens."""
 
@@ -130,8 +138,7 @@ def end_of(run: RunConfig, watch: Watch) -> Outcome:
         return Outcome(run.name, state, detail, watch.documents, watch.parameters, minutes, bits, passing)
 
     try:
-        busy = f"another process is training {run.model_file()}"
-        with alone(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS), watch:
+        with training_alone(run), watch:
             checkpoint = train_model(run, watch)
             unless_full(watch, lambda: plot_curve(watch.status, run))
     except Stopped:

@@ -1,39 +1,23 @@
 """What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
 
-import re
-from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from config_errors import describe, describe_yaml, nearest
+from config_errors import DEVICES, NAME_RULE, describe, describe_yaml, is_safe_name, nearest, one_of
 from diffusion import HEADS, LOSSES, PROCESSES, SCHEDULES
 from samplers import SAMPLERS
 from utils import UserError, hash_json, pick_device
 
 AUTO = "auto"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # no files on Windows, whatever their suffix
 
 
 class Section(BaseModel):
     # defaults are validated too: 0 and 0.0 are one setting, with one hash
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
-
-
-def one_of(names: Iterable[str]) -> AfterValidator:
-    """Accepts the names of a table and nothing else."""
-    choices = list(names)
-
-    def check(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"{value!r} is not one of {', '.join(choices)}{nearest(value, choices)}")
-        return value
-
-    return AfterValidator(check)
 
 
 class PathsConfig(Section):
@@ -160,6 +144,13 @@ class RunConfig(Section):
     license: str = ""
     source: str = ""
 
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, name: str) -> str:
+        if not is_safe_name(name):
+            raise ValueError(f"{name!r} {NAME_RULE}")
+        return name
+
     @model_validator(mode="after")
     def check_together(self) -> "RunConfig":
         if self.training.loss == "posterior" and self.model.parameterization == "score":
@@ -182,9 +173,14 @@ class RunConfig(Section):
         """What an interrupted training leaves behind, to go on from."""
         return Path(self.paths.models) / f"{self.name}.resume.pt"
 
+    def minutes(self) -> float:
+        """That training may take."""
+        return self.training.max_minutes or float("inf")
+
     def training_hash(self) -> str:
-        """SHA-256 of what shapes the weights: not where files lie, nor how samples are drawn."""
-        return hash_json(self.model_dump(include={"name", "seed", "data", "model", "diffusion", "training"}))
+        """SHA-256 of what shapes the weights: not where files lie, how samples are drawn, nor how long it may take."""
+        shaping = {"name", "seed", "data", "model", "diffusion", "training"}
+        return hash_json(self.model_dump(include=shaping, exclude={"training": {"max_minutes"}}))
 
 
 COMMON = set(RunConfig.model_fields) - {"name"}
@@ -259,6 +255,8 @@ def load_config(path: Path) -> Config:
         raise UserError(f"{path}: cannot be read: {error}") from None
     except YAMLError as error:
         raise UserError(f"{path}: {describe_yaml(error)}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply") from None
     except ValueError as error:  # a date that is none, or a tag that does not fit its value
         raise UserError(f"{path}: {error}") from None
     content = {} if content is None else content
@@ -271,8 +269,7 @@ def load_config(path: Path) -> Config:
         check_mapping(path, section, entries)
         for name in entries:
             if not is_safe_name(name):
-                rule = "must be letters, digits, '_' and '-', no sign first, and no Windows device"
-                raise UserError(f"{path}: {section}: {name!r} {rule}")
+                raise UserError(f"{path}: {section}: {name!r} {NAME_RULE}")
     config = Config(path, content)
     problems: dict[str, None] = {}  # each once: a fault in a common section shows in every dataset
     for name in config.datasets or ["dataset"]:
@@ -283,11 +280,6 @@ def load_config(path: Path) -> Config:
     if problems:
         raise UserError("\n".join(problems))
     return config
-
-
-def is_safe_name(name: object) -> bool:
-    """A dataset's name becomes a file name, so it may neither leave its folder nor look like another file's suffix."""
-    return isinstance(name, str) and NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,16 @@
-"""What a mistake in config.yaml is called: its place, its value, the rule, the nearest name. Reads no file."""
+"""What is a name in config.yaml, and what a mistake is called: its place, its value, the rule. Reads no file."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 from ruamel.yaml.error import YAMLError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME_RULE = "must be letters, digits, '_' and '-', no sign first, and no Windows device"
+DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # no files on Windows, whatever their suffix
 
 
 def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, Any]]) -> str:
@@ -50,3 +55,20 @@ def describe_yaml(error: YAMLError) -> str:
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     text = getattr(error, "problem", None) or str(error)
     return place + " ".join(text.split())
+
+
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Accepts the names of a table and nothing else."""
+    choices = list(names)
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"{value!r} is not one of {', '.join(choices)}{nearest(value, choices)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def is_safe_name(name: object) -> bool:
+    """A dataset's name becomes a file name, so it may neither leave its folder nor look like another file's suffix."""
+    return isinstance(name, str) and NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)

@@ -1,11 +1,12 @@
 """The queue of trainings: one after the other, each failure kept to itself. Knows nothing of how a model is trained."""
 
+import contextlib
 import signal
 import sys
 
 from rich.table import Table
 
-from apart import FAILED, MISSING, SKIPPED, STOPPED, Apart, Outcome, bits_text
+from apart import FAILED, MISSING, SKIPPED, STOPPED, Apart, Outcome, bits_text, training_alone
 from checkpoint import Checkpoint, load_checkpoint
 from config import RunConfig
 from corpus import hash_file, size_of
@@ -27,6 +28,9 @@ class Queue:
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
+        if self.force:
+            for run in self.runs:
+                self.forget(run)
         handlers = {number: signal.signal(number, self.ask_to_stop) for number in heard_signals()}
         try:
             for run in self.runs:
@@ -58,9 +62,7 @@ class Queue:
         try:
             if not run.data_file().is_file():
                 return Outcome(run.name, MISSING, f"no file {run.data_file()}")
-            if self.force:
-                self.forget(run)
-            elif done := self.already_done(run):
+            if done := self.already_done(run):
                 return done
             outcome = self.train(run)
             if outcome.passing and not self.stop:
@@ -86,49 +88,48 @@ class Queue:
     def after(self, run: RunConfig) -> list[tuple[float, float]]:
         """(characters to train on, seconds at most) of each dataset still to come."""
         later = self.runs[self.runs.index(run) + 1 :]
-        return [
-            (size_of(other.data_file()) * other.training.epochs, 60 * other.training.max_minutes or float("inf"))
-            for other in later
-        ]
+        return [(size_of(other.data_file()) * other.training.epochs, 60 * other.minutes()) for other in later]
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
-        try:
+        with contextlib.suppress(UserError, OSError):  # a damaged model is set aside when its training begins
             if not self.force and self.finished(run):
                 return "done"
-        except UserError:  # a damaged model is set aside when its training begins
-            pass
         return "interrupted" if run.state_file().is_file() and not self.force else "new"
 
     def finished(self, run: RunConfig) -> Checkpoint | None:
-        """The model on disk, if it came from this very data and config."""
+        """The model on disk, if it came from this very data and config and had as much time as there is now."""
         if not run.model_file().is_file():
             return None
         found = load_checkpoint(run.model_file())
         wanted = (run.training_hash(), hash_file(run.data_file()))
-        return found if (found.training_sha256, found.data_sha256) == wanted else None
+        alike = (found.training_sha256, found.data_sha256) == wanted
+        return found if alike and found.run.minutes() >= run.minutes() else None
 
     def already_done(self, run: RunConfig) -> Outcome | None:
         """A skipped outcome if the model on disk came from this very data and config; another is kept aside."""
         path = run.model_file()
         if not path.is_file():
             return None
-        try:
-            if checkpoint := self.finished(run):
-                run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
-                detail = "done before with this data and config; --force trains anew"
-                return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
-            self.console.print(f"{run.name}: {path} came from other data or settings; training anew")
-        except UserError as error:
-            self.console.print(f"{run.name}: {error}; training anew")
-        self.set_aside(run)
+        with training_alone(run):
+            try:
+                if checkpoint := self.finished(run):
+                    run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
+                    detail = "done before with this data and config; --force trains anew"
+                    return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
+                self.console.print(f"{run.name}: {path} came from other data or settings, or less time; training anew")
+            except UserError as error:
+                self.console.print(f"{run.name}: {error}; training anew")
+            self.set_aside(run)
         return None
 
     def forget(self, run: RunConfig) -> None:
         """As if it had never been trained: the next call without --force goes on from here."""
-        run.state_file().unlink(missing_ok=True)
-        if run.model_file().is_file():
-            self.set_aside(run)
+        if run.data_file().is_file():
+            with training_alone(run):
+                run.state_file().unlink(missing_ok=True)
+                if run.model_file().is_file():
+                    self.set_aside(run)
 
     def set_aside(self, run: RunConfig) -> None:
         kept = run.model_file().with_suffix(".previous.pt")

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from acceptance import personal
 from config import RunConfig
 from corpus import Corpus, size_of
 from progress import clock
-from training import Training
+from training import Diverged, Training
 from utils import UserError
 
 BURST = 3  # steps that are timed, after one to warm up
+LEAST_MINUTES = 0.01  # of a share of the hours: 0 would be no limit
 READ = 2000  # training documents that are searched for personal data
 MODEL_COPIES = 8  # a model's parameters on the disk while it trains: weights, average, best, optimiser, and a new file
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
@@ -34,22 +36,22 @@ class Planned:
 def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
     """Each run with its share of the hours, by the size of its data; what has no file gets none."""
     sizes = [size_of(run.data_file()) for run in runs]
-    minutes = [round(60 * hours * size / max(sum(sizes), 1), 2) for size in sizes]
+    minutes = [max(60 * hours * size / max(sum(sizes), 1), LEAST_MINUTES) if size else 0 for size in sizes]
     return [
         run.model_copy(update={"training": run.training.model_copy(update={"max_minutes": share})}) if share else run
         for run, share in zip(runs, minutes, strict=True)
     ]
 
 
-def check_runs(runs: list[RunConfig], statuses: list[str], console: Console) -> int:
+def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
     """Print the plan; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
     table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
     needed, failed = 0, False
-    for run, status in zip(runs, statuses, strict=True):
+    for run in runs:
         try:
-            planned = plan(run, status)
-        except UserError as error:
-            console.print(f"error: {run.name}: {error}")
+            planned = plan(run, status_of(run))
+        except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # of the burst: training may go on
+            console.print(f"error: {run.name}: {error or 'its numbers leave all bounds'}")
             failed = True
             continue
         for finding in planned.findings:

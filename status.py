@@ -1,13 +1,17 @@
-"""Where a training stands, and who hears of it. Trains nothing."""
+"""Where a training stands, who hears of it, and how they end it. Trains nothing."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from config import RunConfig
 from corpus import Corpus
+from diffusion import Network
+from utils import UserError
 
 
 @dataclass
@@ -52,3 +56,26 @@ class Reporter(Protocol):
     def stepped(self, status: Status) -> None: ...
     def validated(self, status: Status) -> None: ...
     def stopping(self) -> bool: ...  # whether to save the state and stop
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved and the same command goes on from there."""
+
+
+def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
+    """Save; a full disk does not end a night's training, and a later save may find room."""
+    try:
+        save()
+    except (OSError, UserError) as error:
+        reporter.note(f"not saved, and going on: {error}")
+
+
+def until_stopped(network: Network, reporter: Reporter) -> Network:
+    """The network, for as long as nobody asks to stop: a validation is many calls of it."""
+
+    def ask(*question: Tensor) -> Tensor:
+        if reporter.stopping():
+            raise Stopped
+        return network(*question)
+
+    return ask

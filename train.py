@@ -1,6 +1,7 @@
 """Train models, one after the other: python train.py --dataset NAME, or --all"""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,15 +58,16 @@ def train(arguments: argparse.Namespace) -> int:
             raise UserError(f"--hours {arguments.hours:g}: must be above 0, and --minutes not given")
         runs = share_hours(runs, arguments.hours)
     queue = Queue(runs, arguments.force, command_of(arguments))
-    return check_runs(runs, list(map(queue.status_of, runs)), queue.console) if arguments.check else queue.run_all()
+    return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
 
 
 def command_of(arguments: argparse.Namespace) -> str:
     """The command that goes on where this one was stopped."""
-    datasets = ["--all"] if arguments.all else [f"--dataset {name}" for name in arguments.dataset]
-    given = {key: getattr(arguments, key) for key in ("config", "preset", "minutes", "hours", "device")}
-    given = {key: value for key, value in given.items() if value not in (None, Path("config.yaml"))}
-    return " ".join(["python train.py", *datasets, *(f"--{key} {value}" for key, value in given.items())])
+    words = ["--all"] if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
+    for key in ("config", "preset", "minutes", "hours", "device"):
+        if (value := getattr(arguments, key)) not in (None, Path("config.yaml")):
+            words += [f"--{key}", str(value)]
+    return shlex.join(["python", "train.py", *words])
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from checkpoint import Checkpoint
 from config import RunConfig
-from status import Reporter
-from training import Diverged, Stopped, Training, unless_full
+from status import Reporter, Stopped, unless_full
+from training import Diverged, Training
 from utils import check_writable
 
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
@@ -17,10 +17,7 @@ def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
     check_writable(Path(run.paths.models))
     training = Training(run)
     reporter.started(run, training.corpus, training.parameters, training.device, training.total_steps)
-    if training.restore():
-        reporter.resumed(training.status)
-    elif run.state_file().is_file():
-        reporter.note(f"{run.state_file()} is damaged, or of other data or settings, and will be replaced")
+    training.restore(reporter)
     saved = time.monotonic()
     try:
         while True:

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +17,11 @@ from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, save_check
 from config import RunConfig
 from corpus import load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
-from diffusion import LOSSES, Network, stratified_times
+from diffusion import LOSSES, stratified_times
 from likelihood import held_out_likelihood
 from model import Denoiser, DiffusionTransformer
 from optimizers import Optimizers, rate_factor
-from status import Reporter, Status, Validation
+from status import Reporter, Status, Validation, unless_full, until_stopped
 from utils import UserError, exact_device, pick_device, pick_precision, torch_generator, write_atomic
 from workers import lanes, side_by_side
 from writer import Voice, write_documents
@@ -35,10 +34,6 @@ SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, c
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
 
 
-class Stopped(Exception):
-    """The run was asked to stop; its state is saved and the same command goes on from there."""
-
-
 class Diverged(Exception):
     """A step gave numbers that are not finite."""
 
@@ -46,25 +41,6 @@ class Diverged(Exception):
 def out_of_memory(error: BaseException) -> bool:
     """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
-
-
-def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
-    """Save; a full disk does not end a night's training, and a later save may find room."""
-    try:
-        save()
-    except (OSError, UserError) as error:
-        reporter.note(f"not saved, and going on: {error}")
-
-
-def until_stopped(network: Network, reporter: Reporter) -> Network:
-    """The network, for as long as nobody asks to stop: a validation is many calls of it."""
-
-    def ask(*question: Tensor) -> Tensor:
-        if reporter.stopping():
-            raise Stopped
-        return network(*question)
-
-    return ask
 
 
 class Shard(NamedTuple):
@@ -216,7 +192,8 @@ class Training:
         where = status.step, status.progress, status.characters
         status.history.append(Validation(*where, status.loss, found.bits, found.error, rate, minutes, sample))
         unless_full(reporter, self._write_metrics)
-        self.sound = self.snapshot()
+        if math.isfinite(found.bits):
+            self.sound = self.snapshot()
 
     def _write_metrics(self) -> None:
         lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
@@ -267,21 +244,28 @@ class Training:
         self.status.slowdowns = slowdowns
 
     def save_state(self) -> None:
-        save_state(self.run.state_file(), {**self.identity(), **self.snapshot()})
+        """All that going on needs, where to go back to should it diverge included."""
+        now = self.snapshot()
+        sound = self.sound if self.sound["status"]["step"] != self.status.step else None
+        save_state(self.run.state_file(), {**self.identity(), **now, "sound": sound})
 
-    def restore(self) -> bool:
+    def restore(self, reporter: Reporter) -> None:
         """Take up the state an interrupted run of the same config and data has left, if there is one."""
-        if not self.run.state_file().is_file():
-            return False
+        path = self.run.state_file()
+        if not path.is_file():
+            return
         try:
-            state = load_state(self.run.state_file())
+            state = load_state(path)
         except UserError:  # cut short by a power loss: from the start again, to the same end
-            return False
+            reporter.note(f"{path} is damaged, and will be replaced")
+            return
         if any(state.get(key) != value for key, value in self.identity().items()):
-            return False
+            kept = path.replace(path.with_suffix(".previous.pt"))
+            reporter.note(f"{path} is of other data or settings; it is kept as {kept}")
+            return
         self.take_up(state)
-        self.sound = self.snapshot()
-        return True
+        self.sound = state["sound"] or self.snapshot()
+        reporter.resumed(self.status)
 
     def complete(self, reporter: Reporter) -> Checkpoint:
         """Save the best averaged weights as the model; the resume state goes."""

@@ -168,7 +168,12 @@ def test_a_default_and_the_same_value_written_out_have_one_hash():
 
 def test_the_training_hash_follows_what_shapes_the_weights(tmp_path):
     base = read(tmp_path, "datasets: {d: }").resolve("d")
-    other = {"sampling": {"steps": 5}, "paths": {"models": "elsewhere"}, "device": "cpu"}
+    other = {
+        "sampling": {"steps": 5},
+        "paths": {"models": "elsewhere"},
+        "device": "cpu",
+        "training": {"max_minutes": 5},
+    }
     assert all(
         base.model_copy(update={k: type(getattr(base, k))(**v) if isinstance(v, dict) else v}).training_hash()
         == base.training_hash()

@@ -85,9 +85,34 @@ def test_a_model_of_other_settings_is_kept_aside(project, capfd):
     assert run("--dataset", "one") == 0
     models = path.parent / "models"
     before = (models / "one.pt").read_bytes()
-    assert run("--dataset", "one", "--minutes", "5") == 0
-    assert "came from other data or settings; training anew" in capfd.readouterr().out
+    path.write_text(path.read_text() + "\nseed: 7\n")
+    assert run("--dataset", "one") == 0
+    assert "came from other data or settings, or less time; training anew" in capfd.readouterr().out
     assert (models / "one.previous.pt").read_bytes() == before
+
+
+def test_a_model_that_had_as_much_time_is_done_and_one_that_had_less_is_not(project, capfd):
+    path, run = project
+    (path.parent / "datasets" / "two.txt").unlink()
+    assert run("--all", "--hours", "2") == 1 and "one: trained" in capfd.readouterr().out
+    (path.parent / "datasets" / "two.txt").write_text("\n".join(toy_lines(80, 1)) + "\n", encoding="utf-8")
+    assert run("--all", "--hours", "2") == 0
+    out = capfd.readouterr().out
+    assert "one: skipped: done before" in out and "two: trained" in out
+    assert run("--dataset", "one", "--minutes", "200") == 0 and "or less time; training anew" in capfd.readouterr().out
+
+
+def test_force_touches_nothing_that_another_process_trains(project, capfd, monkeypatch):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    models = path.parent / "models"
+    (models / "one.resume.pt").write_bytes(b"of the other process")
+    before = (models / "one.pt").read_bytes()
+    monkeypatch.setattr(apart, "LOCK_SECONDS", 0)
+    with FileLock(models / ".one.lock"):
+        assert run("--all", "--force") == 2
+    assert "another process is training" in capfd.readouterr().err
+    assert (models / "one.pt").read_bytes() == before and (models / "one.resume.pt").is_file()
 
 
 def test_check_shows_the_plan_and_trains_nothing(project, capfd):

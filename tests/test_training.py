@@ -15,8 +15,9 @@ import training as training_module
 from config import TrainingConfig
 from likelihood import Likelihood
 from optimizers import rate_factor
+from status import Stopped
 from trainer import train_model
-from training import Stopped, Training
+from training import Training
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDED_LOSSES = [3.30921, 3.27429, 3.26510]  # bits, running average
@@ -101,10 +102,18 @@ def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
         watcher = Quiet(stop_at=1)
         with pytest.raises(Stopped):
             train_model(other, watcher)
-        assert (
-            watcher.resumed_from is None
-            and "is damaged, or of other data or settings, and will be replaced" in watcher.notes[0]
-        )
+        state = run.state_file()
+        kept = state.with_suffix(".previous.pt")
+        assert watcher.resumed_from is None
+        assert watcher.notes == [f"{state} is of other data or settings; it is kept as {kept}"] and kept.is_file()
+
+
+def test_a_state_goes_on_under_another_limit_of_time(tiny_run):
+    run, watcher = tiny_run(), Quiet()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    train_model(shape(run, max_minutes=60), watcher)
+    assert watcher.resumed_from == 2 and watcher.last.step == 6
 
 
 def test_seeded_losses_are_what_they_were(tiny_run):

@@ -13,24 +13,25 @@ from conftest import Quiet, shape
 import trainer
 import utils
 from checkpoint import load_checkpoint, load_state
+from status import Stopped
 from trainer import train_model
-from training import Stopped, Training
+from training import Training
 from utils import UserError
 
 
-def diverging(monkeypatch, steps: int) -> None:
-    """Let the first so many calls of step 3 give a loss that is not a number."""
+def diverging(monkeypatch, steps: int, at: int = 3) -> None:
+    """Let the first so many calls of a step give a loss that is not a number."""
     honest, left = Training.gradients, [steps]
 
     def gradients(self, shard):
         loss, found = honest(self, shard)
-        if self.status.step == 3 and left[0] and shard.dropping.initial_seed() == dropping_seed(self):
+        if self.status.step == at and left[0] and shard.dropping.initial_seed() == dropping_seed(self):
             left[0] -= 1
             loss = loss * torch.nan
         return loss, found
 
     def dropping_seed(self) -> int:
-        return self._generator("dropout", 3, 0).initial_seed()  # of the step's first shard
+        return self._generator("dropout", at, 0).initial_seed()  # of the step's first shard
 
     monkeypatch.setattr(Training, "gradients", gradients)
 
@@ -45,11 +46,28 @@ def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch):
 
 
 def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
-    watcher = Quiet()
+    run, watcher = tiny_run(), Quiet()
     diverging(monkeypatch, 99)
     with pytest.raises(UserError, match=r"toy: training diverged at step 3, 4 times; lower training.learning_rate"):
-        train_model(tiny_run(), watcher)
+        train_model(run, watcher)
     assert len(watcher.notes) == 3
+    assert load_state(run.state_file())["status"]["step"] == 3
+
+
+def test_a_divergence_after_going_on_goes_back_as_in_an_unbroken_run(tiny_run, monkeypatch):
+    run = tiny_run()  # measured at step 3
+    diverging(monkeypatch, 1, at=5)
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))
+    monkeypatch.undo()
+    diverging(monkeypatch, 1, at=5)
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert watcher.resumed_from == 4 and "back to step 3" in watcher.notes[0]
+    assert run.model_file().read_bytes() == unbroken
 
 
 def no_room(monkeypatch, times: int) -> None:
