@@ -40,7 +40,6 @@ class Status:
     loss: float = math.nan  # bits per character, running average
     speed: float = math.nan  # real characters per second, running average
     seconds: float = 0.0
-    held_out: float = math.nan
     slowdowns: int = 0  # how often it diverged and went back to half its rates
     validated: int = 0  # planned validations that lie behind; a slow one may have passed several
     history: list[Validation] = field(default_factory=list)

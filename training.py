@@ -27,8 +27,9 @@ from workers import lanes, side_by_side
 from writer import Voice, write_documents
 
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
-SPEED_MEMORY = 0.9  # share of the past in the running average of speed and loss
+SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
+STATE_FORMAT = "2"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
 SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
@@ -41,6 +42,11 @@ class Diverged(Exception):
 def out_of_memory(error: BaseException) -> bool:
     """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+
+
+def smoothed(average: float, value: float) -> float:
+    """A running average with one more value; nan where there was none."""
+    return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
 
 
 class Shard(NamedTuple):
@@ -137,9 +143,7 @@ class Training:
             raise Diverged
         now = time.monotonic()
         speed = characters / max(now - self.began - status.seconds, 1e-9)
-        first = math.isnan(status.loss)
-        status.loss = bits if first else SPEED_MEMORY * status.loss + (1 - SPEED_MEMORY) * bits
-        status.speed = speed if math.isnan(status.speed) else SPEED_MEMORY * status.speed + (1 - SPEED_MEMORY) * speed
+        status.loss, status.speed = smoothed(status.loss, bits), smoothed(status.speed, speed)
         status.seconds = now - self.began
         status.characters += characters
         status.step += 1
@@ -186,7 +190,7 @@ class Training:
         [sample] = write_documents(short, self.run.seed, [len(status.history)], voice.settings(steps=PREVIEW_STEPS))
         if all(found.bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        status.held_out, status.validated = found.bits, self._validations_due()
+        status.validated = self._validations_due()
         rate = self.run.training.learning_rate * rate_factor(status.progress, self.run.training)
         minutes = (time.monotonic() - self.began) / 60
         where = status.step, status.progress, status.characters
@@ -200,7 +204,9 @@ class Training:
         write_atomic(Path(self.run.paths.models) / f"{self.run.name}.metrics.jsonl", lines)
 
     def identity(self) -> dict[str, str]:
-        return {"training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256}
+        return {
+            "format": STATE_FORMAT, "training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256,
+        }  # fmt: skip
 
     def snapshot(self) -> dict[str, Any]:
         """All that a step changes, in copies."""
@@ -228,8 +234,9 @@ class Training:
             return f"numbers beyond all bounds; back to step {self.status.step:,} at half the learning rate"
         if not out_of_memory(error) or self.shards >= MOST_SHARDS:
             raise error
-        self.shards *= 2
+        self.shards, slowdowns = 2 * self.shards, self.status.slowdowns
         self.take_up(self.sound)  # memory may have run out in the middle of an update
+        self.status.slowdowns = slowdowns
         return f"out of memory; back to step {self.status.step:,} and on with {self.shards} parts to a step"
 
     def roll_back(self) -> None:
@@ -261,7 +268,7 @@ class Training:
             return
         if any(state.get(key) != value for key, value in self.identity().items()):
             kept = path.replace(path.with_suffix(".previous.pt"))
-            reporter.note(f"{path} is of other data or settings; it is kept as {kept}")
+            reporter.note(f"{path} is of other data, settings or version; it is kept as {kept}")
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()

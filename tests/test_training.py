@@ -105,7 +105,9 @@ def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
         state = run.state_file()
         kept = state.with_suffix(".previous.pt")
         assert watcher.resumed_from is None
-        assert watcher.notes == [f"{state} is of other data or settings; it is kept as {kept}"] and kept.is_file()
+        assert (
+            watcher.notes == [f"{state} is of other data, settings or version; it is kept as {kept}"] and kept.is_file()
+        )
 
 
 def test_a_state_goes_on_under_another_limit_of_time(tiny_run):
