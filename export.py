@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def import_notebook(arguments: argparse.Namespace) -> int:
     from checkpoint import load_state, save_checkpoint
+    from config_errors import is_safe_name
     from utils import UserError
 
     file, output = arguments.file, arguments.output or Path("models") / f"{arguments.file.stem}.pt"
@@ -52,7 +53,8 @@ def import_notebook(arguments: argparse.Namespace) -> int:
         raise UserError(f"{arguments.vocabulary}: cannot be read: {error}") from None
     weights = {str(name).removeprefix(COMPILED): value for name, value in load_state(file).items()}
     try:
-        checkpoint = notebook_checkpoint(output.stem, weights, "".join(sorted(set(text))), arguments.heads)
+        name = output.stem if is_safe_name(output.stem) else "notebook"
+        checkpoint = notebook_checkpoint(name, weights, "".join(sorted(set(text))), arguments.heads)
     except ValueError as error:
         raise UserError(f"{file}: not a model of the notebook with this vocabulary and --heads: {error}") from None
     save_checkpoint(output, checkpoint)

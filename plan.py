@@ -20,7 +20,9 @@ from utils import UserError
 BURST = 3  # steps that are timed, after one to warm up
 LEAST_MINUTES = 0.01  # of a share of the hours: 0 would be no limit
 READ = 2000  # training documents that are searched for personal data
-MODEL_COPIES = 8  # a model's parameters on the disk while it trains: weights, average, best, optimiser, and a new file
+# of a model's parameters on the disk while it trains: a state holds weights, average, best and adamw's two, and those
+# of where it would go back to; it stands there twice while it is rewritten; and the model
+MODEL_COPIES = 21
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 
 

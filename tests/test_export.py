@@ -86,6 +86,12 @@ def test_an_imported_model_answers_as_it_did(source):
     torch.testing.assert_close(found[..., ids], expected)
 
 
+def test_a_file_of_any_name_is_taken_in(source):
+    _, folder = source
+    assert run_import(folder, "--output", str(folder / "a name (1).pt")) == 0
+    assert load_checkpoint(folder / "a name (1).pt").run.name == "notebook"
+
+
 def test_an_imported_model_writes_through_the_same_samplers(source, capsys):
     _, folder = source
     run_import(folder)
