@@ -29,6 +29,7 @@ from writer import Voice, write_documents
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
 SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
+HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
 STATE_FORMAT = "2"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
 SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
@@ -36,7 +37,7 @@ PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
 
 
 class Diverged(Exception):
-    """A step gave numbers that are not finite."""
+    """A step gave numbers that are not finite, or the loss is far above that of knowing nothing."""
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -139,11 +140,12 @@ class Training:
     def _count(self, loss: Tensor | float, norm: Tensor, characters: int) -> None:
         status = self.status
         bits = float(loss) / math.log(2)  # a CPU-GPU sync point
-        if not (math.isfinite(bits) and math.isfinite(norm.item())):
+        average, ignorance = smoothed(status.loss, bits), math.log2(self.corpus.vocabulary.size)
+        if not (math.isfinite(bits) and math.isfinite(norm.item())) or average > HOPELESS * ignorance:
             raise Diverged
         now = time.monotonic()
         speed = characters / max(now - self.began - status.seconds, 1e-9)
-        status.loss, status.speed = smoothed(status.loss, bits), smoothed(status.speed, speed)
+        status.loss, status.speed = average, smoothed(status.speed, speed)
         status.seconds = now - self.began
         status.characters += characters
         status.step += 1

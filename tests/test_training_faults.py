@@ -19,15 +19,15 @@ from training import Training
 from utils import UserError
 
 
-def diverging(monkeypatch, steps: int, at: int = 3) -> None:
-    """Let the first so many calls of a step give a loss that is not a number."""
+def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -> None:
+    """Let the first so many calls of a step give a loss that is not a number, or too large a one."""
     honest, left = Training.gradients, [steps]
 
     def gradients(self, shard):
         loss, found = honest(self, shard)
         if self.status.step == at and left[0] and shard.dropping.initial_seed() == dropping_seed(self):
             left[0] -= 1
-            loss = loss * torch.nan
+            loss = loss * factor
         return loss, found
 
     def dropping_seed(self) -> int:
@@ -36,9 +36,10 @@ def diverging(monkeypatch, steps: int, at: int = 3) -> None:
     monkeypatch.setattr(Training, "gradients", gradients)
 
 
-def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch):
+@pytest.mark.parametrize("factor", [torch.nan, torch.inf, 1e4])
+def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch, factor):
     run, watcher = shape(tiny_run(), max_steps=6, validations=3), Quiet()
-    diverging(monkeypatch, 1)
+    diverging(monkeypatch, 1, factor=factor)
     train_model(run, watcher)
     assert watcher.notes == ["numbers beyond all bounds; back to step 2 at half the learning rate"]
     assert watcher.last.slowdowns == 1 and watcher.last.step == 6
