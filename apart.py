@@ -19,8 +19,9 @@ from utils import UserError, alone, steady_streams
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 LOCK_SECONDS = 5  # a training whose queue was killed saves its state first, and may still be at it
-OUT_OF_MEMORY = "out of memory; lower training.batch_size or choose a smaller preset"
-KILLED = "; if nobody did that, memory ran out: lower training.batch_size or choose a smaller preset"
+LESS_MEMORY = "lower training.batch_size or choose a smaller preset"
+OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
+KILLED = f"; if nobody did that, memory ran out: {LESS_MEMORY}"
 UNHEARD = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
 # a process begun anew, not a fork: the same on every system, and none of it is shared
 CONTEXT = multiprocessing.get_context("spawn")

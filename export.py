@@ -71,7 +71,7 @@ def notebook_checkpoint(name: str, weights: "dict[str, Tensor]", characters: str
     import numpy as np
 
     from checkpoint import Checkpoint, Lengths, network_of
-    from utils import Vocabulary
+    from utils import UserError, Vocabulary
 
     run = notebook_run(name, weights, heads)
     if "\n" not in characters or len(characters) != len(weights[EMBEDDING]):
@@ -84,8 +84,8 @@ def notebook_checkpoint(name: str, weights: "dict[str, Tensor]", characters: str
     )
     try:
         network = network_of(checkpoint)
-    except RuntimeError as error:  # names and shapes that do not fit
-        raise ValueError(" ".join(str(error).split())[:200]) from None
+    except UserError as error:  # names and shapes that do not fit
+        raise ValueError(str(error)) from None
     for key in (EMBEDDING, "lm_head.linear.weight", "lm_head.linear.bias"):
         weights[key] = weights[key][order]
     checkpoint.metrics["parameters"] = sum(p.numel() for p in network.parameters())

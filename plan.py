@@ -53,7 +53,8 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
         try:
             planned = plan(run, status_of(run))
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # of the burst: training may go on
-            console.print(f"error: {run.name}: {error or 'its numbers leave all bounds'}")
+            reason = " ".join(str(error).split()) or type(error).__name__
+            console.print(f"error: {run.name}: {reason}")
             failed = True
             continue
         for finding in planned.findings:
@@ -80,7 +81,7 @@ def plan(run: RunConfig, status: str) -> Planned:
     for step in range(1, 1 + BURST):
         training.advance(training.batches.batch(step))
     seconds = training.total_steps * (time.perf_counter() - began) / BURST
-    expected = "-" if status == "done" else clock(min(seconds, 60 * limit) if limit else seconds)
+    expected = "-" if status == "done" else clock(min(seconds, 60 * run.minutes()))
     cells = [
         run.name,
         run.data_file().name,

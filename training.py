@@ -153,8 +153,7 @@ class Training:
 
     def progress(self) -> float:
         """0..1: the share spent of whichever budget runs out first."""
-        config = self.run.training
-        by_time = self.status.seconds / (60 * config.max_minutes) if config.max_minutes else 0.0
+        by_time = self.status.seconds / (60 * self.run.minutes())
         return min(1.0, max(self.status.step / self.total_steps, by_time))
 
     def finished(self) -> bool:

@@ -165,9 +165,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the instants and ways")
     parser.add_argument("--output", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # in the background it is ignored, and so it would be in the children
+    # in the background it is ignored, and so it would be in the children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     end = time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), arguments.seed)

@@ -1,6 +1,7 @@
 """The notebook's models come in whole: the same outputs, the same characters, through the project's own samplers."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -138,6 +139,7 @@ def test_what_cannot_be_imported_is_named(source, capsys, change, message):
     assert run_import(folder) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+    assert re.search(r"(model\.pth|text\.txt|bard\.pt): ", error)
     assert not (folder / "bard.pt").exists() or (folder / "bard.pt").stat().st_size == 0
 
 

@@ -15,8 +15,10 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 
 import apart
+import plan
 import train
 from plan import share_hours
+from training import Diverged
 
 ROOT = Path(__file__).resolve().parents[1]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and /dev are POSIX")
@@ -134,6 +136,18 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
     assert {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()} == before
     (path.parent / "datasets" / "two.txt").unlink()
     assert run("--all", "--check") == 1 and "error: two: " in capfd.readouterr().out
+
+
+def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):
+    _, run = project
+
+    def fail(training, batch):
+        raise Diverged
+
+    monkeypatch.setattr(plan.Training, "advance", fail)
+    assert run("--all", "--check") == 1
+    out = capfd.readouterr().out
+    assert "error: one: Diverged\n" in out and "error: two: Diverged\n" in out and "MB needed" in out
 
 
 def test_hours_are_shared_out_by_size(tiny_run, capfd):
