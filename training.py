@@ -32,7 +32,8 @@ SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share 
 HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
 STATE_FORMAT = "2"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
-SHARD_POSITIONS = 256  # of a step at least, for a core of its own; with less, calling would cost more than computing
+# positions of a core's share of a step: of fewer, calling costs more than computing; more leave a CPU's cache
+LEAST_SHARD, MOST_SHARD = 256, 2048
 PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
 
 
@@ -78,7 +79,7 @@ class Training:
         self.parameters = sum(p.numel() for p in model.parameters())
         self.model = model.to(self.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.shards = max(1, min(lanes(self.device), self.batches.positions // SHARD_POSITIONS))
+        self.shards = self.parts()
         self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # a stream has no documents of its own: what it writes is as long as the context
@@ -91,6 +92,12 @@ class Training:
 
     def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
         return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
+
+    def parts(self) -> int:
+        """Into how many parts a step is cut: one on a GPU; as many for each core of a CPU."""
+        cores, positions = lanes(self.device), self.batches.positions
+        rounds = math.ceil(positions / (cores * MOST_SHARD)) if self.device.type == "cpu" else 1
+        return max(1, min(cores * rounds, positions // LEAST_SHARD))
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""

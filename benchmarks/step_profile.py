@@ -1,4 +1,4 @@
-"""Where a training step's time goes: python benchmarks/step_profile.py --dataset NAME --preset tiny"""
+"""Where a training step's time goes, on one core of a CPU: python benchmarks/step_profile.py --dataset NAME"""
 
 import argparse
 import sys
@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--steps", type=int, default=20)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)  # the profiler hears one thread
     training = Training(load_config(Path("config.yaml")).resolve(arguments.dataset, preset=arguments.preset))
 
     def advance(steps: int) -> float:

@@ -128,6 +128,25 @@ def test_seeded_losses_are_what_they_were(tiny_run):
     assert losses == pytest.approx(SEEDED_LOSSES, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "device, cores, positions, parts",
+    [
+        ("cpu", 2, 16_384, 8),
+        ("cpu", 6, 16_384, 12),  # whole rounds: no core waits
+        ("cpu", 16, 16_384, 16),
+        ("cpu", 2, 2_048, 2),
+        ("cpu", 8, 512, 2),
+        ("cpu", 4, 64, 1),
+        ("cuda", 1, 16_384, 1),
+    ],
+)
+def test_a_step_is_cut_to_the_cores_and_their_caches(tiny_run, monkeypatch, device, cores, positions, parts):
+    training = Training(tiny_run())
+    monkeypatch.setattr(training_module, "lanes", lambda device: cores)
+    training.device, training.batches.positions = torch.device(device), positions
+    assert training.parts() == parts
+
+
 @pytest.mark.parametrize("loss", ["posterior", "nelbo"])
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_training_learns(tiny_run, loss, optimizer):
