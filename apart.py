@@ -14,8 +14,7 @@ from config import RunConfig
 from progress import Watch, console, plot_curve
 from status import Stopped, unless_full
 from trainer import train_model
-from training import out_of_memory
-from utils import UserError, alone, steady_streams
+from utils import UserError, alone, out_of_memory, steady_streams
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 LOCK_SECONDS = 5  # a training whose queue was killed saves its state first, and may still be at it

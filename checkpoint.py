@@ -17,7 +17,7 @@ from config import ModelConfig, RunConfig
 from diffusion import Diffusion
 from model import DiffusionTransformer
 from notebook import NotebookNetwork
-from utils import VERSION, UserError, Vocabulary, write_atomic
+from utils import VERSION, UserError, Vocabulary, out_of_memory, write_atomic
 
 FORMAT = 1
 DAMAGE = (
@@ -25,6 +25,10 @@ DAMAGE = (
     zipfile.BadZipFile, pickle.PickleError,
 )  # fmt: skip
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # the second can only be imported
+
+
+class Damaged(UserError):
+    """A file cut short, or with wrong bits in it."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +149,18 @@ def load_state(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
         with zipfile.ZipFile(path) as archive:  # as torch.save writes; older formats are bare pickles
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGE:
-        raise UserError(f"{path}: not a model file, or damaged") from None
+    except DAMAGE as error:
+        if out_of_memory(error):
+            raise
+        raise Damaged(f"{path}: not a model file, or damaged") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a model of this program")
     return content

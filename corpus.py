@@ -140,7 +140,7 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
 
 
 def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
-    """The code points of the chosen documents, some megabytes at a time."""
+    """The code points of the chosen documents, a chunk at a time."""
     done = 0  # lines read so far; characters in a stream
     ends = np.cumsum(lengths) if run.data.format == "stream" else lengths
     for codes in read_lines(path, run.data, Report()):

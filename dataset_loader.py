@@ -55,7 +55,7 @@ def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: n
     place = np.cumsum(real, axis=1)  # 1 at the first real character
     kind = kind[:, None]
     given = np.isin(kind, (0, 2)) & (place <= before * size)
-    given |= np.isin(kind, (1, 2)) & (place > size - after * size)
+    given |= np.isin(kind, (1, 2)) & (place > size - np.floor(after * size))
     given |= (kind == 3) & (rng.random((rows, length)) < before)
     return Batch(batch.tokens, batch.given | torch.from_numpy(given), batch.documents)
 
@@ -63,9 +63,9 @@ def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: n
 class TrainingBatches:
     """Batch k as a function of (seed, k) alone: resuming needs no state but the step's number.
 
-    Each step holds batch_size * context positions, all of one bucket, so short documents do not pay for a context they
-    don't use. An epoch takes every document once; one longer than the context gives as many windows as cover it, the
-    first at its opening, the last at its end and the rest anywhere between.
+    A step holds batch_size * context positions, or as many whole rows as fit, all of one bucket, so short documents do
+    not pay for a context they don't use. An epoch takes every document once; one longer than the context gives as many
+    windows as cover it, the first at its opening, the last at its end and the rest anywhere between.
     """
 
     def __init__(self, corpus: Corpus, run: RunConfig) -> None:
@@ -128,26 +128,26 @@ class TrainingBatches:
         return add_given_spans(batch, self.run.training.given_fraction, continued, rng)
 
 
-def held_out_batches(corpus: Corpus, split: Split, context: int, characters: int, seed: int) -> list[Batch]:
+def held_out_batches(split: Split, context: int, characters: int, seed: int, *, stream: bool) -> list[Batch]:
     """About so many characters of a split, in documents the seed chooses, cut into windows that tile them; no spans.
 
     Errors are counted by document; in a stream, or where a few documents fill the budget, windows are taken evenly.
     """
-    edges = 0 if corpus.stream else 2
+    edges = 0 if stream else 2
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))
     total = np.cumsum(split.lengths[order])
     enough = min(int(np.searchsorted(total, characters)), len(order) - 1)
     rows = [(int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context)]
-    rows = rows[:: max(1, int(total[enough]) // (2 * characters))]
+    rows = rows[:: max(1, round(int(total[enough]) / characters))]
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for window, (document, offset) in enumerate(rows):
         length = int(bucket_length(split.lengths[document] + edges - offset - 2, context))
-        groups.setdefault(length, []).append((document, offset, window if corpus.stream else document))
+        groups.setdefault(length, []).append((document, offset, window if stream else document))
     batches = []
     for length, members in sorted(groups.items()):
         size = max(1, EVALUATION_POSITIONS // length)
         for i in range(0, len(members), size):
             documents, offsets, units = np.array(members[i : i + size]).T
-            batch = cut_windows(split, documents, offsets, length, corpus.stream)
+            batch = cut_windows(split, documents, offsets, length, stream)
             batches.append(Batch(batch.tokens, batch.given, units))
     return batches

@@ -149,8 +149,9 @@ class Process:
         """
         log_p = self.transition(x0, sigma).clamp_min(NO_RATIO).log()
         log_ratio = log_p - _at(log_p, x_t)
-        d = (log_score - log_ratio).scatter(-1, x_t.unsqueeze(-1), 0)
-        return (log_ratio.exp() * (torch.expm1(d) - d)).sum(-1) * self.noise_at(x_t, sigma)
+        d, noise = (log_score - log_ratio).scatter(-1, x_t.unsqueeze(-1), 0), self.noise_at(x_t, sigma)
+        d = d.masked_fill((noise == 0).unsqueeze(-1), 0)  # no loss holds it there: it may be anything, and overflow
+        return (log_ratio.exp() * (torch.expm1(d) - d)).sum(-1) * noise
 
     def x0_log_score(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, V) logits of pi -> (B, L, D) log-score: log of p_t(y)/p_t(x_t), p_t = alpha pi + (1 - alpha) noise."""

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from config import ModelConfig
 
 ROTARY_BASE = 10_000.0  # RoFormer's; wavelengths from 2 pi to this many positions
-# radians per unit of log sigma: the slowest sees 1e-4..20 whole, the fastest tells 10 % apart
+# radians per unit of log sigma: the slowest sees 1e-2..20 whole, the fastest tells 10 % apart
 NOISE_FREQUENCIES = (0.25, 8.0)
 NOISE_FEATURES = 64
-# what lies below looks like this: training meets it once in a hundred draws and seldom has a loss there, so that the
-# answer to sigma = 1e-4 would be left to itself (measured: thousands of nats at a masked character)
+# what lies below looks like this: log-linear training meets it once in a hundred draws and seldom has a loss there, so
+# that the answer to sigma = 1e-4 would be left to itself (measured: thousands of nats at a masked character)
 SMALLEST_SIGMA = 1e-2
 
 
@@ -32,9 +32,13 @@ class NoiseEmbedding(nn.Module):
         self.frequencies = nn.Buffer(frequencies, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(NOISE_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, sigma: Tensor) -> Tensor:
+    def features(self, sigma: Tensor) -> Tensor:
+        """(B,) sigma -> (B, NOISE_FEATURES) cosines and sines."""
         angles = sigma.clamp_min(SMALLEST_SIGMA).log().unsqueeze(1) * self.frequencies
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1))
+        return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        return self.mlp(self.features(sigma))
 
 
 class ShortConvolution(nn.Module):

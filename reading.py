@@ -1,4 +1,4 @@
-"""Text file -> code points of whole lines, some megabytes of file at a time. Knows nothing of splits or vocabularies.
+"""Text file -> code points of whole lines, half a megabyte of file at a time. Knows nothing of splits or vocabularies.
 
 What is dropped or changed on the way is counted in a Report, never silently repaired.
 """
@@ -55,7 +55,7 @@ class Report:
 
 
 def read_lines(path: Path, config: DataConfig, report: Report) -> Iterator[np.ndarray]:
-    """Yield code points (uint32) of whole lines, each closed by its newline, some megabytes at a time."""
+    """Yield code points (uint32) of whole lines, each closed by its newline, a chunk at a time."""
     parts: list[bytes] = []
     line = 1
     with path.open("rb") as file:

@@ -39,14 +39,14 @@ STEPS = {"tweedie": tweedie_step, "euler": euler_step}
 class SamplerSettings:
     """How to walk from noise to text: names of SAMPLERS and SCHEDULES, and how pi is reshaped."""
 
-    sampler: str = "tweedie"
-    grid: str = "log_linear"  # the noise levels visited: sigma of this schedule at equally spaced t
-    steps: int = 64  # network calls; surest needs fewer where there are fewer positions to write
-    temperature: float = 1.0
-    top_p: float = 1.0
-    greedy_last_step: bool = True
+    sampler: str
+    grid: str  # the noise levels visited: sigma of this schedule at equally spaced t
+    steps: int  # network calls; surest needs fewer where there are fewer positions to write
+    temperature: float
+    top_p: float
+    greedy_last_step: bool
     # share of the remaining noise that each step takes off and puts on again; of the text that surest writes again
-    renoise: float = 0.0
+    renoise: float
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from checkpoint import Checkpoint, Lengths, diffusion_of, load_state, save_checkpoint, save_state, shape_of
+from checkpoint import Checkpoint, Damaged, Lengths, diffusion_of, load_state, save_checkpoint, save_state, shape_of
 from config import RunConfig
 from corpus import load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
@@ -22,7 +22,7 @@ from likelihood import held_out_likelihood
 from model import Denoiser, DiffusionTransformer
 from optimizers import Optimizers, rate_factor
 from status import Reporter, Status, Validation, unless_full, until_stopped
-from utils import UserError, exact_device, pick_device, pick_precision, torch_generator, write_atomic
+from utils import UserError, exact_device, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
 from workers import lanes, side_by_side
 from writer import Voice, write_documents
 
@@ -34,16 +34,11 @@ STATE_FORMAT = "2"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
 # positions of a core's share of a step: of fewer, calling costs more than computing; more leave a CPU's cache
 LEAST_SHARD, MOST_SHARD = 256, 2048
-PREVIEW_STEPS = 24  # network calls of the sample shown at a validation
+PREVIEW_STEPS = 24  # the setting `steps` of the sample shown at a validation
 
 
 class Diverged(Exception):
     """A step gave numbers that are not finite, or the loss is far above that of knowing nothing."""
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
 def smoothed(average: float, value: float) -> float:
@@ -86,7 +81,9 @@ class Training:
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status = Status(run.name)
         characters = run.training.validation_characters
-        self.held_out = held_out_batches(self.corpus, self.corpus.held_out, run.model.context, characters, run.seed)
+        self.held_out = held_out_batches(
+            self.corpus.held_out, run.model.context, characters, run.seed, stream=self.corpus.stream
+        )
         self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
@@ -113,7 +110,7 @@ class Training:
         for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
             parameter.grad = gradient.div_(max(characters, 1))
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
-        self.optimizers.step(rate_factor(self.progress(), self.run.training) * SLOWER**self.status.slowdowns)
+        self.optimizers.step(self.rate_factor())
         self._update_average()
         self._count(losses / max(characters, 1), norm, characters)
 
@@ -137,6 +134,10 @@ class Training:
             output = self.model(x_t, sigma, given, dropping)
         loss = self.loss(self.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
         return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
+
+    def rate_factor(self) -> float:
+        """The share of the learning rates that holds now."""
+        return rate_factor(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
 
     def _update_average(self) -> None:
         step = self.status.step
@@ -196,15 +197,16 @@ class Training:
         # one window: a long document alone would take longer to write than the validation
         short = replace(voice, lengths=self.lengths.capped(self.run.model.context - 2))
         [sample] = write_documents(short, self.run.seed, [len(status.history)], voice.settings(steps=PREVIEW_STEPS))
-        if all(found.bits < earlier.held_out for earlier in status.history):
+        bits = found.bits if math.isfinite(found.bits) else math.inf  # nan would be neither better nor worse
+        if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        status.seconds = time.monotonic() - self.began  # this validation's own as well
         status.validated = self._validations_due()
-        rate = self.run.training.learning_rate * rate_factor(status.progress, self.run.training)
-        minutes = (time.monotonic() - self.began) / 60
+        rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         where = status.step, status.progress, status.characters
-        status.history.append(Validation(*where, status.loss, found.bits, found.error, rate, minutes, sample))
+        status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample))
         unless_full(reporter, self._write_metrics)
-        if math.isfinite(found.bits):
+        if math.isfinite(bits):
             self.sound = self.snapshot()
 
     def _write_metrics(self) -> None:
@@ -242,9 +244,8 @@ class Training:
             return f"numbers beyond all bounds; back to step {self.status.step:,} at half the learning rate"
         if not out_of_memory(error) or self.shards >= MOST_SHARDS:
             raise error
-        self.shards, slowdowns = 2 * self.shards, self.status.slowdowns
-        self.take_up(self.sound)  # memory may have run out in the middle of an update
-        self.status.slowdowns = slowdowns
+        self.shards *= 2
+        self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
         return f"out of memory; back to step {self.status.step:,} and on with {self.shards} parts to a step"
 
     def roll_back(self) -> None:
@@ -255,8 +256,14 @@ class Training:
                 f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; "
                 "lower training.learning_rate or training.muon_learning_rate"
             )
+        self._go_back(slowdowns)
+
+    def _go_back(self, slowdowns: int) -> None:
+        """To where numbers were sound; the time since then is gone all the same."""
+        began = self.began
         self.take_up(self.sound)
-        self.status.slowdowns = slowdowns
+        self.began, self.status.slowdowns = began, slowdowns
+        self.status.seconds = time.monotonic() - began
 
     def save_state(self) -> None:
         """All that going on needs, where to go back to should it diverge included."""
@@ -271,12 +278,13 @@ class Training:
             return
         try:
             state = load_state(path)
-        except UserError:  # cut short by a power loss: from the start again, to the same end
-            reporter.note(f"{path} is damaged, and will be replaced")
-            return
+        except Damaged:  # cut short by a power loss: from the start again, to the same end
+            state = {}
         if any(state.get(key) != value for key, value in self.identity().items()):
             kept = path.replace(path.with_suffix(".previous.pt"))
-            reporter.note(f"{path} is of other data, settings or version; it is kept as {kept}")
+            reporter.note(
+                f"{path} is {'of other data, settings or version' if state else 'damaged'}; it is kept as {kept}"
+            )
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()

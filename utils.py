@@ -27,6 +27,11 @@ class UserError(Exception):
     """A mistake the user can mend; its message is shown without a traceback, a problem a line."""
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+
+
 def steady_streams() -> None:
     """Standard streams that take any text, and lead nowhere where they were closed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -55,6 +60,11 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
         return 141
     except OSError as error:
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        print("error: out of memory", file=sys.stderr)
         return 2
 
 
@@ -100,7 +110,7 @@ def codepoints(text: str) -> np.ndarray:
 
 
 def mix64(x: np.ndarray) -> np.ndarray:
-    """A bijection of uint64 that scatters neighbours (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """A bijection of uint64 that scatters neighbours (after the finaliser of SplitMix64, Steele et al. 2014)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)

@@ -4,7 +4,7 @@ A small operation gains little from a second core and waits for it at its end; a
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -31,4 +31,6 @@ def side_by_side(device: torch.device, function: Callable[[Task], Result], tasks
     """[function(task) for task in tasks], at once on the cores of a CPU; autograd and autocast modes are the task's."""
     if lanes(device) == 1:
         return [function(task) for task in tasks]
-    return list(pool()[0].map(function, tasks))
+    futures = [pool()[0].submit(function, task) for task in tasks]
+    wait(futures)  # all of them, also where one has failed: nothing may still be at work on what its caller mends
+    return [future.result() for future in futures]

@@ -49,14 +49,16 @@ class Form:
         if self.template:
             return len(self.template)
         shortest = max(self.shortest, len(self.prefix) + len(self.suffix) + 1)
-        return lengths.capped(longest).within(shortest, self.longest or max(longest, shortest)).draw(uniform)
+        capped = lengths.capped(longest)
+        return capped.within(shortest, self.longest or max(int(capped.values[-1]), shortest)).draw(uniform)
 
     def check(self, voice: "Voice", model: str) -> None:
         """One line for what the model cannot write."""
         for name in ("prefix", "suffix", "template"):
             for character in getattr(self, name):
                 blank = name == "template" and character == BLANK
-                if character == "\n" or not (blank or character in voice.vocabulary.characters):
+                frame = character == "\n" and voice.run.data.format != "stream"
+                if frame or not (blank or character in voice.vocabulary.characters):
                     known = len(voice.vocabulary.characters) - 1
                     raise UserError(
                         f"--{name} holds {character!r}, which is not among the {known} characters of {model}"
@@ -104,7 +106,7 @@ class Written(NamedTuple):
     """A finished document, and how it came to be."""
 
     text: str
-    confidence: float  # geometric mean of the probability of each character written, in the last step
+    confidence: float  # geometric mean of each character's probability when it was written
     settling: int  # the step after which nothing changed any more, in whichever window took longest
     corrections: int  # changes of positions that had changed before
 
@@ -245,16 +247,22 @@ def write_windows(voice: Voice, call: Call, settings: SamplerSettings) -> None:
 
 
 class Watch:
-    """Sees (B, L) states: the step in which each position last changed, how often, and how likely it was to then."""
+    """Sees (B, L) states: the step in which each character last changed, how often, and how likely it was then.
+
+    A mask over a character changes nothing yet: what counts is whether another is written in its place.
+    """
 
     def __init__(self, x: torch.Tensor) -> None:
-        self.x, self.last, self.changes = x, torch.zeros_like(x), torch.zeros_like(x)
+        self.text, self.last, self.changes = x, torch.zeros_like(x), torch.zeros_like(x)
         self.log_p = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
 
     def __call__(self, step: int, x: torch.Tensor, pi: torch.Tensor | None) -> None:
-        if pi is not None:
-            changed = x != self.x
-            p = pi.gather(-1, x.clamp_max(pi.shape[-1] - 1).unsqueeze(-1)).squeeze(-1)  # a mask counts for nothing
-            self.log_p = torch.where(changed | (step == 1), p.clamp_min(TINY).log(), self.log_p)
-            self.last, self.changes = self.last.masked_fill(changed, step), self.changes + changed
-        self.x = x
+        if pi is None:
+            self.text = x  # the prior
+            return
+        written = x < pi.shape[-1]
+        changed = written & (x != self.text)
+        p = pi.gather(-1, x.masked_fill(~written, 0).unsqueeze(-1)).squeeze(-1)
+        self.log_p = torch.where(changed | (step == 1), p.clamp_min(TINY).log(), self.log_p)
+        self.last, self.changes = self.last.masked_fill(changed, step), self.changes + changed
+        self.text = torch.where(written, x, self.text)

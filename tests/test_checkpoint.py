@@ -1,5 +1,6 @@
 """Model files: whole when they come back, refused when they are not ours, never run."""
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from conftest import Quiet
 
 from checkpoint import Lengths, load_checkpoint
+from status import Stopped
 from trainer import train_model
 from utils import UserError
 from writer import Voice, write_documents
@@ -27,6 +29,34 @@ def test_a_checkpoint_comes_back_whole(tiny_run):
         write_documents(Voice.of(c, CPU), 0, range(3), Voice.of(c, CPU).settings()) for c in (checkpoint, loaded)
     )
     assert before == after
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_little_memory_is_no_damage(tiny_run, monkeypatch, error):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    state = run.state_file().read_bytes()
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(type(error)):
+        train_model(run, Quiet())
+    assert run.state_file().read_bytes() == state
+
+
+def test_what_may_not_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "file.pt"
+    path.write_bytes(b"")
+
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"file\.pt: cannot be read: Permission denied"):
+        load_checkpoint(path)
 
 
 class Bomb:

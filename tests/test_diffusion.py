@@ -235,11 +235,13 @@ def test_posterior_is_bayes_and_its_inverse_undoes_it(name):
     torch.testing.assert_close(again[noisy], logits[noisy], rtol=1e-9, atol=1e-12)
 
 
-def test_what_no_noise_can_have_written_costs_nothing_whatever_the_context_says():
-    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 4)
-    output = torch.tensor([0.0, 500.0, -500.0, 3.0]).expand(1, 4, 4).clone().requires_grad_()
+@pytest.mark.parametrize("loss, head", [("posterior", "x0"), ("nelbo", "x0"), ("nelbo", "score")])
+def test_what_no_noise_can_have_written_costs_nothing_whatever_the_context_says(loss, head):
+    diffusion = Diffusion.named("absorbing", "log_linear", head, 4)
+    width = diffusion.head.width(diffusion.process)
+    output = torch.tensor([0.0, 500.0, -500.0, 3.0, 0.0])[:width].expand(1, 4, width).clone().requires_grad_()
     x = torch.arange(4).unsqueeze(0)
-    loss = LOSSES["posterior"](diffusion, output, x, x, torch.tensor([[0.3]]))
+    loss = LOSSES[loss](diffusion, output, x, x, torch.tensor([[0.3]]))
     assert (loss == 0).all()
     assert (torch.autograd.grad(loss.sum(), output)[0] == 0).all()
 

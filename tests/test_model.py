@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from config import ModelConfig
+from diffusion import SCHEDULES
 from model import (
     SMALLEST_SIGMA,
     Attention,
@@ -49,11 +50,11 @@ def test_an_untrained_network_is_uniform_and_its_blocks_the_identity():
         assert torch.equal(block(x, noise, rotary_turns(32, 8, x.device)), x)
 
 
-def test_every_weight_learns_within_two_steps():
+def test_every_weight_learns_within_three_steps():
     model = initial().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     touched = dict.fromkeys((name for name, _ in model.named_parameters()), False)
-    for _ in range(4):
+    for _ in range(3):
         model.zero_grad()
         F.cross_entropy(model(*question()).flatten(0, 1), question()[0].flatten()).backward()
         for name, parameter in model.named_parameters():
@@ -95,23 +96,17 @@ def test_levels_that_training_hardly_sees_look_like_the_least_it_knows():
     embedding = DiffusionTransformer(SMALL, 5, 5).initialise(torch.Generator().manual_seed(0)).noise
     rare, least, more = (embedding(torch.tensor([sigma])) for sigma in (1e-9, SMALLEST_SIGMA, 2 * SMALLEST_SIGMA))
     assert torch.equal(rare, least) and not torch.allclose(least, more)
-    assert SMALLEST_SIGMA >= 0.01  # one draw in a hundred, or more, lies below: the network has learnt the edge
+    below = SCHEDULES["log_linear"].sigma(torch.linspace(0, 1, 10_001)) < SMALLEST_SIGMA
+    assert float(below.float().mean()) == pytest.approx(0.01, rel=0.02)  # of draws: enough to have learnt the edge
 
 
 def test_small_noise_levels_are_told_apart():
-    embedding = NoiseEmbedding(64)
-
-    def features(sigma: float) -> torch.Tensor:
-        angles = torch.tensor([sigma]).log().unsqueeze(1) * embedding.frequencies
-        return torch.cat([angles.cos(), angles.sin()], 1)[0]
-
     def similarity(a: float, b: float) -> float:
-        return float(F.cosine_similarity(features(a), features(b), dim=0))
+        return float(F.cosine_similarity(*NoiseEmbedding(64).features(torch.tensor([a, b])), dim=0))
 
-    assert similarity(0.001, 0.05) < 0.5  # the notebook's sinusoid of sigma itself: above 0.99
-    assert similarity(SMALLEST_SIGMA, 0.05) < 0.5
+    assert similarity(SMALLEST_SIGMA, 0.05) < 0.5  # the notebook's sinusoid of sigma itself: above 0.99
     assert similarity(0.05, 0.1) < 0.8 and similarity(1.0, 1.02) > 0.95
-    assert torch.isfinite(features(1e-9)).all()
+    assert similarity(1e-9, SMALLEST_SIGMA) == pytest.approx(1)
 
 
 def test_short_convolution_is_a_depthwise_convolution_with_a_residual():

@@ -1,6 +1,7 @@
 """Every sampler recovers a known distribution; draws, truncation and given positions do as they say."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from diffusion import HEADS, PROCESSES, SCHEDULES, Diffusion
 from samplers import SAMPLERS, STEPS, SamplerSettings, change, draw, noise_levels, reshape, sample, spread, stretches
 
 ROWS = 8000
+PLAIN = SamplerSettings("tweedie", "log_linear", 64, 1.0, 1.0, True, 0.0)
 
 
 def uniform_stream(rows: int, seed: int = 0):
@@ -24,7 +26,7 @@ def run(oracle, diffusion, head="x0", *, rows=ROWS, given=None, x=None, forbidde
     shape = (rows, oracle.length)
     x = torch.zeros(shape, dtype=torch.long) if x is None else x
     given = torch.zeros(shape, dtype=torch.bool) if given is None else given
-    own = SamplerSettings(**{"greedy_last_step": False, **settings})
+    own = replace(PLAIN, **{"greedy_last_step": False, **settings})
     return sample(diffusion, oracle.network(head), x, given, uniform_stream(rows), own, forbidden=list(forbidden))
 
 
@@ -67,7 +69,7 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     given = torch.zeros(3, 8, dtype=torch.bool)
     given[:, 0] = True
     sample(
-        diffusion, network, torch.full((3, 8), 1), given, uniform_stream(3), SamplerSettings(sampler="surest", steps=4),
+        diffusion, network, torch.full((3, 8), 1), given, uniform_stream(3), replace(PLAIN, sampler="surest", steps=4),
         forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
     )  # fmt: skip
     written = [(before != after)[0].nonzero().flatten().tolist() for before, after in itertools.pairwise(seen)]
@@ -83,7 +85,7 @@ def test_surest_first_writes_what_it_doubted_again():
         return sharpness.unsqueeze(1) * torch.eye(5)[wanted]
 
     seen: list[torch.Tensor] = []
-    own = SamplerSettings(sampler="surest", steps=8, renoise=0.25, temperature=0.01)
+    own = replace(PLAIN, sampler="surest", steps=8, renoise=0.25, temperature=0.01)
     zeros = torch.zeros(3, 8, dtype=torch.long)
     texts = sample(
         diffusion, network, zeros, zeros.bool(), uniform_stream(3), own,
@@ -118,7 +120,7 @@ def test_only_renoising_lets_the_absorbing_process_change_its_mind(renoise):
     zeros = torch.zeros(500, 2, dtype=torch.long)
     sample(
         diffusion, oracle.network("x0"), zeros, zeros.bool(), uniform_stream(500),
-        SamplerSettings(steps=32, renoise=renoise), forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
+        replace(PLAIN, steps=32, renoise=renoise), forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
     )  # fmt: skip
     changes = sum(int(((before != after) & (before != 3)).sum()) for before, after in itertools.pairwise(seen))
     assert (changes > 0) == (renoise > 0)
@@ -147,7 +149,7 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
     def network(x_t, sigma, given):  # a trusted first character: the oracle of p(x2 | x1)
         return oracle.p.view(3, 3)[x_t[:, 0]].log().unsqueeze(1).expand(-1, 2, -1)
 
-    own = SamplerSettings(greedy_last_step=False, steps=32)
+    own = replace(PLAIN, greedy_last_step=False, steps=32)
     texts = sample(diffusion, network, x, given, uniform_stream(ROWS), own, forbidden=[])
     assert (texts[:, 0] == 1).all()
     expected = oracle.p.view(3, 3)[1] / oracle.p.view(3, 3)[1].sum()
@@ -197,7 +199,7 @@ def test_what_is_written_stays_where_truncation_leaves_it_no_chance(truncation, 
         wanted = torch.where(x_t == 4, 1, 2)
         return torch.nn.functional.one_hot(wanted, 4).double() * 5
 
-    own = SamplerSettings(steps=8, greedy_last_step=greedy, **truncation)
+    own = replace(PLAIN, steps=8, greedy_last_step=greedy, **truncation)
     zeros = torch.zeros(20, 6, dtype=torch.long)
     texts = sample(diffusion, network, zeros, zeros.bool(), uniform_stream(20), own, forbidden=[0])
     assert (texts == 1).all()
@@ -247,7 +249,7 @@ def test_observe_sees_every_state_and_changes_nothing():
     seen: list[torch.Tensor] = []
     zeros = torch.zeros(50, 2, dtype=torch.long)
     arguments = (diffusion, oracle.network("x0"), zeros, zeros.bool())
-    own = SamplerSettings(steps=5)
+    own = replace(PLAIN, steps=5)
     watched = sample(
         *arguments, uniform_stream(50), own, forbidden=[], observe=lambda step, x, pi: seen.append(x.clone())
     )

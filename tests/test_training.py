@@ -1,19 +1,23 @@
 """One training: the same bytes from the same seed, going on, learning, ending."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import Quiet, shape, toy_lines
 
 import training as training_module
 from config import TrainingConfig
-from likelihood import Likelihood
+from likelihood import Likelihood, held_out_likelihood
 from optimizers import rate_factor
 from status import Stopped
 from trainer import train_model
@@ -63,7 +67,8 @@ def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
     run.state_file().write_bytes(run.state_file().read_bytes()[:size])
     watcher = Quiet()
     train_model(run, watcher)
-    assert watcher.resumed_from is None and "is damaged" in watcher.notes[0]
+    kept = run.state_file().with_suffix(".previous.pt")
+    assert watcher.resumed_from is None and watcher.notes[0] == f"{run.state_file()} is damaged; it is kept as {kept}"
     assert run.model_file().read_bytes() == unbroken
 
 
@@ -195,18 +200,27 @@ def test_a_validation_previews_one_window_of_a_long_document(tiny_run):
 
 
 def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
-    training = Training(shape(tiny_run(), max_steps=10, validations=10, validation_characters=100))
-    for step in range(7):  # six planned validations pass unmeasured, as under a time budget
-        training.advance(training.batches.batch(step))
-    training.validate(Quiet())
-    assert len(training.status.history) == 1 and not training.validation_due()
-    training.advance(training.batches.batch(7))
-    assert training.validation_due()
+    """Of four seconds a step takes a hundredth, and a validation 0.3 where one in each 0.2 is planned."""
+    clock = [0.0]
+
+    def slow(seconds: float, function: Callable) -> Callable:
+        def timed(*arguments):
+            clock[0] += seconds
+            return function(*arguments)
+
+        return timed
+
+    monkeypatch.setattr(training_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Training, "advance", slow(0.01, Training.advance))
+    monkeypatch.setattr(training_module, "held_out_likelihood", slow(0.3, held_out_likelihood))
+    watcher = Quiet()
+    train_model(shape(tiny_run(), max_steps=0, max_minutes=4 / 60, validations=20, patience=0), watcher)
+    assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
 
 
 def test_early_stop_keeps_the_best(tiny_run, monkeypatch):
     run = shape(tiny_run(), max_steps=20, validations=20, patience=2)
-    found = iter([5.0, 4.0, 4.5, 4.4, 4.3, 4.2])
+    found = iter([math.nan, 4.0, 4.5, 4.4, 4.3, 4.2])  # what cannot be measured is worse than all
     monkeypatch.setattr(training_module, "held_out_likelihood", lambda *a: Likelihood(next(found), 0.1, 100))
     checkpoint = train_model(run, Quiet())
     assert (

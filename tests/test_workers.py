@@ -23,9 +23,16 @@ def test_each_task_computes_on_one_core_and_so_does_its_caller():
     assert torch.get_num_threads() == 1
 
 
-def test_a_failure_reaches_the_caller():
+def test_a_failure_reaches_the_caller_when_all_have_ended():
+    ended = []
+
+    def work(k: int) -> None:
+        time.sleep(0.05 * k)
+        ended.append(1 // k)
+
     with pytest.raises(ZeroDivisionError):
-        side_by_side(CPU, lambda k: 1 // k, [1, 0])
+        side_by_side(CPU, work, [0, 4, 2])
+    assert ended == [0, 0] if lanes(CPU) > 1 else ended == []
 
 
 def test_a_gpu_takes_its_tasks_in_turn():

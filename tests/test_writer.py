@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import Quiet, shape, toy_lines
 
 import generate
@@ -82,10 +83,12 @@ def test_given_characters_come_out_untouched_and_lengths_exact(voice):
     long = write(prefix="a long ", suffix=" words", shortest=90, longest=90)  # the suffix lies beyond the first window
     assert all(len(t) == 90 and t.startswith("a long ") and t.endswith(" words") for t in long) and len(set(long)) > 1
     assert all("_" not in text for text in write(template="the ____ of __"))  # not a character of this corpus
-    for text in write(template="The ____ of __".replace("T", "t")):
+    for text in write(template="the ____ of __"):
         assert len(text) == 14 and text[:4] == "the " and text[8:12] == " of "
     assert {len(text) for text in write(shortest=15, longest=20)} <= set(range(15, 21))
     assert {len(text) for text in write(shortest=150, longest=150)} == {150}  # a length the corpus does not have
+    longest = int(voice.lengths.values[-1])
+    assert {len(text) for text in write(prefix="a" * longest)} == {longest + 1}  # nothing of the corpus has room for it
     assert write() == write_documents(voice, 0, range(12), voice.settings())
 
 
@@ -113,3 +116,20 @@ def test_a_stream_writes_windows_with_newlines(tiny_run):
     voice = Voice.of(train_model(run, Quiet()), CPU)
     texts = write_documents(voice, 0, range(8), voice.settings())
     assert {len(t) for t in texts} == {32} and any("\n" in t for t in texts)
+    form = Form(prefix="l1\nl2\n")
+    form.check(voice, "MODEL")
+    assert all(t.startswith("l1\nl2\n") for t in write_documents(voice, 0, range(3), voice.settings(), form=form))
+
+
+def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(voice):
+    likeliest = F.one_hot(torch.tensor(2), voice.vocabulary.size).float() * 50
+
+    def network(x_t, sigma, given):
+        return likeliest.expand(*x_t.shape, -1)
+
+    draft = Draft(voice, Form(shortest=20, longest=20), 0)
+    settings = voice.settings(sampler="surest", steps=8, renoise=0.5)
+    write_drafts(replace(voice, network=network), [draft], settings)
+    written = draft.written(voice.vocabulary)
+    assert written.text == voice.vocabulary.characters[2] * 20
+    assert written.corrections == 0 and 1 <= written.settling <= 8
