@@ -69,6 +69,28 @@ class GatedBlock(model.Block):
         self.down = nn.Linear(hidden, config.width, bias=False)
 
 
+class InnerConvolution(model.Block):
+    """A convolution inside the MLP too, of what `up` gives."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.up = nn.Sequential(self.up, model.ShortConvolution(4 * config.width, 3))
+
+
+class OnlyInnerConvolution(InnerConvolution):
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self.conv_mlp = nn.Identity()
+
+
+class MixedAttention(model.Attention):
+    """A convolution of queries, keys and values (Primer, arXiv:2109.08668)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__(width, heads)
+        self.qkv = nn.Sequential(self.qkv, model.ShortConvolution(3 * width, 3))
+
+
 def gate(x: Tensor) -> Tensor:
     left, right = x.chunk(2, -1)
     return F.silu(left) * right
@@ -82,6 +104,8 @@ def hourglass(
     noise = F.silu(self.noise(sigma))
     turns = model.rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
     first, *middle, last = self.blocks
+    if not middle:
+        raise ValueError("an hourglass needs three layers or more; choose a deeper preset")
     x = first(x, noise, turns, dropping)
     pairs = coarse = x.unflatten(1, (-1, 2)).mean(2)
     for block in middle:
@@ -138,7 +162,6 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "convolution 15": (settings("model", conv_width=15), {}),
     "hourglass": ({}, {(model.DiffusionTransformer, "forward"): hourglass}),
     "7 layers of 96": (settings("model", layers=7, width=96, heads=2), {}),
-    "2 layers of 192": (settings("model", layers=2, width=192, heads=3), {}),
     "3 layers of 128": (settings("model", layers=3, width=128, heads=2), {}),
     "4 layers of 128": (settings("model", layers=4, width=128, heads=2), {}),
     "6 layers of 128": (settings("model", layers=6, width=128, heads=2), {}),
@@ -152,6 +175,9 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "relu": ({}, {(model.F, "gelu"): F.relu}),
     "silu": ({}, {(model.F, "gelu"): F.silu}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
+    "convolution in the MLP": ({}, {(model, "Block"): InnerConvolution}),
+    "convolution in the MLP instead": ({}, {(model, "Block"): OnlyInnerConvolution}),
+    "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
     "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),

@@ -1,5 +1,7 @@
 """Project against reference, interleaved: python benchmarks/bench.py (make bench). Writes benchmarks/results/bench.md.
 
+On a GPU, with --device cuda, what trains and samples is compared, on the same card; the rest is the CPU's.
+
 Every measurement runs in a process of its own, project and reference in turn, so that each starts cold and its peak
 memory is its own. Needs datasets/github_commits.txt, or another corpus of short documents with --dataset.
 """
@@ -13,8 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -38,18 +40,24 @@ BABY = {"layers": 6, "heads": 6, "width": 384, "context": 256}
 SMALL = {"layers": 4, "heads": 4, "width": 128, "context": 128}
 BATCH = 64
 QUALITY_STEPS = 5  # between looks at the held-out text on the way to the reference's quality
-GIGABYTE = 10**9
 
 
-def resolved(dataset: str, preset: str, **overrides: dict) -> RunConfig:
+def resolved(dataset: str, preset: str, **overrides: Any) -> RunConfig:
     return load_config(ROOT / "config.yaml").resolve(dataset, preset=preset, **overrides)
 
 
 def rate(step: Callable[[int], int], steps: int) -> float:
     """Units a second of so many steps, after one to warm up; a step returns its units."""
+
+    def now() -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
     step(0)
-    began = time.perf_counter()
-    return sum(step(number) for number in range(1, steps + 1)) / (time.perf_counter() - began)
+    began = now()
+    units = sum(step(number) for number in range(1, steps + 1))
+    return units / (now() - began)
 
 
 def text_of(split: Split) -> np.ndarray:
@@ -57,7 +65,7 @@ def text_of(split: Split) -> np.ndarray:
     return framed([np.asarray(split.document(i)) for i in range(min(20_000, len(split.lengths)))])
 
 
-def project_training(dataset: str, preset: str, steps: int, **overrides: dict) -> float:
+def project_training(dataset: str, preset: str, steps: int, **overrides: Any) -> float:
     training = Training(resolved(dataset, preset, **overrides))
 
     def step(number: int) -> int:
@@ -68,9 +76,11 @@ def project_training(dataset: str, preset: str, steps: int, **overrides: dict) -
     return rate(step, steps)
 
 
-def reference_training(dataset: str, size: dict[str, int], steps: int, *, documents: bool = False) -> float:
+def reference_training(
+    dataset: str, size: dict[str, int], steps: int, device: str, *, documents: bool = False
+) -> float:
     corpus = load_corpus(resolved(dataset, "tiny"))
-    notebook, text = Notebook(corpus.vocabulary.size, **size), text_of(corpus.train)
+    notebook, text = Notebook(corpus.vocabulary.size, device, **size), text_of(corpus.train)
     rng = np.random.default_rng(0)
 
     def step(number: int) -> int:
@@ -87,9 +97,9 @@ def reference_training(dataset: str, size: dict[str, int], steps: int, *, docume
     return rate(step, steps)
 
 
-def project_sampling(dataset: str, count: int) -> float:
+def project_sampling(dataset: str, count: int, device: str) -> float:
     """Documents a second of an untrained network, in the fast mode: what it costs does not depend on what it learnt."""
-    voice = Training(resolved(dataset, "tiny")).voice()
+    voice = Training(resolved(dataset, "tiny", device=device)).voice()
     settings = voice.settings(steps=8)
     write_documents(voice, 1, range(2), settings)
     began = time.perf_counter()
@@ -97,9 +107,9 @@ def project_sampling(dataset: str, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def reference_sampling(dataset: str, count: int) -> float:
+def reference_sampling(dataset: str, count: int, device: str) -> float:
     corpus = load_corpus(resolved(dataset, "tiny"))
-    notebook = Notebook(corpus.vocabulary.size, **SMALL)
+    notebook = Notebook(corpus.vocabulary.size, device, **SMALL)
     notebook.network.eval()
 
     def step(number: int) -> int:
@@ -113,14 +123,15 @@ def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
     """Held-out bits per character after so many minutes, in windows of the held-out documents as one stream."""
     run = resolved(dataset, "tiny")
     corpus = load_corpus(run)
-    notebook, text, rng = Notebook(corpus.vocabulary.size, **SMALL), text_of(corpus.train), np.random.default_rng(0)
+    notebook = Notebook(corpus.vocabulary.size, "cpu", **SMALL)
+    text, rng = text_of(corpus.train), np.random.default_rng(0)
     began, characters = time.perf_counter(), 0
     while time.perf_counter() - began < 60 * minutes:
         notebook.step(windows(text, BATCH, SMALL["context"], rng))
         characters += BATCH * SMALL["context"]
     stream = text_of(corpus.held_out)
     split = Split(stream, np.array([0]), np.array([len(stream)]))
-    batches = held_out_batches(replace(corpus, stream=True), split, SMALL["context"], 20_000, run.seed)
+    batches = held_out_batches(split, SMALL["context"], 20_000, run.seed, stream=True)
     network = Denoiser(notebook.network.eval(), torch.float32)
     found = held_out_likelihood(notebook.diffusion, network, batches, run.seed, torch.device("cpu"))
     parameters = sum(p.numel() for p in notebook.network.parameters())
@@ -130,7 +141,7 @@ def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
 def project_quality(dataset: str, process: str, bits: float) -> dict[str, float]:
     """Seconds of training until the held-out bits per character are no more than these; measuring is not counted."""
     other = {"diffusion": {"process": process}, "sampling": {"sampler": "tweedie"}}
-    training = Training(resolved(dataset, "tiny", **other, training={"max_minutes": 15}))
+    training = Training(resolved(dataset, "tiny", **other, device="cpu", training={"max_minutes": 15}))
     seconds, found = 0.0, float("inf")
     while found > bits and not training.finished():
         began = time.perf_counter()
@@ -157,7 +168,7 @@ def large_corpus(dataset: str, megabytes: int) -> dict[str, float]:
         began = time.perf_counter()
         load_corpus(resolved(dataset, "tiny", **where))
         seconds = time.perf_counter() - began
-        project_training(dataset, "tiny", 20, **where)
+        project_training(dataset, "tiny", 20, device="cpu", **where)
         return {"megabytes_per_second": written / 10**6 / seconds, "megabytes": written / 10**6}
 
 
@@ -167,39 +178,38 @@ def help_seconds() -> float:
     return time.perf_counter() - began
 
 
-# what is measured: (unit, project, reference); each side is a function of the dataset's name
-ROWS: dict[str, tuple[str, Callable[[str], float], Callable[[str], float]]] = {
-    "training, baby-GPT size, batch 64": (
-        "characters/s",
-        lambda name: project_training(name, "baby", 2),
-        lambda name: reference_training(name, BABY, 1),
-    ),
-    "training, baby-GPT size, batch 64 / a short document a row": (
-        "characters/s",
-        lambda name: project_training(name, "baby", 2),
-        lambda name: reference_training(name, BABY, 1, documents=True),
-    ),
-    "training, 2 layers of 192, batch 16 / 4 of 128, 64": (
-        "characters/s",
-        lambda name: project_training(name, "tiny", 40),
-        lambda name: reference_training(name, SMALL, 5),
-    ),
-    "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": (
-        "characters/s",
-        lambda name: project_training(name, "tiny", 40),
-        lambda name: reference_training(name, SMALL, 5, documents=True),
-    ),
-    "sampling, a document / a window of 128, one at a time": (
+Measure = Callable[[str, str, int], float]  # a dataset's name, the device, how often as many steps -> a rate
+
+
+def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, documents: bool = False) -> tuple:
+    def project(name: str, device: str, times: int) -> float:
+        return project_training(name, preset, times * steps[0], device=device)
+
+    def reference(name: str, device: str, times: int) -> float:
+        return reference_training(name, size, times * steps[1], device, documents=documents)
+
+    return "characters/s", project, reference
+
+
+def sampling_row(count: int) -> tuple:
+    return (
         "samples/s",
-        lambda name: project_sampling(name, 1),
-        lambda name: reference_sampling(name, 3),
+        lambda name, device, _: project_sampling(name, count, device),
+        lambda name, device, _: reference_sampling(name, 3, device),
+    )
+
+
+ROWS: dict[str, tuple[str, Measure, Measure]] = {  # what is measured: unit, project, reference
+    "training, baby-GPT size, batch 64": training_row("baby", BABY, (2, 1)),
+    "training, baby-GPT size, batch 64 / a short document a row": training_row("baby", BABY, (2, 1), documents=True),
+    "training, 2 layers of 192, batch 16 / 4 of 128, 64": training_row("tiny", SMALL, (40, 5)),
+    "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": training_row(
+        "tiny", SMALL, (40, 5), documents=True
     ),
-    "sampling, documents in bulk / windows of 128, one at a time": (
-        "samples/s",
-        lambda name: project_sampling(name, 400),
-        lambda name: reference_sampling(name, 3),
-    ),
+    "sampling, a document / a window of 128, one at a time": sampling_row(1),
+    "sampling, documents in bulk / windows of 128, one at a time": sampling_row(400),
 }
+TIMES = {"cpu": 1, "cuda": 20}  # as many steps
 
 
 def measured_apart(*arguments: str) -> dict[str, float]:
@@ -210,18 +220,18 @@ def measured_apart(*arguments: str) -> dict[str, float]:
     return json.loads(found.stdout.splitlines()[-1])
 
 
-def measure_one(what: str, side: str, dataset: str, argument: float) -> dict[str, float]:
+def measure_one(what: str, side: str, dataset: str, argument: str) -> dict[str, float]:
     alone: dict[str, Callable[[], dict[str, float]]] = {
-        "reference quality": lambda: reference_quality(dataset, argument),
-        "quality absorbing": lambda: project_quality(dataset, "absorbing", argument),
-        "quality uniform": lambda: project_quality(dataset, "uniform", argument),
+        "reference quality": lambda: reference_quality(dataset, float(argument)),
+        "quality absorbing": lambda: project_quality(dataset, "absorbing", float(argument)),
+        "quality uniform": lambda: project_quality(dataset, "uniform", float(argument)),
         "large corpus": lambda: large_corpus(dataset, int(argument)),
     }
     if what in alone:
         found = alone[what]()
     else:
         _, *sides = ROWS[what]
-        found = {"rate": sides[("project", "reference").index(side)](dataset)}
+        found = {"rate": sides[("project", "reference").index(side)](dataset, argument, TIMES[argument])}
     return {**found, "peak_mb": peak_megabytes()}
 
 
@@ -231,14 +241,14 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
 
 
-def compared(dataset: str, rounds: int) -> list[str]:
+def compared(dataset: str, device: str, rounds: int) -> list[str]:
     """A Markdown row for each comparison."""
     lines = []
     for what, (unit, *_) in ROWS.items():
         found: dict[str, list[dict[str, float]]] = {"reference": [], "project": []}
         for _ in range(rounds):
             for side, results in found.items():
-                results.append(measured_apart(what, side, dataset, "0"))
+                results.append(measured_apart(what, side, dataset, device))
         rates = {side: [result["rate"] for result in results] for side, results in found.items()}
         ratios = [own / other for own, other in zip(rates["project"], rates["reference"], strict=True)]
         memory = " / ".join(f"{max(r['peak_mb'] for r in found[side]):,.0f}" for side in ("project", "reference"))
@@ -257,9 +267,12 @@ def to_quality(dataset: str, minutes: float) -> list[str]:
     ]
     for process in ("absorbing", "uniform"):
         found = measured_apart(f"quality {process}", "project", dataset, str(goal["bits"]))
+        sooner = (
+            f"{60 * minutes / found['seconds']:.0f} times sooner" if found["bits"] <= goal["bits"] else "not reached"
+        )
         lines.append(
             f"The project ({process}) has {found['bits']:.2f} after {found['seconds']:.0f} seconds "
-            f"({found['characters'] / 1e6:.2f}M characters): {60 * minutes / found['seconds']:.0f} times sooner."
+            f"({found['characters'] / 1e6:.2f}M characters): {sooner}."
         )
         print(lines[-1], flush=True)
     return [*lines, ""]
@@ -268,6 +281,7 @@ def to_quality(dataset: str, minutes: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the project against a plain reference, in turn.")
     parser.add_argument("--dataset", default="github_commits", help="a corpus of short documents in datasets/")
+    parser.add_argument("--device", choices=TIMES, default="cpu")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side, in turn (default 3)")
     parser.add_argument("--minutes", type=float, default=15, help="of the reference's training (default 15)")
     parser.add_argument("--megabytes", type=int, default=1000, help="size of the corpus to encode (default 1000)")
@@ -278,25 +292,32 @@ def main() -> None:
     os.chdir(ROOT)
     if arguments.one:
         what, side, dataset, argument = arguments.one
-        print(json.dumps(measure_one(what, side, dataset, float(argument))))
+        print(json.dumps(measure_one(what, side, dataset, argument)))
         return
     lines = heading("Project and reference")
     lines += [
         f"Medians of {arguments.rounds} runs of each, in turn, with their range; the ratio is of neighbouring runs.",
         *("", "| what | unit | project | reference | ratio | peak MB |", "|---|---|--:|--:|--:|--:|"),
-        *compared(arguments.dataset, arguments.rounds),
+        *compared(arguments.dataset, arguments.device, arguments.rounds),
         "",
-        *to_quality(arguments.dataset, arguments.minutes),
     ]
+    if arguments.device == "cpu":
+        lines += only_on_a_cpu(arguments)
+    write_atomic(output, "\n".join(lines) + "\n")
+
+
+def only_on_a_cpu(arguments: argparse.Namespace) -> list[str]:
+    """Time to quality, a large corpus, how soon a command answers."""
+    quality = to_quality(arguments.dataset, arguments.minutes)
     large = measured_apart("large corpus", "project", arguments.dataset, str(arguments.megabytes))
     starts = [help_seconds() for _ in range(5)]
-    lines += [
+    rest = [
         f"A corpus of {large['megabytes']:,.0f} MB is encoded at {large['megabytes_per_second']:.1f} MB/s and then "
         f"trained on, with at most {large['peak_mb']:,.0f} MB of memory in all.",
         f"`train.py --help` takes {spread(starts)} seconds.",
     ]
-    write_atomic(output, "\n".join(lines) + "\n")
-    print(*lines[-2:], sep="\n")
+    print(*rest, sep="\n")
+    return [*quality, *rest]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What a measurement stands on, for the head of every file in results/: machine, versions, commit."""
 
+import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,21 +12,25 @@ import torch
 
 
 def environment() -> str:
-    """Processor, cores, versions and commit, in one line."""
+    """Processor, cores, GPU, versions and commit, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     processor = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
     features = next((line for line in lines if line.startswith("flags")), "")
     extras = [name for name in ("avx512_bf16", "amx_bf16") if f" {name}" in features]
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, numpy {numpy.__version__}"
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-    cores = f"{torch.get_num_threads()} cores ({', '.join(extras) or 'no bf16'})"
-    return f"{processor}, {cores}; {versions}; commit {commit}"
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"
+    except OSError:  # no git
+        commit = "unknown"
+    cores = f"{os.cpu_count()} cores ({', '.join(extras) or 'no bf16'})"
+    gpu = f"; {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{processor}, {cores}{gpu}; {versions}; commit {commit}"
 
 
 def heading(title: str) -> list[str]:
     """The lines a result begins with: its title, what it stands on, the command."""
-    return [f"# {title}", "", environment() + ".", "", "```", "python " + " ".join(sys.argv), "```", ""]
+    return [f"# {title}", "", environment() + ".", "", "```", "python " + shlex.join(sys.argv), "```", ""]
 
 
 def peak_megabytes() -> float:

@@ -21,8 +21,8 @@ INITIAL_SCALE = 0.02  # of every weight, as in the notebook
 class Notebook:
     """A network of the notebook's for V characters, its optimiser, its noise."""
 
-    def __init__(self, characters: int, *, layers: int, heads: int, width: int, context: int) -> None:
-        self.context, self.characters = context, characters
+    def __init__(self, characters: int, device: str, *, layers: int, heads: int, width: int, context: int) -> None:
+        self.context, self.characters, self.device = context, characters, device
         config = ModelConfig(
             layers=layers, heads=heads, width=width, context=context, noise_width=64, dropout=DROPOUT,
             parameterization="score",
@@ -32,13 +32,15 @@ class Notebook:
         for parameter in self.network.parameters():
             if parameter.dim() == 2:
                 torch.nn.init.normal_(parameter, 0, INITIAL_SCALE)
+        self.network.to(device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=RATE)
         self.diffusion = Diffusion.named("uniform", "geometric", "score", characters)
-        self.generator = torch.Generator().manual_seed(0)
+        self.generator = torch.Generator(device).manual_seed(0)
 
     def step(self, x0: Tensor) -> None:
         """(B, L) ids: one step of training."""
-        t = torch.rand(len(x0), 1, generator=self.generator)
+        x0 = x0.to(self.device)
+        t = torch.rand(len(x0), 1, generator=self.generator, device=self.device)
         sigma = self.diffusion.schedule.sigma(t)
         x_t = self.diffusion.process.noise(x0, sigma, self.generator)
         output = self.network(x_t, sigma.squeeze(1), torch.zeros_like(x0, dtype=torch.bool))
@@ -52,13 +54,13 @@ class Notebook:
     def sample(self) -> Tensor:
         """One window of `context` ids, by 128 analytic steps down the geometric schedule and one to clean text."""
         process, sigma_of = self.diffusion.process, self.diffusion.schedule.sigma
-        x = torch.randint(self.characters, (1, self.context), generator=self.generator)
+        x = torch.randint(self.characters, (1, self.context), generator=self.generator, device=self.device)
         levels = [*sigma_of(torch.linspace(1, 1e-5, STEPS + 1)).tolist(), 0.0]
         for now, then in itertools.pairwise(levels):
-            sigma = torch.tensor([[now]])
+            sigma = torch.tensor([[now]], device=self.device)
             output = self.network(x, sigma.squeeze(1), torch.zeros_like(x, dtype=torch.bool))
             log_score = self.diffusion.head.log_score(process, output, x, sigma)
-            weights = process.tweedie(log_score, x, torch.tensor([[now - then]])).clamp_min(0)
+            weights = process.tweedie(log_score, x, torch.tensor([[now - then]], device=self.device)).clamp_min(0)
             x = torch.multinomial(weights[0], 1, generator=self.generator).T
         return x
 
