@@ -182,7 +182,10 @@ def token_ids(path: Path) -> set[int]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     ranges = [(int(low), int(high or low)) for low, high in re.findall(r"(\d{1,9})(?:-(\d{1,9}))?", text)]
-    found = {token for low, high in ranges for token in range(low, min(high, low + MOST_TOKENS) + 1)}
+    for low, high in ranges:
+        if not 0 <= high - low < MOST_TOKENS:
+            raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")
+    found = {token for low, high in ranges for token in range(low, high + 1)}
     if not found:
         raise UserError(f"{path}: names no token; ids of tokens to keep are expected, as index.html saves them")
     return found

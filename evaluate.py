@@ -67,8 +67,9 @@ def trained_models(path: Path) -> dict[str, Path]:
     config = load_config(path)
     files = {name: config.resolve(name).model_file() for name in config.datasets}
     trained = {name: file for name, file in files.items() if file.is_file()}
-    for name in files.keys() - trained.keys():
-        print(f"{name}: not trained yet, left out")
+    for name in files:
+        if name not in trained:
+            print(f"{name}: not trained yet, left out")
     if not trained:
         raise UserError(f"{path}: none of its datasets is trained yet; python train.py --all")
     return trained

@@ -74,7 +74,7 @@ class Reference:
         self.held_out, self.sampled = sample_documents(held_out, rng), documents[:TAUGHT_DOCUMENTS]
         self.lengths = np.sort([len(document) for document in documents])
         text = framed(documents)
-        self.words = {word for document in documents for word in words(self.vocabulary.decode(document))}
+        self.words = {word for document in whole for word in words(self.vocabulary.decode(document))}
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)
         self.trigrams = Histogram.of(trigrams(document, self.vocabulary) for document in documents)
         self.openings = Histogram.of(opening(document, self.vocabulary) for document in documents)

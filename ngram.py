@@ -39,11 +39,12 @@ class NgramModel:
     """Interpolated n-gram model with Witten-Bell smoothing (Chen and Goodman 1996): the baseline a voice should beat.
 
     p_n(c | h) = (count(hc) + followers(h) p_{n-1}(c | h')) / (count(h) + followers(h)), down to p_0 = 1/V.
+    An alphabet of thousands makes do with a lower order, so that an n-gram is one 64-bit integer.
     """
 
     def __init__(self, text: np.ndarray, characters: int, order: int = ORDER) -> None:
         self.characters, self.levels = characters, []
-        for n in range(1, order + 1):
+        for n in range(1, min(order, int(63 / np.log2(characters))) + 1):
             grams, counts = np.unique(self._keys(text, n), return_counts=True)
             contexts, first = np.unique(grams // characters, return_index=True)
             self.levels.append(

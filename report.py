@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 from rich.table import Table
+from scipy.stats import binomtest
 
 from evaluation import Evaluation
 from measures import Interval
@@ -183,15 +184,15 @@ def write_all(shared: dict[str, Any], evaluations: list[Evaluation], folder: Pat
 
 
 def attributions(shared: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Share of each voice's documents named as its own, for samples and for real text, with 95 % half-widths."""
+    """Share of each voice's documents named as its own, samples and real; half the width of Wilson's 95 % interval."""
     result = {}
     for i, name in enumerate(shared["names"]):
         result[name] = {}
         for key, label in (("confusion", "samples"), ("confusion_real", "real")):
-            row = np.array(shared[key][i])
-            share = row[i] / row.sum()
-            result[name][label] = float(share)
-            result[name][f"{label}_error"] = float(1.96 * np.sqrt(share * (1 - share) / row.sum()))
+            row = shared[key][i]
+            result[name][label] = row[i] / sum(row)
+            low, high = binomtest(row[i], sum(row)).proportion_ci(method="wilson")
+            result[name][f"{label}_error"] = float(high - low) / 2
     return result
 
 

@@ -8,6 +8,7 @@ import torch
 from conftest import WORDS, Quiet, toy_lines
 
 import evaluate
+from corpus import load_corpus
 from evaluation import Request, compare_voices, evaluate_voice
 from fingerprint import Fingerprint
 from likelihood import ratio_estimate
@@ -78,6 +79,15 @@ def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_
     assert style[0, 0] < style[0, 1] and style[1, 1] < style[1, 0]  # each voice likes its own text best
 
 
+def test_an_attribution_without_a_miss_is_not_certain():
+    found = attributions(
+        {"names": ["a", "b"], "confusion": [[200, 0], [9, 1]], "confusion_real": [[100, 100], [0, 10]]}
+    )
+    z2 = 1.96**2
+    assert found["a"]["samples"] == 1 and found["a"]["samples_error"] == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
+    assert found["a"]["real_error"] == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)
+
+
 def test_classifier_cannot_tell_one_source_from_itself():
     texts = prose(WORDS, 600, 1)
     classifier = Fingerprint({"a": texts[::2], "b": texts[1::2]})
@@ -113,7 +123,9 @@ def test_a_stream_is_measured_in_windows(tiny_run):
     run = tiny_run(text.encode(), data={"format": "stream"})
     train_model(run, Quiet())
     figures = evaluate_voice("toy", run.model_file(), None, REQUEST).figures
-    assert figures["judged"] == 60 and figures["likelihood"]["held_out"]["bits"] > 0
+    held_out = load_corpus(run).held_out.lengths.sum()
+    assert figures["judged"] == 60 and figures["compared"] == -(-held_out // run.model.context) > 1
+    assert figures["likelihood"]["held_out"]["error"] > 0  # windows are counted: one text alone would have none
 
 
 def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):

@@ -21,6 +21,19 @@ def test_probabilities_sum_to_one_after_any_context(order):
         assert total == pytest.approx(1, abs=1e-12)
 
 
+def test_a_large_alphabet_leaves_probabilities_that_sum_to_one():
+    characters = 20_000
+    text = np.random.default_rng(0).integers(1, characters, size=500)
+    context = text[100:110]
+    for last in (context[-1], 0):
+        after = np.array([*context[:-1], last])
+        texts = [np.array([*after, c]) for c in range(0, characters, 400)]
+        model = NgramModel(text, characters)
+        assert all(0 < np.exp(-model.nats(t)[-1]) < 1 for t in texts)
+    p = np.exp([-model.nats(np.array([*context, c]))[-1] for c in range(characters)])
+    assert p.sum() == pytest.approx(1, abs=1e-9)
+
+
 def test_unigram_and_bigram_have_their_closed_form():
     text = ids("\naab\n")  # after the first newline: a a b \n
     unigram = NgramModel(text, 5, 1)
