@@ -260,10 +260,8 @@ class Training:
 
     def _go_back(self, slowdowns: int) -> None:
         """To where numbers were sound; the time since then is gone all the same."""
-        began = self.began
-        self.take_up(self.sound)
-        self.began, self.status.slowdowns = began, slowdowns
-        self.status.seconds = time.monotonic() - began
+        status = {**self.sound["status"], "seconds": time.monotonic() - self.began, "slowdowns": slowdowns}
+        self.take_up({**self.sound, "status": status})
 
     def save_state(self) -> None:
         """All that going on needs, where to go back to should it diverge included."""

@@ -179,9 +179,10 @@ def help_seconds() -> float:
 
 
 Measure = Callable[[str, str, int], float]  # a dataset's name, the device, how often as many steps -> a rate
+Row = tuple[str, Measure, Measure]  # what is measured: unit, project, reference
 
 
-def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, documents: bool = False) -> tuple:
+def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, documents: bool = False) -> Row:
     def project(name: str, device: str, times: int) -> float:
         return project_training(name, preset, times * steps[0], device=device)
 
@@ -191,7 +192,7 @@ def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, d
     return "characters/s", project, reference
 
 
-def sampling_row(count: int) -> tuple:
+def sampling_row(count: int) -> Row:
     return (
         "samples/s",
         lambda name, device, _: project_sampling(name, count, device),
@@ -199,7 +200,7 @@ def sampling_row(count: int) -> tuple:
     )
 
 
-ROWS: dict[str, tuple[str, Measure, Measure]] = {  # what is measured: unit, project, reference
+ROWS: dict[str, Row] = {
     "training, baby-GPT size, batch 64": training_row("baby", BABY, (2, 1)),
     "training, baby-GPT size, batch 64 / a short document a row": training_row("baby", BABY, (2, 1), documents=True),
     "training, 2 layers of 192, batch 16 / 4 of 128, 64": training_row("tiny", SMALL, (40, 5)),
@@ -278,6 +279,20 @@ def to_quality(dataset: str, minutes: float) -> list[str]:
     return [*lines, ""]
 
 
+def only_on_a_cpu(arguments: argparse.Namespace) -> list[str]:
+    """Time to quality, a large corpus, how soon a command answers."""
+    quality = to_quality(arguments.dataset, arguments.minutes)
+    large = measured_apart("large corpus", "project", arguments.dataset, str(arguments.megabytes))
+    starts = [help_seconds() for _ in range(5)]
+    rest = [
+        f"A corpus of {large['megabytes']:,.0f} MB is encoded at {large['megabytes_per_second']:.1f} MB/s and then "
+        f"trained on, with at most {large['peak_mb']:,.0f} MB of memory in all.",
+        f"`train.py --help` takes {spread(starts)} seconds.",
+    ]
+    print(*rest, sep="\n")
+    return [*quality, *rest]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the project against a plain reference, in turn.")
     parser.add_argument("--dataset", default="github_commits", help="a corpus of short documents in datasets/")
@@ -304,20 +319,6 @@ def main() -> None:
     if arguments.device == "cpu":
         lines += only_on_a_cpu(arguments)
     write_atomic(output, "\n".join(lines) + "\n")
-
-
-def only_on_a_cpu(arguments: argparse.Namespace) -> list[str]:
-    """Time to quality, a large corpus, how soon a command answers."""
-    quality = to_quality(arguments.dataset, arguments.minutes)
-    large = measured_apart("large corpus", "project", arguments.dataset, str(arguments.megabytes))
-    starts = [help_seconds() for _ in range(5)]
-    rest = [
-        f"A corpus of {large['megabytes']:,.0f} MB is encoded at {large['megabytes_per_second']:.1f} MB/s and then "
-        f"trained on, with at most {large['peak_mb']:,.0f} MB of memory in all.",
-        f"`train.py --help` takes {spread(starts)} seconds.",
-    ]
-    print(*rest, sep="\n")
-    return [*quality, *rest]
 
 
 if __name__ == "__main__":

@@ -125,6 +125,7 @@ def test_a_stream_is_measured_in_windows(tiny_run):
     figures = evaluate_voice("toy", run.model_file(), None, REQUEST).figures
     held_out = load_corpus(run).held_out.lengths.sum()
     assert figures["judged"] == 60 and figures["compared"] == -(-held_out // run.model.context) > 1
+    assert figures["likelihood"]["held_out"]["bits"] > 0
     assert figures["likelihood"]["held_out"]["error"] > 0  # windows are counted: one text alone would have none
 
 

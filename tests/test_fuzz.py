@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 import collection
+import evaluate
 import generate
 import train
 from checkpoint import load_checkpoint
@@ -31,7 +32,7 @@ LINES = st.lists(st.text(max_size=12), max_size=12).map(lambda lines: "\n".join(
 OPTIONS = st.sampled_from([
     "--samples", "--seed", "--steps", "--temperature", "--top-p", "--prefix", "--suffix", "--template", "--length",
     "--batch-size", "--size", "--tokens", "--keep", "--title", "--base-uri", "--minutes", "--hours", "--preset",
-    "--dataset", "make", "verify", "select", "export",
+    "--dataset", "--all", "--check", "--force", "make", "verify", "select", "export",
 ])  # fmt: skip
 FLAGS = st.sampled_from(["--all", "--check", "--force", "make", "verify"])
 VALUES = st.sampled_from(["0", "1", "-1", "1e9", "nan", "inf", "", "a_b", "5-3", "\u00e9", "../x", "toy", "\n"])
@@ -124,10 +125,10 @@ def test_any_damage_to_a_model_is_named(model, data):
 
 @EXAMPLES
 @given(arguments=st.lists(st.tuples(OPTIONS, st.just("=") | st.just(" "), VALUES), max_size=4), flags=st.lists(FLAGS))
-@pytest.mark.parametrize("command", [generate, collection, train])
+@pytest.mark.parametrize("command", [generate, collection, train, evaluate])
 def test_any_command_line_is_obeyed_or_refused(model, command, arguments, flags, monkeypatch):
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, monkeypatch.context() as here:  # left before it goes
+        here.chdir(folder)
         (Path(folder) / "config.yaml").write_text("datasets: {}\n", encoding="utf-8")
         pairs = [[f"{option}={value}"] if glue == "=" else [option, value] for option, glue, value in arguments]
         spelled = [part for pair in pairs for part in pair]

@@ -96,6 +96,7 @@ def test_levels_that_training_hardly_sees_look_like_the_least_it_knows():
     embedding = DiffusionTransformer(SMALL, 5, 5).initialise(torch.Generator().manual_seed(0)).noise
     rare, least, more = (embedding(torch.tensor([sigma])) for sigma in (1e-9, SMALLEST_SIGMA, 2 * SMALLEST_SIGMA))
     assert torch.equal(rare, least) and not torch.allclose(least, more)
+    assert SMALLEST_SIGMA >= 0.01
     below = SCHEDULES["log_linear"].sigma(torch.linspace(0, 1, 10_001)) < SMALLEST_SIGMA
     assert float(below.float().mean()) == pytest.approx(0.01, rel=0.02)  # of draws: enough to have learnt the edge
 
@@ -104,9 +105,11 @@ def test_small_noise_levels_are_told_apart():
     def similarity(a: float, b: float) -> float:
         return float(F.cosine_similarity(*NoiseEmbedding(64).features(torch.tensor([a, b])), dim=0))
 
-    assert similarity(SMALLEST_SIGMA, 0.05) < 0.5  # the notebook's sinusoid of sigma itself: above 0.99
+    assert similarity(0.001, 0.05) < 0.5  # the notebook's sinusoid of sigma itself: above 0.99
+    assert similarity(SMALLEST_SIGMA, 0.05) < 0.5
     assert similarity(0.05, 0.1) < 0.8 and similarity(1.0, 1.02) > 0.95
     assert similarity(1e-9, SMALLEST_SIGMA) == pytest.approx(1)
+    assert torch.isfinite(NoiseEmbedding(64).features(torch.tensor([1e-9]))).all()
 
 
 def test_short_convolution_is_a_depthwise_convolution_with_a_residual():

@@ -199,6 +199,16 @@ def test_a_validation_previews_one_window_of_a_long_document(tiny_run):
     assert {len(record.sample) for record in watcher.last.history} == {30}  # the context of 32, less its frames
 
 
+def test_validations_passed_over_are_not_made_up_for(tiny_run):
+    training = Training(shape(tiny_run(), max_steps=10, validations=10, validation_characters=100))
+    for step in range(7):  # six planned validations pass unmeasured, as under a time budget
+        training.advance(training.batches.batch(step))
+    training.validate(Quiet())
+    assert len(training.status.history) == 1 and not training.validation_due()
+    training.advance(training.batches.batch(7))
+    assert training.validation_due()
+
+
 def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
     """Of four seconds a step takes a hundredth, and a validation 0.3 where one in each 0.2 is planned."""
     clock = [0.0]
@@ -218,9 +228,10 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
     assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
 
 
-def test_early_stop_keeps_the_best(tiny_run, monkeypatch):
+@pytest.mark.parametrize("first", [5.0, math.nan])  # what cannot be measured is worse than all
+def test_early_stop_keeps_the_best(tiny_run, monkeypatch, first):
     run = shape(tiny_run(), max_steps=20, validations=20, patience=2)
-    found = iter([math.nan, 4.0, 4.5, 4.4, 4.3, 4.2])  # what cannot be measured is worse than all
+    found = iter([first, 4.0, 4.5, 4.4, 4.3, 4.2])
     monkeypatch.setattr(training_module, "held_out_likelihood", lambda *a: Likelihood(next(found), 0.1, 100))
     checkpoint = train_model(run, Quiet())
     assert (
