@@ -89,6 +89,10 @@ class Process:
         share = torch.full((), self.uniform_share / self.characters, dtype=like.dtype, device=ids.device)
         return torch.where(ids == self.characters, 1 - self.uniform_share, share)
 
+    def open_to_noise(self, ids: Tensor) -> Tensor:
+        """(B, L) whether noise can have written each id; elsewhere x0 is known, and no loss has a value or gradient."""
+        return (ids == self.characters) | (self.uniform_share > 0)
+
     def _noise(self, like: Tensor) -> Tensor:
         """(D,) the noise's distribution."""
         return self.noise_at(torch.arange(self.states, device=like.device), like)

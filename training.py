@@ -1,13 +1,12 @@
 """The state of a training, and what changes it: steps, validations, going back. Prints nothing, and knows no loop."""
 
 import copy
-import itertools
 import json
 import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +16,13 @@ from checkpoint import Checkpoint, Damaged, Lengths, diffusion_of, load_state, s
 from config import RunConfig
 from corpus import load_corpus
 from dataset_loader import Batch, TrainingBatches, held_out_batches
-from diffusion import LOSSES, stratified_times
+from diffusion import stratified_times
 from likelihood import held_out_likelihood
 from model import Denoiser, DiffusionTransformer
+from objective import Objective, Shard, shares
 from optimizers import Optimizers, rate_factor
 from status import Reporter, Status, Validation, unless_full, until_stopped
 from utils import UserError, exact_device, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
-from workers import lanes, side_by_side
 from writer import Voice, write_documents
 
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
@@ -32,8 +31,6 @@ SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share 
 HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
 STATE_FORMAT = "2"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
-# positions of a core's share of a step: of fewer, calling costs more than computing; more leave a CPU's cache
-LEAST_SHARD, MOST_SHARD = 256, 2048
 PREVIEW_STEPS = 24  # the setting `steps` of the sample shown at a validation
 
 
@@ -44,16 +41,6 @@ class Diverged(Exception):
 def smoothed(average: float, value: float) -> float:
     """A running average with one more value; nan where there was none."""
     return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
-
-
-class Shard(NamedTuple):
-    """Some rows of a step: (R, L) x0, given and x_t, (R, 1) t, and where its dropout is drawn."""
-
-    x0: Tensor
-    given: Tensor
-    x_t: Tensor
-    t: Tensor
-    dropping: torch.Generator
 
 
 class Training:
@@ -68,13 +55,13 @@ class Training:
         if run.training.max_steps:
             self.total_steps = min(self.total_steps, run.training.max_steps)
         self.diffusion = diffusion_of(run, self.corpus.vocabulary)
-        self.loss = LOSSES[run.training.loss]
         shape = shape_of(run, self.corpus.vocabulary)
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         self.parameters = sum(p.numel() for p in model.parameters())
         self.model = model.to(self.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.shards = self.parts()
+        self.objective = Objective(self.model, self.diffusion, run.training.loss, self.device, self.precision)
+        self.shards = shares(self.device, self.batches.positions)
         self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # a stream has no documents of its own: what it writes is as long as the context
@@ -90,12 +77,6 @@ class Training:
     def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
         return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
 
-    def parts(self) -> int:
-        """Into how many parts a step is cut: one on a GPU; as many for each core of a CPU."""
-        cores, positions = lanes(self.device), self.batches.positions
-        rounds = math.ceil(positions / (cores * MOST_SHARD)) if self.device.type == "cpu" else 1
-        return max(1, min(cores * rounds, positions // LEAST_SHARD))
-
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
         x0, given = batch.tokens.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
@@ -105,7 +86,7 @@ class Training:
         rows = [whole.chunk(self.shards) for whole in (x0, given, x_t, t)]
         dropping = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
         shards = list(map(Shard, *rows, dropping))
-        losses, gradients = self._summed(shards)
+        losses, gradients = self.objective.summed(shards)
         characters = int((~batch.given).sum())
         for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
             parameter.grad = gradient.div_(max(characters, 1))
@@ -113,27 +94,6 @@ class Training:
         self.optimizers.step(self.rate_factor())
         self._update_average()
         self._count(losses / max(characters, 1), norm, characters)
-
-    def _summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:
-        """Loss and gradients of all rows, as many shards at once as there are lanes, so that memory holds no more."""
-        at_once = lanes(self.device)
-        rounds = (shards[first : first + at_once] for first in range(0, len(shards), at_once))
-        parts = itertools.chain.from_iterable(side_by_side(self.device, self.gradients, some) for some in rounds)
-        loss, (*gradients,) = next(parts)
-        for other, more in parts:
-            loss = loss + other
-            for total, gradient in zip(gradients, more, strict=True):
-                total += gradient
-        return loss, gradients
-
-    def gradients(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The loss of some rows, in nats summed over what is not given, and its gradient for each parameter."""
-        x0, given, x_t, t, dropping = shard
-        sigma = self.diffusion.schedule.sigma(t).squeeze(1)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            output = self.model(x_t, sigma, given, dropping)
-        loss = self.loss(self.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
-        return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
 
     def rate_factor(self) -> float:
         """The share of the learning rates that holds now."""

@@ -11,6 +11,7 @@ from model import (
     Attention,
     Block,
     Denoiser,
+    Depthwise,
     DiffusionTransformer,
     NoiseEmbedding,
     ShortConvolution,
@@ -121,6 +122,12 @@ def test_short_convolution_is_a_depthwise_convolution_with_a_residual():
     torch.testing.assert_close(conv(x), expected)
 
 
+@pytest.mark.parametrize("taps", [1, 3, 7])
+def test_the_convolutions_gradients_are_those_of_finite_differences(taps):
+    x, weight = torch.randn(2, 5, 3, dtype=torch.float64), torch.randn(3, 1, 1, taps, dtype=torch.float64)
+    assert torch.autograd.gradcheck(Depthwise.apply, (x.requires_grad_(), weight.requires_grad_()))
+
+
 def test_rotation_keeps_length_and_makes_products_relative():
     q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
     turns = rotary_turns(20, 8, q.device).to(torch.complex128)
@@ -156,6 +163,15 @@ def test_the_answer_depends_on(change):
         x_t[:, -1] = (x_t[:, -1] + 1) % 7
     after = model(x_t, sigma, given)
     assert ((after - before)[:, 0].abs() > 1e-6).any(dim=1).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_positions_asked_for_alone_get_the_same_answers(share):
+    model = trained()
+    wanted = torch.rand(3, 32, generator=torch.Generator().manual_seed(2)) < share
+    alone, together = model(*question(), wanted=wanted), model(*question())[wanted]
+    assert alone.shape == (int(wanted.sum()), 1, 7)
+    torch.testing.assert_close(alone.squeeze(1), together, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_of_a_batch_do_not_see_each_other():

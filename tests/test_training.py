@@ -15,9 +15,12 @@ import pytest
 import torch
 from conftest import Quiet, shape, toy_lines
 
+import objective
 import training as training_module
 from config import TrainingConfig
+from diffusion import LOSSES, PROCESSES
 from likelihood import Likelihood, held_out_likelihood
+from objective import Shard, rounded_up, shares
 from optimizers import rate_factor
 from status import Stopped
 from trainer import train_model
@@ -134,6 +137,36 @@ def test_seeded_losses_are_what_they_were(tiny_run):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "asked"), [(0, 0), (1, 64), (64, 64), (65, 128), (190, 192), (195, 200), (200, 200)]
+)
+def test_positions_are_asked_for_in_round_numbers(wanted, asked):
+    mask = torch.zeros(200, dtype=torch.bool)
+    mask[torch.randperm(200, generator=torch.Generator().manual_seed(0))[:wanted]] = True
+    found = rounded_up(mask.view(4, 50))
+    assert int(found.sum()) == asked and (found | ~mask.view(4, 50)).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run, process, loss):
+    training = Training(shape(tiny_run(diffusion={"process": process}, model={"dropout": 0.0}), loss=loss))
+    for number in range(5):  # away from the start, where most gradients are 0
+        training.advance(training.batches.batch(number))
+    x0, given, _ = vars(training.batches.batch(5)).values()
+    t, generator = torch.linspace(0.01, 0.9, len(x0)).unsqueeze(1), torch.Generator().manual_seed(0)
+    sigma = training.diffusion.schedule.sigma(t)
+    x_t = torch.where(given, x0, training.diffusion.process.noise(x0, sigma, generator))
+    found, gradients = training.objective.of(Shard(x0, given, x_t, t, generator))
+    output = training.model(x_t, sigma.squeeze(1), given)
+    whole = LOSSES[loss](training.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
+    assert float(found) == pytest.approx(whole.item(), rel=1e-5) and found > 1
+    expected = torch.autograd.grad(whole, list(training.model.parameters()))
+    for gradient, own in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, own, rtol=1e-3, atol=1e-4)
+    assert sum(bool(gradient.abs().max() > 1e-4) for gradient in expected) > len(expected) / 2
+
+
+@pytest.mark.parametrize(
     "device, cores, positions, parts",
     [
         ("cpu", 2, 16_384, 8),
@@ -145,11 +178,9 @@ def test_seeded_losses_are_what_they_were(tiny_run):
         ("cuda", 1, 16_384, 1),
     ],
 )
-def test_a_step_is_cut_to_the_cores_and_their_caches(tiny_run, monkeypatch, device, cores, positions, parts):
-    training = Training(tiny_run())
-    monkeypatch.setattr(training_module, "lanes", lambda device: cores)
-    training.device, training.batches.positions = torch.device(device), positions
-    assert training.parts() == parts
+def test_a_step_is_cut_to_the_cores_and_their_caches(monkeypatch, device, cores, positions, parts):
+    monkeypatch.setattr(objective, "lanes", lambda device: cores)
+    assert shares(torch.device(device), positions) == parts
 
 
 @pytest.mark.parametrize("loss", ["posterior", "nelbo"])

@@ -13,27 +13,26 @@ from conftest import Quiet, shape
 import trainer
 import utils
 from checkpoint import load_checkpoint, load_state
+from objective import Objective
 from status import Stopped
 from trainer import train_model
 from training import Diverged, Training
-from utils import UserError
+from utils import UserError, torch_generator
 
 
 def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -> None:
     """Let the first so many calls of a step give a loss that is not a number, or too large a one."""
-    honest, left = Training.gradients, [steps]
+    honest, left = Objective.of, [steps]
+    first = torch_generator(torch.device("cpu"), 1337, "toy", "dropout", at, 0).initial_seed()  # the step's first shard
 
-    def gradients(self, shard):
+    def of(self, shard):
         loss, found = honest(self, shard)
-        if self.status.step == at and left[0] and shard.dropping.initial_seed() == dropping_seed(self):
+        if left[0] and shard.dropping.initial_seed() == first:
             left[0] -= 1
             loss = loss * factor
         return loss, found
 
-    def dropping_seed(self) -> int:
-        return self._generator("dropout", at, 0).initial_seed()  # of the step's first shard
-
-    monkeypatch.setattr(Training, "gradients", gradients)
+    monkeypatch.setattr(Objective, "of", of)
 
 
 @pytest.mark.parametrize("factor", [torch.nan, torch.inf, 1e4])
@@ -142,14 +141,14 @@ def test_data_that_vanish_or_shrink_in_training_change_nothing(tiny_run, harm):
 
 def little_memory(monkeypatch, rows: int) -> None:
     """More rows at once than so many find no memory."""
-    honest = Training.gradients
+    honest = Objective.of
 
-    def gradients(self, shard):
+    def of(self, shard):
         if len(shard.x0) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(self, shard)
 
-    monkeypatch.setattr(Training, "gradients", gradients)
+    monkeypatch.setattr(Objective, "of", of)
 
 
 def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
