@@ -17,7 +17,7 @@ from config import RunConfig
 from dataset_loader import bucket_length
 from diffusion import TINY, Diffusion, Network
 from model import Denoiser
-from samplers import SamplerSettings, sample
+from samplers import GOLDEN_RATIO, SamplerSettings, sample
 from utils import FRAME, UserError, Vocabulary, exact_device, numpy_generator, pick_precision
 from workers import lanes, side_by_side
 
@@ -114,10 +114,13 @@ class Written(NamedTuple):
 class Draft:
     """A document being written: ids with frames, which are given, how many are settled, and its own random stream."""
 
-    def __init__(self, voice: Voice, form: Form, *stream: int) -> None:
-        self.rng = numpy_generator(voice.run.name, *stream)
+    def __init__(self, voice: Voice, form: Form, seed: int, index: int, attempt: int) -> None:
+        self.rng = numpy_generator(voice.run.name, seed, index, attempt)
         self.context, self.overlap = voice.run.model.context, voice.run.sampling.overlap
-        length = form.draw_length(voice.lengths, voice.run.sampling.max_length, self.rng.random())
+        # a Kronecker sequence: the lengths of the first n documents follow the corpus's more closely than chance would
+        start = numpy_generator(voice.run.name, seed, "lengths").random()
+        uniform = self.rng.random() if attempt else (start + index * GOLDEN_RATIO) % 1
+        length = form.draw_length(voice.lengths, voice.run.sampling.max_length, uniform)
         text, given = form.pattern(length)
         ids = np.where(given, voice.vocabulary.encode(text), FRAME).astype(np.int64)
         self.edge = 0 if voice.run.data.format == "stream" else 1  # frames at each end; a stream has none

@@ -31,6 +31,18 @@ def test_documents_have_lengths_of_the_corpus_and_no_frames(voice):
     assert min(map(len, texts)) < 30 < 90 < max(map(len, texts))
 
 
+@pytest.mark.parametrize(("documents", "most"), [(10, 0.2), (48, 0.05), (400, 0.01)])
+def test_a_set_of_any_size_has_the_lengths_of_the_corpus(voice, documents, most):
+    lengths = np.repeat(voice.lengths.values, voice.lengths.counts)
+    shares = np.searchsorted(lengths, voice.lengths.values, side="right") / len(lengths)
+    for seed in range(5):
+        drawn = np.sort([len(Draft(voice, Form(), seed, k, 0).ids) - 2 for k in range(documents)])
+        own = np.searchsorted(drawn, voice.lengths.values, side="right") / documents
+        assert np.abs(own - shares).max() < most  # of 48 independent draws: 0.12
+    # another attempt is an independent draw: a length that leads to nothing new is not tried again
+    assert len({len(Draft(voice, Form(), 0, 7, attempt).ids) for attempt in range(20)}) > 5
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_document_k_depends_on_nothing_but_seed_and_k(voice, sampler):
     settings = replace(voice.settings(), sampler=sampler, renoise=0.25)
@@ -127,7 +139,7 @@ def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(voice):
     def network(x_t, sigma, given):
         return likeliest.expand(*x_t.shape, -1)
 
-    draft = Draft(voice, Form(shortest=20, longest=20), 0)
+    draft = Draft(voice, Form(shortest=20, longest=20), 0, 0, 0)
     settings = voice.settings(sampler="surest", steps=8, renoise=0.5)
     write_drafts(replace(voice, network=network), [draft], settings)
     written = draft.written(voice.vocabulary)
