@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -30,6 +31,7 @@ import model
 import optimizers
 import training
 from config import load_config, merge
+from diffusion import Process
 from trainer import train_model
 from utils import write_atomic
 
@@ -51,6 +53,23 @@ class Times:
         share = min(1.0, self.called / self.calls)
         self.called += 1
         return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
+
+
+def noise_in_runs(longest: float) -> Callable[..., None]:
+    """A step whose masks come in runs, of a mean length of 1 to `longest`, as texts look while they are written."""
+    advance = training.Training.advance
+
+    def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
+        mean = longest ** torch.rand(len(x0), 1, generator=generator)
+        run = (torch.rand(x0.shape, generator=generator) < 1 / mean).cumsum(1)
+        uniform = torch.rand(len(x0), x0.shape[1] + 1, generator=generator).gather(1, run)
+        return torch.where(uniform < -torch.expm1(-sigma), process.characters, x0)
+
+    def step(self: training.Training, batch: Any) -> None:
+        with mock.patch.object(Process, "noise", noise):
+            advance(self, batch)
+
+    return step
 
 
 class OneConvolution(model.Block):
@@ -138,6 +157,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "less noise": ({}, {(training, "stratified_times"): Times(1.5)}),
     "more noise": ({}, {(training, "stratified_times"): Times(0.7)}),
     "less noise first": ({}, {(training, "stratified_times"): Times(2.5, 1.0)}),
+    "noise in runs": ({}, {(training.Training, "advance"): noise_in_runs(16)}),
     "batch 8": (settings("training", batch_size=8), {}),
     "batch 32": (settings("training", batch_size=32), {}),
     "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
