@@ -12,12 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion import SCHEDULES, Diffusion, Network, Process
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
-REVISIONS = 2  # how often surest writes the least sure again: measured, a third time changes little
+HIDDEN_IN_TURN = 4  # characters of which one is hidden when surest judges its text: so many network calls
+NEIGHBOURS = 5  # characters over which a judgement is averaged, odd: about a word
+STEPS_A_REVISION = 3  # so many steps to a revision: what takes more steps to write is revised more often
+REVISED_FASTER = 4  # a revision's stretches are shorter by this: among much that is written few calls do
 
 
 def tweedie_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
@@ -45,7 +49,7 @@ class SamplerSettings:
     temperature: float
     top_p: float
     greedy_last_step: bool
-    # share of the remaining noise that each step takes off and puts on again; of the text that surest writes again
+    # share of the remaining noise that each step takes off and puts on again; of the text that a revision writes again
     renoise: float
 
 
@@ -151,33 +155,46 @@ def surest_first(
     """Each stretch of `steps` positions writes, at each call, the one position that pi is surest of, and keeps it.
 
     A draw from pi in an order that the text itself chooses: with one stretch no two characters are drawn in ignorance
-    of each other; what several stretches write at once seldom lies side by side. Then a share `renoise`, what pi was
-    least sure of, is written again, some times: towards likelier text, as by a lower temperature, but less dull.
+    of each other; what several stretches write at once seldom lies side by side. Then, some times, a share `renoise`
+    is written again, where what was written is least likely by all that now surrounds it.
     """
     noise, size = x, (~given).sum(1, keepdim=True).clamp_min(1)
-    p, again = torch.ones(x.shape, dtype=torch.float64, device=x.device), max(1, settings.steps // 2)
+    sigma_of, again = SCHEDULES["log_linear"].sigma, max(1, settings.steps // REVISED_FASTER)
 
-    def write(x: Tensor, p: Tensor, unwritten: Tensor, longest: int, call: int) -> tuple[Tensor, Tensor]:
+    def write(x: Tensor, unwritten: Tensor, longest: int, call: int) -> Tensor:
         own, become = stretches(~unwritten, longest), uniforms(x.shape[1])
         while unwritten.any():
             call += 1
             share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / x.shape[1])  # a finished row's must not be 0
-            logits = context(x, SCHEDULES["log_linear"].sigma(share.double()))  # of which this share is noise
+            logits = context(x, sigma_of(share.double()))  # of which this share is noise
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
             sure, at = pi.amax(-1).unsqueeze(1).masked_fill(~(own & unwritten.unsqueeze(1)), 0).max(-1)
             chosen = torch.zeros_like(x).scatter_add(1, at, (sure > 0).long()) > 0
-            drawn = draw(shaped, become)
-            x, p = torch.where(chosen, drawn, x), torch.where(chosen, pi.gather(-1, drawn.unsqueeze(-1)).squeeze(-1), p)
-            unwritten = unwritten & ~chosen
+            x, unwritten = torch.where(chosen, draw(shaped, become), x), unwritten & ~chosen
             observe(call, x, shaped)
-        return x, p
+        return x
 
-    x, p = write(x, p, ~given, settings.steps, 0)
-    for revision in range(REVISIONS if settings.renoise else 0):
-        doubtful = ~given & (p.masked_fill(given, torch.inf).argsort(1).argsort(1) < (settings.renoise * size).round())
+    x = write(x, ~given, settings.steps, 0)
+    for revision in range(settings.steps // STEPS_A_REVISION if settings.renoise else 0):
+        log_p = likelihoods(context, x, noise, given).masked_fill(given, torch.inf)
+        doubtful = ~given & (log_p.argsort(1).argsort(1) < (settings.renoise * size).round())
         before = settings.steps + revision * again  # calls at most: a row's numbers must not depend on the others
-        x, p = write(torch.where(doubtful, noise, x), p, doubtful, again, before)
+        x = write(torch.where(doubtful, noise, x), doubtful, again, before)
     return x
+
+
+def likelihoods(context: Context, x: Tensor, noise: Tensor, given: Tensor) -> Tensor:
+    """(B, L) nats: how likely each character is by the others, some hidden at a time, as the mean of its neighbours.
+
+    A misspelt word is unlikely as a whole: single characters would tell where it breaks, not what to write again.
+    """
+    log_p, place = torch.zeros(x.shape, dtype=torch.float64, device=x.device), torch.arange(x.shape[1], device=x.device)
+    sigma = SCHEDULES["log_linear"].sigma(torch.full((1, 1), 1 / HIDDEN_IN_TURN, dtype=torch.float64, device=x.device))
+    for turn in range(HIDDEN_IN_TURN):
+        hidden = ~given & (place % HIDDEN_IN_TURN == turn)
+        said = context(torch.where(hidden, noise, x), sigma).log_softmax(-1).gather(-1, x.unsqueeze(-1)).squeeze(-1)
+        log_p = torch.where(hidden, said, log_p)
+    return F.avg_pool1d(log_p.unsqueeze(1), NEIGHBOURS, 1, NEIGHBOURS // 2, count_include_pad=False).squeeze(1)
 
 
 SAMPLERS = {**dict.fromkeys(STEPS, walk), "surest": surest_first}

@@ -31,7 +31,7 @@ SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share 
 HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
 STATE_FORMAT = "2"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
-PREVIEW_STEPS = 24  # the setting `steps` of the sample shown at a validation
+PREVIEW_STEPS = 16  # the setting `steps` of the sample shown at a validation
 
 
 class Diverged(Exception):

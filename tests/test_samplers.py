@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion import HEADS, PROCESSES, SCHEDULES, Diffusion
-from samplers import SAMPLERS, STEPS, SamplerSettings, change, draw, noise_levels, reshape, sample, spread, stretches
+from samplers import (
+    SAMPLERS,
+    STEPS,
+    SamplerSettings,
+    change,
+    draw,
+    likelihoods,
+    noise_levels,
+    reshape,
+    sample,
+    spread,
+    stretches,
+)
 
 ROWS = 8000
 PLAIN = SamplerSettings("tweedie", "log_linear", 64, 1.0, 1.0, True, 0.0)
@@ -76,23 +88,52 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     assert written == [[3, 6], [4, 7], [1, 5], [2]]  # of 1 2 3 4 and of 5 6 7
 
 
-def test_surest_first_writes_what_it_doubted_again():
+def test_surest_first_writes_again_what_is_least_likely_among_its_neighbours():
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
-    sharpness = torch.tensor([1.0, 3, 2, 9, 5, 4, 7, 6])
+    place, calls = torch.arange(20), []
 
-    def network(x_t, sigma, given):  # says 2, but 3 for a blank among what is written
-        wanted = torch.where(((x_t != 5).sum(1, keepdim=True) > 3) & (x_t == 5), 3, 2)
-        return sharpness.unsqueeze(1) * torch.eye(5)[wanted]
+    def network(x_t, sigma, given):  # says 1, but from 12 to 16 it says 2 while it writes, and 3 when it judges
+        calls.append(float(sigma[0]))
+        wanted = torch.where((place >= 12) & (place <= 16), 2 if len(calls) <= 4 else 3, 1).expand(len(x_t), 20)
+        return 9 * torch.eye(5)[wanted]
 
-    seen: list[torch.Tensor] = []
-    own = replace(PLAIN, sampler="surest", steps=8, renoise=0.25, temperature=0.01)
-    zeros = torch.zeros(3, 8, dtype=torch.long)
+    own = replace(PLAIN, sampler="surest", steps=4, renoise=0.25, temperature=0.01)
+    steps, zeros = [], torch.zeros(2, 20, dtype=torch.long)
+    given = zeros.bool()
+    given[:, 0] = True
     texts = sample(
-        diffusion, network, zeros, zeros.bool(), uniform_stream(3), own,
-        forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
+        diffusion, network, zeros, given, uniform_stream(2), own,
+        forbidden=[], observe=lambda step, x, pi: steps.append(step),
     )  # fmt: skip
-    blanks = [(state[0] == 5).nonzero().flatten().tolist() for state in seen[9:]]
-    assert texts[0].tolist() == [3, 3, 3, 2, 2, 3, 2, 2] and len(seen) == 1 + 8 + 2 + 2 and blanks == [[0], [], [0], []]
+    assert texts.tolist() == [[0] + [1] * 11 + [3] * 5 + [1] * 3] * 2
+    judging = float(SCHEDULES["log_linear"].sigma(torch.tensor(0.25)))
+    assert calls[4:8] == pytest.approx([judging] * 4) and len(calls) == 4 + 4 + 1 and steps == [0, 1, 2, 3, 4, 5]
+
+
+def test_likelihoods_are_those_of_hidden_characters_averaged_over_neighbours():
+    oracle = Oracle(PROCESSES["absorbing"](3), toy_distribution(3, 5))
+    x = torch.tensor([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]])
+    given = torch.tensor([[True, False, False, False, False]]).expand(2, 5)
+    sigma = SCHEDULES["log_linear"].sigma(torch.tensor([0.25]))
+
+    def context(x_t, sigma):
+        return oracle.logits(x_t, sigma.squeeze(1).expand(len(x_t)), given)
+
+    expected = torch.zeros(2, 5, dtype=torch.float64)  # a given character is certain
+    for row, place in itertools.product(range(2), range(1, 5)):
+        asked = x[row : row + 1].clone()
+        asked[0, [other for other in range(1, 5) if other % 4 == place % 4]] = 3
+        expected[row, place] = oracle.logits(asked, sigma, given)[0, place, x[row, place]]
+    mean = torch.stack([expected[:, max(0, i - 2) : i + 3].mean(1) for i in range(5)], 1)
+    torch.testing.assert_close(likelihoods(context, x, torch.full_like(x, 3), given), mean)
+
+
+def test_revisions_make_texts_likelier():
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 5))
+    plain, revised = (run(oracle, diffusion, rows=1000, sampler="surest", steps=3, renoise=share) for share in (0, 0.4))
+    log_p = [float((frequencies(oracle, texts) * oracle.p.clamp_min(1e-12).log()).sum()) for texts in (plain, revised)]
+    assert log_p[1] > log_p[0] + 0.2
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=70).filter(lambda given: not all(given)), st.integers(1, 40))
