@@ -9,6 +9,7 @@ import argparse
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,7 +22,7 @@ from training import Training
 PRODUCT = 2048  # rows and columns of the matrices whose product shows what the machine can do
 
 
-def seconds(work, times: int, device: torch.device) -> list[float]:
+def seconds(work: Callable[[], object], times: int, device: torch.device) -> list[float]:
     """Of each of so many calls."""
     found = []
     for _ in range(times):
