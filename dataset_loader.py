@@ -14,7 +14,9 @@ from config import RunConfig
 from corpus import Corpus, Split
 from utils import FRAME, numpy_generator
 
-BUCKET = 16  # sequences are padded to a multiple of this many positions
+# sequences are padded to a multiple of this many positions: in training, where any number of rows is at hand, so that
+# little is padded; elsewhere, where few documents must fill calls of one shape
+TRAINING_BUCKET, BUCKET = 8, 16
 CONTINUATION = 0.5  # share of a long document's later windows that open with a given prefix, as sampling will
 EVALUATION_POSITIONS = 8192  # positions of one evaluation batch: large enough to be fast, small enough for any machine
 
@@ -28,9 +30,9 @@ class Batch:
     documents: np.ndarray
 
 
-def bucket_length(characters: int | np.ndarray, context: int) -> np.ndarray:
+def bucket_length(characters: int | np.ndarray, context: int, bucket: int = BUCKET) -> np.ndarray:
     """Positions of the bucket a framed document of so many characters falls into; the context at most."""
-    return np.minimum(-(-(np.asarray(characters) + 2) // BUCKET) * BUCKET, context)
+    return np.minimum(-(-(np.asarray(characters) + 2) // bucket) * bucket, context)
 
 
 def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length: int, stream: bool) -> Batch:
@@ -76,7 +78,7 @@ class TrainingBatches:
         self.documents = np.repeat(np.arange(len(windows), dtype=np.int32), windows)
         first = np.cumsum(windows, dtype=np.int32) - windows
         self.window = np.arange(len(self.documents), dtype=np.int32) - np.repeat(first, windows)
-        buckets = bucket_length(self.split.lengths, self.context).astype(np.int32)[self.documents]
+        buckets = bucket_length(self.split.lengths, self.context, TRAINING_BUCKET).astype(np.int32)[self.documents]
         order = np.argsort(buckets, kind="stable").astype(np.int32)
         sizes = np.bincount(buckets)
         lengths = np.flatnonzero(sizes)

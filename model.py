@@ -157,7 +157,8 @@ def drop(x: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
     """Dropout with draws of its own: a share of x becomes 0 and the rest makes up for it; none without a generator."""
     if generator is None or not share:
         return x
-    return x * torch.empty_like(x).bernoulli_(1 - share, generator=generator).div_(1 - share)
+    kept = torch.rand(x.shape, generator=generator, device=x.device) >= share  # on a CPU bernoulli_ takes twice as long
+    return x * kept.to(x.dtype).div_(1 - share)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:

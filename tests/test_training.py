@@ -27,7 +27,7 @@ from trainer import train_model
 from training import Training
 
 ROOT = Path(__file__).resolve().parents[1]
-SEEDED_LOSSES = [3.30921, 3.27429, 3.26510]  # bits, running average
+SEEDED_LOSSES = [3.37791, 3.30947, 3.31457]  # bits, running average
 
 
 def test_same_seed_same_bytes(tiny_run):
