@@ -88,20 +88,6 @@ class GatedBlock(model.Block):
         self.down = nn.Linear(hidden, config.width, bias=False)
 
 
-class InnerConvolution(model.Block):
-    """A convolution inside the MLP too, of what `up` gives."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.up = nn.Sequential(self.up, model.ShortConvolution(4 * config.width, 3))
-
-
-class OnlyInnerConvolution(InnerConvolution):
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.conv_mlp = nn.Identity()
-
-
 class MixedAttention(model.Attention):
     """A convolution of queries, keys and values (Primer, arXiv:2109.08668)."""
 
@@ -116,8 +102,9 @@ def gate(x: Tensor) -> Tensor:
 
 
 def hourglass(
-    self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor, dropping: Any = None
-) -> Tensor:
+    self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor,
+    dropping: Any = None, wanted: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """All blocks but the first and the last see pairs of positions as one (Nawrot et al. 2021)."""
     x = self.tokens(x_t) + self.given(given.long())
     noise = F.silu(self.noise(sigma))
@@ -132,7 +119,8 @@ def hourglass(
     x = x + (coarse - pairs).repeat_interleave(2, dim=1)
     x = last(x, noise, turns, dropping)
     shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
-    return self.head(model.modulate(x, shift, scale)).float()
+    outputs = self.head(model.modulate(x, shift, scale)).float()
+    return outputs if wanted is None else outputs[wanted].unsqueeze(1)
 
 
 def blind(self: model.NoiseEmbedding, sigma: Tensor) -> Tensor:
@@ -195,8 +183,6 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "relu": ({}, {(model.F, "gelu"): F.relu}),
     "silu": ({}, {(model.F, "gelu"): F.silu}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
-    "convolution in the MLP": ({}, {(model, "Block"): InnerConvolution}),
-    "convolution in the MLP instead": ({}, {(model, "Block"): OnlyInnerConvolution}),
     "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
     "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
