@@ -135,7 +135,7 @@ class Block(nn.Module):
         self, x: Tensor, noise: Tensor, turns: Tensor,
         dropping: torch.Generator | None = None, where: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """(B, L, D) -> (B, L, D), or (N, 1, D) of the N positions of a batch that are asked for."""
+        """(B, L, D) -> (B, L, D), or (N, 1, D) of the positions `where` (N,), counted through the batch."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
             self.modulation(noise).float().unsqueeze(1).chunk(6, dim=-1)
         )
@@ -143,14 +143,9 @@ class Block(nn.Module):
         x = torch.addcmul(x, drop(self.attention(h, turns), self.dropout, dropping).float(), 1 + gate_a)
         h = self.conv_mlp(modulate(x, shift_m, scale_m))
         if where is not None:
-            x, h, gate_m = (picked(part, where, x.shape[1]) for part in (x, h, gate_m))
+            gate_m = gate_m.index_select(0, where // x.shape[1])  # its row's
+            x, h = (part.flatten(0, 1).index_select(0, where).unsqueeze(1) for part in (x, h))
         return torch.addcmul(x, drop(self.down(F.gelu(self.up(h))), self.dropout, dropping).float(), 1 + gate_m)
-
-
-def picked(x: Tensor, where: Tensor, length: int) -> Tensor:
-    """(B, L, D), or (B, 1, D) of whole rows, at the positions `where` (N,), counted through the batch -> (N, 1, D)."""
-    rows = x.flatten(0, 1) if x.shape[1] == length else x.squeeze(1)
-    return rows.index_select(0, where if x.shape[1] == length else where // length).unsqueeze(1)
 
 
 def drop(x: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
@@ -230,7 +225,7 @@ class DiffusionTransformer(nn.Module):
         x = last(x, noise, turns, dropping, where)
         modulation = self.modulation(noise).float().unsqueeze(1)
         if where is not None:
-            modulation = picked(modulation, where, x_t.shape[1])
+            modulation = modulation.index_select(0, where // x_t.shape[1])
         shift, scale = modulation.chunk(2, dim=-1)
         return self.head(modulate(x, shift, scale)).float()
 
