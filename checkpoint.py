@@ -114,6 +114,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a model file; anything else is a UserError, and nothing in it is ever executed."""
     content = load_state(path)
+    if "optimizers" in content:
+        raise UserError(f"{path}: the state of an interrupted training, not a model; the same train.py goes on with it")
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: format {content.get('format')!r} is not one this version reads ({FORMAT})")
     network = content.get("network", "transformer")  # files from before there was a choice name none

@@ -1,6 +1,7 @@
 """Leaves every module shares: the vocabulary, seeds, the device, atomic files. Knows nothing of models or noise."""
 
 import contextlib
+import glob
 import hashlib
 import io
 import json
@@ -173,7 +174,7 @@ def to_disk(path: Path) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes its place whole, on failure it vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for part in path.parent.glob(f".{path.name}.*.part"):  # of a write that kill -9 ended
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a write that kill -9 ended
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()

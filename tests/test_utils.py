@@ -75,13 +75,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
-    old, young, other = (tmp_path / name for name in (".a.txt.x1.part", ".a.txt.x2.part", ".b.txt.x3.part"))
+    old, young, other = (tmp_path / name for name in (".[a].x1.part", ".[a].x2.part", ".a.x3.part"))
     for part in (old, young, other):
         part.touch()
     for part in (old, other):
         os.utime(part, (0, 0))
-    write_atomic(tmp_path / "a.txt", "whole")
-    assert sorted(tmp_path.iterdir()) == [young, other, tmp_path / "a.txt"]
+    write_atomic(tmp_path / "[a]", "whole")  # a name that is a pattern to glob
+    assert sorted(tmp_path.iterdir()) == sorted([young, other, tmp_path / "[a]"])
 
 
 def test_guarded_turns_mistakes_into_lines_and_a_status(capsys):
