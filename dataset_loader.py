@@ -18,7 +18,9 @@ from utils import FRAME, numpy_generator
 # little is padded; elsewhere, where few documents must fill calls of one shape
 TRAINING_BUCKET, BUCKET = 8, 16
 CONTINUATION = 0.5  # share of a long document's later windows that open with a given prefix, as sampling will
-EVALUATION_POSITIONS = 8192  # positions of one evaluation batch: large enough to be fast, small enough for any machine
+# positions of one evaluation batch at most, large enough to be fast; and these times the alphabet, of whose float64
+# distributions a core holds some 60 bytes for each: 250 MB
+EVALUATION_POSITIONS, EVALUATION_PROBABILITIES = 8192, 2**22
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ class TrainingBatches:
         return add_given_spans(batch, self.run.training.given_fraction, continued, rng)
 
 
-def held_out_batches(split: Split, context: int, characters: int, seed: int, *, stream: bool) -> list[Batch]:
+def held_out_batches(
+    split: Split, context: int, characters: int, seed: int, *, alphabet: int, stream: bool
+) -> list[Batch]:
     """About so many characters of a split, in documents the seed chooses, cut into windows that tile them; no spans.
 
     Errors are counted by document; in a stream, or where a few documents fill the budget, windows are taken evenly.
@@ -147,7 +151,7 @@ def held_out_batches(split: Split, context: int, characters: int, seed: int, *, 
         groups.setdefault(length, []).append((document, offset, window if stream else document))
     batches = []
     for length, members in sorted(groups.items()):
-        size = max(1, EVALUATION_POSITIONS // length)
+        size = max(1, min(EVALUATION_POSITIONS, EVALUATION_PROBABILITIES // alphabet) // length)
         for i in range(0, len(members), size):
             documents, offsets, units = np.array(members[i : i + size]).T
             batch = cut_windows(split, documents, offsets, length, stream)

@@ -23,6 +23,7 @@ from workers import lanes, side_by_side
 
 # positions of one network call: a CPU gains nothing from more and would waste them on the last rows; what fills a GPU
 CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
+CALL_PROBABILITIES = 2**25  # of one call at most, positions times alphabet: some 60 bytes each, 2 GB
 BLANK = "_"  # stands in a template for one character to be written
 
 
@@ -197,10 +198,11 @@ def write_drafts(
     voice: Voice, drafts: list[Draft], settings: SamplerSettings, progress: Callable[[int], None] | None = None
 ) -> None:
     """Write drafts to their ends, as many windows at once as fit."""
+    positions = min(CALL_POSITIONS[voice.device.type], CALL_PROBABILITIES // voice.vocabulary.size)
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
         while pending and len(calls) < lanes(voice.device):
-            calls.append(next_call(pending, CALL_POSITIONS[voice.device.type]))
+            calls.append(next_call(pending, positions))
             pending = [draft for draft in pending if draft not in calls[-1].drafts]
         side_by_side(voice.device, lambda call: write_windows(voice, call, settings), calls)
         if progress:

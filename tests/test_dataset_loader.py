@@ -151,7 +151,7 @@ def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
 def test_held_out_windows_tile_whole_documents_once(tiny_run):
     loaded = load_corpus(tiny_run([*toy_lines(100), *(("long " * 40) + str(i) for i in range(20))]))
     pieces: dict[int, int] = {}
-    for batch in held_out_batches(loaded.held_out, 32, 10**6, 0, stream=False):
+    for batch in held_out_batches(loaded.held_out, 32, 10**6, 0, alphabet=9, stream=False):
         for document, count in zip(batch.documents, (~batch.given).sum(1).tolist(), strict=True):
             pieces[document] = pieces.get(document, 0) + count
     assert pieces == dict(enumerate(loaded.held_out.lengths.tolist()))
@@ -159,7 +159,9 @@ def test_held_out_windows_tile_whole_documents_once(tiny_run):
 
 def test_held_out_budget_is_kept_and_seeded(tiny_run):
     loaded = load_corpus(tiny_run(toy_lines(2000)))
-    first, again, other = (held_out_batches(loaded.held_out, 32, 2000, seed, stream=False) for seed in (0, 0, 1))
+    first, again, other = (
+        held_out_batches(loaded.held_out, 32, 2000, seed, alphabet=9, stream=False) for seed in (0, 0, 1)
+    )
     assert sum(int((~b.given).sum()) for b in first) == pytest.approx(2000, rel=0.1)
     assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, again, strict=True))
     assert set(np.concatenate([b.documents for b in first])) != set(np.concatenate([b.documents for b in other]))
@@ -169,8 +171,15 @@ def test_held_out_budget_is_kept_and_seeded(tiny_run):
 @pytest.mark.parametrize("stream", [False, True])
 def test_one_enormous_held_out_document_does_not_break_the_budget(length, stream):
     split = Split(np.ones(length, dtype=np.uint16), np.array([0]), np.array([length]))
-    total = sum(int((~b.given).sum()) for b in held_out_batches(split, 32, 2000, 0, stream=stream))
+    total = sum(int((~b.given).sum()) for b in held_out_batches(split, 32, 2000, 0, alphabet=9, stream=stream))
     assert total == pytest.approx(2000, rel=0.5)
+
+
+def test_a_large_alphabet_is_measured_in_small_batches():
+    split = Split(np.ones(9000, dtype=np.uint16), np.array([0]), np.array([9000]))
+    few, many = (held_out_batches(split, 32, 9000, 0, alphabet=size, stream=True) for size in (100, 50_000))
+    assert max(b.tokens.numel() for b in few) == 8192 and max(b.tokens.numel() for b in many) == 64
+    assert torch.equal(*(torch.cat([b.tokens for b in batches if b.tokens.shape[1] == 32]) for batches in (few, many)))
 
 
 def test_a_given_suffix_leaves_something_to_write():
