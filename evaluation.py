@@ -1,6 +1,6 @@
 """Everything measured of a voice: likelihood, samples, copies; and of several together. Writes no reports."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from fingerprint import Fingerprint
 from likelihood import held_out_likelihood
 from measures import Reference, measure
 from ngram import framed
-from utils import UserError, exact_device
+from utils import UserError
 from writer import Voice, write_documents
 
 LIKELIHOOD_CHARACTERS = 30_000  # held-out, and training, characters that the likelihood is measured on
@@ -124,10 +124,12 @@ def likelihoods(voice: Voice, corpus: Corpus, reference: Reference) -> dict[str,
 def measured(voice: Voice, corpus: Corpus, split: Split) -> tuple[Any, list[Batch]]:
     """A split's likelihood under a voice, and the batches it was measured on."""
     run = voice.run
-    batches = held_out_batches(split, run.model.context, LIKELIHOOD_CHARACTERS, run.seed, stream=corpus.stream)
-    home = exact_device(voice.device)
-    found = held_out_likelihood(voice.diffusion, voice.network, batches * LIKELIHOOD_DRAWS, run.seed, home)
-    return found, batches
+    alphabet = voice.vocabulary.size
+    batches = held_out_batches(
+        split, run.model.context, LIKELIHOOD_CHARACTERS, run.seed, alphabet=alphabet, stream=corpus.stream
+    )
+    found = held_out_likelihood(voice.diffusion, voice.network, batches * LIKELIHOOD_DRAWS, run.seed, voice.device)
+    return replace(found, characters=found.characters // LIKELIHOOD_DRAWS), batches
 
 
 def copies(texts: list[str], matches: np.ndarray, reference: Reference) -> dict[str, Any]:
@@ -171,6 +173,9 @@ def style_bits(voice: Evaluation, other: Evaluation) -> float:
     documents = [voice.corpus.vocabulary.encode(text) for text in other.held_out]
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
-    run, home = voice.voice.run, exact_device(voice.voice.device)
-    batches = held_out_batches(split, run.model.context, STYLE_CHARACTERS, run.seed, stream=other.corpus.stream)
-    return held_out_likelihood(voice.voice.diffusion, voice.voice.network, batches, run.seed, home).bits
+    own = voice.voice
+    batches = held_out_batches(
+        split, own.run.model.context, STYLE_CHARACTERS, own.run.seed,
+        alphabet=own.vocabulary.size, stream=other.corpus.stream,
+    )  # fmt: skip
+    return held_out_likelihood(own.diffusion, own.network, batches, own.run.seed, own.device).bits

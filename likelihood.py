@@ -7,7 +7,7 @@ import torch
 
 from dataset_loader import Batch
 from diffusion import Diffusion, Network, nelbo, stratified_times
-from utils import torch_generator
+from utils import exact_device, torch_generator
 from workers import side_by_side
 
 NATS_PER_BIT = float(np.log(2))
@@ -29,15 +29,15 @@ def held_out_likelihood(
 
     The error is that of a ratio estimator with documents as its units; it holds the spread of t and noise as well.
     """
-    cpu = torch.device("cpu")
+    cpu, home = torch.device("cpu"), exact_device(device)
 
     @torch.no_grad()
     def measured(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         number, batch = numbered
         # drawn on the CPU, so that every device sees the same noise levels
         t = stratified_times(len(batch.tokens), torch_generator(cpu, seed, "evaluation t", number), cpu)
-        noise = torch_generator(device, seed, "evaluation noise", number)
-        terms = nelbo(diffusion, network, batch.tokens.to(device), batch.given.to(device), t.to(device), noise)
+        noise = torch_generator(home, seed, "evaluation noise", number)
+        terms = nelbo(diffusion, network, batch.tokens.to(home), batch.given.to(home), t.to(home), noise)
         return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
 
     rows = side_by_side(device, measured, enumerate(batches))

@@ -45,7 +45,7 @@ class SamplerSettings:
 
     sampler: str
     grid: str  # the noise levels visited: sigma of this schedule at equally spaced t
-    steps: int  # network calls; surest needs fewer where there are fewer positions to write
+    steps: int  # network calls; in surest positions of a stretch, each written by a call, and then there are revisions
     temperature: float
     top_p: float
     greedy_last_step: bool
@@ -222,7 +222,10 @@ def sample(
 
     def context(x: Tensor, sigma: Tensor) -> Tensor:
         output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
-        return diffusion.head.logits(process, output, x, sigma).index_fill(-1, barred, -torch.inf)
+        logits = diffusion.head.logits(process, output, x, sigma)
+        if logits.isnan().any():  # a CPU-GPU sync point
+            raise FloatingPointError("the network's answer is not a number; its weights are ruined")
+        return logits.index_fill(-1, barred, -torch.inf)
 
     x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
     observe = observe or (lambda *_: None)

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import time
+import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,14 @@ from model import Denoiser, DiffusionTransformer
 from objective import Objective, Shard, shares
 from optimizers import Optimizers, rate_factor
 from status import Reporter, Status, Validation, unless_full, until_stopped
-from utils import UserError, exact_device, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
+from utils import UserError, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
 from writer import Voice, write_documents
 
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
 SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
 HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
-STATE_FORMAT = "2"  # of what a state holds: raised when that changes
+STATE_FORMAT = "3"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
 PREVIEW_STEPS = 16  # the setting `steps` of the sample shown at a validation
 
@@ -69,8 +70,9 @@ class Training:
         self.status = Status(run.name)
         characters = run.training.validation_characters
         self.held_out = held_out_batches(
-            self.corpus.held_out, run.model.context, characters, run.seed, stream=self.corpus.stream
-        )
+            self.corpus.held_out, run.model.context, characters, run.seed,
+            alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
+        )  # fmt: skip
         self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
@@ -151,13 +153,9 @@ class Training:
         """Held-out likelihood of the averaged weights, the same draws every time; keeps the best weights."""
         status, voice = self.status, self.voice()
         voice = replace(voice, network=until_stopped(voice.network, reporter))
-        found = held_out_likelihood(
-            self.diffusion, voice.network, self.held_out, self.run.seed, exact_device(self.device)
-        )
-        # one window: a long document alone would take longer to write than the validation
-        short = replace(voice, lengths=self.lengths.capped(self.run.model.context - 2))
-        [sample] = write_documents(short, self.run.seed, [len(status.history)], voice.settings(steps=PREVIEW_STEPS))
+        found = held_out_likelihood(self.diffusion, voice.network, self.held_out, self.run.seed, self.device)
         bits = found.bits if math.isfinite(found.bits) else math.inf  # nan would be neither better nor worse
+        sample = self._preview(voice) if math.isfinite(bits) else ""
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         status.seconds = time.monotonic() - self.began  # this validation's own as well
@@ -168,6 +166,12 @@ class Training:
         unless_full(reporter, self._write_metrics)
         if math.isfinite(bits):
             self.sound = self.snapshot()
+
+    def _preview(self, voice: Voice) -> str:
+        """A document of one window: a long one alone would take longer to write than the validation."""
+        voice = replace(voice, lengths=self.lengths.capped(self.run.model.context - 2))
+        settings = voice.settings(steps=PREVIEW_STEPS)
+        return write_documents(voice, self.run.seed, [len(self.status.history)], settings)[0]
 
     def _write_metrics(self) -> None:
         lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
@@ -204,6 +208,7 @@ class Training:
             return f"numbers beyond all bounds; back to step {self.status.step:,} at half the learning rate"
         if not out_of_memory(error) or self.shards >= MOST_SHARDS:
             raise error
+        traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
         self.shards *= 2
         self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
         return f"out of memory; back to step {self.status.step:,} and on with {self.shards} parts to a step"
@@ -227,7 +232,7 @@ class Training:
         """All that going on needs, where to go back to should it diverge included."""
         now = self.snapshot()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        save_state(self.run.state_file(), {**self.identity(), **now, "sound": sound})
+        save_state(self.run.state_file(), {**self.identity(), **now, "sound": sound, "shards": self.shards})
 
     def restore(self, reporter: Reporter) -> None:
         """Take up the state an interrupted run of the same config and data has left, if there is one."""
@@ -246,6 +251,7 @@ class Training:
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()
+        self.shards = state["shards"]  # not what this machine would choose: sums and dropout follow the cut
         reporter.resumed(self.status)
 
     def complete(self, reporter: Reporter) -> Checkpoint:

@@ -25,6 +25,7 @@ from optimizers import rate_factor
 from status import Stopped
 from trainer import train_model
 from training import Training
+from workers import lanes
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDED_LOSSES = [3.37791, 3.30947, 3.31457]  # bits, running average
@@ -257,6 +258,24 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
     watcher = Quiet()
     train_model(shape(tiny_run(), max_steps=0, max_minutes=4 / 60, validations=20, patience=0), watcher)
     assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
+
+
+def test_a_gpu_is_asked_by_one_thread_at_a_time(tiny_run):
+    """Two threads at once crash Apple's; the questions themselves are drawn on the CPU there, for it has no float64."""
+    training = Training(tiny_run())
+    batches, inside, most = training.held_out * 4, [], []
+
+    def network(x_t, sigma, given):
+        inside.append(x_t)
+        time.sleep(0.02)
+        most.append(len(inside))
+        inside.pop()
+        return training.voice().network(x_t, sigma, given)
+
+    mps, cpu = torch.device("mps"), torch.device("cpu")
+    found = [held_out_likelihood(training.diffusion, network, batches, 0, device) for device in (mps, cpu)]
+    assert set(most[: len(batches)]) == {1} and found[0] == found[1]
+    assert max(most) == min(lanes(cpu), len(batches))
 
 
 @pytest.mark.parametrize("first", [5.0, math.nan])  # what cannot be measured is worse than all

@@ -2,8 +2,10 @@
 
 import errno
 import itertools
+import math
 import os
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from conftest import Quiet, shape
 
 import trainer
+import training as training_module
 import utils
 from checkpoint import load_checkpoint, load_state
 from objective import Objective
@@ -18,6 +21,7 @@ from status import Stopped
 from trainer import train_model
 from training import Diverged, Training
 from utils import UserError, torch_generator
+from writer import write_documents
 
 
 def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -> None:
@@ -164,6 +168,51 @@ def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
     assert watcher.notes[-1].startswith("out of memory; back to step 0 and on with ")
     for name, value in load_checkpoint(run.model_file()).weights.items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=2e-3)  # Muon magnifies rounding
+
+
+def test_going_on_cuts_a_step_as_before_the_interruption(tiny_run, monkeypatch):
+    run, rest = tiny_run(), Quiet()  # measured at step 3
+    monkeypatch.setattr(training_module, "shares", lambda device, positions: 2)
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))
+    monkeypatch.setattr(training_module, "shares", lambda device, positions: 1)  # another machine, or fewer cores
+    train_model(run, rest)
+    assert rest.resumed_from == 4 and run.model_file().read_bytes() == unbroken
+
+
+def test_a_step_without_memory_has_let_go_of_it_when_the_training_goes_back(tiny_run, monkeypatch):
+    honest, held, alive = Training._go_back, [], []
+
+    def of(self, shard):
+        if not held:
+            large = torch.zeros(1000)
+            held.append(weakref.ref(large))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return honest_of(self, shard)
+
+    def go_back(self, slowdowns):
+        alive.append(held[0]() is not None)
+        honest(self, slowdowns)
+
+    honest_of = Objective.of
+    monkeypatch.setattr(Objective, "of", of)
+    monkeypatch.setattr(Training, "_go_back", go_back)
+    train_model(tiny_run(), Quiet())
+    assert alive == [False]
+
+
+def test_ruined_weights_are_measured_as_the_worst_and_write_nothing(tiny_run):
+    training = Training(tiny_run(diffusion={"process": "absorbing"}, sampling={"sampler": "surest"}))
+    with torch.no_grad():
+        for weights in training.average.parameters():
+            weights.fill_(torch.nan)
+    training.validate(Quiet())
+    assert training.status.history[0].held_out == math.inf and training.status.history[0].sample == ""
+    with pytest.raises(FloatingPointError, match="not a number"):
+        write_documents(training.voice(), 0, [0], training.voice().settings())
 
 
 def test_where_no_part_is_small_enough_the_failure_is_shown(tiny_run, monkeypatch):
