@@ -34,6 +34,14 @@ def candidate(text: str, match: int = 0, line: bool = False) -> Candidate:
         "appelez 06 12 34 56 78",
         "card 4111 1111 1111 1111 expired",
         "card 4111111111111111",
+        "card 12/25 4111111111111111",
+        "order 12 4111 1111 1111 1111",
+        "555-123-4567 555-987-6543",
+        "212-555-0123/212-555-0199",
+        "(030) 123 4567 (040) 765 4321",
+        "call 12/12/2020 555-123-4567",
+        "on 2020-01-01 (555) 123-4567",
+        "10.20.30 or 999.999.999.999 555-123-4567",
         "key AKIAIOSFODNN7EXAMPLE leaked",
         "token ghp_16C7e42F292c6912E7710c838347Ae178B4a",
         "sha d41d8cd98f00b204e9800998ecf8427e",
@@ -51,6 +59,7 @@ def test_personal_data_is_found(text):
         "see issue 123456789",
         "the years 1999 and 2000",
         "card 4111 1111 1111 1112 is none",
+        "from 2010-12-03 to 31.12.2010 12 1",
         "meet @ noon, a@b",
         "ratio 12:30:45 and 999.999.999.999",
         "closes #12345 and #67890",
@@ -61,6 +70,11 @@ def test_personal_data_is_found(text):
 )
 def test_what_only_looks_like_personal_data_is_not(text):
     assert personal(text) == []
+
+
+def test_what_is_masked_is_the_number_and_not_the_date_before_it():
+    masked = judge(personal="mask").judge(candidate("on 2020-01-01 (555) 123-4567!")).text
+    assert masked == f"on 2020-01-01 {BLOT * 14}!"
 
 
 @pytest.mark.parametrize("piece", [":", "a", "1 ", "a@", "1.", "ab:", "(1", "-", "@a."])
