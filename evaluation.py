@@ -12,7 +12,7 @@ from corpus import Corpus, Split, load_trained_corpus
 from dataset_loader import Batch, held_out_batches
 from fingerprint import Fingerprint
 from likelihood import held_out_likelihood
-from measures import Reference, measure
+from measures import Documents, Reference, measure
 from ngram import framed
 from utils import UserError
 from writer import Voice, write_documents
@@ -72,7 +72,7 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
         "compared": count,
         "likelihood": likelihoods(voice, corpus, reference),
         "figures": {key: {"samples": asdict(found[key]), "real": asdict(real[key])} for key in found},
-        "copies": copies(texts, matches, reference),
+        "copies": copies(texts, documents, matches, reference),
         "examples": texts[:EXAMPLES],
         **provenance(checkpoint),
     }
@@ -132,9 +132,9 @@ def measured(voice: Voice, corpus: Corpus, split: Split) -> tuple[Any, list[Batc
     return replace(found, characters=found.characters // LIKELIHOOD_DRAWS), batches
 
 
-def copies(texts: list[str], matches: np.ndarray, reference: Reference) -> dict[str, Any]:
-    """Which samples hold a longer verbatim match with the training text than real new text does, and the gauge."""
-    flagged = [i for i, match in enumerate(matches) if match > reference.copy_bound]
+def copies(texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Any]:
+    """Which samples are lines of the training text, or hold more of it in a row than new real text, and the gauge."""
+    flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
     share = len(flagged) / len(texts)
     chance = 2 / (reference.calibrated_on + 1)  # twice how often honest text passes the longest of so few matches
     if share <= COPIES_CREATING + chance:

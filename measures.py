@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
+from acceptance import folded
 from corpus import Corpus, Split
 from ngram import MatchFinder, NgramModel, framed, lookup
 from utils import Vocabulary, numpy_generator
@@ -88,15 +89,19 @@ class Reference:
         new = own <= MOSTLY_COPIED * np.array([len(document) for document in strangers])
         own = own[new] if new.any() else own
         self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
-        self.lines = set() if corpus.stream else {document.astype(np.uint16).tobytes() for document in whole}
+        self.lines = set() if corpus.stream else {folded(self.vocabulary.decode(document)) for document in whole}
         # a stream's pieces were cut for measuring; a match may run across them
         self.finders = (
             [MatchFinder(corpus.train.document(0))] if corpus.stream else [rest, MatchFinder(framed(whole[:aside]))]
         )
 
     def are_lines(self, documents: Documents) -> list[bool]:
-        """Whether each document is, from end to end, one of the training text's."""
-        return [document.astype(np.uint16).tobytes() in self.lines for document in documents]
+        """Whether each document is, from end to end and white space aside, one of the training text's."""
+        return [folded(self.vocabulary.decode(document)) in self.lines for document in documents]
+
+    def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
+        """(documents,) whether each holds a longer match than new real text does, or is a whole line."""
+        return (matches > self.copy_bound) | np.array(self.are_lines(documents), dtype=bool)
 
     def matches(self, documents: Documents) -> np.ndarray:
         """(documents,) characters of each one's longest verbatim match with the training text."""
@@ -212,7 +217,7 @@ def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> 
         "openings divergence": divergence([opening(d, vocabulary) for d in documents], reference.openings),
         "endings divergence": divergence([ending(d, vocabulary) for d in documents], reference.endings),
         "duplicates": ratio(repeated, ones),
-        "copies": ratio((matches > reference.copy_bound).astype(float), ones),
+        "copies": ratio(reference.copied(documents, matches).astype(float), ones),
         "longest match": ratio(matches.astype(float), ones),
     }
 

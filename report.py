@@ -30,7 +30,7 @@ MEANINGS = {
     "openings divergence": "how far the first three characters are from the source's habits, bits",
     "endings divergence": "how far the last two characters are from the source's habits, bits",
     "duplicates": "share of documents that repeat an earlier one",
-    "copies": "share of documents with a longer verbatim match with the training text than real new text has",
+    "copies": "share of documents that are lines of the training text, or hold more of it in a row than real new text does",
     "longest match": "mean length of the longest verbatim match with the training text, characters",
 }
 GAUGES = {
@@ -108,8 +108,9 @@ def voice_page(figures: dict[str, Any]) -> list[str]:
         *(f"| {k} | {Interval(**v['samples'])} | {Interval(**v['real'])} | {MEANINGS[k]} |" for k, v in own.items()),
         *("", "## Likelihood", "", *likelihood_rows(figures["likelihood"])),
         *("", "## Copies", ""),
-        f"Flagged is a document with more than {copies['bound']} characters of the training text in a row: beyond the",
-        f"99.9th percentile of what {copies['calibrated_on']:,} new documents hold of other people's text.",
+        "Flagged is a document that is a line of the training text, white space aside, or holds more than "
+        f"{copies['bound']} characters of it in a row:",
+        f"beyond the 99.9th percentile of what {copies['calibrated_on']:,} new documents hold of other people's text.",
         "",
         f"{len(copies['flagged'])} of {figures['judged']} flagged ({copies['share']:.1%}).",
         "",

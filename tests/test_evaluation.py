@@ -60,11 +60,15 @@ def test_a_voice_that_learnt_twenty_lines_by_heart_is_memorising(tiny_run):
 
 def test_planted_copies_are_found_and_new_text_is_creating(two_voices, tmp_path):
     run = two_voices["build"]
-    fresh = prose(WORDS, 80, 9)[:50]
+    fresh = sorted(set(prose(WORDS, 80, 9)) - set(prose(WORDS, 500, 1)))[:50]
     assert judge(run, tmp_path, fresh).figures["copies"]["gauge"] == "creating"
     long = sorted(prose(WORDS, 500, 1), key=len)[-40:]
     found = judge(run, tmp_path, fresh[:20] + long).figures["copies"]
     assert found["gauge"] == "memorising" and set(found["flagged"]) <= set(range(20, 60)) and len(found["flagged"]) > 20
+    short = sorted(prose(WORDS, 500, 1), key=len)[:40]
+    found = judge(run, tmp_path, fresh[:20] + short).figures["copies"]
+    assert found["gauge"] == "memorising" and len(found["flagged"]) > 20
+    assert all(found["worst"][k]["match"] <= found["bound"] for k in range(5))  # lines, however short
 
 
 def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_path):
@@ -99,6 +103,8 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     found = evaluate_voice("greek", two_voices["greek"].model_file(), None, REQUEST).figures["likelihood"]
     baselines = found["baselines"]
     assert baselines["5-gram"] < baselines["unigram"] < baselines["uniform"]
+    characters = load_corpus(two_voices["greek"]).held_out.lengths.sum()
+    assert found["held_out"]["characters"] == characters  # once, in however many draws
     assert found["held_out"]["error"] > 0 and found["gap"] == found["held_out"]["bits"] - found["training"]["bits"]
 
 
