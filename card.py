@@ -28,6 +28,17 @@ def face(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(FACE, size)
 
 
+def unpictured(text: str) -> set[str]:
+    """The characters that the face lacks, emoji and Chinese ones for example: a picture shows boxes for them."""
+    return {character for character in set(text) if not character.isspace() and lacks(character)}
+
+
+@cache
+def lacks(character: str) -> bool:
+    box, drawn = (face(CAPTION_SIZE).getmask(c) for c in ("\uffff", NOT_XML.sub("\ufffd", character)))
+    return drawn.getbbox() is not None and (drawn.size, bytes(drawn)) == (box.size, bytes(box))
+
+
 def layout(text: str) -> tuple[int, list[str]]:
     """-> the letters' size and the lines; a text too long for the smallest ends in an ellipsis.
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from acceptance import Judge
+from card import unpictured
 from checkpoint import Checkpoint, load_checkpoint
 from config import RunConfig, load_config
 from corpus import hash_file, load_trained_corpus
@@ -120,6 +121,9 @@ def tell(folder: Folder, seconds: float) -> int:
             print(f"{what}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if refused:
         print(f"the same for all tokens, so no trait: {', '.join(refused)}")
+    if boxes := Counter(character for record in edition.records for character in unpictured(record["text"])):
+        shown = " ".join(character for character, _ in boxes.most_common(10))
+        print(f"the pictures show boxes for {len(boxes)} characters that their face lacks: {shown}")
     if left:
         print(f"error: collection.attempts are used up for {len(left)}: tokens {', '.join(left)}", file=sys.stderr)
     return 1 if left else 0
@@ -176,12 +180,12 @@ def select_tokens(arguments: argparse.Namespace) -> int:
 
 
 def token_ids(path: Path) -> set[int]:
-    """Token ids and ranges (3-7) in a file, with anything else between them."""
+    """Token ids and ranges (3-7, with blanks or a longer dash as well) in a file, with anything else between them."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    ranges = [(int(low), int(high or low)) for low, high in re.findall(r"(\d{1,9})(?:-(\d{1,9}))?", text)]
+    ranges = [(int(low), int(high or low)) for low, high in re.findall(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?", text)]
     for low, high in ranges:
         if not 0 <= high - low < MOST_TOKENS:
             raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")

@@ -37,7 +37,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     import report
     from evaluation import Evaluation, Request, compare_voices, evaluate_voice
-    from utils import UserError, pick_device
+    from utils import UserError, check_writable, guarded, pick_device
 
     if arguments.count < 2:
         raise UserError(f"--count {arguments.count}: must be at least 2")
@@ -45,18 +45,28 @@ def evaluate(arguments: argparse.Namespace) -> int:
     console.width = max(console.width, TABLE_WIDTH)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device))
     files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config)
+    if arguments.output:
+        check_writable(arguments.output)
     evaluations: list[Evaluation] = []
-    folder = arguments.output
-    for name, file in files.items():
+
+    def folder() -> Path:
+        return arguments.output or Path(evaluations[-1].voice.run.paths.outputs)
+
+    def judge(name: str, file: Path) -> int:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
         evaluations.append(evaluate_voice(name, file, given, request))
-        folder = folder or Path(evaluations[-1].voice.run.paths.outputs)
-        written = report.write_voice(evaluations[-1], folder)
+        written = report.write_voice(evaluations[-1], folder())
         console.print(f"{report.summary(evaluations[-1].figures)}  ({written})", markup=False)
-    console.print(report.table([evaluation.figures for evaluation in evaluations]))
-    if arguments.all and folder and len(evaluations) > 1:
-        console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, folder)}", markup=False)
-    return 0
+        return 0
+
+    # one that cannot be judged is named, and does not keep the others from it
+    status = max(guarded(judge, name, file) for name, file in files.items())
+    if evaluations:
+        console.print(report.table([evaluation.figures for evaluation in evaluations]))
+    if arguments.all and len(evaluations) > 1:
+        together = report.write_all(compare_voices(evaluations), evaluations, folder())
+        console.print(f"all voices: {together}", markup=False)
+    return status
 
 
 def trained_models(path: Path) -> dict[str, Path]:

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 import collection
 from acceptance import BLOT
-from card import SIDE, layout
+from card import SIDE, layout, unpictured
 from checkpoint import load_checkpoint
 from metadata import Edition
 from provenance import merkle_root
@@ -270,7 +270,7 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     _, make = studio
     _, folder = make("set", 6)
     keep = tmp_path / "selection.txt"
-    keep.write_text("2\n5-6\n", encoding="utf-8")
+    keep.write_text("2\n5 \u2013 6\n", encoding="utf-8")
     assert collection.main(["select", str(folder), "--keep", str(keep)]) == 0
     drawn = texts(folder)
     assert (folder / "toy.txt").read_text("utf-8").splitlines() == [drawn[k] for k in (1, 4, 5)]
@@ -433,6 +433,11 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
     svg = (folder / "images/1.svg").read_text("utf-8")
     assert "<script" not in svg and "&lt;script&gt;" in svg
     assert "http" not in page.replace("http-equiv", "")  # no network
+
+
+def test_what_the_face_lacks_is_known():
+    assert unpictured("a naïve\u00a0Ω …\n\u200d🎉日א😀") >= {"🎉", "日", "א"}
+    assert not unpictured("".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
 
 
 def test_every_text_fits_its_card():

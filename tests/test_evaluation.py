@@ -160,6 +160,15 @@ def test_all_writes_the_comparison(two_voices, tmp_path, capsys):
     assert "absent: not trained yet, left out" in capsys.readouterr().out
 
 
+def test_a_voice_that_cannot_be_judged_does_not_keep_the_others_from_it(two_voices, tmp_path, capsys):
+    folder, config = tmp_path / "reports", tmp_path / "c.yaml"
+    paths = two_voices["build"].paths.model_dump()
+    config.write_text(json.dumps({"paths": paths, "datasets": {"build": {}, "greek": {}}}), encoding="utf-8")
+    two_voices["build"].data_file().write_text("\n".join(toy_lines(40)) + "\n")
+    assert evaluate.main(["--all", "--config", str(config), "--count", "20", "--output", str(folder)]) == 2
+    assert "not the text that" in capsys.readouterr().err and (folder / "greek_evaluation.md").is_file()
+
+
 def test_mistakes_are_named(two_voices, tmp_path, capsys):
     run = two_voices["build"]
     run.data_file().write_text("\n".join(toy_lines(40)) + "\n")
@@ -169,5 +178,7 @@ def test_mistakes_are_named(two_voices, tmp_path, capsys):
     empty.write_text("\n")
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty)]) == 2
     assert "empty.txt: 0 documents; at least 2 are needed, one a line" in capsys.readouterr().err
+    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty)]) == 2
+    assert capsys.readouterr().err == f"error: {empty}: cannot be written to: File exists\n"
     assert evaluate.main(["--model", "missing.pt"]) == 2
     assert capsys.readouterr().err == "error: missing.pt: no such file\n"
