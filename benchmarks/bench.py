@@ -97,10 +97,10 @@ def reference_training(
     return rate(step, steps)
 
 
-def project_sampling(dataset: str, count: int, device: str) -> float:
-    """Documents a second of an untrained network, in the fast mode: what it costs does not depend on what it learnt."""
+def project_sampling(dataset: str, count: int, steps: int, device: str) -> float:
+    """Documents a second of an untrained network: what it costs does not depend on what it learnt."""
     voice = Training(resolved(dataset, "tiny", device=device)).voice()
-    settings = voice.settings(steps=8)
+    settings = voice.settings(steps=steps)
     write_documents(voice, 1, range(2), settings)
     began = time.perf_counter()
     write_documents(voice, 0, range(count), settings)
@@ -193,10 +193,10 @@ def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, d
     return "characters/s", project, reference
 
 
-def sampling_row(count: int) -> Row:
+def sampling_row(count: int, steps: int) -> Row:
     return (
         "samples/s",
-        lambda name, device, _: project_sampling(name, count, device),
+        lambda name, device, _: project_sampling(name, count, steps, device),
         lambda name, device, _: reference_sampling(name, 3, device),
     )
 
@@ -208,8 +208,9 @@ ROWS: dict[str, Row] = {
     "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": training_row(
         "tiny", SMALL, (40, 5), documents=True
     ),
-    "sampling, a document / a window of 128, one at a time": sampling_row(1),
-    "sampling, documents in bulk / windows of 128, one at a time": sampling_row(400),
+    "sampling, a document in 8 steps / a window in 128, one at a time": sampling_row(1, 8),
+    "sampling, documents in bulk in 8 steps / windows in 128, one at a time": sampling_row(400, 8),
+    "sampling, documents in bulk in 32 steps, 10 times revised / windows in 128": sampling_row(100, 32),
 }
 TIMES = {"cpu": 1, "cuda": 20}  # as many steps
 
