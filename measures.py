@@ -57,8 +57,8 @@ def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Inter
 
 
 def sample_documents(split: Split, rng: np.random.Generator) -> Documents:
-    """All documents of a split, in random order."""
-    return [np.asarray(split.document(int(i)), dtype=np.int64) for i in rng.permutation(len(split.lengths))]
+    """All documents of a split, in random order; they stay on the disk where they are."""
+    return [np.asarray(split.document(int(i))) for i in rng.permutation(len(split.lengths))]
 
 
 class Reference:
@@ -75,7 +75,13 @@ class Reference:
         self.held_out, self.sampled = sample_documents(held_out, rng), documents[:TAUGHT_DOCUMENTS]
         self.lengths = np.sort([len(document) for document in documents])
         text = framed(documents)
-        self.words = {word for document in whole for word in words(self.vocabulary.decode(document))}
+        self.words: set[str] = set()
+        self.lines: set[str] = set()  # folded; a stream has none
+        for document in whole:
+            line = self.vocabulary.decode(document)
+            self.words.update(words(line))
+            if not corpus.stream:
+                self.lines.add(folded(line))
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)
         self.trigrams = Histogram.of(trigrams(document, self.vocabulary) for document in documents)
         self.openings = Histogram.of(opening(document, self.vocabulary) for document in documents)
@@ -89,7 +95,6 @@ class Reference:
         new = own <= MOSTLY_COPIED * np.array([len(document) for document in strangers])
         own = own[new] if new.any() else own
         self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
-        self.lines = set() if corpus.stream else {folded(self.vocabulary.decode(document)) for document in whole}
         # a stream's pieces were cut for measuring; a match may run across them
         self.finders = (
             [MatchFinder(corpus.train.document(0))] if corpus.stream else [rest, MatchFinder(framed(whole[:aside]))]

@@ -3,6 +3,7 @@
 Texts are arrays of ids of one vocabulary, framed by the newline as in training.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +11,16 @@ import numpy as np
 from utils import FRAME, mix64
 
 ORDER = 5
-MATCH_BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that its powers have inverses mod 2^64
+MATCH_BASE = 0x9E3779B97F4A7C15  # odd, so that its powers have inverses mod 2^64
 TABLE_BITS = 22  # a 4 MB table of candidate hashes, which fits a cache far better than a sorted list
 SHIFT = np.uint64(64 - TABLE_BITS)  # the table is addressed by a hash's high bits, which depend on all of the text's
-SCAN = 1 << 16  # positions of the text hashed at a time
+SCAN = 1 << 16  # positions of the text hashed at a time, in pieces that stay in cache
 
 
 def framed(documents: list[np.ndarray]) -> np.ndarray:
     """Documents' ids -> one array: newline, document, newline, document, ..., newline."""
-    parts = [np.array([FRAME])]
-    for document in documents:
-        parts += [document.astype(np.int64), np.array([FRAME])]
-    return np.concatenate(parts)
+    frame = np.array([FRAME], dtype=documents[0].dtype)
+    return np.concatenate([frame, *(part for document in documents for part in (document, frame))])
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,13 @@ class MatchFinder:
     """Longest verbatim matches with a text, by rolling hashes: linear in memory, exact but for 2^-64 collisions."""
 
     def __init__(self, text: np.ndarray) -> None:
-        self.text = Rolling.of(text)
+        self.text = Rolling(text)
 
     def longest(self, samples: list[np.ndarray], limit: int = 1 << 12) -> np.ndarray:
         """(samples,) the length of each sample's longest substring that occurs in the text, up to the limit."""
         sizes = np.array([len(sample) for sample in samples])
         found = np.zeros(len(samples), dtype=np.int64)
-        joined, starts = Rolling.of(np.concatenate(samples)), np.cumsum(sizes) - sizes
+        joined, starts = Rolling(np.concatenate(samples)), np.cumsum(sizes) - sizes
         step = 1 << int(min(limit, max(sizes, default=1))).bit_length()
         while step := step // 2:  # the length is found bit by bit: a match of one length holds all shorter ones
             trial = found + step
@@ -105,27 +104,39 @@ class MatchFinder:
         table = np.zeros(1 << TABLE_BITS, dtype=bool)
         table[wanted >> SHIFT] = True
         candidates: list[np.ndarray] = [np.zeros(0, dtype=np.uint64)]
-        for first in range(0, len(self.text.prefix) - length, SCAN):  # in pieces that stay in cache
-            own = self.text.hashes(slice(first, min(first + SCAN, len(self.text.prefix) - length)), length)
+        for piece in pieces(len(self.text.prefix) - length):
+            own = self.text.hashes(piece, length)
             candidates.append(own[table[own >> SHIFT]])
         return np.isin(wanted, np.concatenate(candidates))
 
 
-@dataclass(frozen=True)
+def pieces(size: int) -> Iterator[slice]:
+    return (slice(first, min(first + SCAN, size)) for first in range(0, size, SCAN))
+
+
+class Powers:
+    """base^k mod 2^64 for any k, from two short tables: a long text's own would take 8 bytes for each character."""
+
+    def __init__(self, base: int, size: int) -> None:
+        self.small = np.cumprod(np.full(SCAN, base, dtype=np.uint64)) * np.uint64(pow(base, -1, 1 << 64))  # from base^0
+        self.large = np.array([pow(base, k * SCAN, 1 << 64) for k in range(size // SCAN + 1)], dtype=np.uint64)
+
+    def __getitem__(self, k: np.ndarray | slice) -> np.ndarray:
+        """Of these positions, or of a piece: at most SCAN of them, from a multiple of it on."""
+        if isinstance(k, slice):
+            return self.small[: k.stop - k.start] * self.large[k.start // SCAN]
+        return self.small[k % SCAN] * self.large[k // SCAN]
+
+
 class Rolling:
     """Prefix sums of mix(id) base^position mod 2^64, and base^-position: what hashes any substring at once."""
 
-    prefix: np.ndarray
-    inverse: np.ndarray
-
-    @classmethod
-    def of(cls, text: np.ndarray) -> "Rolling":
-        size = len(text) + 1
-        power = np.cumprod(np.full(size, MATCH_BASE, dtype=np.uint64))
-        inverse = np.cumprod(np.full(size, np.uint64(pow(int(MATCH_BASE), -1, 1 << 64)), dtype=np.uint64))
-        prefix = np.zeros(size, dtype=np.uint64)
-        np.cumsum(mix64(text.astype(np.uint64)) * power[:-1], out=prefix[1:])
-        return cls(prefix, inverse)
+    def __init__(self, text: np.ndarray) -> None:
+        powers, self.inverse = (Powers(base, len(text)) for base in (MATCH_BASE, pow(MATCH_BASE, -1, 1 << 64)))
+        self.prefix = np.zeros(len(text) + 1, dtype=np.uint64)
+        for piece in pieces(len(text)):
+            terms = mix64(text[piece].astype(np.uint64)) * powers[piece]
+            self.prefix[1:][piece] = self.prefix[piece.start] + np.cumsum(terms)
 
     def hashes(self, starts: np.ndarray | slice, length: int) -> np.ndarray:
         """Hash of the substring of this length at each start; equal ones have equal hashes, wherever they stand."""

@@ -102,7 +102,7 @@ class Vocabulary:
     def decode(self, ids: np.ndarray) -> str:
         """(length,) ids -> text; `<unk>` shows as U+FFFD."""
         symbols = self.characters + "\ufffd"
-        return "".join(symbols[i] for i in ids)
+        return "".join([symbols[i] for i in ids.tolist()])
 
 
 def codepoints(text: str) -> np.ndarray:
