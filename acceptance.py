@@ -29,7 +29,7 @@ IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")  # whether it is on
 DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,22}(?!\w)")
 DATE = re.compile(r"\b(?:(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d)\b")
 OTHER = re.compile(f"{DATE.pattern}|{IPV4.pattern}")
-# parts of a run of digits in which a phone number may stand: all of it, from a sign to the next, between blanks or slashes
+# where a phone number may stand in a run of digits: all of it, from a sign to the next, between blanks or slashes
 PARTS = (re.compile(r".+"), re.compile(r"[+(]?[^+(]+"), re.compile(r"[^ /]+"))
 KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|[0-9a-fA-F]{32,})\b")
 

@@ -30,13 +30,14 @@ def face(size: int) -> ImageFont.FreeTypeFont:
 
 def unpictured(text: str) -> set[str]:
     """The characters that the face lacks, emoji and Chinese ones for example: a picture shows boxes for them."""
-    return {character for character in set(text) if not character.isspace() and lacks(character)}
+    return {character for character in set(text) if glyph(NOT_XML.sub("\ufffd", character)) == glyph("\uffff")}
 
 
 @cache
-def lacks(character: str) -> bool:
-    box, drawn = (face(CAPTION_SIZE).getmask(c) for c in ("\uffff", NOT_XML.sub("\ufffd", character)))
-    return drawn.getbbox() is not None and (drawn.size, bytes(drawn)) == (box.size, bytes(box))
+def glyph(character: str) -> bytes:
+    image = Image.new("L", (2 * CAPTION_SIZE, 2 * CAPTION_SIZE))
+    ImageDraw.Draw(image).text((0, 0), character, FULL, face(CAPTION_SIZE))
+    return image.tobytes()
 
 
 def layout(text: str) -> tuple[int, list[str]]:

@@ -33,6 +33,7 @@ from writer import Voice
 FORMAT = 1
 FOLDERS = ("json", "erc1155", "metaplex", "images")  # holding a file a token each
 MOST_TOKENS = 1_000_000  # in a range of ids
+TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
 NAMED = ("title", "description", "base_uri")  # what may be changed later
 
 
@@ -185,7 +186,7 @@ def token_ids(path: Path) -> set[int]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    ranges = [(int(low), int(high or low)) for low, high in re.findall(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?", text)]
+    ranges = [(int(low), int(high or low)) for low, high in TOKEN_RANGE.findall(text)]
     for low, high in ranges:
         if not 0 <= high - low < MOST_TOKENS:
             raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")

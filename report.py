@@ -30,7 +30,7 @@ MEANINGS = {
     "openings divergence": "how far the first three characters are from the source's habits, bits",
     "endings divergence": "how far the last two characters are from the source's habits, bits",
     "duplicates": "share of documents that repeat an earlier one",
-    "copies": "share of documents that are lines of the training text, or hold more of it in a row than real new text does",
+    "copies": "share of documents that are lines of the training text, or hold more of it in a row than new real text",
     "longest match": "mean length of the longest verbatim match with the training text, characters",
 }
 GAUGES = {
