@@ -55,14 +55,14 @@ def test_shipped_config_resolves_fifteen_datasets_and_its_presets():
     assert len(config.datasets) == 15
     run = config.resolve("github_commits", preset="baby")
     assert (run.model.layers, run.model.heads, run.model.width, run.model.context) == (6, 6, 384, 256)
-    assert config.resolve("tweets", preset="cpu").model.width == 192
+    assert config.resolve("tweets", preset="cpu").model.width == 256
 
 
 def test_the_automatic_preset_follows_the_device(tmp_path):
     config = load_config(ROOT / "config.yaml")
     found = {device: config.resolve("tweets", device=device) for device in ("cpu", "cuda", "mps")}
     assert {device: run.preset for device, run in found.items()} == {"cpu": "cpu", "cuda": "baby", "mps": "baby"}
-    assert found["cpu"].model.width == 192 and found["cuda"].model.width == 384
+    assert found["cpu"].model.width == 256 and found["cuda"].model.width == 384
     assert config.resolve("tweets", device="cpu", preset="tiny").preset == "tiny"
     assert read(tmp_path, "datasets: {d: }").resolve("d", device="cpu").preset == "baby"  # no preset of that name
 

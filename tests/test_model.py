@@ -82,7 +82,7 @@ def test_one_attention_and_one_mlp_per_block():
     assert counts["Attention"] == counts["Block"] == 2 and counts["ShortConvolution"] == 4
 
 
-@pytest.mark.parametrize(("preset", "expected"), [("baby", 10.6e6 + 2.1e6), ("cpu", 3.2e6)])
+@pytest.mark.parametrize(("preset", "expected"), [("baby", 10.6e6 + 2.1e6), ("cpu", 2.8e6), ("tiny", 1.1e6)])
 def test_presets_have_their_size(preset, expected):
     from pathlib import Path
 
