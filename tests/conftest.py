@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from ruamel.yaml import YAML
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from diffusion import HEADS, Process
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden, the stored numbers, is not here")
+settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
+settings.load_profile("unhurried")
 WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
 TINY = {
     "device": "cpu",
