@@ -19,7 +19,7 @@ SCAN = 1 << 16  # positions of the text hashed at a time, in pieces that stay in
 
 def framed(documents: list[np.ndarray]) -> np.ndarray:
     """Documents' ids -> one array: newline, document, newline, document, ..., newline."""
-    frame = np.array([FRAME], dtype=documents[0].dtype)
+    frame = np.array([FRAME], dtype=np.uint16)  # as ids are stored: a long text stays small
     return np.concatenate([frame, *(part for document in documents for part in (document, frame))])
 
 

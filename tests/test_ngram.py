@@ -81,4 +81,5 @@ def test_a_planted_copy_is_found_whole():
 
 
 def test_frames_separate_documents():
+    assert framed([]).tolist() == [0]
     assert framed([ids("ab"), ids("c")]).tolist() == ids("\nab\nc\n").tolist()
