@@ -96,6 +96,41 @@ class MixedAttention(model.Attention):
         self.qkv = nn.Sequential(self.qkv, model.ShortConvolution(3 * width, 3))
 
 
+class SelfConditioned(model.DiffusionTransformer):
+    """Told what it guessed at first, in training every other time (arXiv:2208.04202); a call more each time."""
+
+    def __init__(self, config: Any, states: int, outputs: int) -> None:
+        super().__init__(config, states, outputs)
+        self.tokens, self.alone = GuessedTokens(states, config.width), False
+        self.guess_out = nn.Linear(outputs, config.width)
+
+    def forward(
+        self, x_t: Tensor, sigma: Tensor, given: Tensor,
+        dropping: torch.Generator | None = None, wanted: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        self.alone = dropping is not None and not self.alone  # which training alone passes
+        self.tokens.told, guess = None, x_t.new_zeros(*x_t.shape, self.head.out_features, dtype=torch.float32)
+        if not self.alone:
+            with torch.no_grad():
+                guess = super().forward(x_t, sigma, given).softmax(-1)
+        self.tokens.told = self.guess_out(guess)
+        return super().forward(x_t, sigma, given, dropping, wanted)
+
+
+class GuessedTokens(nn.Embedding):
+    """Characters, and what is told of a first guess."""
+
+    told: Tensor | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        tokens = super().forward(input)
+        return tokens if self.told is None else tokens + self.told
+
+
+def relu_squared(x: Tensor) -> Tensor:
+    return F.relu(x).square()
+
+
 def gate(x: Tensor) -> Tensor:
     left, right = x.chunk(2, -1)
     return F.silu(left) * right
@@ -173,17 +208,21 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "3 layers of 128": (settings("model", layers=3, width=128, heads=2), {}),
     "4 layers of 128": (settings("model", layers=4, width=128, heads=2), {}),
     "6 layers of 128": (settings("model", layers=6, width=128, heads=2), {}),
+    "3 layers of 192": (settings("model", layers=3, width=192, heads=3), {}),
     "1 layer of 256": (settings("model", layers=1, width=256, heads=4), {}),
+    "2 layers of 256": (settings("model", layers=2, width=256, heads=4), {}),
     "3 layers of 256": (settings("model", layers=3, width=256, heads=4), {}),
     "6 layers of 192": (settings("model", layers=6, width=192, heads=3), {}),
     "4 layers of 192": (settings("model", layers=4, width=192, heads=3), {}),
     "4 layers of 256": (settings("model", layers=4, width=256, heads=4), {}),
-    "4 heads": (settings("model", heads=4), {}),
+    "6 heads": (settings("model", heads=6), {}),
     "1 head": (settings("model", heads=1), {}),
     "relu": ({}, {(model.F, "gelu"): F.relu}),
     "silu": ({}, {(model.F, "gelu"): F.silu}),
+    "relu squared": ({}, {(model.F, "gelu"): relu_squared}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
     "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
+    "self-conditioning": ({}, {(training, "DiffusionTransformer"): SelfConditioned}),
     "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),
