@@ -11,7 +11,7 @@ from checkpoint import Checkpoint, load_checkpoint
 from corpus import Corpus, Split, load_trained_corpus
 from dataset_loader import Batch, held_out_batches
 from fingerprint import Fingerprint
-from likelihood import held_out_likelihood
+from likelihood import Likelihood, held_out_likelihood
 from measures import Documents, Reference, measure
 from ngram import framed
 from utils import UserError
@@ -101,7 +101,10 @@ def read_texts(path: Path, count: int, stream: bool) -> list[str]:
 
 def likelihoods(voice: Voice, corpus: Corpus, reference: Reference) -> dict[str, Any]:
     """Bits per character of held-out and of training documents, and of three baselines on the same held-out ones."""
-    held_out, rest = (measured(voice, corpus, split) for split in (corpus.held_out, corpus.train))
+    held_out, rest = (
+        measured(voice, split, LIKELIHOOD_CHARACTERS, stream=corpus.stream, draws=LIKELIHOOD_DRAWS)
+        for split in (corpus.held_out, corpus.train)
+    )
     chosen = sorted({int(document) for batch in held_out[1] for document in batch.documents})
     chosen = [0] if corpus.stream else chosen  # a stream is one document, and its windows are counted as units
     documents = [np.asarray(corpus.held_out.document(d), dtype=np.int64) for d in chosen]
@@ -121,15 +124,14 @@ def likelihoods(voice: Voice, corpus: Corpus, reference: Reference) -> dict[str,
     }
 
 
-def measured(voice: Voice, corpus: Corpus, split: Split) -> tuple[Any, list[Batch]]:
-    """A split's likelihood under a voice, and the batches it was measured on."""
-    run = voice.run
-    alphabet = voice.vocabulary.size
-    batches = held_out_batches(
-        split, run.model.context, LIKELIHOOD_CHARACTERS, run.seed, alphabet=alphabet, stream=corpus.stream
-    )
-    found = held_out_likelihood(voice.diffusion, voice.network, batches * LIKELIHOOD_DRAWS, run.seed, voice.device)
-    return replace(found, characters=found.characters // LIKELIHOOD_DRAWS), batches
+def measured(
+    voice: Voice, split: Split, characters: int, *, stream: bool, draws: int = 1
+) -> tuple[Likelihood, list[Batch]]:
+    """The likelihood of some of a split under a voice, and the batches it was measured on."""
+    seed, alphabet = voice.run.seed, voice.vocabulary.size
+    batches = held_out_batches(split, voice.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
+    found = held_out_likelihood(voice.diffusion, voice.network, batches * draws, seed, voice.device)
+    return replace(found, characters=found.characters // draws), batches
 
 
 def copies(texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Any]:
@@ -173,9 +175,5 @@ def style_bits(voice: Evaluation, other: Evaluation) -> float:
     documents = [voice.corpus.vocabulary.encode(text) for text in other.held_out]
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
-    own = voice.voice
-    batches = held_out_batches(
-        split, own.run.model.context, STYLE_CHARACTERS, own.run.seed,
-        alphabet=own.vocabulary.size, stream=other.corpus.stream,
-    )  # fmt: skip
-    return held_out_likelihood(own.diffusion, own.network, batches, own.run.seed, own.device).bits
+    found, _ = measured(voice.voice, split, STYLE_CHARACTERS, stream=other.corpus.stream)
+    return found.bits

@@ -104,13 +104,13 @@ class MatchFinder:
         table = np.zeros(1 << TABLE_BITS, dtype=bool)
         table[wanted >> SHIFT] = True
         candidates: list[np.ndarray] = [np.zeros(0, dtype=np.uint64)]
-        for piece in pieces(len(self.text.prefix) - length):
+        for piece in scans(len(self.text.prefix) - length):
             own = self.text.hashes(piece, length)
             candidates.append(own[table[own >> SHIFT]])
         return np.isin(wanted, np.concatenate(candidates))
 
 
-def pieces(size: int) -> Iterator[slice]:
+def scans(size: int) -> Iterator[slice]:
     return (slice(first, min(first + SCAN, size)) for first in range(0, size, SCAN))
 
 
@@ -118,7 +118,9 @@ class Powers:
     """base^k mod 2^64 for any k, from two short tables: a long text's own would take 8 bytes for each character."""
 
     def __init__(self, base: int, size: int) -> None:
-        self.small = np.cumprod(np.full(SCAN, base, dtype=np.uint64)) * np.uint64(pow(base, -1, 1 << 64))  # from base^0
+        factors = np.full(SCAN, base, dtype=np.uint64)
+        factors[0] = 1
+        self.small = np.cumprod(factors)
         self.large = np.array([pow(base, k * SCAN, 1 << 64) for k in range(size // SCAN + 1)], dtype=np.uint64)
 
     def __getitem__(self, k: np.ndarray | slice) -> np.ndarray:
@@ -134,7 +136,7 @@ class Rolling:
     def __init__(self, text: np.ndarray) -> None:
         powers, self.inverse = (Powers(base, len(text)) for base in (MATCH_BASE, pow(MATCH_BASE, -1, 1 << 64)))
         self.prefix = np.zeros(len(text) + 1, dtype=np.uint64)
-        for piece in pieces(len(text)):
+        for piece in scans(len(text)):
             terms = mix64(text[piece].astype(np.uint64)) * powers[piece]
             self.prefix[1:][piece] = self.prefix[piece.start] + np.cumsum(terms)
 

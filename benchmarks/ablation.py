@@ -101,34 +101,24 @@ class SelfConditioned(model.DiffusionTransformer):
 
     def __init__(self, config: Any, states: int, outputs: int) -> None:
         super().__init__(config, states, outputs)
-        self.tokens, self.alone = GuessedTokens(states, config.width), False
-        self.guess_out = nn.Linear(outputs, config.width)
+        self.guess_out, self.alone = nn.Linear(outputs, config.width), False
+        self.told: Tensor | None = None
+        self.tokens.register_forward_hook(self.tell)  # a bound method: a copy of the network gets its own
+
+    def tell(self, tokens: nn.Module, asked: Any, embedded: Tensor) -> Tensor:
+        return embedded if self.told is None else embedded + self.told
 
     def forward(
         self, x_t: Tensor, sigma: Tensor, given: Tensor,
         dropping: torch.Generator | None = None, wanted: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         self.alone = dropping is not None and not self.alone  # which training alone passes
-        self.tokens.told, guess = None, x_t.new_zeros(*x_t.shape, self.head.out_features, dtype=torch.float32)
+        self.told, guess = None, x_t.new_zeros(*x_t.shape, self.head.out_features, dtype=torch.float32)
         if not self.alone:
             with torch.no_grad():
                 guess = super().forward(x_t, sigma, given).softmax(-1)
-        self.tokens.told = self.guess_out(guess)
+        self.told = self.guess_out(guess)
         return super().forward(x_t, sigma, given, dropping, wanted)
-
-
-class GuessedTokens(nn.Embedding):
-    """Characters, and what is told of a first guess."""
-
-    told: Tensor | None = None
-
-    def forward(self, input: Tensor) -> Tensor:
-        tokens = super().forward(input)
-        return tokens if self.told is None else tokens + self.told
-
-
-def relu_squared(x: Tensor) -> Tensor:
-    return F.relu(x).square()
 
 
 def gate(x: Tensor) -> Tensor:
@@ -219,7 +209,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "1 head": (settings("model", heads=1), {}),
     "relu": ({}, {(model.F, "gelu"): F.relu}),
     "silu": ({}, {(model.F, "gelu"): F.silu}),
-    "relu squared": ({}, {(model.F, "gelu"): relu_squared}),
+    "relu squared": ({}, {(model.F, "gelu"): lambda x: F.relu(x).square()}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
     "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
     "self-conditioning": ({}, {(training, "DiffusionTransformer"): SelfConditioned}),

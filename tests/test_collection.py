@@ -22,6 +22,7 @@ import collection
 from acceptance import BLOT
 from card import SIDE, layout, unpictured
 from checkpoint import load_checkpoint
+from editions import token_ids
 from metadata import Edition
 from provenance import merkle_root
 from sheet import sheet
@@ -271,6 +272,8 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     _, folder = make("set", 6)
     keep = tmp_path / "selection.txt"
     keep.write_text("2\n5 \u2013 6\n", encoding="utf-8")
+    assert token_ids(keep) == {2, 5, 6}
+    keep.write_text("2\n5-6\n", encoding="utf-8")
     assert collection.main(["select", str(folder), "--keep", str(keep)]) == 0
     drawn = texts(folder)
     assert (folder / "toy.txt").read_text("utf-8").splitlines() == [drawn[k] for k in (1, 4, 5)]
