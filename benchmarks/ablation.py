@@ -1,7 +1,8 @@
 """One change at a time, equal time: python benchmarks/ablation.py --dataset NAME --minutes 4 --output FILE [LEVER ...]
 
 Each lever changes one thing of a preset and trains for as long, in minutes of processor time of one core, so that what
-else the machine does hardly matters; a run a core. "a+b" pulls two at once. Held-out bits per character at the end.
+else the machine does hardly matters; a run a core. "a+b" pulls two at once. Held-out bits per character at the end, and
+figures of what the model then writes, as parts of the same figures of as many held-out documents.
 """
 
 import argparse
@@ -18,209 +19,23 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from environment import heading
-from torch import Tensor, nn
-from torch.nn import functional as F
+from levers import LEVERS
 
-import model
-import optimizers
 import training
-from config import load_config, merge
-from diffusion import Process
+from checkpoint import load_checkpoint
+from config import RunConfig, load_config, merge
+from corpus import load_corpus
+from measures import Reference, measure
 from trainer import train_model
 from utils import write_atomic
+from writer import Voice, write_documents
 
 HELD_OUT_CHARACTERS = 60_000
-stratified = training.stratified_times
-
-
-def independent_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    return torch.rand(batch, 1, generator=generator, device=device).clamp_min(1e-4)
-
-
-class Times:
-    """Stratified times to a power: above 1 more little noise, below 1 more much. Or a power that falls in training."""
-
-    def __init__(self, first: float, last: float | None = None, calls: int = 1000) -> None:
-        self.first, self.last, self.calls, self.called = first, first if last is None else last, calls, 0
-
-    def __call__(self, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        share = min(1.0, self.called / self.calls)
-        self.called += 1
-        return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
-
-
-def noise_in_runs(longest: float) -> Callable[..., None]:
-    """A step whose masks come in runs, of a mean length of 1 to `longest`, as texts look while they are written."""
-    advance = training.Training.advance
-
-    def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
-        mean = longest ** torch.rand(len(x0), 1, generator=generator)
-        run = (torch.rand(x0.shape, generator=generator) < 1 / mean).cumsum(1)
-        uniform = torch.rand(len(x0), x0.shape[1] + 1, generator=generator).gather(1, run)
-        return torch.where(uniform < -torch.expm1(-sigma), process.characters, x0)
-
-    def step(self: training.Training, batch: Any) -> None:
-        with mock.patch.object(Process, "noise", noise):
-            advance(self, batch)
-
-    return step
-
-
-class OneConvolution(model.Block):
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.conv_mlp = nn.Identity()
-
-
-class GatedBlock(model.Block):
-    """An MLP whose up projection gates itself (SwiGLU), of equal size."""
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        hidden = config.width * 8 // 3 // 16 * 16
-        self.up = nn.Linear(config.width, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, config.width, bias=False)
-
-
-class MixedAttention(model.Attention):
-    """A convolution of queries, keys and values (Primer, arXiv:2109.08668)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__(width, heads)
-        self.qkv = nn.Sequential(self.qkv, model.ShortConvolution(3 * width, 3))
-
-
-class SelfConditioned(model.DiffusionTransformer):
-    """Told what it guessed at first, in training every other time (arXiv:2208.04202); a call more each time."""
-
-    def __init__(self, config: Any, states: int, outputs: int) -> None:
-        super().__init__(config, states, outputs)
-        self.guess_out, self.alone = nn.Linear(outputs, config.width), False
-        self.told: Tensor | None = None
-        self.tokens.register_forward_hook(self.tell)  # a bound method: a copy of the network gets its own
-
-    def tell(self, tokens: nn.Module, asked: Any, embedded: Tensor) -> Tensor:
-        return embedded if self.told is None else embedded + self.told
-
-    def forward(
-        self, x_t: Tensor, sigma: Tensor, given: Tensor,
-        dropping: torch.Generator | None = None, wanted: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
-        self.alone = dropping is not None and not self.alone  # which training alone passes
-        self.told, guess = None, x_t.new_zeros(*x_t.shape, self.head.out_features, dtype=torch.float32)
-        if not self.alone:
-            with torch.no_grad():
-                guess = super().forward(x_t, sigma, given).softmax(-1)
-        self.told = self.guess_out(guess)
-        return super().forward(x_t, sigma, given, dropping, wanted)
-
-
-def gate(x: Tensor) -> Tensor:
-    left, right = x.chunk(2, -1)
-    return F.silu(left) * right
-
-
-def hourglass(
-    self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor,
-    dropping: Any = None, wanted: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """All blocks but the first and the last see pairs of positions as one (Nawrot et al. 2021)."""
-    x = self.tokens(x_t) + self.given(given.long())
-    noise = F.silu(self.noise(sigma))
-    turns = model.rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
-    first, *middle, last = self.blocks
-    if not middle:
-        raise ValueError("an hourglass needs three layers or more; choose a deeper preset")
-    x = first(x, noise, turns, dropping)
-    pairs = coarse = x.unflatten(1, (-1, 2)).mean(2)
-    for block in middle:
-        coarse = block(coarse, noise, turns[: coarse.shape[1]], dropping)
-    x = x + (coarse - pairs).repeat_interleave(2, dim=1)
-    x = last(x, noise, turns, dropping)
-    shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
-    outputs = self.head(model.modulate(x, shift, scale)).float()
-    return outputs if wanted is None else outputs[wanted].unsqueeze(1)
-
-
-def blind(self: model.NoiseEmbedding, sigma: Tensor) -> Tensor:
-    return 0 * self.mlp(torch.zeros(len(sigma), model.NOISE_FEATURES))
-
-
-def settings(section: str, **values: Any) -> dict[str, Any]:
-    return {section: values}
-
-
-# name: settings of the config, and (object, attribute): what stands there instead
-LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
-    "preset": ({}, {}),
-    "other seed": ({"seed": 2}, {}),
-    "hybrid": ({"diffusion": {"process": "hybrid"}, "sampling": {"sampler": "tweedie"}}, {}),
-    "uniform": ({"diffusion": {"process": "uniform"}, "sampling": {"sampler": "tweedie"}}, {}),
-    "cosine": (settings("diffusion", schedule="cosine"), {}),
-    "geometric": (settings("diffusion", schedule="geometric"), {}),
-    "nelbo": (settings("training", loss="nelbo"), {}),
-    "score head": ({"training": {"loss": "nelbo"}, "model": {"parameterization": "score"}}, {}),
-    "independent t": ({}, {(training, "stratified_times"): independent_times}),
-    "less noise": ({}, {(training, "stratified_times"): Times(1.5)}),
-    "more noise": ({}, {(training, "stratified_times"): Times(0.7)}),
-    "less noise first": ({}, {(training, "stratified_times"): Times(2.5, 1.0)}),
-    "noise in runs": ({}, {(training.Training, "advance"): noise_in_runs(16)}),
-    "batch 8": (settings("training", batch_size=8), {}),
-    "batch 32": (settings("training", batch_size=32), {}),
-    "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
-    "rates * 2": (settings("training", learning_rate=0.008, muon_learning_rate=0.08), {}),
-    "muon * 2": (settings("training", muon_learning_rate=0.08), {}),
-    "adamw * 2": (settings("training", learning_rate=0.008), {}),
-    "adamw alone": (settings("training", optimizer="adamw", learning_rate=0.002), {}),
-    "muon, 3 iterations": ({}, {(optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=3)}),
-    "warm-up 10 %": (settings("training", warmup=0.1), {}),
-    "final rate 0": (settings("training", final_rate=0.0), {}),
-    "final rate 0.3": (settings("training", final_rate=0.3), {}),
-    "EMA 0.99": (settings("training", ema_decay=0.99), {}),
-    "no EMA": (settings("training", ema_decay=0.0), {}),
-    "dropout 0.1": (settings("model", dropout=0.1), {}),
-    "no decay": (settings("training", weight_decay=0.0), {}),
-    "decay 0.1": (settings("training", weight_decay=0.1), {}),
-    "no convolution": (settings("model", conv_width=1), {}),
-    "one convolution": ({}, {(model, "Block"): OneConvolution}),
-    "convolution 3": (settings("model", conv_width=3), {}),
-    "convolution 5": (settings("model", conv_width=5), {}),
-    "convolution 11": (settings("model", conv_width=11), {}),
-    "convolution 15": (settings("model", conv_width=15), {}),
-    "hourglass": ({}, {(model.DiffusionTransformer, "forward"): hourglass}),
-    "7 layers of 96": (settings("model", layers=7, width=96, heads=2), {}),
-    "3 layers of 128": (settings("model", layers=3, width=128, heads=2), {}),
-    "4 layers of 128": (settings("model", layers=4, width=128, heads=2), {}),
-    "6 layers of 128": (settings("model", layers=6, width=128, heads=2), {}),
-    "3 layers of 192": (settings("model", layers=3, width=192, heads=3), {}),
-    "1 layer of 256": (settings("model", layers=1, width=256, heads=4), {}),
-    "2 layers of 256": (settings("model", layers=2, width=256, heads=4), {}),
-    "3 layers of 256": (settings("model", layers=3, width=256, heads=4), {}),
-    "6 layers of 192": (settings("model", layers=6, width=192, heads=3), {}),
-    "4 layers of 192": (settings("model", layers=4, width=192, heads=3), {}),
-    "4 layers of 256": (settings("model", layers=4, width=256, heads=4), {}),
-    "6 heads": (settings("model", heads=6), {}),
-    "1 head": (settings("model", heads=1), {}),
-    "relu": ({}, {(model.F, "gelu"): F.relu}),
-    "silu": ({}, {(model.F, "gelu"): F.silu}),
-    "relu squared": ({}, {(model.F, "gelu"): lambda x: F.relu(x).square()}),
-    "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
-    "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
-    "self-conditioning": ({}, {(training, "DiffusionTransformer"): SelfConditioned}),
-    "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
-    "noise width 16": (settings("model", noise_width=16), {}),
-    "no given spans": (settings("training", given_fraction=0.0), {}),
-    "given spans 0.3": (settings("training", given_fraction=0.3), {}),
-    "vocabulary 64": (settings("data", vocab_size=64), {}),
-    "vocabulary 256": (settings("data", vocab_size=256), {}),
-    "context 256": (settings("model", context=256), {}),
-}  # fmt: skip
 
 
 class Silent:
@@ -230,14 +45,14 @@ class Silent:
         return lambda *_: False
 
 
-def train_one(lever: str, dataset: str, preset: str, minutes: float, folder: str) -> dict[str, float]:
-    """Train with one lever, or several joined by "+", for so many minutes of processor time."""
-    config = load_config(Path("config.yaml"))
-    text = config.resolve(dataset).data_file()
-    shutil.copy(text, Path(folder) / f"{dataset}.txt")  # beside others of the same text, an encoding of its own
+def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """Train with one lever, or several joined by "+", for so many minutes of processor time, and have it write."""
+    config, folder = load_config(Path("config.yaml")), arguments.output
+    text = config.resolve(arguments.dataset).data_file()
+    shutil.copy(text, folder / f"{arguments.dataset}.txt")  # beside others of the same text, an encoding of its own
     overrides: dict[str, Any] = {
-        "paths": {"models": folder, "datasets": folder},
-        "training": {"max_minutes": minutes, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
+        "paths": {"models": str(folder), "datasets": str(folder)},
+        "training": {"max_minutes": arguments.minutes, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
     }
     for name in lever.split("+"):
         changes, replaced = LEVERS[name]
@@ -245,22 +60,44 @@ def train_one(lever: str, dataset: str, preset: str, minutes: float, folder: str
         for (owner, attribute), value in replaced.items():
             setattr(owner, attribute, value)
     training.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
-    run = config.resolve(dataset, preset=preset, **overrides)
+    run = config.resolve(arguments.dataset, preset=arguments.preset, **overrides)
     found = train_model(run, Silent()).metrics  # pyright: ignore
-    return {key: found[key] for key in ("held_out_bits", "held_out_error", "steps", "characters", "parameters")}
+    kept = ("held_out_bits", "held_out_error", "steps", "characters", "parameters")
+    return {**{key: found[key] for key in kept}, **written(run, arguments.documents)}
+
+
+def written(run: RunConfig, count: int) -> dict[str, float]:
+    """What the model writes, in figures: each over that of as many held-out documents."""
+    voice, corpus = Voice.of(load_checkpoint(run.model_file()), torch.device("cpu")), load_corpus(run)
+    reference = Reference(corpus, run.model.context)
+    real = reference.held_out[:count]
+    texts = write_documents(voice, 0, range(len(real)), voice.settings())
+    documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
+    ours, theirs = (measure(side, reference.matches(side), reference) for side in (documents, real))
+    return {name: ours[name].value / theirs[name].value for name in ("known words", "trigram divergence")}
 
 
 def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
     """A run on one core, in a process and a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--dataset", arguments.dataset, "--preset", arguments.preset]
-        command += ["--minutes", str(arguments.minutes), "--output", folder, "--one", lever]
+        command += ["--minutes", str(arguments.minutes), "--documents", str(arguments.documents)]
+        command += ["--output", folder, "--one", lever]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     if done.returncode:
         raise RuntimeError(f"{lever}: {done.stderr[-2000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
     print(f"{lever}: {found}", flush=True)
     return found
+
+
+def row(lever: str, found: dict[str, float], base: float) -> str:
+    bits = found["held_out_bits"]
+    return (
+        f"| {lever} | {bits:.3f} ± {found['held_out_error']:.3f} | {bits - base:+.3f} | {found['known words']:.3f} "
+        f"| {found['trigram divergence']:.2f} | {found['steps']:,} | {found['characters'] / 1e6:.2f} "
+        f"| {found['parameters']:,} |"
+    )
 
 
 def main() -> None:
@@ -270,29 +107,23 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--minutes", type=float, default=4, help="of one core each (default 4)")
+    parser.add_argument("--documents", type=int, default=100, help="written by each and measured (default 100)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        numbers = train_one(
-            arguments.one, arguments.dataset, arguments.preset, arguments.minutes, str(arguments.output)
-        )
-        print(json.dumps(numbers))
+        print(json.dumps(train_one(arguments.one, arguments)))
         return
     levers = arguments.levers or list(LEVERS)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(partial(in_a_process, arguments), levers))
-    base = results[0]["held_out_bits"]
     lines = [
         *heading(f"One change at a time: {arguments.dataset}, {arguments.minutes:g} minutes of one core"),
-        "| change | bits/char | against the first | steps | M characters | parameters |",
-        "|---|--:|--:|--:|--:|--:|",
-        *(
-            f"| {lever} | {r['held_out_bits']:.3f} ± {r['held_out_error']:.3f} | {r['held_out_bits'] - base:+.3f} "
-            f"| {r['steps']:,} | {r['characters'] / 1e6:.2f} | {r['parameters']:,} |"
-            for lever, r in zip(levers, results, strict=True)
-        ),
-    ]  # fmt: skip
+        "| change | bits/char | against the first | words, of real text's | trigrams, ratio | steps | M characters "
+        "| parameters |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        *(row(lever, found, results[0]["held_out_bits"]) for lever, found in zip(levers, results, strict=True)),
+    ]
     write_atomic(arguments.output, "\n".join(lines) + "\n")
 
 
