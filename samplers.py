@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion import SCHEDULES, Diffusion, Network, Process
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 HIDDEN_IN_TURN = 4  # characters of which one is hidden when surest judges its text: so many network calls
-NEIGHBOURS = 5  # characters over which a judgement is averaged, odd: about a word
+FORGIVEN = 0.5  # of the surprise that a judgement had to expect: with 0 text grows predictable, with 1 nonsense passes
 STEPS_A_REVISION = 3  # so many steps to a revision: what takes more steps to write is revised more often
 REVISED_FASTER = 4  # a revision's stretches are shorter by this: among much that is written few calls do
 
@@ -156,7 +155,7 @@ def surest_first(
 
     A draw from pi in an order that the text itself chooses: with one stretch no two characters are drawn in ignorance
     of each other; what several stretches write at once seldom lies side by side. Then, some times, a share `renoise`
-    is written again, where what was written is least likely by all that now surrounds it.
+    is written again, where what was written is least plausible by all that now surrounds it.
     """
     noise, size = x, (~given).sum(1, keepdim=True).clamp_min(1)
     sigma_of, again = SCHEDULES["log_linear"].sigma, max(1, settings.steps // REVISED_FASTER)
@@ -176,25 +175,28 @@ def surest_first(
 
     x = write(x, ~given, settings.steps, 0)
     for revision in range(settings.steps // STEPS_A_REVISION if settings.renoise else 0):
-        log_p = likelihoods(context, x, noise, given).masked_fill(given, torch.inf)
-        doubtful = ~given & (log_p.argsort(1).argsort(1) < (settings.renoise * size).round())
+        judged = plausibilities(context, x, noise, given).masked_fill(given, torch.inf)
+        doubtful = ~given & (judged.argsort(1).argsort(1) < (settings.renoise * size).round())
         before = settings.steps + revision * again  # calls at most: a row's numbers must not depend on the others
         x = write(torch.where(doubtful, noise, x), doubtful, again, before)
     return x
 
 
-def likelihoods(context: Context, x: Tensor, noise: Tensor, given: Tensor) -> Tensor:
-    """(B, L) nats: how likely each character is by the others, some hidden at a time, as the mean of its neighbours.
+def plausibilities(context: Context, x: Tensor, noise: Tensor, given: Tensor) -> Tensor:
+    """(B, L) nats: log pi of each character by the others, some hidden at a time, plus half of pi's entropy.
 
-    A misspelt word is unlikely as a whole: single characters would tell where it breaks, not what to write again.
+    0 where given. Where much is open even the right character is unlikely: its surprise counts beside the one that was
+    to be expected (locally typical sampling, arXiv:2202.00666).
     """
-    log_p, place = torch.zeros(x.shape, dtype=torch.float64, device=x.device), torch.arange(x.shape[1], device=x.device)
+    place = torch.arange(x.shape[1], device=x.device)
+    judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
     sigma = SCHEDULES["log_linear"].sigma(torch.full((1, 1), 1 / HIDDEN_IN_TURN, dtype=torch.float64, device=x.device))
     for turn in range(HIDDEN_IN_TURN):
         hidden = ~given & (place % HIDDEN_IN_TURN == turn)
-        said = context(torch.where(hidden, noise, x), sigma).log_softmax(-1).gather(-1, x.unsqueeze(-1)).squeeze(-1)
-        log_p = torch.where(hidden, said, log_p)
-    return F.avg_pool1d(log_p.unsqueeze(1), NEIGHBOURS, 1, NEIGHBOURS // 2, count_include_pad=False).squeeze(1)
+        log_pi = context(torch.where(hidden, noise, x), sigma).log_softmax(-1)
+        own, entropy = log_pi.gather(-1, x.unsqueeze(-1)).squeeze(-1), torch.special.entr(log_pi.exp()).sum(-1)
+        judged = torch.where(hidden, own + FORGIVEN * entropy, judged)
+    return judged
 
 
 SAMPLERS = {**dict.fromkeys(STEPS, walk), "surest": surest_first}

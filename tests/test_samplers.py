@@ -1,6 +1,7 @@
 """Every sampler recovers a known distribution; draws, truncation and given positions do as they say."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,8 @@ from samplers import (
     SamplerSettings,
     change,
     draw,
-    likelihoods,
     noise_levels,
+    plausibilities,
     reshape,
     sample,
     spread,
@@ -88,7 +89,7 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     assert written == [[3, 6], [4, 7], [1, 5], [2]]  # of 1 2 3 4 and of 5 6 7
 
 
-def test_surest_first_writes_again_what_is_least_likely_among_its_neighbours():
+def test_surest_first_writes_again_what_is_least_plausible():
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
     place, calls = torch.arange(20), []
 
@@ -110,7 +111,7 @@ def test_surest_first_writes_again_what_is_least_likely_among_its_neighbours():
     assert calls[4:8] == pytest.approx([judging] * 4) and len(calls) == 4 + 4 + 1 and steps == [0, 1, 2, 3, 4, 5]
 
 
-def test_likelihoods_are_those_of_hidden_characters_averaged_over_neighbours():
+def test_plausibilities_weigh_hidden_characters_against_what_was_to_be_expected():
     oracle = Oracle(PROCESSES["absorbing"](3), toy_distribution(3, 5))
     x = torch.tensor([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]])
     given = torch.tensor([[True, False, False, False, False]]).expand(2, 5)
@@ -119,13 +120,23 @@ def test_likelihoods_are_those_of_hidden_characters_averaged_over_neighbours():
     def context(x_t, sigma):
         return oracle.logits(x_t, sigma.squeeze(1).expand(len(x_t)), given)
 
-    expected = torch.zeros(2, 5, dtype=torch.float64)  # a given character is certain
+    judged = torch.zeros(2, 5, dtype=torch.float64)
     for row, place in itertools.product(range(2), range(1, 5)):
         asked = x[row : row + 1].clone()
         asked[0, [other for other in range(1, 5) if other % 4 == place % 4]] = 3
-        expected[row, place] = oracle.logits(asked, sigma, given)[0, place, x[row, place]]
-    mean = torch.stack([expected[:, max(0, i - 2) : i + 3].mean(1) for i in range(5)], 1)
-    torch.testing.assert_close(likelihoods(context, x, torch.full_like(x, 3), given), mean)
+        log_pi = oracle.logits(asked, sigma, given)[0, place].log_softmax(-1).tolist()
+        judged[row, place] = log_pi[x[row, place]] - 0.5 * sum(math.exp(value) * value for value in log_pi)
+    torch.testing.assert_close(plausibilities(context, x, torch.full_like(x, 3), given), judged)
+
+
+def test_what_is_forbidden_does_not_spoil_a_judgement():
+    def context(x_t, sigma):
+        return torch.tensor([0.0, 1.0, -torch.inf], dtype=torch.float64).expand(*x_t.shape, 3)
+
+    x, p = torch.zeros(1, 4, dtype=torch.long), 1 / (1 + math.e)
+    entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+    found = plausibilities(context, x, torch.full_like(x, 3), torch.zeros_like(x).bool())
+    torch.testing.assert_close(found, torch.full((1, 4), math.log(p) + entropy / 2, dtype=torch.float64))
 
 
 def test_revisions_make_texts_likelier():
