@@ -281,7 +281,8 @@ def stratified_times(
     return T_MIN + (1 - T_MIN) * ((stratum + offset) / batch).unsqueeze(1)
 
 
-Network = Callable[[Tensor, Tensor, Tensor], Tensor]  # (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, V)
+# (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, V); what sampling asks takes (B, L) wanted too: (N, 1, V) of those
+Network = Callable[..., Tensor]
 
 
 def nelbo(

@@ -164,15 +164,19 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 class Denoiser:
-    """A network ready to be asked: in its precision, on its device, answering in float32 where the question lies."""
+    """A network ready to be asked: in its precision, on its device, answering in float32 where the question lies.
+
+    Where `wanted` (B, L) says so alone, if the network can: (N, 1, V), in order.
+    """
 
     def __init__(self, model: nn.Module, precision: torch.dtype) -> None:
         self.model, self.precision = model, precision
 
-    def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
+    def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, wanted: Tensor | None = None) -> Tensor:
         device = next(self.model.parameters()).device
+        part = {} if wanted is None else {"wanted": wanted.to(device)}
         with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
-            output = self.model(x_t.to(device), sigma.to(device), given.to(device))
+            output = self.model(x_t.to(device), sigma.to(device), given.to(device), **part)
         return output.to(x_t.device)
 
 

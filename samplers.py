@@ -19,6 +19,7 @@ from diffusion import SCHEDULES, Diffusion, Network, Process
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 HIDDEN_IN_TURN = 4  # characters of which one is hidden when surest judges its text: so many network calls
 FORGIVEN = 0.5  # of the surprise that a judgement had to expect: with 0 text grows predictable, with 1 nonsense passes
+SHAPES = 8  # of a row's length: in so many parts the network is asked for some of its positions
 STEPS_A_REVISION = 3  # so many steps to a revision: what takes more steps to write is revised more often
 REVISED_FASTER = 4  # a revision's stretches are shorter by this: among much that is written few calls do
 
@@ -110,6 +111,12 @@ def normalised(weights: Tensor, x: Tensor) -> Tensor:
     return weights.scatter_add(-1, x.unsqueeze(-1), missing) / (total + missing)
 
 
+def likelihood(pi: Tensor, x: Tensor) -> Tensor:
+    """(B, L, V), (B, L) -> (B, L): pi of each character, 0 of a mask."""
+    written = x < pi.shape[-1]
+    return pi.gather(-1, x.where(written, 0).unsqueeze(-1)).squeeze(-1) * written
+
+
 def stretches(given: Tensor, longest: int) -> Tensor:
     """(B, L) -> (B, S, L): what is not given, in order, in the fewest stretches alike of at most `longest`."""
     order, size = (~given).cumsum(1) - 1, (~given).sum(1, keepdim=True)
@@ -118,7 +125,19 @@ def stretches(given: Tensor, longest: int) -> Tensor:
     return stretch.unsqueeze(1) == torch.arange(int(count.max()), device=given.device).view(1, -1, 1)
 
 
-Context = Callable[[Tensor, Tensor], Tensor]  # (B, L) x_t, (B, 1) sigma -> (B, L, V) logits of pi(x0)
+def filled_up(wanted: Tensor, most: int) -> Tensor:
+    """(B, L), at most `most` in a row -> (B, L): the wanted and, from the left, others, as many in every row.
+
+    How many says `most` alone, so that no company in a batch can change the shape of a matrix product, and in eighths
+    of L, because a CPU's matrix products are compiled, and kept, for each shape.
+    """
+    part = max(1, wanted.shape[1] // SHAPES)
+    missing = -(-most // part) * part - wanted.sum(1, keepdim=True)
+    return wanted | (~wanted & ((~wanted).cumsum(1) <= missing))
+
+
+# (B, L) x_t, (B, 1) sigma -> (B, L, V) logits of pi(x0); with (B, L) asked, K in every row, there alone: (B, K, V)
+Context = Callable[..., Tensor]
 Uniforms = Callable[[int], Tensor]  # n -> (B, n) fresh float64 uniforms in [0, 1)
 Observe = Callable[[int, Tensor, Tensor | None], None]
 
@@ -143,7 +162,7 @@ def walk(
         else:
             drawn = change(x, weights, spread(uniforms(1), length), uniforms(length))
         x = torch.where(given, x, drawn)
-        observe(k + 1, x, pi)
+        observe(k + 1, x, likelihood(pi, x))
     return x
 
 
@@ -157,28 +176,34 @@ def surest_first(
     of each other; what several stretches write at once seldom lies side by side. Then, some times, a share `renoise`
     is written again, where what was written is least plausible by all that now surrounds it.
     """
-    noise, size = x, (~given).sum(1, keepdim=True).clamp_min(1)
+    length, noise, size = x.shape[1], x, (~given).sum(1, keepdim=True).clamp_min(1)
     sigma_of, again = SCHEDULES["log_linear"].sigma, max(1, settings.steps // REVISED_FASTER)
 
-    def write(x: Tensor, unwritten: Tensor, longest: int, call: int) -> Tensor:
-        own, become = stretches(~unwritten, longest), uniforms(x.shape[1])
+    def write(x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
+        """What is unwritten, `most` of a row at most."""
+        own, become = stretches(~unwritten, longest), uniforms(length)
+        left = longest  # of each stretch, at most
         while unwritten.any():
-            call += 1
-            share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / x.shape[1])  # a finished row's must not be 0
-            logits = context(x, sigma_of(share.double()))  # of which this share is noise
+            share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / length)  # a finished row's must not be 0
+            asked = filled_up(unwritten, min(most, -(-most // longest) * left))
+            logits = context(x, sigma_of(share.double()), asked)  # of which this share is noise
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
-            sure, at = pi.amax(-1).unsqueeze(1).masked_fill(~(own & unwritten.unsqueeze(1)), 0).max(-1)
+            drawn = draw(shaped, become[asked].view(len(x), -1))
+            sure = torch.zeros_like(become).masked_scatter(asked, pi.amax(-1))
+            sure, at = sure.unsqueeze(1).masked_fill(~(own & unwritten.unsqueeze(1)), 0).max(-1)
             chosen = torch.zeros_like(x).scatter_add(1, at, (sure > 0).long()) > 0
-            x, unwritten = torch.where(chosen, draw(shaped, become), x), unwritten & ~chosen
-            observe(call, x, shaped)
+            x, unwritten = torch.where(chosen, x.masked_scatter(asked, drawn), x), unwritten & ~chosen
+            call, left = call + 1, left - 1
+            observe(call, x, torch.zeros_like(become).masked_scatter(asked, likelihood(shaped, drawn)))
         return x
 
-    x = write(x, ~given, settings.steps, 0)
+    x = write(x, ~given, length, settings.steps, 0)
+    most = math.ceil(settings.renoise * length)
     for revision in range(settings.steps // STEPS_A_REVISION if settings.renoise else 0):
         judged = plausibilities(context, x, noise, given).masked_fill(given, torch.inf)
         doubtful = ~given & (judged.argsort(1).argsort(1) < (settings.renoise * size).round())
         before = settings.steps + revision * again  # calls at most: a row's numbers must not depend on the others
-        x = write(torch.where(doubtful, noise, x), doubtful, again, before)
+        x = write(torch.where(doubtful, noise, x), doubtful, most, again, before)
     return x
 
 
@@ -188,15 +213,15 @@ def plausibilities(context: Context, x: Tensor, noise: Tensor, given: Tensor) ->
     0 where given. Where much is open even the right character is unlikely: its surprise counts beside the one that was
     to be expected (locally typical sampling, arXiv:2202.00666).
     """
-    place = torch.arange(x.shape[1], device=x.device)
+    turns = (torch.arange(x.shape[1], device=x.device) % HIDDEN_IN_TURN).expand_as(x)
     judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
     sigma = SCHEDULES["log_linear"].sigma(torch.full((1, 1), 1 / HIDDEN_IN_TURN, dtype=torch.float64, device=x.device))
     for turn in range(HIDDEN_IN_TURN):
-        hidden = ~given & (place % HIDDEN_IN_TURN == turn)
-        log_pi = context(torch.where(hidden, noise, x), sigma).log_softmax(-1)
-        own, entropy = log_pi.gather(-1, x.unsqueeze(-1)).squeeze(-1), torch.special.entr(log_pi.exp()).sum(-1)
-        judged = torch.where(hidden, own + FORGIVEN * entropy, judged)
-    return judged
+        asked = turns == turn
+        log_pi = context(torch.where(asked & ~given, noise, x), sigma, asked).log_softmax(-1)
+        own = log_pi.gather(-1, x[asked].view(len(x), -1, 1)).squeeze(-1)
+        judged = judged.masked_scatter(asked, own + FORGIVEN * torch.special.entr(log_pi.exp()).sum(-1))
+    return judged.masked_fill(given, 0)
 
 
 SAMPLERS = {**dict.fromkeys(STEPS, walk), "surest": surest_first}
@@ -216,15 +241,17 @@ def sample(
 ) -> Tensor:
     """Denoise (B, L) ids where not given.
 
-    Ids in `forbidden` never come out. `observe(step, x, pi)` sees every state, from the prior (step 0) on, and
-    the (B, L, V) pi(x0) that the step to it went by (None at the prior).
+    Ids in `forbidden` never come out. `observe(step, x, p)` sees every state, from the prior (step 0) on, and how
+    likely the step to it found each character: None at the prior, 0 for a mask and where `surest` did not ask.
     """
     process = diffusion.process
     barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
 
-    def context(x: Tensor, sigma: Tensor) -> Tensor:
-        output = network(x, sigma.squeeze(1).float().expand(len(x)), given).double()
-        logits = diffusion.head.logits(process, output, x, sigma)
+    def context(x: Tensor, sigma: Tensor, asked: Tensor | None = None) -> Tensor:
+        question = (x, sigma.squeeze(1).float().expand(len(x)), given) + (() if asked is None else (asked,))
+        output = network(*question).double()
+        output = output.view(len(x), -1, output.shape[-1])
+        logits = diffusion.head.logits(process, output, x if asked is None else x[asked].view(len(x), -1), sigma)
         if logits.isnan().any():  # a CPU-GPU sync point
             raise FloatingPointError("the network's answer is not a number; its weights are ruined")
         return logits.index_fill(-1, barred, -torch.inf)

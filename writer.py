@@ -241,7 +241,7 @@ def write_windows(voice: Voice, call: Call, settings: SamplerSettings) -> None:
         return torch.from_numpy(values).to(home)
 
     tokens, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
-    watch = Watch(tokens)
+    watch = Watch(tokens, voice.vocabulary.size)
     written = sample(
         voice.diffusion, voice.network, tokens, fixed, uniforms, settings, forbidden=forbidden, observe=watch
     )
@@ -257,17 +257,17 @@ class Watch:
     A mask over a character changes nothing yet: what counts is whether another is written in its place.
     """
 
-    def __init__(self, x: torch.Tensor) -> None:
+    def __init__(self, x: torch.Tensor, characters: int) -> None:
         self.text, self.last, self.changes = x, torch.zeros_like(x), torch.zeros_like(x)
         self.log_p = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
+        self.characters = characters
 
-    def __call__(self, step: int, x: torch.Tensor, pi: torch.Tensor | None) -> None:
-        if pi is None:
+    def __call__(self, step: int, x: torch.Tensor, p: torch.Tensor | None) -> None:
+        if p is None:
             self.text = x  # the prior
             return
-        written = x < pi.shape[-1]
+        written = x < self.characters
         changed = written & (x != self.text)
-        p = pi.gather(-1, x.masked_fill(~written, 0).unsqueeze(-1)).squeeze(-1)
         self.log_p = torch.where(changed | (step == 1), p.clamp_min(TINY).log(), self.log_p)
         self.last, self.changes = self.last.masked_fill(changed, step), self.changes + changed
         self.text = torch.where(written, x, self.text)

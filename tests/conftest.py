@@ -133,10 +133,22 @@ class Oracle:
     def network(self, parameterization: str):
         """The oracle as a network of this head."""
         if parameterization == "x0":
-            return self.logits
-        return lambda x_t, sigma, given: HEADS["x0"].log_score(
-            self.process, self.logits(x_t, sigma, given), x_t, sigma.double().expand(len(x_t)).unsqueeze(1)
+            return answering(self.logits)
+        return answering(
+            lambda x_t, sigma, given: HEADS["x0"].log_score(
+                self.process, self.logits(x_t, sigma, given), x_t, sigma.double().expand(len(x_t)).unsqueeze(1)
+            )
         )
+
+
+def answering(network):
+    """A network of whole texts that also answers for what is wanted alone, as model.DiffusionTransformer does."""
+
+    def asked(x_t, sigma, given, wanted=None):
+        answers = network(x_t, sigma, given)
+        return answers if wanted is None else answers[wanted].unsqueeze(1)
+
+    return asked
 
 
 def toy_distribution(characters: int, length: int, seed: int = 0) -> Tensor:

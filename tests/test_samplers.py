@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import Oracle, toy_distribution
+from conftest import Oracle, answering, toy_distribution
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +18,7 @@ from samplers import (
     SamplerSettings,
     change,
     draw,
+    filled_up,
     noise_levels,
     plausibilities,
     reshape,
@@ -75,6 +76,7 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
     sharpness = torch.tensor([1.0, 3, 2, 9, 5, 4, 7, 6])  # the first is given
 
+    @answering
     def network(x_t, sigma, given):
         return sharpness.unsqueeze(1) * torch.eye(5)[2].expand(len(x_t), 8, 5)
 
@@ -93,6 +95,7 @@ def test_surest_first_writes_again_what_is_least_plausible():
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
     place, calls = torch.arange(20), []
 
+    @answering
     def network(x_t, sigma, given):  # says 1, but from 12 to 16 it says 2 while it writes, and 3 when it judges
         calls.append(float(sigma[0]))
         wanted = torch.where((place >= 12) & (place <= 16), 2 if len(calls) <= 4 else 3, 1).expand(len(x_t), 20)
@@ -117,8 +120,8 @@ def test_plausibilities_weigh_hidden_characters_against_what_was_to_be_expected(
     given = torch.tensor([[True, False, False, False, False]]).expand(2, 5)
     sigma = SCHEDULES["log_linear"].sigma(torch.tensor([0.25]))
 
-    def context(x_t, sigma):
-        return oracle.logits(x_t, sigma.squeeze(1).expand(len(x_t)), given)
+    def context(x_t, sigma, asked):
+        return oracle.logits(x_t, sigma.squeeze(1).expand(len(x_t)), given)[asked].view(2, -1, 3)
 
     judged = torch.zeros(2, 5, dtype=torch.float64)
     for row, place in itertools.product(range(2), range(1, 5)):
@@ -130,13 +133,47 @@ def test_plausibilities_weigh_hidden_characters_against_what_was_to_be_expected(
 
 
 def test_what_is_forbidden_does_not_spoil_a_judgement():
-    def context(x_t, sigma):
-        return torch.tensor([0.0, 1.0, -torch.inf], dtype=torch.float64).expand(*x_t.shape, 3)
+    def context(x_t, sigma, asked):
+        return torch.tensor([0.0, 1.0, -torch.inf], dtype=torch.float64).expand(1, asked.sum(), 3)
 
     x, p = torch.zeros(1, 4, dtype=torch.long), 1 / (1 + math.e)
     entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
     found = plausibilities(context, x, torch.full_like(x, 3), torch.zeros_like(x).bool())
     torch.testing.assert_close(found, torch.full((1, 4), math.log(p) + entropy / 2, dtype=torch.float64))
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=20, max_size=20), min_size=1), st.integers(0, 20))
+def test_as_many_are_asked_of_every_row_and_what_is_wanted_among_them(rows, spare):
+    wanted = torch.tensor(rows)
+    most = min(20, int(wanted.sum(1).max()) + spare)
+    asked = filled_up(wanted, most)
+    assert (asked | ~wanted).all() and asked.sum(1).tolist() == [most + most % 2] * len(rows)  # in tenths: 20 // 8 is 2
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=60).filter(lambda given: not all(given)),
+    st.floats(0.05, 0.9), st.integers(1, 24),
+)  # fmt: skip
+def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(given, renoise, steps):
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
+
+    def numbers(*rows):  # of positions asked for at each step
+        asked, of_step = [], {}
+
+        def network(x_t, sigma, given, wanted):
+            assert (wanted | (x_t < 5)).all()
+            asked.append(int(wanted[0].sum()))
+            return torch.eye(5)[asked[-1] % 5].expand(int(wanted.sum()), 1, 5)
+
+        fixed, own = torch.tensor(rows), replace(PLAIN, sampler="surest", steps=steps, renoise=renoise)
+        sample(
+            diffusion, network, fixed.long(), fixed, uniform_stream(len(rows)), own,
+            forbidden=[], observe=lambda step, x, p: of_step.update({step: asked[-1:]}),
+        )  # fmt: skip
+        return of_step
+
+    alone, together = numbers(given), numbers(given, [False] * len(given))
+    assert {step: together[step] for step in alone} == alone
 
 
 def test_revisions_make_texts_likelier():
