@@ -125,6 +125,12 @@ def stretches(given: Tensor, longest: int) -> Tensor:
     return stretch.unsqueeze(1) == torch.arange(int(count.max()), device=given.device).view(1, -1, 1)
 
 
+def best_of(own: Tensor, values: Tensor) -> Tensor:
+    """(B, S, L) stretches, (B, L) values -> (B, L): where each stretch has its greatest value, if above 0."""
+    best, at = values.unsqueeze(1).masked_fill(~own, 0).max(-1)
+    return torch.zeros_like(values).scatter_add(1, at, (best > 0).to(values.dtype)) > 0
+
+
 def filled_up(wanted: Tensor, most: int) -> Tensor:
     """(B, L), at most `most` in a row -> (B, L): the wanted and, from the left, others, as many in every row.
 
@@ -189,9 +195,7 @@ def surest_first(
             logits = context(x, sigma_of(share.double()), asked)  # of which this share is noise
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
             drawn = draw(shaped, become[asked].view(len(x), -1))
-            sure = torch.zeros_like(become).masked_scatter(asked, pi.amax(-1))
-            sure, at = sure.unsqueeze(1).masked_fill(~(own & unwritten.unsqueeze(1)), 0).max(-1)
-            chosen = torch.zeros_like(x).scatter_add(1, at, (sure > 0).long()) > 0
+            chosen = best_of(own, torch.zeros_like(become).masked_scatter(asked, pi.amax(-1)) * unwritten)
             x, unwritten = torch.where(chosen, x.masked_scatter(asked, drawn), x), unwritten & ~chosen
             call, left = call + 1, left - 1
             observe(call, x, torch.zeros_like(become).masked_scatter(asked, likelihood(shaped, drawn)))
