@@ -19,7 +19,7 @@ from diffusion import SCHEDULES, Diffusion, Network, Process
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 HIDDEN_IN_TURN = 4  # characters of which one is hidden when surest judges its text: so many network calls
 FORGIVEN = 0.5  # of the surprise that a judgement had to expect: with 0 text grows predictable, with 1 nonsense passes
-SHAPES = 8  # of a row's length: in so many parts the network is asked for some of its positions
+PARTS = 8  # of a row, in which the network is asked for some of its positions: shapes of matrix products stay few
 STEPS_A_REVISION = 3  # so many steps to a revision: what takes more steps to write is revised more often
 REVISED_FASTER = 4  # a revision's stretches are shorter by this: among much that is written few calls do
 
@@ -137,7 +137,7 @@ def filled_up(wanted: Tensor, most: int) -> Tensor:
     How many says `most` alone, so that no company in a batch can change the shape of a matrix product, and in eighths
     of L, because a CPU's matrix products are compiled, and kept, for each shape.
     """
-    part = max(1, wanted.shape[1] // SHAPES)
+    part = max(1, wanted.shape[1] // PARTS)
     missing = -(-most // part) * part - wanted.sum(1, keepdim=True)
     return wanted | (~wanted & ((~wanted).cumsum(1) <= missing))
 

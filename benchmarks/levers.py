@@ -100,6 +100,30 @@ class SelfConditioned(model.DiffusionTransformer):
         return super().forward(x_t, sigma, given, dropping, wanted)
 
 
+class LateAttention(model.DiffusionTransformer):
+    """Only the last block attends; what the others see of their neighbours are their convolutions."""
+
+    def __init__(self, config: Any, states: int, outputs: int) -> None:
+        super().__init__(config, states, outputs)
+        for block in list(self.blocks)[:-1]:
+            block.attention = Pointwise(config.width)
+
+
+class Pointwise(nn.Module):
+    """Attention's output projection without what it attends to."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        return self.out(x)
+
+
+def network(kind: type[nn.Module]) -> dict[tuple[Any, str], Any]:
+    return {(training, "DiffusionTransformer"): kind, (checkpoint, "NETWORKS"): {"transformer": kind}}
+
+
 def gate(x: Tensor) -> Tensor:
     left, right = x.chunk(2, -1)
     return F.silu(left) * right
@@ -192,13 +216,8 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "relu squared": ({}, {(model.F, "gelu"): lambda x: F.relu(x).square()}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
     "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
-    "self-conditioning": (
-        {},
-        {
-            (training, "DiffusionTransformer"): SelfConditioned,
-            (checkpoint, "NETWORKS"): {**checkpoint.NETWORKS, "transformer": SelfConditioned},
-        },
-    ),
+    "self-conditioning": ({}, network(SelfConditioned)),
+    "attention in the last block alone": ({}, network(LateAttention)),
     "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),
