@@ -53,6 +53,7 @@ class DataConfig(Section):
 
 class ModelConfig(Section):
     layers: int = Field(default=6, ge=1, le=48)
+    attention_layers: int = Field(default=0, ge=0, le=48)
     heads: int = Field(default=6, ge=1, le=64)
     width: int = Field(default=384, ge=8, le=4096)
     context: int = Field(default=256, ge=16, le=4096, multiple_of=16)
@@ -65,6 +66,8 @@ class ModelConfig(Section):
     def check_shapes(self) -> "ModelConfig":
         if self.width % (2 * self.heads):
             raise ValueError(f"width {self.width} must be a multiple of twice heads, {2 * self.heads}")
+        if self.attention_layers > self.layers:
+            raise ValueError(f"attention_layers {self.attention_layers} must not be more than layers, {self.layers}")
         if self.conv_width % 2 == 0:
             raise ValueError(f"conv_width {self.conv_width} must be odd, so that a window has a middle")
         return self

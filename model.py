@@ -117,15 +117,29 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
-class Block(nn.Module):
-    """Convolution and attention, convolution and MLP, scaled, shifted and gated by the noise level (adaLN, DiT)."""
+class Pointwise(nn.Module):
+    """Stands for attention in a block that does not attend: its output projection, of each position alone."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        return self.out(x)
+
+
+class Block(nn.Module):
+    """Convolution and attention, convolution and MLP, scaled, shifted and gated by the noise level (adaLN, DiT).
+
+    A block that does not attend sees of other positions what its convolutions span.
+    """
+
+    def __init__(self, config: ModelConfig, *, attends: bool = True) -> None:
         super().__init__()
         width = config.width
         self.conv_attention = ShortConvolution(width, config.conv_width)
         self.conv_mlp = ShortConvolution(width, config.conv_width)
-        self.attention = Attention(width, config.heads)
+        self.attention = Attention(width, config.heads) if attends else Pointwise(width)
         self.up = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(4 * width, width, bias=False)
         self.modulation = nn.Linear(config.noise_width, 6 * width)
@@ -189,7 +203,8 @@ class DiffusionTransformer(nn.Module):
         self.tokens = nn.Embedding(states, config.width)
         self.given = nn.Embedding(2, config.width)
         self.noise = NoiseEmbedding(config.noise_width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        first = config.layers - (config.attention_layers or config.layers)  # of those that attend
+        self.blocks = nn.ModuleList(Block(config, attends=layer >= first) for layer in range(config.layers))
         self.modulation = nn.Linear(config.noise_width, 2 * config.width)
         self.head = nn.Linear(config.width, outputs)
 

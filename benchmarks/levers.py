@@ -52,16 +52,16 @@ def noise_in_runs(longest: float) -> Callable[..., None]:
 
 
 class OneConvolution(model.Block):
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, attends: bool) -> None:
+        super().__init__(config, attends=attends)
         self.conv_mlp = nn.Identity()
 
 
 class GatedBlock(model.Block):
     """An MLP whose up projection gates itself (SwiGLU), of equal size."""
 
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
+    def __init__(self, config: Any, *, attends: bool) -> None:
+        super().__init__(config, attends=attends)
         hidden = config.width * 8 // 3 // 16 * 16
         self.up = nn.Linear(config.width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, config.width, bias=False)
@@ -98,30 +98,6 @@ class SelfConditioned(model.DiffusionTransformer):
                 guess = super().forward(x_t, sigma, given).softmax(-1)
         self.told = self.guess_out(guess)
         return super().forward(x_t, sigma, given, dropping, wanted)
-
-
-class LateAttention(model.DiffusionTransformer):
-    """Only the last block attends; what the others see of their neighbours are their convolutions."""
-
-    def __init__(self, config: Any, states: int, outputs: int) -> None:
-        super().__init__(config, states, outputs)
-        for block in list(self.blocks)[:-1]:
-            block.attention = Pointwise(config.width)
-
-
-class Pointwise(nn.Module):
-    """Attention's output projection without what it attends to."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.out = nn.Linear(width, width, bias=False)
-
-    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
-        return self.out(x)
-
-
-def network(kind: type[nn.Module]) -> dict[tuple[Any, str], Any]:
-    return {(training, "DiffusionTransformer"): kind, (checkpoint, "NETWORKS"): {"transformer": kind}}
 
 
 def gate(x: Tensor) -> Tensor:
@@ -216,8 +192,14 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "relu squared": ({}, {(model.F, "gelu"): lambda x: F.relu(x).square()}),
     "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
     "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
-    "self-conditioning": ({}, network(SelfConditioned)),
-    "attention in the last block alone": ({}, network(LateAttention)),
+    "self-conditioning": (
+        {},
+        {
+            (training, "DiffusionTransformer"): SelfConditioned,
+            (checkpoint, "NETWORKS"): {**checkpoint.NETWORKS, "transformer": SelfConditioned},
+        },
+    ),
+    "attention in all blocks": (settings("model", attention_layers=0), {}),
     "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),

@@ -96,6 +96,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ("model: {layers: yes}", "model.layers: 'yes' should be a valid integer"),
         ("model: {context: 100}", "model.context: 100 should be a multiple of 16"),
         ("model: {width: 100, heads: 6}", "model: width 100 must be a multiple of twice heads, 12"),
+        ("model: {attention_layers: 7}", "model: attention_layers 7 must not be more than layers, 6"),
         ("model: {conv_width: 4}", "model: conv_width 4 must be odd, so that a window has a middle"),
         ("model: 5", "model: expected keys with values, found 5"),
         (

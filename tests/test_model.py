@@ -21,6 +21,7 @@ from model import (
 )
 
 SMALL = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0)
+LATE = SMALL.model_copy(update={"attention_layers": 1})
 
 
 def trained(config: ModelConfig = SMALL, characters: int = 7) -> DiffusionTransformer:
@@ -39,20 +40,22 @@ def question(batch: int = 3, length: int = 32, characters: int = 7):
     return x_t, torch.tensor([0.01, 0.5, 5.0])[:batch], torch.rand(batch, length, generator=generator) < 0.3
 
 
-def initial() -> DiffusionTransformer:
-    return DiffusionTransformer(SMALL, 7, 7).initialise(torch.Generator().manual_seed(0)).eval()
+def initial(config: ModelConfig = SMALL) -> DiffusionTransformer:
+    return DiffusionTransformer(config, 7, 7).initialise(torch.Generator().manual_seed(0)).eval()
 
 
-def test_an_untrained_network_is_uniform_and_its_blocks_the_identity():
-    model = initial()
+@pytest.mark.parametrize("config", [SMALL, LATE])
+def test_an_untrained_network_is_uniform_and_its_blocks_the_identity(config):
+    model = initial(config)
     assert (model(*question()) == 0).all()
     x, noise = torch.randn(3, 32, 16), torch.randn(3, 8)
     for block in model.blocks:
         assert torch.equal(block(x, noise, rotary_turns(32, 8, x.device)), x)
 
 
-def test_every_weight_learns_within_three_steps():
-    model = initial().train()
+@pytest.mark.parametrize("config", [SMALL, LATE])
+def test_every_weight_learns_within_three_steps(config):
+    model = initial(config).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     touched = dict.fromkeys((name for name, _ in model.named_parameters()), False)
     for _ in range(3):
@@ -69,20 +72,21 @@ def test_the_same_generator_gives_the_same_weights():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_one_attention_and_one_mlp_per_block():
+@pytest.mark.parametrize(("config", "attending"), [(SMALL, 2), (LATE, 1)])
+def test_one_attention_and_one_mlp_per_block_that_attends(config, attending):
     counts = {}
 
     def count(module, *_):
         counts[type(module).__name__] = counts.get(type(module).__name__, 0) + 1
 
-    model = trained()
+    model = trained(config)
     for module in model.modules():
         module.register_forward_hook(count)
     model(*question())
-    assert counts["Attention"] == counts["Block"] == 2 and counts["ShortConvolution"] == 4
+    assert counts["Attention"] == attending and counts["Block"] == 2 and counts["ShortConvolution"] == 4
 
 
-@pytest.mark.parametrize(("preset", "expected"), [("baby", 10.6e6 + 2.1e6), ("cpu", 2.8e6), ("tiny", 1.1e6)])
+@pytest.mark.parametrize(("preset", "expected"), [("baby", 10.6e6 + 2.1e6), ("cpu", 2.8e6), ("tiny", 1.0e6)])
 def test_presets_have_their_size(preset, expected):
     from pathlib import Path
 
@@ -214,6 +218,16 @@ def test_denoiser_answers_in_float32_near_the_exact_answer():
     assert half.dtype == torch.float32
     assert float((half - exact).detach().norm() / exact.detach().norm()) < 0.05
     assert torch.equal(Denoiser(model, torch.float32)(*question()), exact)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_only_the_last_block_sees_farther_than_its_convolutions(layer):
+    block, noise = trained(LATE).blocks[layer], torch.randn(1, 8)
+    x, turns = torch.randn(1, 32, 16), rotary_turns(32, 8, torch.device("cpu"))
+    other = x.clone()
+    other[:, 0] += 1
+    seen = (block(x, noise, turns) != block(other, noise, turns)).any(-1)[0]
+    assert seen.nonzero().flatten().tolist() == list(range(7 if layer == 0 else 32))  # two convolutions reach 3 each
 
 
 def test_block_has_the_configured_convolution():
