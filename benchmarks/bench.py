@@ -12,172 +12,16 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-import torch
+import sides
 from environment import heading, peak_megabytes
-from reference import Notebook, padded, windows
+from sides import BABY, ROOT, SMALL
 
-from config import RunConfig, load_config
-from corpus import Split, load_corpus
-from dataset_loader import held_out_batches
-from likelihood import held_out_likelihood
-from model import Denoiser
-from ngram import framed
-from training import Training
 from utils import write_atomic
-from writer import write_documents
-
-ROOT = Path(__file__).resolve().parents[1]
-BABY = {"layers": 6, "heads": 6, "width": 384, "context": 256}
-SMALL = {"layers": 4, "heads": 4, "width": 128, "context": 128}
-BATCH = 64
-QUALITY_STEPS = 5  # between looks at the held-out text on the way to the reference's quality
-
-
-def resolved(dataset: str, preset: str, **overrides: Any) -> RunConfig:
-    return load_config(ROOT / "config.yaml").resolve(dataset, preset=preset, **overrides)
-
-
-def rate(step: Callable[[int], int], steps: int) -> float:
-    """Units a second of so many steps, after one to warm up; a step returns its units."""
-
-    def now() -> float:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter()
-
-    step(0)
-    began = now()
-    units = sum(step(number) for number in range(1, steps + 1))
-    return units / (now() - began)
-
-
-def text_of(split: Split) -> np.ndarray:
-    """A split's text as one stream, its documents a line each."""
-    return framed([np.asarray(split.document(i)) for i in range(min(20_000, len(split.lengths)))])
-
-
-def project_training(dataset: str, preset: str, steps: int, **overrides: Any) -> float:
-    training = Training(resolved(dataset, preset, **overrides))
-
-    def step(number: int) -> int:
-        before = training.status.characters
-        training.advance(training.batches.batch(number))
-        return training.status.characters - before
-
-    return rate(step, steps)
-
-
-def reference_training(
-    dataset: str, size: dict[str, int], steps: int, device: str, *, documents: bool = False
-) -> float:
-    corpus = load_corpus(resolved(dataset, "tiny"))
-    notebook, text = Notebook(corpus.vocabulary.size, device, **size), text_of(corpus.train)
-    rng = np.random.default_rng(0)
-
-    def step(number: int) -> int:
-        if not documents:
-            batch = windows(text, BATCH, size["context"], rng)
-            notebook.step(batch)
-            return batch.numel()
-        chosen = [
-            np.asarray(corpus.train.document(int(i))) for i in rng.integers(len(corpus.train.lengths), size=BATCH)
-        ]
-        notebook.step(padded(chosen, size["context"]))
-        return sum(min(len(document), size["context"]) for document in chosen)
-
-    return rate(step, steps)
-
-
-def project_sampling(dataset: str, count: int, steps: int, device: str) -> float:
-    """Documents a second of an untrained network: what it costs does not depend on what it learnt."""
-    voice = Training(resolved(dataset, "tiny", device=device)).voice()
-    settings = voice.settings(steps=steps)
-    write_documents(voice, 1, range(2), settings)
-    began = time.perf_counter()
-    write_documents(voice, 0, range(count), settings)
-    return count / (time.perf_counter() - began)
-
-
-def reference_sampling(dataset: str, count: int, device: str) -> float:
-    corpus = load_corpus(resolved(dataset, "tiny"))
-    notebook = Notebook(corpus.vocabulary.size, device, **SMALL)
-    notebook.network.eval()
-
-    def step(number: int) -> int:
-        notebook.sample()
-        return 1
-
-    return rate(step, count)
-
-
-def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
-    """Held-out bits per character after so many minutes, in windows of the held-out documents as one stream."""
-    run = resolved(dataset, "tiny")
-    corpus = load_corpus(run)
-    notebook = Notebook(corpus.vocabulary.size, "cpu", **SMALL)
-    text, rng = text_of(corpus.train), np.random.default_rng(0)
-    began, characters = time.perf_counter(), 0
-    while time.perf_counter() - began < 60 * minutes:
-        notebook.step(windows(text, BATCH, SMALL["context"], rng))
-        characters += BATCH * SMALL["context"]
-    stream = text_of(corpus.held_out)
-    split = Split(stream, np.array([0]), np.array([len(stream)]))
-    alphabet = corpus.vocabulary.size
-    batches = held_out_batches(split, SMALL["context"], 20_000, run.seed, alphabet=alphabet, stream=True)
-    network = Denoiser(notebook.network.eval(), torch.float32)
-    found = held_out_likelihood(notebook.diffusion, network, batches, run.seed, torch.device("cpu"))
-    parameters = sum(p.numel() for p in notebook.network.parameters())
-    return {"bits": found.bits, "error": found.error, "characters": characters, "parameters": parameters}
-
-
-def project_quality(dataset: str, process: str, bits: float) -> dict[str, float]:
-    """Seconds of training until the held-out bits per character are no more than these; measuring is not counted."""
-    other = {"diffusion": {"process": process}, "sampling": {"sampler": "tweedie"}}
-    training = Training(resolved(dataset, "tiny", **other, device="cpu", training={"max_minutes": 15}))
-    seconds, found = 0.0, float("inf")
-    while found > bits and not training.finished():
-        began = time.perf_counter()
-        for _ in range(QUALITY_STEPS):
-            training.advance(training.batches.batch(training.status.step))
-        seconds += time.perf_counter() - began
-        network = Denoiser(training.model.eval(), training.precision)
-        held_out = training.held_out
-        found = held_out_likelihood(training.diffusion, network, held_out, training.run.seed, torch.device("cpu")).bits
-        training.model.train()
-    return {"seconds": seconds, "bits": found, "characters": training.status.characters}
-
-
-def large_corpus(dataset: str, megabytes: int) -> dict[str, float]:
-    """Megabytes encoded a second of a corpus made of the dataset's lines, no two alike; then trains on it."""
-    with tempfile.TemporaryDirectory() as folder:
-        lines = resolved(dataset, "tiny").data_file().read_bytes().splitlines()
-        path, written = Path(folder) / "large.txt", 0
-        with path.open("wb") as file:
-            while written < megabytes * 10**6:
-                block = b"".join(b"%s %d\n" % (line, written + i) for i, line in enumerate(lines))
-                written += file.write(block)
-        where = {"paths": {"datasets": folder}, "data": {"file": "large.txt"}}
-        began = time.perf_counter()
-        load_corpus(resolved(dataset, "tiny", **where))
-        seconds = time.perf_counter() - began
-        project_training(dataset, "tiny", 20, device="cpu", **where)
-        return {"megabytes_per_second": written / 10**6 / seconds, "megabytes": written / 10**6}
-
-
-def help_seconds() -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, str(ROOT / "train.py"), "--help"], check=True, capture_output=True)
-    return time.perf_counter() - began
-
 
 Measure = Callable[[str, str, int], float]  # a dataset's name, the device, how often as many steps -> a rate
 Row = tuple[str, Measure, Measure]  # what is measured: unit, project, reference
@@ -185,10 +29,10 @@ Row = tuple[str, Measure, Measure]  # what is measured: unit, project, reference
 
 def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, documents: bool = False) -> Row:
     def project(name: str, device: str, times: int) -> float:
-        return project_training(name, preset, times * steps[0], device=device)
+        return sides.project_training(name, preset, times * steps[0], device=device)
 
     def reference(name: str, device: str, times: int) -> float:
-        return reference_training(name, size, times * steps[1], device, documents=documents)
+        return sides.reference_training(name, size, times * steps[1], device, documents=documents)
 
     return "characters/s", project, reference
 
@@ -196,8 +40,8 @@ def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, d
 def sampling_row(count: int, steps: int) -> Row:
     return (
         "samples/s",
-        lambda name, device, _: project_sampling(name, count, steps, device),
-        lambda name, device, _: reference_sampling(name, 3, device),
+        lambda name, device, _: sides.project_sampling(name, count, steps, device),
+        lambda name, device, _: sides.reference_sampling(name, 3, device),
     )
 
 
@@ -225,16 +69,17 @@ def measured_apart(*arguments: str) -> dict[str, float]:
 
 def measure_one(what: str, side: str, dataset: str, argument: str) -> dict[str, float]:
     alone: dict[str, Callable[[], dict[str, float]]] = {
-        "reference quality": lambda: reference_quality(dataset, float(argument)),
-        "quality absorbing": lambda: project_quality(dataset, "absorbing", float(argument)),
-        "quality uniform": lambda: project_quality(dataset, "uniform", float(argument)),
-        "large corpus": lambda: large_corpus(dataset, int(argument)),
+        "reference quality": lambda: sides.reference_quality(dataset, float(argument)),
+        "quality absorbing": lambda: sides.project_quality(dataset, "absorbing", float(argument)),
+        "quality uniform": lambda: sides.project_quality(dataset, "uniform", float(argument)),
+        "large corpus": lambda: sides.large_corpus(dataset, int(argument)),
     }
     if what in alone:
         found = alone[what]()
     else:
-        _, *sides = ROWS[what]
-        found = {"rate": sides[("project", "reference").index(side)](dataset, argument, TIMES[argument])}
+        _, project, reference = ROWS[what]
+        measure = {"project": project, "reference": reference}[side]
+        found = {"rate": measure(dataset, argument, TIMES[argument])}
     return {**found, "peak_mb": peak_megabytes()}
 
 
@@ -285,7 +130,7 @@ def only_on_a_cpu(arguments: argparse.Namespace) -> list[str]:
     """Time to quality, a large corpus, how soon a command answers."""
     quality = to_quality(arguments.dataset, arguments.minutes)
     large = measured_apart("large corpus", "project", arguments.dataset, str(arguments.megabytes))
-    starts = [help_seconds() for _ in range(5)]
+    starts = [sides.help_seconds() for _ in range(5)]
     rest = [
         f"A corpus of {large['megabytes']:,.0f} MB is encoded at {large['megabytes_per_second']:.1f} MB/s and then "
         f"trained on, with at most {large['peak_mb']:,.0f} MB of memory in all.",
