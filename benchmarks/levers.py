@@ -200,6 +200,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
         },
     ),
     "attention in all blocks": (settings("model", attention_layers=0), {}),
+    "attention in the last two": (settings("model", attention_layers=2), {}),
     "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),
