@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from options import add_sampling, obey
+from config.command_line import add_sampling, obey
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -37,8 +37,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from audit import verify_set
-    from editions import export_set, make_set, select_tokens
+    from nft.commands import export_set, make_set, select_tokens
+    from nft.verify import verify_set
 
     commands = {"make": make_set, "select": select_tokens, "export": export_set, "verify": verify_set}
     return commands[arguments.command](arguments)

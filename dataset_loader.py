@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from config import RunConfig
-from corpus import Corpus, Split
-from utils import FRAME, numpy_generator
+from config.schema import RunConfig
+from text.corpus import Corpus, Split
+from text.vocabulary import FRAME
+from utils import numpy_generator
 
 # sequences are padded to a multiple of this many positions: in training, where any number of rows is at hand, so that
 # little is padded; elsewhere, where few documents must fill calls of one shape

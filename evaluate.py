@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from options import obey
+from config.command_line import obey
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    import report
-    from evaluation import Evaluation, Request, compare_voices, evaluate_voice
+    from evaluation import report
+    from evaluation.evaluator import Evaluation, Request, compare_voices, evaluate_voice
     from utils import UserError, check_writable, guarded, pick_device
 
     if arguments.count < 2:
@@ -71,7 +71,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def trained_models(path: Path) -> dict[str, Path]:
     """The model files of the config's datasets that have one, by name."""
-    from config import load_config
+    from config.loader import load_config
     from utils import UserError
 
     config = load_config(path)

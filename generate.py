@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from options import SAMPLING_BOUNDS, add_sampling, check_numbers, obey
+from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, obey
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -34,9 +34,9 @@ def generate(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from checkpoint import load_checkpoint
+    from generation.checkpoint import load_checkpoint
+    from generation.writer import Form, Voice, write_documents
     from utils import UserError, check_writable, pick_device, write_atomic
-    from writer import Form, Voice, write_documents
 
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     if arguments.output and arguments.output.suffix == ".jsonl":

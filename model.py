@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from config import ModelConfig
+from config.schema import ModelConfig
 
 ROTARY_BASE = 10_000.0  # RoFormer's; wavelengths from 2 pi to this many positions
 # radians per unit of log sigma: the slowest sees 1e-2..20 whole, the fastest tells 10 % apart

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from options import obey
+from config.command_line import obey
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -40,9 +40,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(arguments: argparse.Namespace) -> int:
-    from config import load_config
-    from jobs import Queue
-    from plan import check_runs, share_hours
+    from config.loader import load_config
+    from training.check import check_runs, share_hours
+    from training.queue import Queue
     from utils import UserError
 
     config = load_config(arguments.config)

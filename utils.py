@@ -9,18 +9,18 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
-FRAME = 0  # id of the newline, which opens, closes and pads every document
-UNICODE_SIZE = 0x110000
+BLOCK_BYTES = 1 << 19  # of a file at a time: its characters still fit into the processor's caches
 STALE_SECONDS = 3600  # a file that is still being written after so long is not being written any more
 
 
@@ -67,47 +67,6 @@ def guarded(command: Callable[..., int], *arguments: object) -> int:
             raise
         print("error: out of memory", file=sys.stderr)
         return 2
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Characters by id; id 0 is the newline. An open one has one id more, the last, for all others: `<unk>`."""
-
-    characters: str
-    open: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.characters.startswith("\n") or len(set(self.characters)) != len(self.characters):
-            raise ValueError("a vocabulary starts with the newline and names each character once")
-
-    @property
-    def unk(self) -> int:
-        return len(self.characters)
-
-    @property
-    def size(self) -> int:
-        return len(self.characters) + self.open
-
-    @cached_property
-    def ids_of_codepoints(self) -> np.ndarray:
-        """(0x110000,) uint16: the id of every Unicode code point."""
-        table = np.full(UNICODE_SIZE, self.unk, dtype=np.uint16)
-        table[codepoints(self.characters)] = np.arange(len(self.characters), dtype=np.uint16)
-        return table
-
-    def encode(self, text: str) -> np.ndarray:
-        """Text -> (length,) uint16 ids; a character outside the vocabulary becomes `<unk>`."""
-        return self.ids_of_codepoints[codepoints(text)]
-
-    def decode(self, ids: np.ndarray) -> str:
-        """(length,) ids -> text; `<unk>` shows as U+FFFD."""
-        symbols = self.characters + "\ufffd"
-        return "".join([symbols[i] for i in ids.tolist()])
-
-
-def codepoints(text: str) -> np.ndarray:
-    """Text -> (length,) uint32 Unicode code points."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
 def mix64(x: np.ndarray) -> np.ndarray:
@@ -162,6 +121,32 @@ def default_precision(device: torch.device) -> torch.dtype:
     else:
         native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def lanes(device: torch.device) -> int:
+    """How many tasks run at once: a core each; one on a GPU, which shares out a task by itself."""
+    return pool()[1] if device.type == "cpu" else 1
+
+
+@cache
+def pool() -> tuple[ThreadPoolExecutor, int]:
+    """A thread for each core that torch would use. From now on an operation keeps to the core it was called on."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    return ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)), cores
+
+
+def side_by_side(device: torch.device, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+    """[function(task) for task in tasks], at once on the cores of a CPU; autograd and autocast modes are the task's."""
+    if lanes(device) == 1:
+        return [function(task) for task in tasks]
+    futures = [pool()[0].submit(function, task) for task in tasks]
+    wait(futures)  # all of them, also where one has failed: nothing may still be at work on what its caller mends
+    return [future.result() for future in futures]
 
 
 def to_disk(path: Path) -> None:
@@ -224,3 +209,19 @@ def sha256(content: str | bytes) -> str:
 def hash_json(value: object) -> str:
     """SHA-256 of the canonical JSON of plain values."""
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")))
+
+
+def hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where there is none, or none that can be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -26,14 +26,16 @@ import torch
 from environment import heading
 from levers import LEVERS
 
-import training
-from checkpoint import load_checkpoint
-from config import RunConfig, load_config, merge
-from corpus import load_corpus
-from measures import Reference, measure
-from trainer import train_model
+from config.loader import load_config, merge
+from config.schema import RunConfig
+from evaluation.metrics import measure
+from evaluation.reference import Reference
+from generation.checkpoint import load_checkpoint
+from generation.writer import Voice, write_documents
+from text.corpus import load_corpus
+from training import trainer as training
+from training.trainer import train_model
 from utils import write_atomic
-from writer import Voice, write_documents
 
 HELD_OUT_CHARACTERS = 60_000
 

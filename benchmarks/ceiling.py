@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from environment import heading
 
 import evaluate
-from config import load_config
-from corpus import load_corpus
-from measures import Interval, Reference
+from config.loader import load_config
+from evaluation.metrics import Interval
+from evaluation.reference import Reference
+from text.corpus import load_corpus
 from utils import write_atomic
 
 FIXED = ("duplicates", "copies")  # which real text has none of, by construction

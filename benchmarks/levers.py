@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-import checkpoint
 import model
-import optimizers
-import training
-from diffusion import Process
+from diffusion.processes import Process
+from generation import checkpoint
+from training import step as optimizers
+from training import trainer as training
 
 stratified = training.stratified_times
 

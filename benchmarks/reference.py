@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from config import ModelConfig
-from diffusion import Diffusion
-from notebook import NotebookNetwork
+from config.schema import ModelConfig
+from diffusion.objectives import Diffusion
+from generation.notebook_model import NotebookNetwork
 
 RATE, DROPOUT, STEPS = 1e-4, 0.2, 128
 INITIAL_SCALE = 0.02  # of every weight, as in the notebook

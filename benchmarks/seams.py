@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from environment import heading
 
-from checkpoint import load_checkpoint
-from corpus import load_corpus
-from measures import Reference, bootstrap, divergence, measure, trigrams
+from evaluation.metrics import bootstrap, divergence, measure
+from evaluation.reference import Reference, trigrams
+from generation.checkpoint import load_checkpoint
+from generation.writer import ANYTHING, Draft, Voice, write_documents
+from text.corpus import load_corpus
 from utils import numpy_generator, write_atomic
-from writer import ANYTHING, Draft, Voice, write_documents
 
 REACH = 4  # characters on either side of a seam
 SHOWN = ("length distance", "openings divergence", "endings divergence", "trigram divergence", "known words")

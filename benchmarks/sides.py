@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from reference import Notebook, padded, windows
 
-from config import RunConfig, load_config
-from corpus import Split, load_corpus
+from config.loader import load_config
+from config.schema import RunConfig
 from dataset_loader import held_out_batches
-from likelihood import held_out_likelihood
+from evaluation.likelihood import held_out_likelihood
+from evaluation.ngram import framed
+from generation.writer import write_documents
 from model import Denoiser
-from ngram import framed
-from training import Training
-from writer import write_documents
+from text.corpus import Split, load_corpus
+from training.trainer import Training
 
 ROOT = Path(__file__).resolve().parents[1]
 BABY = {"layers": 6, "heads": 6, "width": 384, "context": 256}

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from config import load_config
-from training import Training
+from config.loader import load_config
+from training.trainer import Training
 
 PRODUCT = 2048  # rows and columns of the matrices whose product shows what the machine can do
 

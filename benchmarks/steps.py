@@ -14,11 +14,12 @@ import torch
 from environment import heading
 from ruamel.yaml import YAML
 
-from checkpoint import load_checkpoint
-from corpus import load_corpus
-from measures import Interval, Reference, measure
+from evaluation.metrics import Interval, measure
+from evaluation.reference import Reference
+from generation.checkpoint import load_checkpoint
+from generation.writer import Form, Voice, write_documents
+from text.corpus import load_corpus
 from utils import write_atomic
-from writer import Form, Voice, write_documents
 
 SHOWN = ("known words", "5-gram bits/char", "trigram divergence", "longest match")
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import environment
 
-from checkpoint import load_checkpoint
+from generation.checkpoint import load_checkpoint
 from utils import write_atomic
 
 SAMPLES, SHOWN = 3, 160

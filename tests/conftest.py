@@ -1,44 +1,18 @@
-"""Small worlds for the tests: toy corpora, tiny runs, and an oracle that knows its data's distribution."""
+"""Fixtures: temporary projects, and Hypothesis without deadlines."""
 
-import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from ruamel.yaml import YAML
-from torch import Tensor
 
 import train
-from config import Config, RunConfig
-from diffusion import HEADS, Process
+from config.loader import Config
+from config.schema import RunConfig
+from tests.helpers import TINY, toy_lines
 
-GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden, the stored numbers, is not here")
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
 settings.load_profile("unhurried")
-WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
-TINY = {
-    "device": "cpu",
-    "data": {"held_out": 0.2, "vocab_size": 64},
-    "model": {"layers": 1, "heads": 2, "width": 16, "context": 32, "noise_width": 8, "dropout": 0.1},
-    "training": {
-        "batch_size": 4,
-        "epochs": 1000,
-        "max_steps": 6,
-        "validations": 2,
-        "validation_characters": 200,
-        "precision": "float32",
-    },
-    "sampling": {"steps": 4, "overlap": 8, "max_length": 200},
-}
-
-
-def toy_lines(count: int, seed: int = 0) -> list[str]:
-    """Distinct short documents of a few words."""
-    rng = np.random.default_rng(seed)
-    return [f"{' '.join(rng.choice(WORDS, size=rng.integers(1, 9)))} {number}" for number in range(count)]
 
 
 @pytest.fixture
@@ -67,96 +41,3 @@ def project(tmp_path):
     with path.open("w", encoding="utf-8") as file:
         YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
     return path, lambda *arguments: train.main(["--config", str(path), *arguments])
-
-
-def shape(run: RunConfig, **training) -> RunConfig:
-    """The run with other values in its section `training`."""
-    return run.model_copy(update={"training": run.training.model_copy(update=training)})
-
-
-class Quiet:
-    """A reporter that says nothing, and stops at a step if asked to."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at, self.resumed_from, self.last = stop_at, None, None
-        self.notes: list[str] = []
-
-    def started(self, *arguments) -> None: ...
-
-    def resumed(self, status) -> None:
-        self.resumed_from = status.step
-
-    def stepped(self, status) -> None:
-        self.last = status
-
-    def stopping(self) -> bool:
-        return self.last is not None and self.last.step == self.stop_at
-
-    def validated(self, status) -> None: ...
-
-    def note(self, text) -> None:
-        self.notes.append(text)
-
-
-class Oracle:
-    """A network that knows the distribution of its data: (V,) * L probabilities -> exact answers by enumeration."""
-
-    def __init__(self, process: Process, probabilities: Tensor) -> None:
-        self.process, self.length, self.characters = process, probabilities.dim(), probabilities.shape[0]
-        self.texts = torch.tensor(list(itertools.product(range(self.characters), repeat=self.length)))
-        self.p = probabilities.flatten().double()
-
-    def entropy(self) -> float:
-        """Bits of one whole text."""
-        positive = self.p[self.p > 0]
-        return float(-(positive * positive.log2()).sum())
-
-    def states(self) -> Tensor:
-        """(D ** L, L): every noisy text, masks and all."""
-        return torch.tensor(list(itertools.product(range(self.process.states), repeat=self.length)))
-
-    def likelihoods(self, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """(B, L), (B,) -> (B, texts, L): p(x_t at a position | the text's character there)."""
-        rows = self.process.arrival(x_t, sigma.double().unsqueeze(1)).unsqueeze(1).expand(-1, len(self.texts), -1, -1)
-        return rows.gather(-1, self.texts[None, :, :, None].expand(len(x_t), -1, -1, -1)).squeeze(-1)
-
-    def logits(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
-        """log pi: what the other positions say of each position."""
-        each = self.likelihoods(x_t, sigma)
-        pi = torch.zeros(*x_t.shape, self.characters, dtype=torch.float64)
-        for place in range(self.length):
-            others = [other for other in range(self.length) if other != place]
-            weight = self.p * each[:, :, others].prod(-1)
-            pi[:, place] = torch.stack([weight[:, self.texts[:, place] == y].sum(1) for y in range(self.characters)], 1)
-        return (pi / pi.sum(-1, keepdim=True).clamp_min(1e-300)).log()
-
-    def network(self, parameterization: str):
-        """The oracle as a network of this head."""
-        if parameterization == "x0":
-            return answering(self.logits)
-        return answering(
-            lambda x_t, sigma, given: HEADS["x0"].log_score(
-                self.process, self.logits(x_t, sigma, given), x_t, sigma.double().expand(len(x_t)).unsqueeze(1)
-            )
-        )
-
-
-def answering(network):
-    """A network of whole texts that also answers for what is wanted alone, as model.DiffusionTransformer does."""
-
-    def asked(x_t, sigma, given, wanted=None):
-        answers = network(x_t, sigma, given)
-        return answers if wanted is None else answers[wanted].unsqueeze(1)
-
-    return asked
-
-
-def toy_distribution(characters: int, length: int, seed: int = 0) -> Tensor:
-    """A peaked, dependent distribution over texts."""
-    generator = torch.Generator().manual_seed(seed)
-    return (
-        (3 * torch.randn((characters,) * length, generator=generator, dtype=torch.float64))
-        .flatten()
-        .softmax(0)
-        .view((characters,) * length)
-    )

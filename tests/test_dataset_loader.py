@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from conftest import toy_lines
 
-from corpus import Split, load_corpus
 from dataset_loader import TRAINING_BUCKET, Batch, TrainingBatches, add_given_spans, bucket_length, held_out_batches
+from tests.helpers import toy_lines
+from text.corpus import Split, load_corpus
 
 
 def batches_of(run):

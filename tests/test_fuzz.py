@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, Quiet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -16,10 +15,12 @@ import collection
 import evaluate
 import generate
 import train
-from checkpoint import load_checkpoint
-from config import Config, RunConfig, load_config
-from corpus import load_corpus
-from trainer import train_model
+from config.loader import Config, load_config
+from config.schema import RunConfig
+from generation.checkpoint import load_checkpoint
+from tests.helpers import TINY, Quiet
+from text.corpus import load_corpus
+from training.trainer import train_model
 from utils import UserError
 
 EXAMPLES = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))

@@ -1,23 +1,79 @@
-"""The house of docs/design.md: every module has its place, and imports only what stands above it or to its left."""
+"""The house of docs/design.md: every module stands in its room, and rooms import only what stands before them."""
 
+import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers import MODULES, ROOMS, ROOT
+
+COMMANDS = ("train", "generate", "evaluate", "collection", "import_model")
 
 
-def test_modules_import_only_what_comes_before_them():
-    rows = re.findall(r"^\| \d+ \| ([^|]*) \|", (ROOT / "docs/design.md").read_text(encoding="utf-8"), re.MULTILINE)
-    order = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
-    assert sorted(order) == sorted(path.stem for path in ROOT.glob("*.py"))
-    for name in order:
-        source = (ROOT / f"{name}.py").read_text(encoding="utf-8")
-        imported = re.findall(r"^\s*(?:from|import) (\w+)", source, re.MULTILINE)
-        later = [other for other in imported if other in order and order.index(other) >= order.index(name)]
-        assert not later, f"{name} imports {later}"
+def room_of(module: str) -> str:
+    """The folder of a module, or its own name where it stands at the root."""
+    first = module.split(".")[0]
+    return "commands" if first in COMMANDS else first
+
+
+def imports(path: Path) -> set[str]:
+    """Every module of this project that a module imports, at its top or inside a function."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & set(HOUSE)
+
+
+HOUSE = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in MODULES if path.stem != "__init__"}
+
+
+def order() -> list[list[str]]:
+    """The line of docs/design.md that names the rooms from the ground up; rooms of one rank never see each other."""
+    page = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    line = re.search(r"^utils < .*$", page, re.MULTILINE)
+    assert line
+    return [re.split(r", | \| ", rank) for rank in line.group().split(" < ")]
+
+
+def test_rooms_import_only_what_stands_before_them():
+    ranks = {room: rank for rank, rooms in enumerate(order()) for room in rooms}
+    assert set(ranks) == {room_of(module) for module in HOUSE}
+    wrong = [
+        f"{module} imports {other}"
+        for module, path in HOUSE.items()
+        for other in imports(path)
+        if room_of(other) != room_of(module) and ranks[room_of(other)] >= ranks[room_of(module)]
+    ]
+    assert not wrong
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    left = {module: imports(path) for module, path in HOUSE.items()}
+    while ground := [module for module, others in left.items() if not others & left.keys()]:
+        for module in ground:
+            del left[module]
+    assert not left
+
+
+def test_commands_are_imported_by_no_module():
+    assert not [f"{m} imports {other}" for m, path in HOUSE.items() for other in imports(path) & set(COMMANDS)]
+
+
+def test_diffusion_imports_torch_alone():
+    for path in sorted((ROOT / "diffusion").glob("*.py")):
+        names = re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(names) <= {"collections", "dataclasses", "diffusion", "math", "torch", "typing"}, path
+
+
+def test_a_room_is_one_question_and_passes_nothing_on():
+    for room in ROOMS:
+        source = (ROOT / room / "__init__.py").read_text(encoding="utf-8")
+        assert len(ast.parse(source).body) == 1 and source.endswith('?"""\n'), room
 
 
 def test_every_promise_of_reliability_names_a_test_that_exists():
     promised = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/reliability.md").read_text(encoding="utf-8")))
-    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert promised and not [name for name in promised if f"def {name}(" not in tests]

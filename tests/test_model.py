@@ -1,13 +1,12 @@
 """The network starts as it should, sees what it should, and costs what it should."""
 
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from config import ModelConfig, load_config
-from diffusion import SCHEDULES
+from config.loader import load_config
+from config.schema import ModelConfig
+from diffusion.schedules import SCHEDULES
 from model import (
     SMALLEST_SIGMA,
     Attention,
@@ -21,6 +20,7 @@ from model import (
     rotary_turns,
     rotate,
 )
+from tests.helpers import ROOT
 
 SMALL = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0)
 LATE = SMALL.model_copy(update={"attention_layers": 1})
@@ -90,7 +90,7 @@ def test_one_attention_and_one_mlp_per_block_that_attends(config, attending):
 
 @pytest.mark.parametrize(("preset", "expected"), [("baby", 10.6e6 + 2.1e6), ("cpu", 2.4e6), ("tiny", 1.0e6)])
 def test_presets_have_their_size(preset, expected):
-    run = load_config(Path(__file__).resolve().parents[1] / "config.yaml").resolve("tweets", preset=preset)
+    run = load_config(ROOT / "config.yaml").resolve("tweets", preset=preset)
     parameters = DiffusionTransformer(run.model, 128, 128).parameters()
     assert sum(p.numel() for p in parameters) == pytest.approx(expected, rel=0.1)
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.helpers import ROOT
+from text.vocabulary import Vocabulary
 from utils import (
     UserError,
-    Vocabulary,
     atomic_path,
     derive_seed,
     guarded,
@@ -23,7 +23,6 @@ from utils import (
     write_atomic,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 CHARACTERS = "\nabcé🙂 \u2028\x00"
 
 

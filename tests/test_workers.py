@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from workers import lanes, side_by_side
+from utils import lanes, side_by_side
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,47 @@
+"""Options that several commands share, and the bounds of their numbers. Imports nothing heavy: --help must not wait."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+# what the command line may ask of a sampler: least and most
+SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
+    "seed": (0, None), "steps": (1, 4096), "batch_size": (1, None), "temperature": (1e-3, 10), "top_p": (1e-3, 1),
+}  # fmt: skip
+
+
+def obey(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command under utils.guarded; -> its exit status, 130 after Ctrl+C."""
+    try:
+        from utils import guarded
+
+        return guarded(command, arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """How texts are drawn."""
+    of_the_model = "(default: the model's config)"
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the set's seed: text k follows from model, seed and k alone (default 0)"
+    )
+    parser.add_argument("--steps", type=int, help=f"steps per window of a text {of_the_model}")
+    parser.add_argument("--temperature", type=float, help=f"below 1 safer, above 1 wilder {of_the_model}")
+    parser.add_argument(
+        "--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {of_the_model}"
+    )
+    parser.add_argument("--batch-size", type=int, help="texts written together; none depends on it")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+
+
+def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, float | None]]) -> None:
+    """Refuse the first number of a command line that lies outside its bounds."""
+    from utils import UserError
+
+    for name, (low, high) in bounds.items():
+        value = getattr(arguments, name)
+        if value is not None and (not value >= low or (high is not None and value > high)):
+            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            raise UserError(f"--{name.replace('_', '-')} {str(value).removesuffix('.0')}: must be {rule}")

@@ -1,0 +1,129 @@
+"""Reads config.yaml: common sections, presets and datasets, layer upon layer."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from config.errors import NAME_RULE, describe, describe_yaml, is_safe_name, nearest
+from config.schema import AUTO, RunConfig
+from utils import UserError, pick_device
+
+COMMON = set(RunConfig.model_fields) - {"name"}
+TOP_LEVEL = COMMON | {"presets", "datasets"}
+
+
+class Config:
+    """A read config.yaml: `resolve(name)` gives the run of one dataset."""
+
+    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+        self.path = path
+        self.common = {key: value for key, value in content.items() if key in COMMON}
+        self.presets = {"baby": {}, **(entry(content.get("presets")))}
+        self.datasets: dict[str, Any] = entry(content.get("datasets"))
+
+    def resolve(self, name: str, **overrides: Any) -> RunConfig:
+        """The complete run of a dataset, named here or lying in its folder; `overrides` are the command line's."""
+        run = self.merged(name, overrides)
+        if name not in self.datasets and not (is_safe_name(name) and run.data_file().is_file()):
+            folder = Path(run.paths.datasets)
+            known = [*self.datasets, *sorted(file.stem for file in folder.glob("*.txt"))]
+            raise UserError(
+                f"{self.path}: no dataset {name!r} here, and no file {folder / f'{name}.txt'}{nearest(name, known)}"
+            )
+        return run
+
+    def preset_of(self, layers: list[dict[str, Any]]) -> Any:
+        """The preset that the last layer to name one names; `auto` is `cpu`, if there is one, where no GPU is used."""
+
+        def last(key: str) -> Any:
+            return next((layer[key] for layer in reversed(layers) if key in layer), RunConfig.model_fields[key].default)
+
+        if last("preset") != AUTO:
+            return last("preset")
+        device = pick_device(AUTO).type if last("device") == AUTO else last("device")
+        return "cpu" if device == "cpu" and "cpu" in self.presets else "baby"
+
+    def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
+        """Common sections, preset, dataset entry, overrides: each layer's values win over those before it."""
+        layers = {"": self.common, f"datasets.{name}.": entry(self.datasets.get(name)), "command line: ": overrides}
+        for prefix, layer in layers.items():
+            check_mapping(self.path, prefix.rstrip(".: "), layer)
+        preset = self.preset_of(list(layers.values()))
+        if not isinstance(preset, str) or preset not in self.presets:
+            choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
+            raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
+        overlay = entry(self.presets[preset])
+        check_mapping(self.path, f"presets.{preset}", overlay)
+        common, *own = layers.items()
+        ordered = dict([common, (f"presets.{preset}.", overlay), *own])
+        content: dict[str, Any] = {}
+        for layer in ordered.values():
+            content = merge(content, layer)
+        content["preset"] = preset
+        if "name" in content:
+            raise UserError(f"{self.path}: name: no such key; a dataset's name is its key under datasets")
+        try:
+            return RunConfig.model_validate({**content, "name": name})
+        except ValidationError as error:
+            raise UserError(
+                "\n".join(f"{self.path}: {describe(problem, RunConfig, ordered)}" for problem in error.errors())
+            ) from None
+
+
+def load_config(path: Path) -> Config:
+    """Read a config file and validate every dataset in it before any is used."""
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    except YAMLError as error:
+        raise UserError(f"{path}: {describe_yaml(error)}") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply") from None
+    except ValueError as error:  # a date that is none, or a tag that does not fit its value
+        raise UserError(f"{path}: {error}") from None
+    content = {} if content is None else content
+    check_mapping(path, "", content)
+    for key in content:
+        if key not in TOP_LEVEL:
+            raise UserError(f"{path}: {key}: no such key{nearest(str(key), TOP_LEVEL)}")
+    for section in ("presets", "datasets"):
+        entries = entry(content.get(section))
+        check_mapping(path, section, entries)
+        for name in entries:
+            if not is_safe_name(name):
+                raise UserError(f"{path}: {section}: {name!r} {NAME_RULE}")
+    config = Config(path, content)
+    problems: dict[str, None] = {}  # each once: a fault in a common section shows in every dataset
+    for name in config.datasets or ["dataset"]:
+        try:
+            config.merged(name, {})
+        except UserError as error:
+            problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise UserError("\n".join(problems))
+    return config
+
+
+def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
+    """A copy of base with layer's values; sections are merged key by key."""
+    merged = dict(base)
+    for key, value in layer.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def entry(value: Any) -> Any:
+    """A key without a value is an empty section; anything else stands as it is."""
+    return {} if value is None else value
+
+
+def check_mapping(path: Path, where: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {value!r}")

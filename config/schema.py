@@ -1,0 +1,186 @@
+"""What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
+
+from pathlib import Path, PureWindowsPath
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of
+from diffusion.objectives import HEADS, LOSSES
+from diffusion.processes import PROCESSES
+from diffusion.samplers import SAMPLERS
+from diffusion.schedules import SCHEDULES
+from utils import hash_json
+
+AUTO = "auto"
+
+
+class Section(BaseModel):
+    # defaults are validated too: 0 and 0.0 are one setting, with one hash
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+
+
+class PathsConfig(Section):
+    datasets: str = "datasets"
+    models: str = "models"
+    outputs: str = "outputs"
+
+
+class DataConfig(Section):
+    file: str = ""  # empty: <name>.txt
+    format: Annotated[str, one_of(("lines", "stream"))] = "lines"
+    max_documents: int = Field(default=0, ge=0)
+    vocab_size: int = Field(default=128, ge=2, le=60_000)
+    held_out: float = Field(default=0.05, gt=0, le=0.5)
+    invalid_utf8: Annotated[str, one_of(("error", "skip", "replace"))] = "error"
+
+    @model_validator(mode="after")
+    def check_sample(self) -> "DataConfig":
+        if self.max_documents == 1:
+            raise ValueError("max_documents 1 leaves none to hold out; at least 2, or 0 for all")
+        return self
+
+    @field_validator("file")
+    @classmethod
+    def check_file(cls, file: str) -> str:
+        path = PureWindowsPath(file)  # which knows both systems' separators
+        if path.anchor or ".." in path.parts:
+            raise ValueError(f"{file!r} must lie in the datasets folder; paths.datasets says which that is")
+        if any(DEVICES.fullmatch(part.split(".")[0].strip()) for part in path.parts):
+            raise ValueError(f"{file!r} names a device on Windows; rename it")
+        return file
+
+
+class ModelConfig(Section):
+    layers: int = Field(default=6, ge=1, le=48)
+    attention_layers: int = Field(default=0, ge=0, le=48)
+    heads: int = Field(default=6, ge=1, le=64)
+    width: int = Field(default=384, ge=8, le=4096)
+    context: int = Field(default=256, ge=16, le=4096, multiple_of=16)
+    conv_width: int = Field(default=7, ge=1, le=31)
+    noise_width: int = Field(default=128, ge=8, le=1024)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    parameterization: Annotated[str, one_of(HEADS)] = "x0"
+
+    @model_validator(mode="after")
+    def check_shapes(self) -> "ModelConfig":
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of twice heads, {2 * self.heads}")
+        if self.attention_layers > self.layers:
+            raise ValueError(f"attention_layers {self.attention_layers} must not be more than layers, {self.layers}")
+        if self.conv_width % 2 == 0:
+            raise ValueError(f"conv_width {self.conv_width} must be odd, so that a window has a middle")
+        return self
+
+
+class DiffusionConfig(Section):
+    process: Annotated[str, one_of(PROCESSES)] = "uniform"
+    schedule: Annotated[str, one_of(SCHEDULES)] = "log_linear"
+
+
+class TrainingConfig(Section):
+    loss: Annotated[str, one_of(LOSSES)] = "posterior"
+    optimizer: Annotated[str, one_of(("muon", "adamw"))] = "muon"
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)
+    muon_learning_rate: float = Field(default=0.02, gt=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    beta2: float = Field(default=0.99, gt=0, lt=1)
+    clip_norm: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=64, ge=1, le=65_536)
+    epochs: float = Field(default=20, gt=0)
+    max_steps: int = Field(default=0, ge=0)
+    max_minutes: float = Field(default=0, ge=0)
+    warmup: float = Field(default=0.02, ge=0, le=0.5)
+    final_rate: float = Field(default=0.05, ge=0, le=1)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    given_fraction: float = Field(default=0.1, ge=0, le=1)
+    precision: Annotated[str, one_of(("auto", "bfloat16", "float32"))] = "auto"
+    validations: int = Field(default=20, ge=1)
+    validation_characters: int = Field(default=20_000, ge=100)
+    patience: int = Field(default=5, ge=0)
+
+
+class SamplingConfig(Section):
+    sampler: Annotated[str, one_of(SAMPLERS)] = "tweedie"
+    grid: Annotated[str, one_of(SCHEDULES)] = "log_linear"
+    steps: int = Field(default=64, ge=1, le=4096)
+    temperature: float = Field(default=0.8, gt=0, le=10)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    greedy_last_step: bool = True
+    renoise: float = Field(default=0.0, ge=0, lt=1)
+    max_length: int = Field(default=4000, ge=1)
+    overlap: int = Field(default=64, ge=1)
+    batch_size: int = Field(default=256, ge=1)
+
+
+RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, say so, or have another drawn
+MASKING = (*RULES, "mask")  # or blot out the part it is about
+
+
+class CollectionConfig(Section):
+    attempts: int = Field(default=8, ge=1, le=1000)
+    duplicates: Annotated[str, one_of(RULES)] = "drop"
+    near_duplicates: Annotated[str, one_of(RULES)] = "drop"
+    similarity: float = Field(default=0.9, gt=0, le=1)
+    degenerate: Annotated[str, one_of(RULES)] = "drop"
+    copies: Annotated[str, one_of(RULES)] = "drop"
+    personal: Annotated[str, one_of(MASKING)] = "drop"
+    handles: Annotated[str, one_of(MASKING)] = "keep"
+    words: Annotated[str, one_of(MASKING)] = "flag"
+    word_list: str = ""
+
+
+class RunConfig(Section):
+    """Everything one training needs, resolved: common sections, then the preset, then the dataset's own entry."""
+
+    name: str
+    seed: int = Field(default=1337, ge=0, lt=2**63)
+    device: Annotated[str, one_of(("auto", "cpu", "cuda", "mps"))] = "auto"
+    preset: str = AUTO
+    paths: PathsConfig = PathsConfig()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    training: TrainingConfig = TrainingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    collection: CollectionConfig = CollectionConfig()
+    license: str = ""
+    source: str = ""
+
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, name: str) -> str:
+        if not is_safe_name(name):
+            raise ValueError(f"{name!r} {NAME_RULE}")
+        return name
+
+    @model_validator(mode="after")
+    def check_together(self) -> "RunConfig":
+        if self.training.loss == "posterior" and self.model.parameterization == "score":
+            raise ValueError("training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'")
+        if self.sampling.sampler == "surest" and self.diffusion.process != "absorbing":
+            raise ValueError("sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'")
+        if self.sampling.overlap >= self.model.context - 1:
+            raise ValueError(
+                f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"
+            )
+        return self
+
+    def data_file(self) -> Path:
+        return Path(self.paths.datasets) / (self.data.file or f"{self.name}.txt")
+
+    def model_file(self) -> Path:
+        return Path(self.paths.models) / f"{self.name}.pt"
+
+    def state_file(self) -> Path:
+        """What an interrupted training leaves behind, to go on from."""
+        return Path(self.paths.models) / f"{self.name}.resume.pt"
+
+    def minutes(self) -> float:
+        """That training may take."""
+        return self.training.max_minutes or float("inf")
+
+    def training_hash(self) -> str:
+        """SHA-256 of what shapes the weights: not where files lie, how samples are drawn, nor how long it may take."""
+        shaping = {"name", "seed", "data", "model", "diffusion", "training"}
+        return hash_json(self.model_dump(include=shaping, exclude={"training": {"max_minutes"}}))

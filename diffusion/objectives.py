@@ -1,0 +1,111 @@
+"""Losses: what a network's output means, the losses of training, and the NELBO."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from diffusion.processes import PROCESSES, TINY, Process
+from diffusion.schedules import SCHEDULES, Schedule
+
+T_MIN = 1e-4  # where the NELBO's integral begins; the reconstruction term covers what lies before
+
+
+class Head(NamedTuple):
+    """What the network's output means: its width, and functions (process, output, x_t, sigma) -> (B, L, ...)."""
+
+    width: Callable[[Process], int]
+    log_score: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # (B, L, D), 0 at x_t
+    logits: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # (B, L, V) of pi(x0), what the context says
+
+
+def _direct_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
+    return output.scatter(-1, x_t.unsqueeze(-1), 0)
+
+
+def _logits_of_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
+    # the analytic step all the way to sigma = 0 is p(x0 | x_t); exact scores give exactly pi
+    posterior = process.tweedie(_direct_log_score(process, output, x_t, sigma), x_t, sigma)[..., : process.characters]
+    return process.context_logits(posterior.clamp_min(TINY).log(), x_t, sigma)
+
+
+def _x0_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
+    return process.x0_log_score(output, x_t, sigma)
+
+
+def _logits_themselves(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
+    return output
+
+
+HEADS = {
+    "x0": Head(lambda process: process.characters, _x0_log_score, _logits_themselves),
+    "score": Head(lambda process: process.states, _direct_log_score, _logits_of_score),
+}
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """A process, a schedule and a head, chosen by name, for V characters."""
+
+    process: Process
+    schedule: Schedule
+    head: Head
+
+    @classmethod
+    def named(cls, process: str, schedule: str, parameterization: str, characters: int) -> "Diffusion":
+        return cls(PROCESSES[process](characters), SCHEDULES[schedule], HEADS[parameterization])
+
+
+def nelbo_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+    """(B, L) nats: the NELBO's integrand at t (B, 1), dsigma times the score entropy."""
+    process, sigma = diffusion.process, diffusion.schedule.sigma(t)
+    log_score = diffusion.head.log_score(process, output, x_t, sigma)
+    return diffusion.schedule.dsigma(t) * process.score_entropy(log_score, x_t, x0, sigma)
+
+
+def posterior_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
+    """(B, L) nats: cross-entropy of p(x0 | x_t) at the true character. Least where the NELBO is, of calmer gradient."""
+    process, sigma = diffusion.process, diffusion.schedule.sigma(t)
+    logits = process.posterior_logits(diffusion.head.logits(process, output, x_t, sigma), x_t, sigma)
+    return F.cross_entropy(logits.flatten(0, 1), x0.flatten(), reduction="none").view_as(x0)
+
+
+LOSSES = {"nelbo": nelbo_loss, "posterior": posterior_loss}
+
+
+def stratified_times(
+    batch: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """(B, 1) times in [T_MIN, 1], one in each of B equal strata, in random order."""
+    offset = torch.rand(batch, generator=generator, device=device, dtype=dtype)
+    stratum = torch.randperm(batch, generator=generator, device=device)
+    return T_MIN + (1 - T_MIN) * ((stratum + offset) / batch).unsqueeze(1)
+
+
+# (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, V); what sampling asks takes (B, L) wanted too: (N, 1, V) of those
+Network = Callable[..., Tensor]
+
+
+def nelbo(
+    diffusion: Diffusion, network: Network, x0: Tensor, given: Tensor, t: Tensor, generator: torch.Generator
+) -> Tensor:
+    """(B, L) nats: an unbiased draw of the negative evidence lower bound of each character, 0 where given.
+
+    The diffusion term at t (B, 1), the reconstruction from T_MIN and the prior term; float64 after the network.
+    """
+    t = t.double()
+    sigma_of = diffusion.schedule.sigma
+
+    def term(loss: Callable[..., Tensor], t: Tensor) -> Tensor:
+        sigma = sigma_of(t)
+        x_t = torch.where(given, x0, diffusion.process.noise(x0, sigma, generator))
+        output = network(x_t, sigma.squeeze(1).float(), given).double()
+        return loss(diffusion, output, x_t, x0, t)
+
+    integral = (1 - T_MIN) * term(nelbo_loss, t)
+    reconstruction = term(posterior_loss, torch.full_like(t, T_MIN))
+    prior = diffusion.process.prior_kl(sigma_of(torch.ones_like(t)))
+    return (integral + reconstruction + prior).masked_fill(given, 0)

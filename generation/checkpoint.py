@@ -1,0 +1,141 @@
+"""The one file format: a model with all that generating from it needs. The only torch.save and torch.load."""
+
+import io
+import pickle
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from config.schema import ModelConfig, RunConfig
+from diffusion.objectives import Diffusion
+from generation.notebook_model import NotebookNetwork
+from model import DiffusionTransformer
+from text.corpus import Lengths
+from text.vocabulary import Vocabulary
+from utils import VERSION, UserError, out_of_memory, write_atomic
+
+FORMAT = 1
+DAMAGE = (
+    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, zlib.error,
+    zipfile.BadZipFile, pickle.PickleError,
+)  # fmt: skip
+NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # the second can only be imported
+
+
+class Damaged(UserError):
+    """A file cut short, or with wrong bits in it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model: config, vocabulary, lengths, EMA weights, metrics, and hashes of what it came from."""
+
+    run: RunConfig
+    vocabulary: Vocabulary
+    lengths: Lengths
+    weights: dict[str, Tensor]
+    metrics: dict[str, Any]
+    data_sha256: str
+    training_sha256: str
+    version: str = VERSION
+    network: str = "transformer"  # a row of NETWORKS
+
+
+def diffusion_of(run: RunConfig, vocabulary: Vocabulary) -> Diffusion:
+    return Diffusion.named(run.diffusion.process, run.diffusion.schedule, run.model.parameterization, vocabulary.size)
+
+
+def shape_of(run: RunConfig, vocabulary: Vocabulary) -> tuple[ModelConfig, int, int]:
+    """What a network of NETWORKS is built from: its config, the ids it reads, the outputs it gives."""
+    diffusion = diffusion_of(run, vocabulary)
+    return run.model, diffusion.process.states, diffusion.head.width(diffusion.process)
+
+
+def network_of(checkpoint: Checkpoint) -> nn.Module:
+    model = NETWORKS[checkpoint.network](*shape_of(checkpoint.run, checkpoint.vocabulary))
+    try:
+        model.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        raise UserError(f"the weights do not fit the model's config: {' '.join(str(error).split())[:200]}") from None
+    return model
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    content = {
+        "format": FORMAT,
+        "config": checkpoint.run.model_dump(),
+        "vocabulary": checkpoint.vocabulary.characters,
+        "lengths": torch.from_numpy(checkpoint.lengths.values),
+        "length_counts": torch.from_numpy(checkpoint.lengths.counts),
+        "weights": {name: value.cpu() for name, value in checkpoint.weights.items()},
+        "metrics": checkpoint.metrics,
+        "data_sha256": checkpoint.data_sha256,
+        "training_sha256": checkpoint.training_sha256,
+        "version": checkpoint.version,
+        "network": checkpoint.network,
+        "open": checkpoint.vocabulary.open,
+    }
+    save_state(path, content)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a model file; anything else is a UserError, and nothing in it is ever executed."""
+    content = load_state(path)
+    if "optimizers" in content:
+        raise UserError(f"{path}: the state of an interrupted training, not a model; the same train.py goes on with it")
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path}: format {content.get('format')!r} is not one this version reads ({FORMAT})")
+    network = content.get("network", "transformer")  # files from before there was a choice name none
+    if network not in NETWORKS:
+        raise UserError(f"{path}: network {network!r} is not one this version knows ({', '.join(NETWORKS)})")
+    try:
+        return Checkpoint(
+            run=RunConfig.model_validate(content["config"]),
+            vocabulary=Vocabulary(content["vocabulary"], content.get("open", True)),
+            lengths=Lengths(content["lengths"].numpy(), content["length_counts"].numpy()),
+            weights=content["weights"],
+            metrics=content["metrics"],
+            data_sha256=content["data_sha256"],
+            training_sha256=content["training_sha256"],
+            version=content["version"],
+            network=network,
+        )
+    except (KeyError, AttributeError, TypeError, ValueError, ValidationError) as error:
+        raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None
+
+
+def save_state(path: Path, content: dict[str, Any]) -> None:
+    """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
+    buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
+    torch.save(content, buffer)
+    try:
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        with zipfile.ZipFile(path) as archive:  # as torch.save writes; older formats are bare pickles
+            if archive.testzip():  # torch itself reads over checksums
+                raise ValueError
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except DAMAGE as error:
+        if out_of_memory(error):
+            raise
+        raise Damaged(f"{path}: not a model file, or damaged") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a model of this program")
+    return content

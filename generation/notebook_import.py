@@ -1,0 +1,87 @@
+"""Turns a checkpoint of the notebook ash80/diffusion-gpt into a model file of this program."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from torch import Tensor
+
+from config.errors import is_safe_name
+from config.schema import RunConfig
+from generation.checkpoint import Checkpoint, load_state, network_of, save_checkpoint
+from text.corpus import Lengths
+from text.vocabulary import Vocabulary
+from utils import UserError
+
+COMPILED = "_orig_mod."  # what torch.compile puts before the names of a saved model
+EMBEDDING = "transformer.wte.weight"
+STEPS = 128  # network calls of the notebook's own sampling
+
+
+def import_notebook(file: Path, text_file: Path, heads: int, output: Path) -> Checkpoint:
+    """Read the notebook's weights and the text they were trained on; write the model file `output`."""
+    if output.exists():
+        raise UserError(f"{output}: exists already; name another with --output")
+    try:
+        text = text_file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{text_file}: cannot be read: {error}") from None
+    weights = {str(name).removeprefix(COMPILED): value for name, value in load_state(file).items()}
+    name = output.stem if is_safe_name(output.stem) else "notebook"
+    try:
+        checkpoint = notebook_checkpoint(name, weights, "".join(sorted(set(text))), heads)
+    except ValueError as error:
+        raise UserError(f"{file}: not a model of the notebook with this vocabulary and --heads: {error}") from None
+    save_checkpoint(output, checkpoint)
+    return checkpoint
+
+
+def notebook_checkpoint(name: str, weights: dict[str, Tensor], characters: str, heads: int) -> Checkpoint:
+    """The notebook's weights (under its own names) and characters (in the order of their ids) as a model of ours.
+
+    Ids are put in our order, the newline first; noise, head and grid are the notebook's own. Raises ValueError
+    with the reason where they do not fit together.
+    """
+    run = notebook_run(name, weights, heads)
+    if "\n" not in characters or len(characters) != len(weights[EMBEDDING]):
+        newline = "" if "\n" in characters else ", no newline among them"
+        raise ValueError(f"{len(characters)} distinct characters{newline}, where it knows {len(weights[EMBEDDING])}")
+    order = sorted(range(len(characters)), key=lambda i: characters[i] != "\n")  # stable: the rest stays as it was
+    vocabulary = Vocabulary("".join(characters[i] for i in order), open=False)
+    checkpoint = Checkpoint(
+        run, vocabulary, Lengths.of(np.array([run.model.context])), weights, {}, "", "", network="notebook"
+    )
+    try:
+        network = network_of(checkpoint)
+    except UserError as error:  # names and shapes that do not fit
+        raise ValueError(str(error)) from None
+    for key in (EMBEDDING, "lm_head.linear.weight", "lm_head.linear.bias"):
+        weights[key] = weights[key][order]
+    checkpoint.metrics["parameters"] = sum(p.numel() for p in network.parameters())
+    return checkpoint
+
+
+def notebook_run(name: str, weights: dict[str, Tensor], heads: int) -> RunConfig:
+    """The run that such weights come from, as far as their shapes tell; ValueError where they tell nothing."""
+    try:
+        width, context = weights[EMBEDDING].shape[1], len(weights["transformer.wpe.weight"])
+        noise_width = len(weights["sigma_map.mlp.2.weight"])
+    except (KeyError, IndexError, AttributeError, TypeError) as error:
+        raise ValueError(f"no weights {error}") from None
+    layers = sum(key.endswith("attn.c_attn.weight") for key in weights)
+    shape = {"layers": layers, "heads": heads, "width": width, "context": context, "noise_width": noise_width}
+    sampling = {"grid": "geometric", "steps": STEPS, "temperature": 1.0, "greedy_last_step": False}
+    try:
+        return RunConfig.model_validate(
+            {
+                "name": name,
+                "data": {"format": "stream"},
+                "model": {**shape, "dropout": 0.0, "parameterization": "score"},
+                "diffusion": {"process": "uniform", "schedule": "geometric"},
+                "training": {"loss": "nelbo", "precision": "float32"},
+                "sampling": {**sampling, "overlap": context // 4},
+            }
+        )
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, p['loc']))} {p['input']!r}: {p['msg']}" for p in error.errors())
+        raise ValueError("; ".join(problems)) from None

@@ -1,0 +1,41 @@
+"""Take in a model of another program: python import_model.py notebook FILE --vocabulary TEXT"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from config.command_line import obey
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Turn a model of another program into a model file of this one.")
+    sources = parser.add_subparsers(dest="source", required=True)
+    notebook = sources.add_parser("notebook", help="a checkpoint of the notebook ash80/diffusion-gpt")
+    notebook.add_argument("file", type=Path, help="its weights, as torch.save wrote them")
+    notebook.add_argument(
+        "--vocabulary",
+        type=Path,
+        required=True,
+        metavar="TEXT",
+        help="the text it was trained on, or a file with all its characters",
+    )
+    notebook.add_argument("--heads", type=int, default=6, help="attention heads, which the weights do not tell (6)")
+    notebook.add_argument("--output", type=Path, help="model file to write (default models/NAME.pt)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    return obey(import_model, parse_arguments(argv))
+
+
+def import_model(arguments: argparse.Namespace) -> int:
+    from generation.notebook_import import import_notebook
+
+    output = arguments.output or Path("models") / f"{arguments.file.stem}.pt"
+    checkpoint = import_notebook(arguments.file, arguments.vocabulary, arguments.heads, output)
+    print(f"{output}: {checkpoint.metrics['parameters']:,} parameters, {checkpoint.vocabulary.size} characters")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

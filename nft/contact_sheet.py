@@ -1,0 +1,26 @@
+"""The contact sheet of a set: one self-contained page to look through, filter, mark, and save a selection."""
+
+import json
+from html import escape
+from pathlib import Path
+
+from nft.metadata import STATEMENT
+from nft.store import Edition
+from utils import hash_json
+
+TEMPLATE = Path(__file__).with_name("contact_sheet.html")
+
+
+def sheet(edition: Edition) -> str:
+    """The page: its template with the title and the tokens in it; no text of a token is ever read as HTML."""
+    data = [
+        {"number": n, "id": r["token_id"], "text": r["text"], "flags": r["flags"], "traits": t, "bits": round(b, 2)}
+        for (n, r, t), b in zip(edition.numbered, edition.bits, strict=True)
+    ]
+    # "<" as \u003c: inside a script nothing else can end it
+    inlined = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    page = TEMPLATE.read_text(encoding="utf-8")
+    for place, content in (("TITLE", escape(edition.about["title"])), ("STATEMENT", escape(STATEMENT))):
+        page = page.replace(f"<!--{place}-->", content)
+    identity = hash_json([edition.about[key] for key in ("identity", "seed", "sampler")])
+    return page.replace("<!--IDENTITY-->", identity[:16]).replace("/*TOKENS*/[]", inlined)

@@ -1,0 +1,108 @@
+"""Recomputes a finished set from its tokens, draws some again, and says what does not match. Mends nothing."""
+
+import argparse
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from config.command_line import check_numbers
+from generation.checkpoint import load_checkpoint
+from generation.writer import Voice, Written
+from nft.commands import identity_of
+from nft.draw import course, write
+from nft.export import FOLDERS, texts
+from nft.rules import BLOT
+from nft.store import Folder, canonical
+from nft.traits import figures_of
+from utils import hash_file, pick_device, sha256
+
+LITTER = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders; elsewhere such files begin with a dot
+
+
+def verify_set(arguments: argparse.Namespace) -> int:
+    """-> exit status, 1 where something does not match."""
+    check_numbers(arguments, {"tokens": (0, None)})
+    wrong = 0
+    with Folder.held(arguments.folder) as folder:
+        records = folder.records()
+        for problem in (*check_records(folder, records), *check_files(folder)):
+            print(f"does not match: {problem}")
+            wrong += 1
+        path = arguments.model or Path(folder.about().model_file)
+        if not path.is_file():
+            print(f"{path}: not at hand, so no token was drawn again; --model says where it is")
+        else:
+            for problem in check_drawing(path, folder, records, arguments):
+                print(f"does not match: {problem}")
+                wrong += 1
+    print(f"{len(records)} tokens: " + (f"{wrong} things do not match" if wrong else "hashes and files match"))
+    return 1 if wrong else 0
+
+
+def check_records(folder: Folder, records: list[dict[str, Any]]) -> Iterator[str]:
+    lines = folder.samples.read_bytes().splitlines()
+    for line, record in zip(lines, records, strict=True):
+        token, text = record["token_id"], record["text"]
+        if canonical(record).encode("utf-8") != line:
+            yield f"token {token}: its line of samples.jsonl is not canonical JSON"
+        if sha256(text) != record["sha256"]:
+            yield f"token {token}: its text has another hash than it says"
+        if record["accepted"] and BLOT not in text and record["sha256"] != record["drawn_sha256"]:
+            yield f"token {token}: its text is not the one that was drawn"
+        if record["accepted"] and figures_of(record) != record["traits"]:
+            yield f"token {token}: its traits are not those of its figures"
+
+
+def check_files(folder: Folder) -> Iterator[str]:
+    """Every file against what the tokens make of it; of pictures in PNG only that they are there."""
+    edition = folder.edition()
+    expected = {f"images/{number}.png" for number in range(1, len(edition.records) + 1)}
+    for path, content in texts(edition):
+        expected.add(path)
+        found = folder.path / path
+        if not found.is_file():
+            yield f"{path}: missing"
+        elif found.read_bytes() != content.encode("utf-8"):
+            yield f"{path}: not what its tokens make of it"
+    files = [(name, file.name) for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
+    there = {f"{name}/{file}" for name, file in files if file not in LITTER}
+    yield from (f"{path}: of no token" for path in sorted(there - expected))
+    yield from (f"{path}: missing" for path in sorted(expected - there) if path.endswith(".png"))
+
+
+def check_drawing(
+    path: Path, folder: Folder, records: list[dict[str, Any]], arguments: argparse.Namespace
+) -> Iterator[str]:
+    """The model's hash, the data's if its file is here, and some tokens drawn again."""
+    about, model_sha256 = folder.about(), hash_file(path)
+    if model_sha256 != about.identity["model_sha256"]:
+        yield f"{path}: not the model that this set was drawn with"
+        return
+    checkpoint = load_checkpoint(path)
+    data = checkpoint.run.data_file()
+    if data.is_file() and hash_file(data) != about.identity["data_sha256"]:
+        yield f"{data}: not the text that the model was trained on"
+    voice = Voice.of(checkpoint, pick_device(arguments.device))
+    here = identity_of(checkpoint, model_sha256, voice.device.type)
+    if other := [f"{key} {value}" for key, value in about.identity.items() if here[key] != value]:
+        print(f"drawn with {', '.join(other)}; here a text may differ, and the stored one counts")
+    chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
+    keys = [(record["token_id"], record["attempt"]) for record in chosen]
+    again = write(voice, voice.settings(**about.sampler), about.seed, keys)
+    alike = [agrees(record, written) for record, written in zip(chosen, again, strict=True)]
+    for record, same in zip(chosen, alike, strict=True):
+        if not same:
+            yield f"token {record['token_id']}: drawn again, it is another text or came about otherwise"
+    print(f"{len(chosen)} tokens drawn again, {sum(alike)} the same")
+
+
+def agrees(record: dict[str, Any], written: Written) -> bool:
+    """Whether a token is what was written now: its text, but for blots, and how it came to be."""
+    text = record["text"]
+    readable = len(text) == len(written.text) and all(a in (b, BLOT) for a, b in zip(text, written.text, strict=True))
+    return (
+        sha256(written.text) == record["drawn_sha256"]
+        and (readable or not record["accepted"])
+        and all(record[key] == value for key, value in course(written).items())
+    )

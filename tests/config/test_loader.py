@@ -1,0 +1,185 @@
+"""config.yaml as shipped, layers, and every mistake's exact message."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from config.loader import Config, load_config
+from config.schema import RunConfig
+from tests.helpers import MODULES, ROOT
+from utils import UserError
+
+SHIPPED = YAML(typ="safe", pure=True).load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+
+def read(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "c.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+def sections(model=RunConfig):
+    """(section, key, default) of every hyperparameter."""
+    for name, field in model.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            for key, inner in field.annotation.model_fields.items():
+                yield name, key, inner.default
+
+
+def test_shipped_config_names_every_key_with_its_default():
+    tables = {name: table for name, table in SHIPPED.items() if name not in ("presets", "datasets")}
+    given = {(name, key): v for name, table in tables.items() if isinstance(table, dict) for key, v in table.items()}
+    assert given == {(section, key): default for section, key, default in sections()}
+    assert {key: SHIPPED[key] for key in ("seed", "device", "preset")} == {
+        k: RunConfig.model_fields[k].default for k in ("seed", "device", "preset")
+    }
+
+
+def test_every_line_of_the_shipped_config_that_sets_a_value_has_a_comment():
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8").split("\npresets:")[0]
+    bare = [line for line in text.splitlines() if re.match(r"\s*\w+: *[^#\s]", line) and "#" not in line]
+    assert bare == []
+
+
+@pytest.mark.parametrize(("section", "key"), [(section, key) for section, key, _ in sections()])
+def test_every_key_is_read_by_code(section, key):
+    receivers = rf"(?:config|own|settings|self\.config|{section})"
+    code = "\n".join(path.read_text(encoding="utf-8") for path in MODULES if path.name != "schema.py")
+    code += (ROOT / "config/schema.py").read_text(encoding="utf-8").split("class RunConfig")[1]
+    assert re.search(rf"{receivers}\.{key}\b", code), f"nothing reads {section}.{key}"
+
+
+def test_shipped_config_resolves_fifteen_datasets_and_its_presets():
+    config = load_config(ROOT / "config.yaml")
+    assert len(config.datasets) == 15
+    run = config.resolve("github_commits", preset="baby")
+    assert (run.model.layers, run.model.heads, run.model.width, run.model.context) == (6, 6, 384, 256)
+    assert config.resolve("tweets", preset="cpu").model.width == 256
+
+
+def test_the_automatic_preset_follows_the_device(tmp_path):
+    config = load_config(ROOT / "config.yaml")
+    found = {device: config.resolve("tweets", device=device) for device in ("cpu", "cuda", "mps")}
+    assert {device: run.preset for device, run in found.items()} == {"cpu": "cpu", "cuda": "baby", "mps": "baby"}
+    assert found["cpu"].model.width == 256 and found["cuda"].model.width == 384
+    assert config.resolve("tweets", device="cpu", preset="tiny").preset == "tiny"
+    assert read(tmp_path, "datasets: {d: }").resolve("d", device="cpu").preset == "baby"  # no preset of that name
+
+
+def test_layers_win_in_order(tmp_path):
+    text = "training: {epochs: 1, batch_size: 2, patience: 3}\npreset: p\n"
+    text += "presets: {p: {training: {epochs: 4, batch_size: 5}}}\ndatasets: {d: {training: {epochs: 6}}}"
+    training = read(tmp_path, text).resolve("d").training
+    assert (training.epochs, training.batch_size, training.patience, training.beta2) == (6, 5, 3, 0.99)
+
+
+def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.txt").write_text("a\n")
+    config = read(tmp_path, f"paths: {{datasets: '{(tmp_path / 'data').as_posix()}'}}\ndatasets: {{other: }}")
+    assert config.resolve("mine").data_file() == tmp_path / "data" / "mine.txt"
+    with pytest.raises(UserError, match=r"no dataset 'mime' here, and no file .*mime.txt; did you mean 'mine'\?"):
+        config.resolve("mime")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainin: {}", "trainin: no such key; did you mean 'training'?"),
+        ("training: {learning_rat: 1}", "training.learning_rat: no such key; did you mean 'learning_rate'?"),
+        ("training: {learning_rate: fast}", "training.learning_rate: 'fast' should be a valid number"),
+        ("training: {learning_rate: -1}", "training.learning_rate: -1 should be greater than 0"),
+        ("training: {learning_rate: .nan}", "training.learning_rate: nan should be a finite number"),
+        ("model: {layers: '6'}", "model.layers: '6' should be a valid integer"),
+        ("model: {layers: 1.5}", "model.layers: 1.5 should be a valid integer"),
+        ("model: {layers: yes}", "model.layers: 'yes' should be a valid integer"),
+        ("model: {context: 100}", "model.context: 100 should be a multiple of 16"),
+        ("model: {width: 100, heads: 6}", "model: width 100 must be a multiple of twice heads, 12"),
+        ("model: {attention_layers: 7}", "model: attention_layers 7 must not be more than layers, 6"),
+        ("model: {conv_width: 4}", "model: conv_width 4 must be odd, so that a window has a middle"),
+        ("model: 5", "model: expected keys with values, found 5"),
+        (
+            "diffusion: {process: unifrom}",
+            "diffusion.process: 'unifrom' is not one of uniform, absorbing, hybrid; did you mean 'uniform'?",
+        ),
+        (
+            "model: {parameterization: score}",
+            "training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'",
+        ),
+        (
+            "sampling: {sampler: surest}",
+            "sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'",
+        ),
+        ("sampling: {overlap: 255}", "sampling.overlap 255 must leave room in model.context 256"),
+        ("preset: bayb", "preset: 'bayb' is not one of baby; did you mean 'baby'?"),
+        ("preset: p\npresets: {p: {model: {layer: 3}}}", "presets.p.model.layer: no such key; did you mean 'layers'?"),
+        (
+            "datasets: {tweets: {model: {layers: 0}}}",
+            "datasets.tweets.model.layers: 0 should be greater than or equal to 1",
+        ),
+        (
+            "datasets: {../up: {}}",
+            "datasets: '../up' must be letters, digits, '_' and '-', no sign first, and no Windows device",
+        ),
+        (
+            "datasets: {Aux: {}}",
+            "datasets: 'Aux' must be letters, digits, '_' and '-', no sign first, and no Windows device",
+        ),
+        *(
+            (
+                f"data: {{file: '{file}'}}",
+                f"data.file: {file!r} must lie in the datasets folder; paths.datasets says which that is",
+            )
+            for file in ("/etc/passwd", "../up.txt", "C:up.txt")
+        ),
+        ("data: {file: a/Nul.txt}", "data.file: 'a/Nul.txt' names a device on Windows; rename it"),
+        ("datasets: [a]", "datasets: expected keys with values, found ['a']"),
+        ("datasets: {a: 3}", "datasets.a: expected keys with values, found 3"),
+        ("- a\n- b", "expected keys with values, found ['a', 'b']"),
+        ("seed: 1\nseed: 2", 'line 2, column 1: found duplicate key "seed" with value "2" (original value: "1")'),
+        ("seed: [1", "line 1, column 9: expected ',' or ']', but got '<stream end>'"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(tmp_path, text, message):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, text)
+    assert str(error.value) == f"{tmp_path / 'c.yaml'}: {message}"
+
+
+def test_every_mistake_is_named_at_once(tmp_path):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, "datasets:\n  a: {model: {layers: 0}}\n  b: {training: {epoch: 1}}\nseed: -1")
+    lines = str(error.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["seed", "datasets.a.model.layers", "datasets.b.training.epoch"]
+
+
+def test_numbers_in_scientific_notation_are_numbers(tmp_path):
+    assert (
+        read(tmp_path, "training: {learning_rate: 3e-4}\ndatasets: {d: }").resolve("d").training.learning_rate == 3e-4
+    )
+
+
+def test_a_default_and_the_same_value_written_out_have_one_hash():
+    run = Config(Path("c.yaml"), {}).merged("toy", {})
+    written = Config(Path("c.yaml"), {"training": {"max_minutes": 0, "epochs": 20}}).merged("toy", {})
+    again = RunConfig.model_validate_json(run.model_dump_json())
+    assert run.training_hash() == written.training_hash() == again.training_hash()
+
+
+def test_the_training_hash_follows_what_shapes_the_weights(tmp_path):
+    base = read(tmp_path, "datasets: {d: }").resolve("d")
+    other = {
+        "sampling": {"steps": 5},
+        "paths": {"models": "elsewhere"},
+        "device": "cpu",
+        "training": {"max_minutes": 5},
+    }
+    assert all(
+        base.model_copy(update={k: type(getattr(base, k))(**v) if isinstance(v, dict) else v}).training_hash()
+        == base.training_hash()
+        for k, v in other.items()
+    )
+    assert read(tmp_path, "training: {epochs: 3}\ndatasets: {d: }").resolve("d").training_hash() != base.training_hash()
+    assert read(tmp_path, "seed: 3\ndatasets: {d: }").resolve("d").training_hash() != base.training_hash()

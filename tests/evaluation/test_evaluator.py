@@ -1,0 +1,184 @@
+"""The instrument: it hears whose voice it is, finds copies, refuses the wrong text, and writes what it found."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import evaluate
+from evaluation.classifier import Fingerprint
+from evaluation.evaluator import Request, compare_voices, evaluate_voice
+from evaluation.likelihood import ratio_estimate
+from evaluation.report import attributions
+from tests.helpers import WORDS, Quiet, toy_lines
+from text.corpus import load_corpus
+from training.trainer import train_model
+
+REQUEST = Request(60, 0, torch.device("cpu"))
+GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
+LEARNT = {"batch_size": 16, "max_steps": 60, "learning_rate": 0.01}
+
+
+def prose(words: list[str], count: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return sorted({" ".join(rng.choice(words, size=rng.integers(4, 9))) for _ in range(count)})
+
+
+@pytest.fixture
+def two_voices(tiny_run):
+    """Two trained voices, of different words: -> {name: run}."""
+    runs = {}
+    for name, words in (("build", WORDS), ("greek", GREEK)):
+        runs[name] = tiny_run(prose(words, 500, 1), name, training=LEARNT)
+        train_model(runs[name], Quiet())
+    return runs
+
+
+def judge(run, tmp_path, texts: list[str], name: str = "judged"):
+    path = tmp_path / f"{name}.txt"
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return evaluate_voice(run.name, run.model_file(), path, REQUEST)
+
+
+def test_a_voice_that_learnt_twenty_lines_by_heart_is_memorising(tiny_run):
+    lines = prose(WORDS, 20, 3)
+    run = tiny_run(
+        lines,
+        model={"layers": 2, "heads": 2, "width": 48, "context": 64, "noise_width": 16, "dropout": 0.0},
+        training={"batch_size": 16, "max_steps": 600, "validations": 1, "learning_rate": 0.01},
+        sampling={"steps": 32, "temperature": 0.5},
+    )
+    # the last weights, not those that held-out text would have chosen: the case the gauge is for
+    train_model(run, Quiet())
+    copies = evaluate_voice("toy", run.model_file(), None, REQUEST).figures["copies"]
+    assert copies["gauge"] == "memorising" and copies["share"] > 0.3
+    shown = copies["worst"][0]
+    assert shown["match"] > copies["bound"]
+    assert any(shown["text"][i : i + shown["match"]] in line for line in lines for i in range(len(shown["text"])))
+
+
+def test_planted_copies_are_found_and_new_text_is_creating(two_voices, tmp_path):
+    run = two_voices["build"]
+    fresh = sorted(set(prose(WORDS, 80, 9)) - set(prose(WORDS, 500, 1)))[:50]
+    assert judge(run, tmp_path, fresh).figures["copies"]["gauge"] == "creating"
+    long = sorted(prose(WORDS, 500, 1), key=len)[-40:]
+    found = judge(run, tmp_path, fresh[:20] + long).figures["copies"]
+    assert found["gauge"] == "memorising" and set(found["flagged"]) <= set(range(20, 60)) and len(found["flagged"]) > 20
+    short = sorted(prose(WORDS, 500, 1), key=len)[:40]
+    found = judge(run, tmp_path, fresh[:20] + short).figures["copies"]
+    assert found["gauge"] == "memorising" and len(found["flagged"]) > 20
+    assert all(found["worst"][k]["match"] <= found["bound"] for k in range(5))  # lines, however short
+
+
+def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_path):
+    own = {name: prose(words, 120, 9)[:60] for name, words in (("build", WORDS), ("greek", GREEK))}
+    right = compare_voices([judge(two_voices[name], tmp_path, own[name]) for name in own])
+    other = {"build": "greek", "greek": "build"}
+    swapped = compare_voices([judge(two_voices[name], tmp_path, own[other[name]]) for name in own])
+    for name in own:
+        assert attributions(right)[name]["samples"] > 0.95 and attributions(right)[name]["real"] > 0.95
+        assert attributions(swapped)[name]["samples"] < 0.05
+    style = np.array(right["style_bits"])
+    assert style[0, 0] < style[0, 1] and style[1, 1] < style[1, 0]  # each voice likes its own text best
+
+
+def test_an_attribution_without_a_miss_is_not_certain():
+    found = attributions(
+        {"names": ["a", "b"], "confusion": [[200, 0], [9, 1]], "confusion_real": [[100, 100], [0, 10]]}
+    )
+    z2 = 1.96**2
+    assert found["a"]["samples"] == 1 and found["a"]["samples_error"] == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
+    assert found["a"]["real_error"] == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)
+
+
+def test_classifier_cannot_tell_one_source_from_itself():
+    texts = prose(WORDS, 600, 1)
+    classifier = Fingerprint({"a": texts[::2], "b": texts[1::2]})
+    counts = classifier.confusion({"a": prose(WORDS, 300, 7), "b": prose(WORDS, 300, 8)})
+    assert 0.35 < counts.diagonal().sum() / counts.sum() < 0.65
+
+
+def test_likelihood_stands_beside_its_baselines(two_voices):
+    found = evaluate_voice("greek", two_voices["greek"].model_file(), None, REQUEST).figures["likelihood"]
+    baselines = found["baselines"]
+    assert baselines["5-gram"] < baselines["unigram"] < baselines["uniform"]
+    characters = load_corpus(two_voices["greek"]).held_out.lengths.sum()
+    assert found["held_out"]["characters"] == characters  # once, in however many draws
+    assert found["held_out"]["error"] > 0 and found["gap"] == found["held_out"]["bits"] - found["training"]["bits"]
+
+
+def test_ratio_estimate_and_its_error_have_their_closed_form():
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(5, 50, 4000)
+    nats = sizes * 2.0 + rng.normal(0, 3, 4000)
+    found = ratio_estimate(nats, sizes, np.arange(4000))
+    assert found.bits == pytest.approx(2 / np.log(2), abs=0.02)
+    assert found.error == pytest.approx(3 / np.sqrt(4000) / sizes.mean() / np.log(2), rel=0.1)
+    merged = ratio_estimate(np.repeat(nats, 2) / 2, np.repeat(sizes, 2) / 2, np.repeat(np.arange(4000), 2))
+    assert merged.error == pytest.approx(found.error)  # rows of one document are one observation
+
+
+def test_the_same_request_gives_the_same_figures(two_voices):
+    first, second = (evaluate_voice("build", two_voices["build"].model_file(), None, REQUEST).figures for _ in range(2))
+    assert first == second
+
+
+def test_a_stream_is_measured_in_windows(tiny_run):
+    text = "".join(f"{line}\n" for line in toy_lines(300))
+    run = tiny_run(text.encode(), data={"format": "stream"})
+    train_model(run, Quiet())
+    figures = evaluate_voice("toy", run.model_file(), None, REQUEST).figures
+    held_out = load_corpus(run).held_out.lengths.sum()
+    assert figures["judged"] == 60 and figures["compared"] == -(-held_out // run.model.context) > 1
+    assert figures["likelihood"]["held_out"]["bits"] > 0
+    assert figures["likelihood"]["held_out"]["error"] > 0  # windows are counted: one text alone would have none
+
+
+def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
+    folder = tmp_path / "reports"
+    run = two_voices["build"]
+    assert evaluate.main(["--model", str(run.model_file()), "--count", "20", "--output", str(folder)]) == 0
+    figures = json.loads((folder / "build_evaluation.json").read_text(encoding="utf-8"))
+    assert figures["judged"] == 20 and len(figures["examples"]) == 10
+    page = (folder / "build_evaluation.md").read_text(encoding="utf-8")
+    assert page.startswith("# build\n") and "| known words |" in page
+    assert (folder / "build_evaluation.png").read_bytes().startswith(b"\x89PNG")
+    assert "build" in capsys.readouterr().out
+
+
+def test_all_writes_the_comparison(two_voices, tmp_path, capsys):
+    folder, config = tmp_path / "reports", tmp_path / "c.yaml"
+    paths = two_voices["build"].paths.model_dump()
+    datasets = {"build": {}, "greek": {}, "absent": {}}
+    config.write_text(json.dumps({"paths": paths, "datasets": datasets}), encoding="utf-8")
+    assert evaluate.main(["--all", "--config", str(config), "--count", "20", "--output", str(folder)]) == 0
+    shared = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    assert shared["names"] == ["build", "greek"] and np.array(shared["confusion"]).sum(1).tolist() == [20, 20]
+    for name in ("evaluation.md", "evaluation_confusion.png", "evaluation_style.png", "greek_evaluation.md"):
+        assert (folder / name).is_file()
+    assert "absent: not trained yet, left out" in capsys.readouterr().out
+
+
+def test_a_voice_that_cannot_be_judged_does_not_keep_the_others_from_it(two_voices, tmp_path, capsys):
+    folder, config = tmp_path / "reports", tmp_path / "c.yaml"
+    paths = two_voices["build"].paths.model_dump()
+    config.write_text(json.dumps({"paths": paths, "datasets": {"build": {}, "greek": {}}}), encoding="utf-8")
+    two_voices["build"].data_file().write_text("\n".join(toy_lines(40)) + "\n")
+    assert evaluate.main(["--all", "--config", str(config), "--count", "20", "--output", str(folder)]) == 2
+    assert "not the text that" in capsys.readouterr().err and (folder / "greek_evaluation.md").is_file()
+
+
+def test_mistakes_are_named(two_voices, tmp_path, capsys):
+    run = two_voices["build"]
+    run.data_file().write_text("\n".join(toy_lines(40)) + "\n")
+    assert evaluate.main(["--model", str(run.model_file())]) == 2
+    assert "not the text that" in capsys.readouterr().err
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n")
+    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty)]) == 2
+    assert "empty.txt: 0 documents; at least 2 are needed, one a line" in capsys.readouterr().err
+    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty)]) == 2
+    assert capsys.readouterr().err == f"error: {empty}: cannot be written to: File exists\n"
+    assert evaluate.main(["--model", "missing.pt"]) == 2
+    assert capsys.readouterr().err == "error: missing.pt: no such file\n"

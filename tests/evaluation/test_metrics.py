@@ -1,0 +1,123 @@
+"""Figures equal their closed forms on small sets, tell real from ruined text, and carry honest intervals."""
+
+import numpy as np
+import pytest
+import scipy.spatial.distance
+import scipy.stats
+
+from evaluation.metrics import Interval, bootstrap, divergence, entropy, figures, length_distance, measure, ratio
+from evaluation.reference import Histogram, Reference, words
+from tests.helpers import WORDS
+from text.corpus import load_corpus
+from text.vocabulary import Vocabulary
+
+
+def sentences(count: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, size=rng.integers(3, 12))) + rng.choice([".", "!", ""]) for _ in range(count)]
+
+
+@pytest.fixture
+def reference(tiny_run):
+    return Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32)
+
+
+def encode(reference, texts):
+    return [reference.vocabulary.encode(text).astype(np.int64) for text in texts]
+
+
+def judged(documents, reference):
+    return figures(documents, reference.matches(documents), reference)
+
+
+def test_words_are_letters_and_inner_apostrophes():
+    assert words("Don't re-do 3 naïve 'things'; l’été_x") == ["don't", "re", "do", "naïve", "things", "l’été", "x"]
+
+
+def test_divergence_is_scipys():
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(0, 8, 30) for _ in range(5)]
+    reference = Histogram.of([rng.integers(3, 12, 200)])
+    p = np.bincount(np.concatenate(parts), minlength=12) / 150
+    q = np.zeros(12)
+    q[reference.keys] = reference.counts / 200
+    expected = scipy.spatial.distance.jensenshannon(p, q, base=2) ** 2
+    assert divergence(parts, reference)(np.ones(5)) == pytest.approx(expected)
+    assert divergence([np.array([100])], reference)(np.ones(1)) == pytest.approx(1)
+    weights = np.array([2.0, 0, 1, 1, 1])
+    doubled = divergence([parts[0], parts[0], *parts[2:]], reference)(np.ones(5))
+    assert divergence(parts, reference)(weights) == pytest.approx(doubled)
+
+
+def test_length_distance_is_scipys():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 30, 40), np.sort(rng.integers(5, 40, 70))
+    assert length_distance(a, b)(np.ones(40)) == pytest.approx(scipy.stats.ks_2samp(a, b).statistic)
+
+
+def test_entropy_and_ratio_have_their_closed_forms():
+    vocabulary = Vocabulary("\nab")
+    documents = [np.array([1, 1, 2, 2]), np.array([1, 1, 1, 1])]
+    assert entropy(documents, vocabulary)(np.array([1.0, 0.0])) == pytest.approx(1)
+    assert entropy(documents, vocabulary)(np.array([0.0, 1.0])) == pytest.approx(0)
+    assert ratio(np.array([1.0, 3.0]), np.array([2.0, 4.0]))(np.array([1.0, 2.0])) == pytest.approx(0.7)
+
+
+def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        values = rng.normal(3, 2, size=60)
+        interval = bootstrap(ratio(values, np.ones(60)), 60, rng)
+        covered += interval.low <= 3 <= interval.high
+    assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_intervals_agree_within_chance():
+    assert Interval(1.0, 0.9, 1.1).agrees(Interval(1.12, 1.02, 1.22))
+    assert not Interval(1.0, 0.9, 1.1).agrees(Interval(1.3, 1.2, 1.4))
+
+
+def test_real_text_stands_at_the_ceiling(reference):
+    fresh = list(dict.fromkeys(sentences(400, 7)))[:150]
+    own, ceiling = (
+        measure(d, reference.matches(d), reference) for d in (encode(reference, fresh), reference.held_out[:150])
+    )
+    for name in own:
+        if name not in ("duplicates", "copies", "longest match"):
+            assert own[name].agrees(ceiling[name]), (name, own[name], ceiling[name])
+    assert own["known words"].value == 1 and own["copies"].value < 0.03
+
+
+def test_shuffled_characters_score_badly_where_they_should(reference):
+    rng = np.random.default_rng(0)
+    real = reference.held_out[:150]
+    ruined, ceiling = (measure(d, reference.matches(d), reference) for d in ([rng.permutation(d) for d in real], real))
+    assert ruined["known words"].high < 0.5 < ceiling["known words"].low
+    assert ruined["trigram divergence"].low > 2 * ceiling["trigram divergence"].high
+    assert ruined["5-gram bits/char"].low > 2 * ceiling["5-gram bits/char"].high
+    assert ruined["openings divergence"].low > ceiling["openings divergence"].high
+    assert ruined["length distance"].agrees(ceiling["length distance"])  # only the order changed
+    assert ruined["character entropy"].agrees(ceiling["character entropy"])
+
+
+def test_wrong_lengths_and_repeats_show(reference):
+    real = reference.held_out[:100]
+    halves = judged([d[: len(d) // 2] for d in real], reference)
+    assert halves["length distance"](np.ones(100)) > 0.4
+    repeated = judged([real[0]] * 30 + real[:70], reference)
+    assert repeated["duplicates"](np.ones(100)) == pytest.approx(0.30)
+
+
+def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference, tiny_run):
+    corpus = load_corpus(tiny_run(sorted(set(sentences(3000, 0)))))
+    long = sorted((corpus.train.document(i).astype(np.int64) for i in range(len(corpus.train.lengths))), key=len)[-40:]
+    assert judged(long, reference)["copies"](np.ones(40)) > 0.5
+    assert reference.matches(long).tolist() == [len(document) for document in long]  # whichever part they are from
+    short = sorted((reference.vocabulary.decode(corpus.train.document(i)) for i in range(40)), key=len)[:20]
+    wider = [f" {text.replace(' ', '  ', 1)} " for text in short]
+    for lines in (encode(reference, short), encode(reference, wider)):
+        assert reference.matches(lines).max() <= reference.copy_bound  # as lines alone
+        assert judged(lines, reference)["copies"](np.ones(20)) == 1
+    fresh = [text for text in sentences(320, 9) if text not in reference.lines][:300]
+    assert judged(encode(reference, fresh), reference)["copies"](np.ones(300)) < 0.02

@@ -1,0 +1,122 @@
+"""Model files: whole when they come back, refused when they are not ours, never run."""
+
+import errno
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from generation.checkpoint import load_checkpoint
+from generation.writer import Voice, write_documents
+from tests.helpers import Quiet
+from text.corpus import Lengths
+from training.events import Stopped
+from training.trainer import train_model
+from utils import UserError
+
+CPU = torch.device("cpu")
+
+
+def test_a_checkpoint_comes_back_whole(tiny_run):
+    run = tiny_run()
+    checkpoint = train_model(run, Quiet())
+    loaded = load_checkpoint(run.model_file())
+    assert (loaded.run, loaded.vocabulary, loaded.metrics) == (run, checkpoint.vocabulary, checkpoint.metrics)
+    assert loaded.data_sha256 == checkpoint.data_sha256 and loaded.training_sha256 == run.training_hash()
+    assert all(torch.equal(loaded.weights[name], value) for name, value in checkpoint.weights.items())
+    before, after = (
+        write_documents(Voice.of(c, CPU), 0, range(3), Voice.of(c, CPU).settings()) for c in (checkpoint, loaded)
+    )
+    assert before == after
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_little_memory_is_no_damage(tiny_run, monkeypatch, error):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    state = run.state_file().read_bytes()
+
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(type(error)):
+        train_model(run, Quiet())
+    assert run.state_file().read_bytes() == state
+
+
+def test_what_may_not_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "file.pt"
+    path.write_bytes(b"")
+
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"file\.pt: cannot be read: Permission denied"):
+        load_checkpoint(path)
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a model file, or damaged"),
+        (b"hello", "not a model file, or damaged"),
+        (b")bc hello", "not a model file, or damaged"),
+        (pickle.dumps(Bomb()), "not a model file, or damaged"),
+        ({"weight": torch.zeros(3)}, "format None is not one this version reads (1)"),
+        ({"format": 99}, "format 99 is not one this version reads (1)"),
+        ({"format": 1}, "not a model of this program: 'config'"),
+        ({"optimizers": []}, "the state of an interrupted training, not a model; the same train.py goes on with it"),
+        (torch.zeros(3), "not a model of this program"),
+        (Bomb(), "not a model file, or damaged"),
+    ],
+)
+def test_a_foreign_file_is_refused_and_never_run(tmp_path, monkeypatch, content, message):
+    monkeypatch.chdir(tmp_path)
+    path = Path("file.pt")
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(UserError) as error:
+        load_checkpoint(path)
+    assert str(error.value) == f"file.pt: {message}" and not Path("exploded").exists()
+
+
+def test_a_truncated_checkpoint_is_refused(tiny_run):
+    run = tiny_run()
+    train_model(run, Quiet())
+    data = run.model_file().read_bytes()
+    for size in (10, len(data) // 2, len(data) - 1):
+        run.model_file().write_bytes(data[:size])
+        with pytest.raises(UserError, match="not a model file, or damaged"):
+            load_checkpoint(run.model_file())
+
+
+def test_a_single_wrong_bit_is_noticed(tiny_run):
+    run = tiny_run()
+    train_model(run, Quiet())
+    content = bytearray(run.model_file().read_bytes())
+    content[len(content) // 2] ^= 1
+    run.model_file().write_bytes(content)
+    with pytest.raises(UserError, match="not a model file, or damaged"):
+        load_checkpoint(run.model_file())
+
+
+def test_weights_of_another_shape_are_named(tiny_run):
+    checkpoint = train_model(tiny_run(), Quiet())
+    checkpoint.weights["head.weight"] = checkpoint.weights["head.weight"][:-1]
+    with pytest.raises(UserError, match=r"the weights do not fit the model's config: .*head\.weight"):
+        Voice.of(checkpoint, CPU)
+
+
+def test_lengths_are_drawn_as_they_occurred():
+    lengths = Lengths.of(np.array([5, 7, 7, 7]))
+    assert [lengths.draw(u) for u in (0.0, 0.2499, 0.25, 0.9999)] == [5, 5, 7, 7]

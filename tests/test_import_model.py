@@ -1,0 +1,152 @@
+"""The notebook's models come in whole: the same outputs, the same characters, through the project's own samplers."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import generate
+import import_model
+from config.schema import ModelConfig
+from diffusion.processes import PROCESSES
+from generation.checkpoint import load_checkpoint, network_of
+from generation.notebook_model import Block, NotebookNetwork
+from tests.helpers import GOLDEN, needs_golden
+
+CHARACTERS = "\t !\nabcdefghij"  # sorted, as the notebook numbers them, the newline is not the first
+CONFIG = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score")
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A random network of the notebook's, saved as the notebook does, and the text it would have been trained on."""
+    torch.manual_seed(0)
+    network = NotebookNetwork(CONFIG, len(CHARACTERS), len(CHARACTERS)).eval()
+    torch.save({f"_orig_mod.{key}": value for key, value in network.state_dict().items()}, tmp_path / "model.pth")
+    (tmp_path / "text.txt").write_text(CHARACTERS * 3, encoding="utf-8")
+    return network, tmp_path
+
+
+def run_import(folder, *options):
+    arguments = ["notebook", str(folder / "model.pth"), "--vocabulary", str(folder / "text.txt")]
+    return import_model.main([*arguments, "--heads", "2", "--output", str(folder / "bard.pt"), *options])
+
+
+@needs_golden
+def test_the_network_is_the_notebooks():
+    stored = np.load(GOLDEN / "notebook_model_V11.npz")
+    config = ModelConfig.model_construct(layers=2, heads=2, width=32, context=24, noise_width=16, dropout=0.0)
+    network = NotebookNetwork(config, 11, 11).eval()
+    prefix = "weight/"
+    weights = {key.removeprefix(prefix): stored[key] for key in stored.files if key.startswith(prefix)}
+    network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    ids, sigma = torch.from_numpy(stored["input_ids"]), torch.from_numpy(stored["sigma"])
+    with torch.no_grad():
+        log_score = network(ids, sigma, torch.zeros_like(ids, dtype=torch.bool)).scatter(-1, ids.unsqueeze(-1), 0)
+    torch.testing.assert_close(log_score, torch.from_numpy(stored["log_score"]), atol=1e-5, rtol=0)
+    reverse = PROCESSES["uniform"](11).tweedie(
+        log_score.double(), ids, torch.from_numpy(stored["delta_sigma"]).double()
+    )
+    torch.testing.assert_close(reverse.float(), torch.from_numpy(stored["reverse_unnormalised"]), atol=1e-5, rtol=1e-4)
+
+
+def test_a_block_attends_twice_with_the_same_weights():
+    torch.manual_seed(1)
+    block, x, noise = Block(CONFIG), torch.randn(1, 5, 16), torch.randn(1, 8)
+
+    def attention(h):
+        q, k, v = (part.view(5, 2, 8).transpose(0, 1) for part in F.linear(h[0], block.attn.c_attn.weight).chunk(3, -1))
+        mixed = (q @ k.transpose(1, 2) / 8**0.5).softmax(-1) @ v
+        return F.linear(mixed.transpose(0, 1).reshape(1, 5, 16), block.attn.c_proj.weight)
+
+    def norm(h):
+        return F.layer_norm(h, (16,))
+
+    shift, scale, gate, shift_m, scale_m, gate_m = block.adaLN_modulation(noise).unsqueeze(1).chunk(6, -1)
+    y = x + gate * attention(norm(attention(norm(x) * (1 + scale) + shift)))
+    hidden = F.gelu(F.linear(norm(y) * (1 + scale_m) + shift_m, block.mlp["c_fc"].weight))
+    torch.testing.assert_close(block(x, noise), y + gate_m * F.linear(hidden, block.mlp["c_proj"].weight))
+
+
+def test_an_imported_model_answers_as_it_did(source):
+    network, folder = source
+    assert run_import(folder) == 0
+    checkpoint = load_checkpoint(folder / "bard.pt")
+    vocabulary = checkpoint.vocabulary
+    assert vocabulary.characters == "\n\t !abcdefghij" and vocabulary.size == len(CHARACTERS)
+    text = "abc ij!\nde"
+    old = torch.tensor([["".join(sorted(CHARACTERS)).index(c) for c in text]])
+    new = torch.from_numpy(vocabulary.encode(text).astype(np.int64)).unsqueeze(0)
+    sigma, given = torch.tensor([0.7]), torch.zeros_like(new, dtype=torch.bool)
+    ids = vocabulary.encode("".join(sorted(CHARACTERS))).astype(np.int64)  # the new id of each old one
+    with torch.no_grad():
+        expected, found = network(old, sigma, given), network_of(checkpoint).eval()(new, sigma, given)
+    torch.testing.assert_close(found[..., ids], expected)
+
+
+def test_a_file_of_any_name_is_taken_in(source):
+    _, folder = source
+    assert run_import(folder, "--output", str(folder / "a name (1).pt")) == 0
+    assert load_checkpoint(folder / "a name (1).pt").run.name == "notebook"
+
+
+def test_an_imported_model_writes_through_the_same_samplers(source, capsys):
+    _, folder = source
+    run_import(folder)
+    options = ["--model", str(folder / "bard.pt"), "--samples", "3", "--steps", "8", "--output"]
+    assert generate.main([*options, str(folder / "out.txt")]) == 0
+    objects = [json.loads(line) for line in (folder / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [len(o["text"]) for o in objects] == [32] * 3
+    assert set("".join(o["text"] for o in objects)) <= set(CHARACTERS)
+    assert objects[0]["grid"] == "geometric" and objects[0]["steps"] == 8
+    assert generate.main([*options, str(folder / "prefixed.txt"), "--prefix", "abé"]) == 2
+    assert "'é', which is not among the 13 characters" in capsys.readouterr().err
+
+
+def without(key):
+    return lambda folder, state: torch.save({k: v for k, v in state.items() if k != key}, folder / "model.pth")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda folder, state: (folder / "text.txt").write_text("ab\n"), "3 distinct characters, where it knows 14"),
+        (
+            lambda folder, state: (folder / "text.txt").write_text("abcdefghijklmn"),
+            "14 distinct characters, no newline",
+        ),
+        (lambda folder, state: (folder / "text.txt").unlink(), "text.txt: cannot be read"),
+        (lambda folder, state: torch.save({"a": torch.zeros(2)}, folder / "model.pth"), "no weights 'transformer.wte"),
+        (
+            lambda folder, state: torch.save({**state, "epoch": 5}, folder / "model.pth"),
+            'Unexpected key(s) in state_dict: "epoch"',
+        ),
+        (
+            lambda folder, state: torch.save({**state, 3: None}, folder / "model.pth"),
+            'Unexpected key(s) in state_dict: "3"',
+        ),
+        (without("lm_head.linear.bias"), 'Missing key(s) in state_dict: "lm_head.linear.bias"'),
+        (lambda folder, state: (folder / "model.pth").write_bytes(b"none"), "not a model file, or damaged"),
+        (lambda folder, state: (folder / "bard.pt").touch(), "bard.pt: exists already; name another"),
+    ],
+)
+def test_what_cannot_be_imported_is_named(source, capsys, change, message):
+    network, folder = source
+    change(folder, network.state_dict())
+    assert run_import(folder) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert re.search(r"(model\.pth|text\.txt|bard\.pt): ", error)
+    assert not (folder / "bard.pt").exists() or (folder / "bard.pt").stat().st_size == 0
+
+
+@pytest.mark.parametrize(
+    "heads, message", [("3", "width 16 must be a multiple of twice heads, 6"), ("0", "model.heads 0: Input should be")]
+)
+def test_heads_that_do_not_fit_are_named(source, capsys, heads, message):
+    _, folder = source
+    assert run_import(folder, "--heads", heads) == 2
+    assert message in capsys.readouterr().err

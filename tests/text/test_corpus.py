@@ -1,0 +1,224 @@
+"""Every data rule: what is read, dropped, counted, split, encoded; and what stops with a reason."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from tests.helpers import toy_lines
+from text import corpus
+from text import reader as reading
+from text.corpus import load_corpus
+from text.reader import DocumentHasher
+from utils import UserError
+
+
+def texts(split, vocabulary) -> list[str]:
+    return [vocabulary.decode(split.document(i)) for i in range(len(split.lengths))]
+
+
+def everything(loaded) -> list[str]:
+    """All documents but the alphabet's."""
+    both = texts(loaded.train, loaded.vocabulary) + texts(loaded.held_out, loaded.vocabulary)
+    return sorted(text for text in both if not text.startswith("§"))
+
+
+# documents that put every letter of the others into the training split, whichever of them are held out
+ALPHABET = [f"§{i} abcdefghijklmnopqrstuvwxyz é\t\ufffd" for i in range(9)]
+
+
+def test_documents_survive_whole(tiny_run):
+    lines = toy_lines(200)
+    loaded = load_corpus(tiny_run(lines))
+    assert everything(loaded) == sorted(lines)
+    assert loaded.report.documents == 200 and loaded.report.characters == sum(map(len, lines))
+    assert len(loaded.held_out.lengths) == pytest.approx(40, abs=20)
+
+
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_chunks_do_not_show(tiny_run, monkeypatch, chunk):
+    run = tiny_run([*ALPHABET, "é" * 50, *toy_lines(50), "x" * 300])
+    whole = everything(load_corpus(run))
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+    assert everything(load_corpus(run.model_copy(update={"seed": 5}))) == whole
+
+
+def test_split_is_by_document_and_does_not_depend_on_order(tiny_run):
+    lines = toy_lines(200)
+    first, second = (load_corpus(tiny_run(order)) for order in (lines, [*lines[::-1], "one more document"]))
+    held = [set(texts(loaded.held_out, loaded.vocabulary)) for loaded in (first, second)]
+    assert held[0] == held[1] - {"one more document"}
+    assert not held[0] & set(texts(first.train, first.vocabulary))
+    other_seed = load_corpus(tiny_run(lines).model_copy(update={"seed": 1}))
+    assert set(texts(other_seed.held_out, other_seed.vocabulary)) != held[0]
+
+
+def test_exact_duplicates_are_dropped_and_counted(tiny_run):
+    lines = toy_lines(50)
+    loaded = load_corpus(tiny_run(lines + lines[:20] + [lines[0]]))
+    assert everything(loaded) == sorted(lines) and loaded.report.duplicates == 21
+    assert "21 duplicates dropped" in loaded.report.losses()
+
+
+def test_blank_lines_are_dropped_and_counted(tiny_run):
+    loaded = load_corpus(tiny_run([*ALPHABET, "one", "", "  \t", "two", "\u3000"]))
+    assert everything(loaded) == ["one", "two"] and loaded.report.empty == 3
+
+
+def test_subsample_is_seeded_and_not_the_first(tiny_run):
+    lines = toy_lines(300)
+    data = {"max_documents": 50}
+    chosen = [
+        everything(load_corpus(tiny_run(lines, data=data).model_copy(update={"seed": seed}))) for seed in (1, 1, 2)
+    ]
+    assert chosen[0] == chosen[1] != chosen[2] and len(chosen[0]) == 50
+    assert chosen[0] != sorted(lines[:50])
+    assert load_corpus(tiny_run(lines, data=data)).report.not_sampled == 250
+
+
+def test_vocabulary_is_the_training_splits_most_frequent(tiny_run):
+    lines = [f"{'a' * 5}{'b' * 3}{'c' * 2}{chr(0x4E00 + i)}" for i in range(100)]
+    loaded = load_corpus(tiny_run(lines, data={"vocab_size": 4}))
+    assert loaded.vocabulary.characters == "\nabc"
+    assert loaded.report.unknown_characters == 100 and loaded.report.distinct_characters == 3 + len(
+        loaded.train.lengths
+    )
+    assert "100 characters outside the vocabulary made <unk>" in loaded.report.losses()
+
+
+def test_only_rare_characters_still_encode(tiny_run):
+    loaded = load_corpus(tiny_run([chr(0x4E00 + i) for i in range(40)], data={"vocab_size": 2}))
+    assert loaded.vocabulary.size == 3 and loaded.report.documents == 40
+
+
+def test_bom_crlf_and_a_missing_last_newline(tiny_run):
+    loaded = load_corpus(tiny_run(b"\xef\xbb\xbf" + "\r\n".join(["first", "second", *ALPHABET, "third"]).encode()))
+    assert everything(loaded) == ["first", "second", "third"]
+
+
+def test_nfc_and_stray_line_breaks_are_counted(tiny_run):
+    loaded = load_corpus(tiny_run([*ALPHABET, "cafe\u0301", "plain", "a\rb", "a\u2028b\x85c", "tab\tstays"]))
+    assert everything(loaded) == sorted(["café", "plain", "a b", "a b c", "tab\tstays"])
+    assert loaded.report.normalised_lines == 1 and loaded.report.folded_breaks == 3
+
+
+def test_canonically_equal_documents_are_duplicates(tiny_run):
+    loaded = load_corpus(tiny_run([*ALPHABET, "café", "cafe\u0301", "tea"]))
+    assert everything(loaded) == ["café", "tea"] and loaded.report.duplicates == 1
+
+
+BAD = b"good one\ngood two\nbad \xff\xfe here\ngood three\n"
+
+
+def test_invalid_bytes_are_an_error_that_names_the_line(tiny_run):
+    run = tiny_run(BAD)
+    with pytest.raises(UserError) as error:
+        load_corpus(run)
+    rule = "byte 0xff is not UTF-8; save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
+    assert str(error.value) == f"{run.data_file()} line 3: {rule}"
+
+
+def test_invalid_line_number_counts_over_chunks(tiny_run, monkeypatch):
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 16)
+    with pytest.raises(UserError, match="line 401: byte 0x80"):
+        load_corpus(tiny_run("\n".join(toy_lines(400)).encode() + b"\n\x80\n"))
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("skip", []), ("replace", ["bad \ufffd\ufffd here"])])
+def test_invalid_lines_are_skipped_or_replaced_and_counted(tiny_run, policy, expected):
+    loaded = load_corpus(tiny_run(BAD + "\n".join(ALPHABET).encode(), data={"invalid_utf8": policy}))
+    assert everything(loaded) == sorted(["good one", "good two", "good three", *expected])
+    assert loaded.report.invalid_lines == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"\n", "0 distinct documents, but one to learn from and one to hold out are needed"),
+        (b"one line\n", "1 distinct documents, but one to learn from"),
+        (b"a", "1 distinct documents"),
+        (b"same\nsame\nsame\n", "1 distinct documents"),
+    ],
+)
+def test_too_little_text_stops_with_the_reason(tiny_run, content, rule):
+    with pytest.raises(UserError, match=rule):
+        load_corpus(tiny_run(content))
+
+
+def test_an_empty_file_stops_with_the_reason(tiny_run):
+    run = tiny_run()
+    run.data_file().write_bytes(b"")
+    with pytest.raises(UserError, match="0 distinct documents"):
+        load_corpus(run)
+    with pytest.raises(UserError, match="a stream needs at least 2 characters"):
+        load_corpus(run.model_copy(update={"data": run.data.model_copy(update={"format": "stream"})}))
+
+
+def test_a_missing_file_says_what_to_do(tiny_run):
+    run = tiny_run()
+    run.data_file().unlink()
+    with pytest.raises(
+        UserError, match=r"no such file; put one document per line there, or set datasets.toy.data.file"
+    ):
+        load_corpus(run)
+
+
+def test_two_documents_are_one_to_learn_and_one_to_hold_out(tiny_run):
+    loaded = load_corpus(tiny_run(["alpha", "beta"]))
+    assert len(loaded.train.lengths) == len(loaded.held_out.lengths) == 1
+
+
+def test_a_stream_keeps_its_newlines_and_holds_out_its_end(tiny_run):
+    text = "".join(f"line {i}\n\n" for i in range(100))
+    loaded = load_corpus(tiny_run(text.encode(), data={"format": "stream", "held_out": 0.1}))
+    train, held_out = texts(loaded.train, loaded.vocabulary), texts(loaded.held_out, loaded.vocabulary)
+    assert train[0] + held_out[0] == text and len(held_out[0]) == round(0.1 * len(text))
+
+
+def test_the_store_is_reused_until_bytes_or_settings_change(tiny_run, monkeypatch):
+    run = tiny_run(toy_lines(30))
+    load_corpus(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "encode_file", None)  # not called again
+        load_corpus(run)
+    load_corpus(tiny_run(toy_lines(31)))
+    folder = run.data_file().parent / ".cache" / "toy"
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 1  # the old store is gone
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
+    run = tiny_run(toy_lines(30))
+    hashes = iter(["before", "after"])
+    monkeypatch.setattr(corpus, "hash_file", lambda path: next(hashes))
+    with pytest.raises(UserError, match="changed while it was read"):
+        load_corpus(run)
+    assert [path.name for path in (run.data_file().parent / ".cache" / "toy").iterdir()] == [".lock"]
+
+
+def test_document_hashes_tell_documents_apart(tiny_run):
+    lines = ["ab", "ba", "a", "b", "", "aab", "aba", "\x00", "\x00\x00"]
+    codes = reading.codepoints("".join(line + "\n" for line in lines))
+    starts, lengths = reading.spans(codes)
+    hashes = DocumentHasher()(codes, starts, lengths)
+    assert len(set(hashes.tolist())) == len(lines)
+    again = DocumentHasher()(codes[starts[5] :], starts[5:] - starts[5], lengths[5:])
+    assert np.array_equal(again, hashes[5:])  # not a function of the place in the file
+
+
+@pytest.mark.parametrize("name", ["info.json", "tokens.bin", "lengths.npy", "held_out.npy"])
+@pytest.mark.parametrize("size", [0, 10, -2])
+def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):
+    run = tiny_run(toy_lines(50))
+    before = everything(load_corpus(run))
+    [file] = (run.data_file().parent / ".cache").glob(f"*/*/{name}")
+    file.write_bytes(file.read_bytes()[:size])
+    assert everything(load_corpus(run)) == before
+    assert file.stat().st_size > 10
+
+
+def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
+    runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(load_corpus, runs * 2))
+    assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
+    assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)

@@ -1,0 +1,36 @@
+"""What may befall a training's process. In place of apart.train_here, which a new process finds by its name."""
+
+import os
+import signal
+from pathlib import Path
+
+from training import process as apart
+
+here, train_model = apart.train_here, apart.train_model
+
+
+def no_kernel_for_one(run, later, link):
+    def fail(run, reporter):
+        if run.name == "one":
+            raise RuntimeError("no such kernel")
+        return train_model(run, reporter)
+
+    apart.train_model = fail
+    here(run, later, link)
+
+
+def no_memory(run, later, link):
+    def fail(run, reporter):
+        raise MemoryError
+
+    apart.train_model = fail
+    here(run, later, link)
+
+
+def killed_the_first_time(run, later, link):
+    mark = Path(run.paths.models) / "killed"
+    if not mark.exists():
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    here(run, later, link)

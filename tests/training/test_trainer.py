@@ -1,0 +1,314 @@
+"""One training: the same bytes from the same seed, going on, learning, ending."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from config.schema import TrainingConfig
+from diffusion.objectives import LOSSES
+from diffusion.processes import PROCESSES
+from evaluation.likelihood import Likelihood, held_out_likelihood
+from tests.helpers import ROOT, Quiet, shape, toy_lines
+from training import step as objective
+from training import trainer as training_module
+from training.events import Stopped
+from training.step import Shard, rate_factor, rounded_up, shares
+from training.trainer import Training, train_model
+from utils import lanes
+
+SEEDED_LOSSES = [3.37791, 3.30947, 3.31457]  # bits, running average
+
+
+def test_same_seed_same_bytes(tiny_run):
+    run = tiny_run()
+    files = []
+    for _ in range(2):
+        train_model(run, Quiet())
+        files.append(run.model_file().read_bytes())
+        run.model_file().unlink()
+    assert files[0] == files[1]
+    train_model(run.model_copy(update={"seed": 2}), Quiet())
+    assert run.model_file().read_bytes() != files[0]
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("stop_at", [1, 3, 5])
+def test_resume_equals_an_unbroken_run_bit_for_bit(tiny_run, optimizer, stop_at):
+    run = shape(tiny_run(), optimizer=optimizer, max_steps=6)
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=stop_at))
+    assert run.state_file().is_file() and not run.model_file().exists()
+    torch.rand(7)  # the global generator is not part of the state
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert watcher.resumed_from == stop_at
+    assert run.model_file().read_bytes() == unbroken
+    assert not run.state_file().exists()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
+    run = shape(tiny_run(), max_steps=6)
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=3))
+    run.state_file().write_bytes(run.state_file().read_bytes()[:size])
+    watcher = Quiet()
+    train_model(run, watcher)
+    kept = run.state_file().with_suffix(".previous.pt")
+    assert watcher.resumed_from is None and watcher.notes[0] == f"{run.state_file()} is damaged; it is kept as {kept}"
+    assert run.model_file().read_bytes() == unbroken
+
+
+def test_kill_9_at_any_step_resumes_to_the_same_bytes(tiny_run, tmp_path):
+    run = tiny_run(training={"max_steps": 300, "validations": 2})
+    train_model(run, Quiet())
+    unbroken = run.model_file().read_bytes()
+    run.model_file().unlink()
+    code = (
+        "import sys; from config.schema import RunConfig; from tests.helpers import Quiet;"
+        "from training import trainer;"
+        "trainer.SAVE_SECONDS = 0.05;"
+        "trainer.train_model(RunConfig.model_validate_json(sys.argv[1]), Quiet())"
+    )
+    command, kills = [sys.executable, "-c", code, run.model_dump_json()], 0
+    while not run.model_file().is_file() and kills < 3:
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        state, began = run.state_file(), time.monotonic()
+        before = state.stat().st_mtime_ns if state.is_file() else 0
+        while process.poll() is None and time.monotonic() - began < 60:
+            if state.is_file() and state.stat().st_mtime_ns != before:
+                process.kill()
+                kills += 1
+                break
+            time.sleep(0.001)
+        process.wait()
+    watcher = Quiet()
+    train_model(run, watcher)
+    assert kills == 3 and watcher.resumed_from
+    assert run.model_file().read_bytes() == unbroken
+
+
+def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    for other in (shape(run, learning_rate=0.1), tiny_run(toy_lines(70))):
+        watcher = Quiet(stop_at=1)
+        with pytest.raises(Stopped):
+            train_model(other, watcher)
+        state = run.state_file()
+        kept = state.with_suffix(".previous.pt")
+        assert watcher.resumed_from is None
+        assert (
+            watcher.notes == [f"{state} is of other data, settings or version; it is kept as {kept}"] and kept.is_file()
+        )
+
+
+def test_a_state_goes_on_under_another_limit_of_time(tiny_run):
+    run, watcher = tiny_run(), Quiet()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    train_model(shape(run, max_minutes=60), watcher)
+    assert watcher.resumed_from == 2 and watcher.last.step == 6
+
+
+def test_seeded_losses_are_what_they_were(tiny_run):
+    """A refactor keeps these; a change of the recipe changes them knowingly."""
+    training = Training(tiny_run())
+    losses = []
+    for step in range(3):
+        training.advance(training.batches.batch(step))
+        losses.append(training.status.loss)
+    assert losses == pytest.approx(SEEDED_LOSSES, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked"), [(0, 0), (1, 64), (64, 64), (65, 128), (190, 192), (195, 200), (200, 200)]
+)
+def test_positions_are_asked_for_in_round_numbers(wanted, asked):
+    mask = torch.zeros(200, dtype=torch.bool)
+    mask[torch.randperm(200, generator=torch.Generator().manual_seed(0))[:wanted]] = True
+    found = rounded_up(mask.view(4, 50))
+    assert int(found.sum()) == asked and (found | ~mask.view(4, 50)).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run, process, loss):
+    training = Training(shape(tiny_run(diffusion={"process": process}, model={"dropout": 0.0}), loss=loss))
+    for number in range(5):  # away from the start, where most gradients are 0
+        training.advance(training.batches.batch(number))
+    x0, given, _ = vars(training.batches.batch(5)).values()
+    t, generator = torch.linspace(0.01, 0.9, len(x0)).unsqueeze(1), torch.Generator().manual_seed(0)
+    sigma = training.diffusion.schedule.sigma(t)
+    x_t = torch.where(given, x0, training.diffusion.process.noise(x0, sigma, generator))
+    found, gradients = training.objective.of(Shard(x0, given, x_t, t, generator))
+    output = training.model(x_t, sigma.squeeze(1), given)
+    whole = LOSSES[loss](training.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
+    assert float(found) == pytest.approx(whole.item(), rel=1e-5) and found > 1
+    expected = torch.autograd.grad(whole, list(training.model.parameters()))
+    for gradient, own in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, own, rtol=1e-3, atol=1e-4)
+    assert sum(bool(gradient.abs().max() > 1e-4) for gradient in expected) > len(expected) / 2
+
+
+@pytest.mark.parametrize(
+    "device, cores, positions, parts",
+    [
+        ("cpu", 2, 16_384, 8),
+        ("cpu", 6, 16_384, 12),  # whole rounds: no core waits
+        ("cpu", 16, 16_384, 16),
+        ("cpu", 2, 2_048, 2),
+        ("cpu", 8, 512, 2),
+        ("cpu", 4, 64, 1),
+        ("cuda", 1, 16_384, 1),
+    ],
+)
+def test_a_step_is_cut_to_the_cores_and_their_caches(monkeypatch, device, cores, positions, parts):
+    monkeypatch.setattr(objective, "lanes", lambda device: cores)
+    assert shares(torch.device(device), positions) == parts
+
+
+@pytest.mark.parametrize("loss", ["posterior", "nelbo"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_training_learns(tiny_run, loss, optimizer):
+    run = shape(
+        tiny_run(["abcabcabcabc" + c for c in "abcdefghijklmnopqrstuvwxyz"]),
+        loss=loss,
+        optimizer=optimizer,
+        max_steps=120,
+        validations=4,
+    )
+    train_model(run, Quiet())
+    records = [json.loads(line) for line in run.model_file().with_suffix(".metrics.jsonl").read_text().splitlines()]
+    assert len(records) == 4 and records[-1]["held_out"] < records[0]["held_out"] - 0.3
+
+
+def test_score_parameterization_learns(tiny_run):
+    run = tiny_run(
+        ["abcabcabcabc" + c for c in "abcdefghijklmnopqrstuvwxyz"],
+        training={"loss": "nelbo", "max_steps": 120},
+        model={"parameterization": "score"},
+    )
+    watcher = Quiet()
+    train_model(run, watcher)
+    history = watcher.last.history
+    assert history[-1].held_out < history[0].held_out - 0.2
+
+
+def test_validation_uses_the_same_draws_and_leaves_training_alone(tiny_run):
+    training = Training(tiny_run())
+    training.advance(training.batches.batch(0))
+    training.validate(Quiet())
+    training.validate(Quiet())
+    first, second = training.status.history
+    assert first.held_out == second.held_out
+    plain = Training(tiny_run())
+    for step in range(2):
+        plain.advance(plain.batches.batch(step))
+    training.advance(training.batches.batch(1))
+    assert all(torch.equal(a, b) for a, b in zip(training.model.parameters(), plain.model.parameters(), strict=True))
+
+
+def test_a_validation_previews_one_window_of_a_long_document(tiny_run):
+    watcher = Quiet()
+    train_model(tiny_run([f"{'words ' * 40}{i}" for i in range(30)]), watcher)
+    assert {len(record.sample) for record in watcher.last.history} == {30}  # the context of 32, less its frames
+
+
+def test_validations_passed_over_are_not_made_up_for(tiny_run):
+    training = Training(shape(tiny_run(), max_steps=10, validations=10, validation_characters=100))
+    for step in range(7):  # six planned validations pass unmeasured, as under a time budget
+        training.advance(training.batches.batch(step))
+    training.validate(Quiet())
+    assert len(training.status.history) == 1 and not training.validation_due()
+    training.advance(training.batches.batch(7))
+    assert training.validation_due()
+
+
+def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
+    """Of four seconds a step takes a hundredth, and a validation 0.3 where one in each 0.2 is planned."""
+    clock = [0.0]
+
+    def slow(seconds: float, function: Callable) -> Callable:
+        def timed(*arguments):
+            clock[0] += seconds
+            return function(*arguments)
+
+        return timed
+
+    monkeypatch.setattr(training_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Training, "advance", slow(0.01, Training.advance))
+    monkeypatch.setattr(training_module, "held_out_likelihood", slow(0.3, held_out_likelihood))
+    watcher = Quiet()
+    train_model(shape(tiny_run(), max_steps=0, max_minutes=4 / 60, validations=20, patience=0), watcher)
+    assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
+
+
+def test_a_gpu_is_asked_by_one_thread_at_a_time(tiny_run):
+    """Two threads at once crash Apple's; the questions themselves are drawn on the CPU there, for it has no float64."""
+    training = Training(tiny_run())
+    batches, inside, most = training.held_out * 4, [], []
+
+    def network(x_t, sigma, given):
+        inside.append(x_t)
+        time.sleep(0.02)
+        most.append(len(inside))
+        inside.pop()
+        return training.voice().network(x_t, sigma, given)
+
+    mps, cpu = torch.device("mps"), torch.device("cpu")
+    found = [held_out_likelihood(training.diffusion, network, batches, 0, device) for device in (mps, cpu)]
+    assert set(most[: len(batches)]) == {1} and found[0] == found[1]
+    assert max(most) == min(lanes(cpu), len(batches))
+
+
+@pytest.mark.parametrize("first", [5.0, math.nan])  # what cannot be measured is worse than all
+def test_early_stop_keeps_the_best(tiny_run, monkeypatch, first):
+    run = shape(tiny_run(), max_steps=20, validations=20, patience=2)
+    found = iter([first, 4.0, 4.5, 4.4, 4.3, 4.2])
+    monkeypatch.setattr(training_module, "held_out_likelihood", lambda *a: Likelihood(next(found), 0.1, 100))
+    checkpoint = train_model(run, Quiet())
+    assert (
+        checkpoint.metrics["held_out_bits"] == 4.0
+        and checkpoint.metrics["best_step"] == 2
+        and checkpoint.metrics["steps"] == 4
+    )
+
+
+def test_average_follows_its_closed_form(tiny_run):
+    training = Training(shape(tiny_run(), ema_decay=0.5))
+    expected = [p.detach().clone() for p in training.average.parameters()]
+    for step in range(4):
+        training.advance(training.batches.batch(step))
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = [
+            decay * e + (1 - decay) * p.detach() for e, p in zip(expected, training.model.parameters(), strict=True)
+        ]
+    for found, value in zip(training.average.parameters(), expected, strict=True):
+        torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-6)
+
+
+def test_rate_warms_up_and_falls():
+    config = TrainingConfig(warmup=0.1, final_rate=0.2)
+    assert [rate_factor(p, config) for p in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.6, 0.2])
+
+
+def test_max_minutes_ends_a_run(tiny_run):
+    watcher = Quiet()
+    train_model(shape(tiny_run(), max_steps=0, epochs=1e6, max_minutes=1 / 60, patience=0), watcher)
+    assert watcher.last.step > 2 and 0.9 < watcher.last.seconds < 10 and watcher.last.progress == 1

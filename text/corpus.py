@@ -1,0 +1,235 @@
+"""Documents -> memory-mapped token store, in three streaming passes. Knows nothing of frames, batches or noise."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from config.schema import RunConfig
+from text.reader import IS_SPACE, DocumentHasher, Report, read_lines, spans
+from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
+from utils import UserError, derive_seed, hash_file, hash_json, mix64, to_disk
+
+STORE_FORMAT = 2
+NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # of a store that is not there, or not whole
+
+
+@dataclass(frozen=True)
+class Split:
+    """Documents as spans of a memory-mapped array of ids, without their frames."""
+
+    tokens: np.ndarray  # (characters,) uint16, the whole corpus
+    starts: np.ndarray  # (documents,) int64
+    lengths: np.ndarray  # (documents,) int32
+
+    def document(self, index: int) -> np.ndarray:
+        return self.tokens[self.starts[index] : self.starts[index] + self.lengths[index]]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """An encoded text file: its vocabulary, its two splits, and what reading it found."""
+
+    vocabulary: Vocabulary
+    train: Split
+    held_out: Split
+    report: Report
+    sha256: str  # of the file's bytes
+    stream: bool
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The corpus's own distribution of document lengths: distinct lengths, ascending, and how often each occurs."""
+
+    values: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, lengths: np.ndarray) -> "Lengths":
+        return cls(*np.unique(lengths, return_counts=True))
+
+    def capped(self, longest: int) -> "Lengths":
+        return Lengths(np.minimum(self.values, longest), self.counts)
+
+    def within(self, shortest: int, longest: int) -> "Lengths":
+        """The same distribution where it lies in this range; where it has nothing there, every length of it alike."""
+        inside = (self.values >= shortest) & (self.values <= longest)
+        if not inside.any():
+            values = np.arange(shortest, longest + 1)
+            return Lengths(values, np.ones_like(values))
+        return Lengths(self.values[inside], self.counts[inside])
+
+    def draw(self, uniform: float) -> int:
+        """Inverse CDF: a uniform in [0, 1) -> a length."""
+        cdf = np.cumsum(self.counts)
+        return int(self.values[np.searchsorted(cdf, uniform * cdf[-1], side="right")])
+
+
+def load_corpus(run: RunConfig) -> Corpus:
+    """Encode the run's text file into `<datasets>/.cache`, or open what an earlier run encoded from the same bytes."""
+    path = run.data_file()
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file")
+    sha256 = hash_file(path)
+    key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
+    folder = Path(run.paths.datasets) / ".cache" / run.name
+    store = folder / key
+    stream = run.data.format == "stream"
+    with contextlib.suppress(*NO_STORE):
+        return open_store(store, stream)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # one process encodes, others wait for it
+        with contextlib.suppress(*NO_STORE):
+            return open_store(store, stream)
+        encode_into(store, path, run, sha256)
+        return open_store(store, stream)
+
+
+def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
+    """The corpus of a trained model's run, if its file still holds the text with this hash."""
+    corpus = load_corpus(run)
+    if corpus.sha256 != sha256:
+        raise UserError(f"{run.data_file()}: not the text that {model} was trained on; train it anew")
+    return corpus
+
+
+def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
+    """Encode into a folder of its own, whole or not at all; stores of earlier bytes or settings go."""
+    with tempfile.TemporaryDirectory(dir=store.parent) as temporary:
+        whole = Path(temporary) / "store"
+        whole.mkdir()
+        encode_file(path, run, sha256, whole)
+        for old in store.parent.iterdir():
+            if old.is_dir() and old.name != Path(temporary).name:
+                shutil.rmtree(old)
+        for file in whole.iterdir():
+            to_disk(file)
+        whole.replace(store)
+
+
+def open_store(store: Path, stream: bool) -> Corpus:
+    """What was encoded; one of NO_STORE where it is not there, or not whole."""
+    info = json.loads((store / "info.json").read_text(encoding="utf-8"))
+    tokens = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
+    lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
+    if not len(tokens) == lengths.sum() or not len(lengths) == len(held_out):
+        raise ValueError(f"{store} was cut short")
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    train, rest = (Split(tokens, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
+    return Corpus(Vocabulary(info["characters"]), train, rest, Report(**info["report"]), info["sha256"], stream)
+
+
+def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
+    """Three streaming passes over the file: choose and split documents, count characters, write ids."""
+    plan = plan_stream if run.data.format == "stream" else plan_lines
+    lengths, kept, held_out, report = plan(path, run)
+    counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
+    for codes in _codes_of(path, run, lengths, kept & ~held_out):
+        found = np.bincount(codes)
+        counts[: len(found)] += found
+    vocabulary = build_vocabulary(counts, run.data.vocab_size)
+    with (store / "tokens.bin").open("wb") as file:
+        for codes in _codes_of(path, run, lengths, kept):
+            ids = vocabulary.ids_of_codepoints[codes]
+            report.unknown_characters += int((ids == vocabulary.unk).sum())
+            file.write(ids.tobytes())
+    if hash_file(path) != sha256:
+        raise UserError(f"{path}: the file changed while it was read; start again")
+    report.distinct_characters = int((counts > 0).sum())
+    report.documents, report.characters = int(kept.sum()), int(lengths[kept].sum())
+    np.save(store / "lengths.npy", lengths[kept])
+    np.save(store / "held_out.npy", held_out[kept])
+    info = {"characters": vocabulary.characters, "report": vars(report), "sha256": sha256}
+    (store / "info.json").write_text(json.dumps(info), encoding="utf-8")
+
+
+def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
+    """The code points of the chosen documents, a chunk at a time."""
+    done = 0  # lines read so far; characters in a stream
+    ends = np.cumsum(lengths) if run.data.format == "stream" else lengths
+    for codes in read_lines(path, run.data, Report()):
+        if run.data.format == "stream":
+            document = np.searchsorted(ends, done + np.arange(len(codes)), side="right")
+            yield codes[chosen[document]]
+            done += len(codes)
+        else:
+            sizes = spans(codes)[1]
+            yield codes[np.repeat(chosen[done : done + len(sizes)], sizes + 1) & (codes != NEWLINE)]
+            done += len(sizes)
+
+
+class Plan(NamedTuple):
+    """One entry a document of the file: its characters, whether it is kept, and whether it is held out."""
+
+    lengths: np.ndarray
+    kept: np.ndarray
+    held_out: np.ndarray
+    report: Report
+
+
+def plan_lines(path: Path, run: RunConfig) -> Plan:
+    """Which lines are kept, and which of them are held out: both follow from each line's own hash and the seed."""
+    report, hasher = Report(), DocumentHasher()
+    lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
+    hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    blank: list[np.ndarray] = [np.zeros(0, bool)]
+    for codes in read_lines(path, run.data, report):
+        starts, sizes = spans(codes)
+        lengths.append(sizes)
+        hashes.append(hasher(codes, starts, sizes))
+        blank.append(np.logical_and.reduceat(IS_SPACE[codes], starts))
+    length, digest, empty = joined(lengths), joined(hashes), joined(blank)
+    first = first_occurrences(digest)
+    kept = first & ~empty
+    report.empty, report.duplicates = int(empty.sum()), int((~first & ~empty).sum())
+    if run.data.max_documents and kept.sum() > run.data.max_documents:
+        rank = mix64(digest ^ np.uint64(derive_seed(run.seed, "subsample")))
+        bound = np.partition(rank[kept], run.data.max_documents - 1)[run.data.max_documents - 1]
+        report.not_sampled = int((kept & (rank > bound)).sum())
+        kept &= rank <= bound
+    if kept.sum() < 2:
+        raise UserError(
+            f"{path}: {int(kept.sum())} distinct documents, but one to learn from and one to hold out are needed; "
+            "one document a line, or set data.format to stream for continuous text"
+        )
+    rank = mix64(digest ^ np.uint64(derive_seed(run.seed, "held out")))
+    held_out = kept & (rank < np.uint64(run.data.held_out * 2**64))
+    if not held_out.any() or held_out.sum() == kept.sum():  # a handful of documents: the lowest rank alone is held out
+        held_out = kept & (rank == rank[kept].min())
+    return Plan(length, kept, held_out, report)
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """One array of many, which are let go: a large file has millions of lines."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def first_occurrences(values: np.ndarray) -> np.ndarray:
+    """(N,) whether a value has not come before; as np.unique, without its copies of everything."""
+    order = values.argsort(kind="stable")
+    ordered = values[order]
+    first = np.ones(len(values), dtype=bool)
+    first[order[1:]] = ordered[1:] != ordered[:-1]
+    return first
+
+
+def plan_stream(path: Path, run: RunConfig) -> Plan:
+    """Continuous text, newlines included, as two documents: what is learnt from, and the last part, held out."""
+    report = Report()
+    total = sum(len(codes) for codes in read_lines(path, run.data, report))
+    if total < 2:
+        raise UserError(
+            f"{path}: a stream needs at least 2 characters, one to learn from and one to hold out; it has {total}"
+        )
+    held_out = min(max(round(run.data.held_out * total), 1), total - 1)
+    return Plan(np.array([total - held_out, held_out]), np.ones(2, dtype=bool), np.array([False, True]), report)

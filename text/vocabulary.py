@@ -1,0 +1,66 @@
+"""The characters of a model, numbered: text to ids and back."""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+FRAME = 0  # id of the newline, which opens, closes and pads every document
+NEWLINE = ord("\n")
+UNICODE_SIZE = 0x110000
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Characters by id; id 0 is the newline. An open one has one id more, the last, for all others: `<unk>`."""
+
+    characters: str
+    open: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.characters.startswith("\n") or len(set(self.characters)) != len(self.characters):
+            raise ValueError("a vocabulary starts with the newline and names each character once")
+
+    @property
+    def unk(self) -> int:
+        return len(self.characters)
+
+    @property
+    def size(self) -> int:
+        return len(self.characters) + self.open
+
+    @cached_property
+    def ids_of_codepoints(self) -> np.ndarray:
+        """(0x110000,) uint16: the id of every Unicode code point."""
+        table = np.full(UNICODE_SIZE, self.unk, dtype=np.uint16)
+        table[codepoints(self.characters)] = np.arange(len(self.characters), dtype=np.uint16)
+        return table
+
+    def encode(self, text: str) -> np.ndarray:
+        """Text -> (length,) uint16 ids; a character outside the vocabulary becomes `<unk>`."""
+        return self.ids_of_codepoints[codepoints(text)]
+
+    def decode(self, ids: np.ndarray) -> str:
+        """(length,) ids -> text; `<unk>` shows as U+FFFD."""
+        symbols = self.characters + "\ufffd"
+        return "".join([symbols[i] for i in ids.tolist()])
+
+
+def codepoints(text: str) -> np.ndarray:
+    """Text -> (length,) uint32 Unicode code points."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
+    """The newline, then the most frequent other characters, at most `limit` in all; ties by code point."""
+    counts = counts.copy()
+    counts[NEWLINE] = 0
+    present = np.flatnonzero(counts)
+    ranked = present[np.argsort(-counts[present], kind="stable")][: limit - 1]
+    return Vocabulary("\n" + "".join(map(chr, ranked)))
+
+
+def folded(text: str) -> str:
+    """What two texts must share to be the same: NFC, white space of any width as one space."""
+    return " ".join(unicodedata.normalize("NFC", text).split())

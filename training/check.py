@@ -1,0 +1,124 @@
+"""What a queue of trainings would do, before it does: a table, and what the data are like. Keeps nothing it trains."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from config.schema import RunConfig
+from text.corpus import Corpus
+from text.personal import personal
+from training.display import clock
+from training.trainer import Diverged, Training
+from utils import UserError, size_of
+
+BURST = 3  # steps that are timed, after one to warm up
+LEAST_MINUTES = 0.01  # of a share of the hours: 0 would be no limit
+READ = 2000  # training documents that are searched for personal data
+# of a model's parameters on the disk while it trains: a state holds weights, average, best and adamw's two, and those
+# of where it would go back to; it stands there twice while it is rewritten; and the model
+MODEL_COPIES = 21
+LETTERS = 0.5  # share of letters below which a text hardly looks like language
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One line of the plan, and what reading the data found."""
+
+    cells: list[str]
+    findings: list[str]
+    bytes: int  # disk space needed
+
+
+def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
+    """Each run with its share of the hours, by the size of its data; what has no file gets none."""
+    sizes = [size_of(run.data_file()) for run in runs]
+    minutes = [max(60 * hours * size / max(sum(sizes), 1), LEAST_MINUTES) if size else 0 for size in sizes]
+    return [
+        run.model_copy(update={"training": run.training.model_copy(update={"max_minutes": share})}) if share else run
+        for run, share in zip(runs, minutes, strict=True)
+    ]
+
+
+def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
+    """Print the plan; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
+    table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
+    needed, failed = 0, False
+    for run in runs:
+        try:
+            planned = plan(run, status_of(run))
+        except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # of the burst: training may go on
+            reason = " ".join(str(error).split()) or type(error).__name__
+            console.print(f"error: {run.name}: {reason}")
+            failed = True
+            continue
+        for finding in planned.findings:
+            console.print(f"{run.name}: {finding}")
+        table.add_row(*planned.cells)
+        needed += planned.bytes
+    console.print(table)
+    free = shutil.disk_usage(nearest_folder(Path(runs[0].paths.models))).free
+    console.print(f"disk: {needed / 1e6:,.0f} MB needed at most, {free / 1e6:,.0f} MB free")
+    return 1 if failed or needed > free else 0
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder, or the first one above it that exists."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+
+
+def plan(run: RunConfig, status: str) -> Planned:
+    """One run's line: its data is encoded, as training would, and a few steps are timed."""
+    training = Training(run)
+    corpus, limit = training.corpus, run.training.max_minutes
+    training.advance(training.batches.batch(0))
+    began = time.perf_counter()
+    for step in range(1, 1 + BURST):
+        training.advance(training.batches.batch(step))
+    seconds = training.total_steps * (time.perf_counter() - began) / BURST
+    expected = "-" if status == "done" else clock(min(seconds, 60 * run.minutes()))
+    cells = [
+        run.name,
+        run.data_file().name,
+        f"{size_of(run.data_file()) / 1e6:.1f}",
+        f"{corpus.report.documents:,}",
+        corpus.sha256[:8],
+        f"{training.parameters / 1e6:.2f}M",
+        f"{training.total_steps:,} steps" + (f" or {limit:g} min" if limit else ""),
+        status,
+        expected,
+    ]
+    return Planned(cells, findings(run, corpus), 4 * MODEL_COPIES * training.parameters)
+
+
+def findings(run: RunConfig, corpus: Corpus) -> list[str]:
+    """What an artist should know of the data before a night is spent on them."""
+    report, lengths, context = corpus.report, corpus.train.lengths, run.model.context
+    known = len(corpus.vocabulary.characters) - 1
+    covered = 1 - report.unknown_characters / max(report.characters, 1)
+    found = [
+        f"{report.documents:,} documents, {report.characters:,} characters; "
+        + (report.losses() or "nothing dropped or changed"),
+        f"{known} of {report.distinct_characters} distinct characters are kept: {covered:.2%} of the text",
+    ]
+    if corpus.stream:
+        return found
+    median, long, longest = np.quantile(lengths, [0.5, 0.95, 1]).astype(int)
+    found.append(
+        f"lengths: median {median}, 95 % up to {long}, longest {longest:,}; "
+        f"{np.mean(lengths > context - 2):.1%} exceed the context of {context} and are written in windows"
+    )
+    chosen = np.linspace(0, len(lengths) - 1, min(READ, len(lengths))).astype(int)
+    texts = [corpus.vocabulary.decode(corpus.train.document(i)) for i in chosen]
+    private = sum(bool(personal(text)) for text in texts)
+    if private:
+        found.append(f"likely personal data in {private} of {len(texts):,} documents read: addresses, numbers or keys")
+    letters = sum(character.isalpha() for text in texts for character in text) / max(sum(map(len, texts)), 1)
+    if letters < LETTERS:
+        found.append(f"only {letters:.0%} of the characters are letters: is this the text you mean?")
+    return found

@@ -1,0 +1,147 @@
+"""What a person sees of a training: a live line, a line per validation, the learning curve. Trains nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")  # no window, whatever the machine
+
+import torch
+from matplotlib import pyplot
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from config.schema import RunConfig
+from text.corpus import Corpus
+from training.events import Status
+from utils import atomic_path
+
+PREVIEW = 160  # characters of the sample shown at a validation
+FILE_WIDTH = 120  # columns of a table where no terminal limits them
+
+
+class PlainConsole(Console):
+    """Takes text as it is. A log on a full disk is no reason to stop; a reader that left is: BrokenPipeError."""
+
+    def on_broken_pipe(self) -> None:  # rich would end the program
+        raise BrokenPipeError
+
+    def print(self, *what: Any, **options: Any) -> None:
+        try:
+            super().print(*what, **options)
+        except BrokenPipeError:
+            raise
+        except OSError:  # or a terminal that is gone
+            pass
+
+
+def console() -> Console:
+    made = PlainConsole(highlight=False, soft_wrap=True, markup=False)
+    if not made.is_terminal:
+        made.width = FILE_WIDTH
+    return made
+
+
+class Watch:
+    """Shows one training: a live line on a terminal, and one plain line per validation everywhere."""
+
+    def __init__(
+        self, console: Console, run: RunConfig, asked: Callable[[], bool], begun: Callable[[], None],
+        later: list[tuple[float, float]],
+    ) -> None:  # fmt: skip
+        self.console, self.run, self.asked, self.begun, self.later = console, run, asked, begun, later
+        self.status, self.unheard = Status(run.name), False
+        self.documents = self.parameters = ""
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.fields[text]}"),
+            console=self.console, transient=True, disable=not self.console.is_terminal,
+        )  # fmt: skip
+        self.task = self.bar.add_task(run.name, total=1.0, text="")
+
+    def __enter__(self) -> "Watch":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
+        self.begun()
+        report, losses = corpus.report, corpus.report.losses()
+        self.documents, self.parameters = f"{report.documents:,}", f"{parameters / 1e6:.2f}M"
+        known, limit = len(corpus.vocabulary.characters) - 1, run.training.max_minutes
+        self.note(
+            f"{report.documents:,} documents, {report.characters:,} characters, {known} of "
+            f"{report.distinct_characters} distinct ones" + (f"; {losses}" if losses else "")
+        )
+        budget = f"at most {steps:,} steps" + (f" or {limit:g} minutes" if limit else "")
+        self.note(f"{parameters:,} parameters on {device.type}, {budget}")
+        if device.type == "cpu" and run.preset == "baby":
+            self.note("this is the size for a GPU, or a long night; --preset cpu learns faster here")
+
+    def resumed(self, status: Status) -> None:
+        self.status = status
+        self.note(f"going on from step {status.step:,}")
+
+    def stepped(self, status: Status) -> None:
+        self.status = status
+        if not self.bar.disable:
+            text = f"{speed_text(status)}  loss {status.loss:.2f}  {self.left_text(status)}"
+            self.bar.update(self.task, completed=status.progress, text=text)
+
+    def stopping(self) -> bool:
+        return self.unheard or self.asked()
+
+    def validated(self, status: Status) -> None:
+        self.status, last = status, status.history[-1]
+        self.note(
+            f"{last.progress:4.0%}  {last.characters / 1e6:.2f}M chars  {speed_text(status)}  "
+            f"loss {last.train_loss:.2f}  held-out {last.held_out:.3f} ± {last.held_out_error:.3f} bits/char  "
+            f"{self.left_text(status)}"
+        )
+        self.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW])
+
+    def left_text(self, status: Status) -> str:
+        text = f"left {clock(status.seconds_left())}"
+        # a guess: the others at the present speed
+        after = sum(min(characters / status.speed, limit) for characters, limit in self.later)
+        return f"{text}, queue {clock(status.seconds_left() + after)}" if after else text
+
+    def note(self, text: str) -> None:
+        self.print(f"{self.run.name}: {text}")
+
+    def print(self, text: str) -> None:
+        try:
+            self.console.print(text)
+        except BrokenPipeError:  # the reader (`| head`) has left: as at Ctrl+C, the state is saved
+            self.unheard = True
+
+
+def speed_text(status: Status) -> str:
+    return f"{status.speed / 1000:.1f}k chars/s"
+
+
+def clock(seconds: float) -> str:
+    """Seconds -> "1h05m", "3m20s" or "?" where nothing is known yet."""
+    if seconds != seconds:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"
+
+
+def plot_curve(status: Status, run: RunConfig) -> None:
+    """The learning curve, models/NAME.png: held-out bits per character over characters seen."""
+    history = status.history
+    seen = [record.characters / 1e6 for record in history]
+    bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    axes.errorbar(seen, bits, errors, label="held out (NELBO, averaged weights)", capsize=2)
+    losses = [record.train_loss for record in history]
+    axes.plot(seen, losses, linestyle=":", label=f"training loss ({run.training.loss})")
+    axes.set(title=run.name, xlabel="million characters seen", ylabel="bits per character", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_path(run.model_file().with_suffix(".png")) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    pyplot.close(figure)

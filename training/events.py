@@ -1,0 +1,80 @@
+"""Where a training stands, who hears of it, and how they end it. Trains nothing."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from config.schema import RunConfig
+from diffusion.objectives import Network
+from text.corpus import Corpus
+from utils import UserError
+
+
+@dataclass
+class Validation:
+    """What one validation found."""
+
+    step: int
+    progress: float  # 0..1 of the run's budget
+    characters: int  # seen in training, padding and given positions not counted
+    train_loss: float  # bits per character of the training loss, running average
+    held_out: float  # bits per character, NELBO
+    held_out_error: float
+    learning_rate: float
+    minutes: float
+    sample: str
+
+
+@dataclass
+class Status:
+    """Where a training stands, for whoever watches."""
+
+    name: str
+    progress: float = 0.0
+    step: int = 0
+    characters: int = 0
+    loss: float = math.nan  # bits per character, running average
+    speed: float = math.nan  # real characters per second, running average
+    seconds: float = 0.0
+    slowdowns: int = 0  # how often it diverged and went back to half its rates
+    validated: int = 0  # planned validations that lie behind; a slow one may have passed several
+    history: list[Validation] = field(default_factory=list)
+
+    def seconds_left(self) -> float:
+        return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
+
+
+class Reporter(Protocol):
+    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
+    def resumed(self, status: Status) -> None: ...
+    def note(self, text: str) -> None: ...
+    def stepped(self, status: Status) -> None: ...
+    def validated(self, status: Status) -> None: ...
+    def stopping(self) -> bool: ...  # whether to save the state and stop
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its state is saved and the same command goes on from there."""
+
+
+def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
+    """Save; a full disk does not end a night's training, and a later save may find room."""
+    try:
+        save()
+    except (OSError, UserError) as error:
+        reporter.note(f"not saved, and going on: {error}")
+
+
+def until_stopped(network: Network, reporter: Reporter) -> Network:
+    """The network, for as long as nobody asks to stop: a validation is many calls of it."""
+
+    def ask(*question: Tensor) -> Tensor:
+        if reporter.stopping():
+            raise Stopped
+        return network(*question)
+
+    return ask

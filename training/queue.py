@@ -1,0 +1,155 @@
+"""The queue of trainings: one after the other, each failure kept to itself. Knows nothing of how a model is trained."""
+
+import contextlib
+import signal
+import sys
+
+from rich.table import Table
+
+from config.schema import RunConfig
+from generation.checkpoint import Checkpoint, load_checkpoint
+from training.display import console
+from training.process import FAILED, MISSING, SKIPPED, STOPPED, Apart, Outcome, bits_text, training_alone
+from utils import UserError, hash_file, size_of
+
+POLL_SECONDS = 0.2  # how often the queue looks whether it was asked to stop
+
+
+class Queue:
+    """Trains runs in order; a failure does not stop the others. Ctrl+C or SIGTERM saves the state and stops all."""
+
+    def __init__(self, runs: list[RunConfig], force: bool, command: str) -> None:
+        self.runs, self.force, self.command = runs, force, command
+        self.console = console()
+        self.outcomes: list[Outcome] = []
+        self.stop = False
+        self.training: Apart | None = None
+
+    def run_all(self) -> int:
+        """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
+        if self.force:
+            for run in self.runs:
+                self.forget(run)
+        handlers = {number: signal.signal(number, self.ask_to_stop) for number in heard_signals()}
+        try:
+            for run in self.runs:
+                outcome = self.run_one(run)
+                self.outcomes.append(outcome)
+                self.say(outcome)
+                self.stop |= outcome.state == STOPPED
+                if self.stop:
+                    break
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        self.show_table()
+        if self.stop:
+            lost = "" if self.outcomes[-1].state == FAILED else "; nothing is lost"
+            self.console.print(f"stopped{lost}. To go on: {self.command}")
+            return 130
+        return 1 if {outcome.state for outcome in self.outcomes} & {FAILED, MISSING} else 0
+
+    def ask_to_stop(self, number: int, frame: object) -> None:
+        """The first signal ends the run at its next step, the second at once."""
+        if self.stop:
+            if self.training:
+                self.training.kill()
+            sys.exit(130)
+        self.stop = True
+
+    def run_one(self, run: RunConfig) -> Outcome:
+        try:
+            if not run.data_file().is_file():
+                return Outcome(run.name, MISSING, f"no file {run.data_file()}")
+            if done := self.already_done(run):
+                return done
+            outcome = self.train(run)
+            if outcome.passing and not self.stop:
+                self.console.print(f"{run.name}: {outcome.detail}; trying once more")
+                outcome = self.already_done(run) or self.train(run)
+            return outcome
+        except BrokenPipeError:
+            raise
+        except (UserError, OSError) as error:
+            return Outcome(run.name, FAILED, str(error))
+
+    def train(self, run: RunConfig) -> Outcome:
+        """In a process of its own; a stop that was asked for is passed on to it."""
+        self.training, told = Apart(run, self.after(run)), False
+        while not (outcome := self.training.answer(POLL_SECONDS)):
+            if self.stop and not told:
+                self.training.stop()
+                told = True
+        self.training = None
+        self.console.show_cursor()  # which a live line hides, and a process that was killed left hidden
+        return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.passing else outcome
+
+    def after(self, run: RunConfig) -> list[tuple[float, float]]:
+        """(characters to train on, seconds at most) of each dataset still to come."""
+        later = self.runs[self.runs.index(run) + 1 :]
+        return [(size_of(other.data_file()) * other.training.epochs, 60 * other.minutes()) for other in later]
+
+    def status_of(self, run: RunConfig) -> str:
+        """done, interrupted or new, without a change to any file."""
+        with contextlib.suppress(UserError, OSError):  # a damaged model is set aside when its training begins
+            if not self.force and self.finished(run):
+                return "done"
+        return "interrupted" if run.state_file().is_file() and not self.force else "new"
+
+    def finished(self, run: RunConfig) -> Checkpoint | None:
+        """The model on disk, if it came from this very data and config and had as much time as there is now."""
+        if not run.model_file().is_file():
+            return None
+        found = load_checkpoint(run.model_file())
+        wanted = (run.training_hash(), hash_file(run.data_file()))
+        alike = (found.training_sha256, found.data_sha256) == wanted
+        return found if alike and found.run.minutes() >= run.minutes() else None
+
+    def already_done(self, run: RunConfig) -> Outcome | None:
+        """A skipped outcome if the model on disk came from this very data and config; another is kept aside."""
+        path = run.model_file()
+        if not path.is_file():
+            return None
+        with training_alone(run):
+            try:
+                if checkpoint := self.finished(run):
+                    run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
+                    detail = "done before with this data and config; --force trains anew"
+                    return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
+                self.console.print(f"{run.name}: {path} came from other data or settings, or less time; training anew")
+            except UserError as error:
+                self.console.print(f"{run.name}: {error}; training anew")
+            self.set_aside(run)
+        return None
+
+    def forget(self, run: RunConfig) -> None:
+        """As if it had never been trained: the next call without --force goes on from here."""
+        if run.data_file().is_file():
+            with training_alone(run):
+                run.state_file().unlink(missing_ok=True)
+                if run.model_file().is_file():
+                    self.set_aside(run)
+
+    def set_aside(self, run: RunConfig) -> None:
+        kept = run.model_file().with_suffix(".previous.pt")
+        run.model_file().replace(kept)
+        self.console.print(f"{run.name}: the old file is kept as {kept}")
+
+    def say(self, outcome: Outcome) -> None:
+        mark = "error: " if outcome.state in (FAILED, MISSING) else ""
+        self.console.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
+
+    def show_table(self) -> None:
+        table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")
+        for column in table.columns:
+            column.no_wrap = True
+        for o in self.outcomes:
+            table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
+        self.console.print(table)
+
+
+def heard_signals() -> list[signal.Signals]:
+    """What ends a command: Ctrl+C, a service manager's word, a terminal that goes, unless `nohup` has it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)  # which Windows lacks
+    lost = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *lost]

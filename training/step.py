@@ -1,0 +1,108 @@
+"""The loss of a step and its gradients, in shares that fit a core's cache. Knows nothing of data, rates or progress."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from config.schema import TrainingConfig
+from diffusion.objectives import LOSSES, Diffusion
+from model import DiffusionTransformer
+from utils import lanes, side_by_side
+
+# positions of a core's share of a step: of fewer, calling costs more than computing; more leave a CPU's cache
+LEAST_SHARD, MOST_SHARD = 256, 2048
+ASKED_AT_ONCE = 64  # a CPU's matrix products are compiled, and kept, for each number of rows: let these be few
+
+
+class Shard(NamedTuple):
+    """Some rows of a step: (R, L) x0, given and x_t, (R, 1) t, and where its dropout is drawn."""
+
+    x0: Tensor
+    given: Tensor
+    x_t: Tensor
+    t: Tensor
+    dropping: torch.Generator
+
+
+def shares(device: torch.device, positions: int) -> int:
+    """Into how many shards a step is cut: one on a GPU; as many for each core of a CPU."""
+    cores = lanes(device)
+    rounds = math.ceil(positions / (cores * MOST_SHARD)) if device.type == "cpu" else 1
+    return max(1, min(cores * rounds, positions // LEAST_SHARD))
+
+
+def rounded_up(wanted: Tensor) -> Tensor:
+    """(B, L) -> (B, L): and so many others that the number is a multiple of ASKED_AT_ONCE, as far as there are any."""
+    others = ~wanted.flatten()
+    missing = -wanted.sum() % ASKED_AT_ONCE
+    return wanted | (others & (others.cumsum(0) <= missing)).view_as(wanted)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a network is trained for: a row of LOSSES under a diffusion, in some precision."""
+
+    model: DiffusionTransformer
+    diffusion: Diffusion
+    loss: str
+    device: torch.device
+    precision: torch.dtype
+
+    def of(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The loss of some rows, in nats summed over what is not given, and its gradient for each parameter."""
+        x0, given, x_t, t, dropping = shard
+        sigma = self.diffusion.schedule.sigma(t).squeeze(1)
+        lossy = ~given & self.diffusion.process.open_to_noise(x_t)
+        asked = rounded_up(lossy)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            output = self.model(x_t, sigma, given, dropping, asked)
+        noisy, true, times, counted = (whole[asked].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), lossy))
+        loss = LOSSES[self.loss](self.diffusion, output, noisy, true, times).masked_fill(~counted, 0).sum()
+        return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
+
+    def summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:
+        """Loss and gradients of all rows, as many shards at once as there are lanes, so that memory holds no more."""
+        at_once = lanes(self.device)
+        rounds = (shards[first : first + at_once] for first in range(0, len(shards), at_once))
+        parts = itertools.chain.from_iterable(side_by_side(self.device, self.of, some) for some in rounds)
+        loss, (*gradients,) = next(parts)
+        for other, more in parts:
+            loss = loss + other
+            for total, gradient in zip(gradients, more, strict=True):
+                total += gradient
+        return loss, gradients
+
+
+ADAM_BETA1 = 0.9
+
+
+class Optimizers:
+    """Muon for the matrices, a part a block, and AdamW for the rest, or AdamW for all; one schedule for the rates."""
+
+    def __init__(self, model: nn.Module, blocks: list[list[nn.Parameter]], config: TrainingConfig) -> None:
+        blocks = blocks if config.optimizer == "muon" else []
+        own = {id(p) for matrices in blocks for p in matrices}
+        rest = [p for p in model.parameters() if id(p) not in own]
+        decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
+        adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=betas, weight_decay=decay, fused=True)
+        self.parts: list[torch.optim.Optimizer] = [adam]
+        self.parts += [torch.optim.Muon(m, lr=config.muon_learning_rate, weight_decay=decay) for m in blocks]
+        self.device = next(model.parameters()).device
+        self.rates = [part.param_groups[0]["lr"] for part in self.parts]
+
+    def step(self, factor: float) -> None:
+        for part, rate in zip(self.parts, self.rates, strict=True):
+            part.param_groups[0]["lr"] = rate * factor
+        side_by_side(self.device, lambda part: part.step(), self.parts)
+
+
+def rate_factor(progress: float, config: TrainingConfig) -> float:
+    """Linear warm-up over the first share of the budget, then a cosine from 1 to final_rate."""
+    if progress < config.warmup:
+        return progress / config.warmup
+    falling = (progress - config.warmup) / (1 - config.warmup)
+    return config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * min(falling, 1.0)))

@@ -1,0 +1,301 @@
+"""The state of a training, and what changes it: steps, validations, going back. Prints nothing, and knows no loop."""
+
+import copy
+import json
+import math
+import time
+import traceback
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from config.schema import RunConfig
+from dataset_loader import Batch, TrainingBatches, held_out_batches
+from diffusion.objectives import stratified_times
+from evaluation.likelihood import held_out_likelihood
+from generation.checkpoint import Checkpoint, Damaged, diffusion_of, load_state, save_checkpoint, save_state, shape_of
+from generation.writer import Voice, write_documents
+from model import Denoiser, DiffusionTransformer
+from text.corpus import Lengths, load_corpus
+from training.events import Reporter, Status, Stopped, Validation, unless_full, until_stopped
+from training.step import Objective, Optimizers, Shard, rate_factor, shares
+from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
+
+EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
+SMOOTHING = 0.9  # share of the past in the running average of speed and loss
+SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
+HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
+STATE_FORMAT = "3"  # of what a state holds: raised when that changes
+MOST_SHARDS = 64  # into which a step is cut where memory runs out
+PREVIEW_STEPS = 16  # the setting `steps` of the sample shown at a validation
+SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
+
+
+class Diverged(Exception):
+    """A step gave numbers that are not finite, or the loss is far above that of knowing nothing."""
+
+
+def smoothed(average: float, value: float) -> float:
+    """A running average with one more value; nan where there was none."""
+    return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
+
+
+def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
+    """Train one model to the end of its budget, or until held-out text stops improving; saves it and its metrics."""
+    check_writable(Path(run.paths.models))
+    training = Training(run)
+    reporter.started(run, training.corpus, training.parameters, training.device, training.total_steps)
+    training.restore(reporter)
+    saved = time.monotonic()
+    try:
+        while True:
+            if measured := training.validation_due():  # the first thing too where a validation was interrupted
+                training.validate(reporter)
+                reporter.validated(training.status)
+            if measured or time.monotonic() - saved > SAVE_SECONDS:
+                unless_full(reporter, training.save_state)
+                saved = time.monotonic()
+            if training.finished():
+                return training.complete(reporter)
+            try:
+                training.advance(training.batches.batch(training.status.step))
+            except (Diverged, MemoryError, RuntimeError) as error:
+                reporter.note(training.recover(error))
+            reporter.stepped(training.status)
+            if reporter.stopping():
+                raise Stopped
+    except Stopped:
+        training.save_state()
+        raise
+
+
+class Training:
+    """The state of a run. Every draw is a function of (seed, name, step), so a saved state needs no generator."""
+
+    def __init__(self, run: RunConfig) -> None:
+        self.run, self.device = run, pick_device(run.device)
+        self.precision = pick_precision(run.training.precision, self.device)
+        self.corpus = load_corpus(run)
+        self.batches = TrainingBatches(self.corpus, run)
+        self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
+        if run.training.max_steps:
+            self.total_steps = min(self.total_steps, run.training.max_steps)
+        self.diffusion = diffusion_of(run, self.corpus.vocabulary)
+        shape = shape_of(run, self.corpus.vocabulary)
+        model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.model = model.to(self.device)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.objective = Objective(self.model, self.diffusion, run.training.loss, self.device, self.precision)
+        self.shards = shares(self.device, self.batches.positions)
+        self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
+        self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        # a stream has no documents of its own: what it writes is as long as the context
+        self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
+        self.status = Status(run.name)
+        characters = run.training.validation_characters
+        self.held_out = held_out_batches(
+            self.corpus.held_out, run.model.context, characters, run.seed,
+            alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
+        )  # fmt: skip
+        self.began = time.monotonic()
+        self.sound = self.snapshot()  # to go back to, should the training diverge
+
+    def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
+        return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
+
+    def advance(self, batch: Batch) -> None:
+        """One step: noise the batch, predict, follow the gradient, average the weights."""
+        x0, given = batch.tokens.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
+        noise = self._generator("noise", self.status.step)
+        t = stratified_times(len(x0), noise, self.device)
+        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
+        rows = [whole.chunk(self.shards) for whole in (x0, given, x_t, t)]
+        dropping = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
+        shards = list(map(Shard, *rows, dropping))
+        losses, gradients = self.objective.summed(shards)
+        characters = int((~batch.given).sum())
+        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
+            parameter.grad = gradient.div_(max(characters, 1))
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
+        self.optimizers.step(self.rate_factor())
+        self._update_average()
+        self._count(losses / max(characters, 1), norm, characters)
+
+    def rate_factor(self) -> float:
+        """The share of the learning rates that holds now."""
+        return rate_factor(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
+
+    def _update_average(self) -> None:
+        step = self.status.step
+        decay = min(self.run.training.ema_decay, (1 + step) / (EMA_WARMUP + step))
+        for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            average.lerp_(current.detach(), 1 - decay)
+
+    def _count(self, loss: Tensor | float, norm: Tensor, characters: int) -> None:
+        status = self.status
+        bits = float(loss) / math.log(2)  # a CPU-GPU sync point
+        average, ignorance = smoothed(status.loss, bits), math.log2(self.corpus.vocabulary.size)
+        if not (math.isfinite(bits) and math.isfinite(norm.item())) or average > HOPELESS * ignorance:
+            raise Diverged
+        now = time.monotonic()
+        speed = characters / max(now - self.began - status.seconds, 1e-9)
+        status.loss, status.speed = average, smoothed(status.speed, speed)
+        status.seconds = now - self.began
+        status.characters += characters
+        status.step += 1
+        status.progress = self.progress()
+
+    def progress(self) -> float:
+        """0..1: the share spent of whichever budget runs out first."""
+        by_time = self.status.seconds / (60 * self.run.minutes())
+        return min(1.0, max(self.status.step / self.total_steps, by_time))
+
+    def finished(self) -> bool:
+        return self.progress() >= 1 or self._stalled()
+
+    def _stalled(self) -> bool:
+        """Whether as many validations as `patience` have passed since the best one."""
+        history, patience = self.status.history, self.run.training.patience
+        if not patience or not history:
+            return False
+        best = min(range(len(history)), key=lambda i: history[i].held_out)
+        return len(history) - 1 - best >= patience
+
+    def validation_due(self) -> bool:
+        return self._validations_due() > self.status.validated
+
+    def _validations_due(self) -> int:
+        return math.floor(self.progress() * self.run.training.validations + 1e-9)
+
+    def voice(self) -> Voice:
+        return Voice(
+            self.run, self.corpus.vocabulary, self.lengths, self.diffusion,
+            Denoiser(self.average, self.precision), self.device,
+        )  # fmt: skip
+
+    def validate(self, reporter: Reporter) -> None:
+        """Held-out likelihood of the averaged weights, the same draws every time; keeps the best weights."""
+        status, voice = self.status, self.voice()
+        voice = replace(voice, network=until_stopped(voice.network, reporter))
+        found = held_out_likelihood(self.diffusion, voice.network, self.held_out, self.run.seed, self.device)
+        bits = found.bits if math.isfinite(found.bits) else math.inf  # nan would be neither better nor worse
+        sample = self._preview(voice) if math.isfinite(bits) else ""
+        if all(bits < earlier.held_out for earlier in status.history):
+            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        status.seconds = time.monotonic() - self.began  # this validation's own as well
+        status.validated = self._validations_due()
+        rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
+        where = status.step, status.progress, status.characters
+        status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample))
+        unless_full(reporter, self._write_metrics)
+        if math.isfinite(bits):
+            self.sound = self.snapshot()
+
+    def _preview(self, voice: Voice) -> str:
+        """A document of one window: a long one alone would take longer to write than the validation."""
+        voice = replace(voice, lengths=self.lengths.capped(self.run.model.context - 2))
+        settings = voice.settings(steps=PREVIEW_STEPS)
+        return write_documents(voice, self.run.seed, [len(self.status.history)], settings)[0]
+
+    def _write_metrics(self) -> None:
+        lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
+        write_atomic(Path(self.run.paths.models) / f"{self.run.name}.metrics.jsonl", lines)
+
+    def identity(self) -> dict[str, str]:
+        return {
+            "format": STATE_FORMAT, "training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256,
+        }  # fmt: skip
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that a step changes, in copies."""
+        self.status.seconds = time.monotonic() - self.began
+        parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
+        optimizers = [part.state_dict() for part in self.optimizers.parts]
+        return copy.deepcopy({"status": asdict(self.status), **parts, "optimizers": optimizers})
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot; the snapshot stays as it is."""
+        state = copy.deepcopy(state)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.best = {name: value.to(self.device) for name, value in state["best"].items()}
+        for part, own in zip(self.optimizers.parts, state["optimizers"], strict=True):
+            part.load_state_dict(own)
+        history = [Validation(**record) for record in state["status"].pop("history")]
+        self.status = Status(**state["status"], history=history)
+        self.began = time.monotonic() - self.status.seconds
+
+    def recover(self, error: Exception) -> str:
+        """-> what was done about a step that failed; raises what nothing can be done about."""
+        if isinstance(error, Diverged):
+            self.roll_back()
+            return f"numbers beyond all bounds; back to step {self.status.step:,} at half the learning rate"
+        if not out_of_memory(error) or self.shards >= MOST_SHARDS:
+            raise error
+        traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
+        self.shards *= 2
+        self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
+        return f"out of memory; back to step {self.status.step:,} and on with {self.shards} parts to a step"
+
+    def roll_back(self) -> None:
+        """Back to where numbers were sound, with half the rates; a few times at most."""
+        slowdowns = self.status.slowdowns + 1
+        if slowdowns > MOST_SLOWDOWNS:
+            raise UserError(
+                f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; "
+                "lower training.learning_rate or training.muon_learning_rate"
+            )
+        self._go_back(slowdowns)
+
+    def _go_back(self, slowdowns: int) -> None:
+        """To where numbers were sound; the time since then is gone all the same."""
+        status = {**self.sound["status"], "seconds": time.monotonic() - self.began, "slowdowns": slowdowns}
+        self.take_up({**self.sound, "status": status})
+
+    def save_state(self) -> None:
+        """All that going on needs, where to go back to should it diverge included."""
+        now = self.snapshot()
+        sound = self.sound if self.sound["status"]["step"] != self.status.step else None
+        save_state(self.run.state_file(), {**self.identity(), **now, "sound": sound, "shards": self.shards})
+
+    def restore(self, reporter: Reporter) -> None:
+        """Take up the state an interrupted run of the same config and data has left, if there is one."""
+        path = self.run.state_file()
+        if not path.is_file():
+            return
+        try:
+            state = load_state(path)
+        except Damaged:  # cut short by a power loss: from the start again, to the same end
+            state = {}
+        if any(state.get(key) != value for key, value in self.identity().items()):
+            kept = path.replace(path.with_suffix(".previous.pt"))
+            reporter.note(
+                f"{path} is {'of other data, settings or version' if state else 'damaged'}; it is kept as {kept}"
+            )
+            return
+        self.take_up(state)
+        self.sound = state["sound"] or self.snapshot()
+        self.shards = state["shards"]  # not what this machine would choose: sums and dropout follow the cut
+        reporter.resumed(self.status)
+
+    def complete(self, reporter: Reporter) -> Checkpoint:
+        """Save the best averaged weights as the model; the resume state goes."""
+        if not self.status.history or self.status.history[-1].step != self.status.step:
+            self.validate(reporter)
+        best = min(self.status.history, key=lambda record: record.held_out)
+        metrics: dict[str, Any] = {
+            "held_out_bits": best.held_out, "held_out_error": best.held_out_error, "best_step": best.step,
+            "steps": self.status.step, "characters": self.status.characters, "parameters": self.parameters,
+        }  # fmt: skip
+        checkpoint = Checkpoint(
+            self.run, self.corpus.vocabulary, self.lengths,
+            self.best, metrics, self.corpus.sha256, self.run.training_hash(),
+        )  # fmt: skip
+        save_checkpoint(self.run.model_file(), checkpoint)
+        self.run.state_file().unlink(missing_ok=True)
+        return checkpoint
