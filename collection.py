@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from config.command_line import add_sampling, obey
+from config.command_line import add_sampling, run_command
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -33,7 +33,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return obey(run, parse_arguments(argv))
+    return run_command(run, parse_arguments(argv))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ EVALUATION_POSITIONS, EVALUATION_PROBABILITIES = 8192, 2**22
 class Batch:
     """(B, L) ids, (B, L) given, and which document each of the B rows belongs to."""
 
-    tokens: torch.Tensor
+    ids: torch.Tensor
     given: torch.Tensor
     documents: np.ndarray
 
@@ -44,13 +44,13 @@ def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length
     index = offsets[:, None] + np.arange(length) - edge
     real = (index >= 0) & (index < split.lengths[documents][:, None])
     where = split.starts[documents][:, None] + np.where(real, index, 0)
-    tokens = np.where(real, split.tokens[where], FRAME)
-    return Batch(torch.from_numpy(tokens.astype(np.int64)), torch.from_numpy(~real), documents)
+    ids = np.where(real, split.ids[where], FRAME)
+    return Batch(torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(~real), documents)
 
 
 def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: np.random.Generator) -> Batch:
     """Give some rows a prefix, suffix, both or a scatter of their text; half the `continued` rows (B,) get a prefix."""
-    rows, length = batch.tokens.shape
+    rows, length = batch.ids.shape
     real = ~batch.given.numpy()
     chosen = rng.random(rows) < fraction
     kind = np.where(chosen, rng.integers(4, size=rows), -1)  # 0 prefix, 1 suffix, 2 both, 3 scatter
@@ -62,7 +62,7 @@ def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: n
     given = np.isin(kind, (0, 2)) & (place <= before * size)
     given |= np.isin(kind, (1, 2)) & (place > size - np.floor(after * size))
     given |= (kind == 3) & (rng.random((rows, length)) < before)
-    return Batch(batch.tokens, batch.given | torch.from_numpy(given), batch.documents)
+    return Batch(batch.ids, batch.given | torch.from_numpy(given), batch.documents)
 
 
 class TrainingBatches:
@@ -87,8 +87,8 @@ class TrainingBatches:
         lengths = np.flatnonzero(sizes)
         parts = np.split(order, np.cumsum(sizes[lengths])[:-1])
         self.buckets = dict(zip(lengths.tolist(), parts, strict=True))
-        self.plan_of = functools.lru_cache(maxsize=1)(self._plan)
-        self.steps_per_epoch = len(self.plan_of(0))
+        self.epoch_batches = functools.lru_cache(maxsize=1)(self._epoch_batches)
+        self.steps_per_epoch = len(self.epoch_batches(0))
 
     def _framed(self, documents: np.ndarray) -> np.ndarray:
         """Positions that documents take with their frames."""
@@ -100,24 +100,24 @@ class TrainingBatches:
     def _rows(self, length: int) -> int:
         return max(1, self.positions // length)
 
-    def _plan(self, epoch: int) -> list[tuple[int, np.ndarray]]:
+    def _epoch_batches(self, epoch: int) -> list[tuple[int, np.ndarray]]:
         """One epoch's batches (length, items): each bucket shuffled and cut into batches, then all batches shuffled.
 
         What does not fill a batch joins the next longer bucket; the very last batch may be small.
         """
         rng = numpy_generator(self.run.seed, self.run.name, "epoch", epoch)
-        plan, left = [], np.zeros(0, dtype=np.int32)
+        batches, left = [], np.zeros(0, dtype=np.int32)
         for length, items in self.buckets.items():
             items, rows = np.concatenate([left, rng.permutation(items)]), self._rows(length)
             full = len(items) // rows * rows
-            plan += [(length, part) for part in items[:full].reshape(-1, rows)]
+            batches += [(length, part) for part in items[:full].reshape(-1, rows)]
             left = items[full:]
         if len(left):
-            plan.append((max(self.buckets), left))
-        return [plan[i] for i in rng.permutation(len(plan))]
+            batches.append((max(self.buckets), left))
+        return [batches[i] for i in rng.permutation(len(batches))]
 
     def batch(self, step: int) -> Batch:
-        length, items = self.plan_of(step // self.steps_per_epoch)[step % self.steps_per_epoch]
+        length, items = self.epoch_batches(step // self.steps_per_epoch)[step % self.steps_per_epoch]
         rng = numpy_generator(self.run.seed, self.run.name, "batch", step)
         documents, window = self.documents[items], self.window[items]
         room = np.maximum(self._framed(documents) - length, 0)
@@ -156,5 +156,5 @@ def held_out_batches(
         for i in range(0, len(members), size):
             documents, offsets, units = np.array(members[i : i + size]).T
             batch = cut_windows(split, documents, offsets, length, stream)
-            batches.append(Batch(batch.tokens, batch.given, units))
+            batches.append(Batch(batch.ids, batch.given, units))
     return batches

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from config.command_line import obey
+from config.command_line import report_error, run_command
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
@@ -29,7 +29,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return obey(evaluate, parse_arguments(argv))
+    return run_command(evaluate, parse_arguments(argv))
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     from evaluation import report
     from evaluation.evaluator import Evaluation, Request, compare_voices, evaluate_voice
-    from utils import UserError, check_writable, guarded, pick_device
+    from utils import UserError, check_writable, pick_device
 
     if arguments.count < 2:
         raise UserError(f"--count {arguments.count}: must be at least 2")
@@ -50,17 +50,20 @@ def evaluate(arguments: argparse.Namespace) -> int:
     evaluations: list[Evaluation] = []
 
     def folder() -> Path:
-        return arguments.output or Path(evaluations[-1].voice.run.paths.outputs)
+        return arguments.output or Path(evaluations[-1].writer.run.paths.outputs)
 
-    def judge(name: str, file: Path) -> int:
+    def judge(name: str, file: Path) -> None:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
         evaluations.append(evaluate_voice(name, file, given, request))
         written = report.write_voice(evaluations[-1], folder())
         console.print(f"{report.summary(evaluations[-1].figures)}  ({written})", markup=False)
-        return 0
 
-    # one that cannot be judged is named, and does not keep the others from it
-    status = max(guarded(judge, name, file) for name, file in files.items())
+    status = 0
+    for name, file in files.items():
+        try:
+            judge(name, file)
+        except Exception as error:  # is named, and the other voices are judged all the same
+            status = report_error(error)
     if evaluations:
         console.print(report.table([evaluation.figures for evaluation in evaluations]))
     if arguments.all and len(evaluations) > 1:

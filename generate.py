@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, obey
+from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, run_command
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -27,7 +27,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return obey(generate, parse_arguments(argv))
+    return run_command(generate, parse_arguments(argv))
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def generate(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from generation.checkpoint import load_checkpoint
-    from generation.writer import Form, Voice, write_documents
+    from generation.writer import Form, Writer, write_documents
     from utils import UserError, check_writable, pick_device, write_atomic
 
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
@@ -43,12 +43,12 @@ def generate(arguments: argparse.Namespace) -> int:
         raise UserError(f"--output {arguments.output}: names the text file; the .jsonl is written beside it")
     if arguments.output and arguments.output.is_dir():
         raise UserError(f"--output {arguments.output}: is a folder; name a text file")
-    voice = Voice.of(load_checkpoint(arguments.model), pick_device(arguments.device))
+    writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
-    form.check(voice, str(arguments.model))
-    settings = voice.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
-    size = arguments.batch_size or voice.run.sampling.batch_size
-    output = arguments.output or Path(voice.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
+    form.check(writer, str(arguments.model))
+    settings = writer.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
+    size = arguments.batch_size or writer.run.sampling.batch_size
+    output = arguments.output or Path(writer.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
     check_writable(output.parent)
     texts: list[str] = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -56,7 +56,7 @@ def generate(arguments: argparse.Namespace) -> int:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
             advance = lambda n: bar.advance(task, n)  # noqa: E731
-            texts += write_documents(voice, arguments.seed, indices, settings, form=form, progress=advance)
+            texts += write_documents(writer, arguments.seed, indices, settings, form=form, progress=advance)
     record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(form)}
     objects = [json.dumps({"index": k, "text": text, **record}, ensure_ascii=False) for k, text in enumerate(texts)]
     try:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from config.command_line import obey
+from config.command_line import run_command
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -25,7 +25,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return obey(import_model, parse_arguments(argv))
+    return run_command(import_model, parse_arguments(argv))
 
 
 def import_model(arguments: argparse.Namespace) -> int:

@@ -147,18 +147,18 @@ class Block(nn.Module):
 
     def forward(
         self, x: Tensor, noise: Tensor, turns: Tensor,
-        dropping: torch.Generator | None = None, where: Tensor | None = None,
+        dropping: torch.Generator | None = None, positions: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """(B, L, D) -> (B, L, D), or (N, 1, D) of the positions `where` (N,), counted through the batch."""
+        """(B, L, D) -> (B, L, D), or (N, 1, D) of `positions` (N,), numbered through the whole batch."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
             self.modulation(noise).float().unsqueeze(1).chunk(6, dim=-1)
         )
         h = self.conv_attention(modulate(x, shift_a, scale_a))
         x = torch.addcmul(x, drop(self.attention(h, turns), self.dropout, dropping).float(), 1 + gate_a)
         h = self.conv_mlp(modulate(x, shift_m, scale_m))
-        if where is not None:
-            gate_m = gate_m.index_select(0, where // x.shape[1])  # its row's
-            x, h = (part.flatten(0, 1).index_select(0, where).unsqueeze(1) for part in (x, h))
+        if positions is not None:
+            gate_m = gate_m.index_select(0, positions // x.shape[1])  # its row's
+            x, h = (part.flatten(0, 1).index_select(0, positions).unsqueeze(1) for part in (x, h))
         return torch.addcmul(x, drop(self.down(F.gelu(self.up(h))), self.dropout, dropping).float(), 1 + gate_m)
 
 
@@ -180,15 +180,15 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 class Denoiser:
     """A network ready to be asked: in its precision, on its device, answering in float32 where the question lies.
 
-    Where `wanted` (B, L) says so alone, if the network can: (N, 1, V), in order.
+    With (B, L) `positions`, if the network can, only there: (N, 1, V), in reading order.
     """
 
     def __init__(self, model: nn.Module, precision: torch.dtype) -> None:
         self.model, self.precision = model, precision
 
-    def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, wanted: Tensor | None = None) -> Tensor:
+    def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
         device = next(self.model.parameters()).device
-        part = {} if wanted is None else {"wanted": wanted.to(device)}
+        part = {} if positions is None else {"positions": positions.to(device)}
         with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
             output = self.model(x_t.to(device), sigma.to(device), given.to(device), **part)
         return output.to(x_t.device)
@@ -228,23 +228,23 @@ class DiffusionTransformer(nn.Module):
 
     def forward(
         self, x_t: Tensor, sigma: Tensor, given: Tensor,
-        dropping: torch.Generator | None = None, wanted: Tensor | None = None,
+        dropping: torch.Generator | None = None, positions: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """`dropping` draws the dropout of training; without it there is none.
 
-        Where `wanted` (B, L) says so alone, what follows the last attention is computed: (N, 1, outputs), in order.
+        With (B, L) `positions` what follows the last attention is computed only there: (N, 1, outputs).
         """
         x = self.tokens(x_t) + self.given(given.long())
         noise = F.silu(self.noise(sigma))
         turns = rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
-        where = None if wanted is None else wanted.flatten().nonzero().squeeze(1)
+        chosen = None if positions is None else positions.flatten().nonzero().squeeze(1)
         *inner, last = self.blocks
         for block in inner:
             x = block(x, noise, turns, dropping)
-        x = last(x, noise, turns, dropping, where)
+        x = last(x, noise, turns, dropping, chosen)
         modulation = self.modulation(noise).float().unsqueeze(1)
-        if where is not None:
-            modulation = modulation.index_select(0, where // x_t.shape[1])
+        if chosen is not None:
+            modulation = modulation.index_select(0, chosen // x_t.shape[1])
         shift, scale = modulation.chunk(2, dim=-1)
         return self.head(modulate(x, shift, scale)).float()
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from config.command_line import obey
+from config.command_line import run_command
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -36,7 +36,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return obey(train, parse_arguments(argv))
+    return run_command(train, parse_arguments(argv))
 
 
 def train(arguments: argparse.Namespace) -> int:

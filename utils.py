@@ -33,7 +33,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
-def steady_streams() -> None:
+def make_streams_safe() -> None:
     """Standard streams that take any text, and lead nowhere where they were closed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # what is opened now takes its place, for the processes to come as well
@@ -43,30 +43,6 @@ def steady_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console without this alphabet shows ?, and nothing stops
             stream.reconfigure(errors="replace")
-
-
-def guarded(command: Callable[..., int], *arguments: object) -> int:
-    """Run a command; -> its exit status, or 2 after one line per problem on stderr."""
-    steady_streams()
-    try:
-        status = command(*arguments)
-        sys.stdout.flush()  # so that a reader that has left is noticed here
-        return status
-    except UserError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader (`| head`) has left; without this the interpreter complains at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        print("error: out of memory", file=sys.stderr)
-        return 2
 
 
 def mix64(x: np.ndarray) -> np.ndarray:
@@ -127,29 +103,29 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
-def lanes(device: torch.device) -> int:
+def parallel_tasks(device: torch.device) -> int:
     """How many tasks run at once: a core each; one on a GPU, which shares out a task by itself."""
-    return pool()[1] if device.type == "cpu" else 1
+    return set_up_cores()[1] if device.type == "cpu" else 1
 
 
 @cache
-def pool() -> tuple[ThreadPoolExecutor, int]:
+def set_up_cores() -> tuple[ThreadPoolExecutor, int]:
     """A thread for each core that torch would use. From now on an operation keeps to the core it was called on."""
     cores = torch.get_num_threads()
     torch.set_num_threads(1)
     return ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)), cores
 
 
-def side_by_side(device: torch.device, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+def map_on_cores(device: torch.device, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
     """[function(task) for task in tasks], at once on the cores of a CPU; autograd and autocast modes are the task's."""
-    if lanes(device) == 1:
+    if parallel_tasks(device) == 1:
         return [function(task) for task in tasks]
-    futures = [pool()[0].submit(function, task) for task in tasks]
+    futures = [set_up_cores()[0].submit(function, task) for task in tasks]
     wait(futures)  # all of them, also where one has failed: nothing may still be at work on what its caller mends
     return [future.result() for future in futures]
 
 
-def to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Wait until a file is on the disk: a power cut after that cannot empty it."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
@@ -168,7 +144,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        to_disk(temporary)
+        flush_to_disk(temporary)
         temporary.chmod(0o644)  # mkstemp's 0600 would keep other users of the machine out
         temporary.replace(path)
     finally:
@@ -186,7 +162,7 @@ def check_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path, trouble: str, seconds: float = 0) -> Iterator[None]:
+def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[None]:
     """Hold a file against other processes, until the end or a kill; `trouble` says what another one is doing."""
     check_writable(path.parent)
     try:

@@ -31,7 +31,7 @@ from config.schema import RunConfig
 from evaluation.metrics import measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
-from generation.writer import Voice, write_documents
+from generation.writer import Writer, write_documents
 from text.corpus import load_corpus
 from training import trainer as training
 from training.trainer import train_model
@@ -70,10 +70,10 @@ def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
 
 def written(run: RunConfig, count: int) -> dict[str, float]:
     """What the model writes, in figures: each over that of as many held-out documents."""
-    voice, corpus = Voice.of(load_checkpoint(run.model_file()), torch.device("cpu")), load_corpus(run)
+    writer, corpus = Writer.of(load_checkpoint(run.model_file()), torch.device("cpu")), load_corpus(run)
     reference = Reference(corpus, run.model.context)
     real = reference.held_out[:count]
-    texts = write_documents(voice, 0, range(len(real)), voice.settings())
+    texts = write_documents(writer, 0, range(len(real)), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
     ours, theirs = (measure(side, reference.matches(side), reference) for side in (documents, real))
     return {name: ours[name].value / theirs[name].value for name in ("known words", "trigram divergence")}
@@ -117,8 +117,8 @@ def main() -> None:
         print(json.dumps(train_one(arguments.one, arguments)))
         return
     levers = arguments.levers or list(LEVERS)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(partial(in_a_process, arguments), levers))
+    with ThreadPoolExecutor(os.cpu_count()) as set_up_cores:
+        results = list(set_up_cores.map(partial(in_a_process, arguments), levers))
     lines = [
         *heading(f"One change at a time: {arguments.dataset}, {arguments.minutes:g} minutes of one core"),
         "| change | bits/char | against the first | words, of real text's | trigrams, ratio | steps | M characters "

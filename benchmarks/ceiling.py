@@ -56,16 +56,16 @@ def main() -> None:
         *("", f"| corpus | documents | attribution | {' | '.join(figures)} |", "|---|" + "--:|" * (len(figures) + 2)),
     ]
     outside, counted = 0, [figure for figure in figures if figure not in FIXED]
-    for name, voice in found["voices"].items():
+    for name, writer in found["voices"].items():
         cells = []
         for figure in figures:
-            own, real = (Interval(**voice["figures"][figure][side]) for side in ("samples", "real"))
+            own, real = (Interval(**writer["figures"][figure][side]) for side in ("samples", "real"))
             text = f"{own.value:.3f} / {real.value:.3f}"
             cells.append(text if own.agrees(real) else f"**{text}**")
             outside += figure in counted and not own.agrees(real)
         share = found["attribution"][name]
         lines.append(
-            f"| {name} | {voice['compared']} | {share['samples']:.2f} / {share['real']:.2f} | {' | '.join(cells)} |"
+            f"| {name} | {writer['compared']} | {share['samples']:.2f} / {share['real']:.2f} | {' | '.join(cells)} |"
         )
     total = len(counted) * len(found["voices"])
     lines += [

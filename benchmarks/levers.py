@@ -84,12 +84,12 @@ class SelfConditioned(model.DiffusionTransformer):
         self.told: Tensor | None = None
         self.tokens.register_forward_hook(self.tell)  # a bound method: a copy of the network gets its own
 
-    def tell(self, tokens: nn.Module, asked: Any, embedded: Tensor) -> Tensor:
+    def tell(self, tokens: nn.Module, question: Any, embedded: Tensor) -> Tensor:
         return embedded if self.told is None else embedded + self.told
 
     def forward(
         self, x_t: Tensor, sigma: Tensor, given: Tensor,
-        dropping: torch.Generator | None = None, wanted: Tensor | None = None,
+        dropping: torch.Generator | None = None, positions: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         self.alone = dropping is not None and not self.alone  # which training alone passes
         self.told, guess = None, x_t.new_zeros(*x_t.shape, self.head.out_features, dtype=torch.float32)
@@ -97,7 +97,7 @@ class SelfConditioned(model.DiffusionTransformer):
             with torch.no_grad():
                 guess = super().forward(x_t, sigma, given).softmax(-1)
         self.told = self.guess_out(guess)
-        return super().forward(x_t, sigma, given, dropping, wanted)
+        return super().forward(x_t, sigma, given, dropping, positions)
 
 
 def gate(x: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def gate(x: Tensor) -> Tensor:
 
 def hourglass(
     self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor,
-    dropping: Any = None, wanted: Tensor | None = None,
+    dropping: Any = None, positions: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """All blocks but the first and the last see pairs of positions as one (Nawrot et al. 2021)."""
     x = self.tokens(x_t) + self.given(given.long())
@@ -124,7 +124,7 @@ def hourglass(
     x = last(x, noise, turns, dropping)
     shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
     outputs = self.head(model.modulate(x, shift, scale)).float()
-    return outputs if wanted is None else outputs[wanted].unsqueeze(1)
+    return outputs if positions is None else outputs[positions].unsqueeze(1)
 
 
 def blind(self: model.NoiseEmbedding, sigma: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from environment import heading
 from evaluation.metrics import bootstrap, divergence, measure
 from evaluation.reference import Reference, trigrams
 from generation.checkpoint import load_checkpoint
-from generation.writer import ANYTHING, Draft, Voice, write_documents
+from generation.writer import ANYTHING, Draft, Writer, write_documents
 from text.corpus import load_corpus
 from utils import numpy_generator, write_atomic
 
@@ -26,9 +26,9 @@ REACH = 4  # characters on either side of a seam
 SHOWN = ("length distance", "openings divergence", "endings divergence", "trigram divergence", "known words")
 
 
-def seams(voice: Voice, index: int) -> tuple[list[int], list[int]]:
+def seams(writer: Writer, index: int) -> tuple[list[int], list[int]]:
     """Of document `index`: where one window ends and the next goes on, and the middles of what the windows wrote."""
-    draft = Draft(voice, ANYTHING, 0, index, 0)
+    draft = Draft(writer, ANYTHING, 0, index, 0)
     edges = [0]
     while not draft.finished:
         draft.settle(draft.window()[0])
@@ -44,13 +44,13 @@ def around(document: np.ndarray, places: list[int]) -> list[np.ndarray]:
 
 def rows(model: Path, count: int) -> list[str]:
     checkpoint = load_checkpoint(model)
-    voice, corpus = Voice.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
-    reference = Reference(corpus, voice.run.model.context)
-    texts = write_documents(voice, 0, range(count), voice.settings())
+    writer, corpus = Writer.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
+    reference = Reference(corpus, writer.run.model.context)
+    texts = write_documents(writer, 0, range(count), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]
     across, inside = [], []
     for index, document in enumerate(documents):
-        places, middles = seams(voice, index)
+        places, middles = seams(writer, index)
         across += around(document, places)
         inside += around(document, middles)
     number = min(len(across), len(inside))

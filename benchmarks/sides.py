@@ -86,11 +86,11 @@ def reference_training(
 
 def project_sampling(dataset: str, count: int, steps: int, device: str) -> float:
     """Documents a second of an untrained network: what it costs does not depend on what it learnt."""
-    voice = Training(resolved(dataset, "tiny", device=device)).voice()
-    settings = voice.settings(steps=steps)
-    write_documents(voice, 1, range(2), settings)
+    writer = Training(resolved(dataset, "tiny", device=device)).writer()
+    settings = writer.settings(steps=steps)
+    write_documents(writer, 1, range(2), settings)
     began = time.perf_counter()
-    write_documents(voice, 0, range(count), settings)
+    write_documents(writer, 0, range(count), settings)
     return count / (time.perf_counter() - began)
 
 

@@ -42,7 +42,7 @@ def peak(training: Training) -> float:
 
 def operations(training: Training) -> float:
     """Of a step, in products alone: 6 a weight and position; attention's 12 a width, position and other position."""
-    model, (rows, length) = training.run.model, training.batches.batch(0).tokens.shape
+    model, (rows, length) = training.run.model, training.batches.batch(0).ids.shape
     weights = training.model.head.weight.numel() + sum(p.numel() for block in training.model.matrices() for p in block)
     return rows * length * (6 * weights + 12 * model.layers * model.width * length)
 

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from evaluation.metrics import Interval, measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
-from generation.writer import Form, Voice, write_documents
+from generation.writer import Form, Writer, write_documents
 from text.corpus import load_corpus
 from utils import write_atomic
 
@@ -30,8 +30,8 @@ def cells(figures: dict[str, Interval]) -> list[str]:
 
 def rows(model: Path, arguments: argparse.Namespace) -> list[list[str]]:
     checkpoint = load_checkpoint(model)
-    voice, corpus = Voice.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
-    context = voice.run.model.context
+    writer, corpus = Writer.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
+    context = writer.run.model.context
     reference, form = Reference(corpus, context), Form(longest=context - 2)
     real = [document[: context - 2] for document in reference.held_out[: arguments.count]]
     found = [[model.stem, "real text", "", "", *cells(measure(real, reference.matches(real), reference))]]
@@ -39,8 +39,8 @@ def rows(model: Path, arguments: argparse.Namespace) -> list[list[str]]:
         changes = YAML(typ="safe").load(f"{{{change.replace('=', ': ')}}}")
         for steps in [changes.pop("steps")] if "steps" in changes else arguments.steps:
             began = time.perf_counter()
-            settings = voice.settings(**changes, steps=steps)
-            texts = write_documents(voice, 0, range(arguments.count), settings, form=form)
+            settings = writer.settings(**changes, steps=steps)
+            texts = write_documents(writer, 0, range(arguments.count), settings, form=form)
             seconds = time.perf_counter() - began
             documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
             figures = measure(documents, reference.matches(documents), reference)

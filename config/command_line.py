@@ -1,6 +1,7 @@
 """Options that several commands share, and the bounds of their numbers. Imports nothing heavy: --help must not wait."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,15 +11,41 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
 }  # fmt: skip
 
 
-def obey(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command under utils.guarded; -> its exit status, 130 after Ctrl+C."""
+def run_command(command: Callable[..., int], *arguments: object) -> int:
+    """Run a command; -> its exit status: 2 after an error, 130 after Ctrl+C, 141 if the reader (`| head`) has left."""
     try:
-        from utils import guarded
+        from utils import make_streams_safe  # only now, after --help: torch takes a second to import
 
-        return guarded(command, arguments)
+        make_streams_safe()
+        try:
+            status = command(*arguments)
+            sys.stdout.flush()  # notices here, rather than at exit, that a reader has left
+            return status
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at exit
+            return 141
+        except Exception as error:
+            return report_error(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def report_error(error: Exception) -> int:
+    """Print one line per problem on stderr; -> exit status 2. An error that only a bug can cause is raised again."""
+    from utils import UserError, out_of_memory
+
+    if isinstance(error, UserError):
+        lines = str(error).splitlines()
+    elif out_of_memory(error):
+        lines = ["out of memory"]
+    elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+        lines = [f"{error.filename or 'a file'}: {error.strerror or error}"]
+    else:
+        raise error
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    return 2
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -85,8 +85,13 @@ def stratified_times(
     return T_MIN + (1 - T_MIN) * ((stratum + offset) / batch).unsqueeze(1)
 
 
-# (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, V); what sampling asks takes (B, L) wanted too: (N, 1, V) of those
-Network = Callable[..., Tensor]
+class Network(Protocol):
+    """What the mathematics asks of a network: (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, V) outputs for a Head.
+
+    With (B, L) `positions` it answers only there: (N, 1, V), in reading order.
+    """
+
+    def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor: ...
 
 
 def nelbo(

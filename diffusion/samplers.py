@@ -133,18 +133,18 @@ def best_of(own: Tensor, values: Tensor) -> Tensor:
     return torch.zeros_like(values).scatter_add(1, at, (best > 0).to(values.dtype)) > 0
 
 
-def filled_up(wanted: Tensor, most: int) -> Tensor:
-    """(B, L), at most `most` in a row -> (B, L): the wanted and, from the left, others, as many in every row.
+def filled_up(positions: Tensor, most: int) -> Tensor:
+    """(B, L), at most `most` in a row -> (B, L): these and, from the left, others, as many in every row.
 
     How many says `most` alone, so that no company in a batch can change the shape of a matrix product, and in eighths
     of L, because a CPU's matrix products are compiled, and kept, for each shape.
     """
-    part = max(1, wanted.shape[1] // PARTS)
-    missing = -(-most // part) * part - wanted.sum(1, keepdim=True)
-    return wanted | (~wanted & ((~wanted).cumsum(1) <= missing))
+    part = max(1, positions.shape[1] // PARTS)
+    missing = -(-most // part) * part - positions.sum(1, keepdim=True)
+    return positions | (~positions & ((~positions).cumsum(1) <= missing))
 
 
-# (B, L) x_t, (B, 1) sigma -> (B, L, V) logits of pi(x0); with (B, L) asked, K in every row, there alone: (B, K, V)
+# (B, L) x_t, (B, 1) sigma -> (B, L, V) logits of pi(x0); with (B, L) positions, K in every row, there alone: (B, K, V)
 Context = Callable[..., Tensor]
 Uniforms = Callable[[int], Tensor]  # n -> (B, n) fresh float64 uniforms in [0, 1)
 Observe = Callable[[int, Tensor, Tensor | None], None]
@@ -193,14 +193,14 @@ def surest_first(
         left = longest  # of each stretch, at most
         while unwritten.any():
             share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / length)  # a finished row's must not be 0
-            asked = filled_up(unwritten, min(most, -(-most // longest) * left))
-            logits = context(x, sigma_of(share.double()), asked)  # of which this share is noise
+            positions = filled_up(unwritten, min(most, -(-most // longest) * left))
+            logits = context(x, sigma_of(share.double()), positions)  # of which this share is noise
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
-            drawn = draw(shaped, become[asked].view(len(x), -1))
-            chosen = best_of(own, torch.zeros_like(become).masked_scatter(asked, pi.amax(-1)) * unwritten)
-            x, unwritten = torch.where(chosen, x.masked_scatter(asked, drawn), x), unwritten & ~chosen
+            drawn = draw(shaped, become[positions].view(len(x), -1))
+            chosen = best_of(own, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)) * unwritten)
+            x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
             call, left = call + 1, left - 1
-            observe(call, x, torch.zeros_like(become).masked_scatter(asked, likelihood(shaped, drawn)))
+            observe(call, x, torch.zeros_like(become).masked_scatter(positions, likelihood(shaped, drawn)))
         return x
 
     x = write(x, ~given, length, settings.steps, 0)
@@ -223,10 +223,10 @@ def plausibilities(context: Context, x: Tensor, noise: Tensor, given: Tensor) ->
     judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
     sigma = SCHEDULES["log_linear"].sigma(torch.full((1, 1), 1 / HIDDEN_IN_TURN, dtype=torch.float64, device=x.device))
     for turn in range(HIDDEN_IN_TURN):
-        asked = turns == turn
-        log_pi = context(torch.where(asked & ~given, noise, x), sigma, asked).log_softmax(-1)
-        own = log_pi.gather(-1, x[asked].view(len(x), -1, 1)).squeeze(-1)
-        judged = judged.masked_scatter(asked, own + FORGIVEN * torch.special.entr(log_pi.exp()).sum(-1))
+        positions = turns == turn
+        log_pi = context(torch.where(positions & ~given, noise, x), sigma, positions).log_softmax(-1)
+        own = log_pi.gather(-1, x[positions].view(len(x), -1, 1)).squeeze(-1)
+        judged = judged.masked_scatter(positions, own + FORGIVEN * torch.special.entr(log_pi.exp()).sum(-1))
     return judged.masked_fill(given, 0)
 
 
@@ -253,11 +253,11 @@ def sample(
     process = diffusion.process
     barred = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
 
-    def context(x: Tensor, sigma: Tensor, asked: Tensor | None = None) -> Tensor:
-        question = (x, sigma.squeeze(1).float().expand(len(x)), given) + (() if asked is None else (asked,))
-        output = network(*question).double()
+    def context(x: Tensor, sigma: Tensor, positions: Tensor | None = None) -> Tensor:
+        output = network(x, sigma.squeeze(1).float().expand(len(x)), given, positions=positions).double()
         output = output.view(len(x), -1, output.shape[-1])
-        logits = diffusion.head.logits(process, output, x if asked is None else x[asked].view(len(x), -1), sigma)
+        x_t = x if positions is None else x[positions].view(len(x), -1)
+        logits = diffusion.head.logits(process, output, x_t, sigma)
         if logits.isnan().any():  # a CPU-GPU sync point
             raise FloatingPointError("the network's answer is not a number; its weights are ruined")
         return logits.index_fill(-1, barred, -torch.inf)

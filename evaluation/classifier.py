@@ -11,7 +11,7 @@ NGRAMS = (1, 4)
 FEATURES = 1 << 18
 
 
-class Fingerprint:
+class SourceClassifier:
     """A classifier of sources: {name: real texts} in, the name of each text out."""
 
     def __init__(self, corpora: dict[str, list[str]], seed: int = 0) -> None:

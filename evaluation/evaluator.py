@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from dataset_loader import Batch, held_out_batches
-from evaluation.classifier import Fingerprint
+from evaluation.classifier import SourceClassifier
 from evaluation.likelihood import Likelihood, held_out_likelihood
 from evaluation.metrics import measure
 from evaluation.ngram import framed
 from evaluation.reference import Documents, Reference
 from generation.checkpoint import Checkpoint, load_checkpoint
-from generation.writer import Voice, write_documents
+from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from utils import UserError
 
@@ -40,7 +40,7 @@ class Evaluation:
 
     name: str
     figures: dict[str, Any]
-    voice: Voice
+    writer: Writer
     corpus: Corpus
     texts: list[str]
     matches: np.ndarray
@@ -53,13 +53,13 @@ class Evaluation:
 def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
     """Likelihood, samples (drawn, or the lines of a file) and copies of one model."""
     checkpoint = load_checkpoint(file)
-    voice = Voice.of(checkpoint, request.device)
+    writer = Writer.of(checkpoint, request.device)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
     reference = Reference(corpus, checkpoint.run.model.context)
     if samples:
         texts = read_texts(samples, request.count, corpus.stream)
     else:
-        texts = write_documents(voice, request.seed, range(request.count), voice.settings())
+        texts = write_documents(writer, request.seed, range(request.count), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]
     # both sides of a comparison take as many documents: a small sample looks divergent whoever wrote it
     count = min(len(documents), len(reference.held_out))
@@ -71,19 +71,19 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
         "samples": samples.name if samples else f"drawn with seed {request.seed}",
         "judged": len(documents),
         "compared": count,
-        "likelihood": likelihoods(voice, corpus, reference),
+        "likelihood": likelihoods(writer, corpus, reference),
         "figures": {key: {"samples": asdict(found[key]), "real": asdict(real[key])} for key in found},
         "copies": copies(texts, documents, matches, reference),
         "examples": texts[:EXAMPLES],
-        **provenance(checkpoint),
+        **origin_of(checkpoint),
     }
     taught, held_out = (
         [corpus.vocabulary.decode(document) for document in side] for side in (reference.sampled, reference.held_out)
     )
-    return Evaluation(name, figures, voice, corpus, texts, matches, real_matches, reference.lengths, taught, held_out)
+    return Evaluation(name, figures, writer, corpus, texts, matches, real_matches, reference.lengths, taught, held_out)
 
 
-def provenance(checkpoint: Checkpoint) -> dict[str, Any]:
+def origin_of(checkpoint: Checkpoint) -> dict[str, Any]:
     keys = ("data_sha256", "training_sha256", "version")
     return {**{key: getattr(checkpoint, key) for key in keys}, "training": checkpoint.metrics}
 
@@ -100,10 +100,10 @@ def read_texts(path: Path, count: int, stream: bool) -> list[str]:
     return [text.replace("\\n", "\n") for text in texts] if stream else texts
 
 
-def likelihoods(voice: Voice, corpus: Corpus, reference: Reference) -> dict[str, Any]:
+def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> dict[str, Any]:
     """Bits per character of held-out and of training documents, and of three baselines on the same held-out ones."""
     held_out, rest = (
-        measured(voice, split, LIKELIHOOD_CHARACTERS, stream=corpus.stream, draws=LIKELIHOOD_DRAWS)
+        split_likelihood(writer, split, LIKELIHOOD_CHARACTERS, stream=corpus.stream, draws=LIKELIHOOD_DRAWS)
         for split in (corpus.held_out, corpus.train)
     )
     chosen = sorted({int(document) for batch in held_out[1] for document in batch.documents})
@@ -125,13 +125,13 @@ def likelihoods(voice: Voice, corpus: Corpus, reference: Reference) -> dict[str,
     }
 
 
-def measured(
-    voice: Voice, split: Split, characters: int, *, stream: bool, draws: int = 1
+def split_likelihood(
+    writer: Writer, split: Split, characters: int, *, stream: bool, draws: int = 1
 ) -> tuple[Likelihood, list[Batch]]:
     """The likelihood of some of a split under a voice, and the batches it was measured on."""
-    seed, alphabet = voice.run.seed, voice.vocabulary.size
-    batches = held_out_batches(split, voice.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
-    found = held_out_likelihood(voice.diffusion, voice.network, batches * draws, seed, voice.device)
+    seed, alphabet = writer.run.seed, writer.vocabulary.size
+    batches = held_out_batches(split, writer.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
+    found = held_out_likelihood(writer.diffusion, writer.network, batches * draws, seed, writer.device)
     return replace(found, characters=found.characters // draws), batches
 
 
@@ -157,7 +157,7 @@ def copies(texts: list[str], documents: Documents, matches: np.ndarray, referenc
 
 def compare_voices(evaluations: list[Evaluation]) -> dict[str, Any]:
     """The fingerprint's confusions, of samples and of real documents, and each corpus's text under each voice."""
-    classifier = Fingerprint({e.name: e.taught for e in evaluations})
+    classifier = SourceClassifier({e.name: e.taught for e in evaluations})
     samples = {e.name: e.texts for e in evaluations}
     # real documents cut to the samples' lengths: a short text is harder to place, whoever wrote it
     real = {
@@ -176,5 +176,5 @@ def style_bits(voice: Evaluation, other: Evaluation) -> float:
     documents = [voice.corpus.vocabulary.encode(text) for text in other.held_out]
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
-    found, _ = measured(voice.voice, split, STYLE_CHARACTERS, stream=other.corpus.stream)
+    found, _ = split_likelihood(voice.writer, split, STYLE_CHARACTERS, stream=other.corpus.stream)
     return found.bits

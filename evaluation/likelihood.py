@@ -7,7 +7,7 @@ import torch
 
 from dataset_loader import Batch
 from diffusion.objectives import Diffusion, Network, nelbo, stratified_times
-from utils import exact_device, side_by_side, torch_generator
+from utils import exact_device, map_on_cores, torch_generator
 
 NATS_PER_BIT = float(np.log(2))
 
@@ -31,15 +31,15 @@ def held_out_likelihood(
     cpu, home = torch.device("cpu"), exact_device(device)
 
     @torch.no_grad()
-    def measured(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def batch_nats(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         number, batch = numbered
         # drawn on the CPU, so that every device sees the same noise levels
-        t = stratified_times(len(batch.tokens), torch_generator(cpu, seed, "evaluation t", number), cpu)
+        t = stratified_times(len(batch.ids), torch_generator(cpu, seed, "evaluation t", number), cpu)
         noise = torch_generator(home, seed, "evaluation noise", number)
-        terms = nelbo(diffusion, network, batch.tokens.to(home), batch.given.to(home), t.to(home), noise)
+        terms = nelbo(diffusion, network, batch.ids.to(home), batch.given.to(home), t.to(home), noise)
         return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
 
-    rows = side_by_side(device, measured, enumerate(batches))
+    rows = map_on_cores(device, batch_nats, enumerate(batches))
     return ratio_estimate(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 

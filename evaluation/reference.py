@@ -8,7 +8,7 @@ import numpy as np
 from evaluation.matches import MatchFinder
 from evaluation.ngram import NgramModel, framed
 from text.corpus import Corpus, Split
-from text.vocabulary import Vocabulary, folded
+from text.vocabulary import Vocabulary, fold
 from utils import numpy_generator
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -46,7 +46,7 @@ class Reference:
             line = self.vocabulary.decode(document)
             self.words.update(words(line))
             if not corpus.stream:
-                self.lines.add(folded(line))
+                self.lines.add(fold(line))
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)
         self.trigrams = Histogram.of(trigrams(document, self.vocabulary) for document in documents)
         self.openings = Histogram.of(opening(document, self.vocabulary) for document in documents)
@@ -67,7 +67,7 @@ class Reference:
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each document is, from end to end and white space aside, one of the training text's."""
-        return [folded(self.vocabulary.decode(document)) in self.lines for document in documents]
+        return [fold(self.vocabulary.decode(document)) in self.lines for document in documents]
 
     def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
         """(documents,) whether each holds a longer match than new real text does, or is a whole line."""
@@ -81,7 +81,7 @@ class Reference:
 def pieces(split: Split, length: int) -> Split:
     """A stream's text as documents of one length, the last one shorter."""
     starts = np.arange(split.starts[0], split.starts[0] + split.lengths[0], length)
-    return Split(split.tokens, starts, np.diff([*starts, split.starts[0] + split.lengths[0]]))
+    return Split(split.ids, starts, np.diff([*starts, split.starts[0] + split.lengths[0]]))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from generation.checkpoint import Checkpoint, diffusion_of, network_of
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
-from utils import UserError, exact_device, lanes, numpy_generator, pick_precision, side_by_side
+from utils import UserError, exact_device, map_on_cores, numpy_generator, parallel_tasks, pick_precision
 
 # positions of one network call: a CPU gains nothing from more and would waste them on the last rows; what fills a GPU
 CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
@@ -55,14 +55,14 @@ class Form:
         capped = lengths.capped(longest)
         return capped.within(shortest, self.longest or max(int(capped.values[-1]), shortest)).draw(uniform)
 
-    def check(self, voice: "Voice", model: str) -> None:
+    def check(self, writer: "Writer", model: str) -> None:
         """One line for what the model cannot write."""
         for name in ("prefix", "suffix", "template"):
             for character in getattr(self, name):
                 blank = name == "template" and character == BLANK
-                frame = character == "\n" and voice.run.data.format != "stream"
-                if frame or not (blank or character in voice.vocabulary.characters):
-                    known = len(voice.vocabulary.characters) - 1
+                frame = character == "\n" and writer.run.data.format != "stream"
+                if frame or not (blank or character in writer.vocabulary.characters):
+                    known = len(writer.vocabulary.characters) - 1
                     raise UserError(
                         f"--{name} holds {character!r}, which is not among the {known} characters of {model}"
                     )
@@ -79,7 +79,7 @@ ANYTHING = Form()
 
 
 @dataclass(frozen=True)
-class Voice:
+class Writer:
     """All that writing needs of a checkpoint, on a device."""
 
     run: RunConfig
@@ -90,7 +90,7 @@ class Voice:
     device: torch.device
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Voice":
+    def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Writer":
         run, vocabulary = checkpoint.run, checkpoint.vocabulary
         model = network_of(checkpoint).to(device).eval()
         network = Denoiser(model, pick_precision(run.training.precision, device))
@@ -117,16 +117,16 @@ class Written(NamedTuple):
 class Draft:
     """A document being written: ids with frames, which are given, how many are settled, and its own random stream."""
 
-    def __init__(self, voice: Voice, form: Form, seed: int, index: int, attempt: int) -> None:
-        self.rng = numpy_generator(voice.run.name, seed, index, attempt)
-        self.context, self.overlap = voice.run.model.context, voice.run.sampling.overlap
+    def __init__(self, writer: Writer, form: Form, seed: int, index: int, attempt: int) -> None:
+        self.rng = numpy_generator(writer.run.name, seed, index, attempt)
+        self.context, self.overlap = writer.run.model.context, writer.run.sampling.overlap
         # a Kronecker sequence: the lengths of the first n documents follow the corpus's more closely than chance would
-        start = numpy_generator(voice.run.name, seed, "lengths").random()
+        start = numpy_generator(writer.run.name, seed, "lengths").random()
         uniform = self.rng.random() if attempt else (start + index * GOLDEN_RATIO) % 1
-        length = form.draw_length(voice.lengths, voice.run.sampling.max_length, uniform)
+        length = form.draw_length(writer.lengths, writer.run.sampling.max_length, uniform)
         text, given = form.pattern(length)
-        ids = np.where(given, voice.vocabulary.encode(text), FRAME).astype(np.int64)
-        self.edge = 0 if voice.run.data.format == "stream" else 1  # frames at each end; a stream has none
+        ids = np.where(given, writer.vocabulary.encode(text), FRAME).astype(np.int64)
+        self.edge = 0 if writer.run.data.format == "stream" else 1  # frames at each end; a stream has none
         self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
         self.settled = self.edge
         self.log_p: list[float] = []
@@ -181,7 +181,7 @@ class Draft:
 
 
 def write_documents(
-    voice: Voice,
+    writer: Writer,
     seed: int,
     indices: Iterable[int],
     settings: SamplerSettings,
@@ -191,22 +191,22 @@ def write_documents(
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """The documents of these indices; `progress(n)` hears how many have been finished since it was last called."""
-    drafts = [Draft(voice, form, seed, index, attempt) for index in indices]
-    write_drafts(voice, drafts, settings, progress)
-    return [draft.written(voice.vocabulary).text for draft in drafts]
+    drafts = [Draft(writer, form, seed, index, attempt) for index in indices]
+    write_drafts(writer, drafts, settings, progress)
+    return [draft.written(writer.vocabulary).text for draft in drafts]
 
 
 def write_drafts(
-    voice: Voice, drafts: list[Draft], settings: SamplerSettings, progress: Callable[[int], None] | None = None
+    writer: Writer, drafts: list[Draft], settings: SamplerSettings, progress: Callable[[int], None] | None = None
 ) -> None:
     """Write drafts to their ends, as many windows at once as fit."""
-    positions = min(CALL_POSITIONS[voice.device.type], CALL_PROBABILITIES // voice.vocabulary.size)
+    positions = min(CALL_POSITIONS[writer.device.type], CALL_PROBABILITIES // writer.vocabulary.size)
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
-        while pending and len(calls) < lanes(voice.device):
+        while pending and len(calls) < parallel_tasks(writer.device):
             calls.append(next_call(pending, positions))
             pending = [draft for draft in pending if draft not in calls[-1].drafts]
-        side_by_side(voice.device, lambda call: write_windows(voice, call, settings), calls)
+        map_on_cores(writer.device, lambda call: write_windows(writer, call, settings), calls)
         if progress:
             progress(sum(draft.finished for call in calls for draft in call.drafts))
 
@@ -227,11 +227,13 @@ def next_call(pending: list[Draft], positions: int) -> Call:
     return Call(heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled), rows, length)
 
 
-def write_windows(voice: Voice, call: Call, settings: SamplerSettings) -> None:
+def write_windows(writer: Writer, call: Call, settings: SamplerSettings) -> None:
     """Write the next windows of a call's drafts; rows that they leave are spare."""
     drafts, rows, length = call
-    forbidden = ([] if voice.run.data.format == "stream" else [FRAME]) + [voice.vocabulary.unk] * voice.vocabulary.open
-    home = exact_device(voice.device)
+    forbidden = ([] if writer.run.data.format == "stream" else [FRAME]) + [
+        writer.vocabulary.unk
+    ] * writer.vocabulary.open
+    home = exact_device(writer.device)
     ids, given = np.full((rows, length), FRAME), np.ones((rows, length), dtype=bool)  # spare rows are all frame
     for row, draft in enumerate(drafts):
         ids[row], given[row] = draft.window()
@@ -242,18 +244,18 @@ def write_windows(voice: Voice, call: Call, settings: SamplerSettings) -> None:
             values[row] = draft.rng.random(size)
         return torch.from_numpy(values).to(home)
 
-    tokens, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
-    watch = Watch(tokens, voice.vocabulary.size)
+    ids, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
+    recorder = ChangeRecorder(ids, writer.vocabulary.size)
     written = sample(
-        voice.diffusion, voice.network, tokens, fixed, uniforms, settings, forbidden=forbidden, observe=watch
+        writer.diffusion, writer.network, ids, fixed, uniforms, settings, forbidden=forbidden, observe=recorder
     )
-    seen = [what.cpu().numpy() for what in (watch.log_p, watch.last, watch.changes)]
+    seen = [what.cpu().numpy() for what in (recorder.log_p, recorder.last, recorder.changes)]
     for row, draft in enumerate(drafts):
         draft.remember(*(what[row] for what in seen))
         draft.settle(written[row].cpu().numpy())
 
 
-class Watch:
+class ChangeRecorder:
     """Sees (B, L) states: the step in which each character last changed, how often, and how likely it was then.
 
     A mask over a character changes nothing yet: what counts is whether another is written in its place.

@@ -17,12 +17,12 @@ from config.loader import load_config
 from config.schema import RunConfig
 from evaluation.reference import Reference
 from generation.checkpoint import Checkpoint, load_checkpoint
-from generation.writer import Voice
-from nft.draw import Source, tokens
+from generation.writer import Writer
+from nft.draw import TextSource, tokens
 from nft.export import write_files
 from nft.image import unpictured
 from nft.rules import Judge
-from nft.store import About, Folder, canonical, readable
+from nft.store import SetFolder, SetInfo, canonical, readable
 from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
 from utils import VERSION, UserError, hash_file, pick_device, write_atomic
@@ -40,15 +40,15 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = load_config(arguments.config).resolve(checkpoint.run.name)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, arguments.model)
     reference = Reference(corpus, checkpoint.run.model.context)
-    voice = Voice.of(checkpoint, pick_device(arguments.device))
-    settings = voice.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
-    stamp = {"sampler": vars(settings), **identity_of(checkpoint, hash_file(arguments.model), voice.device.type)}
-    source = Source(voice, settings, arguments.seed, reference, stamp)
-    with Folder.held(arguments.out, new=True) as folder:
+    writer = Writer.of(checkpoint, pick_device(arguments.device))
+    settings = writer.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
+    stamp = {"sampler": vars(settings), **identity_of(checkpoint, hash_file(arguments.model), writer.device.type)}
+    source = TextSource(writer, settings, arguments.seed, reference, stamp)
+    with SetFolder.held(arguments.out, new=True) as folder:
         folder.mend()
         if (held := len(folder.records())) > arguments.size:
             raise UserError(f"{folder.path}: holds {held} tokens already, more than --size")
-        folder.begin(about_set(folder, run, source, arguments))
+        folder.begin(set_info(folder, run, source, arguments))
         judge = Judge(run.collection, reference.copy_bound)
         draw_all(folder, source, judge, arguments.size, arguments.batch_size or run.sampling.batch_size)
         write_files(folder)
@@ -66,13 +66,13 @@ def identity_of(checkpoint: Checkpoint, model_sha256: str, device: str) -> dict[
     }
 
 
-def about_set(folder: Folder, run: RunConfig, source: Source, arguments: argparse.Namespace) -> About:
+def set_info(folder: SetFolder, run: RunConfig, source: TextSource, arguments: argparse.Namespace) -> SetInfo:
     words, rules = run.collection.word_list, run.collection.model_dump()
     there = (folder.path / "set.json").is_file()
-    said = {key: getattr(folder.about(), key) for key in NAMED} if there else {}
+    said = {key: getattr(folder.info(), key) for key in NAMED} if there else {}
     identity = {key: value for key, value in source.stamp.items() if key != "sampler"}
     fresh = {"title": run.name, "description": "", "base_uri": ""}
-    return About(
+    return SetInfo(
         format=FORMAT, name=run.name, seed=source.seed, sampler=vars(source.settings), rules=rules,
         word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=source.reference.copy_bound,
         identity=identity, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
@@ -80,7 +80,7 @@ def about_set(folder: Folder, run: RunConfig, source: Source, arguments: argpars
     )  # fmt: skip
 
 
-def draw_all(folder: Folder, source: Source, judge: Judge, size: int, batch: int) -> None:
+def draw_all(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch: int) -> None:
     """Add the tokens that are missing, a batch at a time; each batch is on the disk before the next is drawn."""
     records = folder.records()
     for record in records:
@@ -102,7 +102,7 @@ def draw_all(folder: Folder, source: Source, judge: Judge, size: int, batch: int
             os.fsync(file.fileno())
 
 
-def tell(folder: Folder, seconds: float) -> int:
+def tell(folder: SetFolder, seconds: float) -> int:
     """Say what the rules found; -> exit status, 1 where a token ran out of attempts."""
     records, edition = folder.records(), folder.edition()
     dropped = Counter(rule for record in records for rule in record["dropped"])
@@ -111,7 +111,7 @@ def tell(folder: Folder, seconds: float) -> int:
     refused = [name for name in TRAITS if name not in edition.bands]
     print(f"{len(records) - len(left)} tokens: {folder.path} ({seconds:.0f} seconds)")
     print(f"to look through them: {folder.path / 'index.html'}")
-    if edition.about["curated"]:
+    if edition.info["curated"]:
         print(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
     for what, counts in (("drawn again for", dropped), ("flagged for", flagged)):
         if counts:
@@ -127,8 +127,8 @@ def tell(folder: Folder, seconds: float) -> int:
 
 
 def export_set(arguments: argparse.Namespace) -> int:
-    with Folder.held(arguments.folder) as folder:
-        folder.say(folder.about().model_copy(update=named(arguments)))
+    with SetFolder.held(arguments.folder) as folder:
+        folder.say(folder.info().model_copy(update=named(arguments)))
         write_files(folder)
         print(f"{len(folder.edition().records)} tokens written anew: {arguments.folder}")
     return 0
@@ -144,7 +144,7 @@ def named(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def select_tokens(arguments: argparse.Namespace) -> int:
-    with Folder.held(arguments.folder) as folder:
+    with SetFolder.held(arguments.folder) as folder:
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
             (folder.path / "selection.json").unlink(missing_ok=True)

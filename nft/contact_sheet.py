@@ -20,7 +20,7 @@ def sheet(edition: Edition) -> str:
     # "<" as \u003c: inside a script nothing else can end it
     inlined = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8")
-    for place, content in (("TITLE", escape(edition.about["title"])), ("STATEMENT", escape(STATEMENT))):
+    for place, content in (("TITLE", escape(edition.info["title"])), ("STATEMENT", escape(STATEMENT))):
         page = page.replace(f"<!--{place}-->", content)
-    identity = hash_json([edition.about[key] for key in ("identity", "seed", "sampler")])
+    identity = hash_json([edition.info[key] for key in ("identity", "seed", "sampler")])
     return page.replace("<!--IDENTITY-->", identity[:16]).replace("/*TOKENS*/[]", inlined)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from diffusion.samplers import SamplerSettings
 from evaluation.reference import Reference, words
-from generation.writer import ANYTHING, Draft, Voice, Written, write_drafts
+from generation.writer import ANYTHING, Draft, Writer, Written, write_drafts
 from nft.rules import Candidate, Judge
 from nft.traits import figures_of
 from utils import sha256
@@ -24,13 +24,13 @@ class Drawn(NamedTuple):
     candidate: Candidate
 
 
-class Source:
+class TextSource:
     """Texts by token and attempt, each a function of checkpoint, seed, token and attempt, whoever else is drawn."""
 
     def __init__(
-        self, voice: Voice, settings: SamplerSettings, seed: int, reference: Reference, stamp: dict[str, Any]
+        self, writer: Writer, settings: SamplerSettings, seed: int, reference: Reference, stamp: dict[str, Any]
     ) -> None:
-        self.voice, self.settings, self.seed, self.reference = voice, settings, seed, reference
+        self.writer, self.settings, self.seed, self.reference = writer, settings, seed, reference
         self.stamp = stamp  # what every record says alike
         self.drawn: dict[Key, Drawn] = {}
 
@@ -39,8 +39,8 @@ class Source:
         keys = [key for key in keys if key not in self.drawn]
         if not keys:
             return
-        written = write(self.voice, self.settings, self.seed, keys)
-        ids = [self.voice.vocabulary.encode(document.text) for document in written]
+        written = write(self.writer, self.settings, self.seed, keys)
+        ids = [self.writer.vocabulary.encode(document.text) for document in written]
         for key, document, match, line in zip(
             keys, written, self.reference.matches(ids), self.reference.are_lines(ids), strict=True
         ):
@@ -51,26 +51,28 @@ class Source:
         return self.drawn[token, attempt]
 
 
-def write(voice: Voice, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
+def write(writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
     """The texts of tokens and attempts; token k is document k - 1 of generate.py with the same seed."""
-    drafts = [Draft(voice, ANYTHING, seed, token - 1, attempt) for token, attempt in keys]
-    write_drafts(voice, drafts, settings)
-    return [draft.written(voice.vocabulary) for draft in drafts]
+    drafts = [Draft(writer, ANYTHING, seed, token - 1, attempt) for token, attempt in keys]
+    write_drafts(writer, drafts, settings)
+    return [draft.written(writer.vocabulary) for draft in drafts]
 
 
-def tokens(source: Source, judge: Judge, numbers: range, attempts: int) -> Iterator[dict[str, Any]]:
+def tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[dict[str, Any]]:
     """One record a token, in order."""
     # what a text breaks by itself it breaks in any company: all these are drawn again together
     pending: Iterable[int] = numbers
     for attempt in range(attempts):
         source.draw((token, attempt) for token in pending)
-        pending = [token for token in pending if judge.judge(source.take(token, attempt).candidate, alone=True).dropped]
+        pending = [
+            token for token in pending if judge.judge(source.take(token, attempt).candidate, text_only=True).dropped
+        ]
     for token in numbers:
-        yield settle(source, judge, token, attempts)
+        yield token_record(source, judge, token, attempts)
     source.drawn.clear()
 
 
-def settle(source: Source, judge: Judge, token: int, attempts: int) -> dict[str, Any]:
+def token_record(source: TextSource, judge: Judge, token: int, attempts: int) -> dict[str, Any]:
     """A token's record: of its first attempt that no rule drops, else of the last one, which is not accepted."""
     dropped: list[str] = []
     drawn = source.take(token, 0)
@@ -83,7 +85,7 @@ def settle(source: Source, judge: Judge, token: int, attempts: int) -> dict[str,
         dropped.append(verdict.dropped)
     else:
         judge.accept(verdict.text)
-    figures = measured(drawn, verdict.text, source.reference)
+    figures = token_figures(drawn, verdict.text, source.reference)
     text = "" if verdict.dropped else verdict.text
     return {
         **source.stamp,
@@ -101,7 +103,7 @@ def settle(source: Source, judge: Judge, token: int, attempts: int) -> dict[str,
     }
 
 
-def measured(drawn: Drawn, text: str, reference: Reference) -> dict[str, Any]:
+def token_figures(drawn: Drawn, text: str, reference: Reference) -> dict[str, Any]:
     """What a token's traits are made of."""
     spoken, (written, candidate) = words(text), drawn
     invented = sum(word not in reference.words for word in spoken)

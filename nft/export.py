@@ -7,14 +7,14 @@ from nft import image as card
 from nft.contact_sheet import sheet
 from nft.metadata import caption, contract, erc721, erc1155, metaplex, one_line, rarity_table, table
 from nft.provenance import provenance
-from nft.store import Edition, Folder, readable
+from nft.store import Edition, SetFolder, readable
 
 FOLDERS = ("json", "erc1155", "metaplex", "images")  # holding a file a token each
 
 
 def files(edition: Edition) -> Iterator[tuple[str, str]]:
     """(path in the set's folder, content) of what marketplaces and people read."""
-    name = edition.about["name"]
+    name = edition.info["name"]
     yield f"{name}.txt", "".join(one_line(record["text"]) + "\n" for record in edition.records)
     yield "tokens.csv", table(edition)
     yield "rarity.csv", rarity_table(edition)
@@ -34,7 +34,7 @@ def images(edition: Edition) -> Iterator[tuple[str, bytes]]:
         yield f"images/{number}.png", card.png(record["text"], caption(edition, number))
 
 
-def write_files(folder: Folder) -> None:
+def write_files(folder: SetFolder) -> None:
     """Everything that follows from the tokens, anew."""
     edition = folder.edition()
     for name in FOLDERS:

@@ -18,7 +18,7 @@ def one_line(text: str) -> str:
 
 
 def caption(edition: Edition, number: int) -> str:
-    return f"{edition.about['title']} #{number}"
+    return f"{edition.info['title']} #{number}"
 
 
 def rows(header: list[str], content: list[list[Any]]) -> str:
@@ -54,11 +54,11 @@ def attributes(traits: dict[str, str]) -> list[dict[str, str]]:
 def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
     """What a token says of itself wherever it is shown: its text, where it comes from, that a machine wrote it."""
     own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
-    return {**own, "machine_generated": True, "curated": edition.about["curated"], "license": edition.about["license"]}
+    return {**own, "machine_generated": True, "curated": edition.info["curated"], "license": edition.info["license"]}
 
 
 def description(edition: Edition, record: dict[str, Any]) -> str:
-    chosen = "Chosen by hand from a larger set." if edition.about["curated"] else "Not chosen by hand."
+    chosen = "Chosen by hand from a larger set." if edition.info["curated"] else "Not chosen by hand."
     text = MARKDOWN.sub(r"\\\1", record["text"])
     return f"{text}\n\n{STATEMENT} {chosen}"
 
@@ -91,7 +91,7 @@ def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[
 
 def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """Metaplex's non-fungible standard; numbers start at 0 there."""
-    common, title, tail = shown(edition, number, record, traits), edition.about["title"], f" #{number}"
+    common, title, tail = shown(edition, number, record, traits), edition.info["title"], f" #{number}"
     files = [{"uri": common["image"], "type": "image/png"}]
     return {
         **common,
@@ -103,15 +103,15 @@ def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict
 
 def contract(edition: Edition) -> dict[str, Any]:
     """What is said of the whole collection, as OpenSea reads it, and where the texts that taught it come from."""
-    about = edition.about
+    info = edition.info
     return {
-        "name": about["title"],
-        "description": about["description"] or f"{len(edition.records)} texts after {about['name']}. {STATEMENT}",
+        "name": info["title"],
+        "description": info["description"] or f"{len(edition.records)} texts after {info['name']}. {STATEMENT}",
         "image": edition.image(1, "images"),
         "machine_generated": True,
-        "curated": about["curated"],
+        "curated": info["curated"],
         "tokens": len(edition.records),
-        "chosen_from": about["chosen_from"],
-        "license": about["license"],
-        "source": about["source"],
+        "chosen_from": info["chosen_from"],
+        "license": info["license"],
+        "source": info["source"],
     }

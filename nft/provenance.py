@@ -26,16 +26,16 @@ def provenance(edition: Edition) -> dict[str, Any]:
     """Each token's hash is over the canonical JSON of its record; the provenance hash over these, joined in order."""
     records = [canonical(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
-    about = edition.about
+    info = edition.info
     return {
         "statement": STATEMENT,
-        "name": about["name"],
+        "name": info["name"],
         "tokens": len(records),
-        "curated": about["curated"],
-        "chosen_from": about["chosen_from"],
-        "license": about["license"],
-        "source": about["source"],
-        **about["identity"],
+        "curated": info["curated"],
+        "chosen_from": info["chosen_from"],
+        "license": info["license"],
+        "source": info["source"],
+        **info["identity"],
         "provenance_sha256": sha256("".join(hashes)),
         "merkle_root": merkle_root([record.encode("utf-8") for record in records]),
         "token_sha256": hashes,

@@ -11,7 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 from config.schema import CollectionConfig
 from text.personal import Span, handles, personal
-from text.vocabulary import folded
+from text.vocabulary import fold
 from utils import UserError
 
 BLOT = "\u2588"  # what mask puts in a character's place
@@ -104,16 +104,16 @@ class Judge:
         yield "duplicates", self.config.duplicates, self.repeated
         yield "near_duplicates", self.config.near_duplicates, self.nearly_repeated
 
-    def judge(self, candidate: Candidate, *, alone: bool = False) -> Verdict:
-        """What the rules say of a text; `alone`: only those that do not depend on the set."""
+    def judge(self, candidate: Candidate, *, text_only: bool = False) -> Verdict:
+        """What the rules say of a text; `text_only`: only those that do not depend on the set."""
         verdict = apply(self.own_rules(), candidate, [])
-        if alone or verdict.dropped:
+        if text_only or verdict.dropped:
             return verdict
         return apply(self.set_rules(), candidate._replace(text=verdict.text), verdict.flags)
 
     def accept(self, text: str) -> None:
-        self.known.add(folded(text))
-        self.accepted.append(folded(text).casefold())
+        self.known.add(fold(text))
+        self.accepted.append(fold(text).casefold())
 
     def copied(self, candidate: Candidate) -> list[Span]:
         return whole(candidate.text) if candidate.line or candidate.match > self.copy_bound else []
@@ -122,10 +122,10 @@ class Judge:
         return [m.span() for m in self.listed.finditer(candidate.text)] if self.listed else []
 
     def repeated(self, candidate: Candidate) -> list[Span]:
-        return whole(candidate.text) if folded(candidate.text) in self.known else []
+        return whole(candidate.text) if fold(candidate.text) in self.known else []
 
     def nearly_repeated(self, candidate: Candidate) -> list[Span]:
         """By edit similarity, 1 - distance / the longer one's length; letters' case does not count."""
-        wanted, least = folded(candidate.text).casefold(), self.config.similarity
+        wanted, least = fold(candidate.text).casefold(), self.config.similarity
         found = process.extractOne(wanted, self.accepted, scorer=Levenshtein.normalized_similarity, score_cutoff=least)
         return whole(candidate.text) if found else []

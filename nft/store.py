@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from diffusion.samplers import SamplerSettings
 from nft.traits import Bands, bands_of, rarity, traits_of
-from utils import UserError, alone, write_atomic
+from utils import UserError, exclusive_lock, write_atomic
 
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}
 
@@ -29,7 +29,7 @@ class Selection(BaseModel):
     kept: list[int]
 
 
-class About(BaseModel):
+class SetInfo(BaseModel):
     """set.json: what the tokens were drawn with, and what is said of them."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -105,7 +105,7 @@ def parsed(model: type[Model], data: bytes, where: str) -> Model:
 class Edition:
     """The tokens of a set that are published, in order, and what is said of all of them."""
 
-    about: dict[str, Any]  # as set.json has it, with `curated` and `chosen_from`, how many were accepted
+    info: dict[str, Any]  # as set.json has it, with `curated` and `chosen_from`, how many were accepted
     records: list[dict[str, Any]]
     bands: Bands  # by all accepted tokens, published or not
 
@@ -122,7 +122,7 @@ class Edition:
 
     def image(self, number: int, beside: str = "../images") -> str:
         """Where a token's picture lies: under the base URI, else from where its metadata lie."""
-        return f"{(self.about['base_uri'] or beside).rstrip('/')}/{number}.png"
+        return f"{(self.info['base_uri'] or beside).rstrip('/')}/{number}.png"
 
 
 def canonical(value: Any) -> str:
@@ -134,7 +134,7 @@ def readable(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-class Folder:
+class SetFolder:
     """A set on disk, held against other processes while it is open."""
 
     def __init__(self, path: Path) -> None:
@@ -142,18 +142,18 @@ class Folder:
 
     @classmethod
     @contextlib.contextmanager
-    def held(cls, path: Path, *, new: bool = False) -> "Iterator[Folder]":
+    def held(cls, path: Path, *, new: bool = False) -> "Iterator[SetFolder]":
         """The set in a folder. A new one needs an empty folder: much in a set's folder is overwritten."""
         if not (path / "set.json").is_file():
             if not new:
                 raise UserError(f"{path}: no set is here; set.json is missing")
             if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
-        with alone(path / ".lock", f"{path}: another process is at work on this set"):
+        with exclusive_lock(path / ".lock", f"{path}: another process is at work on this set"):
             yield cls(path)
 
-    def about(self) -> About:
-        return parsed(About, self.bytes("set.json"), str(self.path / "set.json"))
+    def info(self) -> SetInfo:
+        return parsed(SetInfo, self.bytes("set.json"), str(self.path / "set.json"))
 
     def bytes(self, name: str) -> bytes:
         try:
@@ -161,13 +161,13 @@ class Folder:
         except FileNotFoundError:
             raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing") from None
 
-    def say(self, about: About) -> None:
-        write_atomic(self.path / "set.json", readable(about.model_dump()))
+    def say(self, info: SetInfo) -> None:
+        write_atomic(self.path / "set.json", readable(info.model_dump()))
 
-    def begin(self, wanted: About) -> None:
+    def begin(self, wanted: SetInfo) -> None:
         """Start a set, or go on with one that was drawn with the same; what is said of it may change."""
         if (self.path / "set.json").is_file():
-            found, asked = self.about().model_dump(), wanted.model_dump()
+            found, asked = self.info().model_dump(), wanted.model_dump()
             for key in DRAWN_WITH:
                 if found[key] != asked[key]:
                     raise UserError(
@@ -203,8 +203,8 @@ class Folder:
         curated = selection.is_file()
         kept = set(parsed(Selection, self.bytes("selection.json"), str(selection)).kept) if curated else None
         chosen = [record for record in records if kept is None or record["token_id"] in kept]
-        about = {**self.about().model_dump(), "chosen_from": len(records), "curated": curated}
-        return Edition(about, chosen, bands_of([record["traits"] for record in records]))
+        info = {**self.info().model_dump(), "chosen_from": len(records), "curated": curated}
+        return Edition(info, chosen, bands_of([record["traits"] for record in records]))
 
 
 def difference(key: str, found: Any, asked: Any) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 from config.command_line import check_numbers
 from generation.checkpoint import load_checkpoint
-from generation.writer import Voice, Written
+from generation.writer import Writer, Written
 from nft.commands import identity_of
 from nft.draw import course, write
 from nft.export import FOLDERS, texts
 from nft.rules import BLOT
-from nft.store import Folder, canonical
+from nft.store import SetFolder, canonical
 from nft.traits import figures_of
 from utils import hash_file, pick_device, sha256
 
@@ -24,12 +24,12 @@ def verify_set(arguments: argparse.Namespace) -> int:
     """-> exit status, 1 where something does not match."""
     check_numbers(arguments, {"tokens": (0, None)})
     wrong = 0
-    with Folder.held(arguments.folder) as folder:
+    with SetFolder.held(arguments.folder) as folder:
         records = folder.records()
         for problem in (*check_records(folder, records), *check_files(folder)):
             print(f"does not match: {problem}")
             wrong += 1
-        path = arguments.model or Path(folder.about().model_file)
+        path = arguments.model or Path(folder.info().model_file)
         if not path.is_file():
             print(f"{path}: not at hand, so no token was drawn again; --model says where it is")
         else:
@@ -40,7 +40,7 @@ def verify_set(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def check_records(folder: Folder, records: list[dict[str, Any]]) -> Iterator[str]:
+def check_records(folder: SetFolder, records: list[dict[str, Any]]) -> Iterator[str]:
     lines = folder.samples.read_bytes().splitlines()
     for line, record in zip(lines, records, strict=True):
         token, text = record["token_id"], record["text"]
@@ -54,7 +54,7 @@ def check_records(folder: Folder, records: list[dict[str, Any]]) -> Iterator[str
             yield f"token {token}: its traits are not those of its figures"
 
 
-def check_files(folder: Folder) -> Iterator[str]:
+def check_files(folder: SetFolder) -> Iterator[str]:
     """Every file against what the tokens make of it; of pictures in PNG only that they are there."""
     edition = folder.edition()
     expected = {f"images/{number}.png" for number in range(1, len(edition.records) + 1)}
@@ -72,24 +72,24 @@ def check_files(folder: Folder) -> Iterator[str]:
 
 
 def check_drawing(
-    path: Path, folder: Folder, records: list[dict[str, Any]], arguments: argparse.Namespace
+    path: Path, folder: SetFolder, records: list[dict[str, Any]], arguments: argparse.Namespace
 ) -> Iterator[str]:
     """The model's hash, the data's if its file is here, and some tokens drawn again."""
-    about, model_sha256 = folder.about(), hash_file(path)
-    if model_sha256 != about.identity["model_sha256"]:
+    info, model_sha256 = folder.info(), hash_file(path)
+    if model_sha256 != info.identity["model_sha256"]:
         yield f"{path}: not the model that this set was drawn with"
         return
     checkpoint = load_checkpoint(path)
     data = checkpoint.run.data_file()
-    if data.is_file() and hash_file(data) != about.identity["data_sha256"]:
+    if data.is_file() and hash_file(data) != info.identity["data_sha256"]:
         yield f"{data}: not the text that the model was trained on"
-    voice = Voice.of(checkpoint, pick_device(arguments.device))
-    here = identity_of(checkpoint, model_sha256, voice.device.type)
-    if other := [f"{key} {value}" for key, value in about.identity.items() if here[key] != value]:
+    writer = Writer.of(checkpoint, pick_device(arguments.device))
+    here = identity_of(checkpoint, model_sha256, writer.device.type)
+    if other := [f"{key} {value}" for key, value in info.identity.items() if here[key] != value]:
         print(f"drawn with {', '.join(other)}; here a text may differ, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
-    again = write(voice, voice.settings(**about.sampler), about.seed, keys)
+    again = write(writer, writer.settings(**info.sampler), info.seed, keys)
     alike = [agrees(record, written) for record, written in zip(chosen, again, strict=True)]
     for record, same in zip(chosen, alike, strict=True):
         if not same:

@@ -113,13 +113,13 @@ class Oracle:
 
 
 def answering(network):
-    """A network of whole texts that also answers for what is wanted alone, as model.DiffusionTransformer does."""
+    """A network of whole texts that also answers for some positions only, as model.DiffusionTransformer does."""
 
-    def asked(x_t, sigma, given, wanted=None):
+    def answer(x_t, sigma, given, *, positions=None):
         answers = network(x_t, sigma, given)
-        return answers if wanted is None else answers[wanted].unsqueeze(1)
+        return answers if positions is None else answers[positions].unsqueeze(1)
 
-    return asked
+    return answer
 
 
 def toy_distribution(characters: int, length: int, seed: int = 0) -> Tensor:

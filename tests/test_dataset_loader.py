@@ -16,7 +16,7 @@ def batches_of(run):
 
 def rows(loaded, batch):
     """The texts of a batch's rows, newlines and all."""
-    return [loaded.vocabulary.decode(row.numpy()) for row in batch.tokens]
+    return [loaded.vocabulary.decode(row.numpy()) for row in batch.ids]
 
 
 NO_SPANS = {"training": {"given_fraction": 0.0, "batch_size": 4}}
@@ -26,7 +26,7 @@ def test_a_short_document_is_framed_and_padded_with_given_newlines(tiny_run):
     lines = [f"doc {i:03d}" for i in range(60)]
     loaded, batches = batches_of(tiny_run(lines, **NO_SPANS))
     batch = batches.batch(0)
-    assert batch.tokens.shape == (8, 16)  # 4 * 32 positions a step
+    assert batch.ids.shape == (8, 16)  # 4 * 32 positions a step
     for text, given in zip(rows(loaded, batch), batch.given, strict=True):
         document = text.strip("\n")
         assert document in lines and text == "\n" + document + "\n" * (15 - len(document))
@@ -40,11 +40,11 @@ def test_buckets(characters, length):
 
 def test_every_step_holds_a_constant_number_of_positions(tiny_run):
     loaded, batches = batches_of(tiny_run([*toy_lines(300), *(f"{'long ' * 30}{i}" for i in range(40))]))
-    shapes = [tuple(batches.batch(step).tokens.shape) for step in range(batches.steps_per_epoch)]
+    shapes = [tuple(batches.batch(step).ids.shape) for step in range(batches.steps_per_epoch)]
     assert {length for _, length in shapes} == {16, 24, 32}
     assert all(b <= 128 // length for b, length in shapes)
     assert sum(b < 128 // length for b, length in shapes) <= 1  # one batch may be left over
-    assert all(length % TRAINING_BUCKET == 0 for _, length in shapes) and loaded.report.documents == 340
+    assert all(length % TRAINING_BUCKET == 0 for _, length in shapes) and loaded.reading_log.documents == 340
 
 
 def test_an_epoch_takes_every_training_document(tiny_run):
@@ -61,9 +61,9 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny_run):
     later = first.batch(31)
     second.batch(2)
     for a, b in ((later, second.batch(31)), (first.batch(2), second.batch(2))):
-        assert torch.equal(a.tokens, b.tokens) and torch.equal(a.given, b.given)
+        assert torch.equal(a.ids, b.ids) and torch.equal(a.given, b.given)
     other = batches_of(run.model_copy(update={"seed": 9}))[1]
-    assert not torch.equal(other.batch(2).tokens, first.batch(2).tokens)
+    assert not torch.equal(other.batch(2).ids, first.batch(2).ids)
 
 
 def test_long_documents_give_windows_with_real_ends_only(tiny_run):
@@ -91,7 +91,7 @@ def test_long_documents_give_windows_with_real_ends_only(tiny_run):
 
 def test_an_epoch_is_about_one_pass_over_the_characters(tiny_run):
     loaded, batches = batches_of(tiny_run([("word " * 60) + str(i) for i in range(50)], **NO_SPANS))
-    characters = sum(batches.batch(step).tokens.numel() for step in range(batches.steps_per_epoch))
+    characters = sum(batches.batch(step).ids.numel() for step in range(batches.steps_per_epoch))
     assert characters == pytest.approx(loaded.train.lengths.sum(), rel=0.12)
 
 
@@ -124,13 +124,13 @@ def test_given_spans_are_prefixes_suffixes_both_and_scatter(tiny_run):
 def test_without_spans_only_frames_are_given(tiny_run):
     _, batches = batches_of(tiny_run(toy_lines(100), **NO_SPANS))
     batch = batches.batch(0)
-    assert torch.equal(batch.given, batch.tokens == 0)
+    assert torch.equal(batch.given, batch.ids == 0)
 
 
 def test_a_file_smaller_than_one_batch_is_one_small_batch(tiny_run):
     loaded, batches = batches_of(tiny_run(["ab", "cd", "ef", "ghi" * 9], training={"batch_size": 64}))
     count = len(loaded.train.lengths)
-    assert batches.batch(0).tokens.shape[0] == count and batches.steps_per_epoch == 1
+    assert batches.batch(0).ids.shape[0] == count and batches.steps_per_epoch == 1
 
 
 def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
@@ -139,13 +139,11 @@ def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
     starts = set()
     for step in range(20):
         batch = batches.batch(step)
-        assert not batch.given.any() and batch.tokens.shape[1] == 32
+        assert not batch.given.any() and batch.ids.shape[1] == 32
         for row in rows(loaded, batch):
             assert row in text
             starts.add(text.index(row) % 7)
-    assert len(starts) == 7 and batches.steps_per_epoch == -(
-        -len(loaded.train.tokens[: loaded.train.lengths[0]]) // 128
-    )
+    assert len(starts) == 7 and batches.steps_per_epoch == -(-len(loaded.train.ids[: loaded.train.lengths[0]]) // 128)
 
 
 def test_held_out_windows_tile_whole_documents_once(tiny_run):
@@ -163,7 +161,7 @@ def test_held_out_budget_is_kept_and_seeded(tiny_run):
         held_out_batches(loaded.held_out, 32, 2000, seed, alphabet=9, stream=False) for seed in (0, 0, 1)
     )
     assert sum(int((~b.given).sum()) for b in first) == pytest.approx(2000, rel=0.1)
-    assert all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, again, strict=True))
+    assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, again, strict=True))
     assert set(np.concatenate([b.documents for b in first])) != set(np.concatenate([b.documents for b in other]))
 
 
@@ -178,8 +176,8 @@ def test_one_enormous_held_out_document_does_not_break_the_budget(length, stream
 def test_a_large_alphabet_is_measured_in_small_batches():
     split = Split(np.ones(9000, dtype=np.uint16), np.array([0]), np.array([9000]))
     few, many = (held_out_batches(split, 32, 9000, 0, alphabet=size, stream=True) for size in (100, 50_000))
-    assert max(b.tokens.numel() for b in few) == 8192 and max(b.tokens.numel() for b in many) == 64
-    assert torch.equal(*(torch.cat([b.tokens for b in batches if b.tokens.shape[1] == 32]) for batches in (few, many)))
+    assert max(b.ids.numel() for b in few) == 8192 and max(b.ids.numel() for b in many) == 64
+    assert torch.equal(*(torch.cat([b.ids for b in batches if b.ids.shape[1] == 32]) for batches in (few, many)))
 
 
 def test_a_given_suffix_leaves_something_to_write():

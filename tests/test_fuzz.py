@@ -90,7 +90,7 @@ def test_any_dataset_is_encoded_or_named(data, policy, kind):
         except UserError as error:
             assert str(error).count("\n") == 0
             return
-        assert found.train.lengths.sum() + found.held_out.lengths.sum() == found.report.characters
+        assert found.train.lengths.sum() + found.held_out.lengths.sum() == found.reading_log.characters
         assert len(found.train.lengths) and len(found.held_out.lengths)
 
 

@@ -170,9 +170,9 @@ def test_the_answer_depends_on(change):
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_positions_asked_for_alone_get_the_same_answers(share):
     model = trained()
-    wanted = torch.rand(3, 32, generator=torch.Generator().manual_seed(2)) < share
-    alone, together = model(*question(), wanted=wanted), model(*question())[wanted]
-    assert alone.shape == (int(wanted.sum()), 1, 7)
+    positions = torch.rand(3, 32, generator=torch.Generator().manual_seed(2)) < share
+    alone, together = model(*question(), positions=positions), model(*question())[positions]
+    assert alone.shape == (int(positions.sum()), 1, 7)
     torch.testing.assert_close(alone.squeeze(1), together, rtol=1e-4, atol=1e-5)
 
 

@@ -10,13 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.command_line import run_command
 from tests.helpers import ROOT
 from text.vocabulary import Vocabulary
 from utils import (
     UserError,
     atomic_path,
     derive_seed,
-    guarded,
     numpy_generator,
     pick_device,
     torch_generator,
@@ -83,13 +83,13 @@ def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([young, other, tmp_path / "[a]"])
 
 
-def test_guarded_turns_mistakes_into_lines_and_a_status(capsys):
+def test_a_command_turns_mistakes_into_lines_and_a_status(capsys):
     def fail():
         raise UserError("one\ntwo")
 
-    assert guarded(fail) == 2
+    assert run_command(fail) == 2
     assert capsys.readouterr().err == "error: one\nerror: two\n"
-    assert guarded(lambda: 0) == 0
+    assert run_command(lambda: 0) == 0
 
 
 def test_a_device_that_is_not_here_is_named():
@@ -104,7 +104,10 @@ def test_a_device_that_is_not_here_is_named():
 
 @pytest.mark.skipif(os.name != "posix", reason="a closed pipe is another error elsewhere")
 def test_a_reader_that_has_left_is_noticed_though_the_text_was_buffered():
-    code = "import sys; from utils import guarded; sys.stdin.read(); sys.exit(guarded(lambda: print('text') or 0))"
+    code = (
+        "import sys; from config.command_line import run_command; sys.stdin.read();"
+        "sys.exit(run_command(lambda: print('text') or 0))"
+    )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen([sys.executable, "-c", code], env={**environment, "PYTHONPATH": str(ROOT)}, **pipes)

@@ -13,9 +13,9 @@ import numpy as np
 from filelock import FileLock
 
 from config.schema import RunConfig
-from text.reader import IS_SPACE, DocumentHasher, Report, read_lines, spans
+from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
-from utils import UserError, derive_seed, hash_file, hash_json, mix64, to_disk
+from utils import UserError, derive_seed, flush_to_disk, hash_file, hash_json, mix64
 
 STORE_FORMAT = 2
 NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # of a store that is not there, or not whole
@@ -25,12 +25,12 @@ NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # of a store
 class Split:
     """Documents as spans of a memory-mapped array of ids, without their frames."""
 
-    tokens: np.ndarray  # (characters,) uint16, the whole corpus
+    ids: np.ndarray  # (characters,) uint16, the whole corpus
     starts: np.ndarray  # (documents,) int64
     lengths: np.ndarray  # (documents,) int32
 
     def document(self, index: int) -> np.ndarray:
-        return self.tokens[self.starts[index] : self.starts[index] + self.lengths[index]]
+        return self.ids[self.starts[index] : self.starts[index] + self.lengths[index]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Corpus:
     vocabulary: Vocabulary
     train: Split
     held_out: Split
-    report: Report
+    reading_log: ReadingLog
     sha256: str  # of the file's bytes
     stream: bool
 
@@ -111,26 +111,26 @@ def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
             if old.is_dir() and old.name != Path(temporary).name:
                 shutil.rmtree(old)
         for file in whole.iterdir():
-            to_disk(file)
+            flush_to_disk(file)
         whole.replace(store)
 
 
 def open_store(store: Path, stream: bool) -> Corpus:
     """What was encoded; one of NO_STORE where it is not there, or not whole."""
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
-    tokens = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
+    ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
-    if not len(tokens) == lengths.sum() or not len(lengths) == len(held_out):
+    if not len(ids) == lengths.sum() or not len(lengths) == len(held_out):
         raise ValueError(f"{store} was cut short")
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    train, rest = (Split(tokens, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
-    return Corpus(Vocabulary(info["characters"]), train, rest, Report(**info["report"]), info["sha256"], stream)
+    train, rest = (Split(ids, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
+    return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)
 
 
 def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
     """Three streaming passes over the file: choose and split documents, count characters, write ids."""
-    plan = plan_stream if run.data.format == "stream" else plan_lines
-    lengths, kept, held_out, report = plan(path, run)
+    survey = survey_stream if run.data.format == "stream" else survey_lines
+    lengths, kept, held_out, reading_log = survey(path, run)
     counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
     for codes in _codes_of(path, run, lengths, kept & ~held_out):
         found = np.bincount(codes)
@@ -139,15 +139,15 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
     with (store / "tokens.bin").open("wb") as file:
         for codes in _codes_of(path, run, lengths, kept):
             ids = vocabulary.ids_of_codepoints[codes]
-            report.unknown_characters += int((ids == vocabulary.unk).sum())
+            reading_log.unknown_characters += int((ids == vocabulary.unk).sum())
             file.write(ids.tobytes())
     if hash_file(path) != sha256:
         raise UserError(f"{path}: the file changed while it was read; start again")
-    report.distinct_characters = int((counts > 0).sum())
-    report.documents, report.characters = int(kept.sum()), int(lengths[kept].sum())
+    reading_log.distinct_characters = int((counts > 0).sum())
+    reading_log.documents, reading_log.characters = int(kept.sum()), int(lengths[kept].sum())
     np.save(store / "lengths.npy", lengths[kept])
     np.save(store / "held_out.npy", held_out[kept])
-    info = {"characters": vocabulary.characters, "report": vars(report), "sha256": sha256}
+    info = {"characters": vocabulary.characters, "report": vars(reading_log), "sha256": sha256}
     (store / "info.json").write_text(json.dumps(info), encoding="utf-8")
 
 
@@ -155,7 +155,7 @@ def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarra
     """The code points of the chosen documents, a chunk at a time."""
     done = 0  # lines read so far; characters in a stream
     ends = np.cumsum(lengths) if run.data.format == "stream" else lengths
-    for codes in read_lines(path, run.data, Report()):
+    for codes in read_lines(path, run.data, ReadingLog()):
         if run.data.format == "stream":
             document = np.searchsorted(ends, done + np.arange(len(codes)), side="right")
             yield codes[chosen[document]]
@@ -166,22 +166,22 @@ def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarra
             done += len(sizes)
 
 
-class Plan(NamedTuple):
+class Survey(NamedTuple):
     """One entry a document of the file: its characters, whether it is kept, and whether it is held out."""
 
     lengths: np.ndarray
     kept: np.ndarray
     held_out: np.ndarray
-    report: Report
+    reading_log: ReadingLog
 
 
-def plan_lines(path: Path, run: RunConfig) -> Plan:
+def survey_lines(path: Path, run: RunConfig) -> Survey:
     """Which lines are kept, and which of them are held out: both follow from each line's own hash and the seed."""
-    report, hasher = Report(), DocumentHasher()
+    reading_log, hasher = ReadingLog(), DocumentHasher()
     lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
     hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
     blank: list[np.ndarray] = [np.zeros(0, bool)]
-    for codes in read_lines(path, run.data, report):
+    for codes in read_lines(path, run.data, reading_log):
         starts, sizes = spans(codes)
         lengths.append(sizes)
         hashes.append(hasher(codes, starts, sizes))
@@ -189,11 +189,11 @@ def plan_lines(path: Path, run: RunConfig) -> Plan:
     length, digest, empty = joined(lengths), joined(hashes), joined(blank)
     first = first_occurrences(digest)
     kept = first & ~empty
-    report.empty, report.duplicates = int(empty.sum()), int((~first & ~empty).sum())
+    reading_log.empty, reading_log.duplicates = int(empty.sum()), int((~first & ~empty).sum())
     if run.data.max_documents and kept.sum() > run.data.max_documents:
         rank = mix64(digest ^ np.uint64(derive_seed(run.seed, "subsample")))
         bound = np.partition(rank[kept], run.data.max_documents - 1)[run.data.max_documents - 1]
-        report.not_sampled = int((kept & (rank > bound)).sum())
+        reading_log.not_sampled = int((kept & (rank > bound)).sum())
         kept &= rank <= bound
     if kept.sum() < 2:
         raise UserError(
@@ -204,7 +204,7 @@ def plan_lines(path: Path, run: RunConfig) -> Plan:
     held_out = kept & (rank < np.uint64(run.data.held_out * 2**64))
     if not held_out.any() or held_out.sum() == kept.sum():  # a handful of documents: the lowest rank alone is held out
         held_out = kept & (rank == rank[kept].min())
-    return Plan(length, kept, held_out, report)
+    return Survey(length, kept, held_out, reading_log)
 
 
 def joined(parts: list[np.ndarray]) -> np.ndarray:
@@ -223,13 +223,13 @@ def first_occurrences(values: np.ndarray) -> np.ndarray:
     return first
 
 
-def plan_stream(path: Path, run: RunConfig) -> Plan:
+def survey_stream(path: Path, run: RunConfig) -> Survey:
     """Continuous text, newlines included, as two documents: what is learnt from, and the last part, held out."""
-    report = Report()
-    total = sum(len(codes) for codes in read_lines(path, run.data, report))
+    reading_log = ReadingLog()
+    total = sum(len(codes) for codes in read_lines(path, run.data, reading_log))
     if total < 2:
         raise UserError(
             f"{path}: a stream needs at least 2 characters, one to learn from and one to hold out; it has {total}"
         )
     held_out = min(max(round(run.data.held_out * total), 1), total - 1)
-    return Plan(np.array([total - held_out, held_out]), np.ones(2, dtype=bool), np.array([False, True]), report)
+    return Survey(np.array([total - held_out, held_out]), np.ones(2, dtype=bool), np.array([False, True]), reading_log)

@@ -26,7 +26,7 @@ IS_BREAK[codepoints(LINE_BREAKS)] = True
 
 
 @dataclass
-class Report:
+class ReadingLog:
     """What reading found: how many documents were kept, and what was dropped or changed."""
 
     documents: int = 0
@@ -54,7 +54,7 @@ class Report:
         return ", ".join(f"{getattr(self, key):,} {text}" for key, text in names.items() if getattr(self, key))
 
 
-def read_lines(path: Path, config: DataConfig, report: Report) -> Iterator[np.ndarray]:
+def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Iterator[np.ndarray]:
     """Yield code points (uint32) of whole lines, each closed by its newline, a chunk at a time."""
     parts: list[bytes] = []
     line = 1
@@ -65,15 +65,17 @@ def read_lines(path: Path, config: DataConfig, report: Report) -> Iterator[np.nd
             cut = block.rfind(b"\n") + 1
             if cut:
                 data = b"".join(parts) + block[:cut]
-                yield from _decode(data, line, path, config, report)
+                yield from _decode(data, line, path, config, reading_log)
                 line += data.count(b"\n")
                 parts = []
             parts.append(block[cut:])
     if any(parts):
-        yield from _decode(b"".join(parts) + b"\n", line, path, config, report)
+        yield from _decode(b"".join(parts) + b"\n", line, path, config, reading_log)
 
 
-def _decode(data: bytes, first_line: int, path: Path, config: DataConfig, report: Report) -> Iterator[np.ndarray]:
+def _decode(
+    data: bytes, first_line: int, path: Path, config: DataConfig, reading_log: ReadingLog
+) -> Iterator[np.ndarray]:
     """UTF-8 lines -> an array of code points, none if no line is left: CRLF as LF, NFC, stray line breaks as spaces."""
     try:
         text = data.decode("utf-8")
@@ -84,34 +86,34 @@ def _decode(data: bytes, first_line: int, path: Path, config: DataConfig, report
                 f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; "
                 "save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
             ) from None
-        text = _mend(data, config.invalid_utf8, report)
+        text = _mend(data, config.invalid_utf8, reading_log)
     text = text.replace("\r\n", "\n")
     if not (text.isascii() or unicodedata.is_normalized("NFC", text)):
-        text = _normalised(text, report)
+        text = _normalised(text, reading_log)
     codes = codepoints(text)
     breaks = IS_BREAK[codes]
     if breaks.any():
-        report.folded_breaks += int(breaks.sum())
+        reading_log.folded_breaks += int(breaks.sum())
         codes = np.where(breaks, np.uint32(ord(" ")), codes)
     if len(codes):
         yield codes
 
 
-def _normalised(text: str, report: Report) -> str:
+def _normalised(text: str, reading_log: ReadingLog) -> str:
     lines = text.split("\n")
     odd = [i for i, line in enumerate(lines) if not (line.isascii() or unicodedata.is_normalized("NFC", line))]
     for i in odd:
         lines[i] = unicodedata.normalize("NFC", lines[i])
-    report.normalised_lines += len(odd)
+    reading_log.normalised_lines += len(odd)
     return "\n".join(lines)
 
 
-def _mend(data: bytes, policy: str, report: Report) -> str:
+def _mend(data: bytes, policy: str, reading_log: ReadingLog) -> str:
     lines = []
     for line in data.split(b"\n"):
         text = line.decode("utf-8", errors="replace")
         valid = "\ufffd" not in text or text.encode() == line
-        report.invalid_lines += not valid
+        reading_log.invalid_lines += not valid
         if valid or policy == "replace":
             lines.append(text)
     return "\n".join(lines)

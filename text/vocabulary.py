@@ -61,6 +61,6 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
     return Vocabulary("\n" + "".join(map(chr, ranked)))
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """What two texts must share to be the same: NFC, white space of any width as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -27,7 +27,7 @@ LETTERS = 0.5  # share of letters below which a text hardly looks like language
 
 
 @dataclass(frozen=True)
-class Planned:
+class CheckedRun:
     """One line of the plan, and what reading the data found."""
 
     cells: list[str]
@@ -51,16 +51,16 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     needed, failed = 0, False
     for run in runs:
         try:
-            planned = plan(run, status_of(run))
+            checked = check_run(run, status_of(run))
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # of the burst: training may go on
             reason = " ".join(str(error).split()) or type(error).__name__
             console.print(f"error: {run.name}: {reason}")
             failed = True
             continue
-        for finding in planned.findings:
+        for finding in checked.findings:
             console.print(f"{run.name}: {finding}")
-        table.add_row(*planned.cells)
-        needed += planned.bytes
+        table.add_row(*checked.cells)
+        needed += checked.bytes
     console.print(table)
     free = shutil.disk_usage(nearest_folder(Path(runs[0].paths.models))).free
     console.print(f"disk: {needed / 1e6:,.0f} MB needed at most, {free / 1e6:,.0f} MB free")
@@ -72,7 +72,7 @@ def nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
-def plan(run: RunConfig, status: str) -> Planned:
+def check_run(run: RunConfig, status: str) -> CheckedRun:
     """One run's line: its data is encoded, as training would, and a few steps are timed."""
     training = Training(run)
     corpus, limit = training.corpus, run.training.max_minutes
@@ -86,25 +86,25 @@ def plan(run: RunConfig, status: str) -> Planned:
         run.name,
         run.data_file().name,
         f"{size_of(run.data_file()) / 1e6:.1f}",
-        f"{corpus.report.documents:,}",
+        f"{corpus.reading_log.documents:,}",
         corpus.sha256[:8],
         f"{training.parameters / 1e6:.2f}M",
         f"{training.total_steps:,} steps" + (f" or {limit:g} min" if limit else ""),
         status,
         expected,
     ]
-    return Planned(cells, findings(run, corpus), 4 * MODEL_COPIES * training.parameters)
+    return CheckedRun(cells, findings(run, corpus), 4 * MODEL_COPIES * training.parameters)
 
 
 def findings(run: RunConfig, corpus: Corpus) -> list[str]:
     """What an artist should know of the data before a night is spent on them."""
-    report, lengths, context = corpus.report, corpus.train.lengths, run.model.context
+    reading_log, lengths, context = corpus.reading_log, corpus.train.lengths, run.model.context
     known = len(corpus.vocabulary.characters) - 1
-    covered = 1 - report.unknown_characters / max(report.characters, 1)
+    covered = 1 - reading_log.unknown_characters / max(reading_log.characters, 1)
     found = [
-        f"{report.documents:,} documents, {report.characters:,} characters; "
-        + (report.losses() or "nothing dropped or changed"),
-        f"{known} of {report.distinct_characters} distinct characters are kept: {covered:.2%} of the text",
+        f"{reading_log.documents:,} documents, {reading_log.characters:,} characters; "
+        + (reading_log.losses() or "nothing dropped or changed"),
+        f"{known} of {reading_log.distinct_characters} distinct characters are kept: {covered:.2%} of the text",
     ]
     if corpus.stream:
         return found

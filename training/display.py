@@ -43,7 +43,7 @@ def console() -> Console:
     return made
 
 
-class Watch:
+class TrainingDisplay:
     """Shows one training: a live line on a terminal, and one plain line per validation everywhere."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Watch:
         )  # fmt: skip
         self.task = self.bar.add_task(run.name, total=1.0, text="")
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "TrainingDisplay":
         self.bar.start()
         return self
 
@@ -68,12 +68,12 @@ class Watch:
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
         self.begun()
-        report, losses = corpus.report, corpus.report.losses()
-        self.documents, self.parameters = f"{report.documents:,}", f"{parameters / 1e6:.2f}M"
+        reading_log, losses = corpus.reading_log, corpus.reading_log.losses()
+        self.documents, self.parameters = f"{reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
         known, limit = len(corpus.vocabulary.characters) - 1, run.training.max_minutes
         self.note(
-            f"{report.documents:,} documents, {report.characters:,} characters, {known} of "
-            f"{report.distinct_characters} distinct ones" + (f"; {losses}" if losses else "")
+            f"{reading_log.documents:,} documents, {reading_log.characters:,} characters, {known} of "
+            f"{reading_log.distinct_characters} distinct ones" + (f"; {losses}" if losses else "")
         )
         budget = f"at most {steps:,} steps" + (f" or {limit:g} minutes" if limit else "")
         self.note(f"{parameters:,} parameters on {device.type}, {budget}")

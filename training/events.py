@@ -48,7 +48,7 @@ class Status:
         return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
 
 
-class Reporter(Protocol):
+class Listener(Protocol):
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
     def resumed(self, status: Status) -> None: ...
     def note(self, text: str) -> None: ...
@@ -61,20 +61,20 @@ class Stopped(Exception):
     """The run was asked to stop; its state is saved and the same command goes on from there."""
 
 
-def unless_full(reporter: Reporter, save: Callable[[], None]) -> None:
+def save_if_possible(listener: Listener, save: Callable[[], None]) -> None:
     """Save; a full disk does not end a night's training, and a later save may find room."""
     try:
         save()
     except (OSError, UserError) as error:
-        reporter.note(f"not saved, and going on: {error}")
+        listener.note(f"not saved, and going on: {error}")
 
 
-def until_stopped(network: Network, reporter: Reporter) -> Network:
+def stoppable(network: Network, listener: Listener) -> Network:
     """The network, for as long as nobody asks to stop: a validation is many calls of it."""
 
-    def ask(*question: Tensor) -> Tensor:
-        if reporter.stopping():
+    def answer(x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
+        if listener.stopping():
             raise Stopped
-        return network(*question)
+        return network(x_t, sigma, given, positions=positions)
 
-    return ask
+    return answer

@@ -11,10 +11,10 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from config.schema import RunConfig
-from training.display import Watch, console, plot_curve
-from training.events import Stopped, unless_full
+from training.display import TrainingDisplay, console, plot_curve
+from training.events import Stopped, save_if_possible
 from training.trainer import train_model
-from utils import UserError, alone, out_of_memory, steady_streams
+from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 LOCK_SECONDS = 5  # a training whose queue was killed saves its state first, and may still be at it
@@ -37,16 +37,16 @@ class Outcome:
     parameters: str = ""
     minutes: str = ""
     bits: str = ""
-    passing: bool = False  # a failure that a second try may not meet
+    retryable: bool = False  # a failure that a second try may not meet
 
 
-class Apart:
+class TrainingProcess:
     """A training under way. `answer` waits a moment for its outcome; `stop` has it save its state and end."""
 
     def __init__(self, run: RunConfig, later: list[tuple[float, float]]) -> None:
         self.name, self.begun = run.name, False
         self.link, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=train_here, args=(run, later, theirs), daemon=True)
+        self.process = CONTEXT.Process(target=train_in_process, args=(run, later, theirs), daemon=True)
         with ctrl_c_blocked():  # which it inherits: Ctrl+C is the queue's to pass on
             self.process.start()
         theirs.close()  # or its end would not be heard here
@@ -58,7 +58,7 @@ class Apart:
             outcome: Outcome | None = self.link.recv()
         except (EOFError, OSError):
             self.process.join()
-            return Outcome(self.name, FAILED, self.silence(), passing=True)
+            return Outcome(self.name, FAILED, self.silence(), retryable=True)
         self.begun = True  # its first word has no outcome in it
         if outcome:
             self.process.join()
@@ -97,7 +97,7 @@ def ctrl_c_blocked() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def train_here(run: RunConfig, later: list[tuple[float, float]], link: Connection) -> None:
+def train_in_process(run: RunConfig, later: list[tuple[float, float]], link: Connection) -> None:
     """What the process does. It stops at a word from the queue, at the queue's end, or at SIGTERM."""
     asked: list[int] = []
 
@@ -113,34 +113,34 @@ def train_here(run: RunConfig, later: list[tuple[float, float]], link: Connectio
 
     def terminate(number: int, frame: object) -> None:
         asked.append(number)
-        if not watch.parameters:  # no step asks yet
+        if not display.parameters:  # no step asks yet
             raise Stopped
 
-    steady_streams()
-    watch = Watch(console(), run, told, lambda: tell(None), later)
+    make_streams_safe()
+    display = TrainingDisplay(console(), run, told, lambda: tell(None), later)
     for number in UNHEARD:  # a terminal tells every process; the queue passes it on
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminate)
-    tell(end_of(run, watch))
+    tell(end_of(run, display))
 
 
 def training_alone(run: RunConfig) -> AbstractContextManager[None]:
     """Hold a dataset's model and state against other processes."""
     busy = f"another process is training {run.model_file()}"
-    return alone(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
+    return exclusive_lock(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
 
 
-def end_of(run: RunConfig, watch: Watch) -> Outcome:
+def end_of(run: RunConfig, display: TrainingDisplay) -> Outcome:
     """Train; -> how it ended, whatever happens."""
 
-    def ended(state: str, detail: str, bits: str = "", *, passing: bool = False) -> Outcome:
-        minutes = f"{watch.status.seconds / 60:.1f}"
-        return Outcome(run.name, state, detail, watch.documents, watch.parameters, minutes, bits, passing)
+    def ended(state: str, detail: str, bits: str = "", *, retryable: bool = False) -> Outcome:
+        minutes = f"{display.status.seconds / 60:.1f}"
+        return Outcome(run.name, state, detail, display.documents, display.parameters, minutes, bits, retryable)
 
     try:
-        with training_alone(run), watch:
-            checkpoint = train_model(run, watch)
-            unless_full(watch, lambda: plot_curve(watch.status, run))
+        with training_alone(run), display:
+            checkpoint = train_model(run, display)
+            save_if_possible(display, lambda: plot_curve(display.status, run))
     except Stopped:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:
@@ -148,7 +148,7 @@ def end_of(run: RunConfig, watch: Watch) -> Outcome:
     except Exception as error:  # the queue outlives any one failure
         if out_of_memory(error):
             return ended(FAILED, OUT_OF_MEMORY)
-        return ended(FAILED, unforeseen(error, run), passing=True)
+        return ended(FAILED, unforeseen(error, run), retryable=True)
     return ended(TRAINED, str(run.model_file()), bits_text(checkpoint.metrics))
 
 

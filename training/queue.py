@@ -9,7 +9,7 @@ from rich.table import Table
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
 from training.display import console
-from training.process import FAILED, MISSING, SKIPPED, STOPPED, Apart, Outcome, bits_text, training_alone
+from training.process import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, training_alone
 from utils import UserError, hash_file, size_of
 
 POLL_SECONDS = 0.2  # how often the queue looks whether it was asked to stop
@@ -23,7 +23,7 @@ class Queue:
         self.console = console()
         self.outcomes: list[Outcome] = []
         self.stop = False
-        self.training: Apart | None = None
+        self.training: TrainingProcess | None = None
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
@@ -64,7 +64,7 @@ class Queue:
             if done := self.already_done(run):
                 return done
             outcome = self.train(run)
-            if outcome.passing and not self.stop:
+            if outcome.retryable and not self.stop:
                 self.console.print(f"{run.name}: {outcome.detail}; trying once more")
                 outcome = self.already_done(run) or self.train(run)
             return outcome
@@ -75,14 +75,14 @@ class Queue:
 
     def train(self, run: RunConfig) -> Outcome:
         """In a process of its own; a stop that was asked for is passed on to it."""
-        self.training, told = Apart(run, self.after(run)), False
+        self.training, told = TrainingProcess(run, self.after(run)), False
         while not (outcome := self.training.answer(POLL_SECONDS)):
             if self.stop and not told:
                 self.training.stop()
                 told = True
         self.training = None
         self.console.show_cursor()  # which a live line hides, and a process that was killed left hidden
-        return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.passing else outcome
+        return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.retryable else outcome
 
     def after(self, run: RunConfig) -> list[tuple[float, float]]:
         """(characters to train on, seconds at most) of each dataset still to come."""

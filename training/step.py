@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from config.schema import TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
-from utils import lanes, side_by_side
+from utils import map_on_cores, parallel_tasks
 
 # positions of a core's share of a step: of fewer, calling costs more than computing; more leave a CPU's cache
 LEAST_SHARD, MOST_SHARD = 256, 2048
-ASKED_AT_ONCE = 64  # a CPU's matrix products are compiled, and kept, for each number of rows: let these be few
+POSITIONS_AT_ONCE = 64  # a CPU's matrix products are compiled, and kept, for each number of rows: let these be few
 
 
 class Shard(NamedTuple):
@@ -30,16 +30,16 @@ class Shard(NamedTuple):
 
 def shares(device: torch.device, positions: int) -> int:
     """Into how many shards a step is cut: one on a GPU; as many for each core of a CPU."""
-    cores = lanes(device)
+    cores = parallel_tasks(device)
     rounds = math.ceil(positions / (cores * MOST_SHARD)) if device.type == "cpu" else 1
     return max(1, min(cores * rounds, positions // LEAST_SHARD))
 
 
-def rounded_up(wanted: Tensor) -> Tensor:
-    """(B, L) -> (B, L): and so many others that the number is a multiple of ASKED_AT_ONCE, as far as there are any."""
-    others = ~wanted.flatten()
-    missing = -wanted.sum() % ASKED_AT_ONCE
-    return wanted | (others & (others.cumsum(0) <= missing)).view_as(wanted)
+def rounded_up(positions: Tensor) -> Tensor:
+    """(B, L) -> (B, L): these and enough others, if there are any, for a multiple of POSITIONS_AT_ONCE."""
+    others = ~positions.flatten()
+    missing = -positions.sum() % POSITIONS_AT_ONCE
+    return positions | (others & (others.cumsum(0) <= missing)).view_as(positions)
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ class Objective:
         """The loss of some rows, in nats summed over what is not given, and its gradient for each parameter."""
         x0, given, x_t, t, dropping = shard
         sigma = self.diffusion.schedule.sigma(t).squeeze(1)
-        lossy = ~given & self.diffusion.process.open_to_noise(x_t)
-        asked = rounded_up(lossy)
+        counted = ~given & self.diffusion.process.open_to_noise(x_t)
+        positions = rounded_up(counted)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            output = self.model(x_t, sigma, given, dropping, asked)
-        noisy, true, times, counted = (whole[asked].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), lossy))
+            output = self.model(x_t, sigma, given, dropping, positions)
+        noisy, true, times, counted = (whole[positions].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), counted))
         loss = LOSSES[self.loss](self.diffusion, output, noisy, true, times).masked_fill(~counted, 0).sum()
         return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
 
     def summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:
         """Loss and gradients of all rows, as many shards at once as there are lanes, so that memory holds no more."""
-        at_once = lanes(self.device)
+        at_once = parallel_tasks(self.device)
         rounds = (shards[first : first + at_once] for first in range(0, len(shards), at_once))
-        parts = itertools.chain.from_iterable(side_by_side(self.device, self.of, some) for some in rounds)
+        parts = itertools.chain.from_iterable(map_on_cores(self.device, self.of, some) for some in rounds)
         loss, (*gradients,) = next(parts)
         for other, more in parts:
             loss = loss + other
@@ -97,7 +97,7 @@ class Optimizers:
     def step(self, factor: float) -> None:
         for part, rate in zip(self.parts, self.rates, strict=True):
             part.param_groups[0]["lr"] = rate * factor
-        side_by_side(self.device, lambda part: part.step(), self.parts)
+        map_on_cores(self.device, lambda part: part.step(), self.parts)
 
 
 def rate_factor(progress: float, config: TrainingConfig) -> float:

@@ -18,10 +18,10 @@ from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion.objectives import stratified_times
 from evaluation.likelihood import held_out_likelihood
 from generation.checkpoint import Checkpoint, Damaged, diffusion_of, load_state, save_checkpoint, save_state, shape_of
-from generation.writer import Voice, write_documents
+from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, load_corpus
-from training.events import Reporter, Status, Stopped, Validation, unless_full, until_stopped
+from training.events import Listener, Status, Stopped, Validation, save_if_possible, stoppable
 from training.step import Objective, Optimizers, Shard, rate_factor, shares
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
 
@@ -44,29 +44,29 @@ def smoothed(average: float, value: float) -> float:
     return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
 
 
-def train_model(run: RunConfig, reporter: Reporter) -> Checkpoint:
+def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
     """Train one model to the end of its budget, or until held-out text stops improving; saves it and its metrics."""
     check_writable(Path(run.paths.models))
     training = Training(run)
-    reporter.started(run, training.corpus, training.parameters, training.device, training.total_steps)
-    training.restore(reporter)
+    listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
+    training.restore(listener)
     saved = time.monotonic()
     try:
         while True:
             if measured := training.validation_due():  # the first thing too where a validation was interrupted
-                training.validate(reporter)
-                reporter.validated(training.status)
+                training.validate(listener)
+                listener.validated(training.status)
             if measured or time.monotonic() - saved > SAVE_SECONDS:
-                unless_full(reporter, training.save_state)
+                save_if_possible(listener, training.save_state)
                 saved = time.monotonic()
             if training.finished():
-                return training.complete(reporter)
+                return training.complete(listener)
             try:
                 training.advance(training.batches.batch(training.status.step))
             except (Diverged, MemoryError, RuntimeError) as error:
-                reporter.note(training.recover(error))
-            reporter.stepped(training.status)
-            if reporter.stopping():
+                listener.note(training.recover(error))
+            listener.stepped(training.status)
+            if listener.stopping():
                 raise Stopped
     except Stopped:
         training.save_state()
@@ -110,7 +110,7 @@ class Training:
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
-        x0, given = batch.tokens.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
+        x0, given = batch.ids.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
         noise = self._generator("noise", self.status.step)
         t = stratified_times(len(x0), noise, self.device)
         x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
@@ -172,19 +172,19 @@ class Training:
     def _validations_due(self) -> int:
         return math.floor(self.progress() * self.run.training.validations + 1e-9)
 
-    def voice(self) -> Voice:
-        return Voice(
+    def writer(self) -> Writer:
+        return Writer(
             self.run, self.corpus.vocabulary, self.lengths, self.diffusion,
             Denoiser(self.average, self.precision), self.device,
         )  # fmt: skip
 
-    def validate(self, reporter: Reporter) -> None:
+    def validate(self, listener: Listener) -> None:
         """Held-out likelihood of the averaged weights, the same draws every time; keeps the best weights."""
-        status, voice = self.status, self.voice()
-        voice = replace(voice, network=until_stopped(voice.network, reporter))
-        found = held_out_likelihood(self.diffusion, voice.network, self.held_out, self.run.seed, self.device)
+        status, writer = self.status, self.writer()
+        writer = replace(writer, network=stoppable(writer.network, listener))
+        found = held_out_likelihood(self.diffusion, writer.network, self.held_out, self.run.seed, self.device)
         bits = found.bits if math.isfinite(found.bits) else math.inf  # nan would be neither better nor worse
-        sample = self._preview(voice) if math.isfinite(bits) else ""
+        sample = self._preview(writer) if math.isfinite(bits) else ""
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         status.seconds = time.monotonic() - self.began  # this validation's own as well
@@ -192,15 +192,15 @@ class Training:
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         where = status.step, status.progress, status.characters
         status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample))
-        unless_full(reporter, self._write_metrics)
+        save_if_possible(listener, self._write_metrics)
         if math.isfinite(bits):
             self.sound = self.snapshot()
 
-    def _preview(self, voice: Voice) -> str:
+    def _preview(self, writer: Writer) -> str:
         """A document of one window: a long one alone would take longer to write than the validation."""
-        voice = replace(voice, lengths=self.lengths.capped(self.run.model.context - 2))
-        settings = voice.settings(steps=PREVIEW_STEPS)
-        return write_documents(voice, self.run.seed, [len(self.status.history)], settings)[0]
+        writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
+        settings = writer.settings(steps=PREVIEW_STEPS)
+        return write_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
 
     def _write_metrics(self) -> None:
         lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
@@ -263,7 +263,7 @@ class Training:
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         save_state(self.run.state_file(), {**self.identity(), **now, "sound": sound, "shards": self.shards})
 
-    def restore(self, reporter: Reporter) -> None:
+    def restore(self, listener: Listener) -> None:
         """Take up the state an interrupted run of the same config and data has left, if there is one."""
         path = self.run.state_file()
         if not path.is_file():
@@ -274,19 +274,19 @@ class Training:
             state = {}
         if any(state.get(key) != value for key, value in self.identity().items()):
             kept = path.replace(path.with_suffix(".previous.pt"))
-            reporter.note(
+            listener.note(
                 f"{path} is {'of other data, settings or version' if state else 'damaged'}; it is kept as {kept}"
             )
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()
         self.shards = state["shards"]  # not what this machine would choose: sums and dropout follow the cut
-        reporter.resumed(self.status)
+        listener.resumed(self.status)
 
-    def complete(self, reporter: Reporter) -> Checkpoint:
+    def complete(self, listener: Listener) -> Checkpoint:
         """Save the best averaged weights as the model; the resume state goes."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
-            self.validate(reporter)
+            self.validate(listener)
         best = min(self.status.history, key=lambda record: record.held_out)
         metrics: dict[str, Any] = {
             "held_out_bits": best.held_out, "held_out_error": best.held_out_error, "best_step": best.step,

@@ -162,10 +162,10 @@ def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(
     def numbers(*rows):  # of positions asked for at each step
         asked, of_step = [], {}
 
-        def network(x_t, sigma, given, wanted):
-            assert (wanted | (x_t < 5)).all()
-            asked.append(int(wanted[0].sum()))
-            return torch.eye(5)[asked[-1] % 5].expand(int(wanted.sum()), 1, 5)
+        def network(x_t, sigma, given, *, positions):
+            assert (positions | (x_t < 5)).all()
+            asked.append(int(positions[0].sum()))
+            return torch.eye(5)[asked[-1] % 5].expand(int(positions.sum()), 1, 5)
 
         fixed, own = torch.tensor(rows), replace(PLAIN, sampler="surest", steps=steps, renoise=renoise)
         sample(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import evaluate
-from evaluation.classifier import Fingerprint
+from evaluation.classifier import SourceClassifier
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.likelihood import ratio_estimate
 from evaluation.report import attributions
@@ -94,7 +94,7 @@ def test_an_attribution_without_a_miss_is_not_certain():
 
 def test_classifier_cannot_tell_one_source_from_itself():
     texts = prose(WORDS, 600, 1)
-    classifier = Fingerprint({"a": texts[::2], "b": texts[1::2]})
+    classifier = SourceClassifier({"a": texts[::2], "b": texts[1::2]})
     counts = classifier.confusion({"a": prose(WORDS, 300, 7), "b": prose(WORDS, 300, 8)})
     assert 0.35 < counts.diagonal().sum() / counts.sum() < 0.65
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generation.checkpoint import load_checkpoint
-from generation.writer import Voice, write_documents
+from generation.writer import Writer, write_documents
 from tests.helpers import Quiet
 from text.corpus import Lengths
 from training.events import Stopped
@@ -27,7 +27,7 @@ def test_a_checkpoint_comes_back_whole(tiny_run):
     assert loaded.data_sha256 == checkpoint.data_sha256 and loaded.training_sha256 == run.training_hash()
     assert all(torch.equal(loaded.weights[name], value) for name, value in checkpoint.weights.items())
     before, after = (
-        write_documents(Voice.of(c, CPU), 0, range(3), Voice.of(c, CPU).settings()) for c in (checkpoint, loaded)
+        write_documents(Writer.of(c, CPU), 0, range(3), Writer.of(c, CPU).settings()) for c in (checkpoint, loaded)
     )
     assert before == after
 
@@ -114,7 +114,7 @@ def test_weights_of_another_shape_are_named(tiny_run):
     checkpoint = train_model(tiny_run(), Quiet())
     checkpoint.weights["head.weight"] = checkpoint.weights["head.weight"][:-1]
     with pytest.raises(UserError, match=r"the weights do not fit the model's config: .*head\.weight"):
-        Voice.of(checkpoint, CPU)
+        Writer.of(checkpoint, CPU)
 
 
 def test_lengths_are_drawn_as_they_occurred():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 import generate
 from diffusion.samplers import SAMPLERS
-from generation.writer import Draft, Form, Voice, write_documents, write_drafts
+from generation.writer import Draft, Form, Writer, write_documents, write_drafts
 from tests.helpers import Quiet, answering, shape, toy_lines
 from training.trainer import train_model
 
@@ -17,61 +17,61 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def voice(tiny_run):
+def writer(tiny_run):
     # documents on both sides of the context, so that some slide
     lines = [*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))]
     run = tiny_run(lines, diffusion={"process": "absorbing"})
-    return Voice.of(train_model(run, Quiet()), CPU)
+    return Writer.of(train_model(run, Quiet()), CPU)
 
 
-def test_documents_have_lengths_of_the_corpus_and_no_frames(voice):
-    texts = write_documents(voice, 0, range(60), voice.settings())
-    assert {len(text) for text in texts} <= set(voice.lengths.values.tolist())
+def test_documents_have_lengths_of_the_corpus_and_no_frames(writer):
+    texts = write_documents(writer, 0, range(60), writer.settings())
+    assert {len(text) for text in texts} <= set(writer.lengths.values.tolist())
     assert not any(set(text) & set("\n\ufffd") for text in texts)
     assert min(map(len, texts)) < 30 < 90 < max(map(len, texts))
 
 
 @pytest.mark.parametrize(("documents", "most"), [(10, 0.2), (48, 0.05), (400, 0.01)])
-def test_a_set_of_any_size_has_the_lengths_of_the_corpus(voice, documents, most):
-    lengths = np.repeat(voice.lengths.values, voice.lengths.counts)
-    shares = np.searchsorted(lengths, voice.lengths.values, side="right") / len(lengths)
+def test_a_set_of_any_size_has_the_lengths_of_the_corpus(writer, documents, most):
+    lengths = np.repeat(writer.lengths.values, writer.lengths.counts)
+    shares = np.searchsorted(lengths, writer.lengths.values, side="right") / len(lengths)
     for seed in range(5):
-        drawn = np.sort([len(Draft(voice, Form(), seed, k, 0).ids) - 2 for k in range(documents)])
-        own = np.searchsorted(drawn, voice.lengths.values, side="right") / documents
+        drawn = np.sort([len(Draft(writer, Form(), seed, k, 0).ids) - 2 for k in range(documents)])
+        own = np.searchsorted(drawn, writer.lengths.values, side="right") / documents
         assert np.abs(own - shares).max() < most  # of 48 independent draws: 0.12
     # another attempt is an independent draw: a length that leads to nothing new is not tried again
-    assert len({len(Draft(voice, Form(), 0, 7, attempt).ids) for attempt in range(20)}) > 5
+    assert len({len(Draft(writer, Form(), 0, 7, attempt).ids) for attempt in range(20)}) > 5
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_document_k_depends_on_nothing_but_seed_and_k(voice, sampler):
-    settings = replace(voice.settings(), sampler=sampler, renoise=0.25)
-    whole = write_documents(voice, 3, range(40), settings)
-    assert write_documents(voice, 3, reversed(range(40)), settings) == whole[::-1]
-    assert [write_documents(voice, 3, [k], settings)[0] for k in (0, 7, 39)] == [whole[k] for k in (0, 7, 39)]
-    assert write_documents(voice, 3, range(5, 17), settings) == whole[5:17]
-    assert write_documents(voice, 4, range(40), settings) != whole
-    assert write_documents(voice, 3, range(40), settings, attempt=1) != whole
+def test_document_k_depends_on_nothing_but_seed_and_k(writer, sampler):
+    settings = replace(writer.settings(), sampler=sampler, renoise=0.25)
+    whole = write_documents(writer, 3, range(40), settings)
+    assert write_documents(writer, 3, reversed(range(40)), settings) == whole[::-1]
+    assert [write_documents(writer, 3, [k], settings)[0] for k in (0, 7, 39)] == [whole[k] for k in (0, 7, 39)]
+    assert write_documents(writer, 3, range(5, 17), settings) == whole[5:17]
+    assert write_documents(writer, 4, range(40), settings) != whole
+    assert write_documents(writer, 3, range(40), settings, attempt=1) != whole
     assert len(set(whole)) > 35
-    together, alone = ([Draft(voice, Form(), 3, k, 0) for k in range(40)] for _ in range(2))
-    write_drafts(voice, together, settings)
+    together, alone = ([Draft(writer, Form(), 3, k, 0) for k in range(40)] for _ in range(2))
+    write_drafts(writer, together, settings)
     for draft in alone:
-        write_drafts(voice, [draft], settings)
-    how = [[draft.written(voice.vocabulary) for draft in drafts] for drafts in (together, alone)]
+        write_drafts(writer, [draft], settings)
+    how = [[draft.written(writer.vocabulary) for draft in drafts] for drafts in (together, alone)]
     assert how[0] == how[1]  # how each came to be, as well
 
 
-def test_a_row_of_the_network_does_not_depend_on_its_place(voice):
+def test_a_row_of_the_network_does_not_depend_on_its_place(writer):
     generator = torch.Generator().manual_seed(0)
-    x = torch.randint(voice.vocabulary.size, (128, 32), generator=generator)
+    x = torch.randint(writer.vocabulary.size, (128, 32), generator=generator)
     order = torch.randperm(128, generator=generator)
     given, sigma = torch.zeros(128, 32, dtype=torch.bool), torch.full((128,), 0.7)
     with torch.no_grad():
-        assert torch.equal(voice.network(x, sigma, given)[order], voice.network(x[order], sigma, given))
+        assert torch.equal(writer.network(x, sigma, given)[order], writer.network(x[order], sigma, given))
 
 
-def test_a_long_document_slides_with_its_overlap_given(voice):
-    draft = next(d for d in (Draft(voice, Form(), 0, k, 0) for k in range(50)) if len(d.ids) > 80)
+def test_a_long_document_slides_with_its_overlap_given(writer):
+    draft = next(d for d in (Draft(writer, Form(), 0, k, 0) for k in range(50)) if len(d.ids) > 80)
     spans = []
     while not draft.finished:
         ids, given = draft.window()
@@ -86,9 +86,9 @@ def test_a_long_document_slides_with_its_overlap_given(voice):
     assert (draft.ids[1:-1] == 5).all() and draft.ids[0] == draft.ids[-1] == 0
 
 
-def test_given_characters_come_out_untouched_and_lengths_exact(voice):
+def test_given_characters_come_out_untouched_and_lengths_exact(writer):
     def write(**form) -> list[str]:
-        return write_documents(voice, 0, range(12), voice.settings(), form=Form(**form))
+        return write_documents(writer, 0, range(12), writer.settings(), form=Form(**form))
 
     for text in write(prefix="fix the ", suffix=" 7"):
         assert text.startswith("fix the ") and text.endswith(" 7") and len(text) > 10
@@ -99,9 +99,9 @@ def test_given_characters_come_out_untouched_and_lengths_exact(voice):
         assert len(text) == 14 and text[:4] == "the " and text[8:12] == " of "
     assert {len(text) for text in write(shortest=15, longest=20)} <= set(range(15, 21))
     assert {len(text) for text in write(shortest=150, longest=150)} == {150}  # a length the corpus does not have
-    longest = int(voice.lengths.values[-1])
+    longest = int(writer.lengths.values[-1])
     assert {len(text) for text in write(prefix="a" * longest)} == {longest + 1}  # nothing of the corpus has room for it
-    assert write() == write_documents(voice, 0, range(12), voice.settings())
+    assert write() == write_documents(writer, 0, range(12), writer.settings())
 
 
 @pytest.mark.parametrize(
@@ -125,24 +125,24 @@ def test_forms_that_cannot_be_are_named(tiny_run, capsys, option, message):
 def test_a_stream_writes_windows_with_newlines(tiny_run):
     text = "".join(f"l{i % 7}\n" for i in range(400))
     run = tiny_run(text.encode(), data={"format": "stream"}, training={"max_steps": 60})
-    voice = Voice.of(train_model(run, Quiet()), CPU)
-    texts = write_documents(voice, 0, range(8), voice.settings())
+    writer = Writer.of(train_model(run, Quiet()), CPU)
+    texts = write_documents(writer, 0, range(8), writer.settings())
     assert {len(t) for t in texts} == {32} and any("\n" in t for t in texts)
     form = Form(prefix="l1\nl2\n")
-    form.check(voice, "MODEL")
-    assert all(t.startswith("l1\nl2\n") for t in write_documents(voice, 0, range(3), voice.settings(), form=form))
+    form.check(writer, "MODEL")
+    assert all(t.startswith("l1\nl2\n") for t in write_documents(writer, 0, range(3), writer.settings(), form=form))
 
 
-def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(voice):
-    likeliest = F.one_hot(torch.tensor(2), voice.vocabulary.size).float() * 50
+def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(writer):
+    likeliest = F.one_hot(torch.tensor(2), writer.vocabulary.size).float() * 50
 
     @answering
     def network(x_t, sigma, given):
         return likeliest.expand(*x_t.shape, -1)
 
-    draft = Draft(voice, Form(shortest=20, longest=20), 0, 0, 0)
-    settings = voice.settings(sampler="surest", steps=8, renoise=0.5)
-    write_drafts(replace(voice, network=network), [draft], settings)
-    written = draft.written(voice.vocabulary)
-    assert written.text == voice.vocabulary.characters[2] * 20
+    draft = Draft(writer, Form(shortest=20, longest=20), 0, 0, 0)
+    settings = writer.settings(sampler="surest", steps=8, renoise=0.5)
+    write_drafts(replace(writer, network=network), [draft], settings)
+    written = draft.written(writer.vocabulary)
+    assert written.text == writer.vocabulary.characters[2] * 20
     assert written.corrections == 0 and 1 <= written.settling <= 8

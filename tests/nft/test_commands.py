@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 import collection
 from generation.checkpoint import load_checkpoint
-from generation.writer import Voice, write_documents
+from generation.writer import Writer, write_documents
 from nft.commands import token_ids
 from nft.contact_sheet import sheet
 from nft.draw import write
@@ -112,10 +112,10 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     assert (one / "samples.jsonl").read_bytes() == (large / "samples.jsonl").read_bytes()
     assert texts(small) == texts(large)[:5]
     record = json.loads((large / "samples.jsonl").read_text(encoding="utf-8").splitlines()[11])
-    voice = Voice.of(load_checkpoint(run.model_file()), pick_device("cpu"))
-    [alone] = write(voice, voice.settings(), 0, [(12, record["attempt"])])
+    writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
+    [alone] = write(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
-    assert [write_documents(voice, 0, [11], voice.settings(), attempt=record["attempt"])] == [[record["text"]]]
+    assert [write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"])] == [[record["text"]]]
 
 
 def test_a_token_says_where_it_comes_from(studio):
@@ -390,8 +390,8 @@ DAMAGES = {
 def test_damaged_files_are_one_line(studio, capsys):
     _, make = studio
     _, folder = make("set", 2)
-    about = json.loads((folder / "set.json").read_text("utf-8"))
-    strange = [json.dumps({**about, key: {**about[key], "stranger": "1"}}) for key in ("sampler", "identity")]
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    strange = [json.dumps({**info, key: {**info[key], "stranger": "1"}}) for key in ("sampler", "identity")]
     for name, contents in DAMAGES.items():
         path = folder / name
         before = path.read_bytes() if path.is_file() else None
@@ -429,8 +429,8 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
     _, folder = make("set", 3, "--title", "</title><script>alert(1)</script>")
     record = json.loads((folder / "samples.jsonl").read_text("utf-8").splitlines()[0])
     record["text"] = "</script><img src=x onerror=alert(1)> & more"
-    about = {**json.loads((folder / "set.json").read_text("utf-8")), "curated": False}
-    page = sheet(Edition(about, [record], {}))
+    info = {**json.loads((folder / "set.json").read_text("utf-8")), "curated": False}
+    page = sheet(Edition(info, [record], {}))
     assert page.count("<script>") == 1 and page.count("</script>") == 1 and "<img" not in page
     svg = (folder / "images/1.svg").read_text("utf-8")
     assert "<script" not in svg and "&lt;script&gt;" in svg

@@ -7,7 +7,7 @@ import pytest
 from config.schema import CollectionConfig
 from nft.rules import BLOT, Candidate, Judge, degenerate
 from text.personal import handles, personal
-from text.vocabulary import folded
+from text.vocabulary import fold
 from utils import UserError
 
 
@@ -120,13 +120,13 @@ def test_copies_are_long_matches_and_whole_lines():
 
 
 def test_duplicates_count_after_folding_and_near_ones_by_edits():
-    assert folded(" a\u0308  b\u00a0c ") == "\u00e4 b c"
+    assert fold(" a\u0308  b\u00a0c ") == "\u00e4 b c"
     rules = judge()
     rules.accept("Add tests for the parser")
     assert rules.judge(candidate("Add  tests for the parser ")).dropped == "duplicates"
     assert rules.judge(candidate("Add tests for the Parsers")).dropped == "near_duplicates"
     assert rules.judge(candidate("Drop tests of a lexer")).dropped == ""
-    assert rules.judge(candidate("Add  tests for the parser "), alone=True).dropped == ""
+    assert rules.judge(candidate("Add  tests for the parser "), text_only=True).dropped == ""
     assert judge(similarity=0.99).judge(candidate("Add tests for the Parsers")).dropped == ""
 
 

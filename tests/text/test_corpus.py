@@ -31,7 +31,7 @@ def test_documents_survive_whole(tiny_run):
     lines = toy_lines(200)
     loaded = load_corpus(tiny_run(lines))
     assert everything(loaded) == sorted(lines)
-    assert loaded.report.documents == 200 and loaded.report.characters == sum(map(len, lines))
+    assert loaded.reading_log.documents == 200 and loaded.reading_log.characters == sum(map(len, lines))
     assert len(loaded.held_out.lengths) == pytest.approx(40, abs=20)
 
 
@@ -56,13 +56,13 @@ def test_split_is_by_document_and_does_not_depend_on_order(tiny_run):
 def test_exact_duplicates_are_dropped_and_counted(tiny_run):
     lines = toy_lines(50)
     loaded = load_corpus(tiny_run(lines + lines[:20] + [lines[0]]))
-    assert everything(loaded) == sorted(lines) and loaded.report.duplicates == 21
-    assert "21 duplicates dropped" in loaded.report.losses()
+    assert everything(loaded) == sorted(lines) and loaded.reading_log.duplicates == 21
+    assert "21 duplicates dropped" in loaded.reading_log.losses()
 
 
 def test_blank_lines_are_dropped_and_counted(tiny_run):
     loaded = load_corpus(tiny_run([*ALPHABET, "one", "", "  \t", "two", "\u3000"]))
-    assert everything(loaded) == ["one", "two"] and loaded.report.empty == 3
+    assert everything(loaded) == ["one", "two"] and loaded.reading_log.empty == 3
 
 
 def test_subsample_is_seeded_and_not_the_first(tiny_run):
@@ -73,22 +73,22 @@ def test_subsample_is_seeded_and_not_the_first(tiny_run):
     ]
     assert chosen[0] == chosen[1] != chosen[2] and len(chosen[0]) == 50
     assert chosen[0] != sorted(lines[:50])
-    assert load_corpus(tiny_run(lines, data=data)).report.not_sampled == 250
+    assert load_corpus(tiny_run(lines, data=data)).reading_log.not_sampled == 250
 
 
 def test_vocabulary_is_the_training_splits_most_frequent(tiny_run):
     lines = [f"{'a' * 5}{'b' * 3}{'c' * 2}{chr(0x4E00 + i)}" for i in range(100)]
     loaded = load_corpus(tiny_run(lines, data={"vocab_size": 4}))
     assert loaded.vocabulary.characters == "\nabc"
-    assert loaded.report.unknown_characters == 100 and loaded.report.distinct_characters == 3 + len(
+    assert loaded.reading_log.unknown_characters == 100 and loaded.reading_log.distinct_characters == 3 + len(
         loaded.train.lengths
     )
-    assert "100 characters outside the vocabulary made <unk>" in loaded.report.losses()
+    assert "100 characters outside the vocabulary made <unk>" in loaded.reading_log.losses()
 
 
 def test_only_rare_characters_still_encode(tiny_run):
     loaded = load_corpus(tiny_run([chr(0x4E00 + i) for i in range(40)], data={"vocab_size": 2}))
-    assert loaded.vocabulary.size == 3 and loaded.report.documents == 40
+    assert loaded.vocabulary.size == 3 and loaded.reading_log.documents == 40
 
 
 def test_bom_crlf_and_a_missing_last_newline(tiny_run):
@@ -99,12 +99,12 @@ def test_bom_crlf_and_a_missing_last_newline(tiny_run):
 def test_nfc_and_stray_line_breaks_are_counted(tiny_run):
     loaded = load_corpus(tiny_run([*ALPHABET, "cafe\u0301", "plain", "a\rb", "a\u2028b\x85c", "tab\tstays"]))
     assert everything(loaded) == sorted(["café", "plain", "a b", "a b c", "tab\tstays"])
-    assert loaded.report.normalised_lines == 1 and loaded.report.folded_breaks == 3
+    assert loaded.reading_log.normalised_lines == 1 and loaded.reading_log.folded_breaks == 3
 
 
 def test_canonically_equal_documents_are_duplicates(tiny_run):
     loaded = load_corpus(tiny_run([*ALPHABET, "café", "cafe\u0301", "tea"]))
-    assert everything(loaded) == ["café", "tea"] and loaded.report.duplicates == 1
+    assert everything(loaded) == ["café", "tea"] and loaded.reading_log.duplicates == 1
 
 
 BAD = b"good one\ngood two\nbad \xff\xfe here\ngood three\n"
@@ -128,7 +128,7 @@ def test_invalid_line_number_counts_over_chunks(tiny_run, monkeypatch):
 def test_invalid_lines_are_skipped_or_replaced_and_counted(tiny_run, policy, expected):
     loaded = load_corpus(tiny_run(BAD + "\n".join(ALPHABET).encode(), data={"invalid_utf8": policy}))
     assert everything(loaded) == sorted(["good one", "good two", "good three", *expected])
-    assert loaded.report.invalid_lines == 1
+    assert loaded.reading_log.invalid_lines == 1
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):
 
 def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
     runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(load_corpus, runs * 2))
+    with ThreadPoolExecutor(4) as set_up_cores:
+        found = list(set_up_cores.map(load_corpus, runs * 2))
     assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
     assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)

@@ -4,26 +4,26 @@ import os
 import signal
 from pathlib import Path
 
-from training import process as apart
+from training import process
 
-here, train_model = apart.train_here, apart.train_model
+here, train_model = process.train_in_process, process.train_model
 
 
 def no_kernel_for_one(run, later, link):
-    def fail(run, reporter):
+    def fail(run, listener):
         if run.name == "one":
             raise RuntimeError("no such kernel")
-        return train_model(run, reporter)
+        return train_model(run, listener)
 
-    apart.train_model = fail
+    process.train_model = fail
     here(run, later, link)
 
 
 def no_memory(run, later, link):
-    def fail(run, reporter):
+    def fail(run, listener):
         raise MemoryError
 
-    apart.train_model = fail
+    process.train_model = fail
     here(run, later, link)
 
 

@@ -158,7 +158,7 @@ def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
     alike = [f"doc {i:03d}" for i in range(60)]  # of one length, so that one cut serves all steps
     run = tiny_run(alike, model={"dropout": 0.0})  # dropout is drawn part by part
     whole, watcher = Training(run), Quiet()
-    rows = len(whole.batches.batch(0).tokens)
+    rows = len(whole.batches.batch(0).ids)
     train_model(run, Quiet())
     expected = load_checkpoint(run.model_file()).weights
     run.model_file().unlink()
@@ -211,7 +211,7 @@ def test_ruined_weights_are_measured_as_the_worst_and_write_nothing(tiny_run):
     training.validate(Quiet())
     assert training.status.history[0].held_out == math.inf and training.status.history[0].sample == ""
     with pytest.raises(FloatingPointError, match="not a number"):
-        write_documents(training.voice(), 0, [0], training.voice().settings())
+        write_documents(training.writer(), 0, [0], training.writer().settings())
 
 
 def test_where_no_part_is_small_enough_the_failure_is_shown(tiny_run, monkeypatch):

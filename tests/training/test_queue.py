@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 
 import train
 from tests.helpers import ROOT, toy_lines
-from tests.training import process_faults as faults
+from tests.training import process_faults
 from training import check as plan
-from training import process as apart
+from training import process
 from training.check import share_hours
 from training.trainer import Diverged
 
@@ -109,7 +109,7 @@ def test_force_touches_nothing_that_another_process_trains(project, capfd, monke
     models = path.parent / "models"
     (models / "one.resume.pt").write_bytes(b"of the other process")
     before = (models / "one.pt").read_bytes()
-    monkeypatch.setattr(apart, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(process, "LOCK_SECONDS", 0)
     with FileLock(models / ".one.lock"):
         assert run("--all", "--force") == 2
     assert "another process is training" in capfd.readouterr().err
@@ -163,7 +163,7 @@ def test_hours_are_shared_out_by_size(tiny_run, capfd):
 
 def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, capfd, monkeypatch):
     path, run = project
-    monkeypatch.setattr(apart, "train_here", faults.no_kernel_for_one)
+    monkeypatch.setattr(process, "train_in_process", process_faults.no_kernel_for_one)
     assert run("--all") == 1
     out = capfd.readouterr().out
     reason = "RuntimeError: no such kernel"
@@ -175,7 +175,7 @@ def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, c
 @posix
 def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monkeypatch):
     _, run = project
-    monkeypatch.setattr(apart, "train_here", faults.killed_the_first_time)
+    monkeypatch.setattr(process, "train_in_process", process_faults.killed_the_first_time)
     assert run("--dataset", "one") == 0
     out = capfd.readouterr().out
     assert "its process was ended by SIGKILL; if nobody did that, memory ran out" in out
@@ -184,7 +184,7 @@ def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monke
 
 def test_memory_that_runs_out_is_a_line_of_advice_and_no_second_try(project, capfd, monkeypatch):
     _, run = project
-    monkeypatch.setattr(apart, "train_here", faults.no_memory)
+    monkeypatch.setattr(process, "train_in_process", process_faults.no_memory)
     assert run("--all") == 1
     out = capfd.readouterr().out
     assert out.count("failed: out of memory; lower training.batch_size or choose a smaller preset") == 2

@@ -23,7 +23,7 @@ from training import trainer as training_module
 from training.events import Stopped
 from training.step import Shard, rate_factor, rounded_up, shares
 from training.trainer import Training, train_model
-from utils import lanes
+from utils import parallel_tasks
 
 SEEDED_LOSSES = [3.37791, 3.30947, 3.31457]  # bits, running average
 
@@ -179,7 +179,7 @@ def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run
     ],
 )
 def test_a_step_is_cut_to_the_cores_and_their_caches(monkeypatch, device, cores, positions, parts):
-    monkeypatch.setattr(objective, "lanes", lambda device: cores)
+    monkeypatch.setattr(objective, "parallel_tasks", lambda device: cores)
     assert shares(torch.device(device), positions) == parts
 
 
@@ -269,12 +269,12 @@ def test_a_gpu_is_asked_by_one_thread_at_a_time(tiny_run):
         time.sleep(0.02)
         most.append(len(inside))
         inside.pop()
-        return training.voice().network(x_t, sigma, given)
+        return training.writer().network(x_t, sigma, given)
 
     mps, cpu = torch.device("mps"), torch.device("cpu")
     found = [held_out_likelihood(training.diffusion, network, batches, 0, device) for device in (mps, cpu)]
     assert set(most[: len(batches)]) == {1} and found[0] == found[1]
-    assert max(most) == min(lanes(cpu), len(batches))
+    assert max(most) == min(parallel_tasks(cpu), len(batches))
 
 
 @pytest.mark.parametrize("first", [5.0, math.nan])  # what cannot be measured is worse than all
