@@ -3,10 +3,11 @@
 import argparse
 import json
 import re
+import statistics
 import sys
 from pathlib import Path
 
-from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, run_command
+from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, run_command, sampling_options
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -46,7 +47,7 @@ def generate(arguments: argparse.Namespace) -> int:
     writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
     form.check(writer, str(arguments.model))
-    settings = writer.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
+    settings = writer.settings(**sampling_options(arguments))
     size = arguments.batch_size or writer.run.sampling.batch_size
     output = arguments.output or Path(writer.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
     check_writable(output.parent)
@@ -65,6 +66,9 @@ def generate(arguments: argparse.Namespace) -> int:
         write_atomic(output.with_suffix(".jsonl"), "".join(line + "\n" for line in objects))
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+    length = int(statistics.median(map(len, texts)))
+    calls = writer.network_calls(settings, length)
+    print(f"{settings.sampler}: {calls} network calls for a document of {length} characters, their median")
     print(f"{len(texts)} documents: {output} (with settings: {output.with_suffix('.jsonl')})")
     return 0
 

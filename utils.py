@@ -5,6 +5,7 @@ import glob
 import hashlib
 import io
 import json
+import operator
 import os
 import sys
 import tempfile
@@ -55,17 +56,18 @@ def mix64(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def derive_seed(*parts: object) -> int:
+def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed for one purpose, from the run's seed, its name and whatever else tells draws apart."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+    plain = tuple(str(part) if isinstance(part, str) else operator.index(part) for part in parts)  # NumPy's as Python's
+    return int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8], "big") >> 1
 
 
-def numpy_generator(*parts: object) -> np.random.Generator:
+def numpy_generator(*parts: int | str) -> np.random.Generator:
     """A counter-based (Philox) generator that is a function of `parts` alone."""
     return np.random.Generator(np.random.Philox(derive_seed(*parts)))
 
 
-def torch_generator(device: torch.device, *parts: object) -> torch.Generator:
+def torch_generator(device: torch.device, *parts: int | str) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(derive_seed(*parts))
 
 

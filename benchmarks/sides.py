@@ -87,7 +87,7 @@ def reference_training(
 def project_sampling(dataset: str, count: int, steps: int, device: str) -> float:
     """Documents a second of an untrained network: what it costs does not depend on what it learnt."""
     writer = Training(resolved(dataset, "tiny", device=device)).writer()
-    settings = writer.settings(steps=steps)
+    settings = writer.settings(stretch=steps, revisions=steps // 3)
     write_documents(writer, 1, range(2), settings)
     began = time.perf_counter()
     write_documents(writer, 0, range(count), settings)

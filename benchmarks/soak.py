@@ -39,7 +39,7 @@ SETTINGS = {
         "batch_size": 4, "epochs": 1000, "max_steps": 150, "validations": 30, "validation_characters": 200,
         "patience": 0,
     },
-    "sampling": {"sampler": "surest", "steps": 8, "renoise": 0.25, "overlap": 16},
+    "sampling": {"sampler": "surest", "stretch": 8, "revisions": 2, "revised": 0.25, "overlap": 16},
     "datasets": {name: {} for name in NAMES},
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ Draws the same documents, of one window at most, at each number of steps, and me
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -39,7 +40,8 @@ def rows(model: Path, arguments: argparse.Namespace) -> list[list[str]]:
         changes = YAML(typ="safe").load(f"{{{change.replace('=', ': ')}}}")
         for steps in [changes.pop("steps")] if "steps" in changes else arguments.steps:
             began = time.perf_counter()
-            settings = writer.settings(**changes, steps=steps)
+            of_steps = {"steps": steps, "stretch": steps, "revisions": steps // 3}  # a sampler reads one or the others
+            settings = replace(writer.settings(), **{**of_steps, **changes})
             texts = write_documents(writer, 0, range(arguments.count), settings, form=form)
             seconds = time.perf_counter() - began
             documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 # what the command line may ask of a sampler: least and most
 SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
-    "seed": (0, None), "steps": (1, 4096), "batch_size": (1, None), "temperature": (1e-3, 10), "top_p": (1e-3, 1),
+    "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
+    "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
 
 
@@ -54,13 +55,20 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="the set's seed: text k follows from model, seed and k alone (default 0)"
     )
-    parser.add_argument("--steps", type=int, help=f"steps per window of a text {of_the_model}")
+    parser.add_argument("--steps", type=int, help=f"tweedie, euler: noise levels, a network call each {of_the_model}")
+    parser.add_argument("--stretch", type=int, help=f"surest: characters of which each call writes one {of_the_model}")
+    parser.add_argument("--revisions", type=int, help=f"surest: how often a part is written again {of_the_model}")
     parser.add_argument("--temperature", type=float, help=f"below 1 safer, above 1 wilder {of_the_model}")
     parser.add_argument(
         "--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {of_the_model}"
     )
     parser.add_argument("--batch-size", type=int, help="texts written together; none depends on it")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+
+
+def sampling_options(arguments: argparse.Namespace) -> dict[str, float | None]:
+    """What the command line asks of a sampler; None where it does not say."""
+    return {key: getattr(arguments, key) for key in ("steps", "stretch", "revisions", "temperature", "top_p")}
 
 
 def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, float | None]]) -> None:

@@ -9,6 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from config.errors import NAME_RULE, describe, describe_yaml, is_safe_name, nearest
 from config.schema import AUTO, RunConfig
+from diffusion.samplers import SAMPLERS
 from utils import UserError, pick_device
 
 COMMON = set(RunConfig.model_fields) - {"name"}
@@ -59,6 +60,7 @@ class Config:
         check_mapping(self.path, f"presets.{preset}", overlay)
         common, *own = layers.items()
         ordered = dict([common, (f"presets.{preset}.", overlay), *own])
+        check_sampler_reads(self.path, ordered)
         content: dict[str, Any] = {}
         for layer in ordered.values():
             content = merge(content, layer)
@@ -108,6 +110,22 @@ def load_config(path: Path) -> Config:
     if problems:
         raise UserError("\n".join(problems))
     return config
+
+
+def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:
+    """Refuse a key of another sampler where a preset, a dataset or the command line sets it: nothing would read it."""
+    sampler = RunConfig.model_fields["sampling"].default.sampler
+    of_any = {key for row in SAMPLERS.values() for key in row.reads}
+    for prefix, layer in layers.items():
+        sampling = layer.get("sampling")
+        if not isinstance(sampling, dict):
+            continue
+        sampler = sampling.get("sampler", sampler)
+        reads = SAMPLERS[sampler].reads if isinstance(sampler, str) and sampler in SAMPLERS else of_any
+        for key in sampling if prefix else ():  # the common section names every key there is
+            if key in of_any and key not in reads:
+                problem = f"the sampler {sampler} does not read it; it reads {', '.join(reads)}"
+                raise UserError(f"{path}: {prefix}sampling.{key}: {problem}")
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:

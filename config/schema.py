@@ -1,14 +1,15 @@
 """What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
 
+from dataclasses import fields
 from pathlib import Path, PureWindowsPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of
 from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
-from diffusion.samplers import SAMPLERS
+from diffusion.samplers import SAMPLERS, SamplerSettings
 from diffusion.schedules import SCHEDULES
 from utils import hash_json
 
@@ -108,9 +109,23 @@ class SamplingConfig(Section):
     top_p: float = Field(default=1.0, gt=0, le=1)
     greedy_last_step: bool = True
     renoise: float = Field(default=0.0, ge=0, lt=1)
+    stretch: int = Field(default=32, ge=1, le=4096)
+    revisions: int = Field(default=10, ge=0, le=1000)
+    revised: float = Field(default=0.15, ge=0, lt=1)
     max_length: int = Field(default=4000, ge=1)
     overlap: int = Field(default=64, ge=1)
     batch_size: int = Field(default=256, ge=1)
+
+    def sampler_settings(self) -> SamplerSettings:
+        return SamplerSettings(**{field.name: getattr(self, field.name) for field in fields(SamplerSettings)})
+
+
+def stored_sampling(found: dict[str, Any]) -> dict[str, Any]:
+    """The sampling settings of a file, in today's keys: once `surest` called its stretch steps, and revised renoise."""
+    if found.get("sampler") != "surest" or "stretch" in found:
+        return found
+    revisions = found["steps"] // 3 if found["renoise"] else 0
+    return {**found, "stretch": found["steps"], "revisions": revisions, "revised": found["renoise"]}
 
 
 RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, say so, or have another drawn
@@ -180,7 +195,22 @@ class RunConfig(Section):
         """That training may take."""
         return self.training.max_minutes or float("inf")
 
+    def shaping(self, *, defaults: bool = True) -> dict[str, Any]:
+        """What shapes the weights: not where files lie, how samples are drawn, nor how long training may take."""
+        sections = {"name", "seed", "data", "model", "diffusion", "training"}
+        exclude = {"training": {"max_minutes"}}
+        found = self.model_dump(include=sections, exclude=exclude, exclude_defaults=not defaults)
+        return {key: value for key, value in found.items() if value != {}}
+
+    @classmethod
+    def stored(cls, config: dict[str, Any]) -> "RunConfig":
+        """The run that a model or state file holds, of this version or an earlier one: new keys take their defaults."""
+        return cls.model_validate({**config, "sampling": stored_sampling(config["sampling"])})
+
+    def shapes_as(self, other: "RunConfig") -> bool:
+        """Whether two runs of the same data give the same weights."""
+        return self.training_hash() == other.training_hash()
+
     def training_hash(self) -> str:
-        """SHA-256 of what shapes the weights: not where files lie, how samples are drawn, nor how long it may take."""
-        shaping = {"name", "seed", "data", "model", "diffusion", "training"}
-        return hash_json(self.model_dump(include=shaping, exclude={"training": {"max_minutes"}}))
+        """SHA-256 of what shapes the weights and differs from the defaults: a key that is new changes no hash."""
+        return hash_json(self.shaping(defaults=False))

@@ -10,6 +10,7 @@ probability, but neighbours seldom at once.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,6 @@ GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 HIDDEN_IN_TURN = 4  # characters of which one is hidden when surest judges its text: so many network calls
 FORGIVEN = 0.5  # of the surprise that a judgement had to expect: with 0 text grows predictable, with 1 nonsense passes
 PARTS = 8  # of a row, in which the network is asked for some of its positions: shapes of matrix products stay few
-STEPS_A_REVISION = 3  # so many steps to a revision: what takes more steps to write is revised more often
 REVISED_FASTER = 4  # a revision's stretches are shorter by this: among much that is written few calls do
 
 
@@ -43,16 +43,18 @@ STEPS = {"tweedie": tweedie_step, "euler": euler_step}
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """How to walk from noise to text: names of SAMPLERS and SCHEDULES, and how pi is reshaped."""
+    """How to get from noise to text. SAMPLERS says which of these a sampler reads; all read temperature and top_p."""
 
-    sampler: str
-    grid: str  # the noise levels visited: sigma of this schedule at equally spaced t
-    steps: int  # network calls; in surest positions of a stretch, each written by a call, and then there are revisions
+    sampler: str  # a row of SAMPLERS
+    grid: str  # the noise levels visited: sigma of this row of SCHEDULES at equally spaced t
+    steps: int  # noise levels, one network call each
     temperature: float
     top_p: float
     greedy_last_step: bool
-    # share of the remaining noise that each step takes off and puts on again; of the text that a revision writes again
-    renoise: float
+    renoise: float  # share of the remaining noise that each step takes off further and puts on again
+    stretch: int  # positions of a stretch at most; each network call writes one of every stretch
+    revisions: int  # how often a part of the text is judged and written again
+    revised: float  # share of the text that each revision writes again
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:
@@ -178,14 +180,14 @@ def surest_first(
     process: Process, context: Context, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
     *, observe: Observe,
 ) -> Tensor:  # fmt: skip
-    """Each stretch of `steps` positions writes, at each call, the one position that pi is surest of, and keeps it.
+    """Each stretch of positions writes, at each call, the one position that pi is surest of, and keeps it.
 
     A draw from pi in an order that the text itself chooses: with one stretch no two characters are drawn in ignorance
-    of each other; what several stretches write at once seldom lies side by side. Then, some times, a share `renoise`
-    is written again, where what was written is least plausible by all that now surrounds it.
+    of each other; what several stretches write at once seldom lies side by side. Then, at each
+    revision, a share `revised` is written again: what is least plausible by all that now surrounds it.
     """
     length, noise, size = x.shape[1], x, (~given).sum(1, keepdim=True).clamp_min(1)
-    sigma_of, again = SCHEDULES["log_linear"].sigma, max(1, settings.steps // REVISED_FASTER)
+    sigma_of, again = SCHEDULES["log_linear"].sigma, max(1, settings.stretch // REVISED_FASTER)
 
     def write(x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
         """What is unwritten, `most` of a row at most."""
@@ -203,12 +205,12 @@ def surest_first(
             observe(call, x, torch.zeros_like(become).masked_scatter(positions, likelihood(shaped, drawn)))
         return x
 
-    x = write(x, ~given, length, settings.steps, 0)
-    most = math.ceil(settings.renoise * length)
-    for revision in range(settings.steps // STEPS_A_REVISION if settings.renoise else 0):
+    x = write(x, ~given, length, settings.stretch, 0)
+    most = math.ceil(settings.revised * length)
+    for revision in range(settings.revisions if settings.revised else 0):
         judged = plausibilities(context, x, noise, given).masked_fill(given, torch.inf)
-        doubtful = ~given & (judged.argsort(1).argsort(1) < (settings.renoise * size).round())
-        before = settings.steps + revision * again  # calls at most: a row's numbers must not depend on the others
+        doubtful = ~given & (judged.argsort(1).argsort(1) < (settings.revised * size).round())
+        before = settings.stretch + revision * again  # calls at most: a row's numbers must not depend on the others
         x = write(torch.where(doubtful, noise, x), doubtful, most, again, before)
     return x
 
@@ -230,7 +232,36 @@ def plausibilities(context: Context, x: Tensor, noise: Tensor, given: Tensor) ->
     return judged.masked_fill(given, 0)
 
 
-SAMPLERS = {**dict.fromkeys(STEPS, walk), "surest": surest_first}
+def walk_calls(settings: SamplerSettings, characters: int) -> int:
+    """One call a step, however much there is to write."""
+    return settings.steps if characters else 0
+
+
+def surest_calls(settings: SamplerSettings, characters: int) -> int:
+    """A call for each character of the longest stretch; in each revision as well, and those that judge before it."""
+
+    def longest_stretch(characters: int, longest: int) -> int:
+        return -(-characters // -(-characters // longest)) if characters else 0
+
+    again = round(settings.revised * characters)
+    revision = HIDDEN_IN_TURN + longest_stretch(again, max(1, settings.stretch // REVISED_FASTER))
+    revisions = settings.revisions if settings.revised and characters else 0
+    return longest_stretch(characters, settings.stretch) + revisions * revision
+
+
+class Sampler(NamedTuple):
+    """A way from noise to text: its loop, the settings that it alone reads, and what it costs."""
+
+    run: Callable[..., Tensor]
+    reads: tuple[str, ...]  # fields of SamplerSettings, besides temperature and top_p
+    calls: Callable[[SamplerSettings, int], int]  # network calls to write so many characters of one window
+
+
+WALK = Sampler(walk, ("grid", "steps", "greedy_last_step", "renoise"), walk_calls)
+SAMPLERS = {
+    **dict.fromkeys(STEPS, WALK),
+    "surest": Sampler(surest_first, ("stretch", "revisions", "revised"), surest_calls),
+}
 
 
 @torch.no_grad()
@@ -265,4 +296,4 @@ def sample(
     x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
     observe = observe or (lambda *_: None)
     observe(0, x, None)
-    return SAMPLERS[settings.sampler](process, context, x, given, uniforms, settings, observe=observe)
+    return SAMPLERS[settings.sampler].run(process, context, x, given, uniforms, settings, observe=observe)

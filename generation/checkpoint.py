@@ -96,7 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path}: network {network!r} is not one this version knows ({', '.join(NETWORKS)})")
     try:
         return Checkpoint(
-            run=RunConfig.model_validate(content["config"]),
+            run=RunConfig.stored(content["config"]),
             vocabulary=Vocabulary(content["vocabulary"], content.get("open", True)),
             lengths=Lengths(content["lengths"].numpy(), content["length_counts"].numpy()),
             weights=content["weights"],

@@ -16,7 +16,7 @@ from config.schema import RunConfig
 from dataset_loader import bucket_length
 from diffusion.objectives import Diffusion, Network
 from diffusion.processes import TINY
-from diffusion.samplers import GOLDEN_RATIO, SamplerSettings, sample
+from diffusion.samplers import GOLDEN_RATIO, SAMPLERS, SamplerSettings, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
 from model import Denoiser
 from text.corpus import Lengths
@@ -97,12 +97,23 @@ class Writer:
         return cls(run, vocabulary, checkpoint.lengths, diffusion_of(run, vocabulary), network, device)
 
     def settings(self, **overrides: float | None) -> SamplerSettings:
-        """How the run's config samples, with those of the overrides that are not None."""
-        own = self.run.sampling
-        settings = SamplerSettings(
-            own.sampler, own.grid, own.steps, own.temperature, own.top_p, own.greedy_last_step, own.renoise
-        )
-        return replace(settings, **{key: value for key, value in overrides.items() if value is not None})
+        """How the run's config samples, with those overrides that are not None; an unread one is an error."""
+        settings = self.run.sampling.sampler_settings()
+        wanted = {key: value for key, value in overrides.items() if value is not None}
+        reads = (*SAMPLERS[settings.sampler].reads, "temperature", "top_p")
+        for key in wanted:
+            if key not in reads:
+                raise UserError(f"{key}: the sampler {settings.sampler} does not read it; it reads {', '.join(reads)}")
+        return replace(settings, **wanted)
+
+    def network_calls(self, settings: SamplerSettings, length: int) -> int:
+        """How many times the network is asked for one document of so many characters, all its windows together."""
+        draft, calls = Draft(self, Form(shortest=length, longest=length), 0, 0, 0), 0
+        while not draft.finished:
+            ids, given = draft.window()
+            calls += SAMPLERS[settings.sampler].calls(settings, int((~given).sum()))
+            draft.settle(ids)
+        return calls
 
 
 class Written(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from config.command_line import SAMPLING_BOUNDS, check_numbers
+from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
 from config.schema import RunConfig
 from evaluation.reference import Reference
@@ -41,7 +41,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, arguments.model)
     reference = Reference(corpus, checkpoint.run.model.context)
     writer = Writer.of(checkpoint, pick_device(arguments.device))
-    settings = writer.settings(steps=arguments.steps, temperature=arguments.temperature, top_p=arguments.top_p)
+    settings = writer.settings(**sampling_options(arguments))
     stamp = {"sampler": vars(settings), **identity_of(checkpoint, hash_file(arguments.model), writer.device.type)}
     source = TextSource(writer, settings, arguments.seed, reference, stamp)
     with SetFolder.held(arguments.out, new=True) as folder:

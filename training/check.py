@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 
 from config.schema import RunConfig
-from text.corpus import Corpus
 from text.personal import personal
 from training.display import clock
 from training.trainer import Diverged, Training
@@ -93,12 +92,13 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         status,
         expected,
     ]
-    return CheckedRun(cells, findings(run, corpus), 4 * MODEL_COPIES * training.parameters)
+    return CheckedRun(cells, findings(training), 4 * MODEL_COPIES * training.parameters)
 
 
-def findings(run: RunConfig, corpus: Corpus) -> list[str]:
+def findings(training: Training) -> list[str]:
     """What an artist should know of the data before a night is spent on them."""
-    reading_log, lengths, context = corpus.reading_log, corpus.train.lengths, run.model.context
+    corpus, context, writer = training.corpus, training.run.model.context, training.writer()
+    reading_log, lengths, settings = corpus.reading_log, corpus.train.lengths, writer.settings()
     known = len(corpus.vocabulary.characters) - 1
     covered = 1 - reading_log.unknown_characters / max(reading_log.characters, 1)
     found = [
@@ -113,6 +113,8 @@ def findings(run: RunConfig, corpus: Corpus) -> list[str]:
         f"lengths: median {median}, 95 % up to {long}, longest {longest:,}; "
         f"{np.mean(lengths > context - 2):.1%} exceed the context of {context} and are written in windows"
     )
+    calls = writer.network_calls(settings, min(median, training.run.sampling.max_length))
+    found.append(f"writing: {calls} network calls for a document of the median length ({settings.sampler})")
     chosen = np.linspace(0, len(lengths) - 1, min(READ, len(lengths))).astype(int)
     texts = [corpus.vocabulary.decode(corpus.train.document(i)) for i in chosen]
     private = sum(bool(personal(text)) for text in texts)

@@ -7,6 +7,7 @@ import matplotlib
 
 matplotlib.use("agg")  # no window, whatever the machine
 
+import numpy as np
 import torch
 from matplotlib import pyplot
 from rich.console import Console
@@ -131,17 +132,23 @@ def clock(seconds: float) -> str:
 
 
 def plot_curve(status: Status, run: RunConfig) -> None:
-    """The learning curve, models/NAME.png: held-out bits per character over characters seen."""
+    """The learning curve, models/NAME.png: bits per character of held-out and of training text, over what was read."""
     history = status.history
-    seen = [record.characters / 1e6 for record in history]
-    bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
+    seen, minutes = [record.characters / 1e6 for record in history], [record.minutes for record in history]
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    axes.errorbar(seen, bits, errors, label="held out (NELBO, averaged weights)", capsize=2)
-    losses = [record.train_loss for record in history]
-    axes.plot(seen, losses, linestyle=":", label=f"training loss ({run.training.loss})")
-    axes.set(title=run.name, xlabel="million characters seen", ylabel="bits per character", ylim=(0, None))
+    bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
+    axes.errorbar(seen, bits, errors, label="held-out text", capsize=2)
+    learnt = [(record.characters / 1e6, record.learnt) for record in history if record.learnt is not None]
+    if learnt:
+        axes.plot(*zip(*learnt, strict=True), linestyle=":", label="as much training text")
+    axes.set(xlabel="million characters read", ylabel="bits per character (NELBO)", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
+    clock_axis = axes.twiny()
+    places = [place for place in axes.get_xticks() if seen[0] <= place <= seen[-1]]
+    clock_axis.set_xticks(places, [f"{np.interp(place, seen, minutes):.3g}" for place in places])
+    clock_axis.set(xlabel="minutes", xlim=axes.get_xlim())
+    figure.suptitle(run.name)
     with atomic_path(run.model_file().with_suffix(".png")) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     pyplot.close(figure)

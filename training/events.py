@@ -27,6 +27,9 @@ class Validation:
     learning_rate: float
     minutes: float
     sample: str
+    learnt: float | None = (
+        None  # bits per character of as much training text, NELBO; earlier versions did not measure it
+    )
 
 
 @dataclass
@@ -46,6 +49,14 @@ class Status:
 
     def seconds_left(self) -> float:
         return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
+
+
+def stalled(history: list[Validation], patience: int) -> bool:
+    """Whether as many validations as `patience` have passed since the best one; never if patience is 0."""
+    if not patience or not history:
+        return False
+    best = min(range(len(history)), key=lambda i: history[i].held_out)
+    return len(history) - 1 - best >= patience
 
 
 class Listener(Protocol):

@@ -124,7 +124,7 @@ def train_in_process(run: RunConfig, later: list[tuple[float, float]], link: Con
     tell(end_of(run, display))
 
 
-def training_alone(run: RunConfig) -> AbstractContextManager[None]:
+def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
     """Hold a dataset's model and state against other processes."""
     busy = f"another process is training {run.model_file()}"
     return exclusive_lock(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
@@ -138,7 +138,7 @@ def end_of(run: RunConfig, display: TrainingDisplay) -> Outcome:
         return Outcome(run.name, state, detail, display.documents, display.parameters, minutes, bits, retryable)
 
     try:
-        with training_alone(run), display:
+        with exclusive_training(run), display:
             checkpoint = train_model(run, display)
             save_if_possible(display, lambda: plot_curve(display.status, run))
     except Stopped:

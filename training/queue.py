@@ -1,15 +1,15 @@
 """The queue of trainings: one after the other, each failure kept to itself. Knows nothing of how a model is trained."""
 
-import contextlib
 import signal
 import sys
+from collections.abc import Callable
 
 from rich.table import Table
 
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
 from training.display import console
-from training.process import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, training_alone
+from training.process import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
 POLL_SECONDS = 0.2  # how often the queue looks whether it was asked to stop
@@ -61,17 +61,26 @@ class Queue:
         try:
             if not run.data_file().is_file():
                 return Outcome(run.name, MISSING, f"no file {run.data_file()}")
-            if done := self.already_done(run):
-                return done
-            outcome = self.train(run)
+            outcome = self.train_unless_done(run)
             if outcome.retryable and not self.stop:
                 self.console.print(f"{run.name}: {outcome.detail}; trying once more")
-                outcome = self.already_done(run) or self.train(run)
+                outcome = self.train_unless_done(run)
             return outcome
         except BrokenPipeError:
             raise
         except (UserError, OSError) as error:
             return Outcome(run.name, FAILED, str(error))
+
+    def train_unless_done(self, run: RunConfig) -> Outcome:
+        """Train, or say that it was done before; a model of other data or settings is kept aside."""
+        if run.model_file().is_file():
+            with exclusive_training(run):
+                if checkpoint := self.finished(run, tell=self.console.print):
+                    run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
+                    detail = "done before with this data and config; --force trains anew"
+                    return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
+                self.set_aside(run)
+        return self.train(run)
 
     def train(self, run: RunConfig) -> Outcome:
         """In a process of its own; a stop that was asked for is passed on to it."""
@@ -91,41 +100,29 @@ class Queue:
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
-        with contextlib.suppress(UserError, OSError):  # a damaged model is set aside when its training begins
-            if not self.force and self.finished(run):
-                return "done"
+        if not self.force and self.finished(run):
+            return "done"
         return "interrupted" if run.state_file().is_file() and not self.force else "new"
 
-    def finished(self, run: RunConfig) -> Checkpoint | None:
-        """The model on disk, if it came from this very data and config and had as much time as there is now."""
-        if not run.model_file().is_file():
+    def finished(self, run: RunConfig, tell: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
+        """The model on disk, if it came from this very data and config and had as much time; else `tell` hears why."""
+        try:
+            if not run.model_file().is_file():
+                return None
+            found = load_checkpoint(run.model_file())
+            alike = found.run.shapes_as(run) and found.data_sha256 == hash_file(run.data_file())
+        except UserError as error:  # a damaged model
+            tell(f"{run.name}: {error}; training anew")
             return None
-        found = load_checkpoint(run.model_file())
-        wanted = (run.training_hash(), hash_file(run.data_file()))
-        alike = (found.training_sha256, found.data_sha256) == wanted
-        return found if alike and found.run.minutes() >= run.minutes() else None
-
-    def already_done(self, run: RunConfig) -> Outcome | None:
-        """A skipped outcome if the model on disk came from this very data and config; another is kept aside."""
-        path = run.model_file()
-        if not path.is_file():
-            return None
-        with training_alone(run):
-            try:
-                if checkpoint := self.finished(run):
-                    run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
-                    detail = "done before with this data and config; --force trains anew"
-                    return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
-                self.console.print(f"{run.name}: {path} came from other data or settings, or less time; training anew")
-            except UserError as error:
-                self.console.print(f"{run.name}: {error}; training anew")
-            self.set_aside(run)
+        if alike and found.run.minutes() >= run.minutes():
+            return found
+        tell(f"{run.name}: {run.model_file()} came from other data or settings, or less time; training anew")
         return None
 
     def forget(self, run: RunConfig) -> None:
         """As if it had never been trained: the next call without --force goes on from here."""
         if run.data_file().is_file():
-            with training_alone(run):
+            with exclusive_training(run):
                 run.state_file().unlink(missing_ok=True)
                 if run.model_file().is_file():
                     self.set_aside(run)

@@ -1,7 +1,6 @@
-"""The state of a training, and what changes it: steps, validations, going back. Prints nothing, and knows no loop."""
+"""Trains one model: `train_model` is the loop, `Training` the state that its steps and validations change."""
 
 import copy
-import json
 import math
 import time
 import traceback
@@ -16,22 +15,23 @@ from torch import Tensor, nn
 from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion.objectives import stratified_times
+from diffusion.samplers import SAMPLERS
 from evaluation.likelihood import held_out_likelihood
-from generation.checkpoint import Checkpoint, Damaged, diffusion_of, load_state, save_checkpoint, save_state, shape_of
+from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkpoint, shape_of
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, load_corpus
-from training.events import Listener, Status, Stopped, Validation, save_if_possible, stoppable
+from training.events import Listener, Status, Stopped, Validation, save_if_possible, stalled, stoppable
+from training.state import read_state, write_metrics, write_state
 from training.step import Objective, Optimizers, Shard, rate_factor, shares
-from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator, write_atomic
+from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
 EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
 SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
 HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
-STATE_FORMAT = "3"  # of what a state holds: raised when that changes
 MOST_SHARDS = 64  # into which a step is cut where memory runs out
-PREVIEW_STEPS = 16  # the setting `steps` of the sample shown at a validation
+PREVIEW = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 
 
@@ -63,8 +63,16 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
                 return training.complete(listener)
             try:
                 training.advance(training.batches.batch(training.status.step))
-            except (Diverged, MemoryError, RuntimeError) as error:
-                listener.note(training.recover(error))
+            except Diverged:
+                training.slow_down()
+                listener.note(
+                    f"numbers beyond all bounds; back to step {training.status.step:,} at half the learning rate"
+                )
+            except (MemoryError, RuntimeError) as error:
+                if not training.can_cut_smaller(error):
+                    raise
+                training.cut_smaller(error)
+                listener.note(f"out of memory; {training.back_at()} and on with {training.shards} parts to a step")
             listener.stepped(training.status)
             if listener.stopping():
                 raise Stopped
@@ -97,15 +105,17 @@ class Training:
         # a stream has no documents of its own: what it writes is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status = Status(run.name)
-        characters = run.training.validation_characters
-        self.held_out = held_out_batches(
-            self.corpus.held_out, run.model.context, characters, run.seed,
-            alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
+        self.held_out, self.learnt = (
+            held_out_batches(
+                split, run.model.context, run.training.validation_characters, run.seed,
+                alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
+            )
+            for split in (self.corpus.held_out, self.corpus.train)
         )  # fmt: skip
         self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
-    def _generator(self, *purpose: object, device: torch.device | None = None) -> torch.Generator:
+    def _generator(self, *purpose: int | str, device: torch.device | None = None) -> torch.Generator:
         return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
 
     def advance(self, batch: Batch) -> None:
@@ -156,15 +166,7 @@ class Training:
         return min(1.0, max(self.status.step / self.total_steps, by_time))
 
     def finished(self) -> bool:
-        return self.progress() >= 1 or self._stalled()
-
-    def _stalled(self) -> bool:
-        """Whether as many validations as `patience` have passed since the best one."""
-        history, patience = self.status.history, self.run.training.patience
-        if not patience or not history:
-            return False
-        best = min(range(len(history)), key=lambda i: history[i].held_out)
-        return len(history) - 1 - best >= patience
+        return self.progress() >= 1 or stalled(self.status.history, self.run.training.patience)
 
     def validation_due(self) -> bool:
         return self._validations_due() > self.status.validated
@@ -179,44 +181,43 @@ class Training:
         )  # fmt: skip
 
     def validate(self, listener: Listener) -> None:
-        """Held-out likelihood of the averaged weights, the same draws every time; keeps the best weights."""
+        """Likelihood of the averaged weights, by the same draws every time; keeps the best weights."""
         status, writer = self.status, self.writer()
         writer = replace(writer, network=stoppable(writer.network, listener))
-        found = held_out_likelihood(self.diffusion, writer.network, self.held_out, self.run.seed, self.device)
+        found, learnt = (
+            held_out_likelihood(self.diffusion, writer.network, batches, self.run.seed, self.device)
+            for batches in (self.held_out, self.learnt)
+        )
         bits = found.bits if math.isfinite(found.bits) else math.inf  # nan would be neither better nor worse
         sample = self._preview(writer) if math.isfinite(bits) else ""
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        status.seconds = time.monotonic() - self.began  # this validation's own as well
+        status.seconds = self.elapsed()  # this validation's own as well
         status.validated = self._validations_due()
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         where = status.step, status.progress, status.characters
-        status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample))
-        save_if_possible(listener, self._write_metrics)
+        status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample, learnt.bits))
+        save_if_possible(listener, lambda: write_metrics(self.run, status.history))
         if math.isfinite(bits):
             self.sound = self.snapshot()
 
     def _preview(self, writer: Writer) -> str:
         """A document of one window: a long one alone would take longer to write than the validation."""
         writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
-        settings = writer.settings(steps=PREVIEW_STEPS)
+        reads = SAMPLERS[self.run.sampling.sampler].reads
+        settings = writer.settings(**{key: value for key, value in PREVIEW.items() if key in reads})
         return write_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
 
-    def _write_metrics(self) -> None:
-        lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in self.status.history)
-        write_atomic(Path(self.run.paths.models) / f"{self.run.name}.metrics.jsonl", lines)
-
-    def identity(self) -> dict[str, str]:
-        return {
-            "format": STATE_FORMAT, "training_sha256": self.run.training_hash(), "data_sha256": self.corpus.sha256,
-        }  # fmt: skip
+    def elapsed(self) -> float:
+        """Seconds of training so far, those before an interruption included."""
+        return time.monotonic() - self.began
 
     def snapshot(self) -> dict[str, Any]:
-        """All that a step changes, in copies."""
-        self.status.seconds = time.monotonic() - self.began
+        """Copies of all that a step changes."""
+        status = {**asdict(self.status), "seconds": self.elapsed()}
         parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
         optimizers = [part.state_dict() for part in self.optimizers.parts]
-        return copy.deepcopy({"status": asdict(self.status), **parts, "optimizers": optimizers})
+        return copy.deepcopy({"status": status, **parts, "optimizers": optimizers})
 
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot; the snapshot stays as it is."""
@@ -230,20 +231,8 @@ class Training:
         self.status = Status(**state["status"], history=history)
         self.began = time.monotonic() - self.status.seconds
 
-    def recover(self, error: Exception) -> str:
-        """-> what was done about a step that failed; raises what nothing can be done about."""
-        if isinstance(error, Diverged):
-            self.roll_back()
-            return f"numbers beyond all bounds; back to step {self.status.step:,} at half the learning rate"
-        if not out_of_memory(error) or self.shards >= MOST_SHARDS:
-            raise error
-        traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
-        self.shards *= 2
-        self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
-        return f"out of memory; back to step {self.status.step:,} and on with {self.shards} parts to a step"
-
-    def roll_back(self) -> None:
-        """Back to where numbers were sound, with half the rates; a few times at most."""
+    def slow_down(self) -> None:
+        """After divergence: back to where numbers were sound, with half the rates; a few times at most."""
         slowdowns = self.status.slowdowns + 1
         if slowdowns > MOST_SLOWDOWNS:
             raise UserError(
@@ -252,31 +241,42 @@ class Training:
             )
         self._go_back(slowdowns)
 
+    def can_cut_smaller(self, error: Exception) -> bool:
+        """Whether a step failed for want of memory, and can be cut into smaller parts."""
+        return out_of_memory(error) and self.shards < MOST_SHARDS
+
+    def cut_smaller(self, error: Exception) -> None:
+        """After memory ran out: back to where numbers were sound, and twice as many parts to a step."""
+        traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
+        self.shards *= 2
+        self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
+
+    def back_at(self) -> str:
+        return f"back to step {self.status.step:,}"
+
     def _go_back(self, slowdowns: int) -> None:
         """To where numbers were sound; the time since then is gone all the same."""
-        status = {**self.sound["status"], "seconds": time.monotonic() - self.began, "slowdowns": slowdowns}
+        status = {**self.sound["status"], "seconds": self.elapsed(), "slowdowns": slowdowns}
         self.take_up({**self.sound, "status": status})
 
     def save_state(self) -> None:
-        """All that going on needs, where to go back to should it diverge included."""
-        now = self.snapshot()
+        """Write all that going on needs, and where to go back to should the training diverge."""
+        self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        save_state(self.run.state_file(), {**self.identity(), **now, "sound": sound, "shards": self.shards})
+        write_state(self.run, self.corpus.sha256, {**self.snapshot(), "sound": sound, "shards": self.shards})
 
     def restore(self, listener: Listener) -> None:
-        """Take up the state an interrupted run of the same config and data has left, if there is one."""
+        """Take up the state that an interrupted run has left, if there is one; another's is kept aside."""
         path = self.run.state_file()
         if not path.is_file():
             return
         try:
-            state = load_state(path)
-        except Damaged:  # cut short by a power loss: from the start again, to the same end
-            state = {}
-        if any(state.get(key) != value for key, value in self.identity().items()):
+            state, what = read_state(self.run, self.corpus.sha256), "of other data, settings or version"
+        except Damaged:  # from the start again, to the same end
+            state, what = None, "damaged"
+        if state is None:
             kept = path.replace(path.with_suffix(".previous.pt"))
-            listener.note(
-                f"{path} is {'of other data, settings or version' if state else 'damaged'}; it is kept as {kept}"
-            )
+            listener.note(f"{path} is {what}; it is kept as {kept}")
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()

@@ -30,7 +30,7 @@ from diffusion.schedules import SCHEDULES
 from tests.helpers import Oracle, answering, toy_distribution
 
 ROWS = 8000
-PLAIN = SamplerSettings("tweedie", "log_linear", 64, 1.0, 1.0, True, 0.0)
+PLAIN = SamplerSettings("tweedie", "log_linear", 64, 1.0, 1.0, True, 0.0, 3, 1, 0.0)
 
 
 def uniform_stream(rows: int, seed: int = 0):
@@ -71,7 +71,7 @@ def test_sampler_recovers_the_distribution(process, sampler, head, grid):
 def test_surest_first_is_exact_where_one_is_written_at_a_time(head):
     diffusion = Diffusion.named("absorbing", "log_linear", head, 3)
     oracle = Oracle(diffusion.process, toy_distribution(3, 3))
-    assert total_variation(oracle, run(oracle, diffusion, head, sampler="surest", steps=3)) < 0.03  # 27 cells
+    assert total_variation(oracle, run(oracle, diffusion, head, sampler="surest", stretch=3)) < 0.03  # 27 cells
 
 
 def test_surest_first_writes_the_surest_of_each_stretch():
@@ -86,7 +86,8 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     given = torch.zeros(3, 8, dtype=torch.bool)
     given[:, 0] = True
     sample(
-        diffusion, network, torch.full((3, 8), 1), given, uniform_stream(3), replace(PLAIN, sampler="surest", steps=4),
+        diffusion, network, torch.full((3, 8), 1), given, uniform_stream(3),
+        replace(PLAIN, sampler="surest", stretch=4),
         forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
     )  # fmt: skip
     written = [(before != after)[0].nonzero().flatten().tolist() for before, after in itertools.pairwise(seen)]
@@ -103,7 +104,7 @@ def test_surest_first_writes_again_what_is_least_plausible():
         wanted = torch.where((place >= 12) & (place <= 16), 2 if len(calls) <= 4 else 3, 1).expand(len(x_t), 20)
         return 9 * torch.eye(5)[wanted]
 
-    own = replace(PLAIN, sampler="surest", steps=4, renoise=0.25, temperature=0.01)
+    own = replace(PLAIN, sampler="surest", stretch=4, revisions=1, revised=0.25, temperature=0.01)
     steps, zeros = [], torch.zeros(2, 20, dtype=torch.long)
     given = zeros.bool()
     given[:, 0] = True
@@ -156,7 +157,7 @@ def test_as_many_are_asked_of_every_row_and_what_is_wanted_among_them(rows, spar
     st.lists(st.booleans(), min_size=1, max_size=60).filter(lambda given: not all(given)),
     st.floats(0.05, 0.9), st.integers(1, 24),
 )  # fmt: skip
-def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(given, renoise, steps):
+def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(given, revised, stretch):
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
 
     def numbers(*rows):  # of positions asked for at each step
@@ -167,7 +168,7 @@ def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(
             asked.append(int(positions[0].sum()))
             return torch.eye(5)[asked[-1] % 5].expand(int(positions.sum()), 1, 5)
 
-        fixed, own = torch.tensor(rows), replace(PLAIN, sampler="surest", steps=steps, renoise=renoise)
+        fixed, own = torch.tensor(rows), replace(PLAIN, sampler="surest", stretch=stretch, revisions=3, revised=revised)
         sample(
             diffusion, network, fixed.long(), fixed, uniform_stream(len(rows)), own,
             forbidden=[], observe=lambda step, x, p: of_step.update({step: asked[-1:]}),
@@ -178,10 +179,28 @@ def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(
     assert {step: together[step] for step in alone} == alone
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 24), st.integers(0, 3), st.floats(0, 0.9)
+)  # fmt: skip
+def test_network_calls_are_counted_exactly(sampler, given, stretch, revisions, revised):
+    diffusion, calls = Diffusion.named("absorbing", "log_linear", "x0", 5), []
+
+    def network(x_t, sigma, given, *, positions=None):
+        calls.append(1)
+        return answering(lambda x_t, sigma, given: torch.zeros(*x_t.shape, 5))(x_t, sigma, given, positions=positions)
+
+    own = replace(PLAIN, sampler=sampler, steps=7, stretch=stretch, revisions=revisions, revised=revised)
+    fixed = torch.tensor([given])
+    sample(diffusion, network, fixed.long(), fixed, uniform_stream(1), own, forbidden=[])
+    expected = SAMPLERS[sampler].calls(own, given.count(False))
+    assert len(calls) == expected or all(given)  # what is given whole is written by nobody
+
+
 def test_revisions_make_texts_likelier():
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 3)
     oracle = Oracle(diffusion.process, toy_distribution(3, 5))
-    plain, revised = (run(oracle, diffusion, rows=1000, sampler="surest", steps=3, renoise=share) for share in (0, 0.4))
+    plain, revised = (run(oracle, diffusion, rows=1000, sampler="surest", revised=share) for share in (0, 0.4))
     log_p = [float((frequencies(oracle, texts) * oracle.p.clamp_min(1e-12).log()).sum()) for texts in (plain, revised)]
     assert log_p[1] > log_p[0] + 0.2
 
@@ -237,6 +256,7 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
     given[:, 0] = True
     x = torch.full((ROWS, 2), 1)
 
+    @answering
     def network(x_t, sigma, given):  # a trusted first character: the oracle of p(x2 | x1)
         return oracle.p.view(3, 3)[x_t[:, 0]].log().unsqueeze(1).expand(-1, 2, -1)
 
@@ -286,6 +306,7 @@ def test_top_p_keeps_the_smallest_sufficient_set():
 def test_what_is_written_stays_where_truncation_leaves_it_no_chance(truncation, greedy):
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 4)
 
+    @answering
     def network(x_t, sigma, given):  # 1 where masked, and 2 wherever something is written already
         wanted = torch.where(x_t == 4, 1, 2)
         return torch.nn.functional.one_hot(wanted, 4).double() * 5

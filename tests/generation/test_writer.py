@@ -45,7 +45,7 @@ def test_a_set_of_any_size_has_the_lengths_of_the_corpus(writer, documents, most
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_document_k_depends_on_nothing_but_seed_and_k(writer, sampler):
-    settings = replace(writer.settings(), sampler=sampler, renoise=0.25)
+    settings = replace(writer.settings(), sampler=sampler, renoise=0.25, stretch=4, revisions=1, revised=0.25)
     whole = write_documents(writer, 3, range(40), settings)
     assert write_documents(writer, 3, reversed(range(40)), settings) == whole[::-1]
     assert [write_documents(writer, 3, [k], settings)[0] for k in (0, 7, 39)] == [whole[k] for k in (0, 7, 39)]
@@ -141,7 +141,7 @@ def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(writer)
         return likeliest.expand(*x_t.shape, -1)
 
     draft = Draft(writer, Form(shortest=20, longest=20), 0, 0, 0)
-    settings = writer.settings(sampler="surest", steps=8, renoise=0.5)
+    settings = replace(writer.settings(), sampler="surest", stretch=8, revisions=2, revised=0.5)
     write_drafts(replace(writer, network=network), [draft], settings)
     written = draft.written(writer.vocabulary)
     assert written.text == writer.vocabulary.characters[2] * 20

@@ -1,0 +1,130 @@
+"""Models, training states and sets of earlier versions are used as they were made; new settings change none of them."""
+
+import numpy as np
+import pytest
+import torch
+
+from config.schema import RunConfig, TrainingConfig
+from generation.checkpoint import load_checkpoint, load_state, save_state
+from generation.writer import Writer, write_documents
+from tests.helpers import Quiet, toy_lines
+from training.events import Stopped
+from training.queue import Queue
+from training.trainer import Training, train_model
+from utils import derive_seed, hash_json
+
+# of version 0.1.0 with its modules at the root: process -> (its last training loss, held-out bits, four documents)
+GOLDEN = {
+    "uniform": (
+        3.322131515379007, 3.512265251007332,
+        ["21thfu3sa", "ricicho8a0dfu87renvd845srps 893bolpn", "i3d8cnrai2fauplp5",
+         "vp3fe26fe5emro1n0ionao4a or6a37sinr9xcaa2d6hee"],
+    ),
+    "hybrid": (
+        2.741286314863176, 3.7225813787969093,
+        [" i rcthcd", "65ddr2ff1  r d f bh429 av erc0 a x3 ", "e ea1aixl2 hta4n ",
+         "pu7sdavd  el2svhe3saf4rf peo b    6 acoh eot  "],
+    ),
+    "absorbing": (
+        2.575607997616514, 3.633758555935591,
+        [" 7ctceife", "hdpeedda  r divediarceaei cdeerrtxse", " efcaei eetofrdaa",
+         "afaa aaa u  ofi   eeeeiiica  e ei rrt drrirr r"],
+    ),
+}  # fmt: skip
+SAMPLERS = {
+    "uniform": {"sampler": "tweedie", "steps": 8},
+    "hybrid": {"sampler": "euler", "steps": 6, "renoise": 0.3},
+    "absorbing": {"sampler": "surest", "stretch": 8, "revisions": 2, "revised": 0.25},
+}
+TRAINED = {"max_steps": 12, "validations": 3, "learning_rate": 0.01}
+
+
+@pytest.fixture
+def surest_run(tiny_run):
+    lines = [*toy_lines(60), " ".join(toy_lines(12, 9))]
+
+    def make(process: str = "absorbing") -> RunConfig:
+        return tiny_run(lines, diffusion={"process": process}, training=TRAINED, sampling=SAMPLERS[process])
+
+    return make
+
+
+@pytest.mark.parametrize("process", GOLDEN)
+def test_losses_and_texts_are_those_of_the_first_version(surest_run, process):
+    loss, bits, texts = GOLDEN[process]
+    listener = Quiet()
+    checkpoint = train_model(surest_run(process), listener)
+    assert listener.last.loss == pytest.approx(loss, rel=1e-5)  # other processors may round otherwise
+    assert checkpoint.metrics["held_out_bits"] == pytest.approx(bits, rel=1e-5)
+    writer = Writer.of(checkpoint, torch.device("cpu"))
+    assert write_documents(writer, 7, range(4), writer.settings()) == texts
+
+
+def as_first_written(run: RunConfig) -> dict:
+    """A config as version 0.1.0 wrote it: surest had no keys of its own."""
+    config = run.model_dump()
+    own = config["sampling"]
+    config["sampling"] = {
+        **{key: value for key, value in own.items() if key not in ("stretch", "revisions", "revised")},
+        "steps": own["stretch"], "renoise": own["revised"],
+    }  # fmt: skip
+    return config
+
+
+def test_a_model_of_the_first_version_writes_the_same_and_counts_as_done(surest_run):
+    run = surest_run()
+    train_model(run, Quiet())
+    content = load_state(run.model_file())
+    hashed_then = hash_json(run.shaping())  # every key, those at their defaults too
+    save_state(run.model_file(), {**content, "config": as_first_written(run), "training_sha256": hashed_then})
+    checkpoint = load_checkpoint(run.model_file())
+    writer = Writer.of(checkpoint, torch.device("cpu"))
+    assert write_documents(writer, 7, range(4), writer.settings()) == GOLDEN["absorbing"][2]
+    assert Queue([run], force=False, command="").status_of(run) == "done"
+
+
+def test_a_state_of_the_first_version_goes_on_to_the_same_end(surest_run):
+    run = surest_run()
+    unbroken = train_model(run, Quiet())
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=7))
+    state = load_state(run.state_file())
+    del state["config"]
+    save_state(run.state_file(), {**state, "format": "3", "training_sha256": hash_json(run.shaping())})
+    listener = Quiet()
+    resumed = train_model(run, listener)
+    assert listener.resumed_from == 7 and not listener.notes
+    assert all(torch.equal(value, resumed.weights[name]) for name, value in unbroken.weights.items())
+
+
+class TrainingOfTomorrow(TrainingConfig):
+    momentum: float = 0.9
+
+
+class RunOfTomorrow(RunConfig):
+    training: TrainingOfTomorrow = TrainingOfTomorrow()
+
+
+def test_a_new_key_at_its_default_makes_no_model_another(surest_run):
+    today = surest_run()
+    assert RunOfTomorrow.model_validate(today.model_dump()).training_hash() == today.training_hash()
+    changed = today.model_dump()
+    changed["training"]["momentum"] = 0.8
+    assert RunOfTomorrow.model_validate(changed).training_hash() != today.training_hash()
+
+
+def test_a_new_key_at_its_default_lets_a_state_go_on(surest_run):
+    run = surest_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=7))
+    tomorrow, listener = RunOfTomorrow.model_validate(run.model_dump()), Quiet()
+    Training(tomorrow).restore(listener)
+    assert listener.resumed_from == 7 and not listener.notes
+
+
+def test_seeds_are_the_same_from_plain_and_from_numpy_numbers():
+    assert derive_seed(1337, "toy", 3) == 368360631932190303
+    assert derive_seed(np.int64(1337), np.str_("toy"), np.uint8(3)) == derive_seed(1337, "toy", 3)
+    with pytest.raises(TypeError):
+        derive_seed(1.5)

@@ -1,0 +1,48 @@
+"""The files beside a model: the state that an interrupted training goes on from, and its measurements."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.schema import RunConfig
+from generation.checkpoint import load_state, save_state
+from training.events import Validation
+from utils import hash_json, write_atomic
+
+STATE_FORMAT = "4"  # raised when the content changes
+
+
+def write_state(run: RunConfig, data_sha256: str, content: dict[str, Any]) -> None:
+    """Write the state of a run of this data; `content` is all that going on needs."""
+    whose = {"format": STATE_FORMAT, "config": run.model_dump(), "data_sha256": data_sha256}
+    save_state(run.state_file(), {**whose, **content})
+
+
+def read_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
+    """The state that an earlier run of the same data and settings has left; None if it is another's.
+
+    Raises Damaged where the file is cut short, by a power loss for example.
+    """
+    state = load_state(run.state_file())
+    return state if belongs_to(state, run, data_sha256) else None
+
+
+def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
+    """Whether a state is of this very data, and of settings that shape the same weights."""
+    if state.get("data_sha256") != data_sha256:
+        return False
+    if state.get("format") == "3":  # held a hash of all settings in place of the settings
+        return state.get("training_sha256") == hash_json(run.shaping())
+    try:
+        return state.get("format") == STATE_FORMAT and run.shapes_as(type(run).stored(state["config"]))
+    except (KeyError, ValidationError):
+        return False
+
+
+def write_metrics(run: RunConfig, history: list[Validation]) -> None:
+    """models/NAME.metrics.jsonl: one validation a line."""
+    lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in history)
+    write_atomic(Path(run.paths.models) / f"{run.name}.metrics.jsonl", lines)
