@@ -237,6 +237,7 @@ def test_given_positions_come_out_untouched_and_condition_the_rest():
     given[:, 0] = True
     x = torch.full((ROWS, 2), 1)
 
+    @answering
     def network(x_t, sigma, given):  # a trusted first character: the oracle of p(x2 | x1)
         return oracle.p.view(3, 3)[x_t[:, 0]].log().unsqueeze(1).expand(-1, 2, -1)
 
@@ -286,6 +287,7 @@ def test_top_p_keeps_the_smallest_sufficient_set():
 def test_what_is_written_stays_where_truncation_leaves_it_no_chance(truncation, greedy):
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 4)
 
+    @answering
     def network(x_t, sigma, given):  # 1 where masked, and 2 wherever something is written already
         wanted = torch.where(x_t == 4, 1, 2)
         return torch.nn.functional.one_hot(wanted, 4).double() * 5
