@@ -1,4 +1,5 @@
-# make demo: two corpora from Python's own documentation, two models, 200 samples. make test: all tests.
+# make demo: two corpora from Python's own documentation, two models, 200 samples.
+# make test: what a change can break, in three minutes of two cores. make test-all: processes killed and more fuzzing too.
 # make soak: an hour of killing and resuming. make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN = .venv/bin
 endif
 PY = $(BIN)/python
 
-.PHONY: demo test lint bench soak clean
+.PHONY: demo test test-all lint bench soak clean
 
 demo: .venv/installed
 	$(PY) demo/make_corpora.py
@@ -19,7 +20,10 @@ demo: .venv/installed
 	$(PY) demo/show.py
 
 test: .venv/installed-dev
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-all: .venv/installed-dev
+	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough
 
 lint: .venv/installed-dev
 	$(PY) -m ruff check .

@@ -1,4 +1,4 @@
-"""Fixtures: temporary projects, and Hypothesis without deadlines."""
+"""Fixtures: temporary projects; one core per operation; Hypothesis without deadlines, and how long it searches."""
 
 from pathlib import Path
 
@@ -10,9 +10,12 @@ import train
 from config.loader import Config
 from config.schema import RunConfig
 from tests.helpers import TINY, toy_lines
+from utils import set_up_cores
 
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
+settings.register_profile("thorough", deadline=None, max_examples=500)  # pytest --hypothesis-profile=thorough
 settings.load_profile("unhurried")
+set_up_cores()  # as every command does: or two workers of pytest would wait for each other's threads
 
 
 @pytest.fixture

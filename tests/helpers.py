@@ -104,12 +104,23 @@ class Oracle:
     def network(self, parameterization: str):
         """The oracle as a network of this head."""
         if parameterization == "x0":
-            return answering(self.logits)
-        return answering(
-            lambda x_t, sigma, given: HEADS["x0"].log_score(
-                self.process, self.logits(x_t, sigma, given), x_t, sigma.double().expand(len(x_t)).unsqueeze(1)
-            )
-        )
+            return answering(self.once_per_text(self.logits))
+        return answering(self.once_per_text(self.log_score))
+
+    def log_score(self, x_t: Tensor, sigma: Tensor, given: Tensor) -> Tensor:
+        logits, sigma = self.logits(x_t, sigma, given), sigma.double().expand(len(x_t)).unsqueeze(1)
+        return HEADS["x0"].log_score(self.process, logits, x_t, sigma)
+
+    def once_per_text(self, network):
+        """The same network, which computes each noisy text once, however many rows of one noise level hold it."""
+        states, powers = self.states(), self.process.states ** torch.arange(self.length - 1, -1, -1)
+
+        def answer(x_t, sigma, given):
+            if len(x_t) <= len(states) or (sigma != sigma[0]).any():
+                return network(x_t, sigma, given)
+            return network(states, sigma[:1].expand(len(states)), given)[(x_t * powers).sum(1)]
+
+        return answer
 
 
 def answering(network):

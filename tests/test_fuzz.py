@@ -23,7 +23,7 @@ from text.corpus import load_corpus
 from training.trainer import train_model
 from utils import UserError
 
-EXAMPLES = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(suppress_health_check=list(HealthCheck))  # as many as the profile of conftest.py says
 KEYS = st.sampled_from([*RunConfig.model_fields, "datasets", "presets", "steps", "file", "learning_rate", "toy", "x"])
 LEAVES = st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.text(max_size=8)
 TREES = st.recursive(

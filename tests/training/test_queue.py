@@ -246,6 +246,7 @@ def gone(pid: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("to", "number"),
@@ -265,6 +266,7 @@ def test_an_interrupted_queue_goes_on(project, to, number):
     assert not list(program.models.glob("*.resume.pt"))
 
 
+@pytest.mark.slow
 @posix
 @needs_proc
 def test_ctrl_c_while_a_training_still_begins_stops_without_a_traceback(project):
@@ -277,6 +279,7 @@ def test_ctrl_c_while_a_training_still_begins_stops_without_a_traceback(project)
     assert process.returncode == 130 and "stopped; nothing is lost" in out and "Traceback" not in out
 
 
+@pytest.mark.slow
 @posix
 @needs_proc
 def test_a_second_signal_leaves_at_once(project):
@@ -290,6 +293,7 @@ def test_a_second_signal_leaves_at_once(project):
     assert process.wait(10) == 130 and gone(child)
 
 
+@pytest.mark.slow
 @posix
 @needs_proc
 def test_a_queue_that_is_killed_takes_its_training_along(project):
@@ -301,6 +305,7 @@ def test_a_queue_that_is_killed_takes_its_training_along(project):
     assert re.search(r"one: going on from step \d+", program.finish())
 
 
+@pytest.mark.slow
 @posix
 def test_a_reader_that_leaves_stops_the_queue_with_its_state_saved(project):
     program = Program(project[0], stderr=subprocess.PIPE)
@@ -314,6 +319,7 @@ def test_a_reader_that_leaves_stops_the_queue_with_its_state_saved(project):
 # --- what surrounds it
 
 
+@pytest.mark.slow
 @posix
 def test_neither_a_terminal_nor_a_home_is_needed(project):
     program = Program(project[0], steps=6)
@@ -322,6 +328,7 @@ def test_neither_a_terminal_nor_a_home_is_needed(project):
     assert done.returncode == 0 and (program.models / "two.pt").is_file()
 
 
+@pytest.mark.slow
 @posix
 def test_a_log_that_is_full_or_knows_no_such_letters_ends_nothing(project):
     path, _ = project
@@ -345,6 +352,7 @@ def test_a_curve_that_cannot_be_drawn_costs_no_model(project, capfd):
     assert "not saved, and going on: " in out and "one: trained" in out
 
 
+@pytest.mark.slow
 @posix
 def test_force_begins_anew_once(project):
     program = Program(project[0], "--force", steps=400)
@@ -361,6 +369,7 @@ def test_force_begins_anew_once(project):
     assert "one: going on from step" in done.stdout and (program.models / "one.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 @posix
 def test_a_stop_whose_state_finds_no_room_says_so(project):
     import resource
@@ -374,6 +383,7 @@ def test_a_stop_whose_state_finds_no_room_says_so(project):
     assert re.search("error: one: failed: .*cannot be written: File too large", out)
 
 
+@pytest.mark.slow
 @posix
 def test_a_disk_that_takes_no_model_is_one_line_and_leaves_no_part(project):
     import resource
@@ -401,6 +411,7 @@ def test_windows_habits_change_nothing(project):
     assert (models / "one.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 @posix
 @needs_proc
 def test_half_a_minute_of_the_soak():

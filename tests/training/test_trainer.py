@@ -73,6 +73,7 @@ def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
     assert run.model_file().read_bytes() == unbroken
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_step_resumes_to_the_same_bytes(tiny_run, tmp_path):
     run = tiny_run(training={"max_steps": 300, "validations": 2})
     train_model(run, Quiet())
