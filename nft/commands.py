@@ -22,7 +22,7 @@ from nft.draw import TextSource, tokens
 from nft.export import write_files
 from nft.image import unpictured
 from nft.rules import Judge
-from nft.store import SetFolder, SetInfo, canonical, readable
+from nft.store import SetFolder, SetInfo, canonical, completed, readable
 from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
 from utils import VERSION, UserError, hash_file, pick_device, write_atomic
@@ -82,9 +82,10 @@ def set_info(folder: SetFolder, run: RunConfig, source: TextSource, arguments: a
 
 def draw_all(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch: int) -> None:
     """Add the tokens that are missing, a batch at a time; each batch is on the disk before the next is drawn."""
-    records = folder.records()
+    records, stamp = folder.records(), {key: value for key, value in source.stamp.items() if key != "sampler"}
     for record in records:
-        if any(record[key] != value for key, value in {**source.stamp, "seed": source.seed}.items()):
+        alike = all(record[key] == value for key, value in {**stamp, "seed": source.seed}.items())
+        if not alike or completed(record["sampler"]) != source.settings:
             raise UserError(f"{folder.samples}: token {record['token_id']} is of another model, seed or sampler")
         if record["accepted"]:
             judge.accept(record["text"])

@@ -11,7 +11,7 @@ from utils import hash_json
 TEMPLATE = Path(__file__).with_name("contact_sheet.html")
 
 
-def sheet(edition: Edition) -> str:
+def contact_sheet(edition: Edition) -> str:
     """The page: its template with the title and the tokens in it; no text of a token is ever read as HTML."""
     data = [
         {"number": n, "id": r["token_id"], "text": r["text"], "flags": r["flags"], "traits": t, "bits": round(b, 2)}

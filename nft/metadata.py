@@ -27,7 +27,7 @@ def rows(header: list[str], content: list[list[Any]]) -> str:
     return buffer.getvalue()
 
 
-def table(edition: Edition) -> str:
+def csv_table(edition: Edition) -> str:
     keys = ("token_id", "seed", "attempt", "text", "chars", "sha256")
     content = [
         [number, *(record[key] for key in keys), " ".join(record["flags"]), *traits.values()]

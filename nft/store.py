@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
+from config.schema import CollectionConfig, SamplingConfig, stored_sampling
 from diffusion.samplers import SamplerSettings
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, exclusive_lock, write_atomic
@@ -49,13 +50,38 @@ class SetInfo(BaseModel):
     description: str
     base_uri: str
 
-    @field_validator("sampler", "identity")
+    @field_validator("identity")
     @classmethod
-    def check_keys(cls, found: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        wanted = IDENTITY if info.field_name == "identity" else {field.name for field in fields(SamplerSettings)}
-        if found.keys() != wanted:
-            raise ValueError(f"its keys must be {', '.join(sorted(wanted))}")
+    def check_identity(cls, found: dict[str, str]) -> dict[str, str]:
+        if found.keys() != IDENTITY:
+            raise ValueError(f"its keys must be {', '.join(sorted(IDENTITY))}")
         return found
+
+    @field_validator("sampler", "rules")
+    @classmethod
+    def check_settings(cls, found: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        try:
+            completed(found) if info.field_name == "sampler" else CollectionConfig.model_validate(found)
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
+        return found
+
+    def sampler_settings(self) -> SamplerSettings:
+        return completed(self.sampler)
+
+    def drawn_with(self) -> dict[str, Any]:
+        """What the tokens depend on; what an earlier version did not set has its default."""
+        own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
+        rules = CollectionConfig.model_validate(self.rules).model_dump()
+        return {**own, "sampler": vars(self.sampler_settings()), "rules": rules}
+
+
+def completed(sampler: dict[str, Any]) -> SamplerSettings:
+    """The sampler of a set or token, of this version or an earlier one: settings that were new later have defaults."""
+    strangers = sampler.keys() - {field.name for field in fields(SamplerSettings)}
+    if strangers:
+        raise ValueError(f"no such setting: {', '.join(sorted(strangers))}")
+    return SamplingConfig.model_validate(stored_sampling(sampler)).sampler_settings()
 
 
 class Token(BaseModel):
@@ -88,7 +114,6 @@ class Token(BaseModel):
     device: str
 
 
-DRAWN_WITH = ("name", "seed", "sampler", "rules", "word_list_sha256", "copy_bound", "identity")
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -96,9 +121,14 @@ def parsed(model: type[Model], data: bytes, where: str) -> Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise UserError(f"{where}: damaged: {place + ': ' if place else ''}{problem['msg']}") from None
+        raise UserError(f"{where}: damaged: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where the first problem lies, and the rule."""
+    problem = error.errors()[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place + ': ' if place else ''}{problem['msg']}"
 
 
 @dataclass(frozen=True)
@@ -167,13 +197,12 @@ class SetFolder:
     def begin(self, wanted: SetInfo) -> None:
         """Start a set, or go on with one that was drawn with the same; what is said of it may change."""
         if (self.path / "set.json").is_file():
-            found, asked = self.info().model_dump(), wanted.model_dump()
-            for key in DRAWN_WITH:
-                if found[key] != asked[key]:
-                    raise UserError(
-                        f"{self.path}: its tokens were drawn with another {difference(key, found[key], asked[key])}; "
-                        "give another --out"
-                    )
+            found = self.info()
+            if (own := found.drawn_with()) != (asked := wanted.drawn_with()):
+                key = next(key for key in own if own[key] != asked[key])
+                what = difference(key, own[key], asked[key])
+                raise UserError(f"{self.path}: its tokens were drawn with another {what}; give another --out")
+            wanted = wanted.model_copy(update={"sampler": found.sampler, "rules": found.rules})
         self.say(wanted)
 
     def mend(self) -> None:

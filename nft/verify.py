@@ -11,7 +11,7 @@ from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, Written
 from nft.commands import identity_of
 from nft.draw import course, write
-from nft.export import FOLDERS, texts
+from nft.export import FOLDERS, files
 from nft.rules import BLOT
 from nft.store import SetFolder, canonical
 from nft.traits import figures_of
@@ -55,20 +55,17 @@ def check_records(folder: SetFolder, records: list[dict[str, Any]]) -> Iterator[
 
 
 def check_files(folder: SetFolder) -> Iterator[str]:
-    """Every file against what the tokens make of it; of pictures in PNG only that they are there."""
-    edition = folder.edition()
-    expected = {f"images/{number}.png" for number in range(1, len(edition.records) + 1)}
-    for path, content in texts(edition):
-        expected.add(path)
-        found = folder.path / path
+    """Every file against what the tokens make of it; of those whose bytes may differ only that they are there."""
+    expected: set[str] = set()
+    for file in files(folder.edition()):
+        expected.add(file.path)
+        found = folder.path / file.path
         if not found.is_file():
-            yield f"{path}: missing"
-        elif found.read_bytes() != content.encode("utf-8"):
-            yield f"{path}: not what its tokens make of it"
-    files = [(name, file.name) for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
-    there = {f"{name}/{file}" for name, file in files if file not in LITTER}
-    yield from (f"{path}: of no token" for path in sorted(there - expected))
-    yield from (f"{path}: missing" for path in sorted(expected - there) if path.endswith(".png"))
+            yield f"{file.path}: missing"
+        elif file.exact and found.read_bytes() != file.content:
+            yield f"{file.path}: not what its tokens make of it"
+    there = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
+    yield from (f"{path}: of no token" for path in sorted({*there} - expected) if Path(path).name not in LITTER)
 
 
 def check_drawing(
@@ -89,7 +86,7 @@ def check_drawing(
         print(f"drawn with {', '.join(other)}; here a text may differ, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
-    again = write(writer, writer.settings(**info.sampler), info.seed, keys)
+    again = write(writer, info.sampler_settings(), info.seed, keys)
     alike = [agrees(record, written) for record, written in zip(chosen, again, strict=True)]
     for record, same in zip(chosen, alike, strict=True):
         if not same:

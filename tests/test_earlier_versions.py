@@ -1,17 +1,20 @@
 """Models, training states and sets of earlier versions are used as they were made; new settings change none of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from config.schema import RunConfig, TrainingConfig
+from config.schema import CollectionConfig, RunConfig, SamplingConfig, TrainingConfig
 from generation.checkpoint import load_checkpoint, load_state, save_state
 from generation.writer import Writer, write_documents
+from nft.store import IDENTITY, SetFolder, SetInfo
 from tests.helpers import Quiet, toy_lines
 from training.events import Stopped
 from training.queue import Queue
 from training.trainer import Training, train_model
-from utils import derive_seed, hash_json
+from utils import UserError, derive_seed, hash_json
 
 # of version 0.1.0 with its modules at the root: process -> (its last training loss, held-out bits, four documents)
 GOLDEN = {
@@ -128,3 +131,36 @@ def test_seeds_are_the_same_from_plain_and_from_numpy_numbers():
     assert derive_seed(np.int64(1337), np.str_("toy"), np.uint8(3)) == derive_seed(1337, "toy", 3)
     with pytest.raises(TypeError):
         derive_seed(1.5)
+
+
+FIRST_SET = {
+    "format": 1, "name": "toy", "seed": 0, "rules": {"attempts": 8}, "word_list_sha256": "", "copy_bound": 20,
+    "sampler": {
+        "sampler": "surest", "grid": "log_linear", "steps": 32, "temperature": 0.9, "top_p": 1.0,
+        "greedy_last_step": True, "renoise": 0.15,
+    },
+    "identity": dict.fromkeys(IDENTITY, ""), "model_file": "toy.pt", "license": "", "source": "",
+    "title": "toy", "description": "", "base_uri": "",
+}  # fmt: skip
+
+
+def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
+    sampler = SamplingConfig(sampler="surest", stretch=32, revisions=10, revised=0.15, temperature=0.9)
+    settings = vars(replace(sampler.sampler_settings(), steps=32, renoise=0.15))
+    wanted = SetInfo(**{**FIRST_SET, "sampler": settings, "rules": CollectionConfig().model_dump()})
+    folder = SetFolder(tmp_path)
+    folder.say(SetInfo(**FIRST_SET))
+    folder.begin(wanted)
+    assert folder.info().sampler == FIRST_SET["sampler"]  # its pages name the set by this
+    folder.begin(wanted.model_copy(update={"title": "renamed"}))
+    assert folder.info().title == "renamed"
+    with pytest.raises(UserError, match=r"drawn with another sampler.revisions \(10, not 9\); give another --out"):
+        folder.begin(wanted.model_copy(update={"sampler": {**settings, "revisions": 9}}))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "reason"), [({"stranger": 1}, "no such setting: stranger"), ({"steps": -1}, "greater than or equal")]
+)
+def test_a_sampler_that_no_version_knew_is_refused(sampler, reason):
+    with pytest.raises(ValueError, match=reason):
+        SetInfo(**{**FIRST_SET, "sampler": sampler})

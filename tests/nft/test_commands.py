@@ -21,7 +21,7 @@ import collection
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from nft.commands import token_ids
-from nft.contact_sheet import sheet
+from nft.contact_sheet import contact_sheet
 from nft.draw import write
 from nft.image import SIDE, layout, unpictured
 from nft.provenance import merkle_root
@@ -430,7 +430,7 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
     record = json.loads((folder / "samples.jsonl").read_text("utf-8").splitlines()[0])
     record["text"] = "</script><img src=x onerror=alert(1)> & more"
     info = {**json.loads((folder / "set.json").read_text("utf-8")), "curated": False}
-    page = sheet(Edition(info, [record], {}))
+    page = contact_sheet(Edition(info, [record], {}))
     assert page.count("<script>") == 1 and page.count("</script>") == 1 and "<img" not in page
     svg = (folder / "images/1.svg").read_text("utf-8")
     assert "<script" not in svg and "&lt;script&gt;" in svg
