@@ -13,11 +13,16 @@ PY = $(BIN)/python
 .PHONY: demo test test-all lint bench soak clean
 
 demo: .venv/installed
-	$(PY) demo/make_corpora.py
-	$(PY) train.py --all --config demo/config.yaml
-	$(PY) generate.py --model models/python_topics.pt --samples 100
-	$(PY) generate.py --model models/python_docstrings.pt --samples 100
-	$(PY) demo/show.py
+	@echo "Reading the documentation that ships with Python"
+	@$(PY) demo/make_corpora.py
+	@echo "Training on sentences: two minutes, a sample at each measurement"
+	@$(PY) train.py --dataset python_docstrings --config demo/config.yaml
+	@$(PY) generate.py --model models/python_docstrings.pt --samples 100
+	@$(PY) demo/show.py python_docstrings
+	@echo "Training on paragraphs: two minutes"
+	@$(PY) train.py --dataset python_topics --config demo/config.yaml
+	@$(PY) generate.py --model models/python_topics.pt --samples 40
+	@$(PY) demo/show.py python_topics
 
 test: .venv/installed-dev
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow"
@@ -38,11 +43,13 @@ soak: .venv/installed
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or later is needed: make PYTHON=python3.12')"
+	@echo "Installing the pinned requirements into .venv: once, a minute or more"
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(PY) -c "open('$@', 'w').close()"
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
+	@echo "Installing what the tests need: once"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(PY) -c "open('$@', 'w').close()"
 

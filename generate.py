@@ -1,7 +1,6 @@
 """Write documents with a trained model: python generate.py --model models/NAME.pt --samples 100"""
 
 import argparse
-import json
 import re
 import statistics
 import sys
@@ -32,18 +31,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def generate(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from generation.checkpoint import load_checkpoint
+    from generation.progress import progress
+    from generation.sample_files import write_sample_files
     from generation.writer import Form, Writer, write_documents
-    from utils import UserError, check_writable, pick_device, write_atomic
+    from utils import check_writable, pick_device
 
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
-    if arguments.output and arguments.output.suffix == ".jsonl":
-        raise UserError(f"--output {arguments.output}: names the text file; the .jsonl is written beside it")
-    if arguments.output and arguments.output.is_dir():
-        raise UserError(f"--output {arguments.output}: is a folder; name a text file")
+    check_output(arguments.output)
     writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
     form.check(writer, str(arguments.model))
@@ -52,25 +47,26 @@ def generate(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(writer.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
     check_writable(output.parent)
     texts: list[str] = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("writing", total=arguments.samples)
+    with progress("documents written", arguments.samples) as advance:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            advance = lambda n: bar.advance(task, n)  # noqa: E731
             texts += write_documents(writer, arguments.seed, indices, settings, form=form, progress=advance)
     record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(form)}
-    objects = [json.dumps({"index": k, "text": text, **record}, ensure_ascii=False) for k, text in enumerate(texts)]
-    try:
-        # a stream's samples hold newlines, which the text file shows as \n: a sample stays a line
-        write_atomic(output, "".join(text.replace("\n", "\\n") + "\n" for text in texts))
-        write_atomic(output.with_suffix(".jsonl"), "".join(line + "\n" for line in objects))
-    except OSError as error:
-        raise UserError(f"{output}: cannot be written: {error.strerror}") from None
+    objects = write_sample_files(output, texts, record)
     length = int(statistics.median(map(len, texts)))
     calls = writer.network_calls(settings, length)
     print(f"{settings.sampler}: {calls} network calls for a document of {length} characters, their median")
-    print(f"{len(texts)} documents: {output} (with settings: {output.with_suffix('.jsonl')})")
+    print(f"{len(texts)} documents: {output} (with settings: {objects})")
     return 0
+
+
+def check_output(output: Path | None) -> None:
+    from utils import UserError
+
+    if output and output.suffix == ".jsonl":
+        raise UserError(f"--output {output}: names the text file; the .jsonl is written beside it")
+    if output and output.is_dir():
+        raise UserError(f"--output {output}: is a folder; name a text file")
 
 
 def length_range(text: str) -> tuple[int, int | None]:

@@ -1,4 +1,4 @@
-"""Print a few lines of each of the demo's sample files."""
+"""Print the first lines of a demo's sample file: python demo/show.py NAME"""
 
 import io
 import sys
@@ -8,11 +8,16 @@ from pathlib import Path
 OUTPUTS = Path(__file__).resolve().parents[1] / "outputs"
 SHOWN = 8
 
-if __name__ == "__main__":
+
+def main(name: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a console without this alphabet shows ?
-    for name in ("python_topics", "python_docstrings"):
-        lines = (OUTPUTS / f"{name}_samples.txt").read_text(encoding="utf-8").splitlines()
-        print(f"\n{name}: {SHOWN} of {len(lines)} samples\n")
-        for line in lines[:SHOWN]:
-            print(textwrap.fill(line, width=100, initial_indent="  ", subsequent_indent="    "))
+    lines = (OUTPUTS / f"{name}_samples.txt").read_text(encoding="utf-8").splitlines()
+    print(f"\n{name}: the first {SHOWN} of {len(lines)} samples\n")
+    for line in lines[:SHOWN]:
+        print(textwrap.fill(line, width=100, initial_indent="  ", subsequent_indent="    "))
+    print()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -9,14 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
 from config.schema import RunConfig
 from evaluation.reference import Reference
 from generation.checkpoint import Checkpoint, load_checkpoint
+from generation.progress import progress
 from generation.writer import Writer
 from nft.draw import TextSource, tokens
 from nft.export import write_files
@@ -91,14 +90,13 @@ def draw_all(folder: SetFolder, source: TextSource, judge: Judge, size: int, bat
             judge.accept(record["text"])
     with (
         folder.samples.open("a", encoding="utf-8", newline="\n") as file,
-        Progress(console=Console(stderr=True), transient=True) as bar,
+        progress("tokens drawn", size, len(records)) as advance,
     ):
-        task = bar.add_task("drawing", total=size, completed=len(records))
         for first in range(len(records) + 1, size + 1, batch):
             numbers = range(first, min(first + batch, size + 1))
             for record in tokens(source, judge, numbers, judge.config.attempts):
                 file.write(canonical(record) + "\n")
-                bar.advance(task)
+                advance(1)
             file.flush()
             os.fsync(file.fileno())
 
