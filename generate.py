@@ -32,16 +32,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def generate(arguments: argparse.Namespace) -> int:
     from generation.checkpoint import load_checkpoint
+    from generation.form import Form
     from generation.progress import progress
     from generation.sample_files import write_sample_files
-    from generation.writer import Form, Writer, write_documents
+    from generation.writer import Writer, write_documents
     from utils import check_writable, pick_device
 
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     check_output(arguments.output)
     writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
-    form.check(writer, str(arguments.model))
+    form.check(writer.run, writer.vocabulary, str(arguments.model))
     settings = writer.settings(**sampling_options(arguments))
     size = arguments.batch_size or writer.run.sampling.batch_size
     output = arguments.output or Path(writer.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"

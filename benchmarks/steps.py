@@ -18,7 +18,8 @@ from ruamel.yaml import YAML
 from evaluation.metrics import Interval, measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
-from generation.writer import Form, Writer, write_documents
+from generation.form import Form
+from generation.writer import Writer, write_documents
 from text.corpus import load_corpus
 from utils import write_atomic
 

@@ -1,4 +1,4 @@
-"""The one file format: a model with all that generating from it needs. The only torch.save and torch.load."""
+"""The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
 
 import io
 import pickle
@@ -25,11 +25,11 @@ DAMAGE = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, zlib.error,
     zipfile.BadZipFile, pickle.PickleError,
 )  # fmt: skip
-NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # the second can only be imported
+NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
 
 
 class Damaged(UserError):
-    """A file cut short, or with wrong bits in it."""
+    """A file that was cut short or changed."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a model file; anything else is a UserError, and nothing in it is ever executed."""
+    """Read a model file. Anything else is a UserError; nothing in the file is executed."""
     content = load_state(path)
     if "optimizers" in content:
         raise UserError(f"{path}: the state of an interrupted training, not a model; the same train.py goes on with it")

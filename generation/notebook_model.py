@@ -1,4 +1,4 @@
-"""The source notebook's network, for its own checkpoints and as the yardstick of benchmarks. Knows no noise maths.
+"""The network of the notebook ash80/diffusion-gpt: for its checkpoints, and as the reference of benchmarks.
 
 Unlike model.py it has learned positions, sinusoids of sigma itself and no mark for what is given, and its blocks apply
 attention twice with the same weights: the notebook's oversight, kept so that its models answer as they did. Parameters

@@ -1,7 +1,8 @@
-"""Writes documents with a trained network: lengths, frames, windows, text. Knows nothing of training or output files.
+"""Writes documents with a trained network: draws their lengths, frames them, and denoises them window by window.
 
-Document k is a function of (checkpoint, seed, k, attempt) alone. Its random numbers come from its own counter-based
-stream, and the network always sees batches of one fixed shape per bucket, so that no company in a batch can change it.
+Document k depends on (checkpoint, seed, k, attempt) only, never on the documents written beside it. It has random
+numbers of its own, and every network call has one fixed shape per window length, because a matrix product of another
+shape may round differently.
 """
 
 import heapq
@@ -18,69 +19,20 @@ from diffusion.objectives import Diffusion, Network
 from diffusion.processes import TINY
 from diffusion.samplers import GOLDEN_RATIO, SAMPLERS, SamplerSettings, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
+from generation.form import ANYTHING, Form
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
 from utils import UserError, exact_device, map_on_cores, numpy_generator, parallel_tasks, pick_precision
 
-# positions of one network call: a CPU gains nothing from more and would waste them on the last rows; what fills a GPU
+# positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
 CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
-CALL_PROBABILITIES = 2**25  # of one call at most, positions times alphabet: some 60 bytes each, 2 GB
-BLANK = "_"  # stands in a template for one character to be written
-
-
-@dataclass(frozen=True)
-class Form:
-    """What documents must be: their beginning and end, a template with blanks, lengths from shortest to longest."""
-
-    prefix: str = ""
-    suffix: str = ""
-    template: str = ""
-    shortest: int = 1
-    longest: int | None = None
-
-    def pattern(self, length: int) -> tuple[str, np.ndarray]:
-        """What is given of a document of this length, anything elsewhere; (length,) whether it is given."""
-        if self.template:
-            return self.template, np.array([character != BLANK for character in self.template])
-        free = length - len(self.prefix) - len(self.suffix)
-        given = [True] * len(self.prefix) + [False] * free + [True] * len(self.suffix)
-        return self.prefix + BLANK * free + self.suffix, np.array(given)
-
-    def draw_length(self, lengths: Lengths, longest: int, uniform: float) -> int:
-        """A length from the corpus's distribution, as far as the form admits it."""
-        if self.template:
-            return len(self.template)
-        shortest = max(self.shortest, len(self.prefix) + len(self.suffix) + 1)
-        capped = lengths.capped(longest)
-        return capped.within(shortest, self.longest or max(int(capped.values[-1]), shortest)).draw(uniform)
-
-    def check(self, writer: "Writer", model: str) -> None:
-        """One line for what the model cannot write."""
-        for name in ("prefix", "suffix", "template"):
-            for character in getattr(self, name):
-                blank = name == "template" and character == BLANK
-                frame = character == "\n" and writer.run.data.format != "stream"
-                if frame or not (blank or character in writer.vocabulary.characters):
-                    known = len(writer.vocabulary.characters) - 1
-                    raise UserError(
-                        f"--{name} holds {character!r}, which is not among the {known} characters of {model}"
-                    )
-        taken = len(self.prefix) + len(self.suffix)
-        if self.longest is not None and taken >= self.longest:
-            raise UserError(f"--length {self.longest}: prefix and suffix already take {taken} characters")
-        if self.template and (self.prefix or self.suffix or self.longest is not None):
-            raise UserError("--template says what is given and how long; it takes no --prefix, --suffix or --length")
-        if self.template and BLANK not in self.template:
-            raise UserError(f"--template {self.template!r} has no {BLANK} to fill")
-
-
-ANYTHING = Form()
+CALL_PROBABILITIES = 2**25  # positions times alphabet of one call at most: some 60 bytes each, 2 GB
 
 
 @dataclass(frozen=True)
 class Writer:
-    """All that writing needs of a checkpoint, on a device."""
+    """A trained network ready to write on a device, with its run, vocabulary and lengths."""
 
     run: RunConfig
     vocabulary: Vocabulary
@@ -117,27 +69,27 @@ class Writer:
 
 
 class Written(NamedTuple):
-    """A finished document, and how it came to be."""
+    """A finished document, and how it was written."""
 
     text: str
     confidence: float  # geometric mean of each character's probability when it was written
-    settling: int  # the step after which nothing changed any more, in whichever window took longest
-    corrections: int  # changes of positions that had changed before
+    settling: int  # the step after which nothing changed, in the window that took longest
+    corrections: int  # how often a character was changed again after it had been written
 
 
 class Draft:
-    """A document being written: ids with frames, which are given, how many are settled, and its own random stream."""
+    """A document being written: its framed ids, which are given, how many are final, and its random numbers."""
 
     def __init__(self, writer: Writer, form: Form, seed: int, index: int, attempt: int) -> None:
         self.rng = numpy_generator(writer.run.name, seed, index, attempt)
         self.context, self.overlap = writer.run.model.context, writer.run.sampling.overlap
-        # a Kronecker sequence: the lengths of the first n documents follow the corpus's more closely than chance would
+        # steps of the golden ratio, a Kronecker sequence: the lengths follow the corpus's more closely than random ones
         start = numpy_generator(writer.run.name, seed, "lengths").random()
         uniform = self.rng.random() if attempt else (start + index * GOLDEN_RATIO) % 1
         length = form.draw_length(writer.lengths, writer.run.sampling.max_length, uniform)
         text, given = form.pattern(length)
         ids = np.where(given, writer.vocabulary.encode(text), FRAME).astype(np.int64)
-        self.edge = 0 if writer.run.data.format == "stream" else 1  # frames at each end; a stream has none
+        self.edge = 0 if writer.run.data.format == "stream" else 1  # frames at each end; continuous text has none
         self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
         self.settled = self.edge
         self.log_p: list[float] = []
@@ -149,12 +101,12 @@ class Draft:
 
     @property
     def unsettled(self) -> int:
-        """Positions still to be written, the closing frame among them."""
+        """How many positions are left to write, with the closing frame."""
         return len(self.ids) - self.settled
 
     @property
     def start(self) -> int:
-        """Where the next window begins: `overlap` characters before what is to write, or with the end in sight."""
+        """Where the next window begins: `overlap` characters before what is unwritten; the last one ends with the text."""
         if self.settled == self.edge:
             return 0
         return min(self.settled - self.overlap, len(self.ids) - self.context)
@@ -164,7 +116,7 @@ class Draft:
         return int(bucket_length(len(self.ids) - self.start - 2, self.context))
 
     def window(self) -> tuple[np.ndarray, np.ndarray]:
-        """-> (L,) ids, (L,) given: what is settled or given, the closing frame if in sight, and padding behind it."""
+        """The next window: (L,) ids, and (L,) bool which are given or settled; frames fill it up behind the text."""
         length = self.window_length
         ids, given = np.full(length, FRAME), np.ones(length, dtype=bool)
         inside = slice(self.start, min(self.start + length, len(self.ids)))
@@ -174,7 +126,7 @@ class Draft:
         return ids, given
 
     def remember(self, log_p: np.ndarray, last: np.ndarray, changes: np.ndarray) -> None:
-        """(L,) each: how the window about to be settled came to be, as Watch saw it."""
+        """Keep what ChangeRecorder saw of the window that is settled next; (L,) each."""
         _, given = self.window()
         self.log_p += log_p[~given].tolist()
         self.settling = max(self.settling, int(last.max()))
@@ -201,7 +153,7 @@ def write_documents(
     attempt: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """The documents of these indices; `progress(n)` hears how many have been finished since it was last called."""
+    """Write the documents of these indices; `progress(n)` hears that n more are finished."""
     drafts = [Draft(writer, form, seed, index, attempt) for index in indices]
     write_drafts(writer, drafts, settings, progress)
     return [draft.written(writer.vocabulary).text for draft in drafts]
@@ -210,7 +162,7 @@ def write_documents(
 def write_drafts(
     writer: Writer, drafts: list[Draft], settings: SamplerSettings, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Write drafts to their ends, as many windows at once as fit."""
+    """Write drafts to their ends, as many windows at a time as fit into a call on each core."""
     positions = min(CALL_POSITIONS[writer.device.type], CALL_PROBABILITIES // writer.vocabulary.size)
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
@@ -223,7 +175,7 @@ def write_drafts(
 
 
 class Call(NamedTuple):
-    """Drafts whose next windows have one length, written together in network calls of one fixed shape."""
+    """Drafts whose next windows have the same length, written together in network calls of (rows, length)."""
 
     drafts: list[Draft]
     rows: int
@@ -231,7 +183,7 @@ class Call(NamedTuple):
 
 
 def next_call(pending: list[Draft], positions: int) -> Call:
-    """The longest document and those alike: each is a chain of windows, and the last to end should not end alone."""
+    """The drafts with most left to write, of one window length: so that no long document is left to the end alone."""
     length = max(pending, key=lambda draft: draft.unsettled).window_length
     alike = [draft for draft in pending if draft.window_length == length]
     rows = max(1, positions // length)
@@ -239,7 +191,7 @@ def next_call(pending: list[Draft], positions: int) -> Call:
 
 
 def write_windows(writer: Writer, call: Call, settings: SamplerSettings) -> None:
-    """Write the next windows of a call's drafts; rows that they leave are spare."""
+    """Write the next window of each of a call's drafts; the rows left over hold frames."""
     drafts, rows, length = call
     forbidden = ([] if writer.run.data.format == "stream" else [FRAME]) + [
         writer.vocabulary.unk
@@ -267,9 +219,9 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings) -> None
 
 
 class ChangeRecorder:
-    """Sees (B, L) states: the step in which each character last changed, how often, and how likely it was then.
+    """Records of (B, L) states in which step each character last changed, how often, and how likely it was then.
 
-    A mask over a character changes nothing yet: what counts is whether another is written in its place.
+    A mask put over a character is no change yet; writing another character there is.
     """
 
     def __init__(self, x: torch.Tensor, characters: int) -> None:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from diffusion.samplers import SamplerSettings
 from evaluation.reference import Reference, words
-from generation.writer import ANYTHING, Draft, Writer, Written, write_drafts
+from generation.form import ANYTHING
+from generation.writer import Draft, Writer, Written, write_drafts
 from nft.rules import Candidate, Judge
 from nft.traits import figures_of
 from utils import sha256

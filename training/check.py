@@ -1,4 +1,4 @@
-"""What a queue of trainings would do, before it does: a table, and what the data are like. Keeps nothing it trains."""
+"""--check: the plan of a queue as a table, and what its data are like, without training anything."""
 
 import shutil
 import time
@@ -16,18 +16,18 @@ from training.display import clock
 from training.trainer import Diverged, Training
 from utils import UserError, size_of
 
-BURST = 3  # steps that are timed, after one to warm up
-LEAST_MINUTES = 0.01  # of a share of the hours: 0 would be no limit
+BURST = 3  # steps that are timed, after one that warms up
+LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
 READ = 2000  # training documents that are searched for personal data
-# of a model's parameters on the disk while it trains: a state holds weights, average, best and adamw's two, and those
-# of where it would go back to; it stands there twice while it is rewritten; and the model
+# how often the disk holds the parameters while a model trains: a state holds weights, average, best and AdamW's two
+# moments, all of them again for where to go back to; twice that while it is rewritten; and the model
 MODEL_COPIES = 21
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 
 
 @dataclass(frozen=True)
 class CheckedRun:
-    """One line of the plan, and what reading the data found."""
+    """One row of the plan, and what reading the data found."""
 
     cells: list[str]
     findings: list[str]
@@ -35,7 +35,7 @@ class CheckedRun:
 
 
 def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
-    """Each run with its share of the hours, by the size of its data; what has no file gets none."""
+    """Each run with its share of the hours, by the size of its file; a run without a file gets none."""
     sizes = [size_of(run.data_file()) for run in runs]
     minutes = [max(60 * hours * size / max(sum(sizes), 1), LEAST_MINUTES) if size else 0 for size in sizes]
     return [
@@ -51,7 +51,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     for run in runs:
         try:
             checked = check_run(run, status_of(run))
-        except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # of the burst: training may go on
+        except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             reason = " ".join(str(error).split()) or type(error).__name__
             console.print(f"error: {run.name}: {reason}")
             failed = True
@@ -72,7 +72,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def check_run(run: RunConfig, status: str) -> CheckedRun:
-    """One run's line: its data is encoded, as training would, and a few steps are timed."""
+    """One run's row: its data are encoded, as for training, and a few steps are timed."""
     training = Training(run)
     corpus, limit = training.corpus, run.training.max_minutes
     training.advance(training.batches.batch(0))
@@ -96,7 +96,7 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
 
 
 def findings(training: Training) -> list[str]:
-    """What an artist should know of the data before a night is spent on them."""
+    """What to know of the data before a night is spent on them, a sentence each."""
     corpus, context, writer = training.corpus, training.run.model.context, training.writer()
     reading_log, lengths, settings = corpus.reading_log, corpus.train.lengths, writer.settings()
     known = len(corpus.vocabulary.characters) - 1

@@ -1,31 +1,24 @@
-"""What a person sees of a training: a live line, a line per validation, the learning curve. Trains nothing."""
+"""What a person sees while a model trains: a live line on a terminal, and a line per validation."""
 
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")  # no window, whatever the machine
-
-import numpy as np
 import torch
-from matplotlib import pyplot
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from config.schema import RunConfig
 from text.corpus import Corpus
 from training.events import Status
-from utils import atomic_path
 
 PREVIEW = 160  # characters of the sample shown at a validation
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 
 
 class PlainConsole(Console):
-    """Takes text as it is. A log on a full disk is no reason to stop; a reader that left is: BrokenPipeError."""
+    """A console for plain text. A full disk is ignored; a reader (`| head`) that has left raises BrokenPipeError."""
 
-    def on_broken_pipe(self) -> None:  # rich would end the program
+    def on_broken_pipe(self) -> None:  # rich would end the program here
         raise BrokenPipeError
 
     def print(self, *what: Any, **options: Any) -> None:
@@ -33,7 +26,7 @@ class PlainConsole(Console):
             super().print(*what, **options)
         except BrokenPipeError:
             raise
-        except OSError:  # or a terminal that is gone
+        except OSError:  # a full disk, or a terminal that was closed: no reason to stop a training
             pass
 
 
@@ -45,14 +38,15 @@ def console() -> Console:
 
 
 class TrainingDisplay:
-    """Shows one training: a live line on a terminal, and one plain line per validation everywhere."""
+    """Shows one training: a live line on a terminal, and everywhere a plain line per validation."""
 
     def __init__(
-        self, console: Console, run: RunConfig, asked: Callable[[], bool], begun: Callable[[], None],
-        later: list[tuple[float, float]],
+        self, console: Console, run: RunConfig, stop_asked: Callable[[], bool], on_start: Callable[[], None],
+        queued: list[tuple[float, float]],
     ) -> None:  # fmt: skip
-        self.console, self.run, self.asked, self.begun, self.later = console, run, asked, begun, later
-        self.status, self.unheard = Status(run.name), False
+        """`queued` holds (characters to train on, seconds at most) of each training still to come."""
+        self.console, self.run, self.stop_asked, self.on_start, self.queued = console, run, stop_asked, on_start, queued
+        self.status, self.reader_left = Status(run.name), False
         self.documents = self.parameters = ""
         self.bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.fields[text]}"),
@@ -68,7 +62,7 @@ class TrainingDisplay:
         self.bar.stop()
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
-        self.begun()
+        self.on_start()
         reading_log, losses = corpus.reading_log, corpus.reading_log.losses()
         self.documents, self.parameters = f"{reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
         known, limit = len(corpus.vocabulary.characters) - 1, run.training.max_minutes
@@ -92,7 +86,7 @@ class TrainingDisplay:
             self.bar.update(self.task, completed=status.progress, text=text)
 
     def stopping(self) -> bool:
-        return self.unheard or self.asked()
+        return self.reader_left or self.stop_asked()
 
     def validated(self, status: Status) -> None:
         self.status, last = status, status.history[-1]
@@ -104,9 +98,10 @@ class TrainingDisplay:
         self.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW])
 
     def left_text(self, status: Status) -> str:
+        """Time left for this training, and for the queue."""
         text = f"left {clock(status.seconds_left())}"
-        # a guess: the others at the present speed
-        after = sum(min(characters / status.speed, limit) for characters, limit in self.later)
+        # an estimate: the others at this training's speed
+        after = sum(min(characters / status.speed, limit) for characters, limit in self.queued)
         return f"{text}, queue {clock(status.seconds_left() + after)}" if after else text
 
     def note(self, text: str) -> None:
@@ -115,8 +110,8 @@ class TrainingDisplay:
     def print(self, text: str) -> None:
         try:
             self.console.print(text)
-        except BrokenPipeError:  # the reader (`| head`) has left: as at Ctrl+C, the state is saved
-            self.unheard = True
+        except BrokenPipeError:  # stop as at Ctrl+C, with the state saved
+            self.reader_left = True
 
 
 def speed_text(status: Status) -> str:
@@ -129,26 +124,3 @@ def clock(seconds: float) -> str:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"
-
-
-def plot_curve(status: Status, run: RunConfig) -> None:
-    """The learning curve, models/NAME.png: bits per character of held-out and of training text, over what was read."""
-    history = status.history
-    seen, minutes = [record.characters / 1e6 for record in history], [record.minutes for record in history]
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
-    axes.errorbar(seen, bits, errors, label="held-out text", capsize=2)
-    learnt = [(record.characters / 1e6, record.learnt) for record in history if record.learnt is not None]
-    if learnt:
-        axes.plot(*zip(*learnt, strict=True), linestyle=":", label="as much training text")
-    axes.set(xlabel="million characters read", ylabel="bits per character (NELBO)", ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    clock_axis = axes.twiny()
-    places = [place for place in axes.get_xticks() if seen[0] <= place <= seen[-1]]
-    clock_axis.set_xticks(places, [f"{np.interp(place, seen, minutes):.3g}" for place in places])
-    clock_axis.set(xlabel="minutes", xlim=axes.get_xlim())
-    figure.suptitle(run.name)
-    with atomic_path(run.model_file().with_suffix(".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-    pyplot.close(figure)

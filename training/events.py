@@ -1,4 +1,4 @@
-"""Where a training stands, who hears of it, and how they end it. Trains nothing."""
+"""What a training reports and to whom: its status, its validations, and the listener that may stop it."""
 
 import math
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from config.schema import RunConfig
 from diffusion.objectives import Network
 from text.corpus import Corpus
 from utils import UserError
+
+SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 
 
 @dataclass
@@ -27,14 +29,12 @@ class Validation:
     learning_rate: float
     minutes: float
     sample: str
-    learnt: float | None = (
-        None  # bits per character of as much training text, NELBO; earlier versions did not measure it
-    )
+    learnt: float | None = None  # bits per character of as much training text, NELBO; at first not measured
 
 
 @dataclass
 class Status:
-    """Where a training stands, for whoever watches."""
+    """How far a training is."""
 
     name: str
     progress: float = 0.0
@@ -44,7 +44,7 @@ class Status:
     speed: float = math.nan  # real characters per second, running average
     seconds: float = 0.0
     slowdowns: int = 0  # how often it diverged and went back to half its rates
-    validated: int = 0  # planned validations that lie behind; a slow one may have passed several
+    validated: int = 0  # planned validations that are over; a slow one may have passed several
     history: list[Validation] = field(default_factory=list)
 
     def seconds_left(self) -> float:
@@ -59,7 +59,14 @@ def stalled(history: list[Validation], patience: int) -> bool:
     return len(history) - 1 - best >= patience
 
 
+def smoothed(average: float, value: float) -> float:
+    """A running average with one more value; `average` is nan before the first."""
+    return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
+
+
 class Listener(Protocol):
+    """Hears what a training does, and may ask it to stop: a display, or a test."""
+
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
     def resumed(self, status: Status) -> None: ...
     def note(self, text: str) -> None: ...
@@ -69,11 +76,11 @@ class Listener(Protocol):
 
 
 class Stopped(Exception):
-    """The run was asked to stop; its state is saved and the same command goes on from there."""
+    """A training was asked to stop. Its state is saved, and the same command goes on from there."""
 
 
 def save_if_possible(listener: Listener, save: Callable[[], None]) -> None:
-    """Save; a full disk does not end a night's training, and a later save may find room."""
+    """Save, or note why not: a full disk does not end a training, and a later save may find room."""
     try:
         save()
     except (OSError, UserError) as error:
@@ -81,7 +88,7 @@ def save_if_possible(listener: Listener, save: Callable[[], None]) -> None:
 
 
 def stoppable(network: Network, listener: Listener) -> Network:
-    """The network, for as long as nobody asks to stop: a validation is many calls of it."""
+    """The network, but a call raises Stopped once the listener asks to stop: a validation makes many calls."""
 
     def answer(x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
         if listener.stopping():

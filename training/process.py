@@ -1,4 +1,4 @@
-"""One training in a process of its own, so that whatever ends it ends it alone. Knows nothing of the queue."""
+"""One training in a process of its own: if it is killed or runs out of memory, the queue and the others go on."""
 
 import contextlib
 import multiprocessing
@@ -11,18 +11,18 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from config.schema import RunConfig
-from training.display import TrainingDisplay, console, plot_curve
-from training.events import Stopped, save_if_possible
+from training.display import TrainingDisplay, console
+from training.events import Status, Stopped, save_if_possible
 from training.trainer import train_model
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
-LOCK_SECONDS = 5  # a training whose queue was killed saves its state first, and may still be at it
+LOCK_SECONDS = 5  # to wait for a training that still saves its state after its queue was killed
 LESS_MEMORY = "lower training.batch_size or choose a smaller preset"
 OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
 KILLED = f"; if nobody did that, memory ran out: {LESS_MEMORY}"
-UNHEARD = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
-# a process begun anew, not a fork: the same on every system, and none of it is shared
+IGNORED = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
+# a new process rather than a fork: the same on every system, and it shares no memory
 CONTEXT = multiprocessing.get_context("spawn")
 
 
@@ -37,35 +37,36 @@ class Outcome:
     parameters: str = ""
     minutes: str = ""
     bits: str = ""
-    retryable: bool = False  # a failure that a second try may not meet
+    retryable: bool = False  # a failure that a second try may not meet again
 
 
 class TrainingProcess:
-    """A training under way. `answer` waits a moment for its outcome; `stop` has it save its state and end."""
+    """A training under way. `outcome` waits a moment for its end; `stop` makes it save its state and end."""
 
-    def __init__(self, run: RunConfig, later: list[tuple[float, float]]) -> None:
-        self.name, self.begun = run.name, False
+    def __init__(self, run: RunConfig, queued: list[tuple[float, float]]) -> None:
+        self.name, self.started = run.name, False
         self.link, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=train_in_process, args=(run, later, theirs), daemon=True)
-        with ctrl_c_blocked():  # which it inherits: Ctrl+C is the queue's to pass on
+        self.process = CONTEXT.Process(target=train_in_process, args=(run, queued, theirs), daemon=True)
+        with ctrl_c_blocked():  # the process inherits this: the queue hears Ctrl+C and passes it on
             self.process.start()
-        theirs.close()  # or its end would not be heard here
+        theirs.close()  # while it is open here, the link would not report that the process has ended
 
-    def answer(self, seconds: float) -> Outcome | None:
+    def outcome(self, seconds: float) -> Outcome | None:
+        """How the training ended; None if it still runs after so many seconds."""
         try:
             if not self.link.poll(seconds):
                 return None
-            outcome: Outcome | None = self.link.recv()
+            outcome: Outcome | None = self.link.recv()  # None says that training has started
         except (EOFError, OSError):
             self.process.join()
-            return Outcome(self.name, FAILED, self.silence(), retryable=True)
-        self.begun = True  # its first word has no outcome in it
+            return Outcome(self.name, FAILED, self.exit_reason(), retryable=True)
+        self.started = True
         if outcome:
             self.process.join()
         return outcome
 
-    def silence(self) -> str:
-        """What the exit status of a process that left without a word says."""
+    def exit_reason(self) -> str:
+        """Why a process ended that sent no outcome, by its exit status."""
         code = self.process.exitcode or 0
         if code >= 0:
             return f"its process ended with status {code}"
@@ -74,7 +75,7 @@ class TrainingProcess:
         return f"its process was ended by {how}{KILLED if how == 'SIGKILL' else ''}"
 
     def stop(self) -> None:
-        if not self.begun:  # reading and encoding, which hear no word: nothing is lost
+        if not self.started:  # it still reads its data and does not look at the link; nothing is lost
             self.process.terminate()
         with contextlib.suppress(OSError):
             self.link.send("stop")
@@ -85,10 +86,10 @@ class TrainingProcess:
 
 @contextlib.contextmanager
 def ctrl_c_blocked() -> Iterator[None]:
-    """Hold Ctrl+C back, where a system can; it is delivered afterwards."""
+    """Hold Ctrl+C back where the system can (not on Windows); it is delivered afterwards."""
     can = hasattr(signal, "pthread_sigmask")
     if can:
-        resource_tracker.ensure_running()  # or the first process would begin it, and that lets Ctrl+C through again
+        resource_tracker.ensure_running()  # else starting the process starts it, and that unblocks Ctrl+C
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -97,41 +98,41 @@ def ctrl_c_blocked() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def train_in_process(run: RunConfig, later: list[tuple[float, float]], link: Connection) -> None:
-    """What the process does. It stops at a word from the queue, at the queue's end, or at SIGTERM."""
-    asked: list[int] = []
+def train_in_process(run: RunConfig, queued: list[tuple[float, float]], link: Connection) -> None:
+    """What the process runs. It stops when the queue says so or has ended, and at SIGTERM."""
+    signals: list[int] = []
 
-    def told() -> bool:
+    def stop_asked() -> bool:
         try:
-            return bool(asked) or link.poll()
-        except OSError:  # so Windows says that the queue is gone
+            return bool(signals) or link.poll()
+        except OSError:  # Windows reports in this way that the queue has ended
             return True
 
-    def tell(word: Outcome | None) -> None:
-        with contextlib.suppress(OSError):  # the queue may be gone
-            link.send(word)
+    def send(message: Outcome | None) -> None:
+        with contextlib.suppress(OSError):  # the queue may have ended
+            link.send(message)
 
     def terminate(number: int, frame: object) -> None:
-        asked.append(number)
-        if not display.parameters:  # no step asks yet
+        signals.append(number)
+        if not display.parameters:  # still reading its data, so that nothing looks at `signals` yet
             raise Stopped
 
     make_streams_safe()
-    display = TrainingDisplay(console(), run, told, lambda: tell(None), later)
-    for number in UNHEARD:  # a terminal tells every process; the queue passes it on
+    display = TrainingDisplay(console(), run, stop_asked, lambda: send(None), queued)
+    for number in IGNORED:  # a terminal sends these to every process; the queue passes them on
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminate)
-    tell(end_of(run, display))
+    send(end_of(run, display))
 
 
 def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
-    """Hold a dataset's model and state against other processes."""
+    """Keep other processes from a dataset's model and state."""
     busy = f"another process is training {run.model_file()}"
     return exclusive_lock(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
 
 
 def end_of(run: RunConfig, display: TrainingDisplay) -> Outcome:
-    """Train; -> how it ended, whatever happens."""
+    """Train; -> how it ended, also after an error."""
 
     def ended(state: str, detail: str, bits: str = "", *, retryable: bool = False) -> Outcome:
         minutes = f"{display.status.seconds / 60:.1f}"
@@ -140,16 +141,22 @@ def end_of(run: RunConfig, display: TrainingDisplay) -> Outcome:
     try:
         with exclusive_training(run), display:
             checkpoint = train_model(run, display)
-            save_if_possible(display, lambda: plot_curve(display.status, run))
+            save_if_possible(display, lambda: draw_curve(display.status, run))
     except Stopped:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:
         return ended(FAILED, str(error))
-    except Exception as error:  # the queue outlives any one failure
+    except Exception as error:  # the queue goes on after any failure
         if out_of_memory(error):
             return ended(FAILED, OUT_OF_MEMORY)
         return ended(FAILED, unforeseen(error, run), retryable=True)
     return ended(TRAINED, str(run.model_file()), bits_text(checkpoint.metrics))
+
+
+def draw_curve(status: Status, run: RunConfig) -> None:
+    from training.curve import plot_curve  # matplotlib takes half a second to import, and only the end needs it
+
+    plot_curve(status, run)
 
 
 def bits_text(metrics: dict[str, float]) -> str:
@@ -157,12 +164,12 @@ def bits_text(metrics: dict[str, float]) -> str:
 
 
 def unforeseen(error: Exception, run: RunConfig) -> str:
-    """One line for an unforeseen failure; its traceback goes to models/NAME.error.log where that can be written."""
+    """One line for an unforeseen failure; the traceback goes to models/NAME.error.log if that can be written."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     log = run.model_file().with_suffix(".error.log")
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError:  # the disk is full, or models is no folder: the line must do
+    except OSError:  # a full disk, for example: the line must do
         return reason
     return f"{reason} (details: {log})"

@@ -1,4 +1,4 @@
-"""The queue of trainings: one after the other, each failure kept to itself. Knows nothing of how a model is trained."""
+"""The queue of trainings: one after another, each in its own process, and a table at the end."""
 
 import signal
 import sys
@@ -12,11 +12,11 @@ from training.display import console
 from training.process import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
-POLL_SECONDS = 0.2  # how often the queue looks whether it was asked to stop
+POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
 
 class Queue:
-    """Trains runs in order; a failure does not stop the others. Ctrl+C or SIGTERM saves the state and stops all."""
+    """Trains runs in order. A failure does not stop the others; Ctrl+C or SIGTERM saves the state and stops all."""
 
     def __init__(self, runs: list[RunConfig], force: bool, command: str) -> None:
         self.runs, self.force, self.command = runs, force, command
@@ -30,12 +30,12 @@ class Queue:
         if self.force:
             for run in self.runs:
                 self.forget(run)
-        handlers = {number: signal.signal(number, self.ask_to_stop) for number in heard_signals()}
+        handlers = {number: signal.signal(number, self.ask_to_stop) for number in stop_signals()}
         try:
             for run in self.runs:
                 outcome = self.run_one(run)
                 self.outcomes.append(outcome)
-                self.say(outcome)
+                self.print_outcome(outcome)
                 self.stop |= outcome.state == STOPPED
                 if self.stop:
                     break
@@ -83,14 +83,14 @@ class Queue:
         return self.train(run)
 
     def train(self, run: RunConfig) -> Outcome:
-        """In a process of its own; a stop that was asked for is passed on to it."""
-        self.training, told = TrainingProcess(run, self.after(run)), False
-        while not (outcome := self.training.answer(POLL_SECONDS)):
-            if self.stop and not told:
+        """Train in a process of its own, and pass a stop on to it."""
+        self.training, stopping = TrainingProcess(run, self.after(run)), False
+        while not (outcome := self.training.outcome(POLL_SECONDS)):
+            if self.stop and not stopping:
                 self.training.stop()
-                told = True
+                stopping = True
         self.training = None
-        self.console.show_cursor()  # which a live line hides, and a process that was killed left hidden
+        self.console.show_cursor()  # a live line hides it, and a killed process does not bring it back
         return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.retryable else outcome
 
     def after(self, run: RunConfig) -> list[tuple[float, float]]:
@@ -120,7 +120,7 @@ class Queue:
         return None
 
     def forget(self, run: RunConfig) -> None:
-        """As if it had never been trained: the next call without --force goes on from here."""
+        """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""
         if run.data_file().is_file():
             with exclusive_training(run):
                 run.state_file().unlink(missing_ok=True)
@@ -132,7 +132,7 @@ class Queue:
         run.model_file().replace(kept)
         self.console.print(f"{run.name}: the old file is kept as {kept}")
 
-    def say(self, outcome: Outcome) -> None:
+    def print_outcome(self, outcome: Outcome) -> None:
         mark = "error: " if outcome.state in (FAILED, MISSING) else ""
         self.console.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
 
@@ -145,8 +145,8 @@ class Queue:
         self.console.print(table)
 
 
-def heard_signals() -> list[signal.Signals]:
-    """What ends a command: Ctrl+C, a service manager's word, a terminal that goes, unless `nohup` has it ignored."""
-    hangup = getattr(signal, "SIGHUP", None)  # which Windows lacks
-    lost = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
-    return [signal.SIGINT, signal.SIGTERM, *lost]
+def stop_signals() -> list[signal.Signals]:
+    """The signals that stop a command: Ctrl+C, SIGTERM, and a closed terminal unless `nohup` has it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+    closed = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *closed]

@@ -1,4 +1,4 @@
-"""The loss of a step and its gradients, in shares that fit a core's cache. Knows nothing of data, rates or progress."""
+"""One training step: the loss and its gradients, and the optimizers that follow them."""
 
 import itertools
 import math
@@ -13,30 +13,30 @@ from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
 from utils import map_on_cores, parallel_tasks
 
-# positions of a core's share of a step: of fewer, calling costs more than computing; more leave a CPU's cache
+# positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
 LEAST_SHARD, MOST_SHARD = 256, 2048
-POSITIONS_AT_ONCE = 64  # a CPU's matrix products are compiled, and kept, for each number of rows: let these be few
+POSITIONS_AT_ONCE = 64  # a CPU compiles its matrix products for each number of rows, so there should be few numbers
 
 
 class Shard(NamedTuple):
-    """Some rows of a step: (R, L) x0, given and x_t, (R, 1) t, and where its dropout is drawn."""
+    """A part of a step, computed by one core: (R, L) x0, given and x_t, (R, 1) t, and the generator of its dropout."""
 
     x0: Tensor
     given: Tensor
     x_t: Tensor
     t: Tensor
-    dropping: torch.Generator
+    dropout: torch.Generator
 
 
 def shares(device: torch.device, positions: int) -> int:
-    """Into how many shards a step is cut: one on a GPU; as many for each core of a CPU."""
+    """How many shards a step is cut into: one on a GPU, the same number for each core of a CPU."""
     cores = parallel_tasks(device)
     rounds = math.ceil(positions / (cores * MOST_SHARD)) if device.type == "cpu" else 1
     return max(1, min(cores * rounds, positions // LEAST_SHARD))
 
 
 def rounded_up(positions: Tensor) -> Tensor:
-    """(B, L) -> (B, L): these and enough others, if there are any, for a multiple of POSITIONS_AT_ONCE."""
+    """(B, L) bool -> (B, L) bool: these and enough others, if there are any, for a multiple of POSITIONS_AT_ONCE."""
     others = ~positions.flatten()
     missing = -positions.sum() % POSITIONS_AT_ONCE
     return positions | (others & (others.cumsum(0) <= missing)).view_as(positions)
@@ -44,7 +44,7 @@ def rounded_up(positions: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """What a network is trained for: a row of LOSSES under a diffusion, in some precision."""
+    """The loss of a network: a row of LOSSES under a diffusion, computed in some precision."""
 
     model: DiffusionTransformer
     diffusion: Diffusion
@@ -53,19 +53,19 @@ class Objective:
     precision: torch.dtype
 
     def of(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The loss of some rows, in nats summed over what is not given, and its gradient for each parameter."""
-        x0, given, x_t, t, dropping = shard
+        """The loss of a shard, in nats summed over the positions not given, and its gradient for each parameter."""
+        x0, given, x_t, t, dropout = shard
         sigma = self.diffusion.schedule.sigma(t).squeeze(1)
         counted = ~given & self.diffusion.process.open_to_noise(x_t)
         positions = rounded_up(counted)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            output = self.model(x_t, sigma, given, dropping, positions)
+            output = self.model(x_t, sigma, given, dropout, positions)
         noisy, true, times, counted = (whole[positions].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), counted))
         loss = LOSSES[self.loss](self.diffusion, output, noisy, true, times).masked_fill(~counted, 0).sum()
         return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
 
     def summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:
-        """Loss and gradients of all rows, as many shards at once as there are lanes, so that memory holds no more."""
+        """Loss and gradients of all shards, one a core at a time, so that memory holds no more than these."""
         at_once = parallel_tasks(self.device)
         rounds = (shards[first : first + at_once] for first in range(0, len(shards), at_once))
         parts = itertools.chain.from_iterable(map_on_cores(self.device, self.of, some) for some in rounds)
@@ -81,7 +81,7 @@ ADAM_BETA1 = 0.9
 
 
 class Optimizers:
-    """Muon for the matrices, a part a block, and AdamW for the rest, or AdamW for all; one schedule for the rates."""
+    """Muon for the matrices, one for each block, and AdamW for the rest; or AdamW for all."""
 
     def __init__(self, model: nn.Module, blocks: list[list[nn.Parameter]], config: TrainingConfig) -> None:
         blocks = blocks if config.optimizer == "muon" else []
@@ -100,8 +100,8 @@ class Optimizers:
         map_on_cores(self.device, lambda part: part.step(), self.parts)
 
 
-def rate_factor(progress: float, config: TrainingConfig) -> float:
-    """Linear warm-up over the first share of the budget, then a cosine from 1 to final_rate."""
+def scheduled_rate(progress: float, config: TrainingConfig) -> float:
+    """The factor of the learning rates: a linear warm-up, then a cosine from 1 to final_rate at progress 1."""
     if progress < config.warmup:
         return progress / config.warmup
     falling = (progress - config.warmup) / (1 - config.warmup)

@@ -21,27 +21,23 @@ from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkp
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, load_corpus
-from training.events import Listener, Status, Stopped, Validation, save_if_possible, stalled, stoppable
+from training.events import Listener, Status, Stopped, Validation, save_if_possible, smoothed, stalled, stoppable
 from training.state import read_state, write_metrics, write_state
-from training.step import Objective, Optimizers, Shard, rate_factor, shares
+from training.step import Objective, Optimizers, Shard, scheduled_rate, shares
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
-EMA_WARMUP = 10  # the average's decay is (1 + step)/(10 + step) until it reaches ema_decay: soon forgets early weights
-SMOOTHING = 0.9  # share of the past in the running average of speed and loss
-SLOWER, MOST_SLOWDOWNS = 0.5, 3  # what diverges goes back and on at this share of its rates, so often at most
-HOPELESS = 10  # times the bits of a blind guess: a running loss that no sound training comes near
-MOST_SHARDS = 64  # into which a step is cut where memory runs out
+EMA_WARMUP = (
+    10  # the decay is (1 + step) / (10 + step) until it reaches ema_decay: the average soon forgets early weights
+)
+SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
+HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
+MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
 PREVIEW = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 
 
 class Diverged(Exception):
-    """A step gave numbers that are not finite, or the loss is far above that of knowing nothing."""
-
-
-def smoothed(average: float, value: float) -> float:
-    """A running average with one more value; nan where there was none."""
-    return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
+    """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
 
 
 def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
@@ -53,7 +49,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
     saved = time.monotonic()
     try:
         while True:
-            if measured := training.validation_due():  # the first thing too where a validation was interrupted
+            if measured := training.validation_due():  # comes first: an interrupted validation is made up for
                 training.validate(listener)
                 listener.validated(training.status)
             if measured or time.monotonic() - saved > SAVE_SECONDS:
@@ -82,7 +78,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
 
 
 class Training:
-    """The state of a run. Every draw is a function of (seed, name, step), so a saved state needs no generator."""
+    """The state of a training. Every random draw is a function of (seed, name, step), so no generator needs saving."""
 
     def __init__(self, run: RunConfig) -> None:
         self.run, self.device = run, pick_device(run.device)
@@ -102,7 +98,7 @@ class Training:
         self.shards = shares(self.device, self.batches.positions)
         self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        # a stream has no documents of its own: what it writes is as long as the context
+        # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status = Status(run.name)
         self.held_out, self.learnt = (
@@ -125,8 +121,8 @@ class Training:
         t = stratified_times(len(x0), noise, self.device)
         x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
         rows = [whole.chunk(self.shards) for whole in (x0, given, x_t, t)]
-        dropping = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
-        shards = list(map(Shard, *rows, dropping))
+        dropout = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
+        shards = list(map(Shard, *rows, dropout))
         losses, gradients = self.objective.summed(shards)
         characters = int((~batch.given).sum())
         for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
@@ -137,8 +133,8 @@ class Training:
         self._count(losses / max(characters, 1), norm, characters)
 
     def rate_factor(self) -> float:
-        """The share of the learning rates that holds now."""
-        return rate_factor(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
+        """The factor of the learning rates now: the schedule's, halved by each divergence."""
+        return scheduled_rate(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
 
     def _update_average(self) -> None:
         step = self.status.step
@@ -188,11 +184,11 @@ class Training:
             held_out_likelihood(self.diffusion, writer.network, batches, self.run.seed, self.device)
             for batches in (self.held_out, self.learnt)
         )
-        bits = found.bits if math.isfinite(found.bits) else math.inf  # nan would be neither better nor worse
+        bits = found.bits if math.isfinite(found.bits) else math.inf  # nan compares as neither better nor worse
         sample = self._preview(writer) if math.isfinite(bits) else ""
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        status.seconds = self.elapsed()  # this validation's own as well
+        status.seconds = self.elapsed()  # with the time of this validation
         status.validated = self._validations_due()
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         where = status.step, status.progress, status.characters
@@ -202,7 +198,7 @@ class Training:
             self.sound = self.snapshot()
 
     def _preview(self, writer: Writer) -> str:
-        """A document of one window: a long one alone would take longer to write than the validation."""
+        """A document of one window: a long one would take longer to write than the validation takes."""
         writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
         reads = SAMPLERS[self.run.sampling.sampler].reads
         settings = writer.settings(**{key: value for key, value in PREVIEW.items() if key in reads})

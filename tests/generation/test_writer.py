@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 import generate
 from diffusion.samplers import SAMPLERS
-from generation.writer import Draft, Form, Writer, write_documents, write_drafts
+from generation.form import Form
+from generation.writer import Draft, Writer, write_documents, write_drafts
 from tests.helpers import Quiet, answering, shape, toy_lines
 from training.trainer import train_model
 
@@ -129,7 +130,7 @@ def test_a_stream_writes_windows_with_newlines(tiny_run):
     texts = write_documents(writer, 0, range(8), writer.settings())
     assert {len(t) for t in texts} == {32} and any("\n" in t for t in texts)
     form = Form(prefix="l1\nl2\n")
-    form.check(writer, "MODEL")
+    form.check(writer.run, writer.vocabulary, "MODEL")
     assert all(t.startswith("l1\nl2\n") for t in write_documents(writer, 0, range(3), writer.settings(), form=form))
 
 

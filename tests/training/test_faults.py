@@ -30,7 +30,7 @@ def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -
 
     def of(self, shard):
         loss, found = honest(self, shard)
-        if left[0] and shard.dropping.initial_seed() == first:
+        if left[0] and shard.dropout.initial_seed() == first:
             left[0] -= 1
             loss = loss * factor
         return loss, found

@@ -21,7 +21,7 @@ from tests.helpers import ROOT, Quiet, shape, toy_lines
 from training import step as objective
 from training import trainer as training_module
 from training.events import Stopped
-from training.step import Shard, rate_factor, rounded_up, shares
+from training.step import Shard, rounded_up, scheduled_rate, shares
 from training.trainer import Training, train_model
 from utils import parallel_tasks
 
@@ -307,7 +307,7 @@ def test_average_follows_its_closed_form(tiny_run):
 
 def test_rate_warms_up_and_falls():
     config = TrainingConfig(warmup=0.1, final_rate=0.2)
-    assert [rate_factor(p, config) for p in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.6, 0.2])
+    assert [scheduled_rate(p, config) for p in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.6, 0.2])
 
 
 def test_max_minutes_ends_a_run(tiny_run):

@@ -1,0 +1,61 @@
+"""The form that documents are asked to have: a prefix, a suffix, a template, a length."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from config.schema import RunConfig
+from text.corpus import Lengths
+from text.vocabulary import Vocabulary
+from utils import UserError
+
+BLANK = "_"  # stands in a template for one character to be written
+
+
+@dataclass(frozen=True)
+class Form:
+    """How documents must begin and end, or a template with blanks to fill, and how long they may be."""
+
+    prefix: str = ""
+    suffix: str = ""
+    template: str = ""
+    shortest: int = 1
+    longest: int | None = None
+
+    def pattern(self, length: int) -> tuple[str, np.ndarray]:
+        """A document of this length with its given characters in place, and (length,) bool which they are."""
+        if self.template:
+            return self.template, np.array([character != BLANK for character in self.template])
+        free = length - len(self.prefix) - len(self.suffix)
+        given = [True] * len(self.prefix) + [False] * free + [True] * len(self.suffix)
+        return self.prefix + BLANK * free + self.suffix, np.array(given)
+
+    def draw_length(self, lengths: Lengths, longest: int, uniform: float) -> int:
+        """A length from the corpus's distribution, within what the form allows; `uniform` is in [0, 1)."""
+        if self.template:
+            return len(self.template)
+        shortest = max(self.shortest, len(self.prefix) + len(self.suffix) + 1)
+        capped = lengths.capped(longest)
+        return capped.within(shortest, self.longest or max(int(capped.values[-1]), shortest)).draw(uniform)
+
+    def check(self, run: RunConfig, vocabulary: Vocabulary, model: str) -> None:
+        """Raise a UserError for what the model of this file name cannot write."""
+        for name in ("prefix", "suffix", "template"):
+            for character in getattr(self, name):
+                blank = name == "template" and character == BLANK
+                frame = character == "\n" and run.data.format != "stream"
+                if frame or not (blank or character in vocabulary.characters):
+                    known = len(vocabulary.characters) - 1
+                    raise UserError(
+                        f"--{name} holds {character!r}, which is not among the {known} characters of {model}"
+                    )
+        taken = len(self.prefix) + len(self.suffix)
+        if self.longest is not None and taken >= self.longest:
+            raise UserError(f"--length {self.longest}: prefix and suffix already take {taken} characters")
+        if self.template and (self.prefix or self.suffix or self.longest is not None):
+            raise UserError("--template says what is given and how long; it takes no --prefix, --suffix or --length")
+        if self.template and BLANK not in self.template:
+            raise UserError(f"--template {self.template!r} has no {BLANK} to fill")
+
+
+ANYTHING = Form()

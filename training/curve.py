@@ -1,0 +1,35 @@
+"""The picture of a training: its learning curve, models/NAME.png."""
+
+import matplotlib
+
+matplotlib.use("agg")  # draws into files, also where there is no screen
+
+import numpy as np
+from matplotlib import pyplot
+
+from config.schema import RunConfig
+from training.events import Status
+from utils import atomic_path
+
+
+def plot_curve(status: Status, run: RunConfig) -> None:
+    """Draw bits per character of held-out and of training text over the characters read, with minutes above."""
+    history = status.history
+    seen, minutes = [record.characters / 1e6 for record in history], [record.minutes for record in history]
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
+    axes.errorbar(seen, bits, errors, label="held-out text", capsize=2)
+    learnt = [(record.characters / 1e6, record.learnt) for record in history if record.learnt is not None]
+    if learnt:
+        axes.plot(*zip(*learnt, strict=True), linestyle=":", label="as much training text")
+    axes.set(xlabel="million characters read", ylabel="bits per character (NELBO)", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    clock_axis = axes.twiny()
+    places = [place for place in axes.get_xticks() if seen[0] <= place <= seen[-1]]
+    clock_axis.set_xticks(places, [f"{np.interp(place, seen, minutes):.3g}" for place in places])
+    clock_axis.set(xlabel="minutes", xlim=axes.get_xlim())
+    figure.suptitle(run.name)
+    with atomic_path(run.model_file().with_suffix(".png")) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    pyplot.close(figure)
