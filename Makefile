@@ -21,7 +21,7 @@ demo: .venv/installed
 	@$(PY) demo/show.py python_docstrings
 	@echo "Training on paragraphs: two minutes"
 	@$(PY) train.py --dataset python_topics --config demo/config.yaml
-	@$(PY) generate.py --model models/python_topics.pt --samples 40
+	@$(PY) generate.py --model models/python_topics.pt --samples 20
 	@$(PY) demo/show.py python_topics
 
 test: .venv/installed-dev

@@ -106,7 +106,7 @@ class Draft:
 
     @property
     def start(self) -> int:
-        """Where the next window begins: `overlap` characters before what is unwritten; the last one ends with the text."""
+        """Where the next window begins: `overlap` characters before what is left; the last one ends with the text."""
         if self.settled == self.edge:
             return 0
         return min(self.settled - self.overlap, len(self.ids) - self.context)
