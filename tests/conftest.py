@@ -1,5 +1,6 @@
 """Fixtures: temporary projects; one core per operation; Hypothesis without deadlines, and how long it searches."""
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import train
 from config.loader import Config
 from config.schema import RunConfig
 from tests.helpers import TINY, toy_lines
+from training import process
 from utils import set_up_cores
 
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
@@ -31,6 +33,15 @@ def tiny_run(tmp_path: Path):
         return Config(tmp_path / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
 
     return make
+
+
+@pytest.fixture
+def warm_processes(monkeypatch):
+    """Trainings begin as forks of one process that has imported torch, where a system can; what they print is lost."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["training.process"])
+        monkeypatch.setattr(process, "CONTEXT", context)
 
 
 @pytest.fixture
