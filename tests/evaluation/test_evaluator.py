@@ -11,7 +11,7 @@ from evaluation.classifier import SourceClassifier
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.likelihood import ratio_estimate
 from evaluation.report import attributions
-from tests.helpers import WORDS, Quiet, toy_lines
+from tests.helpers import WORDS, Quiet, make_run, toy_lines
 from text.corpus import load_corpus
 from training.trainer import train_model
 
@@ -25,14 +25,22 @@ def prose(words: list[str], count: int, seed: int) -> list[str]:
     return sorted({" ".join(rng.choice(words, size=rng.integers(4, 9))) for _ in range(count)})
 
 
-@pytest.fixture
-def two_voices(tiny_run):
-    """Two trained voices, of different words: -> {name: run}."""
-    runs = {}
+@pytest.fixture(scope="module")
+def trained_voices(tmp_path_factory):
+    folder, runs = tmp_path_factory.mktemp("voices"), {}
     for name, words in (("build", WORDS), ("greek", GREEK)):
-        runs[name] = tiny_run(prose(words, 500, 1), name, training=LEARNT)
+        runs[name] = make_run(folder, prose(words, 500, 1), name, training=LEARNT)
         train_model(runs[name], Quiet())
     return runs
+
+
+@pytest.fixture
+def two_voices(trained_voices):
+    """Two trained voices, of different words: -> {name: run}; what a test does to their data is undone."""
+    before = {run.data_file(): run.data_file().read_bytes() for run in trained_voices.values()}
+    yield trained_voices
+    for file, data in before.items():
+        file.write_bytes(data)
 
 
 def judge(run, tmp_path, texts: list[str], name: str = "judged"):

@@ -144,6 +144,7 @@ def test_a_set_goes_on_after_an_interruption_at_any_byte(studio):
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_kill_9_in_the_middle_loses_nothing(studio, tmp_path):
     run, make = studio
     _, whole = make("whole", 120, "--batch-size", "2")

@@ -4,6 +4,7 @@ import pytest
 from filelock import FileLock
 
 from tests.helpers import toy_lines
+from tests.training import process_faults
 from training import process
 
 warm = pytest.mark.usefixtures("warm_processes")
@@ -47,8 +48,9 @@ def test_one_failure_does_not_stop_the_others(project, capfd):
 
 
 @warm
-def test_a_second_training_of_a_dataset_is_refused_and_a_stale_lock_is_none(project, capfd):
+def test_a_second_training_of_a_dataset_is_refused_and_a_stale_lock_is_none(project, capfd, monkeypatch):
     path, run = project
+    monkeypatch.setattr(process, "train_in_process", process_faults.no_patience)
     (path.parent / "models").mkdir()
     lock = path.parent / "models" / ".one.lock"
     lock.write_text("left by a process that was killed")
