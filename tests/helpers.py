@@ -41,6 +41,11 @@ def toy_lines(count: int, seed: int = 0) -> list[str]:
     return [f"{' '.join(rng.choice(WORDS, size=rng.integers(1, 9)))} {number}" for number in range(count)]
 
 
+def prose(words: list[str], count: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return sorted({" ".join(rng.choice(words, size=rng.integers(4, 9))) for _ in range(count)})
+
+
 def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **sections: dict) -> RunConfig:
     """The run of a dataset, its lines or bytes, which is written to a folder."""
     folder = root / "datasets"
