@@ -31,7 +31,7 @@ def warm_processes(monkeypatch):
     """Trainings begin as forks of one process that has imported torch, where a system can; what they print is lost."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["training.process"])
+        context.set_forkserver_preload(["training.process", "matplotlib.pyplot"])
         monkeypatch.setattr(process, "CONTEXT", context)
 
 

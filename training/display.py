@@ -3,12 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("agg")  # no window, whatever the machine
-
 import torch
-from matplotlib import pyplot
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -132,6 +127,11 @@ def clock(seconds: float) -> str:
 
 def plot_curve(status: Status, run: RunConfig) -> None:
     """The learning curve, models/NAME.png: held-out bits per character over characters seen."""
+    import matplotlib  # here, so that nothing waits for it to begin
+
+    matplotlib.use("agg")  # no window, whatever the machine
+    from matplotlib import pyplot
+
     history = status.history
     seen = [record.characters / 1e6 for record in history]
     bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
