@@ -1,5 +1,7 @@
 """Fixtures: temporary projects; one core per operation; Hypothesis without deadlines, and how long it searches."""
 
+import multiprocessing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,8 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 import train
-from config.loader import Config
-from config.schema import RunConfig
-from tests.helpers import TINY, toy_lines
+from tests.helpers import TINY, make_run, toy_lines
+from training import process
 from utils import set_up_cores
 
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
@@ -22,15 +23,16 @@ set_up_cores()  # as every command does: or two workers of pytest would wait for
 def tiny_run(tmp_path: Path):
     """A function (lines or bytes, **section overrides) -> the run of a dataset written to a temporary folder."""
 
-    def make(content: list[str] | bytes = b"", name: str = "toy", **sections: dict) -> RunConfig:
-        folder = tmp_path / "datasets"
-        folder.mkdir(exist_ok=True)
-        data = content if isinstance(content, bytes) else ("\n".join(content) + "\n").encode()
-        (folder / f"{name}.txt").write_bytes(data or ("\n".join(toy_lines(60)) + "\n").encode())
-        paths = {key: str(tmp_path / key) for key in ("datasets", "models", "outputs")}
-        return Config(tmp_path / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
+    return partial(make_run, tmp_path)
 
-    return make
+
+@pytest.fixture
+def warm_processes(monkeypatch):
+    """Trainings begin as forks of one process that has imported torch, where a system can; what they print is lost."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["training.process", "matplotlib.pyplot"])
+        monkeypatch.setattr(process, "CONTEXT", context)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from config.loader import Config
 from config.schema import RunConfig
 from diffusion.objectives import HEADS
 from diffusion.processes import Process
@@ -38,6 +39,21 @@ def toy_lines(count: int, seed: int = 0) -> list[str]:
     """Distinct short documents of a few words."""
     rng = np.random.default_rng(seed)
     return [f"{' '.join(rng.choice(WORDS, size=rng.integers(1, 9)))} {number}" for number in range(count)]
+
+
+def prose(words: list[str], count: int, seed: int) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return sorted({" ".join(rng.choice(words, size=rng.integers(4, 9))) for _ in range(count)})
+
+
+def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **sections: dict) -> RunConfig:
+    """The run of a dataset, its lines or bytes, which is written to a folder."""
+    folder = root / "datasets"
+    folder.mkdir(exist_ok=True)
+    data = content if isinstance(content, bytes) else ("\n".join(content) + "\n").encode()
+    (folder / f"{name}.txt").write_bytes(data or ("\n".join(toy_lines(60)) + "\n").encode())
+    paths = {key: str(root / key) for key in ("datasets", "models", "outputs")}
+    return Config(root / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
 
 
 def shape(run: RunConfig, **training) -> RunConfig:

@@ -18,6 +18,7 @@ def test_config_mistakes_stop_before_anything_trains(project, capsys):
     assert not (path.parent / "models").exists()
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_generate_writes_exactly_n_whole_lines(project, capsys):
     path, run = project
     assert run("--dataset", "one") == 0

@@ -1,50 +1,25 @@
-"""The vocabulary round trip, seeds that are functions of their parts, files that are whole or absent."""
+"""Seeds are functions of their parts, files are whole or absent, tasks side by side give what they would in turn."""
 
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from config.command_line import run_command
-from tests.helpers import ROOT
-from text.vocabulary import Vocabulary
 from utils import (
     UserError,
     atomic_path,
     derive_seed,
+    map_on_cores,
     numpy_generator,
+    parallel_tasks,
     pick_device,
     torch_generator,
     write_atomic,
 )
-
-CHARACTERS = "\nabcé🙂 \u2028\x00"
-
-
-@given(st.text(alphabet=CHARACTERS))
-def test_vocabulary_round_trip(text):
-    vocabulary = Vocabulary(CHARACTERS)
-    assert vocabulary.decode(vocabulary.encode(text)) == text
-
-
-@given(st.text())
-def test_unknown_characters_become_unk(text):
-    vocabulary = Vocabulary("\nab")
-    expected = [{"\n": 0, "a": 1, "b": 2}.get(c, 3) for c in text]
-    assert vocabulary.encode(text).tolist() == expected
-    assert vocabulary.decode(vocabulary.encode(text)) == "".join(c if c in "\nab" else "\ufffd" for c in text)
-    assert vocabulary.size == 4 and vocabulary.unk == 3
-
-
-@pytest.mark.parametrize("characters", ["", "ab\n", "\naa"])
-def test_vocabulary_refuses_what_is_none(characters):
-    with pytest.raises(ValueError, match="starts with the newline"):
-        Vocabulary(characters)
 
 
 def test_seeds_tell_purposes_apart_and_repeat():
@@ -83,15 +58,6 @@ def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([young, other, tmp_path / "[a]"])
 
 
-def test_a_command_turns_mistakes_into_lines_and_a_status(capsys):
-    def fail():
-        raise UserError("one\ntwo")
-
-    assert run_command(fail) == 2
-    assert capsys.readouterr().err == "error: one\nerror: two\n"
-    assert run_command(lambda: 0) == 0
-
-
 def test_a_device_that_is_not_here_is_named():
     missing = next(
         kind
@@ -102,15 +68,33 @@ def test_a_device_that_is_not_here_is_named():
         pick_device(missing)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is another error elsewhere")
-def test_a_reader_that_has_left_is_noticed_though_the_text_was_buffered():
-    code = (
-        "import sys; from config.command_line import run_command; sys.stdin.read();"
-        "sys.exit(run_command(lambda: print('text') or 0))"
-    )
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([sys.executable, "-c", code], env={**environment, "PYTHONPATH": str(ROOT)}, **pipes)
-    process.stdout.close()
-    _, errors = process.communicate()
-    assert process.returncode == 141 and errors == b""
+CPU = torch.device("cpu")
+
+
+def test_results_come_in_the_order_of_the_tasks():
+    def late(k: int) -> int:
+        time.sleep(0.02 * (3 - k))
+        return k * k
+
+    assert map_on_cores(CPU, late, range(4)) == [0, 1, 4, 9]
+
+
+def test_each_task_computes_on_one_core_and_so_does_its_caller():
+    assert set(map_on_cores(CPU, lambda _: torch.get_num_threads(), range(2 * parallel_tasks(CPU)))) == {1}
+    assert torch.get_num_threads() == 1
+
+
+def test_a_failure_reaches_the_caller_when_all_have_ended():
+    ended = []
+
+    def work(k: int) -> None:
+        time.sleep(0.05 * k)
+        ended.append(1 // k)
+
+    with pytest.raises(ZeroDivisionError):
+        map_on_cores(CPU, work, [0, 4, 2])
+    assert ended == [0, 0] if parallel_tasks(CPU) > 1 else ended == []
+
+
+def test_a_gpu_takes_its_tasks_in_turn():
+    assert parallel_tasks(torch.device("cuda")) == 1

@@ -1,36 +1,13 @@
-"""Schedules, processes and losses against closed forms, brute force and the published implementation's numbers."""
+"""Processes of noise against matrix exponentials, Bayes' rule and the published implementation's numbers."""
 
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 
-from diffusion.objectives import HEADS, LOSSES, T_MIN, Diffusion, nelbo, nelbo_loss, posterior_loss, stratified_times
 from diffusion.processes import PROCESSES
-from diffusion.schedules import ALPHA_END, GEOMETRIC_RANGE, SCHEDULES
-from tests.helpers import GOLDEN, Oracle, needs_golden, toy_distribution
-
-EVERY = [(process, schedule, head) for process in PROCESSES for schedule in SCHEDULES for head in HEADS]
-
-
-def double(values) -> torch.Tensor:
-    return torch.as_tensor(values, dtype=torch.float64)
-
-
-def random_case(process):
-    """Four noise levels, five positions: x0, an x_t that p(x_t | x0) allows, sigma, log-scores, 0 at x_t."""
-    generator = torch.Generator().manual_seed(process.states)
-    x0 = torch.randint(process.characters, (4, 5), generator=generator)
-    sigma = double([1e-4, 0.05, 1.0, 6.9]).unsqueeze(1)
-    x_t = process.noise(x0, torch.full_like(sigma, 2.0), generator)
-    x_t[:, 0] = x0[:, 0]  # one position that stayed for sure
-    log_score = torch.randn(4, 5, process.states, generator=generator, dtype=torch.float64)
-    return x0, x_t, sigma, log_score.scatter(-1, x_t.unsqueeze(-1), 0)
-
-
-def logits_for(process) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(4, 5, process.characters, generator=generator, dtype=torch.float64)
+from tests.diffusion.cases import double, every_process, logits_for, random_case
+from tests.helpers import GOLDEN, needs_golden
 
 
 def rate_matrix(process) -> np.ndarray:
@@ -39,57 +16,6 @@ def rate_matrix(process) -> np.ndarray:
     if process.states > process.characters:
         noise[-1] = 1 - process.uniform_share
     return np.tile(noise, (process.states, 1)) - np.eye(process.states)
-
-
-every_process = pytest.mark.parametrize("name", PROCESSES)
-
-
-# --- schedules
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_dsigma_is_the_derivative_of_sigma(name):
-    t = torch.linspace(0, 1, 101, dtype=torch.float64, requires_grad=True)
-    (derivative,) = torch.autograd.grad(SCHEDULES[name].sigma(t).sum(), t)
-    torch.testing.assert_close(SCHEDULES[name].dsigma(t.detach()), derivative, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_sigma_rises_and_float32_agrees_with_float64(name):
-    t = torch.linspace(1e-4, 1, 1001, dtype=torch.float64)
-    sigma = SCHEDULES[name].sigma(t)
-    assert (sigma.diff() > 0).all()
-    torch.testing.assert_close(SCHEDULES[name].sigma(t.float()).double(), sigma, rtol=1e-4, atol=1e-12)
-
-
-def test_schedules_have_their_closed_forms():
-    t = torch.linspace(0, 1, 11, dtype=torch.float64)
-    alpha = {name: torch.exp(-schedule.sigma(t)) for name, schedule in SCHEDULES.items()}
-    torch.testing.assert_close(alpha["log_linear"], 1 - (1 - ALPHA_END) * t)
-    torch.testing.assert_close(alpha["cosine"], 1 - (1 - ALPHA_END) * (1 - torch.cos(torch.pi / 2 * t)))
-    low, high = GEOMETRIC_RANGE
-    torch.testing.assert_close(SCHEDULES["geometric"].sigma(t), low ** (1 - t) * high**t)
-
-
-@needs_golden
-def test_schedules_match_the_published_implementation():
-    golden = np.load(GOLDEN / "case0_V5.npz")
-    t = double(golden["t"])
-    for name, prefix in (("geometric", "geometric"), ("log_linear", "loglinear")):
-        for part in ("sigma", "dsigma"):
-            torch.testing.assert_close(
-                getattr(SCHEDULES[name], part)(t), double(golden[f"{prefix}_{part}"]), rtol=1e-9, atol=1e-9
-            )
-
-
-def test_times_are_stratified():
-    t = stratified_times(50, torch.Generator().manual_seed(0), torch.device("cpu"), torch.float64)
-    strata = ((t.squeeze(1) - T_MIN) / (1 - T_MIN) * 50).long()
-    assert sorted(strata.tolist()) == list(range(50))
-    assert strata.tolist() != list(range(50))  # in random order: length and noise stay independent
-
-
-# --- the processes
 
 
 @every_process
@@ -224,17 +150,6 @@ def test_posterior_is_bayes_and_its_inverse_undoes_it(name):
     torch.testing.assert_close(again[noisy], logits[noisy], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("loss, head", [("posterior", "x0"), ("nelbo", "x0"), ("nelbo", "score")])
-def test_what_no_noise_can_have_written_costs_nothing_whatever_the_context_says(loss, head):
-    diffusion = Diffusion.named("absorbing", "log_linear", head, 4)
-    width = diffusion.head.width(diffusion.process)
-    output = torch.tensor([0.0, 500.0, -500.0, 3.0, 0.0])[:width].expand(1, 4, width).clone().requires_grad_()
-    x = torch.arange(4).unsqueeze(0)
-    loss = LOSSES[loss](diffusion, output, x, x, torch.tensor([[0.3]]))
-    assert (loss == 0).all()
-    assert (torch.autograd.grad(loss.sum(), output)[0] == 0).all()
-
-
 @every_process
 def test_ancestral_step_is_bayes_and_equals_tweedie(name):
     process = PROCESSES[name](6)
@@ -250,18 +165,6 @@ def test_ancestral_step_is_bayes_and_equals_tweedie(name):
     torch.testing.assert_close(step, brute / brute.sum(-1, keepdim=True), rtol=1e-9, atol=1e-12)
     tweedie = process.tweedie(process.x0_log_score(logits, x_t, sigma), x_t, sigma - sigma_next)
     torch.testing.assert_close(tweedie / tweedie.sum(-1, keepdim=True), step, rtol=1e-9, atol=1e-10)
-
-
-@every_process
-def test_score_head_and_x0_head_agree_on_the_posterior(name):
-    process = PROCESSES[name](6)
-    _, x_t, sigma, _ = random_case(process)
-    logits = logits_for(process)
-    score = HEADS["x0"].log_score(process, logits, x_t, sigma)
-    torch.testing.assert_close(HEADS["score"].log_score(process, score, x_t, sigma), score)
-    found = HEADS["score"].logits(process, score, x_t, sigma)
-    expected, posterior = (process.posterior_logits(part, x_t, sigma).softmax(-1) for part in (logits, found))
-    torch.testing.assert_close(posterior, expected, rtol=1e-7, atol=1e-9)
 
 
 @every_process
@@ -282,88 +185,3 @@ def test_a_mask_says_nothing_and_an_unmasked_character_is_certain():
     posterior = process.posterior_logits(torch.zeros(1, 2, 4), x_t, torch.tensor([[1.0]])).softmax(-1)
     expected = torch.tensor([[[0.25] * 4, [0.0, 0.0, 1.0, 0.0]]])
     torch.testing.assert_close(posterior, expected, rtol=0, atol=1e-20)
-
-
-# --- the objective
-
-
-def quadrature_bits(diffusion: Diffusion, oracle: Oracle, network, points: int = 200) -> float:
-    """The NELBO in bits per text by Gauss-Legendre in t and enumeration of every x0 and x_t: no sampling anywhere."""
-    nodes, weights = np.polynomial.legendre.leggauss(points)
-    # t = u^3 crowds the nodes where the integrand is steep
-    u, weights = (nodes + 1) / 2 * (1 - T_MIN ** (1 / 3)) + T_MIN ** (1 / 3), weights / 2 * (1 - T_MIN ** (1 / 3))
-    times = [(t, w * 3 * v**2, nelbo_loss) for t, w, v in zip(u**3, weights, u, strict=True)]
-    times.append((T_MIN, 1.0, posterior_loss))
-    total = 0.0
-    count = len(oracle.texts)
-    noisy = oracle.states()
-    x_t = noisy.repeat(count, 1)
-    x0 = oracle.texts.repeat_interleave(len(noisy), 0)
-    for t, weight, loss in times:
-        clock = double([[t]])
-        sigma = diffusion.schedule.sigma(clock)
-        output = network(noisy, sigma.squeeze(1), None).repeat(count, 1, 1)
-        joint = (oracle.p[None, :] * oracle.likelihoods(noisy, sigma.squeeze(1)).prod(-1)).T.flatten()
-        possible = joint > 0
-        nats = loss(diffusion, output[possible], x_t[possible], x0[possible], clock)
-        total += weight * float((joint[possible] * nats.sum(-1)).sum())
-    total += oracle.length * float(diffusion.process.prior_kl(diffusion.schedule.sigma(double([[1.0]]))))
-    return total / np.log(2)
-
-
-@pytest.mark.parametrize("names", EVERY)
-def test_oracle_nelbo_is_the_entropy_of_its_data(names):
-    process, schedule, head = names
-    diffusion = Diffusion.named(process, schedule, head, 3)
-    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
-    bits = quadrature_bits(diffusion, oracle, oracle.network(head))
-    # at t = 0 the integral's first T_MIN is bounded by one step of the reconstruction
-    assert bits == pytest.approx(oracle.entropy(), abs=2e-3)
-    assert bits >= oracle.entropy() - 1e-6
-
-
-@pytest.mark.parametrize("names", EVERY)
-def test_nelbo_draws_average_to_the_bound(names):
-    process, schedule, head = names
-    diffusion = Diffusion.named(process, schedule, head, 3)
-    oracle = Oracle(diffusion.process, toy_distribution(3, 2))
-    generator = torch.Generator().manual_seed(0)
-    x0 = oracle.texts[torch.multinomial(oracle.p, 20_000, replacement=True, generator=generator)]
-    t = stratified_times(len(x0), generator, torch.device("cpu"))
-    nats = nelbo(diffusion, oracle.network(head), x0, torch.zeros_like(x0, dtype=torch.bool), t, generator).sum(1)
-    error = float(nats.std()) / len(x0) ** 0.5 / np.log(2)
-    assert float(nats.mean()) / np.log(2) == pytest.approx(oracle.entropy(), abs=5 * error + 2e-3)
-    assert error < 0.15
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_is_least_at_the_truth(loss):
-    diffusion = Diffusion.named("uniform", "log_linear", "x0", 4)
-    oracle = Oracle(diffusion.process, toy_distribution(4, 2))
-    generator = torch.Generator().manual_seed(0)
-    x0 = oracle.texts[torch.multinomial(oracle.p, 4000, replacement=True, generator=generator)]
-    t = stratified_times(len(x0), generator, torch.device("cpu"), torch.float64)
-    sigma = diffusion.schedule.sigma(t)
-    x_t = diffusion.process.noise(x0, sigma, generator)
-    truth = oracle.logits(x_t, sigma.squeeze(1), torch.zeros(1)).clamp_min(-50)
-    best = LOSSES[loss](diffusion, truth, x_t, x0, t).mean()
-    for y in range(4):
-        for change in (-1.0, 1.0):
-            wrong = truth.clone()
-            wrong[..., y] += change
-            assert LOSSES[loss](diffusion, wrong, x_t, x0, t).mean() > best
-
-
-def test_given_positions_cost_nothing_and_are_never_noised():
-    diffusion = Diffusion.named("uniform", "log_linear", "x0", 5)
-    x0 = torch.randint(5, (64, 6), generator=torch.Generator().manual_seed(0))
-    given = torch.rand(x0.shape, generator=torch.Generator().manual_seed(1)) < 0.5
-    seen = []
-
-    def network(x_t, sigma, given):
-        seen.append(x_t)
-        return torch.zeros(*x_t.shape, 5)
-
-    nats = nelbo(diffusion, network, x0, given, torch.full((64, 1), 0.9), torch.Generator().manual_seed(2))
-    assert (nats[given] == 0).all() and (nats[~given] > 0).all()
-    assert all(torch.equal(x_t[given], x0[given]) and not torch.equal(x_t, x0) for x_t in seen[:1])

@@ -5,33 +5,10 @@ import pytest
 import scipy.spatial.distance
 import scipy.stats
 
-from evaluation.metrics import Interval, bootstrap, divergence, entropy, figures, length_distance, measure, ratio
-from evaluation.reference import Histogram, Reference, words
-from tests.helpers import WORDS
-from text.corpus import load_corpus
+from evaluation.metrics import Interval, bootstrap, divergence, entropy, length_distance, measure, ratio
+from evaluation.reference import Histogram
+from tests.evaluation.references import encode, judged, sentences
 from text.vocabulary import Vocabulary
-
-
-def sentences(count: int, seed: int) -> list[str]:
-    rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, size=rng.integers(3, 12))) + rng.choice([".", "!", ""]) for _ in range(count)]
-
-
-@pytest.fixture
-def reference(tiny_run):
-    return Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32)
-
-
-def encode(reference, texts):
-    return [reference.vocabulary.encode(text).astype(np.int64) for text in texts]
-
-
-def judged(documents, reference):
-    return figures(documents, reference.matches(documents), reference)
-
-
-def test_words_are_letters_and_inner_apostrophes():
-    assert words("Don't re-do 3 naïve 'things'; l’été_x") == ["don't", "re", "do", "naïve", "things", "l’été", "x"]
 
 
 def test_divergence_is_scipys():
@@ -107,17 +84,3 @@ def test_wrong_lengths_and_repeats_show(reference):
     assert halves["length distance"](np.ones(100)) > 0.4
     repeated = judged([real[0]] * 30 + real[:70], reference)
     assert repeated["duplicates"](np.ones(100)) == pytest.approx(0.30)
-
-
-def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference, tiny_run):
-    corpus = load_corpus(tiny_run(sorted(set(sentences(3000, 0)))))
-    long = sorted((corpus.train.document(i).astype(np.int64) for i in range(len(corpus.train.lengths))), key=len)[-40:]
-    assert judged(long, reference)["copies"](np.ones(40)) > 0.5
-    assert reference.matches(long).tolist() == [len(document) for document in long]  # whichever part they are from
-    short = sorted((reference.vocabulary.decode(corpus.train.document(i)) for i in range(40)), key=len)[:20]
-    wider = [f" {text.replace(' ', '  ', 1)} " for text in short]
-    for lines in (encode(reference, short), encode(reference, wider)):
-        assert reference.matches(lines).max() <= reference.copy_bound  # as lines alone
-        assert judged(lines, reference)["copies"](np.ones(20)) == 1
-    fresh = [text for text in sentences(320, 9) if text not in reference.lines][:300]
-    assert judged(encode(reference, fresh), reference)["copies"](np.ones(300)) < 0.02

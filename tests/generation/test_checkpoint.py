@@ -4,14 +4,12 @@ import errno
 import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from tests.helpers import Quiet
-from text.corpus import Lengths
 from training.events import Stopped
 from training.trainer import train_model
 from utils import UserError
@@ -115,8 +113,3 @@ def test_weights_of_another_shape_are_named(tiny_run):
     checkpoint.weights["head.weight"] = checkpoint.weights["head.weight"][:-1]
     with pytest.raises(UserError, match=r"the weights do not fit the model's config: .*head\.weight"):
         Writer.of(checkpoint, CPU)
-
-
-def test_lengths_are_drawn_as_they_occurred():
-    lengths = Lengths.of(np.array([5, 7, 7, 7]))
-    assert [lengths.draw(u) for u in (0.0, 0.2499, 0.25, 0.9999)] == [5, 5, 7, 7]

@@ -1,13 +1,19 @@
 """Each rule finds what it is for, and leaves alone what only looks like it."""
 
+import json
 import time
 
+import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
+import collection
 from config.schema import CollectionConfig
 from nft.rules import BLOT, Candidate, Judge, degenerate
+from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
 from text.vocabulary import fold
+from training.trainer import train_model
 from utils import UserError
 
 
@@ -17,61 +23,6 @@ def judge(**rules) -> Judge:
 
 def candidate(text: str, match: int = 0, line: bool = False) -> Candidate:
     return Candidate(text, match, line)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "write to jane.doe+news@mail.example.org today",
-        "call +49 170 1234567 or stay",
-        "call (030) 123 4567 now",
-        "call 555-123-4567",
-        "host 192.168.0.1 is down",
-        "host 2001:db8::8a2e:370:7334 is up",
-        "at fe80::1 or so",
-        "open 192.168.0.1:8080 now",
-        "IP:10.20.30.40 is it",
-        "card 4111 1111 1111 1111 123",
-        "card 4111-1111-1111-1111 12/25",
-        "appelez 06 12 34 56 78",
-        "card 4111 1111 1111 1111 expired",
-        "card 4111111111111111",
-        "card 12/25 4111111111111111",
-        "order 12 4111 1111 1111 1111",
-        "555-123-4567 555-987-6543",
-        "212-555-0123/212-555-0199",
-        "(030) 123 4567 (040) 765 4321",
-        "call 12/12/2020 555-123-4567",
-        "on 2020-01-01 (555) 123-4567",
-        "10.20.30 or 999.999.999.999 555-123-4567",
-        "key AKIAIOSFODNN7EXAMPLE leaked",
-        "token ghp_16C7e42F292c6912E7710c838347Ae178B4a",
-        "sha d41d8cd98f00b204e9800998ecf8427e",
-    ],
-)
-def test_personal_data_is_found(text):
-    assert personal(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "released on 2010-12-03 at 10:30",
-        "bump to version 1.22.3",
-        "see issue 123456789",
-        "the years 1999 and 2000",
-        "card 4111 1111 1111 1112 is none",
-        "from 2010-12-03 to 31.12.2010 12 1",
-        "meet @ noon, a@b",
-        "ratio 12:30:45 and 999.999.999.999",
-        "closes #12345 and #67890",
-        "on 12/31/2010 or 31.12.2010",
-        "10 20 30 40 and 1 2 3 4 5 6 7 8",
-        "std::vector and a::b",
-    ],
-)
-def test_what_only_looks_like_personal_data_is_not(text):
-    assert personal(text) == []
 
 
 def test_what_is_masked_is_the_number_and_not_the_date_before_it():
@@ -85,11 +36,6 @@ def test_no_text_takes_the_rules_long(piece):
     text = piece * (8000 // len(piece)) + "!"
     personal(text), degenerate(text), handles(text)
     assert time.perf_counter() - began < 5
-
-
-def test_handles_are_names_after_an_at_sign_but_not_addresses():
-    assert [("@jane hi @bob_2")[a:b] for a, b in handles("@jane hi @bob_2")] == ["@jane", "@bob_2"]
-    assert handles("mail me@here.org or @ home") == []
 
 
 @pytest.mark.parametrize(
@@ -152,3 +98,48 @@ def test_what_is_masked_is_compared_as_published():
 def test_a_missing_word_list_is_named():
     with pytest.raises(UserError, match=r"^collection\.word_list none\.txt: cannot be read"):
         judge(word_list="none.txt")
+
+
+@pytest.fixture
+def parrot(tiny_run, tmp_path):
+    """A model that has learnt its few lines by heart: a canary sentence in some, an e-mail address in others."""
+    canary = "the canary sings at noon"
+    lines = [f"{canary} {letter}" for letter in "abcdefgh"] + [f"mail jo@example.org {letter}" for letter in "abcdef"]
+    rng = np.random.default_rng(0)
+    lines += ["".join(rng.choice(list("abcdefgh jklmnop"), 20)) for _ in range(24)]
+    run = tiny_run(
+        lines, "parrot",
+        model={"layers": 2, "heads": 2, "width": 48, "context": 48, "noise_width": 16, "dropout": 0.0},
+        diffusion={"process": "absorbing"},
+        training={"batch_size": 8, "max_steps": 400, "validations": 1, "learning_rate": 0.01},
+        sampling={"steps": 16, "temperature": 0.7},
+    )  # fmt: skip
+    train_model(run, Quiet())
+    config = tmp_path / "parrot.yaml"
+
+    def make(out: str, size: int, **rules) -> list[dict]:
+        with config.open("w", encoding="utf-8") as file:
+            YAML().dump(
+                {**TINY, "paths": run.paths.model_dump(), "collection": rules, "datasets": {"parrot": {}}}, file
+            )
+        arguments = ["--model", str(run.model_file()), "--config", str(config), "--out", str(tmp_path / out)]
+        collection.main(["make", *arguments, "--size", str(size)])
+        return [json.loads(line) for line in (tmp_path / out / "samples.jsonl").read_text("utf-8").splitlines()]
+
+    return make
+
+
+def test_a_planted_canary_an_address_and_a_duplicate_are_caught(parrot):
+    free = parrot("free", 40, copies="flag", personal="flag", duplicates="flag", near_duplicates="keep")
+    flags = [flag for record in free for flag in record["flags"]]
+    assert {"copies", "personal", "duplicates"} <= set(flags)
+    assert all("copies" in record["flags"] for record in free if "canary sings at noon" in record["text"])
+    assert all("personal" in record["flags"] for record in free if "@example.org" in record["text"])
+    strict = parrot("strict", 40, attempts=3)
+    kept = [record["text"] for record in strict if record["accepted"]]
+    assert not any("canary sings at noon" in text or "@example.org" in text for text in kept)
+    assert len(set(kept)) == len(kept)
+    assert any(not record["accepted"] and len(record["dropped"]) == 3 for record in strict)  # no endless loop
+    masked = parrot("masked", 40, copies="keep", duplicates="keep", near_duplicates="keep", personal="mask")
+    assert any(BLOT in record["text"] and record["drawn_sha256"] != record["sha256"] for record in masked)
+    assert not any("@example.org" in record["text"] for record in masked)

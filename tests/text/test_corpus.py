@@ -6,25 +6,10 @@ import numpy as np
 import pytest
 
 from tests.helpers import toy_lines
+from tests.text.loaded import ALPHABET, everything, texts
 from text import corpus
-from text import reader as reading
-from text.corpus import load_corpus
-from text.reader import DocumentHasher
+from text.corpus import Lengths, load_corpus
 from utils import UserError
-
-
-def texts(split, vocabulary) -> list[str]:
-    return [vocabulary.decode(split.document(i)) for i in range(len(split.lengths))]
-
-
-def everything(loaded) -> list[str]:
-    """All documents but the alphabet's."""
-    both = texts(loaded.train, loaded.vocabulary) + texts(loaded.held_out, loaded.vocabulary)
-    return sorted(text for text in both if not text.startswith("§"))
-
-
-# documents that put every letter of the others into the training split, whichever of them are held out
-ALPHABET = [f"§{i} abcdefghijklmnopqrstuvwxyz é\t\ufffd" for i in range(9)]
 
 
 def test_documents_survive_whole(tiny_run):
@@ -33,14 +18,6 @@ def test_documents_survive_whole(tiny_run):
     assert everything(loaded) == sorted(lines)
     assert loaded.reading_log.documents == 200 and loaded.reading_log.characters == sum(map(len, lines))
     assert len(loaded.held_out.lengths) == pytest.approx(40, abs=20)
-
-
-@pytest.mark.parametrize("chunk", [7, 64])
-def test_chunks_do_not_show(tiny_run, monkeypatch, chunk):
-    run = tiny_run([*ALPHABET, "é" * 50, *toy_lines(50), "x" * 300])
-    whole = everything(load_corpus(run))
-    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
-    assert everything(load_corpus(run.model_copy(update={"seed": 5}))) == whole
 
 
 def test_split_is_by_document_and_does_not_depend_on_order(tiny_run):
@@ -91,44 +68,9 @@ def test_only_rare_characters_still_encode(tiny_run):
     assert loaded.vocabulary.size == 3 and loaded.reading_log.documents == 40
 
 
-def test_bom_crlf_and_a_missing_last_newline(tiny_run):
-    loaded = load_corpus(tiny_run(b"\xef\xbb\xbf" + "\r\n".join(["first", "second", *ALPHABET, "third"]).encode()))
-    assert everything(loaded) == ["first", "second", "third"]
-
-
-def test_nfc_and_stray_line_breaks_are_counted(tiny_run):
-    loaded = load_corpus(tiny_run([*ALPHABET, "cafe\u0301", "plain", "a\rb", "a\u2028b\x85c", "tab\tstays"]))
-    assert everything(loaded) == sorted(["café", "plain", "a b", "a b c", "tab\tstays"])
-    assert loaded.reading_log.normalised_lines == 1 and loaded.reading_log.folded_breaks == 3
-
-
 def test_canonically_equal_documents_are_duplicates(tiny_run):
     loaded = load_corpus(tiny_run([*ALPHABET, "café", "cafe\u0301", "tea"]))
     assert everything(loaded) == ["café", "tea"] and loaded.reading_log.duplicates == 1
-
-
-BAD = b"good one\ngood two\nbad \xff\xfe here\ngood three\n"
-
-
-def test_invalid_bytes_are_an_error_that_names_the_line(tiny_run):
-    run = tiny_run(BAD)
-    with pytest.raises(UserError) as error:
-        load_corpus(run)
-    rule = "byte 0xff is not UTF-8; save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
-    assert str(error.value) == f"{run.data_file()} line 3: {rule}"
-
-
-def test_invalid_line_number_counts_over_chunks(tiny_run, monkeypatch):
-    monkeypatch.setattr(reading, "CHUNK_BYTES", 16)
-    with pytest.raises(UserError, match="line 401: byte 0x80"):
-        load_corpus(tiny_run("\n".join(toy_lines(400)).encode() + b"\n\x80\n"))
-
-
-@pytest.mark.parametrize(("policy", "expected"), [("skip", []), ("replace", ["bad \ufffd\ufffd here"])])
-def test_invalid_lines_are_skipped_or_replaced_and_counted(tiny_run, policy, expected):
-    loaded = load_corpus(tiny_run(BAD + "\n".join(ALPHABET).encode(), data={"invalid_utf8": policy}))
-    assert everything(loaded) == sorted(["good one", "good two", "good three", *expected])
-    assert loaded.reading_log.invalid_lines == 1
 
 
 @pytest.mark.parametrize(
@@ -195,16 +137,6 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
     assert [path.name for path in (run.data_file().parent / ".cache" / "toy").iterdir()] == [".lock"]
 
 
-def test_document_hashes_tell_documents_apart(tiny_run):
-    lines = ["ab", "ba", "a", "b", "", "aab", "aba", "\x00", "\x00\x00"]
-    codes = reading.codepoints("".join(line + "\n" for line in lines))
-    starts, lengths = reading.spans(codes)
-    hashes = DocumentHasher()(codes, starts, lengths)
-    assert len(set(hashes.tolist())) == len(lines)
-    again = DocumentHasher()(codes[starts[5] :], starts[5:] - starts[5], lengths[5:])
-    assert np.array_equal(again, hashes[5:])  # not a function of the place in the file
-
-
 @pytest.mark.parametrize("name", ["info.json", "tokens.bin", "lengths.npy", "held_out.npy"])
 @pytest.mark.parametrize("size", [0, 10, -2])
 def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):
@@ -222,3 +154,8 @@ def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
         found = list(set_up_cores.map(load_corpus, runs * 2))
     assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
     assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)
+
+
+def test_lengths_are_drawn_as_they_occurred():
+    lengths = Lengths.of(np.array([5, 7, 7, 7]))
+    assert [lengths.draw(u) for u in (0.0, 0.2499, 0.25, 0.9999)] == [5, 5, 7, 7]

@@ -1,0 +1,25 @@
+"""The text that others are compared with: its words, and how far others copy from it."""
+
+import numpy as np
+
+from evaluation.reference import words
+from tests.evaluation.references import encode, judged, sentences
+from text.corpus import load_corpus
+
+
+def test_words_are_letters_and_inner_apostrophes():
+    assert words("Don't re-do 3 naïve 'things'; l’été_x") == ["don't", "re", "do", "naïve", "things", "l’été", "x"]
+
+
+def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference, tiny_run):
+    corpus = load_corpus(tiny_run(sorted(set(sentences(3000, 0)))))
+    long = sorted((corpus.train.document(i).astype(np.int64) for i in range(len(corpus.train.lengths))), key=len)[-40:]
+    assert judged(long, reference)["copies"](np.ones(40)) > 0.5
+    assert reference.matches(long).tolist() == [len(document) for document in long]  # whichever part they are from
+    short = sorted((reference.vocabulary.decode(corpus.train.document(i)) for i in range(40)), key=len)[:20]
+    wider = [f" {text.replace(' ', '  ', 1)} " for text in short]
+    for lines in (encode(reference, short), encode(reference, wider)):
+        assert reference.matches(lines).max() <= reference.copy_bound  # as lines alone
+        assert judged(lines, reference)["copies"](np.ones(20)) == 1
+    fresh = [text for text in sentences(320, 9) if text not in reference.lines][:300]
+    assert judged(encode(reference, fresh), reference)["copies"](np.ones(300)) < 0.02

@@ -1,0 +1,27 @@
+"""A tiny trained model and the command that makes sets with it."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+import collection
+from tests.helpers import TINY, Quiet
+from training.trainer import train_model
+
+
+@pytest.fixture
+def studio(tmp_path, tiny_run):
+    """A tiny trained model and a config for it; -> (run, a function that makes a set with it)."""
+    run = tiny_run(license="CC0-1.0", source="made up", collection={"copies": "keep"})
+    train_model(run, Quiet())
+    config = tmp_path / "config.yaml"
+
+    def make(out: str, size: int, *options: str, **rules) -> tuple[int, Path]:
+        sections = {**TINY, "paths": run.paths.model_dump(), "license": run.license, "source": run.source}
+        with config.open("w", encoding="utf-8") as file:
+            YAML().dump({**sections, "collection": {"copies": "keep", **rules}, "datasets": {"toy": {}}}, file)
+        arguments = ["--model", str(run.model_file()), "--config", str(config), "--out", str(tmp_path / out)]
+        return collection.main(["make", *arguments, "--size", str(size), *options]), tmp_path / out
+
+    return run, make

@@ -1,0 +1,40 @@
+"""A token is the same however and whenever it is drawn, and says where it comes from."""
+
+import hashlib
+import json
+
+from generation.checkpoint import load_checkpoint
+from generation.writer import Writer, write_documents
+from nft.draw import write
+from tests.nft.sets import texts
+from utils import pick_device
+
+
+def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio):
+    run, make = studio
+    small, one, seven, large = (
+        make(f"set{i}", size, "--batch-size", batch)[1]
+        for i, (size, batch) in enumerate([(5, "64"), (16, "1"), (16, "7"), (16, "64")])
+    )
+    assert (one / "samples.jsonl").read_bytes() == (seven / "samples.jsonl").read_bytes()
+    assert (one / "samples.jsonl").read_bytes() == (large / "samples.jsonl").read_bytes()
+    assert texts(small) == texts(large)[:5]
+    record = json.loads((large / "samples.jsonl").read_text(encoding="utf-8").splitlines()[11])
+    writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
+    [alone] = write(writer, writer.settings(), 0, [(12, record["attempt"])])
+    assert alone.text == record["text"]
+    assert [write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"])] == [[record["text"]]]
+
+
+def test_a_token_says_where_it_comes_from(studio):
+    run, make = studio
+    _, folder = make("set", 4)
+    record = json.loads((folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()[2])
+    assert (record["token_id"], record["seed"], record["device"]) == (3, 0, "cpu")
+    assert record["sha256"] == hashlib.sha256(record["text"].encode()).hexdigest() and record["chars"] == len(
+        record["text"]
+    )
+    assert record["model_sha256"] == hashlib.sha256(run.model_file().read_bytes()).hexdigest()
+    assert record["data_sha256"] == hashlib.sha256(run.data_file().read_bytes()).hexdigest()
+    assert record["sampler"]["steps"] == 4 and set(record["traits"]) >= {"Length", "Confidence", "Settling"}
+    assert 0 < record["confidence"] <= 1 and 1 <= record["settling"] <= 4 and 0 <= record["novelty"] <= 1

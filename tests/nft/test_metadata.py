@@ -1,0 +1,94 @@
+"""Every token's metadata meets the schemas of the marketplaces."""
+
+import csv
+import json
+
+import jsonschema
+from PIL import Image
+
+from nft.image import SIDE
+from tests.nft.sets import texts
+
+STRING, URI = {"type": "string", "minLength": 1}, {"type": "string", "minLength": 1}
+ATTRIBUTES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["trait_type", "value"],
+        "properties": {"trait_type": STRING, "value": {"type": ["string", "number"]}},
+        "additionalProperties": False,
+    },
+}
+# after EIP-721, EIP-1155, OpenSea's contract-level metadata, HashLips' output and Metaplex' non-fungible standard
+SCHEMAS = {
+    "erc721": {
+        "type": "object",
+        "required": ["name", "description", "image", "edition", "attributes"],
+        "properties": {"name": STRING, "description": STRING, "image": URI, "attributes": ATTRIBUTES,
+                       "edition": {"type": "integer", "minimum": 1}},
+    },
+    "erc1155": {
+        "type": "object",
+        "required": ["name", "decimals", "description", "image", "properties", "attributes"],
+        "properties": {"name": STRING, "decimals": {"type": "integer"}, "description": STRING, "image": URI,
+                       "properties": {"type": "object"}},
+    },
+    "metaplex": {
+        "type": "object",
+        "required": ["name", "symbol", "description", "image", "attributes", "properties"],
+        "properties": {
+            "name": {"type": "string", "maxLength": 32},
+            "symbol": {"type": "string", "maxLength": 10},
+            "attributes": ATTRIBUTES,
+            "properties": {
+                "type": "object",
+                "required": ["files", "category"],
+                "properties": {
+                    "category": {"enum": ["image"]},
+                    "files": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["uri", "type"]}},
+                },
+            },
+        },
+    },
+    "contract": {
+        "type": "object",
+        "required": ["name", "description", "image", "license", "source"],
+        "properties": {"name": STRING, "description": STRING, "image": URI},
+    },
+}  # fmt: skip
+
+
+def test_exports_meet_their_schemas_and_hold_every_token(studio):
+    _, make = studio
+    _, folder = make("set", 12, "--title", "Toys & <b>more</b>", "--base-uri", "ipfs://cid")
+    for number in range(1, 13):
+        for path, schema in (f"json/{number}.json", "erc721"), (f"erc1155/{number:064x}.json", "erc1155"):
+            found = json.loads((folder / path).read_text(encoding="utf-8"))
+            jsonschema.validate(found, SCHEMAS[schema])
+            assert found["image"] == f"ipfs://cid/{number}.png"
+            assert found["properties"]["machine_generated"] is True and found["properties"]["curated"] is False
+            assert "Machine-generated" in found["description"]
+        jsonschema.validate(
+            json.loads((folder / f"metaplex/{number - 1}.json").read_text("utf-8")), SCHEMAS["metaplex"]
+        )
+        with Image.open(folder / f"images/{number}.png") as image:
+            assert image.size == (SIDE, SIDE) and len(image.convert("L").getcolors()) > 1  # not empty
+    contract = json.loads((folder / "contract.json").read_text("utf-8"))
+    jsonschema.validate(contract, SCHEMAS["contract"])
+    assert (contract["license"], contract["source"], contract["curated"]) == ("CC0-1.0", "made up", False)
+    assert len(json.loads((folder / "json/_metadata.json").read_text("utf-8"))) == 12
+    assert (folder / "toy.txt").read_text("utf-8").splitlines() == texts(folder)
+    with (folder / "tokens.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == texts(folder)
+    with (folder / "rarity.csv").open(encoding="utf-8", newline="") as file:
+        bits = [float(row["bits"]) for row in csv.DictReader(file)]
+    assert len(bits) == 12 and bits == sorted(bits, reverse=True)
+
+
+def test_names_keep_within_metaplex_bytes(studio):
+    _, make = studio
+    _, folder = make("set", 2, "--title", "\u3042" * 40)
+    found = json.loads((folder / "metaplex/1.json").read_text("utf-8"))
+    assert len(found["name"].encode()) <= 32 and found["name"].endswith(" #2")
+    assert 0 < len(found["symbol"].encode()) <= 10

@@ -1,0 +1,114 @@
+"""A set survives an interruption, refuses a second process and another recipe, and names what is damaged."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from filelock import FileLock
+
+import collection
+from tests.helpers import ROOT
+
+
+def test_a_set_goes_on_after_an_interruption_at_any_byte(studio):
+    _, make = studio
+    _, whole = make("whole", 9, "--batch-size", "3")
+    data = (whole / "samples.jsonl").read_bytes()
+    for cut in (0, 1, len(data) // 3, len(data) // 2 + 7, len(data) - 1, len(data)):
+        _, folder = make("cut", 3)
+        (folder / "samples.jsonl").write_bytes(data[:cut])
+        status, _ = make("cut", 9)
+        assert status == 0 and (folder / "samples.jsonl").read_bytes() == data
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_loses_nothing(studio, tmp_path):
+    run, make = studio
+    _, whole = make("whole", 120, "--batch-size", "2")
+    command = [
+        sys.executable, str(ROOT / "collection.py"), "make", "--model", str(run.model_file()), "--config",
+        str(tmp_path / "config.yaml"), "--out", str(tmp_path / "killed"), "--size", "120", "--batch-size", "2",
+    ]  # fmt: skip
+    process, samples = subprocess.Popen(command, stderr=subprocess.DEVNULL), tmp_path / "killed/samples.jsonl"
+    while not (samples.is_file() and samples.stat().st_size > 5000) and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < samples.stat().st_size < (whole / "samples.jsonl").stat().st_size
+    status, killed = make("killed", 120)
+    assert status == 0 and samples.read_bytes() == (whole / "samples.jsonl").read_bytes()
+    assert (killed / "provenance.json").read_bytes() == (whole / "provenance.json").read_bytes()
+
+
+def test_a_second_process_and_another_recipe_are_refused(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    with FileLock(folder / ".lock"):
+        status, _ = make("set", 4)
+    assert status == 2 and "another process is at work on this set" in capsys.readouterr().err
+    for options, rules, what in (
+        (["--seed", "1"], {}, "seed (0, not 1)"),
+        ([], {"similarity": 0.5}, "rules.similarity (0.9, not 0.5)"),
+    ):
+        status, _ = make("set", 4, *options, **rules)
+        assert (
+            status == 2 and f"its tokens were drawn with another {what}; give another --out" in capsys.readouterr().err
+        )
+    assert make("set", 2)[0] == 2
+    assert "holds 3 tokens already, more than --size" in capsys.readouterr().err
+
+
+def test_only_make_mends_a_line_cut_short(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    data = (folder / "samples.jsonl").read_bytes()
+    (folder / "samples.jsonl").write_bytes(data[:-1])
+    for command in (["verify", str(folder)], ["export", str(folder)], ["select", str(folder), "--keep", "all"]):
+        assert collection.main(command) == 2
+        assert "its last line is cut short; run make again" in capsys.readouterr().err
+    assert (folder / "samples.jsonl").read_bytes() == data[:-1]
+    assert make("set", 3)[0] == 0 and (folder / "samples.jsonl").read_bytes() == data
+
+
+def test_a_folder_of_other_things_is_left_alone(studio, tmp_path, capsys):
+    _, make = studio
+    (tmp_path / "site/images").mkdir(parents=True)
+    (tmp_path / "site/images/holiday.jpg").write_bytes(b"mine")
+    for out in ("site", "datasets"):
+        before = {path: path.read_bytes() for path in (tmp_path / out).rglob("*.*") if path.is_file()}
+        assert make(out, 2)[0] == 2
+        assert "holds files but no set; give --out an empty or a new folder" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in before} == before
+
+
+DAMAGES = {
+    "samples.jsonl": ["[]", "{}", "5", '{"token_id":1}', "\x00", '{"text":"\\ud800"}'],
+    "set.json": ["{}", "[]", "5", "", '{"format": 2}'],
+    "selection.json": ["{}", "[]", '{"kept": ["1"]}', '{"kept": 1}'],
+}
+
+
+def test_damaged_files_are_one_line(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    strange = [json.dumps({**info, key: {**info[key], "stranger": "1"}}) for key in ("sampler", "identity")]
+    for name, contents in DAMAGES.items():
+        path = folder / name
+        before = path.read_bytes() if path.is_file() else None
+        for content in [*contents, *(strange if name == "set.json" else [])]:
+            path.write_text(content + "\n", encoding="utf-8")
+            for command in (["verify", str(folder)], ["export", str(folder)]):
+                assert collection.main(command) == 2, (name, content)
+                error = capsys.readouterr().err.strip("\n") + "\n"  # rich ends its bar's line
+                assert error.count("\n") == 1 and "damaged" in error
+        path.write_bytes(before) if before else path.unlink()
+    assert collection.main(["verify", str(folder)]) == 0
+    for options in (["--title", " "], ["--title", "\udcff"]):
+        assert collection.main(["export", str(folder), *options]) == 2
+        assert "--title" in capsys.readouterr().err

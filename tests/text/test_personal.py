@@ -1,0 +1,65 @@
+"""Personal data are found, and what only looks like them is not."""
+
+import pytest
+
+from text.personal import handles, personal
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write to jane.doe+news@mail.example.org today",
+        "call +49 170 1234567 or stay",
+        "call (030) 123 4567 now",
+        "call 555-123-4567",
+        "host 192.168.0.1 is down",
+        "host 2001:db8::8a2e:370:7334 is up",
+        "at fe80::1 or so",
+        "open 192.168.0.1:8080 now",
+        "IP:10.20.30.40 is it",
+        "card 4111 1111 1111 1111 123",
+        "card 4111-1111-1111-1111 12/25",
+        "appelez 06 12 34 56 78",
+        "card 4111 1111 1111 1111 expired",
+        "card 4111111111111111",
+        "card 12/25 4111111111111111",
+        "order 12 4111 1111 1111 1111",
+        "555-123-4567 555-987-6543",
+        "212-555-0123/212-555-0199",
+        "(030) 123 4567 (040) 765 4321",
+        "call 12/12/2020 555-123-4567",
+        "on 2020-01-01 (555) 123-4567",
+        "10.20.30 or 999.999.999.999 555-123-4567",
+        "key AKIAIOSFODNN7EXAMPLE leaked",
+        "token ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+        "sha d41d8cd98f00b204e9800998ecf8427e",
+    ],
+)
+def test_personal_data_is_found(text):
+    assert personal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "released on 2010-12-03 at 10:30",
+        "bump to version 1.22.3",
+        "see issue 123456789",
+        "the years 1999 and 2000",
+        "card 4111 1111 1111 1112 is none",
+        "from 2010-12-03 to 31.12.2010 12 1",
+        "meet @ noon, a@b",
+        "ratio 12:30:45 and 999.999.999.999",
+        "closes #12345 and #67890",
+        "on 12/31/2010 or 31.12.2010",
+        "10 20 30 40 and 1 2 3 4 5 6 7 8",
+        "std::vector and a::b",
+    ],
+)
+def test_what_only_looks_like_personal_data_is_not(text):
+    assert personal(text) == []
+
+
+def test_handles_are_names_after_an_at_sign_but_not_addresses():
+    assert [("@jane hi @bob_2")[a:b] for a, b in handles("@jane hi @bob_2")] == ["@jane", "@bob_2"]
+    assert handles("mail me@here.org or @ home") == []

@@ -1,0 +1,64 @@
+"""Reading: bytes to lines, whatever their ends and marks; what is no UTF-8 is named or counted."""
+
+import numpy as np
+import pytest
+
+from tests.helpers import toy_lines
+from tests.text.loaded import ALPHABET, everything
+from text import reader as reading
+from text.corpus import load_corpus
+from text.reader import DocumentHasher
+from utils import UserError
+
+
+@pytest.mark.parametrize("chunk", [7, 64])
+def test_chunks_do_not_show(tiny_run, monkeypatch, chunk):
+    run = tiny_run([*ALPHABET, "é" * 50, *toy_lines(50), "x" * 300])
+    whole = everything(load_corpus(run))
+    monkeypatch.setattr(reading, "CHUNK_BYTES", chunk)
+    assert everything(load_corpus(run.model_copy(update={"seed": 5}))) == whole
+
+
+def test_bom_crlf_and_a_missing_last_newline(tiny_run):
+    loaded = load_corpus(tiny_run(b"\xef\xbb\xbf" + "\r\n".join(["first", "second", *ALPHABET, "third"]).encode()))
+    assert everything(loaded) == ["first", "second", "third"]
+
+
+def test_nfc_and_stray_line_breaks_are_counted(tiny_run):
+    loaded = load_corpus(tiny_run([*ALPHABET, "cafe\u0301", "plain", "a\rb", "a\u2028b\x85c", "tab\tstays"]))
+    assert everything(loaded) == sorted(["café", "plain", "a b", "a b c", "tab\tstays"])
+    assert loaded.reading_log.normalised_lines == 1 and loaded.reading_log.folded_breaks == 3
+
+
+BAD = b"good one\ngood two\nbad \xff\xfe here\ngood three\n"
+
+
+def test_invalid_bytes_are_an_error_that_names_the_line(tiny_run):
+    run = tiny_run(BAD)
+    with pytest.raises(UserError) as error:
+        load_corpus(run)
+    rule = "byte 0xff is not UTF-8; save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
+    assert str(error.value) == f"{run.data_file()} line 3: {rule}"
+
+
+def test_invalid_line_number_counts_over_chunks(tiny_run, monkeypatch):
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 16)
+    with pytest.raises(UserError, match="line 401: byte 0x80"):
+        load_corpus(tiny_run("\n".join(toy_lines(400)).encode() + b"\n\x80\n"))
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("skip", []), ("replace", ["bad \ufffd\ufffd here"])])
+def test_invalid_lines_are_skipped_or_replaced_and_counted(tiny_run, policy, expected):
+    loaded = load_corpus(tiny_run(BAD + "\n".join(ALPHABET).encode(), data={"invalid_utf8": policy}))
+    assert everything(loaded) == sorted(["good one", "good two", "good three", *expected])
+    assert loaded.reading_log.invalid_lines == 1
+
+
+def test_document_hashes_tell_documents_apart(tiny_run):
+    lines = ["ab", "ba", "a", "b", "", "aab", "aba", "\x00", "\x00\x00"]
+    codes = reading.codepoints("".join(line + "\n" for line in lines))
+    starts, lengths = reading.spans(codes)
+    hashes = DocumentHasher()(codes, starts, lengths)
+    assert len(set(hashes.tolist())) == len(lines)
+    again = DocumentHasher()(codes[starts[5] :], starts[5:] - starts[5], lengths[5:])
+    assert np.array_equal(again, hashes[5:])  # not a function of the place in the file

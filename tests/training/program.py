@@ -1,0 +1,70 @@
+"""train.py as a program of its own, for tests that send it signals or take away what surrounds it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.helpers import ROOT
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and /dev are POSIX")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
+SECONDS = 120  # a process that has not ended by then hangs
+
+
+class Program:
+    """train.py --all in a process and a group of its own, on a project whose training takes long enough to be met."""
+
+    def __init__(self, path: Path, *arguments: str, steps: int = 120, **options) -> None:
+        yaml = YAML()
+        settings = yaml.load(path)
+        settings["training"] |= {"max_steps": steps, "validations": 12, "patience": 0}
+        with path.open("w", encoding="utf-8") as file:
+            yaml.dump(settings, file)
+        self.path, self.models = path, path.parent / "models"
+        self.command = [sys.executable, str(ROOT / "train.py"), "--all", "--config", str(path), *arguments]
+        self.options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
+
+    def start(self) -> subprocess.Popen:
+        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have had it ignored, here and so there
+        process = subprocess.Popen(self.command, start_new_session=True, **self.options)
+        signal.signal(signal.SIGHUP, hangup)
+        assert process.stdout
+        while "bits/char" not in process.stdout.readline():  # the first validation: it trains
+            assert process.poll() is None
+        return process
+
+    def finish(self) -> str:
+        done = subprocess.run(self.command, capture_output=True, text=True, timeout=SECONDS, check=True)
+        return done.stdout
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def trainings(pid: int) -> list[int]:
+    """The processes in which a queue trains."""
+    return [child for child in children(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def hears_ctrl_c(pid: int) -> bool:
+    """Whether Python has begun and made it a KeyboardInterrupt."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within some seconds."""
+    for _ in range(100):
+        status = Path(f"/proc/{pid}/stat")
+        if not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,53 @@
+"""The plan: what would be trained, at what cost, and how hours are shared out."""
+
+import re
+
+import pytest
+
+import train
+from training import check
+from training.check import share_hours
+from training.trainer import Diverged
+
+
+@pytest.mark.usefixtures("warm_processes")
+def test_check_shows_the_plan_and_trains_nothing(project, capfd):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    one = (path.parent / "datasets" / "two.txt").read_text()
+    (path.parent / "datasets" / "two.txt").write_text(
+        one + one + "".join(f"mail jane@example.org {k}\n" for k in range(9)) + "\n"
+    )
+    before = {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()}
+    capfd.readouterr()
+    assert run("--all", "--check") == 0
+    out = capfd.readouterr().out
+    assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty lines dropped" in out
+    assert re.search(r"two: likely personal data in [5-9] of", out) and "exceed the context of 32" in out
+    rows = {row.split()[1]: row for row in out.splitlines() if row.startswith("\u2502")}
+    assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]
+    assert "MB needed at most" in out
+    assert {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()} == before
+    (path.parent / "datasets" / "two.txt").unlink()
+    assert run("--all", "--check") == 1 and "error: two: " in capfd.readouterr().out
+
+
+def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):
+    _, run = project
+
+    def fail(training, batch):
+        raise Diverged
+
+    monkeypatch.setattr(check.Training, "advance", fail)
+    assert run("--all", "--check") == 1
+    out = capfd.readouterr().out
+    assert "error: one: Diverged\n" in out and "error: two: Diverged\n" in out and "MB needed" in out
+
+
+def test_hours_are_shared_out_by_size(tiny_run, capfd):
+    runs = [tiny_run(["x" * 9] * 30 + ["y"], "short"), tiny_run(["x" * 99] * 9 + ["y"], "long")]
+    sizes = [run.data_file().stat().st_size for run in runs]
+    shared = [run.training.max_minutes for run in share_hours(runs, 2)]
+    assert shared == pytest.approx([120 * size / sum(sizes) for size in sizes], abs=0.01)
+    assert train.main(["--all", "--hours", "0"]) == 2
+    assert "--hours 0: must be above 0" in capfd.readouterr().err
