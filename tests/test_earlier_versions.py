@@ -149,7 +149,7 @@ def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
     settings = vars(replace(sampler.sampler_settings(), steps=32, renoise=0.15))
     wanted = SetInfo(**{**FIRST_SET, "sampler": settings, "rules": CollectionConfig().model_dump()})
     folder = SetFolder(tmp_path)
-    folder.say(SetInfo(**FIRST_SET))
+    folder.write_info(SetInfo(**FIRST_SET))
     folder.begin(wanted)
     assert folder.info().sampler == FIRST_SET["sampler"]  # its pages name the set by this
     folder.begin(wanted.model_copy(update={"title": "renamed"}))

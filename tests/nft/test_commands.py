@@ -22,8 +22,8 @@ from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from nft.commands import token_ids
 from nft.contact_sheet import contact_sheet
-from nft.draw import write
-from nft.image import SIDE, layout, unpictured
+from nft.draw import write_texts
+from nft.image import SIDE, characters_without_glyph, layout
 from nft.provenance import merkle_root
 from nft.rules import BLOT
 from nft.store import Edition
@@ -113,7 +113,7 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     assert texts(small) == texts(large)[:5]
     record = json.loads((large / "samples.jsonl").read_text(encoding="utf-8").splitlines()[11])
     writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
-    [alone] = write(writer, writer.settings(), 0, [(12, record["attempt"])])
+    [alone] = write_texts(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
     assert [write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"])] == [[record["text"]]]
 
@@ -438,8 +438,8 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
 
 
 def test_what_the_face_lacks_is_known():
-    assert unpictured("a naïve\u00a0Ω …\n\u200d🎉日א😀") >= {"🎉", "日", "א"}
-    assert not unpictured("".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
+    assert characters_without_glyph("a naïve\u00a0Ω …\n\u200d🎉日א😀") >= {"🎉", "日", "א"}
+    assert not characters_without_glyph("".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
 
 
 def test_every_text_fits_its_card():
