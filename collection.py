@@ -1,4 +1,4 @@
-"""Make a set of tokens: python collection.py make --model models/NAME.pt --size 1000 --out outputs/NAME"""
+"""Makes a set of tokens to mint: python collection.py make --model models/NAME.pt --size 1000 --out outputs/NAME"""
 
 import argparse
 import sys
@@ -8,27 +8,29 @@ from config.command_line import add_sampling, run_command
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Make, choose from, name and verify a set of tokens.")
+    parser = argparse.ArgumentParser(description="Make, curate, rename and verify a set of tokens to mint.")
     commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("make", help="draw tokens 1 to SIZE; the same command goes on where it was stopped")
+    make = commands.add_parser("make", help="draw tokens 1 to SIZE; after a stop, the same command goes on")
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
-    make.add_argument("--size", type=int, required=True, help="how many tokens")
+    make.add_argument("--size", type=int, required=True, help="how many tokens the set has")
     add_sampling(make)
-    make.add_argument("--config", type=Path, default=Path("config.yaml"), help="rules, licence, source (config.yaml)")
-    select = commands.add_parser("select", help="keep some tokens and leave the others out of all that is published")
-    select.add_argument("--keep", required=True, metavar="FILE|all", help="token ids, or all for all again")
-    export = commands.add_parser("export", help="write all files anew from the tokens, under another name or address")
-    verify = commands.add_parser("verify", help="recompute every file and hash, and draw some tokens again")
-    verify.add_argument("--model", type=Path, help="the model file, to draw with (default: where it was)")
-    verify.add_argument("--tokens", type=int, default=10, help="how many to draw again (default 10)")
+    make.add_argument(
+        "--config", type=Path, default=Path("config.yaml"), help="rules, licence, source (default config.yaml)"
+    )
+    select = commands.add_parser("select", help="publish some of the tokens and leave out the others")
+    select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
+    export = commands.add_parser("export", help="write all files again, with another title, description or base URI")
+    verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
+    verify.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
+    verify.add_argument("--tokens", type=int, default=10, help="how many tokens to draw again (default 10)")
     verify.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     make.add_argument("--out", type=Path, required=True, help="the set's folder")
     for command in (select, export, verify):
         command.add_argument("folder", type=Path, help="the set's folder")
     for command in (make, export):
-        command.add_argument("--title", help="the collection's name (default: the dataset's)")
-        command.add_argument("--description", help="a sentence on the collection")
-        command.add_argument("--base-uri", help="where images will lie, as ipfs://CID; empty: beside the metadata")
+        command.add_argument("--title", help="the collection's title (of a new set: the dataset's name)")
+        command.add_argument("--description", help="one sentence about the collection")
+        command.add_argument("--base-uri", help="where images will be, as ipfs://CID; empty: beside the metadata")
     return parser.parse_args(argv)
 
 

@@ -122,10 +122,10 @@ class SamplingConfig(Section):
 
 def stored_sampling(found: dict[str, Any]) -> dict[str, Any]:
     """The sampling settings of a file, in today's keys: once `surest` called its stretch steps, and revised renoise."""
-    if found.get("sampler") != "surest" or "stretch" in found:
+    steps, renoise = found.get("steps"), found.get("renoise")
+    if found.get("sampler") != "surest" or "stretch" in found or not isinstance(steps, int):
         return found
-    revisions = found["steps"] // 3 if found["renoise"] else 0
-    return {**found, "stretch": found["steps"], "revisions": revisions, "revised": found["renoise"]}
+    return {**found, "stretch": steps, "revisions": steps // 3 if renoise else 0, "revised": renoise}
 
 
 RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, say so, or have another drawn

@@ -1,4 +1,4 @@
-"""The contact sheet of a set: one self-contained page to look through, filter, mark, and save a selection."""
+"""The contact sheet of a set: one HTML page, without other files, to browse and mark tokens and save a selection."""
 
 import json
 from html import escape
@@ -12,12 +12,12 @@ TEMPLATE = Path(__file__).with_name("contact_sheet.html")
 
 
 def contact_sheet(edition: Edition) -> str:
-    """The page: its template with the title and the tokens in it; no text of a token is ever read as HTML."""
+    """The page: the template filled with the title and the tokens. A browser never reads a token's text as HTML."""
     data = [
         {"number": n, "id": r["token_id"], "text": r["text"], "flags": r["flags"], "traits": t, "bits": round(b, 2)}
         for (n, r, t), b in zip(edition.numbered, edition.bits, strict=True)
     ]
-    # "<" as \u003c: inside a script nothing else can end it
+    # "<" becomes \u003c, because only "</script" can end a script
     inlined = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8")
     for place, content in (("TITLE", escape(edition.info["title"])), ("STATEMENT", escape(STATEMENT))):

@@ -1,6 +1,6 @@
-"""The tokens of a set, one after another: drawn, judged, and drawn again where a rule drops them. Writes no files.
+"""Draws the tokens of a set: a model writes each text, the rules judge it, and a text that they drop is drawn again.
 
-Token k is judged beside the tokens before it and no others, so neither the size of a set nor of a batch can change it.
+Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the size of the set nor on that of a batch.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,73 +14,72 @@ from nft.rules import Candidate, Judge
 from nft.traits import figures_of
 from utils import sha256
 
-DIGITS = 6  # that figures are kept with
-Key = tuple[int, int]  # token, from 1; attempt, from 0
+DIGITS = 6  # decimal places of the figures of a token
+Key = tuple[int, int]  # token from 1, attempt from 0
 
 
 class Drawn(NamedTuple):
-    """A text as it was written, and as the rules see it."""
+    """A text as the model wrote it, and as the rules judge it."""
 
     written: Written
     candidate: Candidate
 
 
 class TextSource:
-    """Texts by token and attempt, each a function of checkpoint, seed, token and attempt, whoever else is drawn."""
+    """The texts by token and attempt; each depends on model, sampler settings, seed, token and attempt alone."""
 
     def __init__(
-        self, writer: Writer, settings: SamplerSettings, seed: int, reference: Reference, stamp: dict[str, Any]
+        self, writer: Writer, settings: SamplerSettings, seed: int, reference: Reference, common: dict[str, Any]
     ) -> None:
         self.writer, self.settings, self.seed, self.reference = writer, settings, seed, reference
-        self.stamp = stamp  # what every record says alike
-        self.drawn: dict[Key, Drawn] = {}
+        self.common = common  # fields that every record of the set holds with the same value
+        self.drawn: dict[Key, Drawn] = {}  # of the batch at hand
 
     def draw(self, keys: Iterable[Key]) -> None:
-        """Draw together what has not been drawn yet."""
+        """Draw the texts of these keys together, except those that are there already."""
         keys = [key for key in keys if key not in self.drawn]
         if not keys:
             return
-        written = write(self.writer, self.settings, self.seed, keys)
+        written = write_texts(self.writer, self.settings, self.seed, keys)
         ids = [self.writer.vocabulary.encode(document.text) for document in written]
-        for key, document, match, line in zip(
-            keys, written, self.reference.matches(ids), self.reference.are_lines(ids), strict=True
-        ):
-            self.drawn[key] = Drawn(document, Candidate(document.text, int(match), line))
+        matches, are_lines = self.reference.matches(ids), self.reference.are_lines(ids)
+        for key, document, match, is_line in zip(keys, written, matches, are_lines, strict=True):
+            self.drawn[key] = Drawn(document, Candidate(document.text, int(match), is_line))
 
-    def take(self, token: int, attempt: int) -> Drawn:
+    def text_of(self, token: int, attempt: int) -> Drawn:
+        """The text of one attempt, drawn now if it is not there."""
         self.draw([(token, attempt)])
         return self.drawn[token, attempt]
 
 
-def write(writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
-    """The texts of tokens and attempts; token k is document k - 1 of generate.py with the same seed."""
+def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
+    """Write the texts of these keys together; token k is document k - 1 of generate.py with the same seed."""
     drafts = [Draft(writer, ANYTHING, seed, token - 1, attempt) for token, attempt in keys]
     write_drafts(writer, drafts, settings)
     return [draft.written(writer.vocabulary) for draft in drafts]
 
 
-def tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[dict[str, Any]]:
-    """One record a token, in order."""
-    # what a text breaks by itself it breaks in any company: all these are drawn again together
+def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[dict[str, Any]]:
+    """The records of these tokens, in order; each token has at most `attempts` texts drawn."""
+    # the rules that look at one text alone come first: what they drop is drawn again in whole batches, which is faster
     pending: Iterable[int] = numbers
     for attempt in range(attempts):
         source.draw((token, attempt) for token in pending)
-        pending = [
-            token for token in pending if judge.judge(source.take(token, attempt).candidate, text_only=True).dropped
-        ]
+        texts = {token: source.text_of(token, attempt).candidate for token in pending}
+        pending = [token for token, text in texts.items() if judge.judge(text, text_only=True).dropped]
     for token in numbers:
         yield token_record(source, judge, token, attempts)
     source.drawn.clear()
 
 
 def token_record(source: TextSource, judge: Judge, token: int, attempts: int) -> dict[str, Any]:
-    """A token's record: of its first attempt that no rule drops, else of the last one, which is not accepted."""
+    """The record of a token's first text that no rule drops, or of its last text, which is then not accepted."""
     dropped: list[str] = []
-    drawn = source.take(token, 0)
+    drawn = source.text_of(token, 0)
     verdict = judge.judge(drawn.candidate)
     while verdict.dropped and len(dropped) < attempts - 1:
         dropped.append(verdict.dropped)
-        drawn = source.take(token, len(dropped))
+        drawn = source.text_of(token, len(dropped))
         verdict = judge.judge(drawn.candidate)
     if verdict.dropped:
         dropped.append(verdict.dropped)
@@ -89,7 +88,7 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
     figures = token_figures(drawn, verdict.text, source.reference)
     text = "" if verdict.dropped else verdict.text
     return {
-        **source.stamp,
+        **source.common,
         "token_id": token,
         "seed": source.seed,
         "attempt": len(dropped) - bool(verdict.dropped),
@@ -105,19 +104,19 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
 
 
 def token_figures(drawn: Drawn, text: str, reference: Reference) -> dict[str, Any]:
-    """What a token's traits are made of."""
-    spoken, (written, candidate) = words(text), drawn
-    invented = sum(word not in reference.words for word in spoken)
+    """The figures from which a token's traits are computed."""
+    words_of_text, (written, candidate) = words(text), drawn
+    invented = sum(word not in reference.words for word in words_of_text)
     return {
         "chars": len(text),
-        "longest_match": candidate.match,
-        "novelty": round(1 - min(candidate.match / len(text), 1), DIGITS),
-        "invented": round(invented / max(len(spoken), 1), DIGITS),
-        **course(written),
+        "longest_match": candidate.longest_match,
+        "novelty": round(1 - min(candidate.longest_match / len(text), 1), DIGITS),
+        "invented": round(invented / max(len(words_of_text), 1), DIGITS),
+        **writing_figures(written),
     }
 
 
-def course(written: Written) -> dict[str, Any]:
-    """How a text came to be."""
+def writing_figures(written: Written) -> dict[str, Any]:
+    """The figures of a record that describe how the model wrote its text."""
     confidence = round(written.confidence, DIGITS)
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}

@@ -1,4 +1,4 @@
-"""Every file of a set that follows from its tokens, in one list: what is published, and what `verify` recomputes."""
+"""The list of all files that follow from the tokens of a set: export writes them, verify recomputes them."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ from nft import image
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, one_line, rarity_table
 from nft.provenance import provenance
-from nft.store import Edition, SetFolder, readable
+from nft.store import Edition, SetFolder, indented_json
 
-FOLDERS = ("json", "erc1155", "metaplex", "images")  # each holds a file a token, and nothing else
+# these folders hold the files listed here and no others: write_files empties them, verify names what does not belong
+FOLDERS = ("json", "erc1155", "metaplex", "images")
 
 
 class File(NamedTuple):
@@ -18,37 +19,37 @@ class File(NamedTuple):
 
     path: str
     content: bytes
-    exact: bool = True  # whether every version of the libraries makes the same bytes; Pillow's PNG may differ
+    exact: bool = True  # whether the bytes are the same with every library version; those of a PNG depend on Pillow's
 
 
 def files(edition: Edition) -> Iterator[File]:
-    """All files of a set, each a pure function of the published tokens."""
-    for path, text in texts(edition):
+    """All files of a set, each a function of the published tokens alone."""
+    for path, text in text_files(edition):
         yield File(path, text.encode("utf-8"))
     for number, record, _ in edition.numbered:
         yield File(f"images/{number}.png", image.png(record["text"], caption(edition, number)), exact=False)
 
 
-def texts(edition: Edition) -> Iterator[tuple[str, str]]:
-    """(path in the set's folder, content) of the files that are text."""
+def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
+    """Path in the set's folder and content of each file that is text."""
     yield f"{edition.info['name']}.txt", "".join(one_line(record["text"]) + "\n" for record in edition.records)
     yield "tokens.csv", csv_table(edition)
     yield "rarity.csv", rarity_table(edition)
-    yield "traits.json", readable(edition.bands)
-    yield "contract.json", readable(contract(edition))
-    yield "json/_metadata.json", readable([erc721(edition, *token) for token in edition.numbered])
+    yield "traits.json", indented_json(edition.bands)
+    yield "contract.json", indented_json(contract(edition))
+    yield "json/_metadata.json", indented_json([erc721(edition, *token) for token in edition.numbered])
     for number, record, traits in edition.numbered:
-        yield f"json/{number}.json", readable(erc721(edition, number, record, traits))
-        yield f"erc1155/{number:064x}.json", readable(erc1155(edition, number, record, traits))
-        yield f"metaplex/{number - 1}.json", readable(metaplex(edition, number, record, traits))
+        yield f"json/{number}.json", indented_json(erc721(edition, number, record, traits))
+        yield f"erc1155/{number:064x}.json", indented_json(erc1155(edition, number, record, traits))
+        yield f"metaplex/{number - 1}.json", indented_json(metaplex(edition, number, record, traits))
         yield f"images/{number}.svg", image.svg(record["text"], caption(edition, number))
-    yield "provenance.json", readable(provenance(edition))
+    yield "provenance.json", indented_json(provenance(edition))
     yield "index.html", contact_sheet(edition)
 
 
 def write_files(folder: SetFolder) -> None:
-    """Write all files of a set anew."""
-    edition = folder.edition()  # before anything goes: a damaged set keeps its files
+    """Write all files of a set again."""
+    edition = folder.edition()  # read before anything is deleted: a damaged set keeps its files
     for name in FOLDERS:
         shutil.rmtree(folder.path / name, ignore_errors=True)
         (folder.path / name).mkdir(exist_ok=True)

@@ -1,19 +1,20 @@
-"""What proves a set: a hash for each token, one for all, a Merkle root. Knows nothing of how tokens are drawn."""
+"""The hashes that prove a set: one for each token, one for all tokens, and a Merkle root."""
 
 import hashlib
 from typing import Any
 
 from nft.metadata import STATEMENT
-from nft.store import Edition, canonical
+from nft.store import Edition, canonical_json
 from utils import sha256
 
-LEAF, NODE = b"\0", b"\1"  # told apart, so that no inner node can pass for a token (RFC 6962, section 2.1)
+LEAF, NODE = b"\0", b"\1"  # RFC 6962, section 2.1: with different prefixes no inner node can pass for a token
 
 
 def merkle_root(leaves: list[bytes]) -> str:
-    """Of SHA-256, as RFC 6962 has it: the left half is the largest power of two below the number of leaves."""
+    """The SHA-256 Merkle root of RFC 6962, section 2.1, in hex; the hash of no bytes if there are no leaves."""
 
     def root(part: list[bytes]) -> bytes:
+        """The root of some leaves; the left half is the largest power of two below their number."""
         if len(part) == 1:
             return hashlib.sha256(LEAF + part[0]).digest()
         middle = 1 << (len(part) - 1).bit_length() - 1
@@ -23,8 +24,11 @@ def merkle_root(leaves: list[bytes]) -> str:
 
 
 def provenance(edition: Edition) -> dict[str, Any]:
-    """Each token's hash is over the canonical JSON of its record; the provenance hash over these, joined in order."""
-    records = [canonical(record) for record in edition.records]
+    """provenance.json: each token's hash is SHA-256 of its record as canonical JSON.
+
+    The provenance hash is SHA-256 of these hashes in hex, joined in the order of the tokens.
+    """
+    records = [canonical_json(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
     info = edition.info
     return {

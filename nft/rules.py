@@ -1,4 +1,4 @@
-"""Which texts may become tokens: the rules of a set, each a search in a text. Knows nothing of networks or images."""
+"""The rules that decide which texts become tokens: loops, copies, duplicates, personal data, listed words."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,35 +14,35 @@ from text.personal import Span, handles, personal
 from text.vocabulary import fold
 from utils import UserError
 
-BLOT = "\u2588"  # what mask puts in a character's place
-LONGEST_RUN = 12  # equal characters in a row from which a text is degenerate; rules of real texts are shorter
-SHORTEST_LOOP, LOOP_REPEATS = 24, 4  # characters and repeats from which a loop is one
-RUN = re.compile(rf"(\S)\1{{{LONGEST_RUN - 1},}}")
+BLOT = "\u2588"  # replaces each character that the action mask hides
+SHORTEST_RUN = 12  # equal characters in a row that make a text degenerate; lines of dashes in real texts are shorter
+SHORTEST_LOOP, LOOP_REPEATS = 24, 4  # a part that repeats is a loop from this many characters and this many times
+RUN = re.compile(rf"(\S)\1{{{SHORTEST_RUN - 1},}}")
 LOOP = re.compile(rf"(.{{2,60}}?)\1{{{LOOP_REPEATS - 1},}}", re.DOTALL)
 
 
 class Candidate(NamedTuple):
-    """A text as drawn, its longest verbatim match with the training text, and whether it is a whole line of it."""
+    """A text as the model wrote it, and what it shares with the training text."""
 
     text: str
-    match: int
-    line: bool
+    longest_match: int  # characters of its longest verbatim match with the training text
+    is_line: bool  # whether it is a whole line of the training text, white space aside
 
 
-def whole(text: str) -> list[Span]:
+def whole_text(text: str) -> list[Span]:
     return [(0, len(text))]
 
 
 def degenerate(text: str) -> list[Span]:
-    """Runs of one character, loops, and texts without a letter or digit."""
+    """Where a text repeats one character or one part; all of a text without a letter or digit."""
     if not any(character.isalnum() for character in text):
-        return whole(text)
+        return whole_text(text)
     loops = [m.span() for m in LOOP.finditer(text) if m.end() - m.start() >= SHORTEST_LOOP]
     return [m.span() for m in RUN.finditer(text)] + loops
 
 
 def word_pattern(path: str) -> re.Pattern[str] | None:
-    """The words of a file, one a line, as a search for any of them; none without a file."""
+    """A pattern that finds the words of a file with one word a line; None if there is no file or no word."""
     if not path:
         return None
     try:
@@ -55,18 +55,18 @@ def word_pattern(path: str) -> re.Pattern[str] | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the rules say: the text, blotted where asked, the rules it broke that were not cause enough to drop it."""
+    """What the rules decide about a text."""
 
-    text: str
-    flags: list[str]
+    text: str  # with characters masked where a rule says so; unchanged if it is dropped
+    flags: list[str]  # the rules that it breaks and that do not drop it
     dropped: str = ""  # the first rule that drops it; empty: accepted
 
 
-Rule = tuple[str, str, Callable[[Candidate], list[Span]]]  # its name, its action, its search
+Rule = tuple[str, str, Callable[[Candidate], list[Span]]]  # name, action, function that finds what breaks it
 
 
-def apply(rules: Iterable[Rule], candidate: Candidate, flags: list[str]) -> Verdict:
-    """The rules in turn, up to the first that drops the text."""
+def apply_rules(rules: Iterable[Rule], candidate: Candidate, flags: list[str]) -> Verdict:
+    """Apply rules in order, up to the first that drops the text; `flags` are of rules applied before."""
     text = candidate.text
     for rule, action, search in rules:
         spans = search(candidate) if action != "keep" else []
@@ -80,52 +80,54 @@ def apply(rules: Iterable[Rule], candidate: Candidate, flags: list[str]) -> Verd
 
 @dataclass
 class Judge:
-    """The rules of one set, in order, and the texts that it holds so far."""
+    """Judges texts by the rules of one set and by the tokens that were accepted before."""
 
     config: CollectionConfig
-    copy_bound: int  # characters of the longest match that new real text may have
-    known: set[str] = field(default_factory=set)  # the tokens so far, folded
-    accepted: list[str] = field(default_factory=list)  # the same without case, in order
+    copy_bound: int  # characters; a longer match with the training text is a copy
+    accepted: set[str] = field(default_factory=set)  # the accepted texts, folded
+    accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
     def __post_init__(self) -> None:
-        self.listed = word_pattern(self.config.word_list)
+        self.word_pattern = word_pattern(self.config.word_list)
 
-    def own_rules(self) -> Iterable[Rule]:
-        """What a text breaks by itself."""
+    def text_rules(self) -> Iterable[Rule]:
+        """The rules that look at the text alone."""
         config = self.config
         yield "degenerate", config.degenerate, lambda c: degenerate(c.text)
-        yield "copies", config.copies, self.copied
+        yield "copies", config.copies, self.find_copy
         yield "personal", config.personal, lambda c: personal(c.text)
         yield "handles", config.handles, lambda c: handles(c.text)
-        yield "words", config.words, self.words
+        yield "words", config.words, self.find_words
 
     def set_rules(self) -> Iterable[Rule]:
-        """What a text, as it would be published, breaks beside the tokens before it."""
-        yield "duplicates", self.config.duplicates, self.repeated
-        yield "near_duplicates", self.config.near_duplicates, self.nearly_repeated
+        """The rules that compare a text, as it would be published, with the tokens before it."""
+        yield "duplicates", self.config.duplicates, self.find_duplicate
+        yield "near_duplicates", self.config.near_duplicates, self.find_near_duplicate
 
     def judge(self, candidate: Candidate, *, text_only: bool = False) -> Verdict:
-        """What the rules say of a text; `text_only`: only those that do not depend on the set."""
-        verdict = apply(self.own_rules(), candidate, [])
+        """Judge a text by all rules, or with `text_only` by those that look at the text alone."""
+        verdict = apply_rules(self.text_rules(), candidate, [])
         if text_only or verdict.dropped:
             return verdict
-        return apply(self.set_rules(), candidate._replace(text=verdict.text), verdict.flags)
+        return apply_rules(self.set_rules(), candidate._replace(text=verdict.text), verdict.flags)
 
     def accept(self, text: str) -> None:
-        self.known.add(fold(text))
-        self.accepted.append(fold(text).casefold())
+        """Remember a text as a token of the set."""
+        self.accepted.add(fold(text))
+        self.accepted_caseless.append(fold(text).casefold())
 
-    def copied(self, candidate: Candidate) -> list[Span]:
-        return whole(candidate.text) if candidate.line or candidate.match > self.copy_bound else []
+    def find_copy(self, candidate: Candidate) -> list[Span]:
+        return whole_text(candidate.text) if candidate.is_line or candidate.longest_match > self.copy_bound else []
 
-    def words(self, candidate: Candidate) -> list[Span]:
-        return [m.span() for m in self.listed.finditer(candidate.text)] if self.listed else []
+    def find_words(self, candidate: Candidate) -> list[Span]:
+        return [m.span() for m in self.word_pattern.finditer(candidate.text)] if self.word_pattern else []
 
-    def repeated(self, candidate: Candidate) -> list[Span]:
-        return whole(candidate.text) if fold(candidate.text) in self.known else []
+    def find_duplicate(self, candidate: Candidate) -> list[Span]:
+        return whole_text(candidate.text) if fold(candidate.text) in self.accepted else []
 
-    def nearly_repeated(self, candidate: Candidate) -> list[Span]:
-        """By edit similarity, 1 - distance / the longer one's length; letters' case does not count."""
-        wanted, least = fold(candidate.text).casefold(), self.config.similarity
-        found = process.extractOne(wanted, self.accepted, scorer=Levenshtein.normalized_similarity, score_cutoff=least)
-        return whole(candidate.text) if found else []
+    def find_near_duplicate(self, candidate: Candidate) -> list[Span]:
+        """By edit similarity, 1 - Levenshtein distance / length of the longer text; case does not count."""
+        text, scorer = fold(candidate.text).casefold(), Levenshtein.normalized_similarity
+        least = self.config.similarity
+        found = process.extractOne(text, self.accepted_caseless, scorer=scorer, score_cutoff=least)
+        return whole_text(candidate.text) if found else []

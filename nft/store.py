@@ -1,25 +1,68 @@
-"""A set on disk: its tokens, what they were drawn with, which are published. Knows nothing of how they are made.
+"""Reads and writes the folder of a set: its tokens, the settings they were drawn with, and which are published.
 
-samples.jsonl is only ever added to, a canonical line a token. All else in the folder follows from it, from set.json and
-from selection.json.
+samples.jsonl holds one line of canonical JSON a token; lines are only ever added. All other files of the folder follow
+from samples.jsonl, set.json and selection.json.
 """
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 
 from config.schema import CollectionConfig, SamplingConfig, stored_sampling
 from diffusion.samplers import SamplerSettings
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, exclusive_lock, write_atomic
 
-IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}
+IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
+
+
+def first_problem(error: ValidationError) -> str:
+    """The place of the first problem, and the rule it breaks."""
+    problem = error.errors()[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place + ': ' if place else ''}{problem['msg']}"
+
+
+def sampler_with_defaults(sampler: dict[str, Any]) -> SamplerSettings:
+    """The sampler settings of a set or token; those that an earlier version did not have get their defaults.
+
+    Raises ValueError where a setting is unknown or out of bounds.
+    """
+    unknown = sampler.keys() - {field.name for field in fields(SamplerSettings)}
+    if unknown:
+        raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
+    try:
+        return SamplingConfig.model_validate(stored_sampling(sampler)).sampler_settings()
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def rules_with_defaults(rules: dict[str, Any]) -> CollectionConfig:
+    """The rules of a set; those that an earlier version did not have get their defaults. Raises ValueError likewise."""
+    try:
+        return CollectionConfig.model_validate(rules)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def checked_by(read: Callable[[dict[str, Any]], object]) -> AfterValidator:
+    """Accepts a dictionary that `read` can read, and keeps it as it stands in the file."""
+
+    def check(found: dict[str, Any]) -> dict[str, Any]:
+        read(found)
+        return found
+
+    return AfterValidator(check)
+
+
+Sampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
+Rules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 
 
 class Selection(BaseModel):
@@ -31,15 +74,15 @@ class Selection(BaseModel):
 
 
 class SetInfo(BaseModel):
-    """set.json: what the tokens were drawn with, and what is said of them."""
+    """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     format: Literal[1]
     name: str
     seed: int
-    sampler: dict[str, Any]
-    rules: dict[str, Any]
+    sampler: Sampler
+    rules: Rules
     word_list_sha256: str
     copy_bound: int
     identity: dict[str, str]  # hashes of model, config and data; version and device
@@ -57,35 +100,18 @@ class SetInfo(BaseModel):
             raise ValueError(f"its keys must be {', '.join(sorted(IDENTITY))}")
         return found
 
-    @field_validator("sampler", "rules")
-    @classmethod
-    def check_settings(cls, found: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        try:
-            completed(found) if info.field_name == "sampler" else CollectionConfig.model_validate(found)
-        except ValidationError as error:
-            raise ValueError(first_problem(error)) from None
-        return found
-
     def sampler_settings(self) -> SamplerSettings:
-        return completed(self.sampler)
+        return sampler_with_defaults(self.sampler)
 
     def drawn_with(self) -> dict[str, Any]:
-        """What the tokens depend on; what an earlier version did not set has its default."""
+        """Everything the tokens depend on; settings that an earlier version did not have get their defaults."""
         own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
-        rules = CollectionConfig.model_validate(self.rules).model_dump()
+        rules = rules_with_defaults(self.rules).model_dump()
         return {**own, "sampler": vars(self.sampler_settings()), "rules": rules}
 
 
-def completed(sampler: dict[str, Any]) -> SamplerSettings:
-    """The sampler of a set or token, of this version or an earlier one: settings that were new later have defaults."""
-    strangers = sampler.keys() - {field.name for field in fields(SamplerSettings)}
-    if strangers:
-        raise ValueError(f"no such setting: {', '.join(sorted(strangers))}")
-    return SamplingConfig.model_validate(stored_sampling(sampler)).sampler_settings()
-
-
 class Token(BaseModel):
-    """A line of samples.jsonl. Of a token that is not accepted the text is not kept, only its hash."""
+    """A line of samples.jsonl. A token that is not accepted has no text, only the hash of what was drawn."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -95,7 +121,7 @@ class Token(BaseModel):
     accepted: bool
     text: str
     sha256: str
-    drawn_sha256: str  # of the text before anything in it was blotted out
+    drawn_sha256: str  # of the text before any of it was masked
     flags: list[str]
     dropped: list[str]
     chars: int
@@ -106,7 +132,7 @@ class Token(BaseModel):
     settling: int
     corrections: int
     traits: dict[str, int | float | str]
-    sampler: dict[str, Any]
+    sampler: Sampler
     model_sha256: str
     config_sha256: str
     data_sha256: str
@@ -117,63 +143,58 @@ class Token(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parsed(model: type[Model], data: bytes, where: str) -> Model:
+def parse(model: type[Model], data: bytes, where: str) -> Model:
+    """A record from JSON; UserError that names `where` if it is damaged."""
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
         raise UserError(f"{where}: damaged: {first_problem(error)}") from None
 
 
-def first_problem(error: ValidationError) -> str:
-    """Where the first problem lies, and the rule."""
-    problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place + ': ' if place else ''}{problem['msg']}"
-
-
 @dataclass(frozen=True)
 class Edition:
-    """The tokens of a set that are published, in order, and what is said of all of them."""
+    """The published tokens of a set, in order, and what holds for all of them."""
 
-    info: dict[str, Any]  # as set.json has it, with `curated` and `chosen_from`, how many were accepted
+    info: dict[str, Any]  # set.json, with `curated` and `chosen_from`, the number of accepted tokens
     records: list[dict[str, Any]]
-    bands: Bands  # by all accepted tokens, published or not
+    bands: Bands  # from all accepted tokens, published or not
 
     @cached_property
     def numbered(self) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
-        """(number in the edition from 1, token, its traits) of each."""
+        """(number from 1, record, traits) of each token."""
         traits = [traits_of(record["traits"], self.bands) for record in self.records]
         return list(zip(range(1, len(traits) + 1), self.records, traits, strict=True))
 
     @cached_property
     def bits(self) -> list[float]:
-        """Rarity of each token."""
+        """The rarity of each token, in bits."""
         return rarity([traits for *_, traits in self.numbered])
 
-    def image(self, number: int, beside: str = "../images") -> str:
-        """Where a token's picture lies: under the base URI, else from where its metadata lie."""
-        return f"{(self.info['base_uri'] or beside).rstrip('/')}/{number}.png"
+    def image_uri(self, number: int, relative: str = "../images") -> str:
+        """The address of a token's picture: under the base URI, or `relative` to its metadata if there is none."""
+        return f"{(self.info['base_uri'] or relative).rstrip('/')}/{number}.png"
 
 
-def canonical(value: Any) -> str:
-    """The one JSON text of a value: keys sorted, no white space, characters as they are."""
+def canonical_json(value: Any) -> str:
+    """The only JSON text of a value, to be hashed: keys sorted, no white space, characters not escaped."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def readable(value: Any) -> str:
+def indented_json(value: Any) -> str:
+    """JSON for people to read."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 class SetFolder:
-    """A set on disk, held against other processes while it is open."""
+    """The folder of a set; `opened` locks it, so that no other process works on it."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.samples = path, path / "samples.jsonl"
 
     @classmethod
     @contextlib.contextmanager
-    def held(cls, path: Path, *, new: bool = False) -> "Iterator[SetFolder]":
-        """The set in a folder. A new one needs an empty folder: much in a set's folder is overwritten."""
+    def opened(cls, path: Path, *, new: bool = False) -> "Iterator[SetFolder]":
+        """Open and lock a set; a new one needs an empty folder, because files in a set's folder are overwritten."""
         if not (path / "set.json").is_file():
             if not new:
                 raise UserError(f"{path}: no set is here; set.json is missing")
@@ -183,62 +204,69 @@ class SetFolder:
             yield cls(path)
 
     def info(self) -> SetInfo:
-        return parsed(SetInfo, self.bytes("set.json"), str(self.path / "set.json"))
+        """What set.json holds."""
+        return parse(SetInfo, self.read_file("set.json"), str(self.path / "set.json"))
 
-    def bytes(self, name: str) -> bytes:
+    def read_file(self, name: str) -> bytes:
+        """The bytes of a file of the set; UserError if it is missing."""
         try:
             return (self.path / name).read_bytes()
         except FileNotFoundError:
             raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing") from None
 
-    def say(self, info: SetInfo) -> None:
-        write_atomic(self.path / "set.json", readable(info.model_dump()))
+    def write_info(self, info: SetInfo) -> None:
+        """Write set.json."""
+        write_atomic(self.path / "set.json", indented_json(info.model_dump()))
 
     def begin(self, wanted: SetInfo) -> None:
-        """Start a set, or go on with one that was drawn with the same; what is said of it may change."""
+        """Write set.json of a new set, or check that an existing one was drawn with the same settings.
+
+        Title, description and base URI may change. UserError names the first setting that differs.
+        """
         if (self.path / "set.json").is_file():
             found = self.info()
-            if (own := found.drawn_with()) != (asked := wanted.drawn_with()):
-                key = next(key for key in own if own[key] != asked[key])
-                what = difference(key, own[key], asked[key])
+            if (old := found.drawn_with()) != (new := wanted.drawn_with()):
+                key = next(key for key in old if old[key] != new[key])
+                what = first_difference(key, old[key], new[key])
                 raise UserError(f"{self.path}: its tokens were drawn with another {what}; give another --out")
+            # kept as an earlier version wrote them: index.html depends on the stored sampler
             wanted = wanted.model_copy(update={"sampler": found.sampler, "rules": found.rules})
-        self.say(wanted)
+        self.write_info(wanted)
 
-    def mend(self) -> None:
-        """Take away a last line that an interruption cut short; it will be drawn again."""
+    def drop_partial_line(self) -> None:
+        """Remove a last line that an interruption cut short; its token is drawn again."""
         if self.samples.is_file():
             data = self.samples.read_bytes()
             with self.samples.open("rb+") as file:
                 file.truncate(data.rfind(b"\n") + 1)
 
     def records(self) -> list[dict[str, Any]]:
-        """The tokens so far."""
-        data = self.bytes("samples.jsonl") if self.samples.is_file() else b""
+        """The tokens drawn so far, accepted or not; UserError names a damaged line."""
+        data = self.read_file("samples.jsonl") if self.samples.is_file() else b""
         if data and not data.endswith(b"\n"):
             raise UserError(f"{self.samples}: its last line is cut short; run make again")
         found = []
         for number, line in enumerate(data.splitlines(), start=1):
-            token = parsed(Token, line, f"{self.samples} line {number}")
+            token = parse(Token, line, f"{self.samples} line {number}")
             if token.token_id != number:
                 raise UserError(f"{self.samples} line {number}: damaged: holds token {token.token_id}")
             found.append(token.model_dump())
         return found
 
     def edition(self) -> Edition:
-        """The tokens that are published: accepted, and kept if there is a selection."""
+        """The published tokens: all accepted ones, or those of selection.json if there is one."""
         records = [record for record in self.records() if record["accepted"]]
         selection = self.path / "selection.json"
         curated = selection.is_file()
-        kept = set(parsed(Selection, self.bytes("selection.json"), str(selection)).kept) if curated else None
+        kept = set(parse(Selection, self.read_file("selection.json"), str(selection)).kept) if curated else None
         chosen = [record for record in records if kept is None or record["token_id"] in kept]
         info = {**self.info().model_dump(), "chosen_from": len(records), "curated": curated}
         return Edition(info, chosen, bands_of([record["traits"] for record in records]))
 
 
-def difference(key: str, found: Any, asked: Any) -> str:
-    """ "rules.similarity (0.9, not 0.5)": the first thing in which two values differ."""
+def first_difference(key: str, found: Any, wanted: Any) -> str:
+    """The first setting in which two values differ, as "rules.similarity (0.9, not 0.5)"."""
     if isinstance(found, dict):
-        name = next(name for name in {**found, **asked} if found.get(name) != asked.get(name))
-        return difference(f"{key}.{name}", found.get(name), asked.get(name))
-    return f"{key} ({found}, not {asked})"
+        name = next(name for name in {**found, **wanted} if found.get(name) != wanted.get(name))
+        return first_difference(f"{key}.{name}", found.get(name), wanted.get(name))
+    return f"{key} ({found}, not {wanted})"

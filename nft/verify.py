@@ -1,4 +1,4 @@
-"""Recomputes a finished set from its tokens, draws some again, and says what does not match. Mends nothing."""
+"""Verifies a finished set: recomputes its files and hashes, draws some tokens again, reports what does not match."""
 
 import argparse
 import random
@@ -10,28 +10,28 @@ from config.command_line import check_numbers
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, Written
 from nft.commands import identity_of
-from nft.draw import course, write
+from nft.draw import write_texts, writing_figures
 from nft.export import FOLDERS, files
 from nft.rules import BLOT
-from nft.store import SetFolder, canonical
+from nft.store import SetFolder, canonical_json
 from nft.traits import figures_of
 from utils import hash_file, pick_device, sha256
 
-LITTER = ("Thumbs.db", "desktop.ini")  # what Windows leaves in folders; elsewhere such files begin with a dot
+SYSTEM_FILES = ("Thumbs.db", "desktop.ini")  # Windows puts these into folders; other systems use names with a dot first
 
 
 def verify_set(arguments: argparse.Namespace) -> int:
-    """-> exit status, 1 where something does not match."""
+    """Verify a set and print what does not match; -> exit status, 1 if anything does not."""
     check_numbers(arguments, {"tokens": (0, None)})
     wrong = 0
-    with SetFolder.held(arguments.folder) as folder:
+    with SetFolder.opened(arguments.folder) as folder:
         records = folder.records()
         for problem in (*check_records(folder, records), *check_files(folder)):
             print(f"does not match: {problem}")
             wrong += 1
         path = arguments.model or Path(folder.info().model_file)
         if not path.is_file():
-            print(f"{path}: not at hand, so no token was drawn again; --model says where it is")
+            print(f"{path}: not at hand, so no token was drawn again; give its path with --model")
         else:
             for problem in check_drawing(path, folder, records, arguments):
                 print(f"does not match: {problem}")
@@ -41,21 +41,22 @@ def verify_set(arguments: argparse.Namespace) -> int:
 
 
 def check_records(folder: SetFolder, records: list[dict[str, Any]]) -> Iterator[str]:
+    """Compare each token with its own hashes and figures; yields a line for each problem."""
     lines = folder.samples.read_bytes().splitlines()
     for line, record in zip(lines, records, strict=True):
         token, text = record["token_id"], record["text"]
-        if canonical(record).encode("utf-8") != line:
+        if canonical_json(record).encode("utf-8") != line:
             yield f"token {token}: its line of samples.jsonl is not canonical JSON"
         if sha256(text) != record["sha256"]:
-            yield f"token {token}: its text has another hash than it says"
+            yield f"token {token}: its text has another hash than its record says"
         if record["accepted"] and BLOT not in text and record["sha256"] != record["drawn_sha256"]:
             yield f"token {token}: its text is not the one that was drawn"
         if record["accepted"] and figures_of(record) != record["traits"]:
-            yield f"token {token}: its traits are not those of its figures"
+            yield f"token {token}: its traits do not follow from its figures"
 
 
 def check_files(folder: SetFolder) -> Iterator[str]:
-    """Every file against what the tokens make of it; of those whose bytes may differ only that they are there."""
+    """Compare every file with the one that the tokens give; a file whose bytes may differ must only be there."""
     expected: set[str] = set()
     for file in files(folder.edition()):
         expected.add(file.path)
@@ -64,14 +65,14 @@ def check_files(folder: SetFolder) -> Iterator[str]:
             yield f"{file.path}: missing"
         elif file.exact and found.read_bytes() != file.content:
             yield f"{file.path}: not what its tokens make of it"
-    there = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
-    yield from (f"{path}: of no token" for path in sorted({*there} - expected) if Path(path).name not in LITTER)
+    present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
+    yield from (f"{path}: of no token" for path in sorted({*present} - expected) if Path(path).name not in SYSTEM_FILES)
 
 
 def check_drawing(
     path: Path, folder: SetFolder, records: list[dict[str, Any]], arguments: argparse.Namespace
 ) -> Iterator[str]:
-    """The model's hash, the data's if its file is here, and some tokens drawn again."""
+    """Compare the hashes of the model and, if it is there, of the data file; draw some tokens again."""
     info, model_sha256 = folder.info(), hash_file(path)
     if model_sha256 != info.identity["model_sha256"]:
         yield f"{path}: not the model that this set was drawn with"
@@ -82,24 +83,24 @@ def check_drawing(
         yield f"{data}: not the text that the model was trained on"
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     here = identity_of(checkpoint, model_sha256, writer.device.type)
-    if other := [f"{key} {value}" for key, value in info.identity.items() if here[key] != value]:
-        print(f"drawn with {', '.join(other)}; here a text may differ, and the stored one counts")
+    if differing := [f"{key} {value}" for key, value in info.identity.items() if here[key] != value]:
+        print(f"drawn with {', '.join(differing)}; here a text may come out different, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
-    again = write(writer, info.sampler_settings(), info.seed, keys)
-    alike = [agrees(record, written) for record, written in zip(chosen, again, strict=True)]
-    for record, same in zip(chosen, alike, strict=True):
-        if not same:
-            yield f"token {record['token_id']}: drawn again, it is another text or came about otherwise"
-    print(f"{len(chosen)} tokens drawn again, {sum(alike)} the same")
+    again = write_texts(writer, info.sampler_settings(), info.seed, keys)
+    same = [is_reproduced(record, written) for record, written in zip(chosen, again, strict=True)]
+    for record, is_same in zip(chosen, same, strict=True):
+        if not is_same:
+            yield f"token {record['token_id']}: drawn again, it is another text or has other figures"
+    print(f"{len(chosen)} tokens drawn again, {sum(same)} the same")
 
 
-def agrees(record: dict[str, Any], written: Written) -> bool:
-    """Whether a token is what was written now: its text, but for blots, and how it came to be."""
+def is_reproduced(record: dict[str, Any], written: Written) -> bool:
+    """Whether the model now wrote the same text, masked characters aside, in the same way."""
     text = record["text"]
-    readable = len(text) == len(written.text) and all(a in (b, BLOT) for a, b in zip(text, written.text, strict=True))
+    same = len(text) == len(written.text) and all(a in (b, BLOT) for a, b in zip(text, written.text, strict=True))
     return (
         sha256(written.text) == record["drawn_sha256"]
-        and (readable or not record["accepted"])
-        and all(record[key] == value for key, value in course(written).items())
+        and (same or not record["accepted"])
+        and all(record[key] == value for key, value in writing_figures(written).items())
     )

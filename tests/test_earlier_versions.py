@@ -149,7 +149,7 @@ def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
     settings = vars(replace(sampler.sampler_settings(), steps=32, renoise=0.15))
     wanted = SetInfo(**{**FIRST_SET, "sampler": settings, "rules": CollectionConfig().model_dump()})
     folder = SetFolder(tmp_path)
-    folder.say(SetInfo(**FIRST_SET))
+    folder.write_info(SetInfo(**FIRST_SET))
     folder.begin(wanted)
     assert folder.info().sampler == FIRST_SET["sampler"]  # its pages name the set by this
     folder.begin(wanted.model_copy(update={"title": "renamed"}))
@@ -159,7 +159,13 @@ def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "reason"), [({"stranger": 1}, "no such setting: stranger"), ({"steps": -1}, "greater than or equal")]
+    ("sampler", "reason"),
+    [
+        ({"stranger": 1}, "no such setting: stranger"),
+        ({"steps": -1}, "greater than or equal"),
+        ({"sampler": "surest", "steps": None}, "valid integer"),
+        ({"sampler": "surest", "steps": 32, "renoise": "much"}, "valid number"),
+    ],
 )
 def test_a_sampler_that_no_version_knew_is_refused(sampler, reason):
     with pytest.raises(ValueError, match=reason):

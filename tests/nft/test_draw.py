@@ -5,7 +5,7 @@ import json
 
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
-from nft.draw import write
+from nft.draw import write_texts
 from tests.nft.sets import texts
 from utils import pick_device
 
@@ -21,7 +21,7 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     assert texts(small) == texts(large)[:5]
     record = json.loads((large / "samples.jsonl").read_text(encoding="utf-8").splitlines()[11])
     writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
-    [alone] = write(writer, writer.settings(), 0, [(12, record["attempt"])])
+    [alone] = write_texts(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
     assert [write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"])] == [[record["text"]]]
 

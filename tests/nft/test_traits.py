@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from nft.traits import TRAITS, bands_of, figures_of, mix, rarity, traits_of
+from nft.traits import TRAITS, bands_of, figures_of, rarest_kind_of_character, rarity, traits_of
 
 
 def tokens(count: int, **fixed):
@@ -52,6 +52,6 @@ def test_figures_are_those_of_the_record():
     }  # fmt: skip
     expected = [4, "digits", 0.5, 0.25, 0.1, 3, 0.5]
     assert list(figures_of(record).values()) == expected
-    assert [mix(text) for text in ("Plain, words.", "a = b", "caf\u00e9 1", "12")] == [
+    assert [rarest_kind_of_character(text) for text in ("Plain, words.", "a = b", "caf\u00e9 1", "12")] == [
         "letters alone", "symbols", "beyond ASCII", "digits",
     ]  # fmt: skip
