@@ -1,5 +1,5 @@
 # make demo: two corpora from Python's own documentation, two models, 200 samples.
-# make test: what a change can break, in three minutes of two cores. make test-all: processes killed and more fuzzing too.
+# make test: all but slow tests, three minutes on two cores. make test-all: these too (processes killed, waits), and more fuzzing.
 # make soak: an hour of killing and resuming. make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
 
 PYTHON ?= python3

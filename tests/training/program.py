@@ -19,11 +19,13 @@ SECONDS = 120  # a process that has not ended by then hangs
 
 
 class Program:
-    """train.py --all in a process and a group of its own, on a project whose training takes long enough to be met."""
+    """train.py --all in a process group of its own; each training, or the first `alone`, lasts long enough to meet."""
 
-    def __init__(self, path: Path, *arguments: str, steps: int = 120, **options) -> None:
+    def __init__(self, path: Path, *arguments: str, steps: int = 120, alone: bool = False, **options) -> None:
         yaml = YAML()
         settings = yaml.load(path)
+        if alone:
+            settings["datasets"] = {"one": {}}
         settings["training"] |= {"max_steps": steps, "validations": 12, "patience": 0}
         with path.open("w", encoding="utf-8") as file:
             yaml.dump(settings, file)

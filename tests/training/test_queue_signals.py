@@ -55,7 +55,7 @@ def test_a_second_signal_leaves_at_once(project):
 
 @needs_proc
 def test_a_queue_that_is_killed_takes_its_training_along(project):
-    program = Program(project[0])
+    program = Program(project[0], alone=True)
     process = program.start()
     [child] = trainings(process.pid)
     process.kill()
@@ -73,7 +73,7 @@ def test_a_reader_that_leaves_stops_the_queue_with_its_state_saved(project):
 
 
 def test_force_begins_anew_once(project):
-    program = Program(project[0], "--force", steps=400)
+    program = Program(project[0], "--force", steps=400, alone=True)
     program.models.mkdir()
     without = [word for word in program.command if word != "--force"]
     subprocess.run(without, capture_output=True, timeout=SECONDS, check=True)
