@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Callable
 
 from rich.table import Table
 
@@ -75,10 +74,12 @@ class Queue:
         """Train, or say that it was done before; a model of other data or settings is kept aside."""
         if run.model_file().is_file():
             with exclusive_training(run):
-                if checkpoint := self.finished(run, tell=self.console.print):
+                checkpoint, reason = finished_model(run)
+                if checkpoint:
                     run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
+                self.console.print(f"{run.name}: {reason}; training anew")
                 self.set_aside(run)
         return self.train(run)
 
@@ -100,24 +101,9 @@ class Queue:
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
-        if not self.force and self.finished(run):
+        if not self.force and finished_model(run)[0]:
             return "done"
         return "interrupted" if run.state_file().is_file() and not self.force else "new"
-
-    def finished(self, run: RunConfig, tell: Callable[[str], None] = lambda text: None) -> Checkpoint | None:
-        """The model on disk, if it came from this very data and config and had as much time; else `tell` hears why."""
-        try:
-            if not run.model_file().is_file():
-                return None
-            found = load_checkpoint(run.model_file())
-            alike = found.run.shapes_as(run) and found.data_sha256 == hash_file(run.data_file())
-        except UserError as error:  # a damaged model
-            tell(f"{run.name}: {error}; training anew")
-            return None
-        if alike and found.run.minutes() >= run.minutes():
-            return found
-        tell(f"{run.name}: {run.model_file()} came from other data or settings, or less time; training anew")
-        return None
 
     def forget(self, run: RunConfig) -> None:
         """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""
@@ -143,6 +129,20 @@ class Queue:
         for o in self.outcomes:
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
         self.console.print(table)
+
+
+def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
+    """The model on disk if it came from this very data and config and had as much time; else None, and why."""
+    if not run.model_file().is_file():
+        return None, f"no file {run.model_file()}"
+    try:
+        found = load_checkpoint(run.model_file())
+    except UserError as error:  # a damaged model
+        return None, str(error)
+    alike = found.run.shapes_as(run) and found.data_sha256 == hash_file(run.data_file())
+    if alike and found.run.minutes() >= run.minutes():
+        return found, ""
+    return None, f"{run.model_file()} came from other data or settings, or less time"
 
 
 def stop_signals() -> list[signal.Signals]:
