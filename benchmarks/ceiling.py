@@ -1,4 +1,4 @@
-"""Is the instrument honest? python benchmarks/ceiling.py --output FILE
+"""Checks evaluate.py: real text, given as samples, must be found real. python benchmarks/ceiling.py --output FILE
 
 Gives evaluate.py real held-out documents as if they were samples: each corpus's second half, judged beside its first.
 Every figure should agree with the ceiling within its interval, but for the few that chance leaves outside 95 %.

@@ -1,4 +1,4 @@
-"""What a measurement stands on, for the head of every file in results/: machine, versions, commit."""
+"""The heading of every file in results/: machine, versions and commit of a measurement."""
 
 import os
 import platform

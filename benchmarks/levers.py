@@ -1,4 +1,4 @@
-"""What each lever of an ablation changes: settings of the config, or a part of the code. Trains nothing."""
+"""The changes that ablation.py tries, one row each: other settings, or another piece of code."""
 
 from collections.abc import Callable
 from functools import partial

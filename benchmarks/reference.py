@@ -1,4 +1,4 @@
-"""The yardstick: trains and samples as the source notebook does, for benchmarks/sides.py alone.
+"""The reference of bench.py: trains and samples as the source notebook does.
 
 float32, attention twice per block with dropout in it, windows anywhere in the text, one constant rate, geometric noise,
 no average of the weights, samples one at a time in 128 steps. Its loss is the exact score entropy, which is kinder.

@@ -1,4 +1,4 @@
-"""What is measured of each side, project and reference: rates, time to a quality, a large corpus. Compares nothing."""
+"""What bench.py measures of the project and of the reference: rates, time to a quality, a large corpus."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The classifier hears no difference where there is none."""
+"""The classifier of sources finds no difference where there is none."""
 
 from evaluation.classifier import SourceClassifier
 from tests.helpers import WORDS, prose

@@ -1,4 +1,4 @@
-"""The instrument: it hears whose voice it is, finds copies, refuses the wrong text, and writes what it found."""
+"""An evaluation tells voices apart, finds copies, refuses the wrong text, and writes what it found."""
 
 import json
 

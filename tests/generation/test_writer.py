@@ -1,4 +1,4 @@
-"""Documents: lengths, windows, what is given, and no dependence on company."""
+"""Documents: lengths, windows, given text, and no dependence on the documents written beside them."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What may befall a training's process. In place of process.train_in_process, which a new process finds by its name."""
+"""Faults for a training's process, put in place of process.train_in_process; a new process finds them by name."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What may befall a training from within and around: it goes back, goes on, or says why not."""
+"""Faults of a training, divergence, lost memory, a full disk: it goes back, goes on, or says why not."""
 
 import errno
 import itertools
