@@ -32,8 +32,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def generate(arguments: argparse.Namespace) -> int:
     from generation.checkpoint import load_checkpoint
-    from generation.form import Form
     from generation.progress import progress
+    from generation.prompt import Prompt
     from generation.sample_files import write_sample_files
     from generation.writer import Writer, write_documents
     from utils import check_writable, pick_device
@@ -41,8 +41,8 @@ def generate(arguments: argparse.Namespace) -> int:
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     check_output(arguments.output)
     writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
-    form = Form(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
-    form.check(writer.run, writer.vocabulary, str(arguments.model))
+    prompt = Prompt(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
+    prompt.check(writer.run, writer.vocabulary, str(arguments.model))
     settings = writer.settings(**sampling_options(arguments))
     size = arguments.batch_size or writer.run.sampling.batch_size
     output = arguments.output or Path(writer.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
@@ -51,8 +51,8 @@ def generate(arguments: argparse.Namespace) -> int:
     with progress("documents written", arguments.samples) as advance:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            texts += write_documents(writer, arguments.seed, indices, settings, form=form, progress=advance)
-    record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(form)}
+            texts += write_documents(writer, arguments.seed, indices, settings, prompt=prompt, progress=advance)
+    record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
     objects = write_sample_files(output, texts, record)
     length = int(statistics.median(map(len, texts)))
     calls = writer.network_calls(settings, length)

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from evaluation.metrics import Interval, measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
-from generation.form import Form
+from generation.prompt import Prompt
 from generation.writer import Writer, write_documents
 from text.corpus import load_corpus
 from utils import write_atomic
@@ -34,7 +34,7 @@ def rows(model: Path, arguments: argparse.Namespace) -> list[list[str]]:
     checkpoint = load_checkpoint(model)
     writer, corpus = Writer.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
     context = writer.run.model.context
-    reference, form = Reference(corpus, context), Form(longest=context - 2)
+    reference, form = Reference(corpus, context), Prompt(longest=context - 2)
     real = [document[: context - 2] for document in reference.held_out[: arguments.count]]
     found = [[model.stem, "real text", "", "", *cells(measure(real, reference.matches(real), reference))]]
     for change in arguments.set or [""]:
@@ -43,7 +43,7 @@ def rows(model: Path, arguments: argparse.Namespace) -> list[list[str]]:
             began = time.perf_counter()
             of_steps = {"steps": steps, "stretch": steps, "revisions": steps // 3}  # a sampler reads one or the others
             settings = replace(writer.settings(), **{**of_steps, **changes})
-            texts = write_documents(writer, 0, range(arguments.count), settings, form=form)
+            texts = write_documents(writer, 0, range(arguments.count), settings, prompt=form)
             seconds = time.perf_counter() - began
             documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
             figures = measure(documents, reference.matches(documents), reference)

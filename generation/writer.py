@@ -19,7 +19,7 @@ from diffusion.objectives import Diffusion, Network
 from diffusion.processes import TINY
 from diffusion.samplers import GOLDEN_RATIO, SAMPLERS, SamplerSettings, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
-from generation.form import ANYTHING, Form
+from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
@@ -60,7 +60,7 @@ class Writer:
 
     def network_calls(self, settings: SamplerSettings, length: int) -> int:
         """How many times the network is asked for one document of so many characters, all its windows together."""
-        draft, calls = Draft(self, Form(shortest=length, longest=length), 0, 0, 0), 0
+        draft, calls = Draft(self, Prompt(shortest=length, longest=length), 0, 0, 0), 0
         while not draft.finished:
             ids, given = draft.window()
             calls += SAMPLERS[settings.sampler].calls(settings, int((~given).sum()))
@@ -80,14 +80,14 @@ class Written(NamedTuple):
 class Draft:
     """A document being written: its framed ids, which are given, how many are final, and its random numbers."""
 
-    def __init__(self, writer: Writer, form: Form, seed: int, index: int, attempt: int) -> None:
+    def __init__(self, writer: Writer, prompt: Prompt, seed: int, index: int, attempt: int) -> None:
         self.rng = numpy_generator(writer.run.name, seed, index, attempt)
         self.context, self.overlap = writer.run.model.context, writer.run.sampling.overlap
         # steps of the golden ratio, a Kronecker sequence: the lengths follow the corpus's more closely than random ones
         start = numpy_generator(writer.run.name, seed, "lengths").random()
         uniform = self.rng.random() if attempt else (start + index * GOLDEN_RATIO) % 1
-        length = form.draw_length(writer.lengths, writer.run.sampling.max_length, uniform)
-        text, given = form.pattern(length)
+        length = prompt.draw_length(writer.lengths, writer.run.sampling.max_length, uniform)
+        text, given = prompt.pattern(length)
         ids = np.where(given, writer.vocabulary.encode(text), FRAME).astype(np.int64)
         self.edge = 0 if writer.run.data.format == "stream" else 1  # frames at each end; continuous text has none
         self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
@@ -149,12 +149,12 @@ def write_documents(
     indices: Iterable[int],
     settings: SamplerSettings,
     *,
-    form: Form = ANYTHING,
+    prompt: Prompt = ANYTHING,
     attempt: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Write the documents of these indices; `progress(n)` hears that n more are finished."""
-    drafts = [Draft(writer, form, seed, index, attempt) for index in indices]
+    drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
     write_drafts(writer, drafts, settings, progress)
     return [draft.written(writer.vocabulary).text for draft in drafts]
 

@@ -17,11 +17,11 @@ from evaluation.reference import Reference
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.progress import progress
 from generation.writer import Writer
-from nft.draw import TextSource, draw_tokens
-from nft.export import write_files
+from nft.files import write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
 from nft.store import SetFolder, SetInfo, canonical_json, indented_json, sampler_with_defaults
+from nft.tokens import TextSource, draw_tokens
 from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
 from utils import VERSION, UserError, hash_file, pick_device, write_atomic

@@ -10,10 +10,10 @@ from config.command_line import check_numbers
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, Written
 from nft.commands import identity_of
-from nft.draw import write_texts, writing_figures
-from nft.export import FOLDERS, files
+from nft.files import FOLDERS, files
 from nft.rules import BLOT
 from nft.store import SetFolder, canonical_json
+from nft.tokens import write_texts, writing_figures
 from nft.traits import figures_of
 from utils import hash_file, pick_device, sha256
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 import train
 from tests.helpers import TINY, make_run, toy_lines
-from training import process
+from training import worker
 from utils import set_up_cores
 
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
@@ -31,8 +31,8 @@ def warm_processes(monkeypatch):
     """Trainings begin as forks of one process that has imported torch, where a system can; what they print is lost."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["training.process", "matplotlib.pyplot"])
-        monkeypatch.setattr(process, "CONTEXT", context)
+        context.set_forkserver_preload(["training.worker", "matplotlib.pyplot"])
+        monkeypatch.setattr(worker, "CONTEXT", context)
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """What a training reports and to whom: its status, its validations, and the listener that may stop it."""
 
+import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from config.schema import RunConfig
 from diffusion.objectives import Network
 from text.corpus import Corpus
-from utils import UserError
+from utils import UserError, write_atomic
 
 SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 
@@ -96,3 +98,9 @@ def stoppable(network: Network, listener: Listener) -> Network:
         return network(x_t, sigma, given, positions=positions)
 
     return answer
+
+
+def write_metrics(run: RunConfig, history: list[Validation]) -> None:
+    """models/NAME.metrics.jsonl: one validation a line."""
+    lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in history)
+    write_atomic(Path(run.paths.models) / f"{run.name}.metrics.jsonl", lines)

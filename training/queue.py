@@ -8,7 +8,7 @@ from rich.table import Table
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
 from training.display import console
-from training.process import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
+from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop

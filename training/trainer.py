@@ -21,8 +21,18 @@ from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkp
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, load_corpus
-from training.events import Listener, Status, Stopped, Validation, save_if_possible, smoothed, stalled, stoppable
-from training.state import read_state, write_metrics, write_state
+from training.events import (
+    Listener,
+    Status,
+    Stopped,
+    Validation,
+    save_if_possible,
+    smoothed,
+    stalled,
+    stoppable,
+    write_metrics,
+)
+from training.resume import read_state, write_state
 from training.step import Objective, Optimizers, Shard, scheduled_rate, shares
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 import generate
 from diffusion.samplers import SAMPLERS
-from generation.form import Form
+from generation.prompt import Prompt
 from generation.writer import Draft, Writer, write_documents, write_drafts
 from tests.helpers import Quiet, answering, shape, toy_lines
 from training.trainer import train_model
@@ -37,11 +37,11 @@ def test_a_set_of_any_size_has_the_lengths_of_the_corpus(writer, documents, most
     lengths = np.repeat(writer.lengths.values, writer.lengths.counts)
     shares = np.searchsorted(lengths, writer.lengths.values, side="right") / len(lengths)
     for seed in range(5):
-        drawn = np.sort([len(Draft(writer, Form(), seed, k, 0).ids) - 2 for k in range(documents)])
+        drawn = np.sort([len(Draft(writer, Prompt(), seed, k, 0).ids) - 2 for k in range(documents)])
         own = np.searchsorted(drawn, writer.lengths.values, side="right") / documents
         assert np.abs(own - shares).max() < most  # of 48 independent draws: 0.12
     # another attempt is an independent draw: a length that leads to nothing new is not tried again
-    assert len({len(Draft(writer, Form(), 0, 7, attempt).ids) for attempt in range(20)}) > 5
+    assert len({len(Draft(writer, Prompt(), 0, 7, attempt).ids) for attempt in range(20)}) > 5
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -54,7 +54,7 @@ def test_document_k_depends_on_nothing_but_seed_and_k(writer, sampler):
     assert write_documents(writer, 4, range(40), settings) != whole
     assert write_documents(writer, 3, range(40), settings, attempt=1) != whole
     assert len(set(whole)) > 35
-    together, alone = ([Draft(writer, Form(), 3, k, 0) for k in range(40)] for _ in range(2))
+    together, alone = ([Draft(writer, Prompt(), 3, k, 0) for k in range(40)] for _ in range(2))
     write_drafts(writer, together, settings)
     for draft in alone:
         write_drafts(writer, [draft], settings)
@@ -72,7 +72,7 @@ def test_a_row_of_the_network_does_not_depend_on_its_place(writer):
 
 
 def test_a_long_document_slides_with_its_overlap_given(writer):
-    draft = next(d for d in (Draft(writer, Form(), 0, k, 0) for k in range(50)) if len(d.ids) > 80)
+    draft = next(d for d in (Draft(writer, Prompt(), 0, k, 0) for k in range(50)) if len(d.ids) > 80)
     spans = []
     while not draft.finished:
         ids, given = draft.window()
@@ -89,7 +89,7 @@ def test_a_long_document_slides_with_its_overlap_given(writer):
 
 def test_given_characters_come_out_untouched_and_lengths_exact(writer):
     def write(**form) -> list[str]:
-        return write_documents(writer, 0, range(12), writer.settings(), form=Form(**form))
+        return write_documents(writer, 0, range(12), writer.settings(), prompt=Prompt(**form))
 
     for text in write(prefix="fix the ", suffix=" 7"):
         assert text.startswith("fix the ") and text.endswith(" 7") and len(text) > 10
@@ -129,9 +129,9 @@ def test_a_stream_writes_windows_with_newlines(tiny_run):
     writer = Writer.of(train_model(run, Quiet()), CPU)
     texts = write_documents(writer, 0, range(8), writer.settings())
     assert {len(t) for t in texts} == {32} and any("\n" in t for t in texts)
-    form = Form(prefix="l1\nl2\n")
+    form = Prompt(prefix="l1\nl2\n")
     form.check(writer.run, writer.vocabulary, "MODEL")
-    assert all(t.startswith("l1\nl2\n") for t in write_documents(writer, 0, range(3), writer.settings(), form=form))
+    assert all(t.startswith("l1\nl2\n") for t in write_documents(writer, 0, range(3), writer.settings(), prompt=form))
 
 
 def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(writer):
@@ -141,7 +141,7 @@ def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(writer)
     def network(x_t, sigma, given):
         return likeliest.expand(*x_t.shape, -1)
 
-    draft = Draft(writer, Form(shortest=20, longest=20), 0, 0, 0)
+    draft = Draft(writer, Prompt(shortest=20, longest=20), 0, 0, 0)
     settings = replace(writer.settings(), sampler="surest", stretch=8, revisions=2, revised=0.5)
     write_drafts(replace(writer, network=network), [draft], settings)
     written = draft.written(writer.vocabulary)

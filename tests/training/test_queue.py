@@ -4,8 +4,8 @@ import pytest
 from filelock import FileLock
 
 from tests.helpers import toy_lines
-from tests.training import process_faults
-from training import process
+from tests.training import worker_faults
+from training import worker
 
 warm = pytest.mark.usefixtures("warm_processes")
 
@@ -50,7 +50,7 @@ def test_one_failure_does_not_stop_the_others(project, capfd):
 @warm
 def test_a_second_training_of_a_dataset_is_refused_and_a_stale_lock_is_none(project, capfd, monkeypatch):
     path, run = project
-    monkeypatch.setattr(process, "train_in_process", process_faults.no_patience)
+    monkeypatch.setattr(worker, "train_in_process", worker_faults.no_patience)
     (path.parent / "models").mkdir()
     lock = path.parent / "models" / ".one.lock"
     lock.write_text("left by a process that was killed")
@@ -101,7 +101,7 @@ def test_force_touches_nothing_that_another_process_trains(project, capfd, monke
     models = path.parent / "models"
     (models / "one.resume.pt").write_bytes(b"of the other process")
     before = (models / "one.pt").read_bytes()
-    monkeypatch.setattr(process, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0)
     with FileLock(models / ".one.lock"):
         assert run("--all", "--force") == 2
     assert "another process is training" in capfd.readouterr().err

@@ -1,16 +1,12 @@
-"""The files beside a model: the state that an interrupted training goes on from, and its measurements."""
+"""The file that an interrupted training goes on from: whose it is, and what it holds."""
 
-import json
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from config.schema import RunConfig
 from generation.checkpoint import load_state, save_state
-from training.events import Validation
-from utils import hash_json, write_atomic
+from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
 
@@ -40,9 +36,3 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
         return state.get("format") == STATE_FORMAT and run.shapes_as(type(run).stored(state["config"]))
     except (KeyError, ValidationError):
         return False
-
-
-def write_metrics(run: RunConfig, history: list[Validation]) -> None:
-    """models/NAME.metrics.jsonl: one validation a line."""
-    lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in history)
-    write_atomic(Path(run.paths.models) / f"{run.name}.metrics.jsonl", lines)

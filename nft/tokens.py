@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from diffusion.samplers import SamplerSettings
 from evaluation.reference import Reference, words
-from generation.form import ANYTHING
+from generation.prompt import ANYTHING
 from generation.writer import Draft, Writer, Written, write_drafts
 from nft.rules import Candidate, Judge
 from nft.traits import figures_of

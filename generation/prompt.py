@@ -13,7 +13,7 @@ BLANK = "_"  # stands in a template for one character to be written
 
 
 @dataclass(frozen=True)
-class Form:
+class Prompt:
     """How documents must begin and end, or a template with blanks to fill, and how long they may be."""
 
     prefix: str = ""
@@ -58,4 +58,4 @@ class Form:
             raise UserError(f"--template {self.template!r} has no {BLANK} to fill")
 
 
-ANYTHING = Form()
+ANYTHING = Prompt()

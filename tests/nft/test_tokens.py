@@ -5,7 +5,7 @@ import json
 
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
-from nft.draw import write_texts
+from nft.tokens import write_texts
 from tests.nft.sets import texts
 from utils import pick_device
 

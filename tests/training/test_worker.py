@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.training import process_faults
+from tests.training import worker_faults
 from tests.training.program import posix
-from training import process
+from training import worker
 
 warm = pytest.mark.usefixtures("warm_processes")
 
@@ -12,7 +12,7 @@ warm = pytest.mark.usefixtures("warm_processes")
 @warm
 def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, capfd, monkeypatch):
     path, run = project
-    monkeypatch.setattr(process, "train_in_process", process_faults.no_kernel_for_one)
+    monkeypatch.setattr(worker, "train_in_process", worker_faults.no_kernel_for_one)
     assert run("--all") == 1
     out = capfd.readouterr().out
     reason = "RuntimeError: no such kernel"
@@ -25,7 +25,7 @@ def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, c
 @posix
 def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monkeypatch):
     _, run = project
-    monkeypatch.setattr(process, "train_in_process", process_faults.killed_the_first_time)
+    monkeypatch.setattr(worker, "train_in_process", worker_faults.killed_the_first_time)
     assert run("--dataset", "one") == 0
     out = capfd.readouterr().out
     assert "its process was ended by SIGKILL; if nobody did that, memory ran out" in out
@@ -35,7 +35,7 @@ def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monke
 @warm
 def test_memory_that_runs_out_is_a_line_of_advice_and_no_second_try(project, capfd, monkeypatch):
     _, run = project
-    monkeypatch.setattr(process, "train_in_process", process_faults.no_memory)
+    monkeypatch.setattr(worker, "train_in_process", worker_faults.no_memory)
     assert run("--all") == 1
     out = capfd.readouterr().out
     assert out.count("failed: out of memory; lower training.batch_size or choose a smaller preset") == 2

@@ -1,12 +1,12 @@
-"""Faults for a training's process, put in place of process.train_in_process; a new process finds them by name."""
+"""Faults for a training's process, put in place of worker.train_in_process; a new process finds them by name."""
 
 import os
 import signal
 from pathlib import Path
 
-from training import process
+from training import worker
 
-here, train_model = process.train_in_process, process.train_model
+here, train_model = worker.train_in_process, worker.train_model
 
 
 def no_kernel_for_one(run, later, link):
@@ -15,7 +15,7 @@ def no_kernel_for_one(run, later, link):
             raise RuntimeError("no such kernel")
         return train_model(run, listener)
 
-    process.train_model = fail
+    worker.train_model = fail
     here(run, later, link)
 
 
@@ -23,12 +23,12 @@ def no_memory(run, later, link):
     def fail(run, listener):
         raise MemoryError
 
-    process.train_model = fail
+    worker.train_model = fail
     here(run, later, link)
 
 
 def no_patience(run, later, link):
-    process.LOCK_SECONDS = 0
+    worker.LOCK_SECONDS = 0
     here(run, later, link)
 
 
