@@ -14,6 +14,13 @@ from utils import write_atomic
 
 # the metrics that tables of several voices show: {heading: name}
 SHOWN = {"words": "known words", "trigrams": "trigram divergence", "lengths": "length distance"}
+NELBO, FIVE_GRAM = "NELBO, mean over all orders", "5-gram, left to right"
+LEFT_TO_RIGHT = (
+    "The 5-gram reads from left to right and knows the four characters before each one; the voice's NELBO is an upper "
+    "bound, averaged over all orders of writing. So the two do not compare directly: a voice can be above the 5-gram's "
+    "bits and still write better."
+)
+CAPTION = f"samples / real text\nbits/char: {NELBO}; {FIVE_GRAM}: the two do not compare directly"
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",
@@ -40,7 +47,7 @@ def pairs(evaluation: Evaluation, digits: int) -> list[str]:
 def table(evaluations: list[Evaluation]) -> Table:
     """A row for each voice, for the terminal."""
     columns = ("voice", "bits/char", "5-gram", "gap", *SHOWN, "copies", "gauge")
-    result = Table(*columns, caption="samples / real text")
+    result = Table(*columns, caption=CAPTION)
     for evaluation in evaluations:
         likelihood = evaluation.likelihood
         result.add_row(
@@ -96,8 +103,10 @@ def voice_page(evaluation: Evaluation) -> list[str]:
 
 
 def likelihood_lines(likelihood: Likelihoods) -> list[str]:
+    baselines = likelihood.baselines
+
     def row(label: str, found: Likelihood) -> str:
-        return f"| {label} (NELBO, {found.characters:,} characters) | {found.bits:.3f} ± {found.error:.3f} |"
+        return f"| {label} ({NELBO}; {found.characters:,} characters) | {found.bits:.3f} ± {found.error:.3f} |"
 
     return [
         "Bits per character, less is better; averaged weights, all terms of the bound.",
@@ -105,7 +114,10 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
         row("held-out text", likelihood.held_out),
         row("training text", likelihood.training),
         f"| gap | {likelihood.gap:+.3f} |",
-        *(f"| baseline: {name} | {bits:.3f} |" for name, bits in likelihood.baselines.plain().items()),
+        f"| baseline: uniform | {baselines.uniform:.3f} |",
+        f"| baseline: unigram | {baselines.unigram:.3f} |",
+        f"| baseline: {FIVE_GRAM} | {baselines.five_gram:.3f} |",
+        *("", LEFT_TO_RIGHT),
     ]
 
 
@@ -138,7 +150,7 @@ def write_all(comparison: VoiceComparison, evaluations: list[Evaluation], folder
 def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list[str]:
     """The Markdown page over all voices, line by line."""
     attributions = comparison.attributions()
-    columns = ("voice", "bits/char", "5-gram", "attribution", *SHOWN, "copies", "gauge")
+    columns = ("voice", f"bits/char ({NELBO})", FIVE_GRAM, "attribution", *SHOWN, "copies", "gauge")
     lines = [
         "# All voices",
         "",
@@ -157,5 +169,5 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
             evaluation.copies.gauge,
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "![confusion](evaluation_confusion.png)", ""]
+    lines += ["", LEFT_TO_RIGHT, "", "![confusion](evaluation_confusion.png)", ""]
     return [*lines, "Held-out text of each corpus under each voice:", "", "![style](evaluation_style.png)"]
