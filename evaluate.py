@@ -36,7 +36,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from evaluation import report
-    from evaluation.evaluator import Evaluation, Request, compare_voices, evaluate_voice
+    from evaluation.evaluator import Request, compare_voices, evaluate_voice
+    from evaluation.records import Evaluation
     from utils import UserError, check_writable, pick_device
 
     if arguments.count < 2:
@@ -56,7 +57,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
         evaluations.append(evaluate_voice(name, file, given, request))
         written = report.write_voice(evaluations[-1], folder())
-        console.print(f"{report.summary(evaluations[-1].figures)}  ({written})", markup=False)
+        console.print(f"{report.summary(evaluations[-1])}  ({written})", markup=False)
 
     status = 0
     for name, file in files.items():
@@ -65,7 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         except Exception as error:  # is named, and the other voices are judged all the same
             status = report_error(error)
     if evaluations:
-        console.print(report.table([evaluation.figures for evaluation in evaluations]))
+        console.print(report.table(evaluations))
     if arguments.all and len(evaluations) > 1:
         together = report.write_all(compare_voices(evaluations), evaluations, folder())
         console.print(f"all voices: {together}", markup=False)

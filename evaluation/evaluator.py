@@ -1,8 +1,7 @@
 """Everything measured of a voice: likelihood, samples, copies; and of several together. Writes no reports."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +9,20 @@ import torch
 from dataset_loader import Batch, held_out_batches
 from evaluation.classifier import SourceClassifier
 from evaluation.likelihood import Likelihood, held_out_likelihood
-from evaluation.metrics import measure
+from evaluation.metrics import METRICS, measure
 from evaluation.ngram import framed
+from evaluation.records import (
+    Baselines,
+    Comparison,
+    Copies,
+    Copy,
+    Evaluation,
+    Likelihoods,
+    Origin,
+    VoiceComparison,
+)
 from evaluation.reference import Documents, Reference
-from generation.checkpoint import Checkpoint, load_checkpoint
+from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from utils import UserError
@@ -22,7 +31,7 @@ LIKELIHOOD_CHARACTERS = 30_000  # held-out, and training, characters that the li
 LIKELIHOOD_DRAWS = 2  # noise levels per window
 STYLE_CHARACTERS = 3000  # of each corpus, under each voice, for the style distances
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10  # shares of copies up to and above which the gauge is sure
-EXAMPLES = 10
+WORST = 10  # copies that a report shows
 
 
 @dataclass(frozen=True)
@@ -34,24 +43,11 @@ class Request:
     device: torch.device
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One voice's figures (plain values, as its JSON file holds them), and what a comparison of voices needs."""
-
-    name: str
-    figures: dict[str, Any]
-    writer: Writer
-    corpus: Corpus
-    texts: list[str]
-    matches: np.ndarray
-    real_matches: np.ndarray  # of as many held-out documents
-    lengths: np.ndarray  # of training documents
-    taught: list[str]  # training documents for a fingerprint to learn from
-    held_out: list[str]
-
-
 def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
-    """Likelihood, samples (drawn, or the lines of a file) and copies of one model."""
+    """Measure one model: its likelihood, and its samples, which are the lines of a file or else drawn.
+
+    Raises UserError for a model or samples that cannot be read, and for a dataset that is not what it was trained on.
+    """
     checkpoint = load_checkpoint(file)
     writer = Writer.of(checkpoint, request.device)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
@@ -61,31 +57,31 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
     else:
         texts = write_documents(writer, request.seed, range(request.count), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]
-    # both sides of a comparison take as many documents: a small sample looks divergent whoever wrote it
-    count = min(len(documents), len(reference.held_out))
-    matches, real_matches = reference.matches(documents), reference.matches(reference.held_out[:count])
-    found = measure(documents[:count], matches[:count], reference)
-    real = measure(reference.held_out[:count], real_matches, reference)
-    figures = {
-        "name": name,
-        "samples": samples.name if samples else f"drawn with seed {request.seed}",
-        "judged": len(documents),
-        "compared": count,
-        "likelihood": likelihoods(writer, corpus, reference),
-        "figures": {key: {"samples": asdict(found[key]), "real": asdict(real[key])} for key in found},
-        "copies": copies(texts, documents, matches, reference),
-        "examples": texts[:EXAMPLES],
-        **origin_of(checkpoint),
-    }
-    taught, held_out = (
-        [corpus.vocabulary.decode(document) for document in side] for side in (reference.sampled, reference.held_out)
+    # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
+    compared = min(len(documents), len(reference.held_out))
+    real = reference.held_out[:compared]
+    matches, real_matches = reference.matches(documents), reference.matches(real)
+    of_samples = measure(documents[:compared], matches[:compared], reference)
+    of_real = measure(real, real_matches, reference)
+    return Evaluation(
+        name=name,
+        source=samples.name if samples else f"drawn with seed {request.seed}",
+        texts=texts,
+        compared=compared,
+        likelihood=likelihoods(writer, corpus, reference),
+        comparisons={m.name: Comparison(m, of_samples[m.name], of_real[m.name]) for m in METRICS},
+        copies=find_copies(texts, documents, matches, reference),
+        origin=Origin(
+            checkpoint.data_sha256, checkpoint.training_sha256, checkpoint.version, training=checkpoint.metrics
+        ),
+        writer=writer,
+        corpus=corpus,
+        matches=matches,
+        real_matches=real_matches,
+        training_lengths=reference.lengths,
+        training_texts=[corpus.vocabulary.decode(document) for document in reference.sampled],
+        real_texts=[corpus.vocabulary.decode(document) for document in reference.held_out],
     )
-    return Evaluation(name, figures, writer, corpus, texts, matches, real_matches, reference.lengths, taught, held_out)
-
-
-def origin_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    keys = ("data_sha256", "training_sha256", "version")
-    return {**{key: getattr(checkpoint, key) for key in keys}, "training": checkpoint.metrics}
 
 
 def read_texts(path: Path, count: int, stream: bool) -> list[str]:
@@ -100,29 +96,29 @@ def read_texts(path: Path, count: int, stream: bool) -> list[str]:
     return [text.replace("\\n", "\n") for text in texts] if stream else texts
 
 
-def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> dict[str, Any]:
-    """Bits per character of held-out and of training documents, and of three baselines on the same held-out ones."""
-    held_out, rest = (
+def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelihoods:
+    """Bits per character of held-out and of training text under the voice, and of held-out text under the baselines."""
+    (held_out, batches), (training, _) = (
         split_likelihood(writer, split, LIKELIHOOD_CHARACTERS, stream=corpus.stream, draws=LIKELIHOOD_DRAWS)
         for split in (corpus.held_out, corpus.train)
     )
-    chosen = sorted({int(document) for batch in held_out[1] for document in batch.documents})
-    chosen = [0] if corpus.stream else chosen  # a stream is one document, and its windows are counted as units
+    measured = {int(document) for batch in batches for document in batch.documents}
+    chosen = [0] if corpus.stream else sorted(measured)  # a stream is one document, whose batches number windows
     documents = [np.asarray(corpus.held_out.document(d), dtype=np.int64) for d in chosen]
-    text = np.concatenate(documents)
-    unigrams = reference.unigrams + 1.0  # one of each, so that no character is impossible
-    # the closing frame is given to the voice, so no baseline pays for it; they allow for it everywhere, some 0.03 bits
-    fifth = np.concatenate([reference.model.nats(framed([document]))[:-1] for document in documents])
-    return {
-        "held_out": asdict(held_out[0]),
-        "training": asdict(rest[0]),
-        "gap": held_out[0].bits - rest[0].bits,
-        "baselines": {
-            "uniform": float(np.log2(corpus.vocabulary.size)),
-            "unigram": float(-np.log2(unigrams / unigrams.sum())[text].mean()),
-            "5-gram": float(fifth.mean() / np.log(2)),
-        },
-    }
+    return Likelihoods(held_out, training, baselines_of(documents, reference))
+
+
+def baselines_of(documents: Documents, reference: Reference) -> Baselines:
+    """Bits per character of these documents under models of the training text's single characters and 5-grams."""
+    unigrams = reference.unigrams + 1.0  # one more of each, so that no character is impossible
+    unigram_bits = -np.log2(unigrams / unigrams.sum())
+    # without the closing frame, which the voice is given and does not pay for
+    five_gram_nats = np.concatenate([reference.model.nats(framed([document]))[:-1] for document in documents])
+    return Baselines(
+        uniform=float(np.log2(reference.vocabulary.size)),
+        unigram=float(unigram_bits[np.concatenate(documents)].mean()),
+        five_gram=float(five_gram_nats.mean() / np.log(2)),
+    )
 
 
 def split_likelihood(
@@ -135,45 +131,46 @@ def split_likelihood(
     return replace(found, characters=found.characters // draws), batches
 
 
-def copies(texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Any]:
-    """Which samples are lines of the training text, or hold more of it in a row than new real text, and the gauge."""
+def find_copies(texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference) -> Copies:
+    """Which samples are lines of the training text or hold more of it in a row than new real text does; the gauge."""
     flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
     share = len(flagged) / len(texts)
-    chance = 2 / (reference.calibrated_on + 1)  # twice how often honest text passes the longest of so few matches
+    # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
+    chance = 2 / (reference.calibrated_on + 1)
     if share <= COPIES_CREATING + chance:
         gauge = "creating"
     else:
         gauge = "in between" if share <= COPIES_MEMORISING + chance else "memorising"
-    worst = sorted(flagged, key=lambda i: -matches[i])[:EXAMPLES]
-    return {
-        "bound": reference.copy_bound,
-        "share": share,
-        "calibrated_on": reference.calibrated_on,
-        "gauge": gauge,
-        "flagged": flagged,
-        "worst": [{"index": i, "match": int(matches[i]), "text": texts[i]} for i in worst],
-    }
+    worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
+    return Copies(
+        bound=reference.copy_bound,
+        share=share,
+        calibrated_on=reference.calibrated_on,
+        gauge=gauge,
+        flagged=flagged,
+        worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
+    )
 
 
-def compare_voices(evaluations: list[Evaluation]) -> dict[str, Any]:
-    """The fingerprint's confusions, of samples and of real documents, and each corpus's text under each voice."""
-    classifier = SourceClassifier({e.name: e.taught for e in evaluations})
+def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:
+    """Which corpus each voice's documents are taken for, and every corpus's text under every voice."""
+    classifier = SourceClassifier({e.name: e.training_texts for e in evaluations})
     samples = {e.name: e.texts for e in evaluations}
     # real documents cut to the samples' lengths: a short text is harder to place, whoever wrote it
     real = {
-        e.name: [text[: len(sample)] for text, sample in zip(e.held_out, e.texts, strict=False)] for e in evaluations
+        e.name: [text[: len(sample)] for text, sample in zip(e.real_texts, e.texts, strict=False)] for e in evaluations
     }
-    return {
-        "names": [e.name for e in evaluations],
-        "confusion": classifier.confusion(samples).tolist(),
-        "confusion_real": classifier.confusion(real).tolist(),
-        "style_bits": [[style_bits(voice, text) for text in evaluations] for voice in evaluations],
-    }
+    return VoiceComparison(
+        names=[e.name for e in evaluations],
+        confusion=classifier.confusion(samples).tolist(),
+        confusion_real=classifier.confusion(real).tolist(),
+        style_bits=[[style_bits(voice, text) for text in evaluations] for voice in evaluations],
+    )
 
 
 def style_bits(voice: Evaluation, other: Evaluation) -> float:
     """Bits per character of another corpus's held-out text under a voice: what it does not know is `<unk>` to it."""
-    documents = [voice.corpus.vocabulary.encode(text) for text in other.held_out]
+    documents = [voice.corpus.vocabulary.encode(text) for text in other.real_texts]
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
     found, _ = split_likelihood(voice.writer, split, STYLE_CHARACTERS, stream=other.corpus.stream)

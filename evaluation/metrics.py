@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse
@@ -91,33 +92,122 @@ def entropy(documents: Documents, vocabulary: Vocabulary) -> Figure:
     return figure
 
 
-def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Figure]:
-    """Every figure of a set of documents and of their longest matches, by name."""
-    vocabulary = reference.vocabulary
-    texts = [vocabulary.decode(document) for document in documents]
-    spoken = [words(text) for text in texts]
-    known = np.array([sum(word in reference.words for word in part) for part in spoken], dtype=float)
-    lengths = np.array([len(document) for document in documents])
-    nats = np.array([reference.model.nats(framed([document])).sum() for document in documents])
-    _, first = np.unique(texts, return_index=True)
-    repeated = np.ones(len(texts))
+@dataclass(frozen=True)
+class DocumentGroup:
+    """Documents that are measured together; what several metrics need of them is computed once."""
+
+    documents: Documents
+    matches: np.ndarray  # (documents,) length of each one's longest match with the training text
+    reference: Reference
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return [self.reference.vocabulary.decode(document) for document in self.documents]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        return np.array([len(document) for document in self.documents])
+
+    def mean(self, values: np.ndarray) -> Figure:
+        """The mean over documents of (documents,) values."""
+        return ratio(values.astype(float), np.ones(len(self.documents)))
+
+
+def known_words(group: DocumentGroup) -> Figure:
+    words_of_each = [words(text) for text in group.texts]
+    known = [sum(word in group.reference.words for word in found) for found in words_of_each]
+    return ratio(np.array(known, dtype=float), np.array([len(found) for found in words_of_each], dtype=float))
+
+
+def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray], reference: Histogram) -> Figure:
+    """Divergence of the keys that `keys_of` (trigrams, opening or ending) finds in each document."""
+    return divergence([keys_of(document, group.reference.vocabulary) for document in group.documents], reference)
+
+
+def ngram_bits(group: DocumentGroup) -> Figure:
+    """Bits per character under the n-gram model of the training text; each document's closing frame counts too."""
+    nats = np.array([group.reference.model.nats(framed([document])).sum() for document in group.documents])
+    return ratio(nats / np.log(2), group.lengths + 1.0)
+
+
+def duplicates(group: DocumentGroup) -> Figure:
+    _, first = np.unique(group.texts, return_index=True)
+    repeated = np.ones(len(group.texts))
     repeated[first] = 0
-    ones = np.ones(len(documents))
-    return {
-        "known words": ratio(known, np.array([len(part) for part in spoken], dtype=float)),
-        "trigram divergence": divergence([trigrams(d, vocabulary) for d in documents], reference.trigrams),
-        "length distance": length_distance(lengths, reference.lengths),
-        "5-gram bits/char": ratio(nats / np.log(2), lengths + 1.0),
-        "character entropy": entropy(documents, vocabulary),
-        "openings divergence": divergence([opening(d, vocabulary) for d in documents], reference.openings),
-        "endings divergence": divergence([ending(d, vocabulary) for d in documents], reference.endings),
-        "duplicates": ratio(repeated, ones),
-        "copies": ratio(reference.copied(documents, matches).astype(float), ones),
-        "longest match": ratio(matches.astype(float), ones),
-    }
+    return group.mean(repeated)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of a report: its name, what it means to a reader, and how it is computed."""
+
+    name: str
+    meaning: str
+    function: Callable[[DocumentGroup], Figure]
+
+
+# new metrics go to the end: bootstraps are drawn in this order from one generator, so another order changes intervals
+METRICS = (
+    Metric(
+        "known words",
+        "share of words that occur in the training text; the ceiling is real text's",
+        known_words,
+    ),
+    Metric(
+        "trigram divergence",
+        "how far the three-character habits are from the source's, bits; less is better",
+        lambda group: key_divergence(group, trigrams, group.reference.trigrams),
+    ),
+    Metric(
+        "length distance",
+        "how far the lengths are from the source's, 0 to 1; less is better",
+        lambda group: length_distance(group.lengths, group.reference.lengths),
+    ),
+    Metric(
+        "5-gram bits/char",
+        "how surprising a simple model of the source finds the text; near real text's is best",
+        ngram_bits,
+    ),
+    Metric(
+        "character entropy",
+        "how varied the characters are, bits; near real text's is best",
+        lambda group: entropy(group.documents, group.reference.vocabulary),
+    ),
+    Metric(
+        "openings divergence",
+        "how far the first three characters are from the source's habits, bits",
+        lambda group: key_divergence(group, opening, group.reference.openings),
+    ),
+    Metric(
+        "endings divergence",
+        "how far the last two characters are from the source's habits, bits",
+        lambda group: key_divergence(group, ending, group.reference.endings),
+    ),
+    Metric(
+        "duplicates",
+        "share of documents that repeat an earlier one",
+        duplicates,
+    ),
+    Metric(
+        "copies",
+        "share of documents that are lines of the training text, or hold more of it in a row than new real text",
+        lambda group: group.mean(group.reference.copied(group.documents, group.matches)),
+    ),
+    Metric(
+        "longest match",
+        "mean length of the longest verbatim match with the training text, characters",
+        lambda group: group.mean(group.matches),
+    ),
+)
+
+
+def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Figure]:
+    """Every metric of METRICS for these documents and their (documents,) longest matches, by name."""
+    group = DocumentGroup(documents, matches, reference)
+    return {metric.name: metric.function(group) for metric in METRICS}
 
 
 def measure(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Interval]:
-    """Every figure of a set of documents with its interval; the same documents give the same intervals."""
+    """Every metric's value with its interval, by name; the same documents give the same intervals."""
     rng, found = numpy_generator("bootstrap"), figures(documents, matches, reference)
     return {name: bootstrap(figure, len(documents), rng) for name, figure in found.items()}

@@ -13,57 +13,51 @@ from utils import numpy_generator
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
-CALIBRATION_DOCUMENTS = 2000  # held-out, and as many training, documents whose own matches set the bound of a copy
+CALIBRATION_DOCUMENTS = 2000  # at most, of each split, whose own matches set the bound of a copy
 CALIBRATION_QUANTILE = 0.999
-MOSTLY_COPIED = 0.5  # a document of which another holds this share is no new text, and does not set the bound
-TAUGHT_DOCUMENTS = 3000  # training documents kept for a fingerprint to learn from
+MOSTLY_COPIED = 0.5  # a document that shares more of itself with other text is not new and does not set the bound
+TAUGHT_DOCUMENTS = 3000  # training documents kept for a classifier to learn from
 OPENING, ENDING = 3, 2  # characters that count as how a document begins and how it ends
 Documents = list[np.ndarray]  # ids of each, without frames
 
 
-def sample_documents(split: Split, rng: np.random.Generator) -> Documents:
-    """All documents of a split, in random order; they stay on the disk where they are."""
-    return [np.asarray(split.document(int(i))) for i in rng.permutation(len(split.lengths))]
-
-
 class Reference:
-    """What a corpus's training text is like, and its held-out documents, whose figures are the ceiling."""
+    """Statistics of a corpus's training text, and its held-out documents, whose figures are the ceiling.
+
+    A stream is cut into documents of `context` characters, which are about as long as its samples.
+    """
 
     def __init__(self, corpus: Corpus, context: int) -> None:
+        splits = (corpus.train, corpus.held_out)
+        train, held_out = (cut_stream(split, context) for split in splits) if corpus.stream else splits
         rng = numpy_generator("reference")
+        training, self.held_out = sample_documents(train, rng), sample_documents(held_out, rng)
         self.vocabulary = corpus.vocabulary
-        train, held_out = corpus.train, corpus.held_out
-        if corpus.stream:  # continuous text is judged in pieces as long as its samples
-            train, held_out = pieces(train, context), pieces(held_out, context)
-        whole = sample_documents(train, rng)
-        documents = whole[: int(np.searchsorted(np.cumsum([len(d) for d in whole]), REFERENCE_CHARACTERS)) + 1]
-        self.held_out, self.sampled = sample_documents(held_out, rng), documents[:TAUGHT_DOCUMENTS]
-        self.lengths = np.sort([len(document) for document in documents])
+        self.words, self.lines = words_and_lines(training, self.vocabulary, stream=corpus.stream)
+        self._count(first_documents(training, REFERENCE_CHARACTERS))
+        self._calibrate(training)
+        if corpus.stream:  # the whole text: a match may run across the cuts
+            self.finders = [MatchFinder(corpus.train.document(0))]
+
+    def _count(self, documents: Documents) -> None:
+        """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
         text = framed(documents)
-        self.words: set[str] = set()
-        self.lines: set[str] = set()  # folded; a stream has none
-        for document in whole:
-            line = self.vocabulary.decode(document)
-            self.words.update(words(line))
-            if not corpus.stream:
-                self.lines.add(fold(line))
+        self.sampled = documents[:TAUGHT_DOCUMENTS]
+        self.lengths = np.sort([len(document) for document in documents])
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)
         self.trigrams = Histogram.of(trigrams(document, self.vocabulary) for document in documents)
         self.openings = Histogram.of(opening(document, self.vocabulary) for document in documents)
         self.endings = Histogram.of(ending(document, self.vocabulary) for document in documents)
         self.model = NgramModel(text, self.vocabulary.size)
-        # held-out documents may be few; training documents against all the others tell as much
-        aside = min(CALIBRATION_DOCUMENTS, len(whole) // 2)
-        strangers = self.held_out[:CALIBRATION_DOCUMENTS] + whole[:aside]
-        rest = MatchFinder(framed(whole[aside:]))
-        own = rest.longest(strangers)
-        new = own <= MOSTLY_COPIED * np.array([len(document) for document in strangers])
-        own = own[new] if new.any() else own
-        self.copy_bound, self.calibrated_on = int(np.ceil(np.quantile(own, CALIBRATION_QUANTILE))), len(own)
-        # a stream's pieces were cut for measuring; a match may run across them
-        self.finders = (
-            [MatchFinder(corpus.train.document(0))] if corpus.stream else [rest, MatchFinder(framed(whole[:aside]))]
-        )
+
+    def _calibrate(self, training: Documents) -> None:
+        """Set the longest match that is no copy, from documents that are compared with others' text alone."""
+        # some training documents too, compared with all the others: held-out documents may be few
+        aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
+        new = self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]
+        rest = MatchFinder(framed(training[aside:]))
+        self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
+        self.finders = [rest, MatchFinder(framed(training[:aside]))]  # together: all of the training text
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each document is, from end to end and white space aside, one of the training text's."""
@@ -78,10 +72,39 @@ class Reference:
         return np.max([finder.longest(documents) for finder in self.finders], axis=0)
 
 
-def pieces(split: Split, length: int) -> Split:
+def cut_stream(split: Split, length: int) -> Split:
     """A stream's text as documents of one length, the last one shorter."""
     starts = np.arange(split.starts[0], split.starts[0] + split.lengths[0], length)
     return Split(split.ids, starts, np.diff([*starts, split.starts[0] + split.lengths[0]]))
+
+
+def sample_documents(split: Split, rng: np.random.Generator) -> Documents:
+    """All documents of a split in random order, as views of its file, which is not read into memory."""
+    return [np.asarray(split.document(int(i))) for i in rng.permutation(len(split.lengths))]
+
+
+def first_documents(documents: Documents, characters: int) -> Documents:
+    """The first documents: as many as hold this many characters, or all."""
+    return documents[: int(np.searchsorted(np.cumsum([len(d) for d in documents]), characters)) + 1]
+
+
+def words_and_lines(documents: Documents, vocabulary: Vocabulary, *, stream: bool) -> tuple[set[str], set[str]]:
+    """All distinct words of documents, and all distinct documents as `fold` leaves them: none of a stream."""
+    found: set[str] = set()
+    lines: set[str] = set()
+    for document in documents:
+        text = vocabulary.decode(document)
+        found.update(words(text))
+        if not stream:
+            lines.add(fold(text))
+    return found, lines
+
+
+def copy_bound(documents: Documents, matches: np.ndarray) -> tuple[int, int]:
+    """New documents and their longest matches -> the longest match that is no copy, and from how many it is taken."""
+    new = matches <= MOSTLY_COPIED * np.array([len(document) for document in documents])
+    matches = matches[new] if new.any() else matches
+    return int(np.ceil(np.quantile(matches, CALIBRATION_QUANTILE))), len(matches)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import torch
 
 import evaluate
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
-from evaluation.report import attributions
 from tests.helpers import WORDS, Quiet, make_run, prose, toy_lines
 from text.corpus import load_corpus
 from training.trainer import train_model
@@ -53,24 +52,24 @@ def test_a_voice_that_learnt_twenty_lines_by_heart_is_memorising(tiny_run):
     )
     # the last weights, not those that held-out text would have chosen: the case the gauge is for
     train_model(run, Quiet())
-    copies = evaluate_voice("toy", run.model_file(), None, REQUEST).figures["copies"]
-    assert copies["gauge"] == "memorising" and copies["share"] > 0.3
-    shown = copies["worst"][0]
-    assert shown["match"] > copies["bound"]
-    assert any(shown["text"][i : i + shown["match"]] in line for line in lines for i in range(len(shown["text"])))
+    copies = evaluate_voice("toy", run.model_file(), None, REQUEST).copies
+    assert copies.gauge == "memorising" and copies.share > 0.3
+    shown = copies.worst[0]
+    assert shown.match > copies.bound
+    assert any(shown.text[i : i + shown.match] in line for line in lines for i in range(len(shown.text)))
 
 
 def test_planted_copies_are_found_and_new_text_is_creating(two_voices, tmp_path):
     run = two_voices["build"]
     fresh = sorted(set(prose(WORDS, 80, 9)) - set(prose(WORDS, 500, 1)))[:50]
-    assert judge(run, tmp_path, fresh).figures["copies"]["gauge"] == "creating"
+    assert judge(run, tmp_path, fresh).copies.gauge == "creating"
     long = sorted(prose(WORDS, 500, 1), key=len)[-40:]
-    found = judge(run, tmp_path, fresh[:20] + long).figures["copies"]
-    assert found["gauge"] == "memorising" and set(found["flagged"]) <= set(range(20, 60)) and len(found["flagged"]) > 20
+    found = judge(run, tmp_path, fresh[:20] + long).copies
+    assert found.gauge == "memorising" and set(found.flagged) <= set(range(20, 60)) and len(found.flagged) > 20
     short = sorted(prose(WORDS, 500, 1), key=len)[:40]
-    found = judge(run, tmp_path, fresh[:20] + short).figures["copies"]
-    assert found["gauge"] == "memorising" and len(found["flagged"]) > 20
-    assert all(found["worst"][k]["match"] <= found["bound"] for k in range(5))  # lines, however short
+    found = judge(run, tmp_path, fresh[:20] + short).copies
+    assert found.gauge == "memorising" and len(found.flagged) > 20
+    assert all(found.worst[k].match <= found.bound for k in range(5))  # lines, however short
 
 
 def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_path):
@@ -79,23 +78,23 @@ def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_
     other = {"build": "greek", "greek": "build"}
     swapped = compare_voices([judge(two_voices[name], tmp_path, own[other[name]]) for name in own])
     for name in own:
-        assert attributions(right)[name]["samples"] > 0.95 and attributions(right)[name]["real"] > 0.95
-        assert attributions(swapped)[name]["samples"] < 0.05
-    style = np.array(right["style_bits"])
+        assert right.attributions()[name].samples > 0.95 and right.attributions()[name].real > 0.95
+        assert swapped.attributions()[name].samples < 0.05
+    style = np.array(right.style_bits)
     assert style[0, 0] < style[0, 1] and style[1, 1] < style[1, 0]  # each voice likes its own text best
 
 
 def test_likelihood_stands_beside_its_baselines(two_voices):
-    found = evaluate_voice("greek", two_voices["greek"].model_file(), None, REQUEST).figures["likelihood"]
-    baselines = found["baselines"]
-    assert baselines["5-gram"] < baselines["unigram"] < baselines["uniform"]
+    found = evaluate_voice("greek", two_voices["greek"].model_file(), None, REQUEST).likelihood
+    baselines = found.baselines
+    assert baselines.five_gram < baselines.unigram < baselines.uniform
     characters = load_corpus(two_voices["greek"]).held_out.lengths.sum()
-    assert found["held_out"]["characters"] == characters  # once, in however many draws
-    assert found["held_out"]["error"] > 0 and found["gap"] == found["held_out"]["bits"] - found["training"]["bits"]
+    assert found.held_out.characters == characters  # once, in however many draws
+    assert found.held_out.error > 0 and found.gap == found.held_out.bits - found.training.bits
 
 
 def test_the_same_request_gives_the_same_figures(two_voices):
-    first, second = (evaluate_voice("build", two_voices["build"].model_file(), None, REQUEST).figures for _ in range(2))
+    first, second = (evaluate_voice("build", two_voices["build"].model_file(), None, REQUEST).plain() for _ in range(2))
     assert first == second
 
 
@@ -103,7 +102,7 @@ def test_a_stream_is_measured_in_windows(tiny_run):
     text = "".join(f"{line}\n" for line in toy_lines(300))
     run = tiny_run(text.encode(), data={"format": "stream"})
     train_model(run, Quiet())
-    figures = evaluate_voice("toy", run.model_file(), None, REQUEST).figures
+    figures = evaluate_voice("toy", run.model_file(), None, REQUEST).plain()
     held_out = load_corpus(run).held_out.lengths.sum()
     assert figures["judged"] == 60 and figures["compared"] == -(-held_out // run.model.context) > 1
     assert figures["likelihood"]["held_out"]["bits"] > 0

@@ -1,15 +1,130 @@
-"""The report's attributions carry honest errors."""
+"""Reports keep the keys of their JSON, and say wherever they show the 5-gram that it reads from left to right."""
+
+import dataclasses
+import json
 
 import numpy as np
 import pytest
+import torch
+from matplotlib import pyplot
+from rich.console import Console
 
-from evaluation.report import attributions
+from evaluation.evaluator import Request, compare_voices, evaluate_voice
+from evaluation.metrics import METRICS, Interval
+from evaluation.pictures import voice_plot
+from evaluation.records import Comparison, VoiceComparison
+from evaluation.report import FIVE_GRAM, LEFT_TO_RIGHT, NELBO, all_page, table, voice_page, write_all, write_voice
+from tests.helpers import Quiet, toy_lines
+from training.trainer import train_model
+
+METRIC_NAMES = [
+    "known words",
+    "trigram divergence",
+    "length distance",
+    "5-gram bits/char",
+    "character entropy",
+    "openings divergence",
+    "endings divergence",
+    "duplicates",
+    "copies",
+    "longest match",
+]
+LIKELIHOOD = {"bits": float, "error": float, "characters": int}
+INTERVAL = {"value": float, "low": float, "high": float}
+VOICE = {
+    "name": str,
+    "samples": str,
+    "judged": int,
+    "compared": int,
+    "likelihood": {
+        "held_out": LIKELIHOOD,
+        "training": LIKELIHOOD,
+        "gap": float,
+        "baselines": {"uniform": float, "unigram": float, "5-gram": float},
+    },
+    "figures": {name: {"samples": INTERVAL, "real": INTERVAL} for name in METRIC_NAMES},
+    "copies": {"bound": int, "share": float, "calibrated_on": int, "gauge": str, "flagged": list, "worst": list},
+    "examples": list,
+    "data_sha256": str,
+    "training_sha256": str,
+    "version": str,
+    "training": dict,
+}
+ATTRIBUTION = {"samples": float, "samples_error": float, "real": float, "real_error": float}
+
+
+def check_schema(content, schema) -> None:
+    """Compare keys, their order, and the types of values, at every depth."""
+    if isinstance(schema, dict):
+        assert list(content) == list(schema)
+        for key, inner in schema.items():
+            check_schema(content[key], inner)
+    else:
+        assert type(content) is schema, (content, schema)
+
+
+@pytest.fixture
+def evaluation(tiny_run, tmp_path):
+    """A toy model, judged by new lines and by two lines of its training text."""
+    run = tiny_run(toy_lines(80))
+    train_model(run, Quiet())
+    samples = tmp_path / "samples.txt"
+    samples.write_text("\n".join([*toy_lines(20, 5), *sorted(toy_lines(80), key=len)[-15:]]) + "\n", encoding="utf-8")
+    return evaluate_voice("toy", run.model_file(), samples, Request(60, 0, torch.device("cpu")))
+
+
+def test_json_keeps_its_keys(evaluation, tmp_path):
+    write_voice(evaluation, tmp_path)
+    voice = json.loads((tmp_path / "toy_evaluation.json").read_text(encoding="utf-8"))
+    check_schema(voice, VOICE)
+    assert voice["copies"]["worst"]
+    for worst in voice["copies"]["worst"]:
+        check_schema(worst, {"index": int, "match": int, "text": str})
+    assert {"parameters", "characters", "steps", "held_out_bits"} <= set(voice["training"])
+    other = dataclasses.replace(evaluation, name="other")
+    write_all(compare_voices([evaluation, other]), [evaluation, other], tmp_path)
+    content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    matrices = dict.fromkeys(("names", "confusion", "confusion_real", "style_bits"), list)
+    attribution = {"toy": ATTRIBUTION, "other": ATTRIBUTION}
+    check_schema(content, {"voices": {"toy": VOICE, "other": dict}, **matrices, "attribution": attribution})
+    assert content["voices"]["toy"] == voice and np.array(content["style_bits"]).shape == (2, 2)
+
+
+def test_metrics_keep_the_order_of_their_draws():
+    assert [metric.name for metric in METRICS] == METRIC_NAMES
+
+
+def test_a_comparison_is_at_the_ceiling_when_its_intervals_agree():
+    real = Interval(1.0, 0.9, 1.1)
+    assert Comparison(METRICS[0], Interval(1.12, 1.02, 1.22), real).at_ceiling
+    assert not Comparison(METRICS[0], Interval(1.3, 1.2, 1.4), real).at_ceiling
+
+
+def test_whatever_shows_the_5_gram_says_that_it_reads_from_left_to_right(evaluation):
+    page = voice_page(evaluation)
+    assert LEFT_TO_RIGHT in page and any(f"baseline: {FIVE_GRAM}" in line for line in page)
+    assert sum(f"text ({NELBO}; " in line for line in page) == 2
+    together = all_page(compare_voices([evaluation, dataclasses.replace(evaluation, name="other")]), [evaluation])
+    assert LEFT_TO_RIGHT in together and any(f"({NELBO}) | {FIVE_GRAM} |" in line for line in together)
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(table([evaluation]))
+    assert f"bits/char: {NELBO}; {FIVE_GRAM}: the two do not compare directly" in shown.get()
+    figure = voice_plot(evaluation)
+    labels = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_xticklabels()]
+    pyplot.close(figure)
+    assert FIVE_GRAM in labels and f"this voice ({NELBO})" in labels
+
+
+def test_a_page_explains_each_metric(evaluation):
+    page = "\n".join(voice_page(evaluation))
+    for metric in METRICS:
+        found = evaluation.comparisons[metric.name]
+        assert f"| {metric.name} | {found.samples} | {found.real} | {metric.meaning} |" in page
 
 
 def test_an_attribution_without_a_miss_is_not_certain():
-    found = attributions(
-        {"names": ["a", "b"], "confusion": [[200, 0], [9, 1]], "confusion_real": [[100, 100], [0, 10]]}
-    )
+    found = VoiceComparison(["a", "b"], [[200, 0], [9, 1]], [[100, 100], [0, 10]], style_bits=[]).attributions()
     z2 = 1.96**2
-    assert found["a"]["samples"] == 1 and found["a"]["samples_error"] == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
-    assert found["a"]["real_error"] == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)
+    assert found["a"].samples == 1 and found["a"].samples_error == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
+    assert found["a"].real_error == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)

@@ -1,0 +1,110 @@
+"""Pictures of an evaluation, drawn with Matplotlib: one per voice, and matrices over all voices."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")  # draws to files; no window is opened
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evaluation.records import Evaluation, Likelihoods, VoiceComparison
+from utils import atomic_path
+
+
+def voice_plot(evaluation: Evaluation) -> Figure:
+    """One voice: its likelihood beside the baselines, its lengths, and its longest matches with the training text."""
+    layout: dict[str, Any] = {"layout": "constrained", "width_ratios": [1.25, 1, 1]}
+    figure, (bits, lengths, matches) = pyplot.subplots(1, 3, figsize=(13.5, 3.9), **layout)
+    draw_likelihood(bits, evaluation.likelihood)
+    draw_lengths(lengths, [len(text) for text in evaluation.texts], evaluation.training_lengths)
+    draw_matches(matches, evaluation)
+    figure.suptitle(evaluation.name)
+    return figure
+
+
+def draw_likelihood(axis: Axes, likelihood: Likelihoods) -> None:
+    """Bars of held-out bits per character: the baselines, and the voice with its standard error."""
+    baselines, voice = likelihood.baselines, likelihood.held_out
+    values = {
+        "uniform": baselines.uniform,
+        "unigram": baselines.unigram,
+        "5-gram,\nleft to right": baselines.five_gram,
+    }
+    axis.bar_label(axis.bar(list(values), list(values.values()), color="0.75"), fmt="%.2f", padding=3)
+    bar = axis.bar(
+        ["this voice\n(NELBO, mean\nover all orders)"], [voice.bits], yerr=voice.error, capsize=4, color="tab:blue"
+    )
+    axis.bar_label(bar, fmt="%.2f", padding=3)  # stands above the error bar
+    highest = max(*values.values(), voice.bits + voice.error)
+    axis.set(title="held-out bits per character", ylim=(0, highest * 1.15))
+
+
+def draw_lengths(axis: Axes, samples: list[int], training: np.ndarray) -> None:
+    """The share of documents up to each length, of samples and of training text."""
+    for values, label in ((samples, "samples"), (training, "training text")):
+        ordered = np.sort(values)
+        axis.step(ordered, np.arange(1, len(ordered) + 1) / len(ordered), where="post", label=label)
+    right = float(np.quantile(training, 0.99)) * 1.1
+    axis.set(title="lengths", xlabel="characters", ylabel="share up to", xlim=(0, right))
+    axis.legend(loc="lower right")
+
+
+def draw_matches(axis: Axes, evaluation: Evaluation) -> None:
+    """Histograms of the longest matches of samples and of held-out text, and the bound of a copy."""
+    samples, real, bound = evaluation.matches, evaluation.real_matches, evaluation.copies.bound
+    bins = np.linspace(0, max(samples.max(), real.max(), bound) + 2, 40)
+    labels, colours = ["samples", "held-out text"], ["tab:blue", "0.6"]
+    axis.hist([samples, real], bins=bins, density=True, label=labels, color=colours)
+    height = axis.get_ylim()[1]
+    # a third more room for the legend, above the bars and the line
+    axis.vlines(bound, 0, height, color="tab:red", linestyle="--", label="a copy beyond here")
+    axis.set(title="longest match with the training text", xlabel="characters", yticks=[], ylim=(0, height * 1.5))
+    axis.legend(loc="upper right")
+
+
+def confusion_plot(comparison: VoiceComparison) -> Figure:
+    """Matrices of the source that each voice's samples, and each corpus's documents, are taken for."""
+    names = comparison.names
+    figure, axes = pyplot.subplots(
+        1, 2, figsize=(4.5 + 0.9 * len(names), 2.5 + 0.42 * len(names)), layout="constrained"
+    )
+    matrices = {"samples": comparison.confusion, "held-out text,\nsame lengths": comparison.confusion_real}
+    for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
+        counts = np.array(matrix, dtype=float)
+        grid(axis, counts / counts.sum(1, keepdims=True), names, "{:.0%}", "Blues")
+        axis.set(title=title, xlabel="taken for", ylabel="written by")
+    return figure
+
+
+def style_plot(comparison: VoiceComparison) -> Figure:
+    """A matrix of bits per character of each corpus under each voice."""
+    names = comparison.names
+    figure, axis = pyplot.subplots(figsize=(3 + 0.42 * len(names), 2 + 0.42 * len(names)), layout="constrained")
+    grid(axis, np.array(comparison.style_bits), names, "{:.1f}", "viridis_r")
+    axis.set(title="bits per character", xlabel="held-out text of", ylabel="under the voice")
+    return figure
+
+
+def grid(axis: Axes, values: np.ndarray, names: list[str], form: str, colours: str) -> None:
+    """Draw a matrix with a label for each row and column and a number, formatted by `form`, in each cell."""
+    image = axis.imshow(values, cmap=colours)
+    axis.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(len(names)), names)
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue = image.cmap(image.norm(value))[:3]
+        # white text on dark cells, black on bright ones
+        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        axis.text(
+            column, row, form.format(value), ha="center", va="center", fontsize=6, color="white" if dark else "black"
+        )
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    pyplot.close(figure)

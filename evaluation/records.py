@@ -1,0 +1,167 @@
+"""What an evaluation finds: one voice's likelihood, metrics and copies, and several voices side by side, as records."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from evaluation.likelihood import Likelihood
+from evaluation.metrics import Interval, Metric
+from generation.writer import Writer
+from text.corpus import Corpus
+
+EXAMPLES = 10  # samples that a report shows
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of the samples, and of as many held-out documents: the ceiling."""
+
+    metric: Metric
+    samples: Interval
+    real: Interval
+
+    @property
+    def at_ceiling(self) -> bool:
+        """Whether the samples differ from real text by no more than chance."""
+        return self.samples.agrees(self.real)
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Bits per character of the same held-out text under models of no, one and five characters."""
+
+    uniform: float
+    unigram: float
+    five_gram: float
+
+    def plain(self) -> dict[str, float]:
+        return {"uniform": self.uniform, "unigram": self.unigram, "5-gram": self.five_gram}
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """The voice's bits per character of held-out and of training text, and those of baselines."""
+
+    held_out: Likelihood
+    training: Likelihood
+    baselines: Baselines
+
+    @property
+    def gap(self) -> float:
+        """Bits per character that held-out text costs more than training text."""
+        return self.held_out.bits - self.training.bits
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A sample that copies: its index among the samples, its longest match in characters, its text."""
+
+    index: int
+    match: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which samples copy the training text."""
+
+    bound: int  # characters; a longer match makes a copy
+    share: float  # of the samples
+    calibrated_on: int  # documents whose own matches set the bound
+    gauge: str  # creating, in between or memorising
+    flagged: list[int]  # indices of the samples that copy
+    worst: list[Copy]  # those with the longest matches, longest first
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the model was made from: hashes of its text and settings, program version, figures of its training."""
+
+    data_sha256: str
+    training_sha256: str
+    version: str
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything measured of one voice, and what pictures and a comparison with other voices need."""
+
+    name: str
+    source: str  # of the samples, in words
+    texts: list[str]
+    compared: int  # samples, and as many held-out documents, that the comparisons take
+    likelihood: Likelihoods
+    comparisons: dict[str, Comparison]  # by metric, in the order of METRICS
+    copies: Copies
+    origin: Origin
+    writer: Writer
+    corpus: Corpus
+    matches: np.ndarray  # (samples,) characters
+    real_matches: np.ndarray  # (compared,) characters
+    training_lengths: np.ndarray  # ascending, characters
+    training_texts: list[str]  # for a classifier to learn from
+    real_texts: list[str]  # held-out documents
+
+    @property
+    def examples(self) -> list[str]:
+        return self.texts[:EXAMPLES]
+
+    def plain(self) -> dict[str, Any]:
+        """The figures as NAME_evaluation.json holds them."""
+        return {
+            "name": self.name,
+            "samples": self.source,
+            "judged": len(self.texts),
+            "compared": self.compared,
+            "likelihood": {
+                "held_out": asdict(self.likelihood.held_out),
+                "training": asdict(self.likelihood.training),
+                "gap": self.likelihood.gap,
+                "baselines": self.likelihood.baselines.plain(),
+            },
+            "figures": {
+                name: {"samples": asdict(found.samples), "real": asdict(found.real)}
+                for name, found in self.comparisons.items()
+            },
+            "copies": asdict(self.copies),
+            "examples": self.examples,
+            **asdict(self.origin),
+        }
+
+
+@dataclass(frozen=True)
+class VoiceComparison:
+    """Several voices side by side; every matrix has a row and a column for each name."""
+
+    names: list[str]
+    confusion: list[list[int]]  # samples: row, the voice that wrote them; column, the source they are taken for
+    confusion_real: list[list[int]]  # the same of held-out documents
+    style_bits: list[list[float]]  # bits per character: row, the voice; column, the corpus
+
+    def attributions(self) -> dict[str, "Attribution"]:
+        """How often each voice's documents are taken for its own, by name."""
+        found = {}
+        for i, name in enumerate(self.names):
+            sides = (share_with_error(matrix[i], i) for matrix in (self.confusion, self.confusion_real))
+            (samples, samples_error), (real, real_error) = sides
+            found[name] = Attribution(samples, samples_error, real, real_error)
+        return found
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Share of a voice's samples, and of real documents, named as its own; half widths of 95 % intervals (Wilson)."""
+
+    samples: float
+    samples_error: float
+    real: float
+    real_error: float
+
+
+def share_with_error(counts: list[int], chosen: int) -> tuple[float, float]:
+    """The share of one of these counts, and half the width of its 95 % interval (Wilson)."""
+    low, high = binomtest(counts[chosen], sum(counts)).proportion_ci(method="wilson")
+    return counts[chosen] / sum(counts), float(high - low) / 2
