@@ -1,4 +1,4 @@
-"""Can you hear whose voice it is, and is it copying? python evaluate.py --model models/NAME.pt, or --all"""
+"""Measure how a trained model writes, and whether it copies: python evaluate.py --model models/NAME.pt, or --all"""
 
 import argparse
 import sys
@@ -10,16 +10,18 @@ TABLE_WIDTH = 120  # columns that the closing table needs
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Measure trained voices: likelihood, samples, fingerprint, copies.")
+    parser = argparse.ArgumentParser(
+        description="Measure trained models: likelihood, samples, copies, and how well voices can be told apart."
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", type=Path, help="one model file, models/NAME.pt")
-    which.add_argument("--all", action="store_true", help="every trained dataset of the config, and their fingerprints")
+    which.add_argument("--all", action="store_true", help="every trained model of the config, compared with the others")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="for --all; default config.yaml")
     parser.add_argument(
         "--samples",
         type=Path,
         metavar="PATH",
-        help="judge this text file, one document a line, instead of drawing; with --all a folder of NAME_samples.txt",
+        help="judge this text file, one document per line, instead of drawing; with --all a folder of NAME_samples.txt",
     )
     parser.add_argument("--count", type=int, default=200, help="documents to judge per voice (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the drawn samples (default 0)")
@@ -63,7 +65,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     for name, file in files.items():
         try:
             judge(name, file)
-        except Exception as error:  # is named, and the other voices are judged all the same
+        except Exception as error:  # report_error raises bugs again; the other voices are still judged
             status = report_error(error)
     if evaluations:
         console.print(report.table(evaluations))

@@ -1,18 +1,18 @@
-"""Whose voice is it? A character n-gram classifier, taught on real text, names the source of each document."""
+"""A classifier that tells from character n-grams which dataset a text comes from (scikit-learn)."""
 
 import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import make_pipeline
 
-PIECES = 1500  # of each corpus that the classifier learns from
-LONGEST_PIECE = 300  # characters of a piece: enough to hear a style, and the same for all corpora
-NGRAMS = (1, 4)
-FEATURES = 1 << 18
+PIECES = 1500  # of each dataset that the classifier learns from
+LONGEST_PIECE = 300  # characters of a piece, for all datasets: enough to show a style
+NGRAMS = (1, 4)  # shortest and longest, characters
+FEATURES = 1 << 18  # columns that n-grams are hashed into
 
 
 class SourceClassifier:
-    """A classifier of sources: {name: real texts} in, the name of each text out."""
+    """A linear classifier of texts, trained on {dataset name: its real texts}."""
 
     def __init__(self, corpora: dict[str, list[str]], seed: int = 0) -> None:
         self.names = list(corpora)
@@ -27,16 +27,16 @@ class SourceClassifier:
         self.pipeline.fit(texts, labels)
 
     def confusion(self, texts: dict[str, list[str]]) -> np.ndarray:
-        """(names, names) counts: row, where the texts come from; column, the source they are taken for."""
+        """{name: texts} -> (names, names) counts: row, where texts come from; column, what they are taken for."""
         rows = []
         for name in self.names:
-            found = self.pipeline.predict([text[:LONGEST_PIECE] for text in texts[name]])
-            rows.append(np.bincount(found, minlength=len(self.names)))
+            predicted = self.pipeline.predict([text[:LONGEST_PIECE] for text in texts[name]])
+            rows.append(np.bincount(predicted, minlength=len(self.names)))
         return np.stack(rows)
 
 
 def cut(text: str, rng: np.random.Generator) -> str:
-    """A window of at most LONGEST_PIECE characters: the opening half the time, as samples are judged by it."""
+    """At most LONGEST_PIECE characters of a text: half the time its opening, by which samples are judged."""
     if len(text) <= LONGEST_PIECE or rng.random() < 0.5:
         return text[:LONGEST_PIECE]
     start = int(rng.integers(len(text) - LONGEST_PIECE + 1))

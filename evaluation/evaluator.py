@@ -1,4 +1,4 @@
-"""Everything measured of a voice: likelihood, samples, copies; and of several together. Writes no reports."""
+"""Evaluates trained models: likelihood, metrics of samples, copies; and tells several voices apart."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,19 +27,20 @@ from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from utils import UserError
 
-LIKELIHOOD_CHARACTERS = 30_000  # held-out, and training, characters that the likelihood is measured on
+LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
 LIKELIHOOD_DRAWS = 2  # noise levels per window
-STYLE_CHARACTERS = 3000  # of each corpus, under each voice, for the style distances
-COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10  # shares of copies up to and above which the gauge is sure
+STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are measured on
+# the gauge says creating up to the first share of copies, memorising above the second
+COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
 WORST = 10  # copies that a report shows
 
 
 @dataclass(frozen=True)
 class Request:
-    """How many documents to judge, the seed they are drawn with, and where."""
+    """How a voice is evaluated."""
 
-    count: int
-    seed: int
+    count: int  # documents to draw, or to read from a file, at most
+    seed: int  # of the draws
     device: torch.device
 
 
@@ -85,7 +86,7 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
 
 
 def read_texts(path: Path, count: int, stream: bool) -> list[str]:
-    """The first documents of a text file, one a line; a stream's samples show their newlines as \\n."""
+    """The first documents of a text file, one per line; samples of a stream hold their newlines as \\n."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -124,7 +125,7 @@ def baselines_of(documents: Documents, reference: Reference) -> Baselines:
 def split_likelihood(
     writer: Writer, split: Split, characters: int, *, stream: bool, draws: int = 1
 ) -> tuple[Likelihood, list[Batch]]:
-    """The likelihood of some of a split under a voice, and the batches it was measured on."""
+    """The likelihood of at most so many characters of a split under a voice, and the batches it was measured on."""
     seed, alphabet = writer.run.seed, writer.vocabulary.size
     batches = held_out_batches(split, writer.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
     found = held_out_likelihood(writer.diffusion, writer.network, batches * draws, seed, writer.device)
@@ -169,7 +170,7 @@ def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:
 
 
 def style_bits(voice: Evaluation, other: Evaluation) -> float:
-    """Bits per character of another corpus's held-out text under a voice: what it does not know is `<unk>` to it."""
+    """Bits per character of another voice's held-out text under this one; characters it lacks become `<unk>`."""
     documents = [voice.corpus.vocabulary.encode(text) for text in other.real_texts]
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)

@@ -1,4 +1,4 @@
-"""Held-out likelihood of a trained network: NELBO in bits per character. Knows nothing of training or samples."""
+"""Likelihood of held-out text under a network: the NELBO in bits per character, with its standard error."""
 
 from dataclasses import dataclass
 
@@ -14,29 +14,30 @@ NATS_PER_BIT = float(np.log(2))
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Bits per character with its standard error over documents, and over how many characters."""
+    """Bits per character, measured on held-out or other text."""
 
     bits: float
-    error: float
-    characters: int
+    error: float  # standard error, over documents
+    characters: int  # that were measured
 
 
 def held_out_likelihood(
     diffusion: Diffusion, network: Network, batches: list[Batch], seed: int, device: torch.device
 ) -> Likelihood:
-    """NELBO in bits per character that is not given: t stratified over each batch, the same draws for the same seed.
+    """NELBO in bits per character, an upper bound; characters that are given do not count.
 
-    The error is that of a ratio estimator with documents as its units; it holds the spread of t and noise as well.
+    Times t are stratified over each batch; times and noise are the same for the same seed. The standard error treats
+    documents as the independent units; it includes the spread that times and noise add.
     """
-    cpu, home = torch.device("cpu"), exact_device(device)
+    cpu, exact = torch.device("cpu"), exact_device(device)
 
     @torch.no_grad()
     def batch_nats(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         number, batch = numbered
-        # drawn on the CPU, so that every device sees the same noise levels
+        # drawn on the CPU, so that the noise levels are the same on every device
         t = stratified_times(len(batch.ids), torch_generator(cpu, seed, "evaluation t", number), cpu)
-        noise = torch_generator(home, seed, "evaluation noise", number)
-        terms = nelbo(diffusion, network, batch.ids.to(home), batch.given.to(home), t.to(home), noise)
+        noise = torch_generator(exact, seed, "evaluation noise", number)
+        terms = nelbo(diffusion, network, batch.ids.to(exact), batch.given.to(exact), t.to(exact), noise)
         return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
 
     rows = map_on_cores(device, batch_nats, enumerate(batches))
@@ -44,9 +45,12 @@ def held_out_likelihood(
 
 
 def ratio_estimate(nats: np.ndarray, counts: np.ndarray, documents: np.ndarray) -> Likelihood:
-    """Rows of (nats, characters, document) -> total nats over total characters, in bits, with its standard error."""
+    """(rows,) nats, characters and documents -> total nats over total characters, in bits, with its standard error.
+
+    Rows of one document count as one observation: the standard error is a ratio estimator's over documents.
+    """
     _, unit = np.unique(documents, return_inverse=True)
     total, size = np.bincount(unit, nats), np.bincount(unit, counts)
     mean, units = total.sum() / size.sum(), len(size)
-    spread = np.sqrt(((total - mean * size) ** 2).sum() * units / max(units - 1, 1)) / size.sum()
-    return Likelihood(float(mean / NATS_PER_BIT), float(spread / NATS_PER_BIT), int(size.sum()))
+    error = np.sqrt(((total - mean * size) ** 2).sum() * units / max(units - 1, 1)) / size.sum()
+    return Likelihood(float(mean / NATS_PER_BIT), float(error / NATS_PER_BIT), int(size.sum()))

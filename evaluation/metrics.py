@@ -1,4 +1,4 @@
-"""Metrics of a set of documents, each with a confidence interval."""
+"""Metrics of written documents against real text, each with a confidence interval from bootstraps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,31 +12,34 @@ from evaluation.reference import Documents, Histogram, Reference, ending, openin
 from text.vocabulary import Vocabulary
 from utils import numpy_generator
 
-BOOTSTRAPS = 200
-Z95 = 1.96
-Figure = Callable[[np.ndarray], float]  # weights (documents,) -> value
+BOOTSTRAPS = 200  # redrawn sets of documents per interval
+Z95 = 1.96  # standard errors that a 95 % interval of a normal distribution reaches
+Figure = Callable[[np.ndarray], float]  # (documents,) weights, how often each document counts -> value
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % confidence interval."""
+    """A value with its 95 % confidence interval."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        """0.912 ± 0.013"""
+        """For example 0.912 ± 0.013."""
         return f"{self.value:.3f} ± {(self.high - self.low) / 2:.3f}"
 
     def agrees(self, other: "Interval") -> bool:
-        """Whether two figures differ by no more than chance: within the root of their summed squared half-widths."""
+        """Whether two values differ by no more than chance: the root of the summed squares of their half-widths."""
         half = np.hypot(self.high - self.low, other.high - other.low) / 2
         return bool(abs(self.value - other.value) <= half + 1e-12)
 
 
 def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Interval:
-    """Value ± 1.96 standard errors over redrawn documents; percentiles would carry the figures' small-sample bias."""
+    """A figure of so many documents ± 1.96 standard errors, which come from redrawing documents with replacement.
+
+    Not from percentiles: a divergence of redrawn documents is biased upwards, and percentiles would show that bias.
+    """
     value = float(figure(np.ones(documents)))
     weights = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS)
     half = Z95 * float(np.std([figure(redrawn) for redrawn in weights]))
@@ -44,7 +47,10 @@ def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Inter
 
 
 def divergence(parts: list[np.ndarray], reference: Histogram) -> Figure:
-    """Jensen-Shannon divergence in bits of the documents' pooled keys from the reference: 0 alike, 1 disjoint."""
+    """Jensen-Shannon divergence of all documents' keys from the reference, in bits: 0 if equal, 1 if disjoint.
+
+    `parts` holds the integer keys of each document.
+    """
     keys, column = np.unique(np.concatenate(parts), return_inverse=True)
     row = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     counts = scipy.sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(parts), len(keys)))
@@ -55,33 +61,35 @@ def divergence(parts: list[np.ndarray], reference: Histogram) -> Figure:
         p = p / p.sum()
         middle = (p + q) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
-            own = np.where(p > 0, p * np.log2(p / middle), 0).sum()
-            other = np.where(q > 0, q * np.log2(q / middle), 0).sum()
-        return float(own + other + (1 - q.sum())) / 2  # keys the documents lack: q log2(q / (q/2)) = q
+            of_documents = np.where(p > 0, p * np.log2(p / middle), 0).sum()
+            of_reference = np.where(q > 0, q * np.log2(q / middle), 0).sum()
+        # a key that the documents lack adds q log2(q / (q / 2)) = q
+        return float(of_documents + of_reference + (1 - q.sum())) / 2
 
     return figure
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> Figure:
+    """The sum over documents of (documents,) `above`, over that of `below`."""
     return lambda weights: float(weights @ above / max(weights @ below, 1e-12))
 
 
 def length_distance(lengths: np.ndarray, reference: np.ndarray) -> Figure:
-    """Kolmogorov-Smirnov distance of weighted lengths from the reference's, both sorted once."""
+    """Kolmogorov-Smirnov distance of (documents,) lengths from the reference's, which are ascending: 0 to 1."""
     values = np.unique(np.concatenate([lengths, reference]))
     cdf = np.searchsorted(reference, values, side="right") / len(reference)
     order = np.argsort(lengths)
     place = np.searchsorted(lengths[order], values, side="right")
 
     def figure(weights: np.ndarray) -> float:
-        own = np.concatenate([[0], np.cumsum(weights[order])])
-        return float(np.abs(own[place] / own[-1] - cdf).max())
+        cumulative = np.concatenate([[0], np.cumsum(weights[order])])
+        return float(np.abs(cumulative[place] / cumulative[-1] - cdf).max())
 
     return figure
 
 
 def entropy(documents: Documents, vocabulary: Vocabulary) -> Figure:
-    """Bits per character of the documents' pooled characters, order ignored."""
+    """Entropy of the distribution of characters in all documents, in bits per character."""
     counts = np.stack([np.bincount(document, minlength=vocabulary.size) for document in documents])
 
     def figure(weights: np.ndarray) -> float:
@@ -114,6 +122,7 @@ class DocumentGroup:
 
 
 def known_words(group: DocumentGroup) -> Figure:
+    """Share of words that occur in the training text."""
     words_of_each = [words(text) for text in group.texts]
     known = [sum(word in group.reference.words for word in found) for found in words_of_each]
     return ratio(np.array(known, dtype=float), np.array([len(found) for found in words_of_each], dtype=float))
@@ -131,6 +140,7 @@ def ngram_bits(group: DocumentGroup) -> Figure:
 
 
 def duplicates(group: DocumentGroup) -> Figure:
+    """Share of documents that are the same as an earlier one."""
     _, first = np.unique(group.texts, return_index=True)
     repeated = np.ones(len(group.texts))
     repeated[first] = 0

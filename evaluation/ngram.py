@@ -1,6 +1,6 @@
-"""Character statistics of plain text: an n-gram model and verbatim matches, in NumPy. Knows nothing of networks.
+"""A character n-gram language model in NumPy.
 
-Texts are arrays of ids of one vocabulary, framed by the newline as in training.
+Texts are (characters,) ids of one vocabulary, with a newline before and after each document.
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ ORDER = 5
 
 def framed(documents: list[np.ndarray]) -> np.ndarray:
     """Documents' ids -> one array: newline, document, newline, document, ..., newline."""
-    frame = np.array([FRAME], dtype=np.uint16)  # as ids are stored: a long text stays small
+    frame = np.array([FRAME], dtype=np.uint16)  # the type of stored ids, so that a long text stays small
     return np.concatenate([frame, *(part for document in documents for part in (document, frame))])
 
 
 @dataclass(frozen=True)
 class Level:
-    """Counts of one order: contexts and grams as sorted keys, how often each occurs, distinct followers of contexts."""
+    """Counts of the n-grams of one order n, whose characters are packed into one integer: the key."""
 
-    contexts: np.ndarray
-    totals: np.ndarray
-    followers: np.ndarray
-    grams: np.ndarray
-    counts: np.ndarray
+    contexts: np.ndarray  # keys of the first n - 1 characters, ascending
+    totals: np.ndarray  # how often each context occurs
+    followers: np.ndarray  # distinct characters after each context
+    grams: np.ndarray  # keys of all n characters, ascending
+    counts: np.ndarray  # how often each n-gram occurs
 
 
 class NgramModel:
-    """Interpolated n-gram model with Witten-Bell smoothing (Chen and Goodman 1996): the baseline a voice should beat.
+    """Interpolated n-gram model with Witten-Bell smoothing (Chen and Goodman 1996), which reads from left to right.
 
     p_n(c | h) = (count(hc) + followers(h) p_{n-1}(c | h')) / (count(h) + followers(h)), down to p_0 = 1/V.
-    An alphabet of thousands makes do with a lower order, so that an n-gram is one 64-bit integer.
+    A large alphabet lowers the order, so that an n-gram fits one 64-bit integer: 5 for at most 6,208 characters.
     """
 
     def __init__(self, text: np.ndarray, characters: int, order: int = ORDER) -> None:
@@ -46,7 +46,8 @@ class NgramModel:
             )
 
     def _keys(self, text: np.ndarray, n: int) -> np.ndarray:
-        """(length,) ids -> one integer per n characters that end at each position from the second on, frames before."""
+        """(length,) ids -> (length - 1,) keys of the n characters up to each position after the first."""
+        # before the text stand frames
         padded = np.concatenate([np.full(n - 1, FRAME), text])
         key = np.zeros(len(text) - 1, dtype=np.int64)
         for i in range(n):

@@ -30,7 +30,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Baselines:
-    """Bits per character of the same held-out text under models of no, one and five characters."""
+    """Bits per character of held-out text under simple models: all characters equally likely, by frequency, 5-gram."""
 
     uniform: float
     unigram: float
@@ -67,9 +67,9 @@ class Copy:
 class Copies:
     """Which samples copy the training text."""
 
-    bound: int  # characters; a longer match makes a copy
+    bound: int  # characters; a document with a longer match is a copy
     share: float  # of the samples
-    calibrated_on: int  # documents whose own matches set the bound
+    calibrated_on: int  # real documents whose matches with other text set the bound
     gauge: str  # creating, in between or memorising
     flagged: list[int]  # indices of the samples that copy
     worst: list[Copy]  # those with the longest matches, longest first

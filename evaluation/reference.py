@@ -1,6 +1,7 @@
-"""What real text of a corpus is like: the reference that samples are compared with."""
+"""Statistics of a corpus's real text, which samples are compared with, and the bound beyond which a match is a copy."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +52,8 @@ class Reference:
         self.model = NgramModel(text, self.vocabulary.size)
 
     def _calibrate(self, training: Documents) -> None:
-        """Set the longest match that is no copy, from documents that are compared with others' text alone."""
-        # some training documents too, compared with all the others: held-out documents may be few
+        """Set the longest match that is no copy, from documents that are no part of the text they are compared with."""
+        # held-out documents may be few, so some training documents are compared with the rest of the training text too
         aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
         new = self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]
         rest = MatchFinder(framed(training[aside:]))
@@ -60,15 +61,15 @@ class Reference:
         self.finders = [rest, MatchFinder(framed(training[:aside]))]  # together: all of the training text
 
     def are_lines(self, documents: Documents) -> list[bool]:
-        """Whether each document is, from end to end and white space aside, one of the training text's."""
+        """Whether each whole document, white space aside, is a line of the training text."""
         return [fold(self.vocabulary.decode(document)) in self.lines for document in documents]
 
     def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
-        """(documents,) whether each holds a longer match than new real text does, or is a whole line."""
+        """(documents,) whether each has a match longer than the bound, or is a line of the training text."""
         return (matches > self.copy_bound) | np.array(self.are_lines(documents), dtype=bool)
 
     def matches(self, documents: Documents) -> np.ndarray:
-        """(documents,) characters of each one's longest verbatim match with the training text."""
+        """(documents,) length of each one's longest verbatim match with the training text, in characters."""
         return np.max([finder.longest(documents) for finder in self.finders], axis=0)
 
 
@@ -109,32 +110,37 @@ def copy_bound(documents: Documents, matches: np.ndarray) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of integer keys, keys ascending."""
+    """How often each integer key occurs, keys ascending."""
 
     keys: np.ndarray
     counts: np.ndarray
 
     @classmethod
-    def of(cls, parts) -> "Histogram":
+    def of(cls, parts: Iterable[np.ndarray]) -> "Histogram":
+        """Counts over the keys of all documents, one array each."""
         return cls(*np.unique(np.concatenate(list(parts)), return_counts=True))
 
 
 def words(text: str) -> list[str]:
+    """Runs of letters, with apostrophes inside, in lower case."""
     return WORD.findall(text.lower())
 
 
 def _key(ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
-    """(..., n) ids -> (...) one integer each."""
+    """(..., n) ids -> (...) keys: one integer for n characters."""
     return ids @ (vocabulary.size ** np.arange(ids.shape[-1]))
 
 
 def trigrams(document: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """Keys of every three characters in a row, frames included."""
     return _key(np.lib.stride_tricks.sliding_window_view(framed([document]), 3), vocabulary)
 
 
 def opening(document: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """(1,) key of the first OPENING characters."""
     return _key(np.pad(document[:OPENING], (0, OPENING - len(document[:OPENING])))[None], vocabulary)
 
 
 def ending(document: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:
+    """(1,) key of the last ENDING characters."""
     return _key(np.pad(document[-ENDING:], (ENDING - len(document[-ENDING:]), 0))[None], vocabulary)

@@ -103,13 +103,14 @@ def voice_page(evaluation: Evaluation) -> list[str]:
 
 
 def likelihood_lines(likelihood: Likelihoods) -> list[str]:
+    """The section on likelihood: a table and a note on what compares with what."""
     baselines = likelihood.baselines
 
     def row(label: str, found: Likelihood) -> str:
         return f"| {label} ({NELBO}; {found.characters:,} characters) | {found.bits:.3f} ± {found.error:.3f} |"
 
     return [
-        "Bits per character, less is better; averaged weights, all terms of the bound.",
+        "Bits per character, fewer are better; computed with the averaged weights and all terms of the bound.",
         *("", "| | |", "|---|--:|"),
         row("held-out text", likelihood.held_out),
         row("training text", likelihood.training),
@@ -122,10 +123,11 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
 
 
 def copies_lines(copies: Copies, judged: int) -> list[str]:
+    """The section on copies: when a document is flagged, how many are, and the worst."""
     return [
-        "Flagged is a document that is a line of the training text, white space aside, or holds more than "
-        f"{copies.bound} characters of it in a row:",
-        f"beyond the 99.9th percentile of what {copies.calibrated_on:,} new documents hold of other people's text.",
+        "A document is flagged if it is a line of the training text, white space aside, or holds more than "
+        f"{copies.bound} characters of it in a row.",
+        f"Of {copies.calibrated_on:,} real documents, compared with text they are no part of, 99.9 % hold no more.",
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
         "",
@@ -154,7 +156,8 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
     lines = [
         "# All voices",
         "",
-        "Samples / real text. Attribution: share of documents whose source a classifier taught on real text names.",
+        "Samples / real text. Attribution: share of documents that a classifier, trained on real text, takes for the "
+        "voice's own.",
         *("", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)),
     ]
     for evaluation in evaluations:
