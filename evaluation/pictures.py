@@ -37,7 +37,7 @@ def draw_likelihood(axis: Axes, likelihood: Likelihoods) -> None:
     }
     axis.bar_label(axis.bar(list(values), list(values.values()), color="0.75"), fmt="%.2f", padding=3)
     bar = axis.bar(
-        ["this voice\n(NELBO, mean\nover all orders)"], [voice.bits], yerr=voice.error, capsize=4, color="tab:blue"
+        ["this voice\n(NELBO, averaged\nover all noise)"], [voice.bits], yerr=voice.error, capsize=4, color="tab:blue"
     )
     axis.bar_label(bar, fmt="%.2f", padding=3)  # stands above the error bar
     highest = max(*values.values(), voice.bits + voice.error)

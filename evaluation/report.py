@@ -14,13 +14,12 @@ from utils import write_atomic
 
 # the metrics that tables of several voices show: {heading: name}
 SHOWN = {"words": "known words", "trigrams": "trigram divergence", "lengths": "length distance"}
-NELBO, FIVE_GRAM = "NELBO, mean over all orders", "5-gram, left to right"
+NELBO, FIVE_GRAM = "NELBO, averaged over all noise", "5-gram, left to right"
 LEFT_TO_RIGHT = (
-    "The 5-gram reads from left to right and knows the four characters before each one; the voice's NELBO is an upper "
-    "bound, averaged over all orders of writing. So the two do not compare directly: a voice can be above the 5-gram's "
-    "bits and still write better."
+    "The 5-gram reads from left to right and knows the four characters before each one. The voice's NELBO is an upper "
+    "bound, averaged over all noise: with the absorbing process, over all orders of writing. So the two do not compare."
 )
-CAPTION = f"samples / real text\nbits/char: {NELBO}; {FIVE_GRAM}: the two do not compare directly"
+CAPTION = f"samples / real text\nbits/char: {NELBO}; {FIVE_GRAM}: the two do not compare"
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",

@@ -81,7 +81,7 @@ class Stopped(Exception):
     """A training was asked to stop. Its state is saved, and the same command goes on from there."""
 
 
-def save_if_possible(listener: Listener, save: Callable[[], None]) -> None:
+def try_save(listener: Listener, save: Callable[[], None]) -> None:
     """Save, or note why not: a full disk does not end a training, and a later save may find room."""
     try:
         save()

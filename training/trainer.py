@@ -21,24 +21,12 @@ from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkp
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, load_corpus
-from training.events import (
-    Listener,
-    Status,
-    Stopped,
-    Validation,
-    save_if_possible,
-    smoothed,
-    stalled,
-    stoppable,
-    write_metrics,
-)
+from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
 from training.resume import read_state, write_state
 from training.step import Objective, Optimizers, Shard, scheduled_rate, shares
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
-EMA_WARMUP = (
-    10  # the decay is (1 + step) / (10 + step) until it reaches ema_decay: the average soon forgets early weights
-)
+EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
@@ -63,7 +51,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
                 training.validate(listener)
                 listener.validated(training.status)
             if measured or time.monotonic() - saved > SAVE_SECONDS:
-                save_if_possible(listener, training.save_state)
+                try_save(listener, training.save_state)
                 saved = time.monotonic()
             if training.finished():
                 return training.complete(listener)
@@ -203,7 +191,7 @@ class Training:
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         where = status.step, status.progress, status.characters
         status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample, learnt.bits))
-        save_if_possible(listener, lambda: write_metrics(self.run, status.history))
+        try_save(listener, lambda: write_metrics(self.run, status.history))
         if math.isfinite(bits):
             self.sound = self.snapshot()
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from config.schema import RunConfig
 from training.display import TrainingDisplay, console
-from training.events import Status, Stopped, save_if_possible
+from training.events import Status, Stopped, try_save
 from training.trainer import train_model
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory
 
@@ -141,7 +141,7 @@ def end_of(run: RunConfig, display: TrainingDisplay) -> Outcome:
     try:
         with exclusive_training(run), display:
             checkpoint = train_model(run, display)
-            save_if_possible(display, lambda: draw_curve(display.status, run))
+            try_save(display, lambda: draw_curve(display.status, run))
     except Stopped:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:
