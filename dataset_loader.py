@@ -1,7 +1,8 @@
-"""Documents -> framed windows -> batches. Knows nothing of noise, networks or training.
+"""Batches of character ids for training and for measuring, cut from the documents of an encoded text file.
 
-A document's sequence is newline + document + newline, the newline being the frame. Some positions of a batch are
-*given* (never noised, never in the loss): frames, the frames that pad a sequence to its bucket, and random spans.
+A document is framed by newlines: newline + document + newline. A document longer than the context is cut into windows.
+Some positions of a batch are *given*: they get no noise and do not count in the loss. These are the newlines of the
+frame, those that pad a row to the length of its bucket, and random spans, which train the model to continue a prompt.
 """
 
 import functools
@@ -15,49 +16,51 @@ from text.corpus import Corpus, Split
 from text.vocabulary import FRAME
 from utils import numpy_generator
 
-# sequences are padded to a multiple of this many positions: in training, where any number of rows is at hand, so that
-# little is padded; elsewhere, where few documents must fill calls of one shape
+# rows are padded to a multiple of this many positions: of 8 in training, which has rows of every length and so needs
+# little padding; of 16 elsewhere, where few documents must share calls of one shape
 TRAINING_BUCKET, BUCKET = 8, 16
-CONTINUATION = 0.5  # share of a long document's later windows that open with a given prefix, as sampling will
-# positions of one evaluation batch at most, large enough to be fast; and these times the alphabet, of whose float64
-# distributions a core holds some 60 bytes for each: 250 MB
-EVALUATION_POSITIONS, EVALUATION_PROBABILITIES = 8192, 2**22
+CONTINUATION = 0.5  # share of a long document's later windows that begin with a given prefix, as in sampling
+EVALUATION_POSITIONS = 8192  # in an evaluation batch at most: enough to be fast
+EVALUATION_PROBABILITIES = 2**22  # positions times characters at most: float64 takes some 60 bytes of each, 250 MB
 
 
 @dataclass(frozen=True)
 class Batch:
-    """(B, L) ids, (B, L) given, and which document each of the B rows belongs to."""
+    """B rows of L positions, and the document of each row."""
 
-    ids: torch.Tensor
-    given: torch.Tensor
-    documents: np.ndarray
+    ids: torch.Tensor  # (B, L) int64
+    given: torch.Tensor  # (B, L) bool
+    documents: np.ndarray  # (B,) index into the split
 
 
 def bucket_length(characters: int | np.ndarray, context: int, bucket: int = BUCKET) -> np.ndarray:
-    """Positions of the bucket a framed document of so many characters falls into; the context at most."""
+    """Positions of a row that holds a document of so many characters and its frame, padded; the context at most."""
     return np.minimum(-(-(np.asarray(characters) + 2) // bucket) * bucket, context)
 
 
 def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length: int, stream: bool) -> Batch:
-    """Rows of `length` positions of framed documents, each from its offset (0: the opening); given where framed."""
-    edge = 0 if stream else 1  # a stream has no frame before its first character
+    """Cut one row of `length` positions from each of B framed documents, at its offset (B,); frames are given."""
+    edge = 0 if stream else 1  # the newline before a document, at offset 0; a stream has none
     index = offsets[:, None] + np.arange(length) - edge
     real = (index >= 0) & (index < split.lengths[documents][:, None])
-    where = split.starts[documents][:, None] + np.where(real, index, 0)
-    ids = np.where(real, split.ids[where], FRAME)
+    place = split.starts[documents][:, None] + np.where(real, index, 0)
+    ids = np.where(real, split.ids[place], FRAME)
     return Batch(torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(~real), documents)
 
 
 def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: np.random.Generator) -> Batch:
-    """Give some rows a prefix, suffix, both or a scatter of their text; half the `continued` rows (B,) get a prefix."""
+    """Mark more positions as given: in a `fraction` of rows a prefix, a suffix, both, or scattered characters.
+
+    Of the rows that continue a document, `continued` (B,), a share CONTINUATION gets a prefix.
+    """
     rows, length = batch.ids.shape
     real = ~batch.given.numpy()
     chosen = rng.random(rows) < fraction
     kind = np.where(chosen, rng.integers(4, size=rows), -1)  # 0 prefix, 1 suffix, 2 both, 3 scatter
     kind = np.where(continued & (rng.random(rows) < CONTINUATION), 0, kind)
     before, after = rng.random((2, rows, 1)) * np.where(kind == 2, 0.5, 1.0)[:, None]
-    size = real.sum(1, keepdims=True)
-    place = np.cumsum(real, axis=1)  # 1 at the first real character
+    size = real.sum(1, keepdims=True)  # characters of a row, without frames
+    place = np.cumsum(real, axis=1)  # 1 at the first character
     kind = kind[:, None]
     given = np.isin(kind, (0, 2)) & (place <= before * size)
     given |= np.isin(kind, (1, 2)) & (place > size - np.floor(after * size))
@@ -66,17 +69,18 @@ def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: n
 
 
 class TrainingBatches:
-    """Batch k as a function of (seed, k) alone: resuming needs no state but the step's number.
+    """The batch of every training step. It follows from seed and step alone, so resuming needs only the step's number.
 
-    A step holds batch_size * context positions, or as many whole rows as fit, all of one bucket, so short documents do
-    not pay for a context they don't use. An epoch takes every document once; one longer than the context gives as many
-    windows as cover it, the first at its opening, the last at its end and the rest anywhere between.
+    A batch holds as many rows of one length as fit into batch_size * context positions, so that short documents are
+    not padded to the whole context. An epoch takes every document once. One longer than the context gives as many
+    windows as cover it: the first at its start, the last at its end, the others at random places between. In a stream
+    every window is at a random place.
     """
 
     def __init__(self, corpus: Corpus, run: RunConfig) -> None:
         self.split, self.stream, self.run = corpus.train, corpus.stream, run
         self.context, self.positions = run.model.context, run.model.context * run.training.batch_size
-        # 32 bits an entry: a gigabyte of short documents has many millions of each
+        # int32 throughout: a gigabyte of short documents has many millions of them
         windows = self._windows(np.arange(len(self.split.lengths), dtype=np.int32))
         self.documents = np.repeat(np.arange(len(windows), dtype=np.int32), windows)
         first = np.cumsum(windows, dtype=np.int32) - windows
@@ -91,19 +95,21 @@ class TrainingBatches:
         self.steps_per_epoch = len(self.epoch_batches(0))
 
     def _framed(self, documents: np.ndarray) -> np.ndarray:
-        """Positions that documents take with their frames."""
+        """(N,) documents -> (N,) their lengths with frames."""
         return self.split.lengths[documents] + (0 if self.stream else 2)
 
     def _windows(self, documents: np.ndarray) -> np.ndarray:
+        """(N,) documents -> (N,) the windows that cover each."""
         return -(-self._framed(documents) // self.context)
 
     def _rows(self, length: int) -> int:
+        """Rows of a batch whose rows have this length."""
         return max(1, self.positions // length)
 
     def _epoch_batches(self, epoch: int) -> list[tuple[int, np.ndarray]]:
-        """One epoch's batches (length, items): each bucket shuffled and cut into batches, then all batches shuffled.
+        """One epoch's batches (length, windows): each bucket shuffled and cut into batches, then all batches shuffled.
 
-        What does not fill a batch joins the next longer bucket; the very last batch may be small.
+        Windows that do not fill a batch join the next longer bucket; those left in the longest form a smaller batch.
         """
         rng = numpy_generator(self.run.seed, self.run.name, "epoch", epoch)
         batches, left = [], np.zeros(0, dtype=np.int32)
@@ -117,6 +123,7 @@ class TrainingBatches:
         return [batches[i] for i in rng.permutation(len(batches))]
 
     def batch(self, step: int) -> Batch:
+        """The batch of a training step, counted from 0 through all epochs."""
         length, items = self.epoch_batches(step // self.steps_per_epoch)[step % self.steps_per_epoch]
         rng = numpy_generator(self.run.seed, self.run.name, "batch", step)
         documents, window = self.documents[items], self.window[items]
@@ -136,9 +143,11 @@ class TrainingBatches:
 def held_out_batches(
     split: Split, context: int, characters: int, seed: int, *, alphabet: int, stream: bool
 ) -> list[Batch]:
-    """About so many characters of a split, in documents the seed chooses, cut into windows that tile them; no spans.
+    """Batches to measure a model on: about `characters` characters of a split, in documents that the seed chooses.
 
-    Errors are counted by document; in a stream, or where a few documents fill the budget, windows are taken evenly.
+    Documents are cut into windows side by side, without given spans. `documents` of a batch are the units over which a
+    standard error is computed: documents, or windows in a stream. Where the chosen documents are much longer than the
+    budget, only every n-th window is taken.
     """
     edges = 0 if stream else 2
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))

@@ -1,8 +1,9 @@
-"""The network: a diffusion transformer over characters, (x_t, sigma, given) -> logits. Knows no noise maths.
+"""The network: a diffusion transformer (DiT) over characters, from x_t, sigma and given positions to outputs.
 
-The annotated notebook's DDiT, repaired: one attention per block, blocks that start as the identity, a head that starts
-at zero. On top: rotary positions, QK-norm, log-sigma conditioning, an embedding that marks given positions, and short
-depthwise convolutions before attention and MLP, which hand the local structure of spelling to a small model.
+It is the DDiT of the annotated notebook with three repairs: one attention per block, blocks that start as the
+identity, and a head that starts at zero. New are rotary positions, QK-norm, log sigma as input, and an embedding that
+marks given positions. Short depthwise convolutions before attention and MLP help a small model to learn spelling.
+Shapes: B batch, L positions, D width; `positions` select N of the B * L positions, where outputs are computed.
 """
 
 import math
@@ -14,17 +15,18 @@ from torch import Tensor, nn
 
 from config.schema import ModelConfig
 
-ROTARY_BASE = 10_000.0  # RoFormer's; wavelengths from 2 pi to this many positions
-# radians per unit of log sigma: the slowest sees 1e-2..20 whole, the fastest tells 10 % apart
+ROTARY_BASE = 10_000.0  # RoFormer's value; wavelengths reach from 2 pi to 2 pi times this many positions
+# radians per unit of log sigma: the slowest wave covers 1e-2..20 in one turn, the fastest tells apart levels
+# that differ by 10 %
 NOISE_FREQUENCIES = (0.25, 8.0)
 NOISE_FEATURES = 64
-# what lies below looks like this: log-linear training meets it once in a hundred draws and seldom has a loss there, so
-# that the answer to sigma = 1e-4 would be left to itself (measured: thousands of nats at a masked character)
+# smaller sigmas are shown to the network as this one: log-linear training draws one of a hundred there, seldom with a
+# loss, so the outputs would stay untrained and could cost thousands of nats at a masked character
 SMALLEST_SIGMA = 1e-2
 
 
 class NoiseEmbedding(nn.Module):
-    """(B,) sigma -> (B, width): sinusoids of log sigma, then an MLP. In sigma itself .001 and .05 would look alike."""
+    """(B,) sigma -> (B, width): sinusoids of log sigma, then an MLP. The log tells small levels apart."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -43,7 +45,7 @@ class NoiseEmbedding(nn.Module):
 
 
 class ShortConvolution(nn.Module):
-    """(B, L, D) -> (B, L, D): x plus a depthwise convolution of it, zero at the start."""
+    """(B, L, D) x -> (B, L, D): x plus a depthwise convolution of x, whose weights start at 0."""
 
     def __init__(self, width: int, taps: int) -> None:
         super().__init__()
@@ -54,20 +56,20 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mixed = Depthwise.apply if x.device.type == "cpu" else depthwise
-        # the middle tap's 1 is the residual, without a pass over memory of its own
+        # a 1 added to the middle tap is the residual; a separate sum would read the memory once more
         return mixed(x, (self.weight + self.identity).to(x.dtype))
 
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:
-    """(B, L, D), (D, 1, 1, taps) -> (B, L, D): each channel convolved with its own taps, zeros around the ends."""
-    # (B, D, 1, L) seen as channels-last is x's own memory: no transpose, up to 11 times conv1d's speed on a CPU
+    """(B, L, D) x, (D, 1, 1, taps) -> (B, L, D): each channel convolved with its own taps; zeros beyond the ends."""
+    # channels-last (B, D, 1, L) is x's memory as it lies: no copy, and conv2d is several times conv1d's speed on a CPU
     image = x.transpose(1, 2).unsqueeze(2)
     mixed = F.conv2d(image, weight, padding=(0, weight.shape[-1] // 2), groups=x.shape[2])
     return mixed.squeeze(2).transpose(1, 2)
 
 
 class Depthwise(torch.autograd.Function):
-    """`depthwise` with gradients of its own: on a CPU torch's take up to 40 times the forward pass, these 20."""
+    """`depthwise` with gradients computed tap by tap, which takes half the time of torch's gradients on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -79,24 +81,24 @@ class Depthwise(torch.autograd.Function):
         (gradient,), (x, weight) = gradients, ctx.saved_tensors
         taps, length = weight.shape[-1], x.shape[1]
         padded = F.pad(x, (0, 0, taps // 2, taps // 2))
-        of_taps = [(padded[:, k : k + length] * gradient).sum((0, 1)) for k in range(taps)]
-        return depthwise(gradient, weight.flip(-1)), torch.stack(of_taps, -1).view(weight.shape)
+        tap_gradients = [(padded[:, k : k + length] * gradient).sum((0, 1)) for k in range(taps)]
+        return depthwise(gradient, weight.flip(-1)), torch.stack(tap_gradients, -1).view(weight.shape)
 
 
 def rotary_turns(length: int, head_width: int, device: torch.device) -> Tensor:
-    """-> (L, 1, head_width / 2) complex units: how far each pair turns at each position. RoFormer, arXiv:2104.09864."""
+    """(L, 1, head_width / 2) complex numbers: how each pair rotates at each position. RoFormer, arXiv:2104.09864."""
     frequencies = ROTARY_BASE ** (-torch.arange(0, head_width, 2, device=device) / head_width)
     angles = torch.arange(length, device=device).unsqueeze(1) * frequencies
     return torch.polar(torch.ones_like(angles), angles).unsqueeze(1)
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """(..., L, heads, head_width) float32: turn each neighbouring pair by its position's angle."""
+    """(..., L, heads, head_width) float32 -> the same shape: rotate each pair of neighbours by its position's angle."""
     return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
 
 
 class Attention(nn.Module):
-    """Bidirectional self-attention with rotary positions and unit queries and keys (QK-norm); no mask, no dropout."""
+    """(B, L, D) -> (B, L, D): bidirectional self-attention with rotary positions and normalised q and k (QK-norm)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -108,17 +110,17 @@ class Attention(nn.Module):
         batch, length, width = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads).unbind(2)
         q, k = (F.normalize(rotate(part.float(), turns), dim=-1) for part in (q, k))
-        # without matrix units for it, bf16 attention on a CPU takes twice the time of fp32
+        # on a CPU without bf16 matrix units, attention is faster in fp32
         kind = torch.float32 if x.device.type == "cpu" else v.dtype
         q, k, v = (part.transpose(1, 2).to(kind) for part in (q, k, v))
         with torch.autocast(x.device.type, enabled=False):
-            # as if queries and keys had unit mean square: sqrt(d) rather than 1 / sqrt(d)
+            # vectors of length 1 need the scale sqrt(d); 1 / sqrt(d) is for entries of mean square 1
             mixed = F.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** 0.5)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
 
 class Pointwise(nn.Module):
-    """Stands for attention in a block that does not attend: its output projection, of each position alone."""
+    """(B, L, D) -> (B, L, D): the output projection without attention, for blocks that do not attend."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -129,9 +131,9 @@ class Pointwise(nn.Module):
 
 
 class Block(nn.Module):
-    """Convolution and attention, convolution and MLP, scaled, shifted and gated by the noise level (adaLN, DiT).
+    """Convolution and attention, then convolution and MLP; the noise level scales, shifts and gates both (adaLN, DiT).
 
-    A block that does not attend sees of other positions what its convolutions span.
+    A block that does not attend sees only the neighbours that its convolutions span.
     """
 
     def __init__(self, config: ModelConfig, *, attends: bool = True) -> None:
@@ -149,7 +151,7 @@ class Block(nn.Module):
         self, x: Tensor, noise: Tensor, turns: Tensor,
         dropping: torch.Generator | None = None, positions: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """(B, L, D) -> (B, L, D), or (N, 1, D) of `positions` (N,), numbered through the whole batch."""
+        """(B, L, D) x, (B, noise width) noise -> (B, L, D), or (N, 1, D) at (N,) `positions`, indices into B * L."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (
             self.modulation(noise).float().unsqueeze(1).chunk(6, dim=-1)
         )
@@ -157,30 +159,31 @@ class Block(nn.Module):
         x = torch.addcmul(x, drop(self.attention(h, turns), self.dropout, dropping).float(), 1 + gate_a)
         h = self.conv_mlp(modulate(x, shift_m, scale_m))
         if positions is not None:
-            gate_m = gate_m.index_select(0, positions // x.shape[1])  # its row's
+            gate_m = gate_m.index_select(0, positions // x.shape[1])  # the gates of each position's row
             x, h = (part.flatten(0, 1).index_select(0, positions).unsqueeze(1) for part in (x, h))
         return torch.addcmul(x, drop(self.down(F.gelu(self.up(h))), self.dropout, dropping).float(), 1 + gate_m)
 
 
 def drop(x: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
-    """Dropout with draws of its own: a share of x becomes 0 and the rest makes up for it; none without a generator."""
+    """Dropout drawn from a given generator: `share` of x becomes 0 and the rest grows to match. None: no dropout."""
     if generator is None or not share:
         return x
-    kept = torch.rand(x.shape, generator=generator, device=x.device) >= share  # on a CPU bernoulli_ takes twice as long
+    kept = torch.rand(x.shape, generator=generator, device=x.device) >= share  # bernoulli_ is slower on a CPU
     return x * kept.to(x.dtype).div_(1 - share)
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """(B, L, D) normalised, scaled by 1 + scale and shifted, both (B, 1, D); in the precision of matrix products."""
+    """(B, L, D) x, (B, 1, D) shift and scale -> (B, L, D): layer_norm(x) (1 + scale) + shift, in autocast's type."""
     device = x.device.type
     kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
     return torch.addcmul(shift, F.layer_norm(x, x.shape[-1:]), 1 + scale).to(kind)
 
 
 class Denoiser:
-    """A network ready to be asked: in its precision, on its device, answering in float32 where the question lies.
+    """A network ready for use: it computes in its precision on its device, and returns float32 on the input's device.
 
-    With (B, L) `positions`, if the network can, only there: (N, 1, V), in reading order.
+    (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, outputs). With (B, L) `positions`, if the network supports them,
+    it computes only there: (N, 1, outputs), row by row from left to right.
     """
 
     def __init__(self, model: nn.Module, precision: torch.dtype) -> None:
@@ -195,7 +198,7 @@ class Denoiser:
 
 
 class DiffusionTransformer(nn.Module):
-    """(B, L) ids of `states`, (B,) sigma, (B, L) given -> (B, L, outputs), which a row of diffusion.HEADS reads."""
+    """(B, L) ids below `states`, (B,) sigma, (B, L) given -> (B, L, outputs), which a row of HEADS interprets."""
 
     def __init__(self, config: ModelConfig, states: int, outputs: int) -> None:
         super().__init__()
@@ -203,17 +206,17 @@ class DiffusionTransformer(nn.Module):
         self.tokens = nn.Embedding(states, config.width)
         self.given = nn.Embedding(2, config.width)
         self.noise = NoiseEmbedding(config.noise_width)
-        first = config.layers - (config.attention_layers or config.layers)  # of those that attend
+        first = config.layers - (config.attention_layers or config.layers)  # the first layer that attends
         self.blocks = nn.ModuleList(Block(config, attends=layer >= first) for layer in range(config.layers))
         self.modulation = nn.Linear(config.noise_width, 2 * config.width)
         self.head = nn.Linear(config.width, outputs)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> "DiffusionTransformer":
-        """Draw the weights: scaled normals, but zero where a block, a modulation or the head writes its output.
+        """Draw the weights: scaled normals, but zeros in the last layer of each branch, each modulation and the head.
 
-        So every block is the identity and every prediction uniform at first (adaLN-zero, DiT, arXiv:2212.09748, with
-        the zero in the projection and the gate at 1: the matrices learn from the first step, not the gates alone).
+        So every block starts as the identity and every prediction as uniform (adaLN-zero, DiT, arXiv:2212.09748). Here
+        the projections are 0 and the gates 1, so that the matrices learn from the first step, not only the gates.
         """
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
@@ -230,9 +233,9 @@ class DiffusionTransformer(nn.Module):
         self, x_t: Tensor, sigma: Tensor, given: Tensor,
         dropping: torch.Generator | None = None, positions: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """`dropping` draws the dropout of training; without it there is none.
+        """`dropping` is the generator of dropout in training; None means no dropout.
 
-        With (B, L) `positions` what follows the last attention is computed only there: (N, 1, outputs).
+        With (B, L) `positions`, everything after the last attention is computed only there: (N, 1, outputs).
         """
         x = self.tokens(x_t) + self.given(given.long())
         noise = F.silu(self.noise(sigma))
@@ -249,6 +252,6 @@ class DiffusionTransformer(nn.Module):
         return self.head(modulate(x, shift, scale)).float()
 
     def matrices(self) -> list[list[nn.Parameter]]:
-        """Each block's matrices, which Muon orthogonalises; everything else suits AdamW."""
+        """Each block's matrices, which Muon optimises; AdamW optimises all other weights."""
         named = [block.named_parameters() for block in self.blocks]
         return [[p for name, p in block if p.dim() == 2 and "modulation" not in name] for block in named]

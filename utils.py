@@ -1,4 +1,4 @@
-"""Leaves every module shares: the vocabulary, seeds, the device, atomic files. Knows nothing of models or noise."""
+"""What every module shares: errors and streams, seeds, devices and precision, cores, files."""
 
 import contextlib
 import glob
@@ -21,33 +21,39 @@ import torch
 from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
-BLOCK_BYTES = 1 << 19  # of a file at a time: its characters still fit into the processor's caches
-STALE_SECONDS = 3600  # a file that is still being written after so long is not being written any more
+BLOCK_BYTES = 1 << 19  # bytes of a file that are hashed at a time; they fit into the processor's caches
+STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
+
+
+# Errors and streams
 
 
 class UserError(Exception):
-    """A mistake the user can mend; its message is shown without a traceback, a problem a line."""
+    """A mistake that the user can correct. Its message, one line per problem, is shown without a traceback."""
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether the device, Python or torch's own allocator on a CPU had no more to give."""
+    """Whether an error means that memory ran out: of the device, of Python, or of torch on a CPU."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
 def make_streams_safe() -> None:
-    """Standard streams that take any text, and lead nowhere where they were closed."""
+    """Make stdin, stdout and stderr safe to use: a closed one leads nowhere, and output never fails to encode."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # what is opened now takes its place, for the processes to come as well
+        if getattr(sys, name) is None:  # child processes inherit the replacement
             descriptor = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(descriptor, True)
             setattr(sys, name, os.fdopen(descriptor, mode))
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console without this alphabet shows ?, and nothing stops
+        if isinstance(stream, io.TextIOWrapper):  # a character that the console lacks shows as ?
             stream.reconfigure(errors="replace")
 
 
+# Seeds
+
+
 def mix64(x: np.ndarray) -> np.ndarray:
-    """A bijection of uint64 that scatters neighbours (after the finaliser of SplitMix64, Steele et al. 2014)."""
+    """uint64 -> uint64, one to one: similar numbers become very different (after SplitMix64, Steele et al. 2014)."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x *= np.uint64(0xBF58476D1CE4E5B9)
     x ^= x >> np.uint64(27)
@@ -57,22 +63,27 @@ def mix64(x: np.ndarray) -> np.ndarray:
 
 
 def derive_seed(*parts: int | str) -> int:
-    """A 63-bit seed for one purpose, from the run's seed, its name and whatever else tells draws apart."""
-    plain = tuple(str(part) if isinstance(part, str) else operator.index(part) for part in parts)  # NumPy's as Python's
+    """A 63-bit seed that follows from `parts` alone: a seed, what the draws are for, and what else tells them apart."""
+    # NumPy's integers and strings become Python's, whose repr differs
+    plain = tuple(str(part) if isinstance(part, str) else operator.index(part) for part in parts)
     return int.from_bytes(hashlib.sha256(repr(plain).encode()).digest()[:8], "big") >> 1
 
 
 def numpy_generator(*parts: int | str) -> np.random.Generator:
-    """A counter-based (Philox) generator that is a function of `parts` alone."""
+    """A NumPy generator (Philox) that follows from `parts` alone."""
     return np.random.Generator(np.random.Philox(derive_seed(*parts)))
 
 
 def torch_generator(device: torch.device, *parts: int | str) -> torch.Generator:
+    """A torch generator on `device` that follows from `parts` alone."""
     return torch.Generator(device=device).manual_seed(derive_seed(*parts))
 
 
+# Devices and precision
+
+
 def pick_device(name: str) -> torch.device:
-    """`auto` takes CUDA, then Apple's MPS, then the CPU; a device that is named but absent is an error."""
+    """The device of this name; `auto` is CUDA if present, else Apple's MPS, else the CPU. UserError if it is absent."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, present in available.items() if present))
@@ -83,17 +94,17 @@ def pick_device(name: str) -> torch.device:
 
 
 def exact_device(device: torch.device) -> torch.device:
-    """Where float64 can be computed for a network on `device`: there, or on the CPU for Apple's GPUs, which lack it."""
+    """The device for float64 work on a network's output: its own, or the CPU for Apple's GPUs, which lack float64."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is `default_precision`; else the type of that name."""
+    """The torch type of this name; `auto` is `default_precision`."""
     return default_precision(device) if name == "auto" else getattr(torch, name)
 
 
 def default_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively, else float32."""
+    """bfloat16 if the hardware multiplies it natively, else float32."""
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -101,43 +112,56 @@ def default_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+# Cores: tasks run in parallel on a CPU, each on one core
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 def parallel_tasks(device: torch.device) -> int:
-    """How many tasks run at once: a core each; one on a GPU, which shares out a task by itself."""
+    """How many tasks `map_on_cores` runs at once: one per core of a CPU, and one on a GPU, which is parallel itself."""
     return set_up_cores()[1] if device.type == "cpu" else 1
 
 
 @cache
 def set_up_cores() -> tuple[ThreadPoolExecutor, int]:
-    """A thread for each core that torch would use. From now on an operation keeps to the core it was called on."""
+    """A pool of one thread per core, and its size: the threads that torch used for one operation until now.
+
+    The first call sets torch, for the whole process, to compute each operation on one thread; later calls change
+    nothing. Tasks that run in parallel, a core each, are faster than operations that each spread over all cores.
+    """
     cores = torch.get_num_threads()
     torch.set_num_threads(1)
     return ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)), cores
 
 
 def map_on_cores(device: torch.device, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
-    """[function(task) for task in tasks], at once on the cores of a CPU; autograd and autocast modes are the task's."""
+    """[function(task) for task in tasks], in parallel on the cores of a CPU.
+
+    Each thread has its own autograd and autocast modes, so `function` must set those it needs. If tasks fail, the
+    first one's error is raised.
+    """
     if parallel_tasks(device) == 1:
         return [function(task) for task in tasks]
     futures = [set_up_cores()[0].submit(function, task) for task in tasks]
-    wait(futures)  # all of them, also where one has failed: nothing may still be at work on what its caller mends
+    wait(futures)  # even if one failed: none may still run when the caller handles the error
     return [future.result() for future in futures]
 
 
+# Files
+
+
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file is on the disk: a power cut after that cannot empty it."""
+    """Wait until a file is on the disk, where a power cut cannot empty it."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it takes its place whole, on failure it vanishes."""
+    """Yield a temporary path beside `path`; it replaces `path` on success and is deleted on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # of a write that kill -9 ended
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # left by a killed process
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()
@@ -147,14 +171,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         flush_to_disk(temporary)
-        temporary.chmod(0o644)  # mkstemp's 0600 would keep other users of the machine out
+        temporary.chmod(0o644)  # mkstemp's 0600 would keep other users from reading it
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:
-    """Fail before the work rather than after it where a folder cannot take its result."""
+    """Raise UserError now, before long work, if its results could not be written to this folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -165,7 +189,10 @@ def check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[None]:
-    """Hold a file against other processes, until the end or a kill; `trouble` says what another one is doing."""
+    """Hold a lock file against other processes; it is freed at the end or if this process is killed.
+
+    Raises UserError(trouble), which says what the other process does, after waiting for `seconds`.
+    """
     check_writable(path.parent)
     try:
         with FileLock(path, timeout=seconds):
@@ -175,21 +202,23 @@ def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[Non
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all; text as UTF-8 with "\\n" line ends on every system."""
+    """Write a file completely or not at all; text as UTF-8 with "\\n" line ends on every system."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
 def sha256(content: str | bytes) -> str:
+    """SHA-256 of bytes, or of text as UTF-8, in hexadecimal."""
     return hashlib.sha256(content.encode("utf-8") if isinstance(content, str) else content).hexdigest()
 
 
 def hash_json(value: object) -> str:
-    """SHA-256 of the canonical JSON of plain values."""
+    """SHA-256 of a value as JSON with sorted keys and no spaces."""
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")))
 
 
 def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
@@ -198,7 +227,7 @@ def hash_file(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 where there is none, or none that can be looked at."""
+    """Size of a file in bytes; 0 if it is missing or not accessible."""
     try:
         return path.stat().st_size
     except OSError:

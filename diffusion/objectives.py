@@ -1,4 +1,9 @@
-"""Losses: what a network's output means, the losses of training, and the NELBO."""
+"""Objectives: how a network's output is read, the training losses, and the NELBO that measures a model.
+
+A head turns the network's output into log-scores and into pi, the network's distribution of x0 at each position by
+the context alone. The clock t runs from 0 (clean text) to 1 (noise); sigma is the total noise up to t.
+Shapes: B batch, L positions, V characters, D states; ids are (B, L), t and sigma (B, 1), losses (B, L) in nats.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +16,15 @@ from torch import Tensor
 from diffusion.processes import PROCESSES, TINY, Process
 from diffusion.schedules import SCHEDULES, Schedule
 
-T_MIN = 1e-4  # where the NELBO's integral begins; the reconstruction term covers what lies before
+T_MIN = 1e-4  # the NELBO's integral begins here; the reconstruction term covers the times below
 
 
 class Head(NamedTuple):
-    """What the network's output means: its width, and functions (process, output, x_t, sigma) -> (B, L, ...)."""
+    """How to read the network's output: its width, and two functions of (process, output, x_t, sigma)."""
 
-    width: Callable[[Process], int]
-    log_score: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # (B, L, D), 0 at x_t
-    logits: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # (B, L, V) of pi(x0), what the context says
+    width: Callable[[Process], int]  # numbers per position
+    log_score: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # -> (B, L, D), 0 at x_t
+    logits: Callable[[Process, Tensor, Tensor, Tensor], Tensor]  # -> (B, L, V) logits of pi(x0)
 
 
 def _direct_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
@@ -27,7 +32,7 @@ def _direct_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tens
 
 
 def _logits_of_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
-    # the analytic step all the way to sigma = 0 is p(x0 | x_t); exact scores give exactly pi
+    # the analytic step down to sigma = 0 gives p(x0 | x_t), and without x_t's own evidence this is pi
     posterior = process.tweedie(_direct_log_score(process, output, x_t, sigma), x_t, sigma)[..., : process.characters]
     return process.context_logits(posterior.clamp_min(TINY).log(), x_t, sigma)
 
@@ -48,7 +53,7 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Diffusion:
-    """A process, a schedule and a head, chosen by name, for V characters."""
+    """A noise process, a schedule and a head: everything about a model but its network."""
 
     process: Process
     schedule: Schedule
@@ -56,18 +61,22 @@ class Diffusion:
 
     @classmethod
     def named(cls, process: str, schedule: str, parameterization: str, characters: int) -> "Diffusion":
+        """Rows of PROCESSES, SCHEDULES and HEADS, for an alphabet of V = `characters`."""
         return cls(PROCESSES[process](characters), SCHEDULES[schedule], HEADS[parameterization])
 
 
 def nelbo_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
-    """(B, L) nats: the NELBO's integrand at t (B, 1), dsigma times the score entropy."""
+    """(B, L) nats: the NELBO's integrand at t (B, 1), which is dsigma times the score entropy."""
     process, sigma = diffusion.process, diffusion.schedule.sigma(t)
     log_score = diffusion.head.log_score(process, output, x_t, sigma)
     return diffusion.schedule.dsigma(t) * process.score_entropy(log_score, x_t, x0, sigma)
 
 
 def posterior_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
-    """(B, L) nats: cross-entropy of p(x0 | x_t) at the true character. Least where the NELBO is, of calmer gradient."""
+    """(B, L) nats: cross-entropy of p(x0 | x_t) at the true character.
+
+    Smallest where the NELBO is smallest, but its gradient varies less.
+    """
     process, sigma = diffusion.process, diffusion.schedule.sigma(t)
     logits = process.posterior_logits(diffusion.head.logits(process, output, x_t, sigma), x_t, sigma)
     return F.cross_entropy(logits.flatten(0, 1), x0.flatten(), reduction="none").view_as(x0)
@@ -79,16 +88,17 @@ LOSSES = {"nelbo": nelbo_loss, "posterior": posterior_loss}
 def stratified_times(
     batch: int, generator: torch.Generator, device: torch.device, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """(B, 1) times in [T_MIN, 1], one in each of B equal strata, in random order."""
+    """(B, 1) random times in [T_MIN, 1]: one in each of B equal parts of the interval, in random order."""
     offset = torch.rand(batch, generator=generator, device=device, dtype=dtype)
     stratum = torch.randperm(batch, generator=generator, device=device)
     return T_MIN + (1 - T_MIN) * ((stratum + offset) / batch).unsqueeze(1)
 
 
 class Network(Protocol):
-    """What the mathematics asks of a network: (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, V) outputs for a Head.
+    """A network as losses and samplers call it: (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, width) for a Head.
 
-    With (B, L) `positions` it answers only there: (N, 1, V), in reading order.
+    `given` marks positions that hold true characters, never noise. With (B, L) `positions`, N of them set, outputs are
+    computed only there: (N, 1, width), row by row from left to right.
     """
 
     def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor: ...
@@ -97,9 +107,10 @@ class Network(Protocol):
 def nelbo(
     diffusion: Diffusion, network: Network, x0: Tensor, given: Tensor, t: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """(B, L) nats: an unbiased draw of the negative evidence lower bound of each character, 0 where given.
+    """(B, L) nats: an unbiased estimate of the negative evidence lower bound of each character, 0 where given.
 
-    The diffusion term at t (B, 1), the reconstruction from T_MIN and the prior term; float64 after the network.
+    The sum of the diffusion term at t (B, 1), the reconstruction term at T_MIN and the prior term. All but the network
+    computes in float64.
     """
     t = t.double()
     sigma_of = diffusion.schedule.sigma

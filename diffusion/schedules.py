@@ -1,4 +1,8 @@
-"""Noise schedules: how much noise there is at each time."""
+"""Noise schedules: how much noise there is at each time (SEDD: Lou, Meng, Ermon, arXiv:2310.16834).
+
+The clock t runs from 0 (clean text) to 1 (noise). sigma(t) is the total noise up to t, and dsigma(t) its derivative.
+alpha = exp(-sigma) is the share of characters that are still untouched. Every function keeps the shape of t.
+"""
 
 import math
 from collections.abc import Callable
@@ -7,12 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ALPHA_END = 1e-3  # share of characters still clean at t = 1 (log-linear, cosine): the paper's eps
-GEOMETRIC_RANGE = (1e-4, 20.0)  # sigma at t = 0 and t = 1 of the geometric schedule: the notebook's
+ALPHA_END = 1e-3  # alpha at t = 1 of log-linear and cosine; the paper's eps
+GEOMETRIC_RANGE = (1e-4, 20.0)  # sigma at t = 0 and t = 1 of geometric; the notebook's values
 
 
 class Schedule(NamedTuple):
-    """Total noise sigma(t) and its derivative dsigma(t), in nats; both keep the shape of t."""
+    """Total noise sigma(t) and its derivative dsigma(t), both in nats and of the shape of t."""
 
     sigma: Callable[[Tensor], Tensor]
     dsigma: Callable[[Tensor], Tensor]
@@ -27,7 +31,7 @@ def _log_linear_dsigma(t: Tensor) -> Tensor:
 
 
 def _cosine_sigma(t: Tensor) -> Tensor:
-    # 1 - cos x = 2 sin(x/2)^2, which keeps its digits near t = 0
+    # alpha = 1 - (1 - eps)(1 - cos x), x = pi t / 2; 1 - cos x = 2 sin(x/2)^2 keeps its digits near t = 0
     return -torch.log1p(-2 * (1 - ALPHA_END) * torch.sin(math.pi / 4 * t) ** 2)
 
 

@@ -1,4 +1,8 @@
-"""Documents -> memory-mapped token store, in three streaming passes. Knows nothing of frames, batches or noise."""
+"""Encodes a text file as character ids, once, and opens the result: the corpus that a model learns from.
+
+Three passes over the file, half a megabyte at a time: choose the documents (`Survey`), count their characters for the
+vocabulary, and write their ids. The result is a *store*: a folder under `<datasets>/.cache` with memory-mapped ids.
+"""
 
 import contextlib
 import json
@@ -17,50 +21,53 @@ from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
 from utils import UserError, derive_seed, flush_to_disk, hash_file, hash_json, mix64
 
-STORE_FORMAT = 2
-NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # of a store that is not there, or not whole
+STORE_FORMAT = 2  # part of a store's name: files of an older format are encoded again
+NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
 
 
 @dataclass(frozen=True)
 class Split:
-    """Documents as spans of a memory-mapped array of ids, without their frames."""
+    """Some documents of a corpus, as spans of its memory-mapped ids; frames are not included."""
 
     ids: np.ndarray  # (characters,) uint16, the whole corpus
     starts: np.ndarray  # (documents,) int64
     lengths: np.ndarray  # (documents,) int32
 
     def document(self, index: int) -> np.ndarray:
+        """(length,) ids of one document."""
         return self.ids[self.starts[index] : self.starts[index] + self.lengths[index]]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """An encoded text file: its vocabulary, its two splits, and what reading it found."""
+    """An encoded text file: its vocabulary, its two splits, and a log of what was dropped or changed."""
 
     vocabulary: Vocabulary
     train: Split
     held_out: Split
     reading_log: ReadingLog
     sha256: str  # of the file's bytes
-    stream: bool
+    stream: bool  # continuous text instead of one document per line
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """The corpus's own distribution of document lengths: distinct lengths, ascending, and how often each occurs."""
+    """The distribution of document lengths, in characters, from which lengths of new documents are drawn."""
 
-    values: np.ndarray
-    counts: np.ndarray
+    values: np.ndarray  # ascending
+    counts: np.ndarray  # how often each length occurs
 
     @classmethod
     def of(cls, lengths: np.ndarray) -> "Lengths":
+        """The distribution of (documents,) lengths."""
         return cls(*np.unique(lengths, return_counts=True))
 
     def capped(self, longest: int) -> "Lengths":
+        """The same distribution, with longer documents counted as `longest`."""
         return Lengths(np.minimum(self.values, longest), self.counts)
 
     def within(self, shortest: int, longest: int) -> "Lengths":
-        """The same distribution where it lies in this range; where it has nothing there, every length of it alike."""
+        """The part of the distribution in this range; if it is empty, all lengths of the range, equally often."""
         inside = (self.values >= shortest) & (self.values <= longest)
         if not inside.any():
             values = np.arange(shortest, longest + 1)
@@ -68,13 +75,16 @@ class Lengths:
         return Lengths(self.values[inside], self.counts[inside])
 
     def draw(self, uniform: float) -> int:
-        """Inverse CDF: a uniform in [0, 1) -> a length."""
+        """A uniform in [0, 1) -> a length, by inverse CDF."""
         cdf = np.cumsum(self.counts)
         return int(self.values[np.searchsorted(cdf, uniform * cdf[-1], side="right")])
 
 
 def load_corpus(run: RunConfig) -> Corpus:
-    """Encode the run's text file into `<datasets>/.cache`, or open what an earlier run encoded from the same bytes."""
+    """Encode the run's text file, or open the store that an earlier run made of the same bytes and settings.
+
+    Raises UserError if the file is missing, changes while it is read, or holds too few documents.
+    """
     path = run.data_file()
     if not path.is_file():
         raise UserError(f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file")
@@ -86,7 +96,7 @@ def load_corpus(run: RunConfig) -> Corpus:
     with contextlib.suppress(*NO_STORE):
         return open_store(store, stream)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # one process encodes, others wait for it
+    with FileLock(folder / ".lock"):  # one process encodes, the others wait and open its store
         with contextlib.suppress(*NO_STORE):
             return open_store(store, stream)
         encode_into(store, path, run, sha256)
@@ -94,41 +104,112 @@ def load_corpus(run: RunConfig) -> Corpus:
 
 
 def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
-    """The corpus of a trained model's run, if its file still holds the text with this hash."""
+    """The corpus that `model` was trained on. Raises UserError if the text file no longer has this hash."""
     corpus = load_corpus(run)
     if corpus.sha256 != sha256:
         raise UserError(f"{run.data_file()}: not the text that {model} was trained on; train it anew")
     return corpus
 
 
+class Survey(NamedTuple):
+    """The first pass: every document of the file in order, which are used, and which are held out."""
+
+    lengths: np.ndarray  # (documents,) characters
+    kept: np.ndarray  # (documents,) bool: part of the corpus
+    held_out: np.ndarray  # (documents,) bool: not trained on, only for measuring
+    reading_log: ReadingLog
+
+
+def survey_lines(path: Path, run: RunConfig) -> Survey:
+    """Choose among the lines of a file, one document each: blank lines and repetitions are dropped.
+
+    Of more than max_documents lines a random sample is kept, and a random share of what is kept is held out. Both
+    choices follow from the lines' hashes and the seed, not from the order of the lines in the file.
+    Raises UserError for fewer than two distinct documents.
+    """
+    reading_log = ReadingLog()
+    lengths, hashes, blank = _measure_lines(path, run, reading_log)
+    first = first_occurrences(hashes)
+    kept = first & ~blank
+    reading_log.empty, reading_log.duplicates = int(blank.sum()), int((~first & ~blank).sum())
+    if run.data.max_documents and kept.sum() > run.data.max_documents:
+        rank = mix64(hashes ^ np.uint64(derive_seed(run.seed, "subsample")))
+        bound = np.partition(rank[kept], run.data.max_documents - 1)[run.data.max_documents - 1]
+        reading_log.not_sampled = int((kept & (rank > bound)).sum())
+        kept &= rank <= bound
+    if kept.sum() < 2:
+        raise UserError(
+            f"{path}: {int(kept.sum())} distinct documents, but one to learn from and one to hold out are needed; "
+            "one document a line, or set data.format to stream for continuous text"
+        )
+    rank = mix64(hashes ^ np.uint64(derive_seed(run.seed, "held out")))
+    held_out = kept & (rank < np.uint64(run.data.held_out * 2**64))
+    if not held_out.any() or held_out.sum() == kept.sum():  # a handful of documents: hold out the one of lowest rank
+        held_out = kept & (rank == rank[kept].min())
+    return Survey(lengths, kept, held_out, reading_log)
+
+
+def _measure_lines(path: Path, run: RunConfig, reading_log: ReadingLog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Length (int32), hash (uint64) and blankness (bool) of every line of a file."""
+    hasher = DocumentHasher()
+    lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
+    hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    blank: list[np.ndarray] = [np.zeros(0, bool)]
+    for codes in read_lines(path, run.data, reading_log):
+        starts, sizes = spans(codes)
+        lengths.append(sizes)
+        hashes.append(hasher(codes, starts, sizes))
+        blank.append(np.logical_and.reduceat(IS_SPACE[codes], starts))
+    return joined(lengths), joined(hashes), joined(blank)
+
+
+def survey_stream(path: Path, run: RunConfig) -> Survey:
+    """Split continuous text into two documents: one to train on, and the last part, which is held out."""
+    reading_log = ReadingLog()
+    total = sum(len(codes) for codes in read_lines(path, run.data, reading_log))
+    if total < 2:
+        raise UserError(
+            f"{path}: a stream needs at least 2 characters, one to learn from and one to hold out; it has {total}"
+        )
+    held_out = min(max(round(run.data.held_out * total), 1), total - 1)
+    return Survey(np.array([total - held_out, held_out]), np.ones(2, dtype=bool), np.array([False, True]), reading_log)
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Concatenate arrays and empty their list, which frees memory: a large file has millions of lines."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def first_occurrences(values: np.ndarray) -> np.ndarray:
+    """(N,) values -> (N,) bool: whether a value occurs for the first time. It needs less memory than np.unique."""
+    order = values.argsort(kind="stable")
+    ordered = values[order]
+    first = np.ones(len(values), dtype=bool)
+    first[order[1:]] = ordered[1:] != ordered[:-1]
+    return first
+
+
 def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
-    """Encode into a folder of its own, whole or not at all; stores of earlier bytes or settings go."""
+    """Encode the file into a temporary folder, which becomes `store` when complete; older stores are deleted."""
     with tempfile.TemporaryDirectory(dir=store.parent) as temporary:
-        whole = Path(temporary) / "store"
-        whole.mkdir()
-        encode_file(path, run, sha256, whole)
+        complete = Path(temporary) / "store"
+        complete.mkdir()
+        encode_file(path, run, sha256, complete)
         for old in store.parent.iterdir():
             if old.is_dir() and old.name != Path(temporary).name:
                 shutil.rmtree(old)
-        for file in whole.iterdir():
+        for file in complete.iterdir():
             flush_to_disk(file)
-        whole.replace(store)
-
-
-def open_store(store: Path, stream: bool) -> Corpus:
-    """What was encoded; one of NO_STORE where it is not there, or not whole."""
-    info = json.loads((store / "info.json").read_text(encoding="utf-8"))
-    ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
-    lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
-    if not len(ids) == lengths.sum() or not len(lengths) == len(held_out):
-        raise ValueError(f"{store} was cut short")
-    starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    train, rest = (Split(ids, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
-    return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)
+        complete.replace(store)
 
 
 def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
-    """Three streaming passes over the file: choose and split documents, count characters, write ids."""
+    """Write the files of a store in three passes: choose documents, count characters, write ids.
+
+    Only documents to train on are counted: the vocabulary must not depend on held-out text.
+    """
     survey = survey_stream if run.data.format == "stream" else survey_lines
     lengths, kept, held_out, reading_log = survey(path, run)
     counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
@@ -152,7 +233,7 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
 
 
 def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
-    """The code points of the chosen documents, a chunk at a time."""
+    """Read the file again, and yield code points of the chosen documents, a chunk at a time."""
     done = 0  # lines read so far; characters in a stream
     ends = np.cumsum(lengths) if run.data.format == "stream" else lengths
     for codes in read_lines(path, run.data, ReadingLog()):
@@ -166,70 +247,13 @@ def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarra
             done += len(sizes)
 
 
-class Survey(NamedTuple):
-    """One entry a document of the file: its characters, whether it is kept, and whether it is held out."""
-
-    lengths: np.ndarray
-    kept: np.ndarray
-    held_out: np.ndarray
-    reading_log: ReadingLog
-
-
-def survey_lines(path: Path, run: RunConfig) -> Survey:
-    """Which lines are kept, and which of them are held out: both follow from each line's own hash and the seed."""
-    reading_log, hasher = ReadingLog(), DocumentHasher()
-    lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
-    hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
-    blank: list[np.ndarray] = [np.zeros(0, bool)]
-    for codes in read_lines(path, run.data, reading_log):
-        starts, sizes = spans(codes)
-        lengths.append(sizes)
-        hashes.append(hasher(codes, starts, sizes))
-        blank.append(np.logical_and.reduceat(IS_SPACE[codes], starts))
-    length, digest, empty = joined(lengths), joined(hashes), joined(blank)
-    first = first_occurrences(digest)
-    kept = first & ~empty
-    reading_log.empty, reading_log.duplicates = int(empty.sum()), int((~first & ~empty).sum())
-    if run.data.max_documents and kept.sum() > run.data.max_documents:
-        rank = mix64(digest ^ np.uint64(derive_seed(run.seed, "subsample")))
-        bound = np.partition(rank[kept], run.data.max_documents - 1)[run.data.max_documents - 1]
-        reading_log.not_sampled = int((kept & (rank > bound)).sum())
-        kept &= rank <= bound
-    if kept.sum() < 2:
-        raise UserError(
-            f"{path}: {int(kept.sum())} distinct documents, but one to learn from and one to hold out are needed; "
-            "one document a line, or set data.format to stream for continuous text"
-        )
-    rank = mix64(digest ^ np.uint64(derive_seed(run.seed, "held out")))
-    held_out = kept & (rank < np.uint64(run.data.held_out * 2**64))
-    if not held_out.any() or held_out.sum() == kept.sum():  # a handful of documents: the lowest rank alone is held out
-        held_out = kept & (rank == rank[kept].min())
-    return Survey(length, kept, held_out, reading_log)
-
-
-def joined(parts: list[np.ndarray]) -> np.ndarray:
-    """One array of many, which are let go: a large file has millions of lines."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
-
-
-def first_occurrences(values: np.ndarray) -> np.ndarray:
-    """(N,) whether a value has not come before; as np.unique, without its copies of everything."""
-    order = values.argsort(kind="stable")
-    ordered = values[order]
-    first = np.ones(len(values), dtype=bool)
-    first[order[1:]] = ordered[1:] != ordered[:-1]
-    return first
-
-
-def survey_stream(path: Path, run: RunConfig) -> Survey:
-    """Continuous text, newlines included, as two documents: what is learnt from, and the last part, held out."""
-    reading_log = ReadingLog()
-    total = sum(len(codes) for codes in read_lines(path, run.data, reading_log))
-    if total < 2:
-        raise UserError(
-            f"{path}: a stream needs at least 2 characters, one to learn from and one to hold out; it has {total}"
-        )
-    held_out = min(max(round(run.data.held_out * total), 1), total - 1)
-    return Survey(np.array([total - held_out, held_out]), np.ones(2, dtype=bool), np.array([False, True]), reading_log)
+def open_store(store: Path, stream: bool) -> Corpus:
+    """Open a store. Raises one of NO_STORE if it is missing or incomplete."""
+    info = json.loads((store / "info.json").read_text(encoding="utf-8"))
+    ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
+    lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
+    if not len(ids) == lengths.sum() or not len(lengths) == len(held_out):
+        raise ValueError(f"{store} was cut short")
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    train, rest = (Split(ids, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
+    return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)

@@ -3,39 +3,39 @@
 import ipaddress
 import re
 
-CARD_DIGITS = (13, 19)  # ISO/IEC 7812
-PHONE_DIGITS = (8, 15)  # ITU-T E.164 has 15 at most; under 8 it is a date or a version
+CARD_DIGITS = (13, 19)  # fewest and most; ISO/IEC 7812
+PHONE_DIGITS = (8, 15)  # fewest and most: ITU-T E.164 allows 15; with fewer than 8 it is a date or a version
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
 IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
-IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")  # whether it is one, ipaddress knows
+IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")  # candidates; `is_address` decides
 DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,22}(?!\w)")
 DATE = re.compile(r"\b(?:(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d)\b")
 OTHER = re.compile(f"{DATE.pattern}|{IPV4.pattern}")
-# where a phone number may stand in a run of digits: all of it, from a sign to the next, between blanks or slashes
-PARTS = (re.compile(r".+"), re.compile(r"[+(]?[^+(]+"), re.compile(r"[^ /]+"))
+# parts of a run of digits that can be a phone number: all of it, from one + or ( to the next, between spaces or slashes
+PHONE_PARTS = (re.compile(r".+"), re.compile(r"[+(]?[^+(]+"), re.compile(r"[^ /]+"))
 KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|[0-9a-fA-F]{32,})\b")
 Span = tuple[int, int]
 
 
 def personal(text: str) -> list[Span]:
-    """E-mail, phone, IP and card numbers, keys of well-known services and long hexadecimal ones."""
+    """Spans (start, end) of e-mail addresses, phone, IP and card numbers, and access or hexadecimal keys."""
     found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
     found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
-    text = OTHER.sub(lambda m: "\0" * len(m.group()), text)  # what stands beside a number must not hide it
+    text = OTHER.sub(lambda m: "\0" * len(m.group()), text)  # a date or address beside a number must not hide it
     found += [(run.start() + a, run.start() + b) for run in DIGITS.finditer(text) for a, b in numbers(run.group())]
     return sorted(found)
 
 
 def numbers(digits: str) -> list[Span]:
-    """The card numbers that whole groups of a run of digits make, and the phone numbers among its parts."""
+    """Spans of card numbers (whole groups of a run of digits) and of phone numbers (its PHONE_PARTS)."""
     starts, ends = ([getattr(m, edge)() for m in re.finditer(r"\d+", digits)] for edge in ("start", "end"))
     cards = [(a, b) for i, a in enumerate(starts) for b in ends[i:] if is_card(digits[a:b])]
-    return cards + [m.span() for part in PARTS for m in part.finditer(digits) if is_phone(m.group())]
+    return cards + [m.span() for part in PHONE_PARTS for m in part.finditer(digits) if is_phone(m.group())]
 
 
 def is_address(text: str) -> bool:
-    """Whether it is a valid IP address with a digit in it: `a::b` is C++ as well."""
+    """Whether this is a valid IP address with at least one digit; without one, `a::b` may be C++."""
     if not any(character.isdigit() for character in text):
         return False
     try:
@@ -46,14 +46,14 @@ def is_address(text: str) -> bool:
 
 
 def is_card(text: str) -> bool:
-    """Whether the digits satisfy the Luhn checksum, as all payment cards' do."""
+    """Whether the digits have a card's length and pass the Luhn checksum, as all payment cards do."""
     digits = [int(character) for character in text if character.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) if place % 2 else digit for place, digit in enumerate(reversed(digits))]
     return CARD_DIGITS[0] <= len(digits) <= CARD_DIGITS[1] and sum(doubled) % 10 == 0 and any(digits)
 
 
 def is_phone(text: str) -> bool:
-    """Whether digits are grouped or signed as phone numbers are; a bare number is not."""
+    """Whether digits are grouped like a phone number or begin with + or (; a plain number is none."""
     groups = re.findall(r"\d+", text)
     signed = text.startswith(("+", "("))
     in_threes = len(groups) >= 3 and max(map(len, groups)) >= 3
@@ -63,4 +63,5 @@ def is_phone(text: str) -> bool:
 
 
 def handles(text: str) -> list[Span]:
+    """Spans of @names."""
     return [m.span() for m in HANDLE.finditer(text)]

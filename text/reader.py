@@ -1,6 +1,6 @@
-"""Text file -> code points of whole lines, half a megabyte of file at a time. Knows nothing of splits or vocabularies.
+"""Reads a text file as Unicode code points of whole lines, half a megabyte at a time.
 
-What is dropped or changed on the way is counted in a Report, never silently repaired.
+Whatever is dropped or changed on the way is counted in a `ReadingLog` and shown to the user.
 """
 
 import unicodedata
@@ -14,8 +14,8 @@ from config.schema import DataConfig
 from text.vocabulary import NEWLINE, UNICODE_SIZE, codepoints
 from utils import UserError, mix64, numpy_generator
 
-CHUNK_BYTES = 1 << 19  # what a chunk becomes on its way, 8 bytes a character, still fits into the caches
-LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # what some reader takes for a line end, besides "\n"
+CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
+LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # some programs end a line at these
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
 
@@ -27,7 +27,7 @@ IS_BREAK[codepoints(LINE_BREAKS)] = True
 
 @dataclass
 class ReadingLog:
-    """What reading found: how many documents were kept, and what was dropped or changed."""
+    """Counts of reading a text file: what was kept, and what was dropped or changed."""
 
     documents: int = 0
     characters: int = 0
@@ -41,7 +41,7 @@ class ReadingLog:
     distinct_characters: int = 0
 
     def losses(self) -> str:
-        """The nonzero counts of what was left out or changed, for one line of output."""
+        """One line for the user: the counts above 0 of what was dropped or changed."""
         names = {
             "duplicates": "duplicates dropped",
             "empty": "empty lines dropped",
@@ -55,7 +55,11 @@ class ReadingLog:
 
 
 def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Iterator[np.ndarray]:
-    """Yield code points (uint32) of whole lines, each closed by its newline, a chunk at a time."""
+    """Yield (characters,) uint32 code points of whole lines, each with its newline, a chunk at a time.
+
+    Counts in `reading_log` what it drops or changes. Raises UserError for bytes that are not UTF-8 if
+    config.invalid_utf8 is "error".
+    """
     parts: list[bytes] = []
     line = 1
     with path.open("rb") as file:
@@ -76,7 +80,10 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
 def _decode(
     data: bytes, first_line: int, path: Path, config: DataConfig, reading_log: ReadingLog
 ) -> Iterator[np.ndarray]:
-    """UTF-8 lines -> an array of code points, none if no line is left: CRLF as LF, NFC, stray line breaks as spaces."""
+    """UTF-8 lines -> one array of code points, or none if no line is left.
+
+    CRLF becomes LF, text is normalised to NFC, and line breaks other than LF become spaces.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -86,7 +93,7 @@ def _decode(
                 f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; "
                 "save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
             ) from None
-        text = _mend(data, config.invalid_utf8, reading_log)
+        text = _repair(data, config.invalid_utf8, reading_log)
     text = text.replace("\r\n", "\n")
     if not (text.isascii() or unicodedata.is_normalized("NFC", text)):
         text = _normalised(text, reading_log)
@@ -100,6 +107,7 @@ def _decode(
 
 
 def _normalised(text: str, reading_log: ReadingLog) -> str:
+    """Normalise to NFC, line by line, to count the lines that change."""
     lines = text.split("\n")
     odd = [i for i, line in enumerate(lines) if not (line.isascii() or unicodedata.is_normalized("NFC", line))]
     for i in odd:
@@ -108,7 +116,8 @@ def _normalised(text: str, reading_log: ReadingLog) -> str:
     return "\n".join(lines)
 
 
-def _mend(data: bytes, policy: str, reading_log: ReadingLog) -> str:
+def _repair(data: bytes, policy: str, reading_log: ReadingLog) -> str:
+    """Decode line by line; `policy` skips lines that are not UTF-8, or replaces their invalid bytes by U+FFFD."""
     lines = []
     for line in data.split(b"\n"):
         text = line.decode("utf-8", errors="replace")
@@ -120,16 +129,17 @@ def _mend(data: bytes, policy: str, reading_log: ReadingLog) -> str:
 
 
 def spans(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Code points of whole lines -> start and length (int32) of each, the newline left out."""
+    """Code points of whole lines -> (lines,) start and (lines,) int32 length of each, without its newline."""
     ends = np.flatnonzero(codes == NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
     return starts, (ends - starts).astype(np.int32)
 
 
 class DocumentHasher:
-    """64-bit fingerprints of lines: sum of mix(character) * key(position) mod 2^64, keys drawn once.
+    """64-bit hashes of lines: sum of mix(character) * key(position) modulo 2^64, with random but fixed keys.
 
-    Multilinear hashing: two different lines collide with probability near 2^-64, ten million about once in 3e5 files.
+    Multilinear hashing: two different lines collide with a probability near 2^-64. Of ten million lines, any two
+    collide in about one of 3e5 files.
     """
 
     def __init__(self) -> None:
@@ -137,6 +147,7 @@ class DocumentHasher:
         self.keys = np.zeros(0, dtype=np.uint64)
 
     def __call__(self, codes: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Code points of whole lines and their `spans` -> (lines,) uint64 hashes."""
         longest = int(lengths.max(initial=0)) + 1
         if longest > len(self.keys):
             keys = numpy_generator("document hash").integers(0, 2**64, size=longest, dtype=np.uint64, endpoint=False)

@@ -1,4 +1,4 @@
-"""The characters of a model, numbered: text to ids and back."""
+"""The vocabulary: the characters that a model knows, and the conversion of text to ids and back."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-FRAME = 0  # id of the newline, which opens, closes and pads every document
+FRAME = 0  # id of the newline, which stands before and after every document and pads it
 NEWLINE = ord("\n")
-UNICODE_SIZE = 0x110000
+UNICODE_SIZE = 0x110000  # code points
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Characters by id; id 0 is the newline. An open one has one id more, the last, for all others: `<unk>`."""
+    """Characters in the order of their ids, newline first. If `open`, a last id, `<unk>`, stands for all others."""
 
     characters: str
     open: bool = True
@@ -24,15 +24,17 @@ class Vocabulary:
 
     @property
     def unk(self) -> int:
+        """The id of `<unk>`."""
         return len(self.characters)
 
     @property
     def size(self) -> int:
+        """The number of ids, with `<unk>` if there is one."""
         return len(self.characters) + self.open
 
     @cached_property
     def ids_of_codepoints(self) -> np.ndarray:
-        """(0x110000,) uint16: the id of every Unicode code point."""
+        """(UNICODE_SIZE,) uint16: the id of every Unicode code point."""
         table = np.full(UNICODE_SIZE, self.unk, dtype=np.uint16)
         table[codepoints(self.characters)] = np.arange(len(self.characters), dtype=np.uint16)
         return table
@@ -53,7 +55,7 @@ def codepoints(text: str) -> np.ndarray:
 
 
 def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
-    """The newline, then the most frequent other characters, at most `limit` in all; ties by code point."""
+    """(UNICODE_SIZE,) counts -> the newline and the most frequent characters, `limit` at most; ties by code point."""
     counts = counts.copy()
     counts[NEWLINE] = 0
     present = np.flatnonzero(counts)
@@ -62,5 +64,5 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
 
 
 def fold(text: str) -> str:
-    """What two texts must share to be the same: NFC, white space of any width as one space."""
+    """The form in which texts are compared: NFC, and white space of any kind and length as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
