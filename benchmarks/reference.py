@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from config.schema import ModelConfig
-from diffusion.objectives import Diffusion
+from diffusion.objectives import Diffusion, score_entropy
 from generation.notebook_model import NotebookNetwork
 
 RATE, DROPOUT, STEPS = 1e-4, 0.2, 128
@@ -45,7 +45,7 @@ class Notebook:
         x_t = self.diffusion.process.noise(x0, sigma, self.generator)
         output = self.network(x_t, sigma.squeeze(1), torch.zeros_like(x0, dtype=torch.bool))
         log_score = self.diffusion.head.log_score(self.diffusion.process, output, x_t, sigma)
-        entropy = self.diffusion.process.score_entropy(log_score, x_t, x0, sigma)
+        entropy = score_entropy(self.diffusion.process, log_score, x_t, x0, sigma)
         (self.diffusion.schedule.dsigma(t) * entropy).mean().backward()
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Objectives: how a network's output is read, the training losses, and the NELBO that measures a model.
+"""Objectives: how a network's output is read, the score entropy and the other losses, and the NELBO of a model.
 
 A head turns the network's output into log-scores and into pi, the network's distribution of x0 at each position by
 the context alone. The clock t runs from 0 (clean text) to 1 (noise); sigma is the total noise up to t.
@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion.processes import PROCESSES, TINY, Process
+from diffusion.processes import PROCESSES, TINY, Process, at_ids
 from diffusion.schedules import SCHEDULES, Schedule
 
+NO_RATIO = 1e-20  # replaces probability 0 in a ratio: too small to matter, and its ratios fit into float32
 T_MIN = 1e-4  # the NELBO's integral begins here; the reconstruction term covers the times below
 
 
@@ -65,11 +66,25 @@ class Diffusion:
         return cls(PROCESSES[process](characters), SCHEDULES[schedule], HEADS[parameterization])
 
 
+def score_entropy(process: Process, log_score: Tensor, x_t: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
+    """(B, L) score entropy in nats, not yet times dsigma; >= 0, and 0 iff the score is exact. SEDD, eq. 5.
+
+    noise(x_t) sum over y != x_t of [ s - r log s + r (log r - 1) ], r = p(y|x0)/p(x_t|x0). It is computed as
+    r (e^d - 1 - d), d = log s - log r: no term is negative, so nothing cancels. A ratio of 0 counts as e^-46: its
+    term is s alone.
+    """
+    log_p = process.transition(x0, sigma).clamp_min(NO_RATIO).log()
+    log_ratio = log_p - at_ids(log_p, x_t)
+    d, noise = (log_score - log_ratio).scatter(-1, x_t.unsqueeze(-1), 0), process.noise_at(x_t, sigma)
+    d = d.masked_fill((noise == 0).unsqueeze(-1), 0)  # untrained there: e^d could overflow
+    return (log_ratio.exp() * (torch.expm1(d) - d)).sum(-1) * noise
+
+
 def nelbo_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:
     """(B, L) nats: the NELBO's integrand at t (B, 1), which is dsigma times the score entropy."""
     process, sigma = diffusion.process, diffusion.schedule.sigma(t)
     log_score = diffusion.head.log_score(process, output, x_t, sigma)
-    return diffusion.schedule.dsigma(t) * process.score_entropy(log_score, x_t, x0, sigma)
+    return diffusion.schedule.dsigma(t) * score_entropy(process, log_score, x_t, x0, sigma)
 
 
 def posterior_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Noise processes: how text x0 turns into noise x_t, the score entropy, and the reverse steps back to text.
+"""Noise processes: how text x0 turns into noise x_t, and the reverse steps back to text.
 
 The clock t runs from 0 (clean text) to 1 (noise). sigma is the total noise up to t, dsigma its derivative, and
 alpha = exp(-sigma) the share of characters that are still untouched. Scores are ratios; `log_score` is their logarithm.
@@ -15,12 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TINY = 1e-30  # probabilities are clamped to this before a logarithm, which stays finite
-NO_RATIO = 1e-20  # replaces probability 0 in a ratio: too small to matter, and its ratios fit into float32
 CERTAIN = -math.log(TINY)  # log-evidence of a character that cannot be noise; no probability clamped to TINY beats it
 HYBRID_SHARE = 0.1  # share of random characters in the hybrid's noise; they let it correct written characters
 
 
-def _at(values: Tensor, ids: Tensor) -> Tensor:
+def at_ids(values: Tensor, ids: Tensor) -> Tensor:
     """(B, L, D) values, (B, L) ids -> (B, L, 1): the value at each position's id."""
     return values.gather(-1, ids.unsqueeze(-1))
 
@@ -104,24 +103,11 @@ class Process:
         stayed = torch.exp(-sigma).expand(x.shape).unsqueeze(-1)
         return spread.scatter_add(-1, x.unsqueeze(-1), stayed)
 
-    def score_entropy(self, log_score: Tensor, x_t: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
-        """(B, L) score entropy in nats, not yet times dsigma; >= 0, and 0 iff the score is exact. SEDD, eq. 5.
-
-        noise(x_t) sum over y != x_t of [ s - r log s + r (log r - 1) ], r = p(y|x0)/p(x_t|x0). It is computed as
-        r (e^d - 1 - d), d = log s - log r: no term is negative, so nothing cancels. A ratio of 0 counts as e^-46: its
-        term is s alone.
-        """
-        log_p = self.transition(x0, sigma).clamp_min(NO_RATIO).log()
-        log_ratio = log_p - _at(log_p, x_t)
-        d, noise = (log_score - log_ratio).scatter(-1, x_t.unsqueeze(-1), 0), self.noise_at(x_t, sigma)
-        d = d.masked_fill((noise == 0).unsqueeze(-1), 0)  # untrained there: e^d could overflow
-        return (log_ratio.exp() * (torch.expm1(d) - d)).sum(-1) * noise
-
     def x0_log_score(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, V) logits of pi -> (B, L, D) log(p_t(y) / p_t(x_t)), where p_t = alpha pi + (1 - alpha) noise."""
         signal = torch.exp(-sigma).unsqueeze(-1) * self._padded(logits.softmax(-1), 0)
         log_marginal = (signal - torch.expm1(-sigma).unsqueeze(-1) * self._noise(sigma)).clamp_min(TINY).log()
-        return log_marginal - _at(log_marginal, x_t)
+        return log_marginal - at_ids(log_marginal, x_t)
 
     def staggered_score(self, log_score: Tensor, delta_sigma: Tensor) -> Tensor:
         """(B, L, D) log-score -> (B, L, D): exp(-delta_sigma Q) applied to the score. SEDD, section 4."""

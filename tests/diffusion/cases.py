@@ -1,5 +1,6 @@
 """Cases that tests of the mathematics share: characters, noisy texts, log-scores and logits."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,3 +27,11 @@ def random_case(process):
 def logits_for(process) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randn(4, 5, process.characters, generator=generator, dtype=torch.float64)
+
+
+def rate_matrix(process) -> np.ndarray:
+    """Q from its definition: to any state y at rate noise(y), out of x at rate 1."""
+    noise = np.full(process.states, process.uniform_share / process.characters)
+    if process.states > process.characters:
+        noise[-1] = 1 - process.uniform_share
+    return np.tile(noise, (process.states, 1)) - np.eye(process.states)

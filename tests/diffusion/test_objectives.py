@@ -2,12 +2,23 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
-from diffusion.objectives import HEADS, LOSSES, T_MIN, Diffusion, nelbo, nelbo_loss, posterior_loss, stratified_times
+from diffusion.objectives import (
+    HEADS,
+    LOSSES,
+    T_MIN,
+    Diffusion,
+    nelbo,
+    nelbo_loss,
+    posterior_loss,
+    score_entropy,
+    stratified_times,
+)
 from diffusion.processes import PROCESSES
 from diffusion.schedules import SCHEDULES
-from tests.diffusion.cases import double, every_process, logits_for, random_case
+from tests.diffusion.cases import double, every_process, logits_for, random_case, rate_matrix
 from tests.helpers import Oracle, toy_distribution
 
 EVERY = [(process, schedule, head) for process in PROCESSES for schedule in SCHEDULES for head in HEADS]
@@ -123,3 +134,45 @@ def test_given_positions_cost_nothing_and_are_never_noised():
     nats = nelbo(diffusion, network, x0, given, torch.full((64, 1), 0.9), torch.Generator().manual_seed(2))
     assert (nats[given] == 0).all() and (nats[~given] > 0).all()
     assert all(torch.equal(x_t[given], x0[given]) and not torch.equal(x_t, x0) for x_t in seen[:1])
+
+
+def brute_force_score_entropy(process, log_score, x_t, x0, sigma):
+    """Q(y, x_t) (s - r log s + r (log r - 1)) over y != x_t, term by term from the matrix exponential."""
+    result, rates = np.zeros(x0.shape), rate_matrix(process)
+    for b, i in np.ndindex(*x0.shape):
+        p = scipy.linalg.expm(float(sigma[b]) * rates)[x0[b, i]]
+        for y in range(process.states):
+            if y != x_t[b, i] and rates[y, x_t[b, i]] > 0:
+                r, log_s = p[y] / p[x_t[b, i]], float(log_score[b, i, y])
+                constant = r * (np.log(r) - 1) if r > 0 else 0
+                result[b, i] += rates[y, x_t[b, i]] * (np.exp(log_s) - r * log_s + constant)
+    return double(result)
+
+
+@every_process
+@pytest.mark.parametrize("characters", [2, 3, 11])
+def test_score_entropy_is_the_papers(name, characters):
+    process = PROCESSES[name](characters)
+    x0, x_t, sigma, log_score = random_case(process)
+    found = score_entropy(process, log_score, x_t, x0, sigma)
+    torch.testing.assert_close(
+        found, brute_force_score_entropy(process, log_score, x_t, x0, sigma), rtol=1e-9, atol=1e-9
+    )
+
+
+@every_process
+def test_score_entropy_is_zero_iff_the_score_is_exact(name):
+    process = PROCESSES[name](7)
+    x0, x_t, sigma, _ = random_case(process)
+    p = process.transition(x0, sigma)
+    exact = (p / p.gather(-1, x_t.unsqueeze(-1))).clamp_min(1e-30).log()
+    assert score_entropy(process, exact, x_t, x0, sigma).abs().max() < 1e-12
+    counts = process.noise_at(x_t, sigma) > 0  # where the noise cannot lead, there is no rate to get wrong
+    for y in range(process.states):
+        possible = p[..., y] > 0
+        for change in (-0.1, 0.1):
+            wrong = exact.clone()
+            wrong[..., y] += change
+            entropy = score_entropy(process, wrong.scatter(-1, x_t.unsqueeze(-1), 0), x_t, x0, sigma)
+            matters = (x_t != y) & counts & possible
+            assert (entropy[matters] > 0).all() and (entropy[~matters].abs() < 1e-12).all()
