@@ -1,4 +1,4 @@
-"""What is a name in config.yaml, and what a mistake is called: its place, its value, the rule. Reads no file."""
+"""Error messages for config.yaml: one line each, with the place, the value, the rule and the nearest known name."""
 
 import difflib
 import re
@@ -9,15 +9,20 @@ from pydantic import AfterValidator, BaseModel
 from ruamel.yaml.error import YAMLError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-NAME_RULE = "must be letters, digits, '_' and '-', no sign first, and no Windows device"
-DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)  # no files on Windows, whatever their suffix
+NAME_RULE = "must consist of letters, digits, '_' and '-', begin with a letter or digit, and be no Windows device name"
+# Windows takes these for devices, with any suffix; no file can have such a name there
+DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 
 
 def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, Any]]) -> str:
-    """One line for one pydantic problem: where it stands in the file, its value, the rule, the nearest name."""
+    """One line for one pydantic problem: its place in the file, the value, the rule, the nearest name.
+
+    `layers` are the merged parts of the configuration by the prefix of their keys; the last one that sets the key is
+    the place of the mistake.
+    """
     location = [str(part) for part in problem["loc"]]
-    holders = [prefix for prefix, layer in layers.items() if holds(layer, location)]
-    where = (holders[-1] if holders else "") + ".".join(location)
+    prefixes = [prefix for prefix, layer in layers.items() if holds(layer, location)]
+    where = (prefixes[-1] if prefixes else "") + ".".join(location)
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such key{nearest(location[-1], known_keys(schema, location[:-1]))}"
     if problem["type"] == "model_type":
@@ -29,6 +34,7 @@ def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, 
 
 
 def holds(layer: dict[str, Any], location: list[str]) -> bool:
+    """Whether a layer has a value at this path of keys."""
     value: Any = layer
     for part in location:
         if not isinstance(value, dict) or part not in value:
@@ -38,19 +44,20 @@ def holds(layer: dict[str, Any], location: list[str]) -> bool:
 
 
 def known_keys(section: Any, location: list[str]) -> list[str]:
+    """The keys that the schema allows at this path of keys."""
     for part in location:
         section = section.model_fields[part].annotation
     return [key for key in section.model_fields if key != "name"]
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """ "; did you mean 'x'?", or nothing where no name is near."""
+    """The text "; did you mean 'x'?" with the nearest name, or "" if none is near."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def describe_yaml(error: YAMLError) -> str:
-    """One line for a YAML error: line, column and the rule."""
+    """One line for a YAML error: line, column and what is wrong."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     text = getattr(error, "problem", None) or str(error)
@@ -58,7 +65,7 @@ def describe_yaml(error: YAMLError) -> str:
 
 
 def one_of(names: Iterable[str]) -> AfterValidator:
-    """Accepts the names of a table and nothing else."""
+    """A pydantic check that accepts only these names."""
     choices = list(names)
 
     def check(value: str) -> str:
@@ -70,5 +77,5 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 
 
 def is_safe_name(name: object) -> bool:
-    """A dataset's name becomes a file name, so it may neither leave its folder nor look like another file's suffix."""
+    """Whether a dataset can have this name: it becomes a file name, so it may contain no dot, slash or device name."""
     return isinstance(name, str) and NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)

@@ -1,4 +1,7 @@
-"""Reads config.yaml: common sections, presets and datasets, layer upon layer."""
+"""Reads config.yaml and merges its layers into the run of a dataset: one resolved configuration.
+
+The layers are the common sections, a preset, the dataset's entry and the command line. Later layers win, key by key.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ TOP_LEVEL = COMMON | {"presets", "datasets"}
 
 
 class Config:
-    """A read config.yaml: `resolve(name)` gives the run of one dataset."""
+    """The content of a config.yaml; `resolve(name)` gives the run of one dataset."""
 
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.path = path
@@ -26,7 +29,10 @@ class Config:
         self.datasets: dict[str, Any] = entry(content.get("datasets"))
 
     def resolve(self, name: str, **overrides: Any) -> RunConfig:
-        """The complete run of a dataset, named here or lying in its folder; `overrides` are the command line's."""
+        """The run of a dataset that has an entry here or a text file in the datasets folder.
+
+        `overrides` are the values of the command line. Raises UserError for an unknown dataset or a wrong value.
+        """
         run = self.merged(name, overrides)
         if name not in self.datasets and not (is_safe_name(name) and run.data_file().is_file()):
             folder = Path(run.paths.datasets)
@@ -37,7 +43,7 @@ class Config:
         return run
 
     def preset_of(self, layers: list[dict[str, Any]]) -> Any:
-        """The preset that the last layer to name one names; `auto` is `cpu`, if there is one, where no GPU is used."""
+        """The preset that the last layer to set one names; `auto` is `cpu` without a GPU, if that preset exists."""
 
         def last(key: str) -> Any:
             return next((layer[key] for layer in reversed(layers) if key in layer), RunConfig.model_fields[key].default)
@@ -48,7 +54,7 @@ class Config:
         return "cpu" if device == "cpu" and "cpu" in self.presets else "baby"
 
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
-        """Common sections, preset, dataset entry, overrides: each layer's values win over those before it."""
+        """Merge common sections, preset, dataset entry and overrides, and validate the result."""
         layers = {"": self.common, f"datasets.{name}.": entry(self.datasets.get(name)), "command line: ": overrides}
         for prefix, layer in layers.items():
             check_mapping(self.path, prefix.rstrip(".: "), layer)
@@ -56,10 +62,10 @@ class Config:
         if not isinstance(preset, str) or preset not in self.presets:
             choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
             raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
-        overlay = entry(self.presets[preset])
-        check_mapping(self.path, f"presets.{preset}", overlay)
-        common, *own = layers.items()
-        ordered = dict([common, (f"presets.{preset}.", overlay), *own])
+        preset_layer = entry(self.presets[preset])
+        check_mapping(self.path, f"presets.{preset}", preset_layer)
+        common, *others = layers.items()
+        ordered = dict([common, (f"presets.{preset}.", preset_layer), *others])
         check_sampler_reads(self.path, ordered)
         content: dict[str, Any] = {}
         for layer in ordered.values():
@@ -76,7 +82,7 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """Read a config file and validate every dataset in it before any is used."""
+    """Read a config file and validate every dataset in it. Raises UserError with one line per mistake."""
     try:
         content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -87,7 +93,7 @@ def load_config(path: Path) -> Config:
         raise UserError(f"{path}: {describe_yaml(error)}") from None
     except RecursionError:
         raise UserError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # a date that is none, or a tag that does not fit its value
+    except ValueError as error:  # an impossible date, or a tag that does not fit its value
         raise UserError(f"{path}: {error}") from None
     content = {} if content is None else content
     check_mapping(path, "", content)
@@ -101,7 +107,7 @@ def load_config(path: Path) -> Config:
             if not is_safe_name(name):
                 raise UserError(f"{path}: {section}: {name!r} {NAME_RULE}")
     config = Config(path, content)
-    problems: dict[str, None] = {}  # each once: a fault in a common section shows in every dataset
+    problems: dict[str, None] = {}  # each once: a mistake in a common section is found in every dataset
     for name in config.datasets or ["dataset"]:
         try:
             config.merged(name, {})
@@ -113,23 +119,26 @@ def load_config(path: Path) -> Config:
 
 
 def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:
-    """Refuse a key of another sampler where a preset, a dataset or the command line sets it: nothing would read it."""
+    """Raise UserError if a preset, a dataset or the command line sets a key that its sampler does not read.
+
+    The common sections may set the keys of all samplers.
+    """
     sampler = RunConfig.model_fields["sampling"].default.sampler
-    of_any = {key for row in SAMPLERS.values() for key in row.reads}
+    sampler_keys = {key for row in SAMPLERS.values() for key in row.reads}
     for prefix, layer in layers.items():
         sampling = layer.get("sampling")
         if not isinstance(sampling, dict):
             continue
         sampler = sampling.get("sampler", sampler)
-        reads = SAMPLERS[sampler].reads if isinstance(sampler, str) and sampler in SAMPLERS else of_any
-        for key in sampling if prefix else ():  # the common section names every key there is
-            if key in of_any and key not in reads:
+        reads = SAMPLERS[sampler].reads if isinstance(sampler, str) and sampler in SAMPLERS else sampler_keys
+        for key in sampling if prefix else ():
+            if key in sampler_keys and key not in reads:
                 problem = f"the sampler {sampler} does not read it; it reads {', '.join(reads)}"
                 raise UserError(f"{path}: {prefix}sampling.{key}: {problem}")
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
-    """A copy of base with layer's values; sections are merged key by key."""
+    """A copy of `base` with the values of `layer`; sections are merged key by key."""
     merged = dict(base)
     for key, value in layer.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -138,10 +147,11 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def entry(value: Any) -> Any:
-    """A key without a value is an empty section; anything else stands as it is."""
+    """A section's value; a key without a value is an empty section."""
     return {} if value is None else value
 
 
 def check_mapping(path: Path, where: str, value: object) -> None:
+    """Raise UserError if a section's value is not a mapping of keys to values."""
     if not isinstance(value, dict):
         raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {value!r}")

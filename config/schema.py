@@ -1,4 +1,7 @@
-"""What config.yaml may say, its defaults and its bounds. The only place with defaults and the only reader of YAML."""
+"""The configuration schema: every key of config.yaml with its type, default and bounds. Defaults stand only here.
+
+The comments in config.yaml explain the keys to users. All sections are read-only, and an unknown key is an error.
+"""
 
 from dataclasses import fields
 from pathlib import Path, PureWindowsPath
@@ -17,17 +20,23 @@ AUTO = "auto"
 
 
 class Section(BaseModel):
-    # defaults are validated too: 0 and 0.0 are one setting, with one hash
+    """A section of config.yaml: strict types, no unknown keys, no infinite numbers, read-only."""
+
+    # defaults are validated too, so that 0 and 0.0 become one value with one hash
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
 
 
 class PathsConfig(Section):
+    """The folders of text files, models and outputs."""
+
     datasets: str = "datasets"
     models: str = "models"
     outputs: str = "outputs"
 
 
 class DataConfig(Section):
+    """The text file, and how its documents are read, sampled and held out."""
+
     file: str = ""  # empty: <name>.txt
     format: Annotated[str, one_of(("lines", "stream"))] = "lines"
     max_documents: int = Field(default=0, ge=0)
@@ -44,7 +53,7 @@ class DataConfig(Section):
     @field_validator("file")
     @classmethod
     def check_file(cls, file: str) -> str:
-        path = PureWindowsPath(file)  # which knows both systems' separators
+        path = PureWindowsPath(file)  # accepts the separators of Windows and of Unix
         if path.anchor or ".." in path.parts:
             raise ValueError(f"{file!r} must lie in the datasets folder; paths.datasets says which that is")
         if any(DEVICES.fullmatch(part.split(".")[0].strip()) for part in path.parts):
@@ -53,6 +62,8 @@ class DataConfig(Section):
 
 
 class ModelConfig(Section):
+    """The size and form of the network."""
+
     layers: int = Field(default=6, ge=1, le=48)
     attention_layers: int = Field(default=0, ge=0, le=48)
     heads: int = Field(default=6, ge=1, le=64)
@@ -75,11 +86,15 @@ class ModelConfig(Section):
 
 
 class DiffusionConfig(Section):
+    """The noise process and its schedule."""
+
     process: Annotated[str, one_of(PROCESSES)] = "uniform"
     schedule: Annotated[str, one_of(SCHEDULES)] = "log_linear"
 
 
 class TrainingConfig(Section):
+    """Loss, optimiser, length and measurements of a training."""
+
     loss: Annotated[str, one_of(LOSSES)] = "posterior"
     optimizer: Annotated[str, one_of(("muon", "adamw"))] = "muon"
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
@@ -102,6 +117,8 @@ class TrainingConfig(Section):
 
 
 class SamplingConfig(Section):
+    """How a trained model writes documents."""
+
     sampler: Annotated[str, one_of(SAMPLERS)] = "tweedie"
     grid: Annotated[str, one_of(SCHEDULES)] = "log_linear"
     steps: int = Field(default=64, ge=1, le=4096)
@@ -117,22 +134,29 @@ class SamplingConfig(Section):
     batch_size: int = Field(default=256, ge=1)
 
     def sampler_settings(self) -> SamplerSettings:
+        """The part of this section that a sampler reads."""
         return SamplerSettings(**{field.name: getattr(self, field.name) for field in fields(SamplerSettings)})
 
 
 def stored_sampling(found: dict[str, Any]) -> dict[str, Any]:
-    """The sampling settings of a file, in today's keys: once `surest` called its stretch steps, and revised renoise."""
+    """Sampling settings of a stored file, which may come from an earlier version, with today's keys.
+
+    Earlier, `surest` had no keys of its own: `steps` was its stretch, `renoise` its share `revised`, and it made
+    steps // 3 revisions if `renoise` was not 0.
+    """
     steps, renoise = found.get("steps"), found.get("renoise")
     if found.get("sampler") != "surest" or "stretch" in found or not isinstance(steps, int):
         return found
     return {**found, "stretch": steps, "revisions": steps // 3 if renoise else 0, "revised": renoise}
 
 
-RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, say so, or have another drawn
-MASKING = (*RULES, "mask")  # or blot out the part it is about
+RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, mark it, or have another text drawn
+MASKING = (*RULES, "mask")  # or cover the part of the text that the rule found
 
 
 class CollectionConfig(Section):
+    """Which texts a set accepts, rule by rule."""
+
     attempts: int = Field(default=8, ge=1, le=1000)
     duplicates: Annotated[str, one_of(RULES)] = "drop"
     near_duplicates: Annotated[str, one_of(RULES)] = "drop"
@@ -146,7 +170,7 @@ class CollectionConfig(Section):
 
 
 class RunConfig(Section):
-    """Everything one training needs, resolved: common sections, then the preset, then the dataset's own entry."""
+    """One resolved configuration: common sections, preset, dataset entry and command line merged."""
 
     name: str
     seed: int = Field(default=1337, ge=0, lt=2**63)
@@ -182,21 +206,26 @@ class RunConfig(Section):
         return self
 
     def data_file(self) -> Path:
+        """The text file to learn from."""
         return Path(self.paths.datasets) / (self.data.file or f"{self.name}.txt")
 
     def model_file(self) -> Path:
+        """The trained model."""
         return Path(self.paths.models) / f"{self.name}.pt"
 
     def state_file(self) -> Path:
-        """What an interrupted training leaves behind, to go on from."""
+        """The state of an unfinished training, from which it resumes."""
         return Path(self.paths.models) / f"{self.name}.resume.pt"
 
     def minutes(self) -> float:
-        """That training may take."""
+        """How long training may take, in minutes; infinite without a limit."""
         return self.training.max_minutes or float("inf")
 
     def shaping(self, *, defaults: bool = True) -> dict[str, Any]:
-        """What shapes the weights: not where files lie, how samples are drawn, nor how long training may take."""
+        """The settings that determine the weights, as plain values: without paths, sampling and the limit of time.
+
+        Without `defaults`, only those that differ from the defaults.
+        """
         sections = {"name", "seed", "data", "model", "diffusion", "training"}
         exclude = {"training": {"max_minutes"}}
         found = self.model_dump(include=sections, exclude=exclude, exclude_defaults=not defaults)
@@ -204,13 +233,16 @@ class RunConfig(Section):
 
     @classmethod
     def stored(cls, config: dict[str, Any]) -> "RunConfig":
-        """The run that a model or state file holds, of this version or an earlier one: new keys take their defaults."""
+        """The run stored in a model or state file of this or an earlier version; keys it lacks take their defaults."""
         return cls.model_validate({**config, "sampling": stored_sampling(config["sampling"])})
 
     def shapes_as(self, other: "RunConfig") -> bool:
-        """Whether two runs of the same data give the same weights."""
+        """Whether two runs give the same weights when trained on the same text."""
         return self.training_hash() == other.training_hash()
 
     def training_hash(self) -> str:
-        """SHA-256 of what shapes the weights and differs from the defaults: a key that is new changes no hash."""
+        """SHA-256 of the settings that determine the weights and differ from the defaults.
+
+        A key added in a later version does not change it, so finished models need no new training.
+        """
         return hash_json(self.shaping(defaults=False))

@@ -89,9 +89,9 @@ def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
 
 
 def spread(starts: Tensor, length: int) -> Tensor:
-    """(B, 1) uniforms -> (B, L) uniforms whose small values lie far apart: start + i * golden ratio mod 1.
+    """(B, 1) uniforms -> (B, L) uniforms of which similar ones lie far apart: start + i * golden ratio mod 1.
 
-    A Kronecker sequence: each value is uniform in [0, 1), and values below q are at least 0.38 / q positions apart.
+    A Kronecker sequence: those in an interval of length q are at least 0.38 / q positions apart.
     """
     return (starts + GOLDEN_RATIO * torch.arange(length, dtype=starts.dtype, device=starts.device)) % 1
 
@@ -252,7 +252,7 @@ def surest_calls(settings: SamplerSettings, characters: int) -> int:
     def longest_stretch(characters: int, longest: int) -> int:
         return -(-characters // -(-characters // longest)) if characters else 0
 
-    rewritten = round(settings.revised * characters)
+    rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
     revision = JUDGING_CALLS + longest_stretch(rewritten, max(1, settings.stretch // REVISION_SPEEDUP))
     revisions = settings.revisions if settings.revised and characters else 0
     return longest_stretch(characters, settings.stretch) + revisions * revision

@@ -121,11 +121,13 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ),
         (
             "datasets: {../up: {}}",
-            "datasets: '../up' must be letters, digits, '_' and '-', no sign first, and no Windows device",
+            "datasets: '../up' must consist of letters, digits, '_' and '-', "
+            "begin with a letter or digit, and be no Windows device name",
         ),
         (
             "datasets: {Aux: {}}",
-            "datasets: 'Aux' must be letters, digits, '_' and '-', no sign first, and no Windows device",
+            "datasets: 'Aux' must consist of letters, digits, '_' and '-', "
+            "begin with a letter or digit, and be no Windows device name",
         ),
         *(
             (

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diffusion.objectives import HEADS, Diffusion
@@ -139,6 +139,7 @@ def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(
 @given(
     st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 24), st.integers(0, 3), st.floats(0, 0.9)
 )  # fmt: skip
+@example([False] * 190, 28, 1, 0.15)  # 28.5 characters, which float32 rounds up
 def test_network_calls_are_counted_exactly(sampler, given, stretch, revisions, revised):
     diffusion, calls = Diffusion.named("absorbing", "log_linear", "x0", 5), []
 
