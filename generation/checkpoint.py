@@ -67,6 +67,7 @@ def network_of(checkpoint: Checkpoint) -> nn.Module:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a model file, whole or not at all."""
     content = {
         "format": FORMAT,
         "config": checkpoint.run.model_dump(),
@@ -121,6 +122,7 @@ def save_state(path: Path, content: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
+    """Read what `save_state` wrote. Raises Damaged where it was cut short or changed, UserError for another file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:

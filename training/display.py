@@ -62,6 +62,7 @@ class TrainingDisplay:
         self.bar.stop()
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
+        """Say what was read, how large the network is, and how long training may take."""
         self.on_start()
         reading_log, losses = corpus.reading_log, corpus.reading_log.losses()
         self.documents, self.parameters = f"{reading_log.documents:,}", f"{parameters / 1e6:.2f}M"

@@ -57,6 +57,7 @@ class Queue:
         self.stop = True
 
     def run_one(self, run: RunConfig) -> Outcome:
+        """Train one dataset unless it is done; a second time where the first failure may not come again."""
         try:
             if not run.data_file().is_file():
                 return Outcome(run.name, MISSING, f"no file {run.data_file()}")
