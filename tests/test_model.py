@@ -168,7 +168,7 @@ def test_the_answer_depends_on(change):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
-def test_positions_asked_for_alone_get_the_same_answers(share):
+def test_chosen_positions_get_the_outputs_they_have_among_all(share):
     model = trained()
     positions = torch.rand(3, 32, generator=torch.Generator().manual_seed(2)) < share
     alone, together = model(*question(), positions=positions), model(*question())[positions]

@@ -79,21 +79,21 @@ def test_plausibilities_weigh_hidden_characters_against_what_was_to_be_expected(
     given = torch.tensor([[True, False, False, False, False]]).expand(2, 5)
     sigma = SCHEDULES["log_linear"].sigma(torch.tensor([0.25]))
 
-    def context(x_t, sigma, asked):
-        return oracle.logits(x_t, sigma.squeeze(1).expand(len(x_t)), given)[asked].view(2, -1, 3)
+    def context(x_t, sigma, positions):
+        return oracle.logits(x_t, sigma.squeeze(1).expand(len(x_t)), given)[positions].view(2, -1, 3)
 
     judged = torch.zeros(2, 5, dtype=torch.float64)
     for row, place in itertools.product(range(2), range(1, 5)):
-        asked = x[row : row + 1].clone()
-        asked[0, [other for other in range(1, 5) if other % 4 == place % 4]] = 3
-        log_pi = oracle.logits(asked, sigma, given)[0, place].log_softmax(-1).tolist()
+        hidden = x[row : row + 1].clone()
+        hidden[0, [other for other in range(1, 5) if other % 4 == place % 4]] = 3
+        log_pi = oracle.logits(hidden, sigma, given)[0, place].log_softmax(-1).tolist()
         judged[row, place] = log_pi[x[row, place]] - 0.5 * sum(math.exp(value) * value for value in log_pi)
     torch.testing.assert_close(plausibilities(context, x, torch.full_like(x, 3), given), judged)
 
 
 def test_what_is_forbidden_does_not_spoil_a_judgement():
-    def context(x_t, sigma, asked):
-        return torch.tensor([0.0, 1.0, -torch.inf], dtype=torch.float64).expand(1, asked.sum(), 3)
+    def context(x_t, sigma, positions):
+        return torch.tensor([0.0, 1.0, -torch.inf], dtype=torch.float64).expand(1, positions.sum(), 3)
 
     x, p = torch.zeros(1, 4, dtype=torch.long), 1 / (1 + math.e)
     entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
@@ -102,32 +102,33 @@ def test_what_is_forbidden_does_not_spoil_a_judgement():
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=20, max_size=20), min_size=1), st.integers(0, 20))
-def test_as_many_are_asked_of_every_row_and_what_is_wanted_among_them(rows, spare):
-    wanted = torch.tensor(rows)
-    most = min(20, int(wanted.sum(1).max()) + spare)
-    asked = filled_up(wanted, most)
-    assert (asked | ~wanted).all() and asked.sum(1).tolist() == [most + most % 2] * len(rows)  # in tenths: 20 // 8 is 2
+def test_every_row_is_filled_up_to_the_same_number_of_positions(rows, spare):
+    positions = torch.tensor(rows)
+    most = min(20, int(positions.sum(1).max()) + spare)
+    filled = filled_up(positions, most)
+    assert (filled | ~positions).all()
+    assert filled.sum(1).tolist() == [most + most % 2] * len(rows)  # rounded up to multiples of 20 // 8
 
 
 @given(
     st.lists(st.booleans(), min_size=1, max_size=60).filter(lambda given: not all(given)),
     st.floats(0.05, 0.9), st.integers(1, 24),
 )  # fmt: skip
-def test_what_is_asked_at_once_holds_all_that_is_open_and_depends_on_no_company(given, revised, stretch):
+def test_positions_of_a_call_hold_all_masks_and_depend_on_no_other_row(given, revised, stretch):
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
 
-    def numbers(*rows):  # of positions asked for at each step
-        asked, of_step = [], {}
+    def numbers(*rows):  # of positions at each step
+        counts, of_step = [], {}
 
         def network(x_t, sigma, given, *, positions):
             assert (positions | (x_t < 5)).all()
-            asked.append(int(positions[0].sum()))
-            return torch.eye(5)[asked[-1] % 5].expand(int(positions.sum()), 1, 5)
+            counts.append(int(positions[0].sum()))
+            return torch.eye(5)[counts[-1] % 5].expand(int(positions.sum()), 1, 5)
 
         fixed, own = torch.tensor(rows), replace(PLAIN, sampler="surest", stretch=stretch, revisions=3, revised=revised)
         sample(
             diffusion, network, fixed.long(), fixed, uniform_stream(len(rows)), own,
-            forbidden=[], observe=lambda step, x, p: of_step.update({step: asked[-1:]}),
+            forbidden=[], observe=lambda step, x, p: of_step.update({step: counts[-1:]}),
         )  # fmt: skip
         return of_step
 

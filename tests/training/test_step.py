@@ -15,7 +15,7 @@ from training.trainer import Training
 @pytest.mark.parametrize(
     ("wanted", "asked"), [(0, 0), (1, 64), (64, 64), (65, 128), (190, 192), (195, 200), (200, 200)]
 )
-def test_positions_are_asked_for_in_round_numbers(wanted, asked):
+def test_positions_are_rounded_up_to_multiples(wanted, asked):
     mask = torch.zeros(200, dtype=torch.bool)
     mask[torch.randperm(200, generator=torch.Generator().manual_seed(0))[:wanted]] = True
     found = rounded_up(mask.view(4, 50))

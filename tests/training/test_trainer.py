@@ -208,7 +208,7 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
     assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
 
 
-def test_a_gpu_is_asked_by_one_thread_at_a_time(tiny_run):
+def test_a_gpu_is_called_by_one_thread_at_a_time(tiny_run):
     """Two threads at once crash Apple's; the questions themselves are drawn on the CPU there, for it has no float64."""
     training = Training(tiny_run())
     batches, inside, most = training.held_out * 4, [], []
