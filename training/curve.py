@@ -6,6 +6,7 @@ matplotlib.use("agg")  # draws into files, also where there is no screen
 
 import numpy as np
 from matplotlib import pyplot
+from matplotlib.ticker import MaxNLocator
 
 from config.schema import RunConfig
 from training.events import Status
@@ -25,10 +26,10 @@ def plot_curve(status: Status, run: RunConfig) -> None:
     axes.set(xlabel="million characters read", ylabel="bits per character (NELBO)", ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend()
-    clock_axis = axes.twiny()
-    places = [place for place in axes.get_xticks() if seen[0] <= place <= seen[-1]]
-    clock_axis.set_xticks(places, [f"{np.interp(place, seen, minutes):.3g}" for place in places])
-    clock_axis.set(xlabel="minutes", xlim=axes.get_xlim())
+    clock = axes.twiny()
+    times = [time for time in MaxNLocator(8).tick_values(minutes[0], minutes[-1]) if minutes[0] <= time <= minutes[-1]]
+    clock.set_xticks(np.interp(times, minutes, seen), [f"{time:g}" for time in times])
+    clock.set(xlabel="minutes", xlim=axes.get_xlim())
     figure.suptitle(run.name)
     with atomic_path(run.model_file().with_suffix(".png")) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
