@@ -25,8 +25,8 @@ class Config:
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.path = path
         self.common = {key: value for key, value in content.items() if key in COMMON}
-        self.presets = {"baby": {}, **(entry(content.get("presets")))}
-        self.datasets: dict[str, Any] = entry(content.get("datasets"))
+        self.presets = {"baby": {}, **(or_empty(content.get("presets")))}
+        self.datasets: dict[str, Any] = or_empty(content.get("datasets"))
 
     def resolve(self, name: str, **overrides: Any) -> RunConfig:
         """The run of a dataset that has an entry here or a text file in the datasets folder.
@@ -55,14 +55,14 @@ class Config:
 
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Merge common sections, preset, dataset entry and overrides, and validate the result."""
-        layers = {"": self.common, f"datasets.{name}.": entry(self.datasets.get(name)), "command line: ": overrides}
+        layers = {"": self.common, f"datasets.{name}.": or_empty(self.datasets.get(name)), "command line: ": overrides}
         for prefix, layer in layers.items():
             check_mapping(self.path, prefix.rstrip(".: "), layer)
         preset = self.preset_of(list(layers.values()))
         if not isinstance(preset, str) or preset not in self.presets:
             choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
             raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
-        preset_layer = entry(self.presets[preset])
+        preset_layer = or_empty(self.presets[preset])
         check_mapping(self.path, f"presets.{preset}", preset_layer)
         common, *others = layers.items()
         ordered = dict([common, (f"presets.{preset}.", preset_layer), *others])
@@ -101,7 +101,7 @@ def load_config(path: Path) -> Config:
         if key not in TOP_LEVEL:
             raise UserError(f"{path}: {key}: no such key{nearest(str(key), TOP_LEVEL)}")
     for section in ("presets", "datasets"):
-        entries = entry(content.get(section))
+        entries = or_empty(content.get(section))
         check_mapping(path, section, entries)
         for name in entries:
             if not is_safe_name(name):
@@ -146,7 +146,7 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def entry(value: Any) -> Any:
+def or_empty(value: Any) -> Any:
     """A section's value; a key without a value is an empty section."""
     return {} if value is None else value
 

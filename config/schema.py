@@ -150,22 +150,22 @@ def stored_sampling(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "stretch": steps, "revisions": steps // 3 if renoise else 0, "revised": renoise}
 
 
-RULES = ("keep", "flag", "drop")  # what a rule does with a text: nothing, mark it, or have another text drawn
-MASKING = (*RULES, "mask")  # or cover the part of the text that the rule found
+ACTIONS = ("keep", "flag", "drop")  # what a rule does with a text: nothing, mark it, or have another text drawn
+ACTIONS_WITH_MASK = (*ACTIONS, "mask")  # or cover the part of the text that the rule found
 
 
 class CollectionConfig(Section):
     """Which texts a set accepts, rule by rule."""
 
     attempts: int = Field(default=8, ge=1, le=1000)
-    duplicates: Annotated[str, one_of(RULES)] = "drop"
-    near_duplicates: Annotated[str, one_of(RULES)] = "drop"
+    duplicates: Annotated[str, one_of(ACTIONS)] = "drop"
+    near_duplicates: Annotated[str, one_of(ACTIONS)] = "drop"
     similarity: float = Field(default=0.9, gt=0, le=1)
-    degenerate: Annotated[str, one_of(RULES)] = "drop"
-    copies: Annotated[str, one_of(RULES)] = "drop"
-    personal: Annotated[str, one_of(MASKING)] = "drop"
-    handles: Annotated[str, one_of(MASKING)] = "keep"
-    words: Annotated[str, one_of(MASKING)] = "flag"
+    degenerate: Annotated[str, one_of(ACTIONS)] = "drop"
+    copies: Annotated[str, one_of(ACTIONS)] = "drop"
+    personal: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "drop"
+    handles: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "keep"
+    words: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "flag"
     word_list: str = ""
 
 
@@ -221,7 +221,7 @@ class RunConfig(Section):
         """How long training may take, in minutes; infinite without a limit."""
         return self.training.max_minutes or float("inf")
 
-    def shaping(self, *, defaults: bool = True) -> dict[str, Any]:
+    def training_settings(self, *, defaults: bool = True) -> dict[str, Any]:
         """The settings that determine the weights, as plain values: without paths, sampling and the limit of time.
 
         Without `defaults`, only those that differ from the defaults.
@@ -236,7 +236,7 @@ class RunConfig(Section):
         """The run stored in a model or state file of this or an earlier version; keys it lacks take their defaults."""
         return cls.model_validate({**config, "sampling": stored_sampling(config["sampling"])})
 
-    def shapes_as(self, other: "RunConfig") -> bool:
+    def trains_like(self, other: "RunConfig") -> bool:
         """Whether two runs give the same weights when trained on the same text."""
         return self.training_hash() == other.training_hash()
 
@@ -245,4 +245,4 @@ class RunConfig(Section):
 
         A key added in a later version does not change it, so finished models need no new training.
         """
-        return hash_json(self.shaping(defaults=False))
+        return hash_json(self.training_settings(defaults=False))

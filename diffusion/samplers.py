@@ -11,16 +11,16 @@ Shapes: B batch, L positions, V characters, D states; ids are (B, L), sigma (B, 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from diffusion.draws import change, draw, likelihood, normalised, reshape, spread
 from diffusion.objectives import Diffusion, Network
 from diffusion.processes import Process
 from diffusion.schedules import SCHEDULES
 
-GOLDEN_RATIO = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, spread evenly over [0, 1)
 JUDGING_CALLS = 4  # network calls that judge a text; each hides another quarter of its characters
 ENTROPY_SHARE = 0.5  # weight of entropy in a judgement: 0 makes text too predictable, 1 lets nonsense pass
 ROUNDING_PARTS = 8  # a number of positions is rounded up to eighths of a row, so that few matrix shapes occur
@@ -65,62 +65,6 @@ def noise_levels(grid: str, steps: int) -> Tensor:
     return sigma
 
 
-def reshape(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """(B, L, V) logits -> pi at this temperature, cut to the smallest set of characters whose mass reaches top_p.
-
-    This reshapes pi, not p(x0 | x_t). Sharpening p(x0 | x_t) would also sharpen the evidence of a noisy character for
-    itself, and the random characters that sampling starts from would stay.
-    """
-    pi = (logits / temperature).softmax(-1)
-    if top_p < 1:
-        ranked, order = pi.sort(-1, descending=True)
-        outside = ranked.cumsum(-1) - ranked >= top_p  # the likeliest is always inside
-        pi = pi.masked_fill(outside.scatter(-1, order, outside), 0)
-        pi = pi / pi.sum(-1, keepdim=True)
-    return pi
-
-
-def draw(weights: Tensor, uniforms: Tensor) -> Tensor:
-    """(B, L, V) unnormalised float64 weights, (B, L) uniforms in [0, 1) -> ids by inverse CDF; negatives count as 0."""
-    cdf = weights.clamp_min(0).cumsum(-1)
-    threshold = uniforms.unsqueeze(-1) * cdf[..., -1:]
-    # rounding can raise the threshold to the whole mass; the second condition then stops at the last positive weight
-    return ((cdf <= threshold) & (cdf < cdf[..., -1:])).sum(-1)
-
-
-def spread(starts: Tensor, length: int) -> Tensor:
-    """(B, 1) uniforms -> (B, L) uniforms of which similar ones lie far apart: start + i * golden ratio mod 1.
-
-    A Kronecker sequence: those in an interval of length q are at least 0.38 / q positions apart.
-    """
-    return (starts + GOLDEN_RATIO * torch.arange(length, dtype=starts.dtype, device=starts.device)) % 1
-
-
-def change(x: Tensor, weights: Tensor, leave: Tensor, become: Tensor) -> Tensor:
-    """(B, L) ids x -> (B, L) ids drawn in proportion to (B, L, D) float64 weights; negatives count as 0.
-
-    Two (B, L) uniforms in [0, 1) make the draw: `leave` decides whether x changes, `become` what it changes to.
-    """
-    p, index = normalised(weights, x), x.unsqueeze(-1)
-    stays = leave < p.gather(-1, index).squeeze(-1)
-    return torch.where(stays, x, draw(p.scatter(-1, index, 0), become))
-
-
-def normalised(weights: Tensor, x: Tensor) -> Tensor:
-    """(B, L, D) weights -> (B, L, D) distributions; negatives count as 0, and x is certain where all weights are 0."""
-    weights = weights.clamp_min(0)
-    total = weights.sum(-1, keepdim=True)
-    # under the absorbing process only x can follow a written x, but top-p or temperature may have given it weight 0
-    missing = (total == 0).to(weights.dtype)
-    return weights.scatter_add(-1, x.unsqueeze(-1), missing) / (total + missing)
-
-
-def likelihood(pi: Tensor, x: Tensor) -> Tensor:
-    """(B, L, V) pi, (B, L) ids -> (B, L): pi of each id; 0 for a mask."""
-    written = x < pi.shape[-1]
-    return pi.gather(-1, x.where(written, 0).unsqueeze(-1)).squeeze(-1) * written
-
-
 def stretches(given: Tensor, longest: int) -> Tensor:
     """(B, L) given -> (B, S, L): cut what is not given into S stretches, the fewest of at most `longest` positions.
 
@@ -149,14 +93,18 @@ def filled_up(positions: Tensor, most: int) -> Tensor:
     return positions | (~positions & ((~positions).cumsum(1) <= missing))
 
 
-# (B, L) x_t, (B, 1) sigma -> (B, L, V) logits of pi; with (B, L) positions, K in every row, only there: (B, K, V)
-Context = Callable[..., Tensor]
+class PiLogits(Protocol):
+    """(B, L) x_t, (B, 1) sigma -> (B, L, V) logits of pi; with (B, L) positions, K a row, only there: (B, K, V)."""
+
+    def __call__(self, x_t: Tensor, sigma: Tensor, positions: Tensor | None = None) -> Tensor: ...
+
+
 Uniforms = Callable[[int], Tensor]  # n -> (B, n) fresh float64 uniforms in [0, 1)
 Observe = Callable[[int, Tensor, Tensor | None], None]  # see `sample`
 
 
 def walk(
-    process: Process, context: Context, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
     *, observe: Observe,
 ) -> Tensor:  # fmt: skip
     """Go down the noise levels with a step of STEPS; in each step any position that is not given may change.
@@ -167,7 +115,7 @@ def walk(
     levels = noise_levels(settings.grid, settings.steps).to(x.device)
     for k in range(settings.steps):
         sigma, sigma_next = levels[k].view(1, 1), levels[k + 1].view(1, 1)
-        pi = reshape(context(x, sigma), settings.temperature, settings.top_p)
+        pi = reshape(pi_logits(x, sigma), settings.temperature, settings.top_p)
         last = k == settings.steps - 1  # the exact step down to sigma = 0 draws from p(x0 | x_t)
         back = settings.renoise * sigma_next  # noise removed beyond sigma_next and added again; 0 in the last step
         weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next - back)
@@ -183,7 +131,7 @@ def walk(
 
 
 def surest_first(
-    process: Process, context: Context, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
     *, observe: Observe,
 ) -> Tensor:  # fmt: skip
     """Fill in the masks: each network call writes, in every stretch, the position where pi is surest, and keeps it.
@@ -203,7 +151,7 @@ def surest_first(
         while unwritten.any():
             share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / length)  # sigma must not be 0 in a full row
             positions = filled_up(unwritten, min(most, -(-most // longest) * left))
-            logits = context(x, sigma_of(share.double()), positions)
+            logits = pi_logits(x, sigma_of(share.double()), positions)
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
             drawn = draw(shaped, become[positions].view(len(x), -1))
             chosen = best_of(members, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)) * unwritten)
@@ -215,7 +163,7 @@ def surest_first(
     x = write(x, ~given, length, settings.stretch, 0)
     most = math.ceil(settings.revised * length)
     for revision in range(settings.revisions if settings.revised else 0):
-        judged = plausibilities(context, x, masks, given).masked_fill(given, torch.inf)
+        judged = plausibilities(pi_logits, x, masks, given).masked_fill(given, torch.inf)
         doubtful = ~given & (judged.argsort(1).argsort(1) < (settings.revised * size).round())
         # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
         before = settings.stretch + revision * shorter
@@ -223,7 +171,7 @@ def surest_first(
     return x
 
 
-def plausibilities(context: Context, x: Tensor, masks: Tensor, given: Tensor) -> Tensor:
+def plausibilities(pi_logits: PiLogits, x: Tensor, masks: Tensor, given: Tensor) -> Tensor:
     """(B, L) ids -> (B, L) nats: how well each character fits its surroundings, log pi(x) + H(pi) / 2; 0 where given.
 
     Each call masks every fourth character and asks for pi there. Surprise, -log pi(x), is no fault where any character
@@ -235,15 +183,10 @@ def plausibilities(context: Context, x: Tensor, masks: Tensor, given: Tensor) ->
     sigma = SCHEDULES["log_linear"].sigma(torch.full((1, 1), 1 / JUDGING_CALLS, dtype=torch.float64, device=x.device))
     for turn in range(JUDGING_CALLS):
         positions = turns == turn
-        log_pi = context(torch.where(positions & ~given, masks, x), sigma, positions).log_softmax(-1)
+        log_pi = pi_logits(torch.where(positions & ~given, masks, x), sigma, positions).log_softmax(-1)
         log_p = log_pi.gather(-1, x[positions].view(len(x), -1, 1)).squeeze(-1)
         judged = judged.masked_scatter(positions, log_p + ENTROPY_SHARE * torch.special.entr(log_pi.exp()).sum(-1))
     return judged.masked_fill(given, 0)
-
-
-def walk_calls(settings: SamplerSettings, characters: int) -> int:
-    """One network call per step; none where nothing is to be written."""
-    return settings.steps if characters else 0
 
 
 def surest_calls(settings: SamplerSettings, characters: int) -> int:
@@ -262,12 +205,17 @@ class Sampler(NamedTuple):
     """A sampler: its loop, the settings it reads, and its cost."""
 
     run: Callable[..., Tensor]
-    reads: tuple[str, ...]  # fields of SamplerSettings, besides temperature and top_p
+    reads: tuple[str, ...]  # fields of SamplerSettings
     calls: Callable[[SamplerSettings, int], int]  # (settings, characters to write in a window) -> network calls
 
 
-WALK = Sampler(walk, ("grid", "steps", "greedy_last_step", "renoise"), walk_calls)
-SUREST = Sampler(surest_first, ("stretch", "revisions", "revised"), surest_calls)
+SHARED = ("temperature", "top_p")
+WALK = Sampler(
+    walk,
+    ("grid", "steps", "greedy_last_step", "renoise", *SHARED),
+    lambda settings, characters: settings.steps * (characters > 0),
+)
+SUREST = Sampler(surest_first, ("stretch", "revisions", "revised", *SHARED), surest_calls)
 SAMPLERS = {**dict.fromkeys(STEPS, WALK), "surest": SUREST}
 
 
@@ -285,10 +233,11 @@ def sample(
     process = diffusion.process
     forbidden_ids = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
 
-    def context(x: Tensor, sigma: Tensor, positions: Tensor | None = None) -> Tensor:
-        output = network(x, sigma.squeeze(1).float().expand(len(x)), given, positions=positions).double()
-        output = output.view(len(x), -1, output.shape[-1])
-        x_t = x if positions is None else x[positions].view(len(x), -1)
+    def pi_logits(x_t: Tensor, sigma: Tensor, positions: Tensor | None = None) -> Tensor:
+        output = network(x_t, sigma.squeeze(1).float().expand(len(x_t)), given, positions=positions).double()
+        output = output.view(len(x_t), -1, output.shape[-1])
+        if positions is not None:
+            x_t = x_t[positions].view(len(x_t), -1)
         logits = diffusion.head.logits(process, output, x_t, sigma)
         if logits.isnan().any():  # a CPU-GPU sync point
             raise FloatingPointError("the network's output is not a number (NaN); the model's weights are damaged")
@@ -297,4 +246,4 @@ def sample(
     x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
     observe = observe or (lambda *_: None)
     observe(0, x, None)
-    return SAMPLERS[settings.sampler].run(process, context, x, given, uniforms, settings, observe=observe)
+    return SAMPLERS[settings.sampler].run(process, pi_logits, x, given, uniforms, settings, observe=observe)

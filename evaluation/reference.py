@@ -32,7 +32,7 @@ class Reference:
         splits = (corpus.train, corpus.held_out)
         train, held_out = (cut_stream(split, context) for split in splits) if corpus.stream else splits
         rng = numpy_generator("reference")
-        training, self.held_out = sample_documents(train, rng), sample_documents(held_out, rng)
+        training, self.held_out = shuffled_documents(train, rng), shuffled_documents(held_out, rng)
         self.vocabulary = corpus.vocabulary
         self.words, self.lines = words_and_lines(training, self.vocabulary, stream=corpus.stream)
         self._count(first_documents(training, REFERENCE_CHARACTERS))
@@ -79,7 +79,7 @@ def cut_stream(split: Split, length: int) -> Split:
     return Split(split.ids, starts, np.diff([*starts, split.starts[0] + split.lengths[0]]))
 
 
-def sample_documents(split: Split, rng: np.random.Generator) -> Documents:
+def shuffled_documents(split: Split, rng: np.random.Generator) -> Documents:
     """All documents of a split in random order, as views of its file, which is not read into memory."""
     return [np.asarray(split.document(int(i))) for i in rng.permutation(len(split.lengths))]
 

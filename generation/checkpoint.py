@@ -21,7 +21,7 @@ from text.vocabulary import Vocabulary
 from utils import VERSION, UserError, out_of_memory, write_atomic
 
 FORMAT = 1
-DAMAGE = (
+DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, zlib.error,
     zipfile.BadZipFile, pickle.PickleError,
 )  # fmt: skip
@@ -82,12 +82,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "network": checkpoint.network,
         "open": checkpoint.vocabulary.open,
     }
-    save_state(path, content)
+    write_archive(path, content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a model file. Anything else is a UserError; nothing in the file is executed."""
-    content = load_state(path)
+    content = read_archive(path)
     if "optimizers" in content:
         raise UserError(f"{path}: the state of an interrupted training, not a model; the same train.py goes on with it")
     if content.get("format") != FORMAT:
@@ -111,7 +111,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None
 
 
-def save_state(path: Path, content: dict[str, Any]) -> None:
+def write_archive(path: Path, content: dict[str, Any]) -> None:
     """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
     buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
     torch.save(content, buffer)
@@ -121,8 +121,8 @@ def save_state(path: Path, content: dict[str, Any]) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read what `save_state` wrote. Raises Damaged where it was cut short or changed, UserError for another file."""
+def read_archive(path: Path) -> dict[str, Any]:
+    """Read what `write_archive` wrote. Raises Damaged where it was cut short or changed, UserError for another file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
@@ -134,7 +134,7 @@ def load_state(path: Path) -> dict[str, Any]:
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGE as error:
+    except DAMAGE_ERRORS as error:
         if out_of_memory(error):
             raise
         raise Damaged(f"{path}: not a model file, or damaged") from None

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from config.errors import is_safe_name
 from config.schema import RunConfig
-from generation.checkpoint import Checkpoint, load_state, network_of, save_checkpoint
+from generation.checkpoint import Checkpoint, network_of, read_archive, save_checkpoint
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
 from utils import UserError
 
 COMPILED = "_orig_mod."  # what torch.compile puts before the names of a saved model
 EMBEDDING = "transformer.wte.weight"
-STEPS = 128  # network calls of the notebook's own sampling
+NOTEBOOK_STEPS = 128  # network calls of the notebook's own sampling
 
 
 def import_notebook(file: Path, text_file: Path, heads: int, output: Path) -> Checkpoint:
@@ -26,7 +26,7 @@ def import_notebook(file: Path, text_file: Path, heads: int, output: Path) -> Ch
         text = text_file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{text_file}: cannot be read: {error}") from None
-    weights = {str(name).removeprefix(COMPILED): value for name, value in load_state(file).items()}
+    weights = {str(name).removeprefix(COMPILED): value for name, value in read_archive(file).items()}
     name = output.stem if is_safe_name(output.stem) else "notebook"
     try:
         checkpoint = notebook_checkpoint(name, weights, "".join(sorted(set(text))), heads)
@@ -70,7 +70,7 @@ def notebook_run(name: str, weights: dict[str, Tensor], heads: int) -> RunConfig
         raise ValueError(f"no weights {error}") from None
     layers = sum(key.endswith("attn.c_attn.weight") for key in weights)
     shape = {"layers": layers, "heads": heads, "width": width, "context": context, "noise_width": noise_width}
-    sampling = {"grid": "geometric", "steps": STEPS, "temperature": 1.0, "greedy_last_step": False}
+    sampling = {"grid": "geometric", "steps": NOTEBOOK_STEPS, "temperature": 1.0, "greedy_last_step": False}
     try:
         return RunConfig.model_validate(
             {

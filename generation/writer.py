@@ -15,9 +15,10 @@ import torch
 
 from config.schema import RunConfig
 from dataset_loader import bucket_length
+from diffusion.draws import GOLDEN_RATIO
 from diffusion.objectives import Diffusion, Network
 from diffusion.processes import TINY
-from diffusion.samplers import GOLDEN_RATIO, SAMPLERS, SamplerSettings, sample
+from diffusion.samplers import SAMPLERS, SamplerSettings, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
 from generation.prompt import ANYTHING, Prompt
 from model import Denoiser

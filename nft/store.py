@@ -61,8 +61,8 @@ def checked_by(read: Callable[[dict[str, Any]], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Sampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
-Rules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
+StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
+StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 
 
 class Selection(BaseModel):
@@ -81,8 +81,8 @@ class SetInfo(BaseModel):
     format: Literal[1]
     name: str
     seed: int
-    sampler: Sampler
-    rules: Rules
+    sampler: StoredSampler
+    rules: StoredRules
     word_list_sha256: str
     copy_bound: int
     identity: dict[str, str]  # hashes of model, config and data; version and device
@@ -132,7 +132,7 @@ class Token(BaseModel):
     settling: int
     corrections: int
     traits: dict[str, int | float | str]
-    sampler: Sampler
+    sampler: StoredSampler
     model_sha256: str
     config_sha256: str
     data_sha256: str

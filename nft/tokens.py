@@ -14,7 +14,7 @@ from nft.rules import Candidate, Judge
 from nft.traits import figures_of
 from utils import sha256
 
-DIGITS = 6  # decimal places of the figures of a token
+DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
 
 
@@ -110,13 +110,13 @@ def token_figures(drawn: Drawn, text: str, reference: Reference) -> dict[str, An
     return {
         "chars": len(text),
         "longest_match": candidate.longest_match,
-        "novelty": round(1 - min(candidate.longest_match / len(text), 1), DIGITS),
-        "invented": round(invented / max(len(words_of_text), 1), DIGITS),
+        "novelty": round(1 - min(candidate.longest_match / len(text), 1), DECIMALS),
+        "invented": round(invented / max(len(words_of_text), 1), DECIMALS),
         **writing_figures(written),
     }
 
 
 def writing_figures(written: Written) -> dict[str, Any]:
     """The figures of a record that describe how the model wrote its text."""
-    confidence = round(written.confidence, DIGITS)
+    confidence = round(written.confidence, DECIMALS)
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from config.schema import CollectionConfig, RunConfig, SamplingConfig, TrainingConfig
-from generation.checkpoint import load_checkpoint, load_state, save_state
+from generation.checkpoint import load_checkpoint, read_archive, write_archive
 from generation.writer import Writer, write_documents
 from nft.store import IDENTITY, SetFolder, SetInfo
 from tests.helpers import Quiet, toy_lines
@@ -77,9 +77,9 @@ def as_first_written(run: RunConfig) -> dict:
 def test_a_model_of_the_first_version_writes_the_same_and_counts_as_done(surest_run):
     run = surest_run()
     train_model(run, Quiet())
-    content = load_state(run.model_file())
-    hashed_then = hash_json(run.shaping())  # every key, those at their defaults too
-    save_state(run.model_file(), {**content, "config": as_first_written(run), "training_sha256": hashed_then})
+    content = read_archive(run.model_file())
+    hashed_then = hash_json(run.training_settings())  # every key, those at their defaults too
+    write_archive(run.model_file(), {**content, "config": as_first_written(run), "training_sha256": hashed_then})
     checkpoint = load_checkpoint(run.model_file())
     writer = Writer.of(checkpoint, torch.device("cpu"))
     assert write_documents(writer, 7, range(4), writer.settings()) == GOLDEN["absorbing"][2]
@@ -92,9 +92,9 @@ def test_a_state_of_the_first_version_goes_on_to_the_same_end(surest_run):
     run.model_file().unlink()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=7))
-    state = load_state(run.state_file())
+    state = read_archive(run.state_file())
     del state["config"]
-    save_state(run.state_file(), {**state, "format": "3", "training_sha256": hash_json(run.shaping())})
+    write_archive(run.state_file(), {**state, "format": "3", "training_sha256": hash_json(run.training_settings())})
     listener = Quiet()
     resumed = train_model(run, listener)
     assert listener.resumed_from == 7 and not listener.notes

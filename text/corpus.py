@@ -22,7 +22,7 @@ from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
 from utils import UserError, derive_seed, flush_to_disk, hash_file, hash_json, mix64
 
 STORE_FORMAT = 2  # part of a store's name: files of an older format are encoded again
-NO_STORE = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
+STORE_ERRORS = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Lengths:
 
 
 def load_corpus(run: RunConfig) -> Corpus:
-    """Encode the run's text file, or open the store that an earlier run made of the same bytes and settings.
+    """Encode the run's text file, or open the store that an earlier training made of the same bytes and settings.
 
     Raises UserError if the file is missing, changes while it is read, or holds too few documents.
     """
@@ -93,11 +93,11 @@ def load_corpus(run: RunConfig) -> Corpus:
     folder = Path(run.paths.datasets) / ".cache" / run.name
     store = folder / key
     stream = run.data.format == "stream"
-    with contextlib.suppress(*NO_STORE):
+    with contextlib.suppress(*STORE_ERRORS):
         return open_store(store, stream)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # one process encodes, the others wait and open its store
-        with contextlib.suppress(*NO_STORE):
+        with contextlib.suppress(*STORE_ERRORS):
             return open_store(store, stream)
         encode_into(store, path, run, sha256)
         return open_store(store, stream)

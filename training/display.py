@@ -11,7 +11,7 @@ from config.schema import RunConfig
 from text.corpus import Corpus
 from training.events import Status
 
-PREVIEW = 160  # characters of the sample shown at a validation
+PREVIEW_CHARACTERS = 160  # characters of the sample shown at a validation
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 
 
@@ -30,7 +30,7 @@ class PlainConsole(Console):
             pass
 
 
-def console() -> Console:
+def make_console() -> Console:
     made = PlainConsole(highlight=False, soft_wrap=True, markup=False)
     if not made.is_terminal:
         made.width = FILE_WIDTH
@@ -96,7 +96,7 @@ class TrainingDisplay:
             f"loss {last.train_loss:.2f}  held-out {last.held_out:.3f} ± {last.held_out_error:.3f} bits/char  "
             f"{self.left_text(status)}"
         )
-        self.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW])
+        self.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW_CHARACTERS])
 
     def left_text(self, status: Status) -> str:
         """Time left for this training, and for the queue."""

@@ -23,7 +23,7 @@ class Validation:
     """What one validation found."""
 
     step: int
-    progress: float  # 0..1 of the run's budget
+    progress: float  # 0..1 of the training's budget
     characters: int  # seen in training, padding and given positions not counted
     train_loss: float  # bits per character of the training loss, running average
     held_out: float  # bits per character, NELBO

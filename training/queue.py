@@ -7,7 +7,7 @@ from rich.table import Table
 
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
-from training.display import console
+from training.display import make_console
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
@@ -19,7 +19,7 @@ class Queue:
 
     def __init__(self, runs: list[RunConfig], force: bool, command: str) -> None:
         self.runs, self.force, self.command = runs, force, command
-        self.console = console()
+        self.console = make_console()
         self.outcomes: list[Outcome] = []
         self.stop = False
         self.training: TrainingProcess | None = None
@@ -49,7 +49,7 @@ class Queue:
         return 1 if {outcome.state for outcome in self.outcomes} & {FAILED, MISSING} else 0
 
     def ask_to_stop(self, number: int, frame: object) -> None:
-        """The first signal ends the run at its next step, the second at once."""
+        """The first signal ends the training after its current step, the second at once."""
         if self.stop:
             if self.training:
                 self.training.kill()
@@ -57,7 +57,7 @@ class Queue:
         self.stop = True
 
     def run_one(self, run: RunConfig) -> Outcome:
-        """Train one dataset unless it is done; a second time where the first failure may not come again."""
+        """Train one dataset unless it is done; try once more after a failure that may not come again."""
         try:
             if not run.data_file().is_file():
                 return Outcome(run.name, MISSING, f"no file {run.data_file()}")
@@ -86,7 +86,7 @@ class Queue:
 
     def train(self, run: RunConfig) -> Outcome:
         """Train in a process of its own, and pass a stop on to it."""
-        self.training, stopping = TrainingProcess(run, self.after(run)), False
+        self.training, stopping = TrainingProcess(run, self.still_to_come(run)), False
         while not (outcome := self.training.outcome(POLL_SECONDS)):
             if self.stop and not stopping:
                 self.training.stop()
@@ -95,8 +95,8 @@ class Queue:
         self.console.show_cursor()  # a live line hides it, and a killed process does not bring it back
         return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.retryable else outcome
 
-    def after(self, run: RunConfig) -> list[tuple[float, float]]:
-        """(characters to train on, seconds at most) of each dataset still to come."""
+    def still_to_come(self, run: RunConfig) -> list[tuple[float, float]]:
+        """Of each dataset to come: bytes times epochs, an estimate of the characters to train on; seconds at most."""
         later = self.runs[self.runs.index(run) + 1 :]
         return [(size_of(other.data_file()) * other.training.epochs, 60 * other.minutes()) for other in later]
 
@@ -140,7 +140,7 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
         found = load_checkpoint(run.model_file())
     except UserError as error:  # a damaged model
         return None, str(error)
-    alike = found.run.shapes_as(run) and found.data_sha256 == hash_file(run.data_file())
+    alike = found.run.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
     if alike and found.run.minutes() >= run.minutes():
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.schema import RunConfig
-from generation.checkpoint import load_state, save_state
+from generation.checkpoint import read_archive, write_archive
 from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
@@ -14,15 +14,15 @@ STATE_FORMAT = "4"  # raised when the content changes
 def write_state(run: RunConfig, data_sha256: str, content: dict[str, Any]) -> None:
     """Write the state of a run of this data; `content` is all that going on needs."""
     whose = {"format": STATE_FORMAT, "config": run.model_dump(), "data_sha256": data_sha256}
-    save_state(run.state_file(), {**whose, **content})
+    write_archive(run.state_file(), {**whose, **content})
 
 
 def read_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
-    """The state that an earlier run of the same data and settings has left; None if it is another's.
+    """The state that an earlier training with the same data and settings has left; None if it is another's.
 
     Raises Damaged where the file is cut short, by a power loss for example.
     """
-    state = load_state(run.state_file())
+    state = read_archive(run.state_file())
     return state if belongs_to(state, run, data_sha256) else None
 
 
@@ -31,8 +31,8 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
     if state.get("data_sha256") != data_sha256:
         return False
     if state.get("format") == "3":  # held a hash of all settings in place of the settings
-        return state.get("training_sha256") == hash_json(run.shaping())
+        return state.get("training_sha256") == hash_json(run.training_settings())
     try:
-        return state.get("format") == STATE_FORMAT and run.shapes_as(type(run).stored(state["config"]))
+        return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
     except (KeyError, ValidationError):
         return False

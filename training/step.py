@@ -28,7 +28,7 @@ class Shard(NamedTuple):
     dropout: torch.Generator
 
 
-def shares(device: torch.device, positions: int) -> int:
+def shard_count(device: torch.device, positions: int) -> int:
     """How many shards a step is cut into: one on a GPU, the same number for each core of a CPU."""
     cores = parallel_tasks(device)
     rounds = math.ceil(positions / (cores * MOST_SHARD)) if device.type == "cpu" else 1
@@ -52,7 +52,7 @@ class Objective:
     device: torch.device
     precision: torch.dtype
 
-    def of(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def loss_and_gradients(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The loss of a shard, in nats summed over the positions not given, and its gradient for each parameter."""
         x0, given, x_t, t, dropout = shard
         sigma = self.diffusion.schedule.sigma(t).squeeze(1)
@@ -68,7 +68,9 @@ class Objective:
         """Loss and gradients of all shards, one a core at a time, so that memory holds no more than these."""
         at_once = parallel_tasks(self.device)
         rounds = (shards[first : first + at_once] for first in range(0, len(shards), at_once))
-        parts = itertools.chain.from_iterable(map_on_cores(self.device, self.of, some) for some in rounds)
+        parts = itertools.chain.from_iterable(
+            map_on_cores(self.device, self.loss_and_gradients, some) for some in rounds
+        )
         loss, (*gradients,) = next(parts)
         for other, more in parts:
             loss = loss + other
@@ -84,7 +86,7 @@ class Optimizers:
     """Muon for the matrices, one for each block, and AdamW for the rest; or AdamW for all."""
 
     def __init__(self, model: nn.Module, blocks: list[list[nn.Parameter]], config: TrainingConfig) -> None:
-        blocks = blocks if config.optimizer == "muon" else []
+        blocks = {"muon": blocks, "adamw": []}[config.optimizer]
         own = {id(p) for matrices in blocks for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in own]
         decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)

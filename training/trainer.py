@@ -23,14 +23,14 @@ from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
 from training.resume import read_state, write_state
-from training.step import Objective, Optimizers, Shard, scheduled_rate, shares
+from training.step import Objective, Optimizers, Shard, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
 EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
-PREVIEW = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
+PREVIEW_SETTINGS = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 
 
@@ -39,7 +39,7 @@ class Diverged(Exception):
 
 
 def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
-    """Train one model to the end of its budget, or until held-out text stops improving; saves it and its metrics."""
+    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics."""
     check_writable(Path(run.paths.models))
     training = Training(run)
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
@@ -47,7 +47,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
     saved = time.monotonic()
     try:
         while True:
-            if measured := training.validation_due():  # comes first: an interrupted validation is made up for
+            if measured := training.validation_due():  # first, so that an interrupted validation is done after resuming
                 training.validate(listener)
                 listener.validated(training.status)
             if measured or time.monotonic() - saved > SAVE_SECONDS:
@@ -93,7 +93,7 @@ class Training:
         self.model = model.to(self.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.objective = Objective(self.model, self.diffusion, run.training.loss, self.device, self.precision)
-        self.shards = shares(self.device, self.batches.positions)
+        self.shards = shard_count(self.device, self.batches.positions)
         self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
@@ -189,8 +189,12 @@ class Training:
         status.seconds = self.elapsed()  # with the time of this validation
         status.validated = self._validations_due()
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
-        where = status.step, status.progress, status.characters
-        status.history.append(Validation(*where, status.loss, bits, found.error, rate, minutes, sample, learnt.bits))
+        record = Validation(
+            step=status.step, progress=status.progress, characters=status.characters, train_loss=status.loss,
+            held_out=bits, held_out_error=found.error, learning_rate=rate, minutes=minutes, sample=sample,
+            learnt=learnt.bits,
+        )  # fmt: skip
+        status.history.append(record)
         try_save(listener, lambda: write_metrics(self.run, status.history))
         if math.isfinite(bits):
             self.sound = self.snapshot()
@@ -199,7 +203,7 @@ class Training:
         """A document of one window: a long one would take longer to write than the validation takes."""
         writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
         reads = SAMPLERS[self.run.sampling.sampler].reads
-        settings = writer.settings(**{key: value for key, value in PREVIEW.items() if key in reads})
+        settings = writer.settings(**{key: value for key, value in PREVIEW_SETTINGS.items() if key in reads})
         return write_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
 
     def elapsed(self) -> float:
@@ -249,18 +253,18 @@ class Training:
         return f"back to step {self.status.step:,}"
 
     def _go_back(self, slowdowns: int) -> None:
-        """To where numbers were sound; the time since then is gone all the same."""
+        """Go back to the last sound snapshot; the time spent since then still counts."""
         status = {**self.sound["status"], "seconds": self.elapsed(), "slowdowns": slowdowns}
         self.take_up({**self.sound, "status": status})
 
     def save_state(self) -> None:
-        """Write all that going on needs, and where to go back to should the training diverge."""
+        """Write all that is needed to resume, and the snapshot to return to after a divergence."""
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         write_state(self.run, self.corpus.sha256, {**self.snapshot(), "sound": sound, "shards": self.shards})
 
     def restore(self, listener: Listener) -> None:
-        """Take up the state that an interrupted run has left, if there is one; another's is kept aside."""
+        """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
         path = self.run.state_file()
         if not path.is_file():
             return
@@ -274,11 +278,11 @@ class Training:
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()
-        self.shards = state["shards"]  # not what this machine would choose: sums and dropout follow the cut
+        self.shards = state["shards"]  # as stored, whatever this machine would choose: sums and dropout depend on it
         listener.resumed(self.status)
 
     def complete(self, listener: Listener) -> Checkpoint:
-        """Save the best averaged weights as the model; the resume state goes."""
+        """Save the best averaged weights as the model, and delete the resume state."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
         best = min(self.status.history, key=lambda record: record.held_out)

@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from config.schema import RunConfig
-from training.display import TrainingDisplay, console
+from training.display import TrainingDisplay, make_console
 from training.events import Status, Stopped, try_save
 from training.trainer import train_model
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory
@@ -66,7 +66,7 @@ class TrainingProcess:
         return outcome
 
     def exit_reason(self) -> str:
-        """Why a process ended that sent no outcome, by its exit status."""
+        """Why the process ended without an outcome, from its exit status."""
         code = self.process.exitcode or 0
         if code >= 0:
             return f"its process ended with status {code}"
@@ -89,7 +89,7 @@ def ctrl_c_blocked() -> Iterator[None]:
     """Hold Ctrl+C back where the system can (not on Windows); it is delivered afterwards."""
     can = hasattr(signal, "pthread_sigmask")
     if can:
-        resource_tracker.ensure_running()  # else starting the process starts it, and that unblocks Ctrl+C
+        resource_tracker.ensure_running()  # otherwise process.start() starts it, which unblocks Ctrl+C
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -118,11 +118,11 @@ def train_in_process(run: RunConfig, queued: list[tuple[float, float]], link: Co
             raise Stopped
 
     make_streams_safe()
-    display = TrainingDisplay(console(), run, stop_asked, lambda: send(None), queued)
+    display = TrainingDisplay(make_console(), run, stop_asked, lambda: send(None), queued)
     for number in IGNORED:  # a terminal sends these to every process; the queue passes them on
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminate)
-    send(end_of(run, display))
+    send(train_to_outcome(run, display))
 
 
 def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
@@ -131,12 +131,15 @@ def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
     return exclusive_lock(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
 
 
-def end_of(run: RunConfig, display: TrainingDisplay) -> Outcome:
+def train_to_outcome(run: RunConfig, display: TrainingDisplay) -> Outcome:
     """Train; -> how it ended, also after an error."""
 
     def ended(state: str, detail: str, bits: str = "", *, retryable: bool = False) -> Outcome:
         minutes = f"{display.status.seconds / 60:.1f}"
-        return Outcome(run.name, state, detail, display.documents, display.parameters, minutes, bits, retryable)
+        return Outcome(
+            run.name, state, detail, documents=display.documents, parameters=display.parameters, minutes=minutes,
+            bits=bits, retryable=retryable,
+        )  # fmt: skip
 
     try:
         with exclusive_training(run), display:

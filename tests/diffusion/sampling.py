@@ -4,10 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from diffusion.samplers import (
-    SamplerSettings,
-    sample,
-)
+from diffusion.samplers import SamplerSettings, sample
 
 ROWS = 8000
 

@@ -7,18 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion.draws import change, draw, reshape, spread
 from diffusion.objectives import HEADS, Diffusion
 from diffusion.processes import PROCESSES
-from diffusion.samplers import (
-    SAMPLERS,
-    STEPS,
-    change,
-    draw,
-    noise_levels,
-    reshape,
-    sample,
-    spread,
-)
+from diffusion.samplers import SAMPLERS, STEPS, noise_levels, sample
 from diffusion.schedules import SCHEDULES
 from tests.diffusion.sampling import PLAIN, ROWS, frequencies, run, total_variation, uniform_stream
 from tests.helpers import Oracle, answering, toy_distribution

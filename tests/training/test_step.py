@@ -8,7 +8,7 @@ from diffusion.objectives import LOSSES
 from diffusion.processes import PROCESSES
 from tests.helpers import shape
 from training import step as objective
-from training.step import Shard, rounded_up, scheduled_rate, shares
+from training.step import Shard, rounded_up, scheduled_rate, shard_count
 from training.trainer import Training
 
 
@@ -56,7 +56,7 @@ def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run
 )
 def test_a_step_is_cut_to_the_cores_and_their_caches(monkeypatch, device, cores, positions, parts):
     monkeypatch.setattr(objective, "parallel_tasks", lambda device: cores)
-    assert shares(torch.device(device), positions) == parts
+    assert shard_count(torch.device(device), positions) == parts
 
 
 def test_rate_warms_up_and_falls():

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import utils
-from generation.checkpoint import load_checkpoint, load_state
+from generation.checkpoint import load_checkpoint, read_archive
 from generation.writer import write_documents
 from tests.helpers import Quiet, shape
 from training import trainer
@@ -25,7 +25,7 @@ from utils import UserError, torch_generator
 
 def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -> None:
     """Let the first so many calls of a step give a loss that is not a number, or too large a one."""
-    honest, left = Objective.of, [steps]
+    honest, left = Objective.loss_and_gradients, [steps]
     first = torch_generator(torch.device("cpu"), 1337, "toy", "dropout", at, 0).initial_seed()  # the step's first shard
 
     def of(self, shard):
@@ -35,7 +35,7 @@ def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -
             loss = loss * factor
         return loss, found
 
-    monkeypatch.setattr(Objective, "of", of)
+    monkeypatch.setattr(Objective, "loss_and_gradients", of)
 
 
 @pytest.mark.parametrize("factor", [torch.nan, torch.inf, 1e4])
@@ -66,7 +66,7 @@ def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
     with pytest.raises(UserError, match=r"toy: training diverged at step 3, 4 times; lower training.learning_rate"):
         train_model(run, watcher)
     assert len(watcher.notes) == 3
-    assert load_state(run.state_file())["status"]["step"] == 3
+    assert read_archive(run.state_file())["status"]["step"] == 3
 
 
 def test_a_divergence_after_going_on_goes_back_as_in_an_unbroken_run(tiny_run, monkeypatch):
@@ -144,14 +144,14 @@ def test_data_that_vanish_or_shrink_in_training_change_nothing(tiny_run, harm):
 
 def little_memory(monkeypatch, rows: int) -> None:
     """More rows at once than so many find no memory."""
-    honest = Objective.of
+    honest = Objective.loss_and_gradients
 
     def of(self, shard):
         if len(shard.x0) > rows:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return honest(self, shard)
 
-    monkeypatch.setattr(Objective, "of", of)
+    monkeypatch.setattr(Objective, "loss_and_gradients", of)
 
 
 def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
@@ -171,13 +171,13 @@ def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
 
 def test_going_on_cuts_a_step_as_before_the_interruption(tiny_run, monkeypatch):
     run, rest = tiny_run(), Quiet()  # measured at step 3
-    monkeypatch.setattr(training_module, "shares", lambda device, positions: 2)
+    monkeypatch.setattr(training_module, "shard_count", lambda device, positions: 2)
     train_model(run, Quiet())
     unbroken = run.model_file().read_bytes()
     run.model_file().unlink()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=4))
-    monkeypatch.setattr(training_module, "shares", lambda device, positions: 1)  # another machine, or fewer cores
+    monkeypatch.setattr(training_module, "shard_count", lambda device, positions: 1)  # another machine, or fewer cores
     train_model(run, rest)
     assert rest.resumed_from == 4 and run.model_file().read_bytes() == unbroken
 
@@ -196,8 +196,8 @@ def test_a_step_without_memory_has_let_go_of_it_when_the_training_goes_back(tiny
         alive.append(held[0]() is not None)
         honest(self, slowdowns)
 
-    honest_of = Objective.of
-    monkeypatch.setattr(Objective, "of", of)
+    honest_of = Objective.loss_and_gradients
+    monkeypatch.setattr(Objective, "loss_and_gradients", of)
     monkeypatch.setattr(Training, "_go_back", go_back)
     train_model(tiny_run(), Quiet())
     assert alive == [False]
@@ -249,7 +249,7 @@ def test_a_validation_can_be_stopped_and_is_made_up_for(tiny_run):
 
     with pytest.raises(Stopped):
         train_model(run, Impatient())
-    assert not load_state(run.state_file())["status"]["history"]
+    assert not read_archive(run.state_file())["status"]["history"]
     train_model(run, rest)
     figures = [[(record.step, record.held_out) for record in watcher.last.history] for watcher in (whole, rest)]
     assert figures[0] == figures[1] and run.model_file().read_bytes() == unbroken
