@@ -1,4 +1,4 @@
-"""Makes a set of tokens to mint: python collection.py make --model models/NAME.pt --size 1000 --out outputs/NAME"""
+"""Make a set of tokens to mint: python collection.py make --model models/NAME.pt --size 1000 --out outputs/NAME"""
 
 import argparse
 import sys
@@ -35,10 +35,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return run_command(run, parse_arguments(argv))
+    return run_command(run_subcommand, parse_arguments(argv))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_subcommand(arguments: argparse.Namespace) -> int:
     from nft.commands import export_set, make_set, select_tokens
     from nft.verify import verify_set
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from config.command_line import report_error, run_command
+from config.command_line import check_numbers, report_error, run_command
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
@@ -25,7 +25,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--count", type=int, default=200, help="documents to judge per voice (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the drawn samples (default 0)")
-    parser.add_argument("--output", type=Path, help="folder of the reports (default: the config's outputs)")
+    parser.add_argument(
+        "--output", type=Path, help="folder of the reports (default: the outputs folder stored in the model)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     return parser.parse_args(argv)
 
@@ -40,10 +42,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices, evaluate_voice
     from evaluation.records import Evaluation
-    from utils import UserError, check_writable, pick_device
+    from utils import check_writable, pick_device
 
-    if arguments.count < 2:
-        raise UserError(f"--count {arguments.count}: must be at least 2")
+    check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
     console = Console(highlight=False, soft_wrap=True)
     console.width = max(console.width, TABLE_WIDTH)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device))

@@ -4,6 +4,7 @@ import argparse
 import re
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, run_command, sampling_options
@@ -55,8 +56,8 @@ def generate(arguments: argparse.Namespace) -> int:
     record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
     objects = write_sample_files(output, texts, record)
     length = int(statistics.median(map(len, texts)))
-    calls = writer.network_calls(settings, length)
-    print(f"{settings.sampler}: {calls} network calls for a document of {length} characters, their median")
+    calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
+    print(f"{settings.sampler}: {calls} network calls for a document of the median length, {length} characters")
     print(f"{len(texts)} documents: {output} (with settings: {objects})")
     return 0
 

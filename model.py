@@ -62,14 +62,14 @@ class ShortConvolution(nn.Module):
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:
     """(B, L, D) x, (D, 1, 1, taps) -> (B, L, D): each channel convolved with its own taps; zeros beyond the ends."""
-    # channels-last (B, D, 1, L) is x's memory as it lies: no copy, and conv2d is several times conv1d's speed on a CPU
+    # channels-last (B, D, 1, L) is x's memory as it lies: no copy, and conv2d is faster than conv1d on a CPU
     image = x.transpose(1, 2).unsqueeze(2)
     mixed = F.conv2d(image, weight, padding=(0, weight.shape[-1] // 2), groups=x.shape[2])
     return mixed.squeeze(2).transpose(1, 2)
 
 
 class Depthwise(torch.autograd.Function):
-    """`depthwise` with gradients computed tap by tap, which takes half the time of torch's gradients on a CPU."""
+    """`depthwise` with gradients computed tap by tap, which is faster than torch's gradients on a CPU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ class DiffusionTransformer(nn.Module):
     def __init__(self, config: ModelConfig, states: int, outputs: int) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(states, config.width)
+        self.tokens = nn.Embedding(states, config.width)  # of ids; model files hold its weights under this name
         self.given = nn.Embedding(2, config.width)
         self.noise = NoiseEmbedding(config.noise_width)
         first = config.layers - (config.attention_layers or config.layers)  # the first layer that attends

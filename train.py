@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     from config.loader import load_config
-    from training.check import check_runs, share_hours
-    from training.queue import Queue
+    from training.check import check_runs
+    from training.queue import Queue, share_hours
     from utils import UserError
 
     config = load_config(arguments.config)
@@ -54,8 +54,10 @@ def train(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
     if arguments.hours is not None:
-        if not 0 < arguments.hours < float("inf") or arguments.minutes is not None:
-            raise UserError(f"--hours {arguments.hours:g}: must be above 0, and --minutes not given")
+        if not 0 < arguments.hours < float("inf"):
+            raise UserError(f"--hours {arguments.hours:g}: must be above 0")
+        if arguments.minutes is not None:
+            raise UserError("--hours and --minutes exclude each other; leave one out")
         runs = share_hours(runs, arguments.hours)
     queue = Queue(runs, arguments.force, command_of(arguments))
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()

@@ -201,6 +201,14 @@ def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[Non
         raise UserError(trouble) from None
 
 
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark. Raises UserError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+
+
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file completely or not at all; text as UTF-8 with "\\n" line ends on every system."""
     with atomic_path(path) as temporary:

@@ -8,7 +8,7 @@ import torch
 
 from dataset_loader import Batch, held_out_batches
 from evaluation.classifier import SourceClassifier
-from evaluation.likelihood import Likelihood, held_out_likelihood
+from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood
 from evaluation.metrics import METRICS, measure
 from evaluation.ngram import framed
 from evaluation.records import (
@@ -25,7 +25,7 @@ from evaluation.reference import Documents, Reference
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
-from utils import UserError
+from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
 LIKELIHOOD_DRAWS = 2  # noise levels per window
@@ -87,11 +87,7 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
 
 def read_texts(path: Path, count: int, stream: bool) -> list[str]:
     """The first documents of a text file, one per line; samples of a stream hold their newlines as \\n."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    texts = [line for line in lines if line.strip()][:count]
+    texts = [line for line in read_text(path).split("\n") if line.strip()][:count]
     if len(texts) < 2:
         raise UserError(f"{path}: {len(texts)} documents; at least 2 are needed, one a line")
     return [text.replace("\\n", "\n") for text in texts] if stream else texts
@@ -118,7 +114,7 @@ def baselines_of(documents: Documents, reference: Reference) -> Baselines:
     return Baselines(
         uniform=float(np.log2(reference.vocabulary.size)),
         unigram=float(unigram_bits[np.concatenate(documents)].mean()),
-        five_gram=float(five_gram_nats.mean() / np.log(2)),
+        five_gram=float(five_gram_nats.mean() / NATS_PER_BIT),
     )
 
 

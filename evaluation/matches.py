@@ -9,6 +9,7 @@ from utils import mix64
 MATCH_BASE = 0x9E3779B97F4A7C15  # odd, so that its powers have inverses mod 2^64
 TABLE_BITS = 22  # a table of 4 MB fits a cache; a sorted list of the wanted hashes is slower to look up
 SHIFT = np.uint64(64 - TABLE_BITS)  # leaves a hash's high bits, which in a product mod 2^64 depend on all lower ones
+LONGEST_MATCH = (1 << 13) - 1  # characters; a longer match is a copy in any case
 PIECE = 1 << 16  # positions that are hashed at a time, so that intermediate arrays stay in cache
 
 
@@ -21,15 +22,12 @@ class MatchFinder:
     def __init__(self, text: np.ndarray) -> None:
         self.text = PrefixHashes(text)
 
-    def longest(self, samples: list[np.ndarray], limit: int = 1 << 12) -> np.ndarray:
-        """(samples,) length of each sample's longest substring that occurs in the text, in characters, up to `limit`.
-
-        The limit is rounded up to one less than a power of two.
-        """
+    def longest(self, samples: list[np.ndarray]) -> np.ndarray:
+        """(samples,) characters of each sample's longest substring that occurs in the text, LONGEST_MATCH at most."""
         sizes = np.array([len(sample) for sample in samples])
         found = np.zeros(len(samples), dtype=np.int64)
         joined, starts = PrefixHashes(np.concatenate(samples)), np.cumsum(sizes) - sizes
-        step = 1 << int(min(limit, max(sizes, default=1))).bit_length()
+        step = 1 << int(min(LONGEST_MATCH, max(sizes, default=1))).bit_length()
         while step := step // 2:  # bit by bit: where a length matches, all shorter ones do
             trial = found + step
             for length in np.unique(trial[trial <= sizes]):

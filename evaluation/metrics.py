@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse
 
+from evaluation.likelihood import NATS_PER_BIT
 from evaluation.ngram import framed, lookup
 from evaluation.reference import Documents, Histogram, Reference, ending, opening, trigrams, words
 from text.vocabulary import Vocabulary
@@ -136,7 +137,7 @@ def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray], ref
 def ngram_bits(group: DocumentGroup) -> Figure:
     """Bits per character under the n-gram model of the training text; each document's closing frame counts too."""
     nats = np.array([group.reference.model.nats(framed([document])).sum() for document in group.documents])
-    return ratio(nats / np.log(2), group.lengths + 1.0)
+    return ratio(nats / NATS_PER_BIT, group.lengths + 1.0)
 
 
 def duplicates(group: DocumentGroup) -> Figure:

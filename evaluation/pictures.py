@@ -104,7 +104,8 @@ def grid(axis: Axes, values: np.ndarray, names: list[str], form: str, colours: s
         )
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
+    """Write a figure as PNG, whole or not at all, and close it."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+        figure.savefig(temporary, format="png", dpi=dpi)
     pyplot.close(figure)

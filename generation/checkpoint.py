@@ -89,7 +89,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a model file. Anything else is a UserError; nothing in the file is executed."""
     content = read_archive(path)
     if "optimizers" in content:
-        raise UserError(f"{path}: the state of an interrupted training, not a model; the same train.py goes on with it")
+        raise UserError(
+            f"{path}: the state of an interrupted training, not a model; the same train.py command goes on with it"
+        )
     if content.get("format") != FORMAT:
         raise UserError(f"{path}: format {content.get('format')!r} is not one this version reads ({FORMAT})")
     network = content.get("network", "transformer")  # files from before there was a choice name none

@@ -11,7 +11,7 @@ from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, network_of, read_archive, save_checkpoint
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
-from utils import UserError
+from utils import UserError, read_text
 
 COMPILED = "_orig_mod."  # what torch.compile puts before the names of a saved model
 EMBEDDING = "transformer.wte.weight"
@@ -22,10 +22,7 @@ def import_notebook(file: Path, text_file: Path, heads: int, output: Path) -> Ch
     """Read the notebook's weights and the text they were trained on; write the model file `output`."""
     if output.exists():
         raise UserError(f"{output}: exists already; name another with --output")
-    try:
-        text = text_file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{text_file}: cannot be read: {error}") from None
+    text = read_text(text_file)
     weights = {str(name).removeprefix(COMPILED): value for name, value in read_archive(file).items()}
     name = output.stem if is_safe_name(output.stem) else "notebook"
     try:

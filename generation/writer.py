@@ -53,15 +53,16 @@ class Writer:
         """How the run's config samples, with those overrides that are not None; an unread one is an error."""
         settings = self.run.sampling.sampler_settings()
         wanted = {key: value for key, value in overrides.items() if value is not None}
-        reads = (*SAMPLERS[settings.sampler].reads, "temperature", "top_p")
+        reads = SAMPLERS[settings.sampler].reads
         for key in wanted:
             if key not in reads:
-                raise UserError(f"{key}: the sampler {settings.sampler} does not read it; it reads {', '.join(reads)}")
+                problem = f"the sampler {settings.sampler} does not read it; it reads {', '.join(reads)}"
+                raise UserError(f"--{key.replace('_', '-')}: {problem}")
         return replace(settings, **wanted)
 
-    def network_calls(self, settings: SamplerSettings, length: int) -> int:
-        """How many times the network is asked for one document of so many characters, all its windows together."""
-        draft, calls = Draft(self, Prompt(shortest=length, longest=length), 0, 0, 0), 0
+    def network_calls(self, settings: SamplerSettings, prompt: Prompt) -> int:
+        """How many network calls one document takes, all its windows together; `prompt` fixes its length."""
+        draft, calls = Draft(self, prompt, 0, 0, 0), 0
         while not draft.finished:
             ids, given = draft.window()
             calls += SAMPLERS[settings.sampler].calls(settings, int((~given).sum()))
@@ -154,7 +155,7 @@ def write_documents(
     attempt: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """Write the documents of these indices; `progress(n)` hears that n more are finished."""
+    """Write the documents of these indices; `progress` is called with the number of documents just finished."""
     drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
     write_drafts(writer, drafts, settings, progress)
     return [draft.written(writer.vocabulary).text for draft in drafts]

@@ -8,25 +8,22 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import torch
-
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
 from config.schema import RunConfig
 from evaluation.reference import Reference
-from generation.checkpoint import Checkpoint, load_checkpoint
+from generation.checkpoint import load_checkpoint
 from generation.progress import progress
 from generation.writer import Writer
 from nft.files import write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.store import SetFolder, SetInfo, canonical_json, indented_json, sampler_with_defaults
-from nft.tokens import TextSource, draw_tokens
+from nft.store import SET_FORMAT, SetFolder, SetInfo, canonical_json, indented_json, sampler_with_defaults
+from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
-from utils import VERSION, UserError, hash_file, pick_device, write_atomic
+from utils import UserError, hash_file, pick_device, read_text, write_atomic
 
-FORMAT = 1
 MOST_TOKENS = 1_000_000  # in one range of ids: a typing error must not fill the memory
 TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
 PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
@@ -57,17 +54,6 @@ def make_set(arguments: argparse.Namespace) -> int:
         return print_summary(folder, time.monotonic() - began)
 
 
-def identity_of(checkpoint: Checkpoint, model_sha256: str, device: str) -> dict[str, str]:
-    """What a token's text depends on, besides the seed and the sampler settings."""
-    return {
-        "model_sha256": model_sha256,
-        "config_sha256": checkpoint.training_sha256,
-        "data_sha256": checkpoint.data_sha256,
-        "version": f"{VERSION}, torch {torch.__version__}",
-        "device": device,
-    }
-
-
 def set_info(
     folder: SetFolder, run: RunConfig, source: TextSource, identity: dict[str, str], arguments: argparse.Namespace
 ) -> SetInfo:
@@ -77,7 +63,7 @@ def set_info(
     if (folder.path / "set.json").is_file():
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
     return SetInfo(
-        format=FORMAT, name=run.name, seed=source.seed, sampler=vars(source.settings), rules=rules,
+        format=SET_FORMAT, name=run.name, seed=source.seed, sampler=vars(source.settings), rules=rules,
         word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=source.reference.copy_bound,
         identity=identity, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
         **{**presentation, **presentation_options(arguments)},
@@ -172,11 +158,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
 
 def token_ids(path: Path) -> set[int]:
     """The token ids that a file names, alone or as ranges (3-7, 3 – 7); all other characters in it are ignored."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    ranges = [(int(low), int(high or low)) for low, high in TOKEN_RANGE.findall(text)]
+    ranges = [(int(low), int(high or low)) for low, high in TOKEN_RANGE.findall(read_text(path))]
     for low, high in ranges:
         if not 0 <= high - low < MOST_TOKENS:
             raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")

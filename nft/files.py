@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from nft import image
 from nft.contact_sheet import contact_sheet
-from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, one_line, rarity_table
+from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
 from nft.provenance import provenance
 from nft.store import Edition, SetFolder, indented_json
+from text.vocabulary import one_line
 
 # these folders hold the files listed here and no others: write_files empties them, verify names what does not belong
 FOLDERS = ("json", "erc1155", "metaplex", "images")

@@ -12,11 +12,6 @@ METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token 
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # marketplaces show a description as Markdown
 
 
-def one_line(text: str) -> str:
-    r"""The text as one line: newlines, which texts of a stream may hold, become \n."""
-    return text.replace("\n", "\\n")
-
-
 def caption(edition: Edition, number: int) -> str:
     return f"{edition.info['title']} #{number}"
 

@@ -19,6 +19,7 @@ from diffusion.samplers import SamplerSettings
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, exclusive_lock, write_atomic
 
+SET_FORMAT = 1  # of set.json
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
 

@@ -6,13 +6,16 @@ Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the s
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import torch
+
 from diffusion.samplers import SamplerSettings
 from evaluation.reference import Reference, words
+from generation.checkpoint import Checkpoint
 from generation.prompt import ANYTHING
 from generation.writer import Draft, Writer, Written, write_drafts
 from nft.rules import Candidate, Judge
 from nft.traits import figures_of
-from utils import sha256
+from utils import VERSION, sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
@@ -120,3 +123,14 @@ def writing_figures(written: Written) -> dict[str, Any]:
     """The figures of a record that describe how the model wrote its text."""
     confidence = round(written.confidence, DECIMALS)
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}
+
+
+def identity_of(checkpoint: Checkpoint, model_sha256: str, device: str) -> dict[str, str]:
+    """What a token's text depends on, besides the seed and the sampler settings."""
+    return {
+        "model_sha256": model_sha256,
+        "config_sha256": checkpoint.training_sha256,
+        "data_sha256": checkpoint.data_sha256,
+        "version": f"{VERSION}, torch {torch.__version__}",
+        "device": device,
+    }

@@ -9,11 +9,10 @@ from typing import Any
 from config.command_line import check_numbers
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, Written
-from nft.commands import identity_of
 from nft.files import FOLDERS, files
 from nft.rules import BLOT
 from nft.store import SetFolder, canonical_json
-from nft.tokens import write_texts, writing_figures
+from nft.tokens import identity_of, write_texts, writing_figures
 from nft.traits import figures_of
 from utils import hash_file, pick_device, sha256
 
@@ -66,7 +65,9 @@ def check_files(folder: SetFolder) -> Iterator[str]:
         elif file.exact and found.read_bytes() != file.content:
             yield f"{file.path}: not what its tokens make of it"
     present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
-    yield from (f"{path}: of no token" for path in sorted({*present} - expected) if Path(path).name not in SYSTEM_FILES)
+    yield from (
+        f"{path}: belongs to no token" for path in sorted({*present} - expected) if Path(path).name not in SYSTEM_FILES
+    )
 
 
 def check_drawing(

@@ -66,3 +66,8 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
 def fold(text: str) -> str:
     """The form in which texts are compared: NFC, and white space of any kind and length as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def one_line(text: str) -> str:
+    r"""The text as one line: newlines, which texts of a stream may hold, become \n."""
+    return text.replace("\n", "\\n")

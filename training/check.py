@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from config.schema import RunConfig
+from generation.prompt import Prompt
 from text.personal import personal
 from training.display import clock
 from training.trainer import Diverged, Training
 from utils import UserError, size_of
 
 BURST = 3  # steps that are timed, after one that warms up
-LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
 READ = 2000  # training documents that are searched for personal data
 # how often the disk holds the parameters while a model trains: a state holds weights, average, best and AdamW's two
 # moments, all of them again for where to go back to; twice that while it is rewritten; and the model
@@ -32,16 +32,6 @@ class CheckedRun:
     cells: list[str]
     findings: list[str]
     bytes: int  # disk space needed
-
-
-def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
-    """Each run with its share of the hours, by the size of its file; a run without a file gets none."""
-    sizes = [size_of(run.data_file()) for run in runs]
-    minutes = [max(60 * hours * size / max(sum(sizes), 1), LEAST_MINUTES) if size else 0 for size in sizes]
-    return [
-        run.model_copy(update={"training": run.training.model_copy(update={"max_minutes": share})}) if share else run
-        for run, share in zip(runs, minutes, strict=True)
-    ]
 
 
 def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
@@ -113,7 +103,8 @@ def findings(training: Training) -> list[str]:
         f"lengths: median {median}, 95 % up to {long}, longest {longest:,}; "
         f"{np.mean(lengths > context - 2):.1%} exceed the context of {context} and are written in windows"
     )
-    calls = writer.network_calls(settings, min(median, training.run.sampling.max_length))
+    length = min(median, training.run.sampling.max_length)
+    calls = writer.network_calls(settings, Prompt(shortest=length, longest=length))
     found.append(f"writing: {calls} network calls for a document of the median length ({settings.sampler})")
     chosen = np.linspace(0, len(lengths) - 1, min(READ, len(lengths))).astype(int)
     texts = [corpus.vocabulary.decode(corpus.train.document(i)) for i in chosen]

@@ -1,16 +1,12 @@
 """The picture of a training: its learning curve, models/NAME.png."""
 
-import matplotlib
-
-matplotlib.use("agg")  # draws into files, also where there is no screen
-
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
 
 from config.schema import RunConfig
+from evaluation.pictures import save_figure
 from training.events import Status
-from utils import atomic_path
 
 
 def plot_curve(status: Status, run: RunConfig) -> None:
@@ -31,6 +27,4 @@ def plot_curve(status: Status, run: RunConfig) -> None:
     clock.set_xticks(np.interp(times, minutes, seen), [f"{time:g}" for time in times])
     clock.set(xlabel="minutes", xlim=axes.get_xlim())
     figure.suptitle(run.name)
-    with atomic_path(run.model_file().with_suffix(".png")) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-    pyplot.close(figure)
+    save_figure(figure, run.model_file().with_suffix(".png"), dpi=120)

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from config.schema import RunConfig
 from text.corpus import Corpus
+from text.vocabulary import one_line
 from training.events import Status
 
 PREVIEW_CHARACTERS = 160  # characters of the sample shown at a validation
@@ -96,7 +97,7 @@ class TrainingDisplay:
             f"loss {last.train_loss:.2f}  held-out {last.held_out:.3f} ± {last.held_out_error:.3f} bits/char  "
             f"{self.left_text(status)}"
         )
-        self.print("    " + last.sample.replace("\n", "\\n")[:PREVIEW_CHARACTERS])
+        self.print("    " + one_line(last.sample)[:PREVIEW_CHARACTERS])
 
     def left_text(self, status: Status) -> str:
         """Time left for this training, and for the queue."""

@@ -11,6 +11,7 @@ from training.display import make_console
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
+LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
 
@@ -130,6 +131,16 @@ class Queue:
         for o in self.outcomes:
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
         self.console.print(table)
+
+
+def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
+    """Each run with its share of the hours, by the size of its file; a run without a file gets none."""
+    sizes = [size_of(run.data_file()) for run in runs]
+    minutes = [max(60 * hours * size / max(sum(sizes), 1), LEAST_MINUTES) if size else 0 for size in sizes]
+    return [
+        run.model_copy(update={"training": run.training.model_copy(update={"max_minutes": share})}) if share else run
+        for run, share in zip(runs, minutes, strict=True)
+    ]
 
 
 def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:

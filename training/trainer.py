@@ -16,7 +16,7 @@ from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion.objectives import stratified_times
 from diffusion.samplers import SAMPLERS
-from evaluation.likelihood import held_out_likelihood
+from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
 from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkpoint, shape_of
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
@@ -59,9 +59,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
                 training.advance(training.batches.batch(training.status.step))
             except Diverged:
                 training.slow_down()
-                listener.note(
-                    f"numbers beyond all bounds; back to step {training.status.step:,} at half the learning rate"
-                )
+                listener.note(f"training diverged; {training.back_at()} at half the learning rate")
             except (MemoryError, RuntimeError) as error:
                 if not training.can_cut_smaller(error):
                     raise
@@ -142,7 +140,7 @@ class Training:
 
     def _count(self, loss: Tensor | float, norm: Tensor, characters: int) -> None:
         status = self.status
-        bits = float(loss) / math.log(2)  # a CPU-GPU sync point
+        bits = float(loss) / NATS_PER_BIT  # a CPU-GPU sync point
         average, ignorance = smoothed(status.loss, bits), math.log2(self.corpus.vocabulary.size)
         if not (math.isfinite(bits) and math.isfinite(norm.item())) or average > HOPELESS * ignorance:
             raise Diverged

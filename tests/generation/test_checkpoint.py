@@ -74,7 +74,10 @@ class Bomb:
         ({"weight": torch.zeros(3)}, "format None is not one this version reads (1)"),
         ({"format": 99}, "format 99 is not one this version reads (1)"),
         ({"format": 1}, "not a model of this program: 'config'"),
-        ({"optimizers": []}, "the state of an interrupted training, not a model; the same train.py goes on with it"),
+        (
+            {"optimizers": []},
+            "the state of an interrupted training, not a model; the same train.py command goes on with it",
+        ),
         (torch.zeros(3), "not a model of this program"),
         (Bomb(), "not a model file, or damaged"),
     ],

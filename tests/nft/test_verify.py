@@ -22,7 +22,7 @@ TAMPERINGS = {
     "json/3.json: not what its tokens make of it": lambda f: alter(f / "json/3.json", '"edition": 3', '"edition": 1'),
     "provenance.json: not what its tokens": lambda f: alter(f / "provenance.json", '"tokens": 6', '"tokens": 7'),
     "index.html: missing": lambda folder: (folder / "index.html").unlink(),
-    "json/7.json: of no token": lambda folder: shutil.copy(folder / "json/1.json", folder / "json/7.json"),
+    "json/7.json: belongs to no token": lambda folder: shutil.copy(folder / "json/1.json", folder / "json/7.json"),
     "images/2.png: missing": lambda folder: (folder / "images/2.png").unlink(),
 }
 

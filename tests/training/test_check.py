@@ -6,7 +6,7 @@ import pytest
 
 import train
 from training import check
-from training.check import share_hours
+from training.queue import share_hours
 from training.trainer import Diverged
 
 

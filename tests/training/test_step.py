@@ -32,7 +32,7 @@ def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run
     t, generator = torch.linspace(0.01, 0.9, len(x0)).unsqueeze(1), torch.Generator().manual_seed(0)
     sigma = training.diffusion.schedule.sigma(t)
     x_t = torch.where(given, x0, training.diffusion.process.noise(x0, sigma, generator))
-    found, gradients = training.objective.of(Shard(x0, given, x_t, t, generator))
+    found, gradients = training.objective.loss_and_gradients(Shard(x0, given, x_t, t, generator))
     output = training.model(x_t, sigma.squeeze(1), given)
     whole = LOSSES[loss](training.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
     assert float(found) == pytest.approx(whole.item(), rel=1e-5) and found > 1

@@ -46,7 +46,7 @@ def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch, 
     train_model(run, watcher)
     rates = [[record.learning_rate for record in seen.last.history] for seen in (watcher, unbroken)]
     assert rates[0] == [rates[1][0], *(rate / 2 for rate in rates[1][1:])]
-    assert watcher.notes == ["numbers beyond all bounds; back to step 2 at half the learning rate"]
+    assert watcher.notes == ["training diverged; back to step 2 at half the learning rate"]
     assert watcher.last.slowdowns == 1 and watcher.last.step == 6
     assert all(torch.isfinite(value).all() for value in load_checkpoint(run.model_file()).weights.values())
 
