@@ -6,6 +6,7 @@ frame, those that pad a row to the length of its bucket, and random spans, which
 """
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,8 +154,8 @@ def held_out_batches(
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))
     total = np.cumsum(split.lengths[order])
     enough = min(int(np.searchsorted(total, characters)), len(order) - 1)
-    rows = [(int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context)]
-    rows = rows[:: max(1, round(int(total[enough]) / characters))]
+    windows = ((int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context))
+    rows = itertools.islice(windows, None, None, max(1, round(int(total[enough]) / characters)))
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for window, (document, offset) in enumerate(rows):
         length = int(bucket_length(split.lengths[document] + edges - offset - 2, context))

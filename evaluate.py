@@ -37,15 +37,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices, evaluate_voice
     from evaluation.records import Evaluation
+    from generation.console import make_console
     from utils import check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     console.width = max(console.width, TABLE_WIDTH)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device))
     files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config)
@@ -60,7 +59,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
         evaluations.append(evaluate_voice(name, file, given, request))
         written = report.write_voice(evaluations[-1], folder())
-        console.print(f"{report.summary(evaluations[-1])}  ({written})", markup=False)
+        console.print(f"{report.summary(evaluations[-1])}  ({written})")
 
     status = 0
     for name, file in files.items():
@@ -72,7 +71,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         console.print(report.table(evaluations))
     if arguments.all and len(evaluations) > 1:
         together = report.write_all(compare_voices(evaluations), evaluations, folder())
-        console.print(f"all voices: {together}", markup=False)
+        console.print(f"all voices: {together}")
     return status
 
 

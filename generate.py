@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def generate(arguments: argparse.Namespace) -> int:
     from generation.checkpoint import load_checkpoint
-    from generation.progress import progress
+    from generation.console import progress
     from generation.prompt import Prompt
     from generation.sample_files import write_sample_files
     from generation.writer import Writer, write_documents

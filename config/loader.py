@@ -121,17 +121,20 @@ def load_config(path: Path) -> Config:
 def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:
     """Raise UserError if a preset, a dataset or the command line sets a key that its sampler does not read.
 
-    The common sections may set the keys of all samplers.
+    The common sections may set the keys of all samplers; but if they name a sampler and set none of its own keys, the
+    keys of another one are a mistake.
     """
     sampler = RunConfig.model_fields["sampling"].default.sampler
     sampler_keys = {key for row in SAMPLERS.values() for key in row.reads}
+    shared = sampler_keys.intersection(*(row.reads for row in SAMPLERS.values()))
     for prefix, layer in layers.items():
         sampling = layer.get("sampling")
         if not isinstance(sampling, dict):
             continue
         sampler = sampling.get("sampler", sampler)
         reads = SAMPLERS[sampler].reads if isinstance(sampler, str) and sampler in SAMPLERS else sampler_keys
-        for key in sampling if prefix else ():
+        chosen_here = "sampler" in sampling and not sampling.keys() & (set(reads) - shared)
+        for key in sampling if prefix or chosen_here else ():
             if key in sampler_keys and key not in reads:
                 problem = f"the sampler {sampler} does not read it; it reads {', '.join(reads)}"
                 raise UserError(f"{path}: {prefix}sampling.{key}: {problem}")

@@ -11,7 +11,7 @@ Shapes: B batch, L positions, V characters, D states; ids are (B, L), sigma (B, 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -217,6 +217,11 @@ WALK = Sampler(
 )
 SUREST = Sampler(surest_first, ("stretch", "revisions", "revised", *SHARED), surest_calls)
 SAMPLERS = {**dict.fromkeys(STEPS, WALK), "surest": SUREST}
+
+
+def settings_read(settings: SamplerSettings) -> dict[str, Any]:
+    """The settings that the sampler reads: two samplers with the same ones write the same texts."""
+    return {key: getattr(settings, key) for key in ("sampler", *SAMPLERS[settings.sampler].reads)}
 
 
 @torch.no_grad()

@@ -11,9 +11,10 @@ from pathlib import Path
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
 from config.schema import RunConfig
+from diffusion.samplers import settings_read
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
-from generation.progress import progress
+from generation.console import progress
 from generation.writer import Writer
 from nft.files import write_files
 from nft.image import characters_without_glyph
@@ -76,7 +77,7 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
     del expected["sampler"]  # compared below: an earlier version wrote fewer settings
     for record in records:
         same = all(record[key] == value for key, value in expected.items())
-        if not same or sampler_with_defaults(record["sampler"]) != source.settings:
+        if not same or settings_read(sampler_with_defaults(record["sampler"])) != settings_read(source.settings):
             raise UserError(
                 f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
             )

@@ -1,7 +1,8 @@
 """The list of all files that follow from the tokens of a set: export writes them, verify recomputes them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from nft import image
@@ -16,19 +17,20 @@ FOLDERS = ("json", "erc1155", "metaplex", "images")
 
 
 class File(NamedTuple):
-    """A file of a set: its path in the set's folder, and its bytes."""
+    """A file of a set: its path in the set's folder, and what makes its bytes."""
 
     path: str
-    content: bytes
+    content: Callable[[], bytes]
     exact: bool = True  # whether the bytes are the same with every library version; those of a PNG depend on Pillow's
 
 
 def files(edition: Edition) -> Iterator[File]:
     """All files of a set, each a function of the published tokens alone."""
     for path, text in text_files(edition):
-        yield File(path, text.encode("utf-8"))
+        yield File(path, partial(str.encode, text, "utf-8"))
     for number, record, _ in edition.numbered:
-        yield File(f"images/{number}.png", image.png(record["text"], caption(edition, number)), exact=False)
+        content = partial(image.png, record["text"], caption(edition, number))  # drawn only where it is wanted
+        yield File(f"images/{number}.png", content, exact=False)
 
 
 def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
@@ -55,4 +57,4 @@ def write_files(folder: SetFolder) -> None:
         shutil.rmtree(folder.path / name, ignore_errors=True)
         (folder.path / name).mkdir(exist_ok=True)
     for file in files(edition):
-        (folder.path / file.path).write_bytes(file.content)
+        (folder.path / file.path).write_bytes(file.content())

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 
 from config.schema import CollectionConfig, SamplingConfig, stored_sampling
-from diffusion.samplers import SamplerSettings
+from diffusion.samplers import SamplerSettings, settings_read
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, exclusive_lock, write_atomic
 
@@ -108,7 +108,7 @@ class SetInfo(BaseModel):
         """Everything the tokens depend on; settings that an earlier version did not have get their defaults."""
         own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
         rules = rules_with_defaults(self.rules).model_dump()
-        return {**own, "sampler": vars(self.sampler_settings()), "rules": rules}
+        return {**own, "sampler": settings_read(self.sampler_settings()), "rules": rules}
 
 
 class Token(BaseModel):

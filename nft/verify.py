@@ -62,7 +62,7 @@ def check_files(folder: SetFolder) -> Iterator[str]:
         found = folder.path / file.path
         if not found.is_file():
             yield f"{file.path}: missing"
-        elif file.exact and found.read_bytes() != file.content:
+        elif file.exact and found.read_bytes() != file.content():
             yield f"{file.path}: not what its tokens make of it"
     present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
     yield from (

@@ -40,6 +40,18 @@ def test_generate_writes_exactly_n_whole_lines(project, capsys):
     assert (path.parent / "outputs" / "one_samples.txt").read_bytes() == first
 
 
+def test_generate_refuses_what_the_sampler_does_not_read(project, capsys):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    capsys.readouterr()
+    model = path.parent / "models" / "one.pt"
+    assert generate.main(["--model", str(model), "--samples", "2", "--stretch", "8"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --stretch: the sampler tweedie does not read it; "
+        "it reads grid, steps, greedy_last_step, renoise, temperature, top_p\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [

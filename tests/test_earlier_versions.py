@@ -158,6 +158,17 @@ def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
         folder.begin(wanted.model_copy(update={"sampler": {**settings, "revisions": 9}}))
 
 
+def test_a_set_drawn_with_other_steps_than_its_model_goes_on(tmp_path):
+    """Before, --steps 48 was the stretch; a setting that surest does not read makes no set another."""
+    folder = SetFolder(tmp_path)
+    folder.write_info(SetInfo(**{**FIRST_SET, "sampler": {**FIRST_SET["sampler"], "steps": 48}}))
+    asked = SamplingConfig(sampler="surest", stretch=48, revisions=16, revised=0.15, temperature=0.9)
+    wanted = SetInfo(**{**FIRST_SET, "sampler": vars(asked.sampler_settings())})
+    folder.begin(wanted)
+    with pytest.raises(UserError, match=r"drawn with another sampler.stretch \(48, not 47\)"):
+        folder.begin(wanted.model_copy(update={"sampler": {**wanted.sampler, "stretch": 47}}))
+
+
 @pytest.mark.parametrize(
     ("sampler", "reason"),
     [

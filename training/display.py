@@ -1,7 +1,6 @@
 """What a person sees while a model trains: a live line on a terminal, and a line per validation."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -13,29 +12,6 @@ from text.vocabulary import one_line
 from training.events import Status
 
 PREVIEW_CHARACTERS = 160  # characters of the sample shown at a validation
-FILE_WIDTH = 120  # columns of a table where no terminal limits them
-
-
-class PlainConsole(Console):
-    """A console for plain text. A full disk is ignored; a reader (`| head`) that has left raises BrokenPipeError."""
-
-    def on_broken_pipe(self) -> None:  # rich would end the program here
-        raise BrokenPipeError
-
-    def print(self, *what: Any, **options: Any) -> None:
-        try:
-            super().print(*what, **options)
-        except BrokenPipeError:
-            raise
-        except OSError:  # a full disk, or a terminal that was closed: no reason to stop a training
-            pass
-
-
-def make_console() -> Console:
-    made = PlainConsole(highlight=False, soft_wrap=True, markup=False)
-    if not made.is_terminal:
-        made.width = FILE_WIDTH
-    return made
 
 
 class TrainingDisplay:

@@ -1,5 +1,6 @@
 """The queue of trainings: one after another, each in its own process, and a table at the end."""
 
+import contextlib
 import signal
 import sys
 
@@ -7,7 +8,7 @@ from rich.table import Table
 
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
-from training.display import make_console
+from generation.console import make_console
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
@@ -103,8 +104,9 @@ class Queue:
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
-        if not self.force and finished_model(run)[0]:
-            return "done"
+        with contextlib.suppress(OSError):  # the data cannot be read: what reads them next says why
+            if not self.force and finished_model(run)[0]:
+                return "done"
         return "interrupted" if run.state_file().is_file() and not self.force else "new"
 
     def forget(self, run: RunConfig) -> None:

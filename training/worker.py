@@ -11,7 +11,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
 from config.schema import RunConfig
-from training.display import TrainingDisplay, make_console
+from generation.console import make_console
+from training.display import TrainingDisplay
 from training.events import Status, Stopped, try_save
 from training.trainer import train_model
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory

@@ -185,3 +185,36 @@ def test_the_training_hash_follows_what_shapes_the_weights(tmp_path):
     )
     assert read(tmp_path, "training: {epochs: 3}\ndatasets: {d: }").resolve("d").training_hash() != base.training_hash()
     assert read(tmp_path, "seed: 3\ndatasets: {d: }").resolve("d").training_hash() != base.training_hash()
+
+
+SUREST = "diffusion: {process: absorbing}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("presets: {small: {sampling: {sampler: surest, steps: 32}}}\npreset: small\n", "presets.small."),
+        ("datasets: {d: {sampling: {sampler: surest, renoise: 0.15}}}\n", "datasets.d."),
+        ("sampling: {sampler: surest, steps: 8, temperature: 0.9}\n", ""),
+        ("datasets: {d: {sampling: {sampler: tweedie, stretch: 8}}}\n", "datasets.d."),
+    ],
+)
+def test_a_key_that_the_sampler_does_not_read_is_refused(tmp_path, text, place):
+    with pytest.raises(UserError) as caught:
+        read(tmp_path, SUREST + text).resolve("d")
+    assert re.search(
+        rf": {re.escape(place)}sampling\.\w+: the sampler \w+ does not read it; it reads ", str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sampling: {sampler: surest, temperature: 0.9}\ndatasets: {d: }\n",
+        "sampling: {sampler: surest, steps: 64, stretch: 8}\ndatasets: {d: }\n",  # as config.yaml, which has all keys
+        "presets: {small: {sampling: {stretch: 8, sampler: surest}}}\npreset: small\n"
+        "datasets: {d: {sampling: {sampler: tweedie, steps: 9}}}\n",
+    ],
+)
+def test_keys_that_some_sampler_reads_are_accepted_where_they_are_read(tmp_path, text):
+    read(tmp_path, SUREST + text).resolve("d")

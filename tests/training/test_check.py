@@ -28,8 +28,11 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
     assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]
     assert "MB needed at most" in out
     assert {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()} == before
-    (path.parent / "datasets" / "two.txt").unlink()
-    assert run("--all", "--check") == 1 and "error: two: " in capfd.readouterr().out
+    for name in ("one", "two"):  # one has a model
+        (path.parent / "datasets" / f"{name}.txt").unlink()
+    assert run("--all", "--check") == 1
+    out = capfd.readouterr().out
+    assert out.count("no such file; put one document per line there") == 2 and "error: two: " in out
 
 
 def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):

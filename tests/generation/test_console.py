@@ -1,0 +1,31 @@
+"""What a long job says of itself where no terminal shows a bar."""
+
+import io
+import sys
+
+from generation import console
+
+
+class Closed(io.TextIOWrapper):
+    """A stream whose reader has left."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_line_says_how_far_a_job_is_and_no_more_than_one_in_ten_seconds(monkeypatch, capsys):
+    clock = iter([0.0, 4.0, 10.0, 10.0, 15.0, 25.0, 25.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress("documents written", 2000, 1) as advance:
+        for _ in range(4):
+            advance(499)
+    assert capsys.readouterr().err == "documents written: 999 of 2,000\ndocuments written: 1,997 of 2,000\n"
+
+
+def test_a_job_goes_on_when_its_reader_has_left(monkeypatch, tmp_path):
+    monkeypatch.setattr(console, "SECONDS_A_LINE", 0)
+    with (tmp_path / "log").open("wb") as file:
+        monkeypatch.setattr(sys, "stderr", Closed(file))
+        with console.progress("tokens drawn", 3) as advance:
+            advance(1)
+            advance(2)
