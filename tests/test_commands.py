@@ -76,3 +76,21 @@ def test_help_does_not_wait_for_torch(script):
     code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.endswith("False\n") and "usage" in done.stdout
+
+
+@pytest.mark.slow
+def test_evaluate_ends_with_141_when_its_reader_has_left(project):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    command = [
+        sys.executable,
+        str(ROOT / "evaluate.py"),
+        "--model",
+        str(path.parent / "models" / "one.pt"),
+        "--count",
+        "2",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=path.parent)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(60) == 141
