@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from config.errors import NAME_RULE, describe, describe_yaml, is_safe_name, nearest
 from config.schema import AUTO, RunConfig
-from diffusion.samplers import SAMPLERS
+from diffusion.samplers import SAMPLERS, not_read
 from utils import UserError, pick_device
 
 COMMON = set(RunConfig.model_fields) - {"name"}
@@ -136,8 +136,7 @@ def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:
         chosen_here = "sampler" in sampling and not sampling.keys() & (set(reads) - shared)
         for key in sampling if prefix or chosen_here else ():
             if key in sampler_keys and key not in reads:
-                problem = f"the sampler {sampler} does not read it; it reads {', '.join(reads)}"
-                raise UserError(f"{path}: {prefix}sampling.{key}: {problem}")
+                raise UserError(f"{path}: {prefix}sampling.{key}: {not_read(sampler)}")
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:

@@ -219,6 +219,11 @@ SUREST = Sampler(surest_first, ("stretch", "revisions", "revised", *SHARED), sur
 SAMPLERS = {**dict.fromkeys(STEPS, WALK), "surest": SUREST}
 
 
+def not_read(sampler: str) -> str:
+    """What to say of a setting that a sampler does not read."""
+    return f"the sampler {sampler} does not read it; it reads {', '.join(SAMPLERS[sampler].reads)}"
+
+
 def settings_read(settings: SamplerSettings) -> dict[str, Any]:
     """The settings that the sampler reads: two samplers with the same ones write the same texts."""
     return {key: getattr(settings, key) for key in ("sampler", *SAMPLERS[settings.sampler].reads)}

@@ -36,9 +36,7 @@ class Reference:
         self.vocabulary = corpus.vocabulary
         self.words, self.lines = words_and_lines(training, self.vocabulary, stream=corpus.stream)
         self._count(first_documents(training, REFERENCE_CHARACTERS))
-        self._calibrate(training)
-        if corpus.stream:  # the whole text: a match may run across the cuts
-            self.finders = [MatchFinder(corpus.train.document(0))]
+        self._calibrate(training, corpus)
 
     def _count(self, documents: Documents) -> None:
         """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
@@ -51,14 +49,17 @@ class Reference:
         self.endings = Histogram.of(ending(document, self.vocabulary) for document in documents)
         self.model = NgramModel(text, self.vocabulary.size)
 
-    def _calibrate(self, training: Documents) -> None:
+    def _calibrate(self, training: Documents, corpus: Corpus) -> None:
         """Set the longest match that is no copy, from documents that are no part of the text they are compared with."""
         # held-out documents may be few, so some training documents are compared with the rest of the training text too
         aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
         new = self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]
         rest = MatchFinder(framed(training[aside:]))
         self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
-        self.finders = [rest, MatchFinder(framed(training[:aside]))]  # together: all of the training text
+        if corpus.stream:  # as one text: a match may run across the cuts
+            self.finders = [MatchFinder(corpus.train.document(0))]
+        else:  # together: all of the training text
+            self.finders = [rest, MatchFinder(framed(training[:aside]))]
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each whole document, white space aside, is a line of the training text."""

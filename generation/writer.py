@@ -18,7 +18,7 @@ from dataset_loader import bucket_length
 from diffusion.draws import GOLDEN_RATIO
 from diffusion.objectives import Diffusion, Network
 from diffusion.processes import TINY
-from diffusion.samplers import SAMPLERS, SamplerSettings, sample
+from diffusion.samplers import SAMPLERS, SamplerSettings, not_read, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
 from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
@@ -53,11 +53,9 @@ class Writer:
         """How the run's config samples, with those overrides that are not None; an unread one is an error."""
         settings = self.run.sampling.sampler_settings()
         wanted = {key: value for key, value in overrides.items() if value is not None}
-        reads = SAMPLERS[settings.sampler].reads
         for key in wanted:
-            if key not in reads:
-                problem = f"the sampler {settings.sampler} does not read it; it reads {', '.join(reads)}"
-                raise UserError(f"--{key.replace('_', '-')}: {problem}")
+            if key not in SAMPLERS[settings.sampler].reads:
+                raise UserError(f"--{key.replace('_', '-')}: {not_read(settings.sampler)}")
         return replace(settings, **wanted)
 
     def network_calls(self, settings: SamplerSettings, prompt: Prompt) -> int:

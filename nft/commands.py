@@ -74,10 +74,11 @@ def set_info(
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
     """Add the tokens that a set lacks; each batch is on the disk before the next is drawn."""
     records, expected = folder.records(), {**source.common, "seed": source.seed}
-    del expected["sampler"]  # compared below: an earlier version wrote fewer settings
+    expected["sampler"] = settings_read(source.settings)
     for record in records:
-        same = all(record[key] == value for key, value in expected.items())
-        if not same or settings_read(sampler_with_defaults(record["sampler"])) != settings_read(source.settings):
+        # an earlier version wrote fewer settings of the sampler
+        found = {**record, "sampler": settings_read(sampler_with_defaults(record["sampler"]))}
+        if any(found[key] != value for key, value in expected.items()):
             raise UserError(
                 f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
             )

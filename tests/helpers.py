@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from config.loader import Config
-from config.schema import RunConfig
+from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import HEADS
 from diffusion.processes import Process
 
@@ -18,6 +18,10 @@ ROOMS = ("config", "text", "diffusion", "generation", "evaluation", "training", 
 MODULES = [*sorted(ROOT.glob("*.py")), *(path for room in ROOMS for path in sorted((ROOT / room).glob("*.py")))]
 GOLDEN = ROOT.parent / "shared" / "golden"
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden, the stored numbers, is not here")
+# the shape of a small network of the notebook's
+NOTEBOOK_SHAPE = ModelConfig(
+    layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score"
+)
 WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
 TINY = {
     "device": "cpu",

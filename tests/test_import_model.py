@@ -9,19 +9,18 @@ import torch
 
 import generate
 import import_model
-from config.schema import ModelConfig
 from generation.checkpoint import load_checkpoint, network_of
 from generation.notebook_model import NotebookNetwork
+from tests.helpers import NOTEBOOK_SHAPE
 
 CHARACTERS = "\t !\nabcdefghij"  # sorted, as the notebook numbers them, the newline is not the first
-CONFIG = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score")
 
 
 @pytest.fixture
 def source(tmp_path):
     """A random network of the notebook's, saved as the notebook does, and the text it would have been trained on."""
     torch.manual_seed(0)
-    network = NotebookNetwork(CONFIG, len(CHARACTERS), len(CHARACTERS)).eval()
+    network = NotebookNetwork(NOTEBOOK_SHAPE, len(CHARACTERS), len(CHARACTERS)).eval()
     torch.save({f"_orig_mod.{key}": value for key, value in network.state_dict().items()}, tmp_path / "model.pth")
     (tmp_path / "text.txt").write_text(CHARACTERS * 3, encoding="utf-8")
     return network, tmp_path

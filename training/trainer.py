@@ -5,6 +5,7 @@ import math
 import time
 import traceback
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from torch import Tensor, nn
 from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion.objectives import stratified_times
-from diffusion.samplers import SAMPLERS
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
 from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkpoint, shape_of
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
-from text.corpus import Lengths, load_corpus
+from text.corpus import Lengths, Split, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
 from training.resume import read_state, write_state
 from training.step import Objective, Optimizers, Shard, scheduled_rate, shard_count
@@ -97,18 +97,24 @@ class Training:
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status = Status(run.name)
-        self.held_out, self.learnt = (
-            held_out_batches(
-                split, run.model.context, run.training.validation_characters, run.seed,
-                alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
-            )
-            for split in (self.corpus.held_out, self.corpus.train)
-        )  # fmt: skip
+        self.held_out = self._measured(self.corpus.held_out)
         self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
     def _generator(self, *purpose: int | str, device: torch.device | None = None) -> torch.Generator:
         return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
+
+    @cached_property
+    def learnt(self) -> list[Batch]:
+        """As much training text as held-out text, chosen at the first validation: --check has no use for it."""
+        return self._measured(self.corpus.train)
+
+    def _measured(self, split: Split) -> list[Batch]:
+        """The part of a split that validations measure."""
+        return held_out_batches(
+            split, self.run.model.context, self.run.training.validation_characters, self.run.seed,
+            alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
+        )  # fmt: skip
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
@@ -167,10 +173,8 @@ class Training:
         return math.floor(self.progress() * self.run.training.validations + 1e-9)
 
     def writer(self) -> Writer:
-        return Writer(
-            self.run, self.corpus.vocabulary, self.lengths, self.diffusion,
-            Denoiser(self.average, self.precision), self.device,
-        )  # fmt: skip
+        network = Denoiser(self.average, self.precision)
+        return Writer(self.run, self.corpus.vocabulary, self.lengths, self.diffusion, network, self.device)
 
     def validate(self, listener: Listener) -> None:
         """Likelihood of the averaged weights, by the same draws every time; keeps the best weights."""
@@ -200,8 +204,7 @@ class Training:
     def _preview(self, writer: Writer) -> str:
         """A document of one window: a long one would take longer to write than the validation takes."""
         writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
-        reads = SAMPLERS[self.run.sampling.sampler].reads
-        settings = writer.settings(**{key: value for key, value in PREVIEW_SETTINGS.items() if key in reads})
+        settings = replace(writer.settings(), **PREVIEW_SETTINGS)
         return write_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
 
     def elapsed(self) -> float:

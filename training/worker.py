@@ -158,7 +158,7 @@ def train_to_outcome(run: RunConfig, display: TrainingDisplay) -> Outcome:
 
 
 def draw_curve(status: Status, run: RunConfig) -> None:
-    from training.curve import plot_curve  # matplotlib takes half a second to import, and only the end needs it
+    from training.curve import plot_curve  # matplotlib is slow to import, and only the end needs it
 
     plot_curve(status, run)
 

@@ -7,9 +7,7 @@ import torch.nn.functional as F
 from config.schema import ModelConfig
 from diffusion.processes import PROCESSES
 from generation.notebook_model import Block, NotebookNetwork
-from tests.helpers import GOLDEN, needs_golden
-
-CONFIG = ModelConfig(layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score")
+from tests.helpers import GOLDEN, NOTEBOOK_SHAPE, needs_golden
 
 
 @needs_golden
@@ -32,7 +30,7 @@ def test_the_network_is_the_notebooks():
 
 def test_a_block_attends_twice_with_the_same_weights():
     torch.manual_seed(1)
-    block, x, noise = Block(CONFIG), torch.randn(1, 5, 16), torch.randn(1, 8)
+    block, x, noise = Block(NOTEBOOK_SHAPE), torch.randn(1, 5, 16), torch.randn(1, 8)
 
     def attention(h):
         q, k, v = (part.view(5, 2, 8).transpose(0, 1) for part in F.linear(h[0], block.attn.c_attn.weight).chunk(3, -1))
