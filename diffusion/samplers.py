@@ -16,14 +16,15 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from diffusion import orders
 from diffusion.draws import change, draw, likelihood, normalised, reshape, spread
 from diffusion.objectives import Diffusion, Network
+from diffusion.orders import filled_up, noise_of
 from diffusion.processes import Process
 from diffusion.schedules import SCHEDULES
 
 JUDGING_CALLS = 4  # network calls that judge a text; each hides another quarter of its characters
 ENTROPY_SHARE = 0.5  # weight of entropy in a judgement: 0 makes text too predictable, 1 lets nonsense pass
-ROUNDING_PARTS = 8  # a number of positions is rounded up to eighths of a row, so that few matrix shapes occur
 REVISION_SPEEDUP = 4  # a revision's stretches are shorter by this factor: most text is known, so few calls do
 
 
@@ -63,34 +64,6 @@ def noise_levels(grid: str, steps: int) -> Tensor:
     sigma = SCHEDULES[grid].sigma(torch.linspace(1, 0, steps + 1, dtype=torch.float64))
     sigma[-1] = 0  # the geometric schedule ends above 0, but the last step must remove all noise
     return sigma
-
-
-def stretches(given: Tensor, longest: int) -> Tensor:
-    """(B, L) given -> (B, S, L): cut what is not given into S stretches, the fewest of at most `longest` positions.
-
-    Entry [b, s, l] tells whether position l of row b is in stretch s. Lengths in a row differ by at most 1.
-    """
-    order, size = (~given).cumsum(1) - 1, (~given).sum(1, keepdim=True)
-    count = (size + longest - 1) // longest
-    stretch = (order * count // size.clamp_min(1)).masked_fill(given, -1)
-    return stretch.unsqueeze(1) == torch.arange(int(count.max()), device=given.device).view(1, -1, 1)
-
-
-def best_of(members: Tensor, values: Tensor) -> Tensor:
-    """(B, S, L) stretches, (B, L) values -> (B, L): marks the greatest value of each stretch, if it is above 0."""
-    best, place = values.unsqueeze(1).masked_fill(~members, 0).max(-1)
-    return torch.zeros_like(values).scatter_add(1, place, (best > 0).to(values.dtype)) > 0
-
-
-def filled_up(positions: Tensor, most: int) -> Tensor:
-    """(B, L) positions, at most `most` in a row -> (B, L): the same and more from the left, equally many in each row.
-
-    Their number depends on `most` alone: matrix products of other shapes round differently, and a text must not depend
-    on the other rows. It is rounded up to eighths of L, because a CPU compiles and keeps a product for each shape.
-    """
-    part = max(1, positions.shape[1] // ROUNDING_PARTS)
-    missing = -(-most // part) * part - positions.sum(1, keepdim=True)
-    return positions | (~positions & ((~positions).cumsum(1) <= missing))
 
 
 class PiLogits(Protocol):
@@ -141,20 +114,18 @@ def surest_first(
     fits its surroundings worst, and writes it again.
     """
     length, masks, size = x.shape[1], x, (~given).sum(1, keepdim=True).clamp_min(1)
-    # log_linear: sigma(t) is the noise level at which a share t of the text is masked
-    sigma_of, shorter = SCHEDULES["log_linear"].sigma, max(1, settings.stretch // REVISION_SPEEDUP)
+    shorter = max(1, settings.stretch // REVISION_SPEEDUP)
 
     def write(x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
         """Write what is unwritten, at most `most` positions of a row, in stretches of at most `longest`."""
-        members, become = stretches(~unwritten, longest), uniforms(length)
+        order, become = orders.surest(~unwritten, longest), uniforms(length)
         left = longest  # unwritten positions of a stretch, at most
         while unwritten.any():
-            share = (unwritten.sum(1, keepdim=True) / size).clamp_min(1 / length)  # sigma must not be 0 in a full row
             positions = filled_up(unwritten, min(most, -(-most // longest) * left))
-            logits = pi_logits(x, sigma_of(share.double()), positions)
+            logits = pi_logits(x, noise_of(unwritten, given), positions)
             pi, shaped = logits.softmax(-1), reshape(logits, settings.temperature, settings.top_p)
             drawn = draw(shaped, become[positions].view(len(x), -1))
-            chosen = best_of(members, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)) * unwritten)
+            chosen = order.choose(unwritten, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)))
             x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
             call, left = call + 1, left - 1
             observe(call, x, torch.zeros_like(become).masked_scatter(positions, likelihood(shaped, drawn)))

@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from diffusion.objectives import HEADS, Diffusion
+from diffusion.orders import filled_up, stretches
 from diffusion.processes import PROCESSES
-from diffusion.samplers import SAMPLERS, filled_up, plausibilities, sample, stretches
+from diffusion.samplers import SAMPLERS, plausibilities, sample
 from diffusion.schedules import SCHEDULES
 from tests.diffusion.sampling import PLAIN, frequencies, run, total_variation, uniform_stream
 from tests.helpers import Oracle, answering, toy_distribution
