@@ -34,6 +34,23 @@ class Times:
         return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
 
 
+class Bell:
+    """Times of a normal cut to [0, 1], stratified by its quantiles; a share of them uniform."""
+
+    def __init__(self, mean: float, width: float, uniform: float = 0.0) -> None:
+        self.mean, self.width, self.uniform = mean, width, uniform
+
+    def __call__(self, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        u = stratified(batch, generator, device).double()
+        ends = (torch.tensor([1e-4, 1.0], dtype=torch.float64) - self.mean) / self.width
+        low, high = torch.special.ndtr(ends)
+        bell = (u - self.uniform).clamp_min(0) / (1 - self.uniform)
+        times = self.mean + self.width * torch.special.ndtri(low + (high - low) * bell)
+        if self.uniform:
+            times = torch.where(u < self.uniform, u / self.uniform, times)
+        return times.clamp(1e-4, 1).float()
+
+
 def noise_in_runs(longest: float) -> Callable[..., None]:
     """A step whose masks come in runs, of a mean length of 1 to `longest`, as texts look while they are written."""
     advance = training.Training.advance
@@ -150,6 +167,12 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "less noise": ({}, {(training, "stratified_times"): Times(1.5)}),
     "more noise": ({}, {(training, "stratified_times"): Times(0.7)}),
     "less noise first": ({}, {(training, "stratified_times"): Times(2.5, 1.0)}),
+    **{
+        f"bell {mean} {width} {share}": ({}, {(training, "stratified_times"): Bell(mean, width, share)})
+        for mean in (0.3, 0.4, 0.5, 0.6, 0.7)
+        for width in (0.15, 0.2, 0.3, 0.5)
+        for share in (0.0, 0.1, 0.2)
+    },
     "noise in runs": ({}, {(training.Training, "advance"): noise_in_runs(16)}),
     "batch 8": (settings("training", batch_size=8), {}),
     "batch 32": (settings("training", batch_size=32), {}),
