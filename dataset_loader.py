@@ -7,6 +7,7 @@ frame, those that pad a row to the length of its bucket, and random spans, which
 
 import functools
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,6 +157,25 @@ def held_out_batches(
     enough = min(int(np.searchsorted(total, characters)), len(order) - 1)
     windows = ((int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context))
     rows = itertools.islice(windows, None, None, max(1, round(int(total[enough]) / characters)))
+    return window_batches(split, rows, context, alphabet=alphabet, stream=stream)
+
+
+def held_out_windows(split: Split, context: int, count: int, seed: int, *, alphabet: int, stream: bool) -> list[Batch]:
+    """Batches of `count` windows at most, one of each document that the seed chooses; of a stream, `count` windows."""
+    edges, rng = 0 if stream else 2, numpy_generator(seed, "held-out windows")
+    windows = -(-(split.lengths + edges) // context)
+    if stream:
+        rows = [(0, int(place) * context) for place in rng.permutation(int(windows[0]))[:count]]
+    else:
+        rows = [(int(d), int(rng.integers(windows[d])) * context) for d in rng.permutation(len(windows))[:count]]
+    return window_batches(split, rows, context, alphabet=alphabet, stream=stream)
+
+
+def window_batches(
+    split: Split, rows: Iterable[tuple[int, int]], context: int, *, alphabet: int, stream: bool
+) -> list[Batch]:
+    """Batches of windows (document, offset): those of one padded length together, as many as fit into memory."""
+    edges = 0 if stream else 2
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for window, (document, offset) in enumerate(rows):
         length = int(bucket_length(split.lengths[document] + edges - offset - 2, context))

@@ -1,14 +1,17 @@
 """Evaluates trained models: likelihood, metrics of samples, copies; and tells several voices apart."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dataset_loader import Batch, held_out_batches
+from dataset_loader import Batch, held_out_batches, held_out_windows
+from diffusion import orders
+from diffusion.objectives import Diffusion
 from evaluation.classifier import SourceClassifier
-from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood
+from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
 from evaluation.ngram import framed
 from evaluation.records import (
@@ -22,6 +25,7 @@ from evaluation.records import (
     VoiceComparison,
 )
 from evaluation.reference import Documents, Reference
+from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
@@ -29,6 +33,7 @@ from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
 LIKELIHOOD_DRAWS = 2  # noise levels per window
+ORDERED_WINDOWS = 200  # held-out windows, of one document each, whose likelihood in an order is measured
 STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are measured on
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
@@ -102,10 +107,38 @@ def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelih
     measured = {int(document) for batch in batches for document in batch.documents}
     chosen = [0] if corpus.stream else sorted(measured)  # a stream is one document, whose batches number windows
     documents = [np.asarray(corpus.held_out.document(d), dtype=np.int64) for d in chosen]
-    return Likelihoods(held_out, training, baselines_of(documents, reference))
+    counts = two_sided_bits(writer, batches, reference)
+    ordered = ordered_likelihoods(writer, corpus)
+    return Likelihoods(held_out, training, ordered, baselines_of(documents, reference, counts))
 
 
-def baselines_of(documents: Documents, reference: Reference) -> Baselines:
+def ordered_likelihoods(writer: Writer, corpus: Corpus) -> dict[str, Likelihood]:
+    """Exact bits per character of held-out windows in the orders of `surest`, as set, and of reading."""
+    if writer.run.diffusion.process != "absorbing":
+        return {}  # its characters are not written once, in an order
+    split, context, settings = corpus.held_out, writer.run.model.context, writer.settings()
+    alphabet = writer.vocabulary.size
+    windows = held_out_windows(
+        split, context, ORDERED_WINDOWS, writer.run.seed, alphabet=alphabet, stream=corpus.stream
+    )
+    known: dict[str, Callable[[torch.Tensor], orders.Order]] = {"left to right": lambda given: orders.LEFT_TO_RIGHT}
+    if settings.sampler == "surest":
+        known = {f"surest {settings.stretch}": lambda given: orders.surest(given, settings.stretch), **known}
+    return {
+        name: ordered_likelihood(writer.diffusion, writer.network, windows, order, writer.device)
+        for name, order in known.items()
+    }
+
+
+def two_sided_bits(writer: Writer, batches: list[Batch], reference: Reference) -> float:
+    """NELBO in bits per character of these batches under counts of both sides, by the noise of an absorbing process."""
+    characters = reference.vocabulary.size
+    absorbing = Diffusion.named("absorbing", "log_linear", "x0", characters)
+    counts = TwoSidedCounts(reference.text, characters)
+    return held_out_likelihood(absorbing, counts, batches, writer.run.seed, torch.device("cpu")).bits
+
+
+def baselines_of(documents: Documents, reference: Reference, two_sided: float) -> Baselines:
     """Bits per character of these documents under models of the training text's single characters and 5-grams."""
     unigrams = reference.unigrams + 1.0  # one more of each, so that no character is impossible
     unigram_bits = -np.log2(unigrams / unigrams.sum())
@@ -115,6 +148,7 @@ def baselines_of(documents: Documents, reference: Reference) -> Baselines:
         uniform=float(np.log2(reference.vocabulary.size)),
         unigram=float(unigram_bits[np.concatenate(documents)].mean()),
         five_gram=float(five_gram_nats.mean() / NATS_PER_BIT),
+        two_sided=two_sided,
     )
 
 

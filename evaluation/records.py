@@ -30,22 +30,33 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Baselines:
-    """Bits per character of held-out text under simple models: all characters equally likely, by frequency, 5-gram."""
+    """Bits per character of held-out text under simple models.
+
+    All characters equally likely, by frequency, by the four characters before each (5-gram): exact likelihoods. Counts
+    of both sides: a NELBO, with the noise of the voice's own.
+    """
 
     uniform: float
     unigram: float
     five_gram: float
+    two_sided: float
 
     def plain(self) -> dict[str, float]:
-        return {"uniform": self.uniform, "unigram": self.unigram, "5-gram": self.five_gram}
+        return {
+            "uniform": self.uniform,
+            "unigram": self.unigram,
+            "5-gram": self.five_gram,
+            "counts of both sides": self.two_sided,
+        }
 
 
 @dataclass(frozen=True)
 class Likelihoods:
     """The voice's bits per character of held-out and of training text, and those of baselines."""
 
-    held_out: Likelihood
-    training: Likelihood
+    held_out: Likelihood  # NELBO
+    training: Likelihood  # NELBO
+    ordered: dict[str, Likelihood]  # exact, of held-out windows, by the order of writing; empty if not absorbing
     baselines: Baselines
 
     @property
@@ -120,6 +131,7 @@ class Evaluation:
                 "held_out": asdict(self.likelihood.held_out),
                 "training": asdict(self.likelihood.training),
                 "gap": self.likelihood.gap,
+                "ordered": {order: asdict(found) for order, found in self.likelihood.ordered.items()},
                 "baselines": self.likelihood.baselines.plain(),
             },
             "figures": {

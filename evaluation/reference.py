@@ -40,7 +40,7 @@ class Reference:
 
     def _count(self, documents: Documents) -> None:
         """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
-        text = framed(documents)
+        self.text = text = framed(documents)
         self.sampled = documents[:TAUGHT_DOCUMENTS]
         self.lengths = np.sort([len(document) for document in documents])
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from dataset_loader import TRAINING_BUCKET, Batch, TrainingBatches, add_given_spans, bucket_length, held_out_batches
+from dataset_loader import (
+    TRAINING_BUCKET,
+    Batch,
+    TrainingBatches,
+    add_given_spans,
+    bucket_length,
+    held_out_batches,
+    held_out_windows,
+)
 from tests.helpers import toy_lines
 from text.corpus import Split, load_corpus
 
@@ -163,6 +171,28 @@ def test_held_out_budget_is_kept_and_seeded(tiny_run):
     assert sum(int((~b.given).sum()) for b in first) == pytest.approx(2000, rel=0.1)
     assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, again, strict=True))
     assert set(np.concatenate([b.documents for b in first])) != set(np.concatenate([b.documents for b in other]))
+
+
+def test_a_window_of_each_document_is_chosen_at_random(tiny_run):
+    loaded = load_corpus(tiny_run([*toy_lines(100), *(("long " * 40) + str(i) for i in range(20))]))
+    split, seen = loaded.held_out, set()
+    for seed in range(40):
+        batches = held_out_windows(split, 32, 4, seed, alphabet=9, stream=False)
+        documents = np.concatenate([batch.documents for batch in batches])
+        assert len(documents) == len(set(documents)) == min(4, len(split.lengths))
+        for batch in batches:
+            for ids, given, document in zip(batch.ids, batch.given, batch.documents, strict=True):
+                text, whole = ids[~given].tolist(), split.document(int(document)).tolist()
+                places = [at for at in range(0, len(whole) + 2, 32) if whole[max(at - 1, 0) : at + 31] == text]
+                assert places
+                seen.add((int(document), places[0]))
+    assert len({place for _, place in seen}) > 3 and len({document for document, _ in seen}) == len(split.lengths)
+
+
+def test_windows_of_a_stream_are_units_of_their_own():
+    split = Split(np.ones(3200, dtype=np.uint16), np.array([0]), np.array([3200]))
+    (batch,) = held_out_windows(split, 32, 7, 0, alphabet=9, stream=True)
+    assert batch.ids.shape == (7, 32) and sorted(batch.documents) == list(range(7))
 
 
 @pytest.mark.parametrize("length", [1900, 2900, 5900, 200_000])

@@ -93,6 +93,20 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     assert found.held_out.error > 0 and found.gap == found.held_out.bits - found.training.bits
 
 
+def test_only_an_absorbing_process_has_a_likelihood_in_an_order(two_voices, tiny_run):
+    request = Request(4, 0, torch.device("cpu"))
+    assert evaluate_voice("greek", two_voices["greek"].model_file(), None, request).likelihood.ordered == {}
+    run = tiny_run(
+        prose(GREEK, 300, 1), diffusion={"process": "absorbing"}, sampling={"sampler": "surest", "stretch": 5}
+    )
+    train_model(run, Quiet())
+    found = evaluate_voice("toy", run.model_file(), None, request).likelihood
+    assert list(found.ordered) == ["surest 5", "left to right"]
+    for exact in found.ordered.values():
+        # of other windows than the bound's, so that chance may put them on either side
+        assert exact.bits < found.held_out.bits + 3 * (exact.error + found.held_out.error)
+
+
 def test_the_same_request_gives_the_same_figures(two_voices):
     first, second = (evaluate_voice("build", two_voices["build"].model_file(), None, REQUEST).plain() for _ in range(2))
     assert first == second

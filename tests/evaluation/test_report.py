@@ -1,4 +1,4 @@
-"""Reports keep the keys of their JSON, and say wherever they show the 5-gram that it reads from left to right."""
+"""Reports keep the keys of their JSON, and show likelihoods only beside what they compare with."""
 
 import dataclasses
 import json
@@ -10,10 +10,11 @@ from matplotlib import pyplot
 from rich.console import Console
 
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
+from evaluation.likelihood import Likelihood
 from evaluation.metrics import METRICS, Interval
 from evaluation.pictures import voice_plot
 from evaluation.records import Comparison, VoiceComparison
-from evaluation.report import FIVE_GRAM, LEFT_TO_RIGHT, NELBO, all_page, table, voice_page, write_all, write_voice
+from evaluation.report import COMPARE, all_page, table, voice_page, write_all, write_voice
 from tests.helpers import Quiet, toy_lines
 from training.trainer import train_model
 
@@ -40,7 +41,8 @@ VOICE = {
         "held_out": LIKELIHOOD,
         "training": LIKELIHOOD,
         "gap": float,
-        "baselines": {"uniform": float, "unigram": float, "5-gram": float},
+        "ordered": {},
+        "baselines": {"uniform": float, "unigram": float, "5-gram": float, "counts of both sides": float},
     },
     "figures": {name: {"samples": INTERVAL, "real": INTERVAL} for name in METRIC_NAMES},
     "copies": {"bound": int, "share": float, "calibrated_on": int, "gauge": str, "flagged": list, "worst": list},
@@ -100,20 +102,35 @@ def test_a_comparison_is_at_the_ceiling_when_its_intervals_agree():
     assert not Comparison(METRICS[0], Interval(1.3, 1.2, 1.4), real).at_ceiling
 
 
-def test_whatever_shows_the_5_gram_says_that_it_reads_from_left_to_right(evaluation):
-    page = voice_page(evaluation)
-    assert LEFT_TO_RIGHT in page and any(f"baseline: {FIVE_GRAM}" in line for line in page)
-    assert sum(f"text ({NELBO}; " in line for line in page) == 2
+def test_bits_stand_only_beside_those_that_compare(evaluation):
+    exact = Likelihood(2.25, 0.03, 9000)
+    likelihood = dataclasses.replace(evaluation.likelihood, ordered={"surest 32": exact, "left to right": exact})
+    evaluation = dataclasses.replace(evaluation, likelihood=likelihood)
+    nelbo, baselines = likelihood.held_out, likelihood.baselines
+    page = "\n".join(voice_page(evaluation))
+    bounds, orders = page.split("## Likelihood")[1].split("## Copies")[0].split("| exact, of held-out text in an order")
+    assert COMPARE in bounds and "| counts of both sides |" in bounds and "-gram" not in bounds.split("|---")[1]
+    assert (
+        "| 5-gram, left to right |" in orders
+        and "| this voice, surest 32 (9,000 characters) | 2.250 ± 0.030 |" in orders
+    )
+    pairs = (
+        f"{nelbo.bits:.3f} ± {nelbo.error:.3f} / {baselines.two_sided:.3f} | 2.250 ± 0.030 / {baselines.five_gram:.3f}"
+    )
     together = all_page(compare_voices([evaluation, dataclasses.replace(evaluation, name="other")]), [evaluation])
-    assert LEFT_TO_RIGHT in together and any(f"({NELBO}) | {FIVE_GRAM} |" in line for line in together)
-    console = Console(width=120)
+    assert any(pairs in line for line in together) and any(COMPARE in line for line in together)
+    console = Console(width=160)
     with console.capture() as shown:
         console.print(table([evaluation]))
-    assert f"bits/char: {NELBO}; {FIVE_GRAM}: the two do not compare" in shown.get()
+    assert f"2.25 ± 0.03 / {baselines.five_gram:.2f}" in shown.get()
+    assert "exact: in the order of writing, / of a 5-gram, left to right" in shown.get()
     figure = voice_plot(evaluation)
-    labels = [label.get_text().replace("\n", " ") for label in figure.axes[0].get_xticklabels()]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     pyplot.close(figure)
-    assert FIVE_GRAM in labels and f"this voice ({NELBO})" in labels
+    assert labels[2:] == [
+        "5-gram, left to right", "this voice, surest 32", "this voice, left to right", "NELBO: counts of both sides",
+        "NELBO: this voice",
+    ]  # fmt: skip
 
 
 def test_a_page_explains_each_metric(evaluation):
