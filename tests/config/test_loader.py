@@ -121,12 +121,12 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ),
         (
             "datasets: {../up: {}}",
-            "datasets: '../up' must consist of letters, digits, '_' and '-', "
+            "datasets: '../up' must consist of at most 100 letters, digits, '_' and '-', "
             "begin with a letter or digit, and be no Windows device name",
         ),
         (
             "datasets: {Aux: {}}",
-            "datasets: 'Aux' must consist of letters, digits, '_' and '-', "
+            "datasets: 'Aux' must consist of at most 100 letters, digits, '_' and '-', "
             "begin with a letter or digit, and be no Windows device name",
         ),
         *(
