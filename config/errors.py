@@ -71,6 +71,8 @@ def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, 
     where = (prefixes[-1] if prefixes else "") + place(location)
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such key{nearest(location[-1], known_keys(schema, location[:-1]))}"
+    if problem["type"] == "missing":
+        return f"{where}: is missing"
     if problem["type"] == "model_type":
         return f"{where}: expected keys with values, found {shown(problem['input'])}"
     if problem["type"] == "value_error":

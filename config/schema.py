@@ -3,6 +3,7 @@
 The comments in config.yaml explain the keys to users. All sections are read-only, and an unknown key is an error.
 """
 
+import math
 import re
 from dataclasses import fields
 from pathlib import Path, PureWindowsPath
@@ -20,6 +21,7 @@ from utils import hash_json
 AUTO = "auto"
 UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of a character
 TEXTS = ("license", "source")  # may have several lines
+MOST_CALLS = 10_000_000  # of the network for one document: days of a CPU; the presets take thousands
 LONGEST_DOCUMENT = 1_000_000  # characters that a model may write into one document; a thick novel has as many
 
 
@@ -152,12 +154,14 @@ class SamplingConfig(Section):
         return SamplerSettings(**{field.name: getattr(self, field.name) for field in fields(SamplerSettings)})
 
 
-def stored_sampling(found: dict[str, Any]) -> dict[str, Any]:
+def stored_sampling(found: Any) -> Any:
     """Sampling settings of a stored file, which may come from an earlier version, with today's keys.
 
     Earlier, `surest` had no keys of its own: `steps` was its stretch, `renoise` its share `revised`, and it made
     steps // 3 revisions if `renoise` was not 0.
     """
+    if not isinstance(found, dict):
+        return found  # a mistake, which the schema names
     steps, renoise = found.get("steps"), found.get("renoise")
     if found.get("sampler") != "surest" or "stretch" in found or not isinstance(steps, int):
         return found
@@ -217,7 +221,18 @@ class RunConfig(Section):
             raise ValueError(
                 f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"
             )
+        if (calls := self.most_calls()) > MOST_CALLS:
+            raise ValueError(
+                f"sampling: up to {calls:,} network calls for one document, more than {MOST_CALLS:,}; "
+                "lower sampling.max_length, overlap, steps or revisions"
+            )
         return self
+
+    def most_calls(self) -> int:
+        """How many network calls the longest document takes, all its windows together."""
+        context, sampling = self.model.context, self.sampling
+        windows = 1 + math.ceil(max(0, sampling.max_length + 2 - context) / (context - sampling.overlap))
+        return windows * SAMPLERS[sampling.sampler].calls(sampling.sampler_settings(), context)
 
     def data_file(self) -> Path:
         """The text file to learn from."""
@@ -248,7 +263,7 @@ class RunConfig(Section):
     @classmethod
     def stored(cls, config: dict[str, Any]) -> "RunConfig":
         """The run stored in a model or state file of this or an earlier version; keys it lacks take their defaults."""
-        return cls.model_validate({**config, "sampling": stored_sampling(config["sampling"])})
+        return cls.model_validate({**config, "sampling": stored_sampling(config.get("sampling", {}))})
 
     def trains_like(self, other: "RunConfig") -> bool:
         """Whether two runs give the same weights when trained on the same text."""

@@ -150,6 +150,23 @@ def test_mistakes_are_named_in_one_line(tmp_path, text, message):
     assert str(error.value) == f"{tmp_path / 'c.yaml'}: {message}"
 
 
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ("max_length: 1000001", "sampling.max_length: 1000001 should be less than or equal to 1000000"),
+        (
+            "{max_length: 500000, steps: 4096, overlap: 200}",
+            "sampling: up to 36,560,896 network calls for one document, more than 10,000,000; "
+            "lower sampling.max_length, overlap, steps or revisions",
+        ),
+    ],
+)
+def test_a_document_has_bounds(tmp_path, sampling, message):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, f"sampling: {sampling if '{' in sampling else '{' + sampling + '}'}")
+    assert str(error.value) == f"{tmp_path / 'c.yaml'}: {message}"
+
+
 def test_every_mistake_is_named_at_once(tmp_path):
     with pytest.raises(UserError) as error:
         read(tmp_path, "datasets:\n  a: {model: {layers: 0}}\n  b: {training: {epoch: 1}}\nseed: -1")
