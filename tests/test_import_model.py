@@ -47,6 +47,14 @@ def test_an_imported_model_answers_as_it_did(source):
     torch.testing.assert_close(found[..., ids], expected)
 
 
+def test_what_state_dict_returns_is_taken_in_with_all_it_carries(source):
+    network, folder = source
+    torch.save(network.state_dict(), folder / "model.pth")
+    assert run_import(folder) == 0
+    metrics = load_checkpoint(folder / "bard.pt").metrics
+    assert metrics == {"parameters": sum(p.numel() for p in network.parameters())}
+
+
 def test_a_file_of_any_name_is_taken_in(source):
     _, folder = source
     assert run_import(folder, "--output", str(folder / "a name (1).pt")) == 0
