@@ -31,7 +31,9 @@ class NoiseEmbedding(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         low, high = NOISE_FREQUENCIES
-        frequencies = torch.exp(torch.linspace(math.log(low), math.log(high), NOISE_FEATURES // 2))
+        # on a CPU even where a network is built on "meta" for its shapes: there these two take seconds of imports
+        exponents = torch.linspace(math.log(low), math.log(high), NOISE_FEATURES // 2, device="cpu")
+        frequencies = torch.exp(exponents)
         self.frequencies = nn.Buffer(frequencies, persistent=False)
         self.mlp = nn.Sequential(nn.Linear(NOISE_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
 

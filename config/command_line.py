@@ -14,6 +14,8 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
 
+MOST_LINES, LONGEST_LINE = 100, 1000  # of errors: what comes from a file may be of any size
+
 
 def run_command(command: Callable[..., int], *arguments: object) -> int:
     """Run a command and return its exit status: 2 after an error, 130 after Ctrl+C, 141 if `| head` ended first."""
@@ -49,8 +51,8 @@ def report_error(error: Exception) -> int:
         lines = [f"{error.filename or 'a file'}: {error.strerror or error}"]
     else:
         raise error
-    for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+    for line in lines[:MOST_LINES]:
+        print(f"error: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '...'}", file=sys.stderr)
     return 2
 
 

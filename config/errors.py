@@ -1,17 +1,63 @@
 """Error messages for config.yaml: one line each, with the place, the value, the rule and the nearest known name."""
 
+import datetime
 import difflib
 import re
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import AfterValidator, BaseModel
 from ruamel.yaml.error import YAMLError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-NAME_RULE = "must consist of letters, digits, '_' and '-', begin with a letter or digit, and be no Windows device name"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
+NAME_RULE = (
+    "must consist of at most 100 letters, digits, '_' and '-', begin with a letter or digit, "
+    "and be no Windows device name"
+)
 # Windows takes these for devices, with any suffix; no file can have such a name there
 DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
+
+MOST_SHOWN = 100  # characters that a message shows of a value
+MOST_LISTED = 20  # names that a message lists
+PLAIN = (bool, float, type(None), datetime.date, datetime.time)  # whose own repr is short
+
+
+class ShortRepr(reprlib.Repr):
+    """A repr whose time and length have bounds, whatever the value: a few bytes of aliases can stand for millions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring = 3, MOST_SHOWN
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() < MOST_SHOWN else f"<a number of {x.bit_length():,} bits>"
+
+    def repr_instance(self, x: object, level: int) -> str:
+        if isinstance(x, bytes):
+            x = x[:MOST_SHOWN]
+        return repr(x) if isinstance(x, (*PLAIN, bytes)) else f"<{type(x).__name__}>"
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: its repr, cut where that is long."""
+    text = ShortRepr().repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 3]}..."
+
+
+def place(location: Sequence[object]) -> str:
+    """A path of keys as messages show it: joined by dots, a key cut or quoted where it is long or unprintable."""
+    return ".".join(
+        part if isinstance(part, str) and part.isprintable() and len(part) <= MOST_SHOWN else shown(part)
+        for part in location
+    )
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names of many, joined by commas, and how many more there are."""
+    every = list(names)
+    more = len(every) - MOST_LISTED
+    return ", ".join(every[:MOST_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, Any]]) -> str:
@@ -20,20 +66,22 @@ def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, 
     `layers` are the merged parts of the configuration by the prefix of their keys; the last one that sets the key is
     the place of the mistake.
     """
-    location = [str(part) for part in problem["loc"]]
+    location = problem["loc"]
     prefixes = [prefix for prefix, layer in layers.items() if holds(layer, location)]
-    where = (prefixes[-1] if prefixes else "") + ".".join(location)
+    where = (prefixes[-1] if prefixes else "") + place(location)
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such key{nearest(location[-1], known_keys(schema, location[:-1]))}"
+    if problem["type"] == "missing":
+        return f"{where}: is missing"
     if problem["type"] == "model_type":
-        return f"{where}: expected keys with values, found {problem['input']!r}"
+        return f"{where}: expected keys with values, found {shown(problem['input'])}"
     if problem["type"] == "value_error":
         return f"{where}: {problem['ctx']['error']}".removeprefix(": ")
     rule = problem["msg"].removeprefix("Input ")
-    return f"{where}: {problem['input']!r} {rule}"
+    return f"{where}: {shown(problem['input'])} {rule}"
 
 
-def holds(layer: dict[str, Any], location: list[str]) -> bool:
+def holds(layer: dict[str, Any], location: Sequence[object]) -> bool:
     """Whether a layer has a value at this path of keys."""
     value: Any = layer
     for part in location:
@@ -43,25 +91,26 @@ def holds(layer: dict[str, Any], location: list[str]) -> bool:
     return bool(location)
 
 
-def known_keys(section: Any, location: list[str]) -> list[str]:
+def known_keys(section: Any, location: Sequence[Any]) -> list[str]:
     """The keys that the schema allows at this path of keys."""
     for part in location:
         section = section.model_fields[part].annotation
     return [key for key in section.model_fields if key != "name"]
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: object, names: Iterable[str]) -> str:
     """The text "; did you mean 'x'?" with the nearest name, or "" if none is near."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    text = name[:MOST_SHOWN] if isinstance(name, str) else ""
+    close = difflib.get_close_matches(text, list(names), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def describe_yaml(error: YAMLError) -> str:
     """One line for a YAML error: line, column and what is wrong."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    text = getattr(error, "problem", None) or str(error)
-    return place + " ".join(text.split())
+    line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    text = " ".join((getattr(error, "problem", None) or str(error)).split())
+    return line + (text if len(text) <= 3 * MOST_SHOWN else f"{text[: 3 * MOST_SHOWN]}...")
 
 
 def one_of(names: Iterable[str]) -> AfterValidator:
@@ -70,7 +119,7 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 
     def check(value: str) -> str:
         if value not in choices:
-            raise ValueError(f"{value!r} is not one of {', '.join(choices)}{nearest(value, choices)}")
+            raise ValueError(f"{shown(value)} is not one of {', '.join(choices)}{nearest(value, choices)}")
         return value
 
     return AfterValidator(check)

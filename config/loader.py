@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from config.errors import NAME_RULE, describe, describe_yaml, is_safe_name, nearest
+from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, place, shown
 from config.schema import AUTO, RunConfig
+from config.yaml_reader import read_yaml
 from diffusion.samplers import SAMPLERS, not_read
 from utils import UserError, pick_device
 
 COMMON = set(RunConfig.model_fields) - {"name"}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
+MOST_PROBLEMS = 100  # lines about one file; more say nothing new
 
 
 class Config:
@@ -60,8 +60,8 @@ class Config:
             check_mapping(self.path, prefix.rstrip(".: "), layer)
         preset = self.preset_of(list(layers.values()))
         if not isinstance(preset, str) or preset not in self.presets:
-            choices = ", ".join(self.presets) + nearest(str(preset), self.presets)
-            raise UserError(f"{self.path}: preset: {preset!r} is not one of {choices}")
+            choices = listed(self.presets) + nearest(preset, self.presets)
+            raise UserError(f"{self.path}: preset: {shown(preset)} is not one of {choices}")
         preset_layer = or_empty(self.presets[preset])
         check_mapping(self.path, f"presets.{preset}", preset_layer)
         common, *others = layers.items()
@@ -76,36 +76,23 @@ class Config:
         try:
             return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
-            raise UserError(
-                "\n".join(f"{self.path}: {describe(problem, RunConfig, ordered)}" for problem in error.errors())
-            ) from None
+            problems = [describe(problem, RunConfig, ordered) for problem in error.errors()[:MOST_PROBLEMS]]
+            raise UserError("\n".join(f"{self.path}: {problem}" for problem in problems)) from None
 
 
 def load_config(path: Path) -> Config:
     """Read a config file and validate every dataset in it. Raises UserError with one line per mistake."""
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except YAMLError as error:
-        raise UserError(f"{path}: {describe_yaml(error)}") from None
-    except RecursionError:
-        raise UserError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # an impossible date, or a tag that does not fit its value
-        raise UserError(f"{path}: {error}") from None
-    content = {} if content is None else content
+    content = or_empty(read_yaml(path))
     check_mapping(path, "", content)
     for key in content:
         if key not in TOP_LEVEL:
-            raise UserError(f"{path}: {key}: no such key{nearest(str(key), TOP_LEVEL)}")
+            raise UserError(f"{path}: {place([key])}: no such key{nearest(key, TOP_LEVEL)}")
     for section in ("presets", "datasets"):
         entries = or_empty(content.get(section))
         check_mapping(path, section, entries)
         for name in entries:
             if not is_safe_name(name):
-                raise UserError(f"{path}: {section}: {name!r} {NAME_RULE}")
+                raise UserError(f"{path}: {section}: {shown(name)} {NAME_RULE}")
     config = Config(path, content)
     problems: dict[str, None] = {}  # each once: a mistake in a common section is found in every dataset
     for name in config.datasets or ["dataset"]:
@@ -113,8 +100,10 @@ def load_config(path: Path) -> Config:
             config.merged(name, {})
         except UserError as error:
             problems |= dict.fromkeys(str(error).splitlines())
+        if len(problems) >= MOST_PROBLEMS:
+            break
     if problems:
-        raise UserError("\n".join(problems))
+        raise UserError("\n".join([*problems][:MOST_PROBLEMS]))
     return config
 
 
@@ -156,4 +145,4 @@ def or_empty(value: Any) -> Any:
 def check_mapping(path: Path, where: str, value: object) -> None:
     """Raise UserError if a section's value is not a mapping of keys to values."""
     if not isinstance(value, dict):
-        raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {value!r}")
+        raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {shown(value)}")

@@ -3,13 +3,15 @@
 The comments in config.yaml explain the keys to users. All sections are read-only, and an unknown key is an error.
 """
 
+import math
+import re
 from dataclasses import fields
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of
+from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of, shown
 from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
 from diffusion.samplers import SAMPLERS, SamplerSettings
@@ -17,6 +19,10 @@ from diffusion.schedules import SCHEDULES
 from utils import hash_json
 
 AUTO = "auto"
+UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of a character
+TEXTS = ("license", "source")  # may have several lines
+MOST_CALLS = 10_000_000  # of the network for one document: days of a CPU; the presets take thousands
+LONGEST_DOCUMENT = 1_000_000  # characters that a model may write into one document; a thick novel has as many
 
 
 class Section(BaseModel):
@@ -24,6 +30,16 @@ class Section(BaseModel):
 
     # defaults are validated too, so that 0 and 0.0 become one value with one hash
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
+
+    @field_validator("*")
+    @classmethod
+    def check_plain(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, int) and value.bit_length() > 63:
+            raise ValueError(f"{shown(value)} is not between -2**63 and 2**63")
+        found = set(UNFIT.findall(value)) if isinstance(value, str) else set()
+        if found - ({"\n", "\t"} if info.field_name in TEXTS else set()):
+            raise ValueError(f"{shown(value)} holds a control character")
+        return value
 
 
 class PathsConfig(Section):
@@ -55,9 +71,9 @@ class DataConfig(Section):
     def check_file(cls, file: str) -> str:
         path = PureWindowsPath(file)  # accepts the separators of Windows and of Unix
         if path.anchor or ".." in path.parts:
-            raise ValueError(f"{file!r} must lie in the datasets folder; paths.datasets says which that is")
+            raise ValueError(f"{shown(file)} must lie in the datasets folder; paths.datasets says which that is")
         if any(DEVICES.fullmatch(part.split(".")[0].strip()) for part in path.parts):
-            raise ValueError(f"{file!r} names a device on Windows; rename it")
+            raise ValueError(f"{shown(file)} names a device on Windows; rename it")
         return file
 
 
@@ -103,9 +119,9 @@ class TrainingConfig(Section):
     beta2: float = Field(default=0.99, gt=0, lt=1)
     clip_norm: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=64, ge=1, le=65_536)
-    epochs: float = Field(default=20, gt=0)
+    epochs: float = Field(default=20, gt=0, le=1e9)
     max_steps: int = Field(default=0, ge=0)
-    max_minutes: float = Field(default=0, ge=0)
+    max_minutes: float = Field(default=0, ge=0, le=1e9)
     warmup: float = Field(default=0.02, ge=0, le=0.5)
     final_rate: float = Field(default=0.05, ge=0, le=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
@@ -129,7 +145,7 @@ class SamplingConfig(Section):
     stretch: int = Field(default=32, ge=1, le=4096)
     revisions: int = Field(default=10, ge=0, le=1000)
     revised: float = Field(default=0.15, ge=0, lt=1)
-    max_length: int = Field(default=4000, ge=1)
+    max_length: int = Field(default=4000, ge=1, le=LONGEST_DOCUMENT)
     overlap: int = Field(default=64, ge=1)
     batch_size: int = Field(default=256, ge=1)
 
@@ -138,12 +154,14 @@ class SamplingConfig(Section):
         return SamplerSettings(**{field.name: getattr(self, field.name) for field in fields(SamplerSettings)})
 
 
-def stored_sampling(found: dict[str, Any]) -> dict[str, Any]:
+def stored_sampling(found: Any) -> Any:
     """Sampling settings of a stored file, which may come from an earlier version, with today's keys.
 
     Earlier, `surest` had no keys of its own: `steps` was its stretch, `renoise` its share `revised`, and it made
     steps // 3 revisions if `renoise` was not 0.
     """
+    if not isinstance(found, dict):
+        return found  # a mistake, which the schema names
     steps, renoise = found.get("steps"), found.get("renoise")
     if found.get("sampler") != "surest" or "stretch" in found or not isinstance(steps, int):
         return found
@@ -190,7 +208,7 @@ class RunConfig(Section):
     @classmethod
     def check_name(cls, name: str) -> str:
         if not is_safe_name(name):
-            raise ValueError(f"{name!r} {NAME_RULE}")
+            raise ValueError(f"{shown(name)} {NAME_RULE}")
         return name
 
     @model_validator(mode="after")
@@ -203,7 +221,18 @@ class RunConfig(Section):
             raise ValueError(
                 f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"
             )
+        if (calls := self.most_calls()) > MOST_CALLS:
+            raise ValueError(
+                f"sampling: up to {calls:,} network calls for one document, more than {MOST_CALLS:,}; "
+                "lower sampling.max_length, overlap, steps or revisions"
+            )
         return self
+
+    def most_calls(self) -> int:
+        """How many network calls the longest document takes, all its windows together."""
+        context, sampling = self.model.context, self.sampling
+        windows = 1 + math.ceil(max(0, sampling.max_length + 2 - context) / (context - sampling.overlap))
+        return windows * SAMPLERS[sampling.sampler].calls(sampling.sampler_settings(), context)
 
     def data_file(self) -> Path:
         """The text file to learn from."""
@@ -234,7 +263,7 @@ class RunConfig(Section):
     @classmethod
     def stored(cls, config: dict[str, Any]) -> "RunConfig":
         """The run stored in a model or state file of this or an earlier version; keys it lacks take their defaults."""
-        return cls.model_validate({**config, "sampling": stored_sampling(config["sampling"])})
+        return cls.model_validate({**config, "sampling": stored_sampling(config.get("sampling", {}))})
 
     def trains_like(self, other: "RunConfig") -> bool:
         """Whether two runs give the same weights when trained on the same text."""

@@ -1,35 +1,32 @@
 """The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
 
-import io
-import pickle
-import zipfile
-import zlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor, nn
 
+from config.errors import describe, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
+from generation.archive import read_archive, write_archive
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
-from utils import VERSION, UserError, out_of_memory, write_atomic
+from utils import VERSION, UserError
 
 FORMAT = 1
-DAMAGE_ERRORS = (
-    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, zlib.error,
-    zipfile.BadZipFile, pickle.PickleError,
-)  # fmt: skip
+# of weights in a file; networks compute in float32
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+MOST_CHARACTERS = 60_000  # of a vocabulary, as in config.yaml; ids have 16 bits
+MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
+MEASURED = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
-
-
-class Damaged(UserError):
-    """A file that was cut short or changed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,81 @@ class Checkpoint:
     network: str = "transformer"  # a row of NETWORKS
 
 
+class ModelFile(BaseModel):
+    """The schema of a model file. Defaults are for the keys that earlier versions did not write."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    format: int
+    config: dict[Any, Any]
+    vocabulary: Annotated[str, Field(min_length=2, max_length=MOST_CHARACTERS)]
+    open: bool = True
+    lengths: Tensor
+    length_counts: Tensor
+    weights: dict[str, Tensor]
+    metrics: dict[str, Any]
+    data_sha256: str
+    training_sha256: str
+    version: str
+    network: Annotated[str, one_of(NETWORKS)] = "transformer"
+
+    @field_validator("vocabulary")
+    @classmethod
+    def check_vocabulary(cls, vocabulary: str) -> str:
+        if "\0" in vocabulary:
+            raise ValueError("holds NUL, which is no character of a text")
+        return vocabulary
+
+    @field_validator("data_sha256", "training_sha256", "version")
+    @classmethod
+    def check_origin(cls, text: str, info: ValidationInfo) -> str:
+        if not re.fullmatch("[ -~]{1,100}" if info.field_name == "version" else "([0-9a-f]{64})?", text):
+            raise ValueError(f"{shown(text)} is none")  # an imported model has empty hashes
+        return text
+
+    @field_validator("lengths", "length_counts")
+    @classmethod
+    def check_numbers(cls, numbers: Tensor) -> Tensor:
+        if numbers.dtype not in (torch.int32, torch.int64) or numbers.dim() != 1:
+            raise ValueError(f"{numbers.dim()} dimensions of {numbers.dtype}, not 1 of whole numbers")
+        if not 1 <= len(numbers) <= MOST_LENGTHS or numbers.min() < 0:
+            raise ValueError(f"must be 1 to {MOST_LENGTHS:,} numbers, none below 0")
+        return numbers
+
+    @field_validator("metrics")
+    @classmethod
+    def check_metrics(cls, metrics: dict[str, Any]) -> dict[str, Any]:
+        for name, value in metrics.items():
+            if type(value) not in (int, float) or (isinstance(value, int) and value.bit_length() > 63):
+                raise ValueError(f"{place([name])} is {shown(value)}, not a number")
+        return metrics
+
+    def distribution(self) -> Lengths:
+        """The lengths. Raises ValueError if they and their counts are no distribution."""
+        values, counts = self.lengths.numpy(), self.length_counts.numpy()
+        if len(values) != len(counts) or (np.diff(values) <= 0).any():
+            raise ValueError("lengths: must be ascending, and as many as length_counts")
+        if not 0 < counts.sum(dtype=np.float64) < 2**62:
+            raise ValueError("length_counts: must add up to between 1 and 2**62")
+        return Lengths(values, counts)
+
+    def checkpoint(self) -> "Checkpoint":
+        """The model, its parts checked against each other. Raises ValueError with one line, which names the part."""
+        try:
+            run = RunConfig.stored(self.config)
+        except ValidationError as error:
+            raise ValueError(f"config.{describe(error.errors()[0], RunConfig, {})}") from None
+        if missing := [name for name in MEASURED if name not in self.metrics] if self.network != "notebook" else []:
+            raise ValueError(f"metrics: no {missing[0]}")
+        vocabulary, lengths = Vocabulary(self.vocabulary, self.open), self.distribution()
+        checkpoint = Checkpoint(
+            run, vocabulary, lengths, self.weights, self.metrics,
+            self.data_sha256, self.training_sha256, self.version, self.network,
+        )  # fmt: skip
+        check_weights(checkpoint)
+        return checkpoint
+
+
 def diffusion_of(run: RunConfig, vocabulary: Vocabulary) -> Diffusion:
     return Diffusion.named(run.diffusion.process, run.diffusion.schedule, run.model.parameterization, vocabulary.size)
 
@@ -58,17 +130,45 @@ def shape_of(run: RunConfig, vocabulary: Vocabulary) -> tuple[ModelConfig, int, 
 
 
 def network_of(checkpoint: Checkpoint) -> nn.Module:
-    model = NETWORKS[checkpoint.network](*shape_of(checkpoint.run, checkpoint.vocabulary))
+    """The network of a model, on the CPU. Raises UserError, before anything is built, if the weights do not fit it."""
     try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise UserError(f"the weights do not fit the model's config: {' '.join(str(error).split())[:200]}") from None
+        check_weights(checkpoint)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    model = NETWORKS[checkpoint.network](*shape_of(checkpoint.run, checkpoint.vocabulary))
+    model.load_state_dict(checkpoint.weights)
     return model
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Raise ValueError for the first weight that is not what the network of this config has; none is read or built."""
+    weights = checkpoint.weights
+    with torch.device("meta"):  # shapes without memory
+        expected = NETWORKS[checkpoint.network](*shape_of(checkpoint.run, checkpoint.vocabulary)).state_dict()
+    for name in [*expected, *weights]:
+        if name not in weights:
+            problem = "is missing"
+        elif name not in expected:
+            problem = "is none of its"
+        elif not isinstance(weights[name], Tensor):
+            problem = f"is {shown(weights[name])}"
+        elif weights[name].shape != expected[name].shape:
+            problem = f"has the shape {[*weights[name].shape]}, not {[*expected[name].shape]}"
+        elif weights[name].dtype not in FLOATS:
+            problem = f"is of {weights[name].dtype}"
+        else:
+            continue
+        raise ValueError(f"the weights do not fit the model's config: {place([name])} {problem}")
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a model file, whole or not at all."""
-    content = {
+    write_archive(path, content_of(checkpoint))
+
+
+def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A model as plain values and tensors, under the names of ModelFile."""
+    return {
         "format": FORMAT,
         "config": checkpoint.run.model_dump(),
         "vocabulary": checkpoint.vocabulary.characters,
@@ -82,64 +182,42 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "network": checkpoint.network,
         "open": checkpoint.vocabulary.open,
     }
-    write_archive(path, content)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a model file. Anything else is a UserError; nothing in the file is executed."""
-    content = read_archive(path)
+    """Read a model file. Anything else is a UserError of one line; nothing in the file is executed."""
+    checkpoint = checkpoint_of(path, read_archive(path, lambda content: checkpoint_of(path, content)))
+    try:
+        check_finite(checkpoint.weights)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    return checkpoint
+
+
+def check_finite(weights: dict[str, Tensor]) -> None:
+    """Raise ValueError for weights that hold numbers that are not finite."""
+    for name, value in weights.items():
+        if not value.float().isfinite().all():
+            raise ValueError(f"weights.{name} holds numbers that are not finite")
+
+
+def checkpoint_of(path: Path, content: dict[str, Any]) -> Checkpoint:
+    """The content of a model file, checked but for the numbers in its weights. Raises UserError for any other."""
     if "optimizers" in content:
         raise UserError(
             f"{path}: the state of an interrupted training, not a model; the same train.py command goes on with it"
         )
-    if content.get("format") != FORMAT:
-        raise UserError(f"{path}: format {content.get('format')!r} is not one this version reads ({FORMAT})")
-    network = content.get("network", "transformer")  # files from before there was a choice name none
-    if network not in NETWORKS:
-        raise UserError(f"{path}: network {network!r} is not one this version knows ({', '.join(NETWORKS)})")
+    if type(content.get("format")) is not int or content["format"] != FORMAT:
+        raise UserError(f"{path}: format {shown(content.get('format'))} is not one this version reads ({FORMAT})")
     try:
-        return Checkpoint(
-            run=RunConfig.stored(content["config"]),
-            vocabulary=Vocabulary(content["vocabulary"], content.get("open", True)),
-            lengths=Lengths(content["lengths"].numpy(), content["length_counts"].numpy()),
-            weights=content["weights"],
-            metrics=content["metrics"],
-            data_sha256=content["data_sha256"],
-            training_sha256=content["training_sha256"],
-            version=content["version"],
-            network=network,
-        )
-    except (KeyError, AttributeError, TypeError, ValueError, ValidationError) as error:
-        raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None
+        return validated(content)
+    except ValueError as error:
+        raise UserError(f"{path}: not a model of this program: {error}") from None
 
 
-def write_archive(path: Path, content: dict[str, Any]) -> None:
-    """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
-    buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
-    torch.save(content, buffer)
+def validated(content: dict[str, Any]) -> Checkpoint:
+    """Content under the names of ModelFile as a model. Raises ValueError with one line for the first fault."""
     try:
-        write_atomic(path, buffer.getvalue())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
-
-
-def read_archive(path: Path) -> dict[str, Any]:
-    """Read what `write_archive` wrote. Raises Damaged where it was cut short or changed, UserError for another file."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        with zipfile.ZipFile(path) as archive:  # as torch.save writes; older formats are bare pickles
-            if archive.testzip():  # torch itself reads over checksums
-                raise ValueError
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except DAMAGE_ERRORS as error:
-        if out_of_memory(error):
-            raise
-        raise Damaged(f"{path}: not a model file, or damaged") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not a model of this program")
-    return content
+        return ModelFile.model_validate(content).checkpoint()
+    except ValidationError as error:
+        raise ValueError(describe(error.errors()[0], ModelFile, {})) from None

@@ -6,9 +6,10 @@ import numpy as np
 from pydantic import ValidationError
 from torch import Tensor
 
-from config.errors import is_safe_name
+from config.errors import describe, is_safe_name
 from config.schema import RunConfig
-from generation.checkpoint import Checkpoint, network_of, read_archive, save_checkpoint
+from generation.archive import read_archive
+from generation.checkpoint import Checkpoint, check_finite, check_weights, content_of, save_checkpoint, validated
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
 from utils import UserError, read_text
@@ -23,10 +24,12 @@ def import_notebook(file: Path, text_file: Path, heads: int, output: Path) -> Ch
     if output.exists():
         raise UserError(f"{output}: exists already; name another with --output")
     text = read_text(text_file)
-    weights = {str(name).removeprefix(COMPILED): value for name, value in read_archive(file).items()}
+    content = read_archive(file)
+    weights = {k.removeprefix(COMPILED) if isinstance(k, str) else k: value for k, value in content.items()}
     name = output.stem if is_safe_name(output.stem) else "notebook"
     try:
         checkpoint = notebook_checkpoint(name, weights, "".join(sorted(set(text))), heads)
+        validated(content_of(checkpoint))  # or it could not be read again
     except ValueError as error:
         raise UserError(f"{file}: not a model of the notebook with this vocabulary and --heads: {error}") from None
     save_checkpoint(output, checkpoint)
@@ -48,13 +51,11 @@ def notebook_checkpoint(name: str, weights: dict[str, Tensor], characters: str, 
     checkpoint = Checkpoint(
         run, vocabulary, Lengths.of(np.array([run.model.context])), weights, {}, "", "", network="notebook"
     )
-    try:
-        network = network_of(checkpoint)
-    except UserError as error:  # names and shapes that do not fit
-        raise ValueError(str(error)) from None
+    check_weights(checkpoint)
+    check_finite(weights)
     for key in (EMBEDDING, "lm_head.linear.weight", "lm_head.linear.bias"):
         weights[key] = weights[key][order]
-    checkpoint.metrics["parameters"] = sum(p.numel() for p in network.parameters())
+    checkpoint.metrics["parameters"] = sum(value.numel() for value in weights.values())
     return checkpoint
 
 
@@ -63,9 +64,11 @@ def notebook_run(name: str, weights: dict[str, Tensor], heads: int) -> RunConfig
     try:
         width, context = weights[EMBEDDING].shape[1], len(weights["transformer.wpe.weight"])
         noise_width = len(weights["sigma_map.mlp.2.weight"])
-    except (KeyError, IndexError, AttributeError, TypeError) as error:
+    except KeyError as error:
         raise ValueError(f"no weights {error}") from None
-    layers = sum(key.endswith("attn.c_attn.weight") for key in weights)
+    except (IndexError, AttributeError, TypeError):
+        raise ValueError("its embeddings are no matrices") from None
+    layers = sum(str(key).endswith("attn.c_attn.weight") for key in weights)
     shape = {"layers": layers, "heads": heads, "width": width, "context": context, "noise_width": noise_width}
     sampling = {"grid": "geometric", "steps": NOTEBOOK_STEPS, "temperature": 1.0, "greedy_last_step": False}
     try:
@@ -80,5 +83,4 @@ def notebook_run(name: str, weights: dict[str, Tensor], heads: int) -> RunConfig
             }
         )
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, p['loc']))} {p['input']!r}: {p['msg']}" for p in error.errors())
-        raise ValueError("; ".join(problems)) from None
+        raise ValueError("; ".join(describe(problem, RunConfig, {}) for problem in error.errors())) from None

@@ -162,3 +162,8 @@ def toy_distribution(characters: int, length: int, seed: int = 0) -> Tensor:
         .softmax(0)
         .view((characters,) * length)
     )
+
+
+def one_short_line(message: str) -> bool:
+    """Whether a message is one line of less than five hundred characters."""
+    return len(message.splitlines()) == 1 and len(message) < 500

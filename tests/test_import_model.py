@@ -47,6 +47,14 @@ def test_an_imported_model_answers_as_it_did(source):
     torch.testing.assert_close(found[..., ids], expected)
 
 
+def test_what_state_dict_returns_is_taken_in_with_all_it_carries(source):
+    network, folder = source
+    torch.save(network.state_dict(), folder / "model.pth")
+    assert run_import(folder) == 0
+    metrics = load_checkpoint(folder / "bard.pt").metrics
+    assert metrics == {"parameters": sum(p.numel() for p in network.parameters())}
+
+
 def test_a_file_of_any_name_is_taken_in(source):
     _, folder = source
     assert run_import(folder, "--output", str(folder / "a name (1).pt")) == 0
@@ -82,13 +90,13 @@ def without(key):
         (lambda folder, state: torch.save({"a": torch.zeros(2)}, folder / "model.pth"), "no weights 'transformer.wte"),
         (
             lambda folder, state: torch.save({**state, "epoch": 5}, folder / "model.pth"),
-            'Unexpected key(s) in state_dict: "epoch"',
+            "config: epoch is none of its",
         ),
         (
             lambda folder, state: torch.save({**state, 3: None}, folder / "model.pth"),
-            'Unexpected key(s) in state_dict: "3"',
+            "config: 3 is none of its",
         ),
-        (without("lm_head.linear.bias"), 'Missing key(s) in state_dict: "lm_head.linear.bias"'),
+        (without("lm_head.linear.bias"), "config: lm_head.linear.bias is missing"),
         (lambda folder, state: (folder / "model.pth").write_bytes(b"none"), "not a model file, or damaged"),
         (lambda folder, state: (folder / "bard.pt").touch(), "bard.pt: exists already; name another"),
     ],
@@ -104,7 +112,7 @@ def test_what_cannot_be_imported_is_named(source, capsys, change, message):
 
 
 @pytest.mark.parametrize(
-    "heads, message", [("3", "width 16 must be a multiple of twice heads, 6"), ("0", "model.heads 0: Input should be")]
+    "heads, message", [("3", "width 16 must be a multiple of twice heads, 6"), ("0", "model.heads: 0 should be")]
 )
 def test_heads_that_do_not_fit_are_named(source, capsys, heads, message):
     _, folder = source

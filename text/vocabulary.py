@@ -57,7 +57,7 @@ def codepoints(text: str) -> np.ndarray:
 def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
     """(UNICODE_SIZE,) counts -> the newline and the most frequent characters, `limit` at most; ties by code point."""
     counts = counts.copy()
-    counts[NEWLINE] = 0
+    counts[[0, NEWLINE]] = 0  # NUL ends a text in other programs: no model knows it
     present = np.flatnonzero(counts)
     ranked = present[np.argsort(-counts[present], kind="stable")][: limit - 1]
     return Vocabulary("\n" + "".join(map(chr, ranked)))

@@ -5,10 +5,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.schema import RunConfig
-from generation.checkpoint import read_archive, write_archive
+from generation.archive import Damaged, read_archive, write_archive
+from training.events import Status, Validation
 from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
+VALUES_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 
 
 def write_state(run: RunConfig, data_sha256: str, content: dict[str, Any]) -> None:
@@ -17,13 +19,40 @@ def write_state(run: RunConfig, data_sha256: str, content: dict[str, Any]) -> No
     write_archive(run.state_file(), {**whose, **content})
 
 
-def read_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
+def read_state(run: RunConfig, data_sha256: str, fresh: dict[str, Any]) -> dict[str, Any] | None:
     """The state that an earlier training with the same data and settings has left; None if it is another's.
 
-    Raises Damaged where the file is cut short, by a power loss for example.
+    Raises Damaged where the file is cut short, by a power loss for example, or where its parts are not those of
+    `fresh`, the snapshot of a training that begins.
     """
-    state = read_archive(run.state_file())
-    return state if belongs_to(state, run, data_sha256) else None
+    state = read_archive(run.state_file(), values_bytes=VALUES_BYTES)
+    if not belongs_to(state, run, data_sha256):
+        return None
+    try:
+        for snapshot in (state, state["sound"] or state):
+            check_like(snapshot, fresh)
+        if type(state["shards"]) is not int or state["shards"] < 1:
+            raise ValueError("shards")
+    except (LookupError, TypeError, ValueError, AttributeError):
+        raise Damaged(f"{run.state_file()}: not a state of this program, or damaged") from None
+    return state
+
+
+def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
+    """Raise an error unless a snapshot has the parts of `fresh`, under their names and in their shapes."""
+    for part in ("model", "average", "best"):
+        found, wanted = state[part], fresh[part]
+        if found.keys() != wanted.keys() or any(found[name].shape != wanted[name].shape for name in wanted):
+            raise ValueError(part)
+    status = state["status"]
+    for key, value in status.items():
+        kind = type(fresh["status"][key])
+        if not isinstance(value, (int, float) if kind is float else kind):
+            raise ValueError(key)
+    Status(**{**status, "history": [Validation(**record) for record in status["history"]]})
+    for found, wanted in zip(state["optimizers"], fresh["optimizers"], strict=True):
+        if found.keys() != wanted.keys() or len(found["param_groups"]) != len(wanted["param_groups"]):
+            raise ValueError("optimizers")
 
 
 def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
@@ -34,5 +63,5 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
         return state.get("training_sha256") == hash_json(run.training_settings())
     try:
         return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
-    except (KeyError, ValidationError):
+    except (KeyError, TypeError, AttributeError, ValidationError):
         return False

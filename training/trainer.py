@@ -17,12 +17,12 @@ from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion.objectives import stratified_times
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
-from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkpoint, shape_of
+from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, shape_of
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
-from training.resume import read_state, write_state
+from training.resume import Damaged, read_state, write_state
 from training.step import Objective, Optimizers, Shard, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
@@ -270,7 +270,7 @@ class Training:
         if not path.is_file():
             return
         try:
-            state, what = read_state(self.run, self.corpus.sha256), "of other data, settings or version"
+            state, what = read_state(self.run, self.corpus.sha256, self.sound), "of other data, settings or version"
         except Damaged:  # from the start again, to the same end
             state, what = None, "damaged"
         if state is None:

@@ -121,12 +121,12 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ),
         (
             "datasets: {../up: {}}",
-            "datasets: '../up' must consist of letters, digits, '_' and '-', "
+            "datasets: '../up' must consist of at most 100 letters, digits, '_' and '-', "
             "begin with a letter or digit, and be no Windows device name",
         ),
         (
             "datasets: {Aux: {}}",
-            "datasets: 'Aux' must consist of letters, digits, '_' and '-', "
+            "datasets: 'Aux' must consist of at most 100 letters, digits, '_' and '-', "
             "begin with a letter or digit, and be no Windows device name",
         ),
         *(
@@ -147,6 +147,23 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
 def test_mistakes_are_named_in_one_line(tmp_path, text, message):
     with pytest.raises(UserError) as error:
         read(tmp_path, text)
+    assert str(error.value) == f"{tmp_path / 'c.yaml'}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        ("max_length: 1000001", "sampling.max_length: 1000001 should be less than or equal to 1000000"),
+        (
+            "{max_length: 500000, steps: 4096, overlap: 200}",
+            "sampling: up to 36,560,896 network calls for one document, more than 10,000,000; "
+            "lower sampling.max_length, overlap, steps or revisions",
+        ),
+    ],
+)
+def test_a_document_has_bounds(tmp_path, sampling, message):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, f"sampling: {sampling if '{' in sampling else '{' + sampling + '}'}")
     assert str(error.value) == f"{tmp_path / 'c.yaml'}: {message}"
 
 

@@ -73,7 +73,7 @@ class Bomb:
         (pickle.dumps(Bomb()), "not a model file, or damaged"),
         ({"weight": torch.zeros(3)}, "format None is not one this version reads (1)"),
         ({"format": 99}, "format 99 is not one this version reads (1)"),
-        ({"format": 1}, "not a model of this program: 'config'"),
+        ({"format": 1}, "not a model of this program: config: is missing"),
         (
             {"optimizers": []},
             "the state of an interrupted training, not a model; the same train.py command goes on with it",

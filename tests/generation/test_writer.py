@@ -147,3 +147,14 @@ def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(writer)
     written = draft.written(writer.vocabulary)
     assert written.text == writer.vocabulary.characters[2] * 20
     assert written.corrections == 0 and 1 <= written.settling <= 8
+
+
+@pytest.mark.parametrize("longest", [1, 20, 30, 31, 55, 200])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_document_takes_more_network_calls_than_the_config_says(writer, sampler, longest):
+    run = writer.run
+    sampling = run.sampling.model_copy(update={"sampler": sampler, "max_length": longest})
+    writer = replace(writer, run=run.model_copy(update={"sampling": sampling}))
+    calls = writer.network_calls(writer.settings(), Prompt(shortest=longest, longest=longest))
+    windows = writer.run.most_calls() // SAMPLERS[sampler].calls(writer.settings(), run.model.context)
+    assert calls <= writer.run.most_calls() and (windows == 1) == (longest <= run.model.context - 2)

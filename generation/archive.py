@@ -1,0 +1,204 @@
+"""The file format of models and training states: plain values and tensors. Reading runs nothing and fills no memory.
+
+A file is a zip archive as torch.save writes it: the values as a pickle, each tensor as bytes, nothing compressed.
+"""
+
+import copy
+import io
+import pickle
+import pickletools
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from utils import UserError, out_of_memory, write_atomic
+
+DAMAGE_ERRORS = (
+    OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
+    NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, pickle.PickleError,
+)  # fmt: skip
+VALUES_BYTES = 1 << 20  # of a file besides its tensors: 60,000 characters and the names of 600 tensors take a third
+BYTES_PER_OPCODE = 4  # of a pickle at least, on average; each opcode takes some microseconds
+LABELS_BYTES = 1 << 12  # of the entries that say how an archive was written
+DIRECTORY_BYTES = 1 << 20  # of an archive's list of entries: some 100 for each tensor
+TIED = 2  # a matrix may serve twice, as embedding and as head
+# all that a pickle may name; nothing of it takes memory beyond what the file holds
+KINDS = ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+NAMES = {
+    "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_parameter",
+    *(f"torch {kind}Storage" for kind in KINDS),
+}  # fmt: skip
+MARK, MUTABLE, MOST_DEPTH = -1, 8, 32  # depths of values; a short tuple of numbers has 1, the arguments of a tensor 9
+MOST_SHARED = 16  # references to one tuple of tuples, list or dict; files of ours have none
+MAKERS = {
+    "EMPTY_LIST",
+    "EMPTY_DICT",
+    "EMPTY_SET",
+    "REDUCE",
+    "NEWOBJ",
+    "BUILD",
+    "APPEND",
+    "APPENDS",
+    "SETITEM",
+    "SETITEMS",
+}
+# the end of an archive as torch writes it: end record of zip64, its locator, end record of zip
+END = struct.Struct("<4sQHHIIQQQQ 4sIQI 4sHHHHIIH")
+
+
+class Damaged(UserError):
+    """A file that was cut short or changed."""
+
+
+def write_archive(path: Path, content: dict[str, Any]) -> None:
+    """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
+    buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
+    torch.save(content, buffer)
+    try:
+        write_atomic(path, buffer.getvalue())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def read_archive(
+    path: Path, check: Callable[[dict[str, Any]], object] = bool, *, values_bytes: int = VALUES_BYTES
+) -> dict[str, Any]:
+    """Read what `write_archive` wrote. Raises Damaged where it was cut short or changed, UserError for another file.
+
+    `check` sees the content before any tensor is read, and raises UserError if it should not be. The memory taken is
+    bounded by the length of the file, that of all but tensors by `values_bytes`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        check_end(path)
+        with zipfile.ZipFile(path) as archive:
+            check_entries(archive, path.stat().st_size, values_bytes)
+            # tensors lie in the file until they are used, and can be no longer than it
+            content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            check_tensors(content, archive)
+            if isinstance(content, dict):
+                check(content)
+            if archive.testzip():  # torch itself reads over checksums
+                raise ValueError
+        content = copy.deepcopy(content)
+    except DAMAGE_ERRORS as error:
+        if out_of_memory(error):
+            raise
+        raise Damaged(f"{path}: not a model file, or damaged") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a model of this program")
+    return content
+
+
+def check_end(path: Path) -> None:
+    """Raise ValueError unless a file ends in a list of entries that every reader of zip archives finds in one place.
+
+    torch and zipfile read archives in different ways: what one has checked, the other must not see differently.
+    """
+    start = path.stat().st_size - END.size
+    with path.open("rb") as file:
+        file.seek(max(start, 0))
+        end = END.unpack(file.read())
+    size, offset = end[8:10]
+    *_, short_size, short_offset, comment = end
+    signatures = (end[0], end[10], end[14]) == (b"PK\x06\x06", b"PK\x06\x07", b"PK\x05\x06")
+    places = end[12] == start == offset + size and comment == 0 and end[1] == 44
+    same = (short_size, short_offset) == (min(size, 0xFFFFFFFF), min(offset, 0xFFFFFFFF))
+    if not (signatures and places and same and size <= DIRECTORY_BYTES):
+        raise ValueError
+
+
+def check_entries(archive: zipfile.ZipFile, size: int, values_bytes: int) -> None:
+    """Raise ValueError if entries could unpack to more than the file's size, or hold what no model has."""
+    entries = archive.infolist()
+    packed = any(e.compress_type != zipfile.ZIP_STORED or e.file_size != e.compress_size for e in entries)
+    folders, names = {e.filename.split("/")[0] for e in entries}, {e.filename for e in entries}
+    if packed or sum(e.file_size for e in entries) > size or len(names) != len(entries) or len(folders) != 1:
+        raise ValueError
+    values = archive.getinfo(f"{folders.pop()}/data.pkl")
+    others = sum(e.file_size for e in entries if e is not values and "/data/" not in e.filename)
+    if values.file_size > values_bytes or others > LABELS_BYTES:
+        raise ValueError
+    check_pickle(archive.read(values), values_bytes // BYTES_PER_OPCODE)
+
+
+def check_pickle(values: bytes, most_opcodes: int) -> None:
+    """Raise ValueError for a pickle that names what models have not, or whose few bytes stand for endless values.
+
+    It follows the pickle's stack without making any value. Of each it knows how deep tuples lie in it: 0 for a single
+    value, MUTABLE for what may hold anything. Values that refer to one value many times double with each level, and
+    Python would not end to hash or to show them.
+    """
+    stack: list[int] = []
+    memo: dict[Any, int] = {}
+    shared = 0
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(values)):
+        name, before = opcode.name, opcode.stack_before
+        if ("GLOBAL" in name or name == "INST") and argument not in NAMES:
+            raise ValueError
+        if "PUT" in name:
+            memo[argument] = stack[-1]
+        elif "GET" in name:
+            stack.append(memo[argument])
+            shared += stack[-1] > 1
+        else:
+            taken = []
+            if pickletools.stackslice in before:
+                while (depth := stack.pop()) != MARK:
+                    taken.append(depth)
+            taken += [stack.pop() for kind in before if kind not in (pickletools.stackslice, pickletools.markobject)]
+            stack += [depth_of(name, taken)] * len(opcode.stack_after)
+        if number > most_opcodes or shared > MOST_SHARED or (stack and stack[-1] > MOST_DEPTH):
+            raise ValueError
+
+
+def depth_of(opcode: str, taken: list[int]) -> int:
+    """How deep tuples lie in what an opcode makes of these values."""
+    if opcode == "MARK":
+        return MARK
+    if "TUPLE" in opcode:
+        return max([MUTABLE if len(taken) > MUTABLE else 1, *(1 + depth for depth in taken)])
+    return MUTABLE if opcode in MAKERS else 0
+
+
+def check_tensors(content: object, archive: zipfile.ZipFile) -> None:
+    """Raise ValueError unless the tensors of a file are as long as its entries: many must not share few bytes."""
+    tensors = tensors_in(content)
+    there = sum(e.file_size for e in archive.infolist() if "/data/" in e.filename)
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    if sum(storages.values()) != there or sum(t.numel() * t.element_size() for t in tensors) > TIED * there:
+        raise ValueError
+
+
+def tensors_in(content: object) -> list[Tensor]:
+    """All tensors in nested values, each once. Raises ValueError for a value that is neither plain nor a tensor."""
+    found: list[Tensor] = []
+    seen: set[int] = set()
+    rest = [content]
+    while rest:
+        value = rest.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Tensor):
+            if value.layout != torch.strided or value.device.type != "cpu" or value.is_neg() or value.is_conj():
+                raise ValueError
+            found.append(value)
+        elif isinstance(value, dict):
+            rest += [*value, *value.values(), *getattr(value, "__dict__", {}).values()]
+        elif isinstance(value, (list, tuple, set)):
+            rest += value
+        elif not isinstance(value, (str, bytes, int, float, type(None))):
+            raise ValueError
+    return found
