@@ -61,6 +61,11 @@ def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **
     return Config(root / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
 
 
+def config_of(run: RunConfig) -> Config:
+    """A config with the folders of a run."""
+    return Config(Path("config.yaml"), {"paths": run.paths.model_dump()})
+
+
 def shape(run: RunConfig, **training) -> RunConfig:
     """The run with other values in its section `training`."""
     return run.model_copy(update={"training": run.training.model_copy(update=training)})
