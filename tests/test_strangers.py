@@ -1,6 +1,7 @@
 """What is not this program's stays as it is: the whole tree is compared before and after every command."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ import pytest
 import collection
 import evaluate
 import generate
+import import_model
+import train
 from config.loader import Config
 from generation.checkpoint import read_archive, write_archive
+from generation.outputs import OutputRecord
 from tests.helpers import TINY, Quiet, toy_lines, tree
 from training.trainer import train_model
 
@@ -73,3 +77,124 @@ def test_a_text_elsewhere_is_named_on_the_command_line(home, capsys):
     assert evaluate.main([*MODEL, "--count", "3", "--data", "elsewhere.txt"]) == 0
     assert evaluate.main(["--all", "--data", "elsewhere.txt"]) == 2
     assert "--data names the text of one model" in capsys.readouterr().err
+
+
+def link(path: Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+def hard_link(path: Path, target: str) -> None:
+    path.unlink(missing_ok=True)
+    os.link(target, path)
+
+
+INPUTS = {
+    "the model": lambda: [generate, *MODEL, "--output", "models/toy.pt"],
+    "its text": lambda: [generate, *MODEL, "--output", "datasets/toy.txt"],
+    "the config": lambda: [generate, *MODEL, "--output", "config.yaml"],
+    "another name of the model": lambda: [generate, *MODEL, "--output", "models/../models/./toy.pt"],
+    "a hard link to the text": lambda: [generate, *MODEL, "--output", "mine.txt", hard_link(Path("mine.txt"), TEXT)],
+    "the .jsonl beside": lambda: [
+        generate, "--model", str(Path("models/toy.pt").rename("toy.jsonl")), "--output", "toy.txt",
+    ],
+    "the samples": lambda: [
+        evaluate, *MODEL, "--output", ".", "--samples", str(Path(TEXT).rename("toy_evaluation.md")), "--data",
+        "toy_evaluation.md",
+    ],
+    "the notebook's model": lambda: [
+        import_model, "notebook", "models/toy.pt", "--vocabulary", TEXT, "--output", "models/toy.pt",
+    ],
+}  # fmt: skip
+TEXT = "datasets/toy.txt"
+
+
+@pytest.mark.parametrize("what", INPUTS)
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_what_a_command_reads_is_no_output(home, capsys, what, overwrite):
+    command, *arguments = INPUTS[what]()
+    arguments = [word for word in arguments if word]
+    before = tree(home)
+    assert command.main([*arguments, *(overwrite if command is not import_model else [])]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and tree(home) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["set.txt", "set.jsonl", ".set.txt.written.jsonl"])
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, os.mkdir, lambda path: link(path, "nowhere"), lambda path: link(path, "models/toy.pt")],
+    ids=["fifo", "folder", "broken link", "link"],
+)
+def test_only_a_regular_file_is_written_over(home, capsys, name, make):
+    make(home / name)
+    before = tree(home)
+    for overwrite in ([], ["--overwrite"]):
+        assert generate.main([*MODEL, *GENERATE, "--output", "set.txt", *overwrite]) == 2
+        assert capsys.readouterr().err.count("\n") == 1 and tree(home) == before
+
+
+def test_samples_of_an_earlier_run_are_replaced_until_somebody_changes_them(home, capsys):
+    arguments = [*MODEL, *GENERATE]
+    assert generate.main(arguments) == generate.main([*arguments, "--seed", "1"]) == 0
+    for name in ("toy_samples.txt", "toy_samples.jsonl"):
+        path = Path("outputs", name)
+        path.write_bytes(path.read_bytes() + b"a line of mine\n")
+        before = tree(home)
+        assert generate.main(arguments) == 2
+        assert capsys.readouterr().err == (
+            f"error: {path}: not written by this program, or changed since; name another --output, "
+            "or replace it with --overwrite\n"
+        )
+        assert tree(home) == before
+        assert generate.main([*arguments, "--overwrite"]) == generate.main(arguments) == 0
+    assert len(Path("outputs/toy_samples.txt").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_a_report_is_replaced_until_somebody_changes_it(home, capsys):
+    arguments = [*MODEL, "--count", "3"]
+    assert evaluate.main(arguments) == evaluate.main([*arguments, "--seed", "1"]) == 0
+    for name in ("toy_evaluation.md", "toy_evaluation.json", "toy_evaluation.png"):
+        path = Path("outputs", name)
+        path.write_bytes(path.read_bytes() + b"my notes\n")
+        before = tree(home)
+        assert evaluate.main(arguments) == 2
+        assert f"{path}: not written by this program, or changed since" in capsys.readouterr().err
+        assert tree(home) == before
+        assert evaluate.main([*arguments, "--overwrite"]) == evaluate.main(arguments) == 0
+
+
+def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
+    arguments, replace = [*MODEL, *GENERATE, "--seed", "1"], OutputRecord._replace
+    assert generate.main([*MODEL, *GENERATE]) == 0
+    first = tree(home)
+    assert generate.main(arguments) == 0
+    second = tree(home)
+    for kill in (0, 1):
+        assert generate.main([*MODEL, *GENERATE]) == 0 and tree(home) == first
+        written: list[str] = []
+
+        def stop(record, name, data, written=written, kill=kill):
+            if len(written) == kill:
+                raise KeyboardInterrupt
+            written.append(name)
+            replace(record, name, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OutputRecord, "_replace", stop)
+            assert generate.main(arguments) == 130
+        assert generate.main(arguments) == 0 and tree(home) == second
+
+
+@pytest.mark.usefixtures("warm_processes")
+def test_training_loses_nothing_that_bears_the_names_of_its_files(home, capsys):
+    models, mine = home / "models", {}
+    Path("config.yaml").write_text(json.dumps({**TINY, "datasets": {"toy": {}}}), encoding="utf-8")
+    for kind in ("pt", "previous.pt", "resume.pt", "resume.previous.pt", "png", "metrics.jsonl"):
+        mine[kind] = f"my {kind}".encode()
+        (models / f"toy.{kind}").write_bytes(mine[kind])
+    assert train.main(["--all", "--force"]) == train.main(["--all", "--minutes", "1"]) == 0
+    moved = {"pt": "previous-2.pt", "resume.pt": "resume.previous-2.pt"}
+    for kind, content in mine.items():
+        assert (models / f"toy.{moved.get(kind, kind)}").read_bytes() == content
+    assert "format" in read_archive(models / "toy.pt")
