@@ -4,11 +4,13 @@ import contextlib
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from utils import UserError, check_writable, hash_file, sha256, write_atomic
 
+ENTRY = b'{"path": '  # how each line of a record begins
 NOT_OURS = "not written by this program, or changed since"
 
 
@@ -37,16 +39,18 @@ class OutputRecord:
         if os.path.lexists(path) and not is_regular(path):
             raise UserError(f"{path}: not a regular file; move it away")
         self.path, self.folder = path, path.parent
-        self.part = path.with_suffix(".part")  # what is being written, until it takes its name
         self.hashes: dict[str, set[str]] = {}
-        for line in path.read_bytes().splitlines() if path.exists() else ():
+        data = path.read_bytes() if path.exists() else b""
+        if not ENTRY.startswith(data.lstrip()[: len(ENTRY)]):
+            raise UserError(f"{path}: not written by this program; move it away")
+        for line in data.splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):  # a line cut short tells nothing
                 found = json.loads(line)
-                self._add(found["path"], found["sha256"])
+                self.add(found["path"], found["sha256"])
 
-    def _add(self, name: str, found: str) -> None:
+    def add(self, name: str, found: str) -> None:
         parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-        if ".." not in parts and not PureWindowsPath(name).anchor and isinstance(found, str):
+        if ".." not in parts and not PureWindowsPath(name).anchor and isinstance(found, str):  # inside the folder
             self.hashes.setdefault(name, set()).add(found)
 
     def is_foreign(self, name: str, content: bytes | None = None) -> bool:
@@ -63,7 +67,7 @@ class OutputRecord:
         """Write files, each whole or not at all; their hashes are on the disk before they are."""
         with self.path.open("a", encoding="utf-8", newline="\n") as record:
             for name, data in files.items():
-                self._add(name, sha256(data))
+                self.add(name, sha256(data))
                 record.write("\n" + entry(name, sha256(data)))  # a new line, wherever a full disk cut the last one
             record.flush()
             os.fsync(record.fileno())
@@ -73,26 +77,29 @@ class OutputRecord:
             self.hashes[name] = {sha256(data)}
 
     def _replace(self, name: str, data: bytes) -> None:
-        self.part.unlink(missing_ok=True)  # left by a killed process
+        # not atomic_path, which looks through the folder for what a killed process left: too slow for a set's thousands
+        handle, part = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.folder)
         try:
-            with self.part.open("xb") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
-            self.part.replace(self.folder / name)
+                os.fsync(handle)
+            Path(part).chmod(0o644)
+            Path(part).replace(self.folder / name)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.folder / name)) from None
         finally:
-            self.part.unlink(missing_ok=True)
+            Path(part).unlink(missing_ok=True)
 
     def holds(self, name: str, data: bytes) -> bool:
         """Whether a file has exactly these bytes already."""
         path = self.folder / name
         return is_regular(path) and path.stat().st_size == len(data) and hash_file(path) == sha256(data)
 
-    def close(self) -> None:
-        """Write the list anew, in order and without what was only about to be written."""
-        write_atomic(self.path, "".join(entry(name, h) for name in sorted(self.hashes) for h in self.hashes[name]))
+    def close(self, names: Iterable[str]) -> None:
+        """Write the list anew, with these files alone; old parts of a killed process go."""
+        self.hashes = {name: self.hashes[name] for name in sorted(names)}
+        write_atomic(self.path, "".join(entry(name, h) for name, hashes in self.hashes.items() for h in sorted(hashes)))
 
 
 def entry(name: str, found: str) -> str:
@@ -127,5 +134,5 @@ class Outputs:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""
         self.check()
         self.record.write(dict(zip(self.names, contents, strict=True)))
-        self.record.close()
+        self.record.close(self.names)
         return self.record.folder / self.names[0]
