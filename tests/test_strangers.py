@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import collection
 import evaluate
@@ -34,7 +36,11 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def home(tmp_path, trained, monkeypatch):
     """The current folder: a config.yaml, a text and its model."""
-    monkeypatch.chdir(tmp_path)
+    return furnished(tmp_path, trained, monkeypatch)
+
+
+def furnished(folder: Path, trained: bytes, patch: pytest.MonkeyPatch) -> Path:
+    patch.chdir(folder)
     for path, content in {
         "config.yaml": json.dumps({"collection": {"copies": "keep"}, "datasets": {"toy": {}}}).encode(),
         "datasets/toy.txt": ("\n".join(toy_lines(60)) + "\n").encode(),
@@ -42,9 +48,11 @@ def home(tmp_path, trained, monkeypatch):
     }.items():
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).write_bytes(content)
-    return tmp_path
+    return folder
 
 
+TEXT = "datasets/toy.txt"
+OWN = [Path(path) for path in ("config.yaml", TEXT, "models/toy.pt")]
 MODEL = ["--model", "models/toy.pt"]
 COMMANDS = {
     "generate": lambda: generate.main([*MODEL, *GENERATE]),
@@ -106,7 +114,6 @@ INPUTS = {
         import_model, "notebook", "models/toy.pt", "--vocabulary", TEXT, "--output", "models/toy.pt",
     ],
 }  # fmt: skip
-TEXT = "datasets/toy.txt"
 
 
 @pytest.mark.parametrize("what", INPUTS)
@@ -198,3 +205,55 @@ def test_training_loses_nothing_that_bears_the_names_of_its_files(home, capsys):
     for kind, content in mine.items():
         assert (models / f"toy.{moved.get(kind, kind)}").read_bytes() == content
     assert "format" in read_archive(models / "toy.pt")
+
+
+SAMPLES, REPORT = ("toy_samples.txt", "toy_samples.jsonl"), ("toy_evaluation.md", "toy_evaluation.json")
+PLACES = [
+    *(f"outputs/{name}" for name in (*SAMPLES, *REPORT, ".toy_samples.txt.written.jsonl", "mine.txt")),
+    *(f"outputs/set/{name}" for name in ("images/1.png", "images/9.png", "json/1.json", "toy.txt", ".written.part")),
+    *(f"outputs/set/{name}" for name in ("metaplex/0.json", "mine/0.json", "index.html", "tokens.csv", ".lock")),
+    *(f"datasets/.cache/{name}" for name in ("toy/0123456789abcdef/tokens.bin", "huggingface/hub/model.bin")),
+    *(f"datasets/.cache/diffusion-gpt-local/toy/{name}" for name in ("mine", "0123456789abcdef/tokens.bin")),
+    "models/toy.png", "models/toy.previous.pt", "mine.jsonl", "datasets/mine.txt",
+]  # fmt: skip
+OUTPUTS = ["models/toy.pt", TEXT, "config.yaml", "mine.txt", "mine.jsonl", "outputs", "outputs/set/toy.txt", *PLACES]
+STEPS = [
+    ["generate"], ["generate", "--output"], ["make", "--size", "2"], ["make", "--size", "3"],
+    ["export", "--title", "T"], ["select", "--keep", "all"], ["select", "--keep", "keep.txt"], ["select", "--keep"],
+    ["evaluate"],
+]  # fmt: skip
+
+
+def run_step(step: list[str], output: str) -> int:
+    name, *options = step
+    options += [output] if step[-1] in ("--output", "--keep") else []
+    if name == "generate":
+        return generate.main([*MODEL, *GENERATE, *options])
+    if name == "evaluate":
+        return evaluate.main([*MODEL, "--count", "2", *options])
+    return collection.main([name, *(MODEL if name == "make" else []), *options, *SET_OF[name]])
+
+
+SET_OF = {"make": ["--out", "outputs/set"], "export": ["outputs/set"], "select": ["outputs/set"]}
+
+
+@settings(suppress_health_check=list(HealthCheck), max_examples=settings().max_examples // 4)
+@given(
+    places=st.lists(st.sampled_from(PLACES), unique=True, max_size=6),
+    before=st.booleans(),
+    steps=st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(OUTPUTS)), min_size=1, max_size=4),
+)
+def test_no_command_changes_what_is_not_this_programs(trained, tmp_path_factory, places, before, steps):
+    """A stranger's files lie anywhere, before or after a set is made; some outputs are inputs or such files."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = furnished(tmp_path_factory.mktemp("home"), trained, patch)
+        Path("keep.txt").write_text("2", encoding="utf-8")
+        if not before:
+            assert run_step(["make", "--size", "2"], "") == 0
+        for place in map(Path, places):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(b"1-2, and mine")
+        foreign = {path: path.read_bytes() for path in [*map(Path, places), *OWN]}
+        for step, output in steps:
+            assert run_step(step, output) in (0, 1, 2)
+            assert {path: path.read_bytes() for path in foreign} == foreign, (home, step, output)
