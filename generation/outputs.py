@@ -18,7 +18,7 @@ def is_regular(path: Path) -> bool:
     """Whether a file itself stands here: no link, folder, pipe or device."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file can have such a name
         return False
 
 
@@ -44,7 +44,7 @@ class OutputRecord:
         if not ENTRY.startswith(data.lstrip()[: len(ENTRY)]):
             raise UserError(f"{path}: not written by this program; move it away")
         for line in data.splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # a line cut short tells nothing
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # a line cut short tells nothing
                 found = json.loads(line)
                 self.add(found["path"], found["sha256"])
 

@@ -141,7 +141,7 @@ def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
     """Write the files of a set, and name what is left as it is."""
     if left := write_files(folder, record):
         shown = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if left[MOST_NAMED:] else "")
-        print(f"left as they are, {NOT_OURS}: {shown}")
+        print(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {shown}")
 
 
 def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:

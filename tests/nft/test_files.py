@@ -37,7 +37,7 @@ def test_a_persons_own_files_survive_every_command(studio, tmp_path, capsys):
         assert command() == 0
         assert {path: (folder / path).read_bytes() for path in mine} == mine, name
         said = capsys.readouterr().out
-        assert "left as they are, not written by this program, or changed since: " in said
+        assert "left as they are, not written by this program, or changed since (delete one and run export" in said
         assert all(path in said for path in mine if path not in ("mint-list.csv", "erc1155/sub/deep.txt")), name
     assert json.loads((folder / "json/2.json").read_text("utf-8"))["name"] == "Toys #2"
     assert not (folder / "json/3.json").exists()  # of token 4, which is not published now
@@ -132,10 +132,21 @@ def test_a_record_of_a_stranger_removes_nothing_outside(studio, tmp_path):
     record = OutputRecord(folder / RECORD)
     record.write({"json/9.json": b"mine"})
     line = (folder / RECORD).read_text("utf-8").splitlines()[-1]
-    named = [str(mine), "../mine.txt", "json/../../mine.txt", "json\\..\\..\\mine.txt", "notes.txt"]
+    named = [
+        "json/\0",
+        "json/\ud800",
+        "json/" + "x" * 5000,
+        str(mine),
+        "../mine.txt",
+        "json/../../mine.txt",
+        "json\\..\\..\\mine.txt",
+        "notes.txt",
+    ]
     (folder / "notes.txt").write_bytes(b"mine")
     lines = [json.dumps({**json.loads(line), "path": path}) for path in named]
-    (folder / RECORD).write_text("\n".join([line, *lines, '{"path": 5}', "[]", "\x00"]) + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(
+        "\n".join([line, *lines, '{"path": 5}', "[]", "\x00", "[" * 100_000]) + "\n", encoding="utf-8"
+    )
     assert collection.main(["export", str(folder)]) == 0
     assert mine.read_bytes() == (folder / "notes.txt").read_bytes() == b"mine"
     assert not (folder / "json/9.json").exists()
