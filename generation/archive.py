@@ -3,8 +3,11 @@
 A file is a zip archive as torch.save writes it: the values as a pickle, each tensor as bytes, nothing compressed.
 """
 
+import contextlib
 import copy
 import io
+import itertools
+import os
 import pickle
 import pickletools
 import struct
@@ -24,6 +27,7 @@ DAMAGE_ERRORS = (
     NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, pickle.PickleError,
 )  # fmt: skip
 VALUES_BYTES = 1 << 20  # of a file besides its tensors: 60,000 characters and the names of 600 tensors take a third
+STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 BYTES_PER_OPCODE = 4  # of a pickle at least, on average; each opcode takes some microseconds
 LABELS_BYTES = 1 << 12  # of the entries that say how an archive was written
 DIRECTORY_BYTES = 1 << 20  # of an archive's list of entries: some 100 for each tensor
@@ -99,6 +103,20 @@ def read_archive(
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a model of this program")
     return content
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a model of this program, or the state of a training."""
+    with contextlib.suppress(UserError):
+        return {"format", "data_sha256"} <= read_archive(path, values_bytes=STATE_BYTES).keys()
+    return False
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file to NAME.previous.pt; where that is no file of this program, to NAME.previous-2.pt and so on."""
+    endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (path.with_suffix(f".previous{ending}.pt") for ending in endings)
+    return path.replace(next(kept for kept in names if not os.path.lexists(kept) or is_ours(kept)))
 
 
 def check_end(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from config.errors import describe, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
-from generation.archive import read_archive, write_archive
+from generation.archive import is_ours, read_archive, set_aside, write_archive
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
 from text.corpus import Lengths
@@ -163,6 +164,8 @@ def check_weights(checkpoint: Checkpoint) -> None:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a model file, whole or not at all."""
+    if os.path.lexists(path) and not is_ours(path):  # it has come while the model was made
+        set_aside(path)
     write_archive(path, content_of(checkpoint))
 
 

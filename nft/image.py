@@ -90,6 +90,15 @@ def png(text: str, caption: str) -> bytes:
     return buffer.getvalue()
 
 
+def same_picture(first: bytes, second: bytes) -> bool:
+    """Whether two PNG files show the same: how they are compressed depends on Pillow's version."""
+    try:
+        with Image.open(io.BytesIO(first)) as one, Image.open(io.BytesIO(second)) as other:
+            return one.size == other.size and one.convert("RGB").tobytes() == other.convert("RGB").tobytes()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not a picture, or a damaged one
+        return False
+
+
 def svg(text: str, caption: str) -> str:
     """The same picture as SVG: the text stays text, in any monospace font that the viewer has."""
     background, ink, caption_ink = ("#" + bytes(colour(level)).hex() for level in (0, FULL_INK, CAPTION_INK))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 
+from config.errors import NAME_RULE, is_safe_name
 from config.schema import CollectionConfig, SamplingConfig, stored_sampling
 from diffusion.samplers import SamplerSettings, settings_read
 from nft.traits import Bands, bands_of, rarity, traits_of
@@ -93,6 +94,13 @@ class SetInfo(BaseModel):
     title: str
     description: str
     base_uri: str
+
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, found: str) -> str:
+        if not is_safe_name(found):  # a file of the set bears it
+            raise ValueError(NAME_RULE)
+        return found
 
     @field_validator("identity")
     @classmethod
@@ -201,6 +209,9 @@ class SetFolder:
                 raise UserError(f"{path}: no set is here; set.json is missing")
             if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
+        for name in ("set.json", "samples.jsonl", "selection.json"):
+            if (path / name).is_symlink():  # it would be cut and added to wherever it leads
+                raise UserError(f"{path / name}: a link; a set holds its files itself")
         with exclusive_lock(path / ".lock", f"{path}: another process is at work on this set"):
             yield cls(path)
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from config.command_line import check_numbers
+from config.loader import config_or_defaults
 from generation.checkpoint import load_checkpoint
+from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer, Written
-from nft.files import FOLDERS, files
+from nft.files import RECORD, files, others
 from nft.rules import BLOT
 from nft.store import SetFolder, canonical_json
 from nft.tokens import identity_of, write_texts, writing_figures
 from nft.traits import figures_of
 from utils import hash_file, pick_device, sha256
-
-SYSTEM_FILES = ("Thumbs.db", "desktop.ini")  # Windows puts these into folders; other systems use names with a dot first
 
 
 def verify_set(arguments: argparse.Namespace) -> int:
@@ -57,6 +57,7 @@ def check_records(folder: SetFolder, records: list[dict[str, Any]]) -> Iterator[
 def check_files(folder: SetFolder) -> Iterator[str]:
     """Compare every file with the one that the tokens give; a file whose bytes may differ must only be there."""
     expected: set[str] = set()
+    record = OutputRecord(folder.path / RECORD)
     for file in files(folder.edition()):
         expected.add(file.path)
         found = folder.path / file.path
@@ -64,10 +65,9 @@ def check_files(folder: SetFolder) -> Iterator[str]:
             yield f"{file.path}: missing"
         elif file.exact and found.read_bytes() != file.content():
             yield f"{file.path}: not what its tokens make of it"
-    present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
-    yield from (
-        f"{path}: belongs to no token" for path in sorted({*present} - expected) if Path(path).name not in SYSTEM_FILES
-    )
+        elif not file.exact and record.path.exists() and record.is_foreign(file.path):
+            yield f"{file.path}: {NOT_OURS}"
+    yield from (f"{path}: belongs to no token" for path in others(folder, expected))
 
 
 def check_drawing(
@@ -79,7 +79,7 @@ def check_drawing(
         yield f"{path}: not the model that this set was drawn with"
         return
     checkpoint = load_checkpoint(path)
-    data = checkpoint.run.data_file()
+    data = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data).data_file()
     if data.is_file() and hash_file(data) != info.identity["data_sha256"]:
         yield f"{data}: not the text that the model was trained on"
     writer = Writer.of(checkpoint, pick_device(arguments.device))

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from config.schema import CollectionConfig, RunConfig, SamplingConfig, TrainingConfig
-from generation.checkpoint import load_checkpoint, read_archive, write_archive
+from generation.archive import read_archive, write_archive
+from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from nft.store import IDENTITY, SetFolder, SetInfo
 from tests.helpers import Quiet, toy_lines

@@ -5,12 +5,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.schema import RunConfig
-from generation.archive import Damaged, read_archive, write_archive
+from generation.archive import STATE_BYTES, Damaged, is_ours, read_archive, write_archive
 from training.events import Status, Validation
 from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
-VALUES_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 
 
 def write_state(run: RunConfig, data_sha256: str, content: dict[str, Any]) -> None:
@@ -25,7 +24,7 @@ def read_state(run: RunConfig, data_sha256: str, fresh: dict[str, Any]) -> dict[
     Raises Damaged where the file is cut short, by a power loss for example, or where its parts are not those of
     `fresh`, the snapshot of a training that begins.
     """
-    state = read_archive(run.state_file(), values_bytes=VALUES_BYTES)
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
     if not belongs_to(state, run, data_sha256):
         return None
     try:
@@ -65,3 +64,9 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
         return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
     except (KeyError, TypeError, AttributeError, ValidationError):
         return False
+
+
+def drop_state(run: RunConfig) -> None:
+    """Delete the state of an interrupted training; anything else of that name stays."""
+    if is_ours(run.state_file()):
+        run.state_file().unlink()

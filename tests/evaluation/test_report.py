@@ -14,8 +14,18 @@ from evaluation.likelihood import Likelihood
 from evaluation.metrics import METRICS, Interval
 from evaluation.pictures import voice_plot
 from evaluation.records import Comparison, VoiceComparison
-from evaluation.report import COMPARE, all_page, table, voice_page, write_all, write_voice
-from tests.helpers import Quiet, toy_lines
+from evaluation.report import (
+    COMPARE,
+    JOINT_FILES,
+    all_page,
+    table,
+    voice_files,
+    voice_page,
+    write_all,
+    write_voice,
+)
+from generation.outputs import Outputs
+from tests.helpers import Quiet, config_of, toy_lines
 from training.trainer import train_model
 
 METRIC_NAMES = [
@@ -72,11 +82,11 @@ def evaluation(tiny_run, tmp_path):
     train_model(run, Quiet())
     samples = tmp_path / "samples.txt"
     samples.write_text("\n".join([*toy_lines(20, 5), *sorted(toy_lines(80), key=len)[-15:]]) + "\n", encoding="utf-8")
-    return evaluate_voice("toy", run.model_file(), samples, Request(60, 0, torch.device("cpu")))
+    return evaluate_voice("toy", run.model_file(), samples, Request(60, 0, torch.device("cpu"), config_of(run)))
 
 
 def test_json_keeps_its_keys(evaluation, tmp_path):
-    write_voice(evaluation, tmp_path)
+    write_voice(evaluation, Outputs(tmp_path, voice_files("toy"), [], overwrite=False))
     voice = json.loads((tmp_path / "toy_evaluation.json").read_text(encoding="utf-8"))
     check_schema(voice, VOICE)
     assert voice["copies"]["worst"]
@@ -84,7 +94,9 @@ def test_json_keeps_its_keys(evaluation, tmp_path):
         check_schema(worst, {"index": int, "match": int, "text": str})
     assert {"parameters", "characters", "steps", "held_out_bits"} <= set(voice["training"])
     other = dataclasses.replace(evaluation, name="other")
-    write_all(compare_voices([evaluation, other]), [evaluation, other], tmp_path)
+    write_all(
+        compare_voices([evaluation, other]), [evaluation, other], Outputs(tmp_path, JOINT_FILES, [], overwrite=False)
+    )
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     matrices = dict.fromkeys(("names", "confusion", "confusion_real", "style_bits"), list)
     attribution = {"toy": ATTRIBUTION, "other": ATTRIBUTION}

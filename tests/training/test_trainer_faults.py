@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import utils
-from generation.checkpoint import load_checkpoint, read_archive
+from generation.archive import read_archive
+from generation.checkpoint import load_checkpoint
 from generation.writer import write_documents
 from tests.helpers import Quiet, shape
 from training import trainer
