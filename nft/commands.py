@@ -19,7 +19,8 @@ from generation.writer import Writer
 from nft.files import write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.store import SET_FORMAT, SetFolder, SetInfo, canonical_json, indented_json, sampler_with_defaults
+from nft.schemas import SET_FORMAT, SetInfo, sampler_with_defaults
+from nft.store import SetFolder, canonical_json, indented_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
