@@ -146,6 +146,7 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
 def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
+        folder.info()  # a set that is damaged is left as it is
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
             (folder.path / "selection.json").unlink(missing_ok=True)

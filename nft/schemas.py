@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from config.errors import NAME_RULE, is_safe_name
 from config.schema import CollectionConfig, SamplingConfig, stored_sampling
 from diffusion.samplers import SamplerSettings, settings_read
+from nft.traits import TRAITS
 from utils import UserError
 
 SET_FORMAT = 1  # of set.json
+LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
 
@@ -55,28 +58,34 @@ def checked_by(read: Callable[[dict[str, Any]], object]) -> AfterValidator:
 
 StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
 StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Number = Annotated[int, Field(ge=1, le=LARGEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Selection(BaseModel):
-    """selection.json: the token ids that are published."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    kept: list[int]
-
-
-class SetInfo(BaseModel):
-    """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
+class SetFile(BaseModel):
+    """What a file of a set holds: strict types, no unknown keys, no infinite numbers."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+
+class Selection(SetFile):
+    """selection.json: the token ids that are published."""
+
+    kept: Annotated[list[Number], Field(min_length=1)]
+
+
+class SetInfo(SetFile):
+    """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
+
     format: Literal[1]
     name: str
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
     rules: StoredRules
     word_list_sha256: str
-    copy_bound: int
+    copy_bound: Count
     identity: dict[str, str]  # hashes of model, config and data; version and device
     model_file: str
     license: str
@@ -84,6 +93,13 @@ class SetInfo(BaseModel):
     title: str
     description: str
     base_uri: str
+
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, found: str) -> str:
+        if not is_safe_name(found):  # a file of the set is called by it
+            raise ValueError(f"{found!r} {NAME_RULE}")
+        return found
 
     @field_validator("identity")
     @classmethod
@@ -102,34 +118,42 @@ class SetInfo(BaseModel):
         return {**own, "sampler": settings_read(self.sampler_settings()), "rules": rules}
 
 
-class Token(BaseModel):
+class Token(SetFile):
     """A line of samples.jsonl. A token that is not accepted has no text, only the hash of what was drawn."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    token_id: int
-    seed: int
-    attempt: int
+    token_id: Number
+    seed: Annotated[int, Field(ge=0)]
+    attempt: Count
     accepted: bool
     text: str
-    sha256: str
-    drawn_sha256: str  # of the text before any of it was masked
+    sha256: Hash
+    drawn_sha256: Hash  # of the text before any of it was masked
     flags: list[str]
     dropped: list[str]
-    chars: int
-    longest_match: int
-    novelty: float
-    invented: float
-    confidence: float
-    settling: int
-    corrections: int
-    traits: dict[str, int | float | str]
+    chars: Count
+    longest_match: Count
+    novelty: Share
+    invented: Share
+    confidence: Share
+    settling: Count
+    corrections: Count
+    traits: dict[str, Annotated[int | float, Field(ge=0, le=LARGEST)] | str]
     sampler: StoredSampler
     model_sha256: str
     config_sha256: str
     data_sha256: str
     version: str
     device: str
+
+    @field_validator("traits")
+    @classmethod
+    def check_traits(cls, found: dict[str, int | float | str]) -> dict[str, int | float | str]:
+        if found.keys() != TRAITS.keys():
+            raise ValueError(f"its keys must be {', '.join(TRAITS)}")
+        for name, (_, labels) in TRAITS.items():
+            if isinstance(found[name], str) == bool(labels):
+                raise ValueError(f"{name} must be {'a number' if labels else 'a word'}")
+        return found
 
 
 Model = TypeVar("Model", bound=BaseModel)

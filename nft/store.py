@@ -121,13 +121,18 @@ class SetFolder:
 
     def edition(self) -> Edition:
         """The published tokens: all accepted ones, or those of selection.json if there is one."""
-        records = [record for record in self.records() if record["accepted"]]
-        selection = self.path / "selection.json"
-        curated = selection.is_file()
-        kept = set(parse(Selection, self.read_file("selection.json"), str(selection)).kept) if curated else None
-        chosen = [record for record in records if kept is None or record["token_id"] in kept]
-        info = {**self.info().model_dump(), "chosen_from": len(records), "curated": curated}
-        return Edition(info, chosen, bands_of([record["traits"] for record in records]))
+        accepted = {record["token_id"]: record for record in self.records() if record["accepted"]}
+        kept = self.selection()
+        if unknown := [str(token) for token in kept or () if token not in accepted]:
+            raise UserError(f"{self.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
+        chosen = [record for token, record in accepted.items() if kept is None or token in kept]
+        info = {**self.info().model_dump(), "chosen_from": len(accepted), "curated": kept is not None}
+        return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]))
+
+    def selection(self) -> set[int] | None:
+        """The token ids of selection.json; None if there is no such file."""
+        path = self.path / "selection.json"
+        return set(parse(Selection, self.read_file(path.name), str(path)).kept) if path.is_file() else None
 
 
 def first_difference(key: str, found: Any, wanted: Any) -> str:
