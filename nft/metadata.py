@@ -9,6 +9,8 @@ from nft.store import Edition
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
+# how a cell begins that a spreadsheet runs as a formula, also after it has trimmed it; wide signs count in East Asia
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # marketplaces show a description as Markdown
 
 
@@ -17,9 +19,15 @@ def caption(edition: Edition, number: int) -> str:
 
 
 def csv_text(header: list[str], content: list[list[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([header, *content])
-    return buffer.getvalue()
+    """A table in which a spreadsheet takes no word for a formula: what begins like one gets an apostrophe before it."""
+
+    def line(row: list[Any]) -> str:
+        buffer = io.StringIO()
+        cells = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row]
+        csv.writer(buffer).writerow(cells)  # with its own line end, or it would not quote a cell that holds \r
+        return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+    return "".join(map(line, [header, *content]))
 
 
 def csv_table(edition: Edition) -> str:
