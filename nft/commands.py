@@ -19,7 +19,7 @@ from generation.writer import Writer
 from nft.files import write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.schemas import SET_FORMAT, SetInfo, sampler_with_defaults
+from nft.schemas import FIRST_FORMAT, PRESENTATION, SET_FORMAT, SetInfo, sampler_with_defaults
 from nft.store import SetFolder, canonical_json, indented_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
@@ -28,7 +28,6 @@ from utils import UserError, hash_file, pick_device, read_text, write_atomic
 
 MOST_TOKENS = 1_000_000  # in one range of ids: a typing error must not fill the memory
 TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
-PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
 
 
 def make_set(arguments: argparse.Namespace) -> int:
@@ -48,7 +47,8 @@ def make_set(arguments: argparse.Namespace) -> int:
         folder.drop_partial_line()
         if (count := len(folder.records())) > arguments.size:
             raise UserError(f"{folder.path}: holds {count} tokens already, more than --size")
-        folder.begin(set_info(folder, run, source, identity, arguments))
+        info = folder.begin(set_info(folder, run, source, identity, arguments))
+        source.first_format = info.format == FIRST_FORMAT
         judge = Judge(run.collection, reference.copy_bound)
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)

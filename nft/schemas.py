@@ -12,7 +12,10 @@ from diffusion.samplers import SamplerSettings, settings_read
 from nft.traits import TRAITS
 from utils import UserError
 
-SET_FORMAT = 1  # of set.json
+SET_FORMAT = 2  # of set.json
+# before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
+FIRST_FORMAT = 1
+PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
@@ -79,7 +82,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
 
-    format: Literal[1]
+    format: Literal[1, 2]  # FIRST_FORMAT, SET_FORMAT
     name: str
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler

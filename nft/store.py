@@ -14,14 +14,14 @@ from typing import Any
 
 from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
-from utils import UserError, exclusive_lock, write_atomic
+from utils import UserError, exclusive_lock, sha256, write_atomic
 
 
 @dataclass(frozen=True)
 class Edition:
     """The published tokens of a set, in order, and what holds for all of them."""
 
-    info: dict[str, Any]  # set.json, with `curated` and `chosen_from`, the number of accepted tokens
+    info: dict[str, Any]  # set.json, with `curated`, `chosen_from` (how many are accepted) and `samples_sha256`
     records: list[dict[str, Any]]
     bands: Bands  # from all accepted tokens, published or not
 
@@ -84,8 +84,8 @@ class SetFolder:
         """Write set.json."""
         write_atomic(self.path / "set.json", indented_json(info.model_dump()))
 
-    def begin(self, wanted: SetInfo) -> None:
-        """Write set.json of a new set, or check that an existing one was drawn with the same settings.
+    def begin(self, wanted: SetInfo) -> SetInfo:
+        """Write set.json of a new set, or check that an existing one was drawn with the same settings; -> set.json.
 
         Title, description and base URI may change. UserError names the first setting that differs.
         """
@@ -96,8 +96,10 @@ class SetFolder:
                 what = first_difference(key, old[key], new[key])
                 raise UserError(f"{self.path}: its tokens were drawn with another {what}; give another --out")
             # kept as an earlier version wrote them: index.html depends on the stored sampler
-            wanted = wanted.model_copy(update={"sampler": found.sampler, "rules": found.rules})
+            kept = found.model_dump(include={"format", "sampler", "rules"})
+            wanted = wanted.model_copy(update=kept)
         self.write_info(wanted)
+        return wanted
 
     def drop_partial_line(self) -> None:
         """Remove a last line that an interruption cut short; its token is drawn again."""
@@ -126,7 +128,12 @@ class SetFolder:
         if unknown := [str(token) for token in kept or () if token not in accepted]:
             raise UserError(f"{self.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
         chosen = [record for token, record in accepted.items() if kept is None or token in kept]
-        info = {**self.info().model_dump(), "chosen_from": len(accepted), "curated": kept is not None}
+        info = {
+            **self.info().model_dump(),
+            "chosen_from": len(accepted),
+            "curated": kept is not None,
+            "samples_sha256": sha256(self.read_file("samples.jsonl")),
+        }
         return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]))
 
     def selection(self) -> set[int] | None:

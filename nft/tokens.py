@@ -36,6 +36,7 @@ class TextSource:
     ) -> None:
         self.writer, self.settings, self.seed, self.reference = writer, settings, seed, reference
         self.common = common  # fields that every record of the set holds with the same value
+        self.first_format = False  # whether the set is of FIRST_FORMAT
         self.drawn: dict[Key, Drawn] = {}  # of the batch at hand
 
     def draw(self, keys: Iterable[Key]) -> None:
@@ -102,7 +103,7 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
         "flags": verdict.flags,
         "dropped": dropped,
         **figures,
-        "traits": figures_of({"text": verdict.text, **figures}),
+        "traits": figures_of({"text": verdict.text, **figures}, first_format=source.first_format),
     }
 
 

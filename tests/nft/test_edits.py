@@ -1,4 +1,4 @@
-"""Every field of every file of a set, wrong in every way: it is named in a line, or nothing that is published changes."""
+"""Every field of a set's files, wrong in every way, is named in a line, or nothing that is published changes."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ Place = tuple[str | int, ...]
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    """The folder of a set of three tokens, one of which the rules dropped, and of a selection; its model is beside it."""
+    """The folder of a set of three tokens, of which the rules dropped one; it has a selection."""
     root = tmp_path_factory.mktemp("edits")
     run = make_run(root, license="CC0-1.0", source="made up")
     train_model(run, Quiet())
