@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from config.command_line import add_sampling, run_command
+from config.command_line import add_config, add_data, add_sampling, run_command
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -14,14 +14,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     make.add_argument("--size", type=int, required=True, help="how many tokens the set has")
     add_sampling(make)
-    make.add_argument(
-        "--config", type=Path, default=Path("config.yaml"), help="rules, licence, source (default config.yaml)"
-    )
+    add_config(make, "rules, licence, source, folder of texts")
+    add_data(make)
     select = commands.add_parser("select", help="publish some of the tokens and leave out the others")
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
     export = commands.add_parser("export", help="write all files again, with another title, description or base URI")
     verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
     verify.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
+    add_config(verify, "names the folder of texts")
+    add_data(verify)
     verify.add_argument("--tokens", type=int, default=10, help="how many tokens to draw again (default 10)")
     verify.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     make.add_argument("--out", type=Path, required=True, help="the set's folder")

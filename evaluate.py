@@ -3,8 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from config.command_line import check_numbers, report_error, run_command
+from config.command_line import add_config, add_data, check_numbers, report_error, run_command
+
+if TYPE_CHECKING:  # it imports torch, for which --help does not wait
+    from config.loader import Config
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
@@ -16,7 +20,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", type=Path, help="one model file, models/NAME.pt")
     which.add_argument("--all", action="store_true", help="every trained model of the config, compared with the others")
-    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="for --all; default config.yaml")
+    add_config(parser, "names the datasets and the folders of texts, models and outputs")
+    add_data(parser)
     parser.add_argument(
         "--samples",
         type=Path,
@@ -25,9 +30,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--count", type=int, default=200, help="documents to judge per voice (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the drawn samples (default 0)")
-    parser.add_argument(
-        "--output", type=Path, help="folder of the reports (default: the outputs folder stored in the model)"
-    )
+    parser.add_argument("--output", type=Path, help="folder of the reports (default: the config's folder of outputs)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     return parser.parse_args(argv)
 
@@ -37,17 +40,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
+    from config.loader import config_or_defaults, load_config
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices, evaluate_voice
     from evaluation.records import Evaluation
     from generation.console import make_console
-    from utils import check_writable, pick_device
+    from utils import UserError, check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
     console = make_console()
     console.width = max(console.width, TABLE_WIDTH)
-    request = Request(arguments.count, arguments.seed, pick_device(arguments.device))
-    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config)
+    if arguments.all and arguments.data:
+        raise UserError("--data names the text of one model; with --all, the config names the texts")
+    config = load_config(arguments.config) if arguments.all else config_or_defaults(arguments.config)
+    request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)
+    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(config)
     if arguments.output:
         check_writable(arguments.output)
     evaluations: list[Evaluation] = []
@@ -75,19 +82,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return status
 
 
-def trained_models(path: Path) -> dict[str, Path]:
+def trained_models(config: "Config") -> dict[str, Path]:
     """The model files of the config's datasets that have one, by name."""
-    from config.loader import load_config
     from utils import UserError
 
-    config = load_config(path)
     files = {name: config.resolve(name).model_file() for name in config.datasets}
     trained = {name: file for name, file in files.items() if file.is_file()}
     for name in files:
         if name not in trained:
             print(f"{name}: not trained yet, left out")
     if not trained:
-        raise UserError(f"{path}: none of its datasets is trained yet; python train.py --all")
+        raise UserError(f"{config.path}: none of its datasets is trained yet; python train.py --all")
     return trained
 
 

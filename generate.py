@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from config.command_line import SAMPLING_BOUNDS, add_sampling, check_numbers, run_command, sampling_options
+from config.command_line import SAMPLING_BOUNDS, add_config, add_sampling, check_numbers, run_command, sampling_options
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -21,6 +21,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--suffix", default="", help="what every document ends with")
     parser.add_argument("--template", default="", help="a whole document with a _ for each character to write")
     parser.add_argument("--length", default="", metavar="N|MIN-MAX", help="characters of each document")
+    add_config(parser, "names the folder of outputs")
     parser.add_argument(
         "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
     )
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def generate(arguments: argparse.Namespace) -> int:
+    from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint
     from generation.console import progress
     from generation.prompt import Prompt
@@ -46,7 +48,8 @@ def generate(arguments: argparse.Namespace) -> int:
     prompt.check(writer.run, writer.vocabulary, str(arguments.model))
     settings = writer.settings(**sampling_options(arguments))
     size = arguments.batch_size or writer.run.sampling.batch_size
-    output = arguments.output or Path(writer.run.paths.outputs) / f"{arguments.model.stem}_samples.txt"
+    here = config_or_defaults(arguments.config).placed(writer.run)
+    output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_samples.txt"
     check_writable(output.parent)
     texts: list[str] = []
     with progress("documents written", arguments.samples) as advance:

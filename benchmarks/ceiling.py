@@ -27,7 +27,7 @@ FIXED = ("duplicates", "copies")  # which real text has none of, by construction
 def write_real(config: Path, folder: Path, count: int) -> None:
     """NAME_samples.txt of each dataset: held-out documents that evaluate.py will not compare them with."""
     loaded = load_config(config)
-    for name in evaluate.trained_models(config):
+    for name in evaluate.trained_models(loaded):
         run = loaded.resolve(name)
         corpus = load_corpus(run)
         held_out = Reference(corpus, run.model.context).held_out

@@ -56,8 +56,11 @@ class Soak:
         with (folder / "config.yaml").open("w", encoding="utf-8") as file:
             paths = {key: str(folder / key) for key in ("datasets", "models", "outputs")}
             YAML().dump({**SETTINGS, "paths": paths}, file)
-        self.train = ["train.py", "--all", "--config", str(folder / "config.yaml")]
-        self.generate = [["generate.py", "--model", str(self.model(name)), "--samples", str(SAMPLES)] for name in NAMES]
+        config = ["--config", str(folder / "config.yaml")]
+        self.train = ["train.py", "--all", *config]
+        self.generate = [
+            ["generate.py", *config, "--model", str(self.model(name)), "--samples", str(SAMPLES)] for name in NAMES
+        ]
         self.longest = 0.0
         for command in (self.train, *self.generate):
             began = time.monotonic()

@@ -7,7 +7,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+CONFIG_FILE = Path("config.yaml")  # that commands read unless --config names another
 # least and most of the sampling options; None: no limit
 SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
@@ -52,6 +54,17 @@ def report_error(error: Exception) -> int:
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
     return 2
+
+
+def add_config(parser: argparse.ArgumentParser, use: str) -> None:
+    parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"{use} (default {CONFIG_FILE})")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a model's text: a model file comes from anywhere, so its own paths are not used."""
+    parser.add_argument(
+        "--data", type=Path, metavar="TEXT", help="the text that the model was trained on (default: the config's)"
+    )
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from config.command_line import CONFIG_FILE
 from config.errors import NAME_RULE, describe, describe_yaml, is_safe_name, nearest
 from config.schema import AUTO, RunConfig
 from diffusion.samplers import SAMPLERS, not_read
@@ -41,6 +42,15 @@ class Config:
                 f"{self.path}: no dataset {name!r} here, and no file {folder / f'{name}.txt'}{nearest(name, known)}"
             )
         return run
+
+    def placed(self, stored: RunConfig, data: Path | None = None) -> RunConfig:
+        """The run of a model file with the folders and the text file of this config; `data` names another text file.
+
+        A model may come from anywhere, so no path that it holds is used.
+        """
+        here = self.merged(stored.name, {})
+        file = here.data.file if data is None else str(data.absolute())
+        return stored.model_copy(update={"paths": here.paths, "data": stored.data.model_copy(update={"file": file})})
 
     def preset_of(self, layers: list[dict[str, Any]]) -> Any:
         """The preset that the last layer to set one names; `auto` is `cpu` without a GPU, if that preset exists."""
@@ -116,6 +126,11 @@ def load_config(path: Path) -> Config:
     if problems:
         raise UserError("\n".join(problems))
     return config
+
+
+def config_or_defaults(path: Path) -> Config:
+    """A config file for its folders alone: where there is no config.yaml, the defaults hold."""
+    return Config(path, {}) if path == CONFIG_FILE and not path.exists() else load_config(path)
 
 
 def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:

@@ -233,8 +233,11 @@ class RunConfig(Section):
 
     @classmethod
     def stored(cls, config: dict[str, Any]) -> "RunConfig":
-        """The run stored in a model or state file of this or an earlier version; keys it lacks take their defaults."""
-        return cls.model_validate({**config, "sampling": stored_sampling(config["sampling"])})
+        """The run stored in a model or state file of this or an earlier version; keys it lacks take their defaults.
+
+        Its paths are those of the machine that wrote it and may be a stranger's: see Config.placed for this machine's.
+        """
+        return cls.model_validate({**config, "paths": {}, "sampling": stored_sampling(config["sampling"])})
 
     def trains_like(self, other: "RunConfig") -> bool:
         """Whether two runs give the same weights when trained on the same text."""

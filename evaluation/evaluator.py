@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from config.loader import Config
 from dataset_loader import Batch, held_out_batches
 from evaluation.classifier import SourceClassifier
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood
@@ -42,6 +43,8 @@ class Request:
     count: int  # documents to draw, or to read from a file, at most
     seed: int  # of the draws
     device: torch.device
+    config: Config  # of this machine: where texts and outputs lie
+    data: Path | None = None  # the text that the model was trained on, if the config does not name it
 
 
 def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
@@ -50,6 +53,7 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
     Raises UserError for a model or samples that cannot be read, and for a dataset that is not what it was trained on.
     """
     checkpoint = load_checkpoint(file)
+    checkpoint = replace(checkpoint, run=request.config.placed(checkpoint.run, request.data))
     writer = Writer.of(checkpoint, request.device)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
     reference = Reference(corpus, checkpoint.run.model.context)

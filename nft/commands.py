@@ -35,8 +35,10 @@ def make_set(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     check_numbers(arguments, {"size": (1, None), **SAMPLING_BOUNDS})
     checkpoint = load_checkpoint(arguments.model)
-    run = load_config(arguments.config).resolve(checkpoint.run.name)
-    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, arguments.model)
+    config = load_config(arguments.config)
+    run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
+    placed = config.placed(checkpoint.run, arguments.data)
+    corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
     reference = Reference(corpus, checkpoint.run.model.context)
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))

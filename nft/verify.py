@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from config.command_line import check_numbers
+from config.loader import config_or_defaults
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, Written
 from nft.files import FOLDERS, files
@@ -79,7 +80,7 @@ def check_drawing(
         yield f"{path}: not the model that this set was drawn with"
         return
     checkpoint = load_checkpoint(path)
-    data = checkpoint.run.data_file()
+    data = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data).data_file()
     if data.is_file() and hash_file(data) != info.identity["data_sha256"]:
         yield f"{data}: not the text that the model was trained on"
     writer = Writer.of(checkpoint, pick_device(arguments.device))

@@ -1,6 +1,7 @@
 """What tests share: toy corpora, tiny runs, a silent reporter, and an oracle that knows its data's distribution."""
 
 import itertools
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,26 @@ def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **
     return Config(root / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
 
 
+def config_of(run: RunConfig) -> Config:
+    """A config with the folders of a run."""
+    return Config(Path("config.yaml"), {"paths": run.paths.model_dump()})
+
+
 def shape(run: RunConfig, **training) -> RunConfig:
     """The run with other values in its section `training`."""
     return run.model_copy(update={"training": run.training.model_copy(update=training)})
+
+
+def tree(*places: Path) -> dict[Path, object]:
+    """All that lies in these places: the bytes of each file, where each link leads, and what else there is."""
+    found: dict[Path, object] = {}
+    for place in places:
+        for path in (place, *place.rglob("*")):
+            if path.is_symlink():
+                found[path] = path.readlink()
+            else:
+                found[path] = path.read_bytes() if path.is_file() else stat.S_IFMT(path.stat().st_mode)
+    return found
 
 
 class Quiet:

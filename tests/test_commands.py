@@ -23,7 +23,7 @@ def test_generate_writes_exactly_n_whole_lines(project, capsys):
     path, run = project
     assert run("--dataset", "one") == 0
     model, output = path.parent / "models" / "one.pt", path.parent / "out" / "set.txt"
-    arguments = ["--model", str(model), "--samples", "17", "--seed", "5"]
+    arguments = ["--config", str(path), "--model", str(model), "--samples", "17", "--seed", "5"]
     assert generate.main([*arguments, "--output", str(output)]) == 0
     lines = output.read_text(encoding="utf-8").split("\n")
     assert len(lines) == 18 and lines[-1] == "" and all(lines[:-1])
@@ -87,6 +87,8 @@ def test_evaluate_ends_with_141_when_its_reader_has_left(project):
         str(ROOT / "evaluate.py"),
         "--model",
         str(path.parent / "models" / "one.pt"),
+        "--config",
+        str(path),
         "--count",
         "2",
     ]

@@ -1,27 +1,28 @@
 """Encodes a text file as character ids, once, and opens the result: the corpus that a model learns from.
 
 Three passes over the file, half a megabyte at a time: choose the documents (`Survey`), count their characters for the
-vocabulary, and write their ids. The result is a *store*: a folder under `<datasets>/.cache` with memory-mapped ids.
+vocabulary, and write their ids. The result is a *store*: a folder of `stores_of(run)` with memory-mapped ids.
 """
 
 import contextlib
 import json
+import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
-from utils import UserError, derive_seed, flush_to_disk, hash_file, hash_json, mix64
+from utils import UserError, derive_seed, exclusive_lock, flush_to_disk, hash_file, hash_json, mix64
 
 STORE_FORMAT = 2  # part of a store's name: files of an older format are encoded again
+STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # a key of load_corpus; .part while the store is written
+STORE_FILES = {"tokens.bin", "lengths.npy", "held_out.npy", "info.json"}
 STORE_ERRORS = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
 
 
@@ -88,27 +89,35 @@ def load_corpus(run: RunConfig) -> Corpus:
     path = run.data_file()
     if not path.is_file():
         raise UserError(f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file")
-    sha256 = hash_file(path)
-    key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
-    folder = Path(run.paths.datasets) / ".cache" / run.name
-    store = folder / key
-    stream = run.data.format == "stream"
-    with contextlib.suppress(*STORE_ERRORS):
-        return open_store(store, stream)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # one process encodes, the others wait and open its store
-        with contextlib.suppress(*STORE_ERRORS):
-            return open_store(store, stream)
-        encode_into(store, path, run, sha256)
-        return open_store(store, stream)
+    return _encoded(run, hash_file(path))
 
 
 def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
-    """The corpus that `model` was trained on. Raises UserError if the text file no longer has this hash."""
-    corpus = load_corpus(run)
-    if corpus.sha256 != sha256:
-        raise UserError(f"{run.data_file()}: not the text that {model} was trained on; train it anew")
-    return corpus
+    """The corpus that `model` was trained on. Raises UserError, and encodes nothing, if the file has another hash."""
+    path, wanted = run.data_file(), f"the text that {model} was trained on"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; name {wanted} with --data")
+    if hash_file(path) != sha256:
+        raise UserError(f"{path}: not {wanted}; name that with --data, or train anew")
+    return _encoded(run, sha256)
+
+
+def _encoded(run: RunConfig, sha256: str) -> Corpus:
+    """Open the store of a text file with this hash, which is made first if there is none."""
+    key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
+    store, stream = stores_of(run) / key, run.data.format == "stream"
+    with contextlib.suppress(*STORE_ERRORS):
+        return open_store(store, stream)
+    with exclusive_lock(store.parent / ".lock", "", seconds=-1):  # one process encodes, the others wait
+        with contextlib.suppress(*STORE_ERRORS):
+            return open_store(store, stream)
+        encode_into(store, run.data_file(), run, sha256)
+        return open_store(store, stream)
+
+
+def stores_of(run: RunConfig) -> Path:
+    """The folder of a dataset's stores. Its name is this program's own: other programs keep files in .cache too."""
+    return Path(run.paths.datasets) / ".cache" / "diffusion-gpt-local" / run.name
 
 
 class Survey(NamedTuple):
@@ -192,17 +201,39 @@ def first_occurrences(values: np.ndarray) -> np.ndarray:
 
 
 def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
-    """Encode the file into a temporary folder, which becomes `store` when complete; older stores are deleted."""
-    with tempfile.TemporaryDirectory(dir=store.parent) as temporary:
-        complete = Path(temporary) / "store"
-        complete.mkdir()
-        encode_file(path, run, sha256, complete)
+    """Encode the file into a folder beside `store`, which takes its name when complete; older stores are deleted."""
+    part = store.with_suffix(".part")
+    for left in (store, part):  # of this very key, but cut short
+        if left.is_symlink() or left.exists():
+            if not holds_store_files_alone(left):
+                raise UserError(f"{left}: holds files that are not this program's; move it away")
+            shutil.rmtree(left)
+    part.mkdir()
+    try:
+        encode_file(path, run, sha256, part)
         for old in store.parent.iterdir():
-            if old.is_dir() and old.name != Path(temporary).name:
+            if old != part and is_store(old):
                 shutil.rmtree(old)
-        for file in complete.iterdir():
+        for file in part.iterdir():
             flush_to_disk(file)
-        complete.replace(store)
+        part.replace(store)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is provably a store: by its name, its files and, unless it is a part, its info.json."""
+    if not STORE_NAME.fullmatch(folder.name) or not holds_store_files_alone(folder):
+        return False
+    with contextlib.suppress(*STORE_ERRORS):
+        return folder.suffix == ".part" or "sha256" in json.loads((folder / "info.json").read_text(encoding="utf-8"))
+    return False
+
+
+def holds_store_files_alone(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(file.name in STORE_FILES and file.is_file() for file in folder.iterdir())
 
 
 def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
@@ -248,7 +279,7 @@ def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarra
 
 
 def open_store(store: Path, stream: bool) -> Corpus:
-    """Open a store. Raises one of NO_STORE if it is missing or incomplete."""
+    """Open a store. Raises one of STORE_ERRORS if it is missing or incomplete."""
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
     ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")

@@ -1,6 +1,7 @@
 """An evaluation tells voices apart, finds copies, refuses the wrong text, and writes what it found."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,10 @@ import torch
 
 import evaluate
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
-from tests.helpers import WORDS, Quiet, make_run, prose, toy_lines
+from tests.helpers import WORDS, Quiet, config_of, make_run, prose, toy_lines
 from text.corpus import load_corpus
 from training.trainer import train_model
 
-REQUEST = Request(60, 0, torch.device("cpu"))
 GREEK = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
 LEARNT = {"batch_size": 16, "max_steps": 60, "learning_rate": 0.01}
 
@@ -35,10 +35,22 @@ def two_voices(trained_voices):
         file.write_bytes(data)
 
 
+def request(run) -> Request:
+    return Request(60, 0, torch.device("cpu"), config_of(run))
+
+
 def judge(run, tmp_path, texts: list[str], name: str = "judged"):
     path = tmp_path / f"{name}.txt"
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    return evaluate_voice(run.name, run.model_file(), path, REQUEST)
+    return evaluate_voice(run.name, run.model_file(), path, request(run))
+
+
+def config_file(run, folder: Path, *datasets: str) -> Path:
+    """A config.yaml with the folders of a run and these datasets."""
+    path = folder / "c.yaml"
+    content = {"paths": run.paths.model_dump(), "datasets": {name: {} for name in datasets}}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
 
 
 def test_a_voice_that_learnt_twenty_lines_by_heart_is_memorising(tiny_run):
@@ -52,7 +64,7 @@ def test_a_voice_that_learnt_twenty_lines_by_heart_is_memorising(tiny_run):
     )
     # the last weights, not those that held-out text would have chosen: the case the gauge is for
     train_model(run, Quiet())
-    copies = evaluate_voice("toy", run.model_file(), None, REQUEST).copies
+    copies = evaluate_voice("toy", run.model_file(), None, request(run)).copies
     assert copies.gauge == "memorising" and copies.share > 0.3
     shown = copies.worst[0]
     assert shown.match > copies.bound
@@ -85,7 +97,8 @@ def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_
 
 
 def test_likelihood_stands_beside_its_baselines(two_voices):
-    found = evaluate_voice("greek", two_voices["greek"].model_file(), None, REQUEST).likelihood
+    run = two_voices["greek"]
+    found = evaluate_voice("greek", run.model_file(), None, request(run)).likelihood
     baselines = found.baselines
     assert baselines.five_gram < baselines.unigram < baselines.uniform
     characters = load_corpus(two_voices["greek"]).held_out.lengths.sum()
@@ -94,7 +107,8 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
 
 
 def test_the_same_request_gives_the_same_figures(two_voices):
-    first, second = (evaluate_voice("build", two_voices["build"].model_file(), None, REQUEST).plain() for _ in range(2))
+    run = two_voices["build"]
+    first, second = (evaluate_voice("build", run.model_file(), None, request(run)).plain() for _ in range(2))
     assert first == second
 
 
@@ -102,7 +116,7 @@ def test_a_stream_is_measured_in_windows(tiny_run):
     text = "".join(f"{line}\n" for line in toy_lines(300))
     run = tiny_run(text.encode(), data={"format": "stream"})
     train_model(run, Quiet())
-    figures = evaluate_voice("toy", run.model_file(), None, REQUEST).plain()
+    figures = evaluate_voice("toy", run.model_file(), None, request(run)).plain()
     held_out = load_corpus(run).held_out.lengths.sum()
     assert figures["judged"] == 60 and figures["compared"] == -(-held_out // run.model.context) > 1
     assert figures["likelihood"]["held_out"]["bits"] > 0
@@ -112,7 +126,8 @@ def test_a_stream_is_measured_in_windows(tiny_run):
 def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
     folder = tmp_path / "reports"
     run = two_voices["build"]
-    assert evaluate.main(["--model", str(run.model_file()), "--count", "20", "--output", str(folder)]) == 0
+    options = ["--config", str(config_file(run, tmp_path)), "--count", "20", "--output", str(folder)]
+    assert evaluate.main(["--model", str(run.model_file()), *options]) == 0
     figures = json.loads((folder / "build_evaluation.json").read_text(encoding="utf-8"))
     assert figures["judged"] == 20 and len(figures["examples"]) == 10
     page = (folder / "build_evaluation.md").read_text(encoding="utf-8")
@@ -122,10 +137,8 @@ def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
 
 
 def test_all_writes_the_comparison(two_voices, tmp_path, capsys):
-    folder, config = tmp_path / "reports", tmp_path / "c.yaml"
-    paths = two_voices["build"].paths.model_dump()
-    datasets = {"build": {}, "greek": {}, "absent": {}}
-    config.write_text(json.dumps({"paths": paths, "datasets": datasets}), encoding="utf-8")
+    folder = tmp_path / "reports"
+    config = config_file(two_voices["build"], tmp_path, "build", "greek", "absent")
     assert evaluate.main(["--all", "--config", str(config), "--count", "20", "--output", str(folder)]) == 0
     shared = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     assert shared["names"] == ["build", "greek"] and np.array(shared["confusion"]).sum(1).tolist() == [20, 20]
@@ -135,9 +148,7 @@ def test_all_writes_the_comparison(two_voices, tmp_path, capsys):
 
 
 def test_a_voice_that_cannot_be_judged_does_not_keep_the_others_from_it(two_voices, tmp_path, capsys):
-    folder, config = tmp_path / "reports", tmp_path / "c.yaml"
-    paths = two_voices["build"].paths.model_dump()
-    config.write_text(json.dumps({"paths": paths, "datasets": {"build": {}, "greek": {}}}), encoding="utf-8")
+    folder, config = tmp_path / "reports", config_file(two_voices["build"], tmp_path, "build", "greek")
     two_voices["build"].data_file().write_text("\n".join(toy_lines(40)) + "\n")
     assert evaluate.main(["--all", "--config", str(config), "--count", "20", "--output", str(folder)]) == 2
     assert "not the text that" in capsys.readouterr().err and (folder / "greek_evaluation.md").is_file()
@@ -145,14 +156,15 @@ def test_a_voice_that_cannot_be_judged_does_not_keep_the_others_from_it(two_voic
 
 def test_mistakes_are_named(two_voices, tmp_path, capsys):
     run = two_voices["build"]
+    config = ["--config", str(config_file(run, tmp_path))]
     run.data_file().write_text("\n".join(toy_lines(40)) + "\n")
-    assert evaluate.main(["--model", str(run.model_file())]) == 2
+    assert evaluate.main(["--model", str(run.model_file()), *config]) == 2
     assert "not the text that" in capsys.readouterr().err
     empty = tmp_path / "empty.txt"
     empty.write_text("\n")
-    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty)]) == 2
+    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty), *config]) == 2
     assert "empty.txt: 0 documents; at least 2 are needed, one a line" in capsys.readouterr().err
-    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty)]) == 2
+    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty), *config]) == 2
     assert capsys.readouterr().err == f"error: {empty}: cannot be written to: File exists\n"
     assert evaluate.main(["--model", "missing.pt"]) == 2
     assert capsys.readouterr().err == "error: missing.pt: no such file\n"

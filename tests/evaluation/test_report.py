@@ -14,7 +14,7 @@ from evaluation.metrics import METRICS, Interval
 from evaluation.pictures import voice_plot
 from evaluation.records import Comparison, VoiceComparison
 from evaluation.report import FIVE_GRAM, LEFT_TO_RIGHT, NELBO, all_page, table, voice_page, write_all, write_voice
-from tests.helpers import Quiet, toy_lines
+from tests.helpers import Quiet, config_of, toy_lines
 from training.trainer import train_model
 
 METRIC_NAMES = [
@@ -70,7 +70,7 @@ def evaluation(tiny_run, tmp_path):
     train_model(run, Quiet())
     samples = tmp_path / "samples.txt"
     samples.write_text("\n".join([*toy_lines(20, 5), *sorted(toy_lines(80), key=len)[-15:]]) + "\n", encoding="utf-8")
-    return evaluate_voice("toy", run.model_file(), samples, Request(60, 0, torch.device("cpu")))
+    return evaluate_voice("toy", run.model_file(), samples, Request(60, 0, torch.device("cpu"), config_of(run)))
 
 
 def test_json_keeps_its_keys(evaluation, tmp_path):

@@ -1,14 +1,16 @@
 """Every data rule: what is read, dropped, counted, split, encoded; and what stops with a reason."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import toy_lines
+from tests.helpers import toy_lines, tree
 from tests.text.loaded import ALPHABET, everything, texts
 from text import corpus
-from text.corpus import Lengths, load_corpus
+from text.corpus import Lengths, load_corpus, load_trained_corpus, stores_of
 from utils import UserError
 
 
@@ -124,8 +126,48 @@ def test_the_store_is_reused_until_bytes_or_settings_change(tiny_run, monkeypatc
         patch.setattr(corpus, "encode_file", None)  # not called again
         load_corpus(run)
     load_corpus(tiny_run(toy_lines(31)))
-    folder = run.data_file().parent / ".cache" / "toy"
-    assert len([path for path in folder.iterdir() if path.is_dir()]) == 1  # the old store is gone
+    assert len([path for path in stores_of(run).iterdir() if path.is_dir()]) == 1  # the old store is gone
+
+
+def test_encoding_removes_no_folder_but_its_own_stores(tiny_run):
+    run = tiny_run(toy_lines(30), name="huggingface")
+    load_corpus(run)
+    [old] = [path for path in stores_of(run).iterdir() if path.is_dir()]
+    hub = run.data_file().parent / ".cache/huggingface/hub"
+    strangers = [hub, stores_of(run) / "notes", stores_of(run) / ("0" * 16), stores_of(run) / f"{'1' * 16}.part"]
+    for folder in strangers:
+        folder.mkdir(parents=True)
+        (folder / "model.bin").write_bytes(b"mine")
+    shutil.copytree(old, stores_of(run) / "copied")  # the files of a store, but not its name
+    shutil.copytree(old, stores_of(run) / ("2" * 16))
+    (stores_of(run) / ("2" * 16) / "thesis.txt").write_bytes(b"mine")
+    (stores_of(run) / ("3" * 16)).symlink_to(stores_of(run) / "copied", target_is_directory=True)
+    foreign = [*strangers, *(stores_of(run) / name for name in ("copied", "2" * 16, "3" * 16))]
+    before = tree(*foreign)
+    (stores_of(run) / f"{'4' * 16}.part").mkdir()  # left by an encoding that was killed
+    (stores_of(run) / f"{'4' * 16}.part/tokens.bin").write_bytes(b"ab")
+    load_corpus(tiny_run(toy_lines(31), name="huggingface"))
+    assert tree(*foreign) == before and not old.exists() and not (stores_of(run) / f"{'4' * 16}.part").exists()
+
+
+def test_what_stands_in_the_place_of_a_store_is_left_and_named(tiny_run):
+    run = tiny_run(toy_lines(30))
+    load_corpus(run)
+    [store] = [path for path in stores_of(run).iterdir() if path.is_dir()]
+    (store / "info.json").write_bytes(b"cut short")
+    (store / "thesis.txt").write_bytes(b"mine")
+    before = tree(store)
+    with pytest.raises(UserError, match="holds files that are not this program's; move it away"):
+        load_corpus(run)
+    assert tree(store) == before
+
+
+def test_text_that_a_model_was_not_trained_on_is_refused_before_anything_is_encoded(tiny_run, tmp_path):
+    run = tiny_run(toy_lines(30))
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match=r"toy.txt: not the text that m.pt was trained on; name that with --data"):
+        load_trained_corpus(run, "0" * 64, Path("m.pt"))
+    assert tree(tmp_path) == before
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
@@ -134,7 +176,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
     monkeypatch.setattr(corpus, "hash_file", lambda path: next(hashes))
     with pytest.raises(UserError, match="changed while it was read"):
         load_corpus(run)
-    assert [path.name for path in (run.data_file().parent / ".cache" / "toy").iterdir()] == [".lock"]
+    assert [path.name for path in stores_of(run).iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("name", ["info.json", "tokens.bin", "lengths.npy", "held_out.npy"])
@@ -142,7 +184,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
 def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):
     run = tiny_run(toy_lines(50))
     before = everything(load_corpus(run))
-    [file] = (run.data_file().parent / ".cache").glob(f"*/*/{name}")
+    [file] = (run.data_file().parent / ".cache").glob(f"*/*/*/{name}")
     file.write_bytes(file.read_bytes()[:size])
     assert everything(load_corpus(run)) == before
     assert file.stat().st_size > 10
