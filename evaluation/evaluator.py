@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from config.loader import Config
+from config.messages import counted
 from dataset_loader import Batch, held_out_batches
 from evaluation.classifier import SourceClassifier
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood
@@ -93,7 +94,7 @@ def read_texts(path: Path, count: int, stream: bool) -> list[str]:
     """The first documents of a text file, one per line; samples of a stream hold their newlines as \\n."""
     texts = [line for line in read_text(path).split("\n") if line.strip()][:count]
     if len(texts) < 2:
-        raise UserError(f"{path}: {len(texts)} documents; at least 2 are needed, one a line")
+        raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
     return [text.replace("\\n", "\n") for text in texts] if stream else texts
 
 

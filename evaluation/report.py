@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from config.messages import counted
 from evaluation.likelihood import Likelihood
 from evaluation.pictures import confusion_plot, save_figure, style_plot, voice_plot
 from evaluation.records import Copies, Evaluation, Likelihoods, VoiceComparison
@@ -91,12 +92,14 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         "",
         *("## Samples", "", "```", *evaluation.examples, "```", ""),
         *("## Figures", ""),
-        f"{evaluation.compared} documents ({evaluation.source}) beside as many held-out ones; 95 % intervals.",
+        f"{counted(evaluation.compared, 'document')} ({evaluation.source}) beside as many held-out ones; "
+        "95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
         *("", "## Likelihood", "", *likelihood_lines(evaluation.likelihood)),
         *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts)), ""),
-        f"{origin.training['parameters']:,} parameters, {origin.training['characters']:,} characters seen;",
+        f"{counted(origin.training['parameters'], 'parameter')}, "
+        f"{counted(origin.training['characters'], 'character')} seen;",
         f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}.",
     ]
 
@@ -106,7 +109,7 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
     baselines = likelihood.baselines
 
     def row(label: str, found: Likelihood) -> str:
-        return f"| {label} ({NELBO}; {found.characters:,} characters) | {found.bits:.3f} ± {found.error:.3f} |"
+        return f"| {label} ({NELBO}; {counted(found.characters, 'character')}) | {found.bits:.3f} ± {found.error:.3f} |"
 
     return [
         "Bits per character, fewer are better; computed with the averaged weights and all terms of the bound.",
@@ -125,12 +128,16 @@ def copies_lines(copies: Copies, judged: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     return [
         "A document is flagged if it is a line of the training text, white space aside, or holds more than "
-        f"{copies.bound} characters of it in a row.",
-        f"Of {copies.calibrated_on:,} real documents, compared with text they are no part of, 99.9 % hold no more.",
+        f"{counted(copies.bound, 'character')} of it in a row.",
+        f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % hold no "
+        "more.",
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
         "",
-        *(f"- {copy.match} characters (document {copy.index}): `{copy.text[:200]}`" for copy in copies.worst),
+        *(
+            f"- {counted(copy.match, 'character')} (document {copy.index}): `{copy.text[:200]}`"
+            for copy in copies.worst
+        ),
     ]
 
 

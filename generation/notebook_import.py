@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from config.errors import is_safe_name
+from config.messages import counted
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, network_of, read_archive, save_checkpoint
 from text.corpus import Lengths
@@ -42,7 +43,8 @@ def notebook_checkpoint(name: str, weights: dict[str, Tensor], characters: str, 
     run = notebook_run(name, weights, heads)
     if "\n" not in characters or len(characters) != len(weights[EMBEDDING]):
         newline = "" if "\n" in characters else ", no newline among them"
-        raise ValueError(f"{len(characters)} distinct characters{newline}, where it knows {len(weights[EMBEDDING])}")
+        found = counted(len(characters), "distinct character") + newline
+        raise ValueError(f"{found}, where it knows {len(weights[EMBEDDING])}")
     order = sorted(range(len(characters)), key=lambda i: characters[i] != "\n")  # stable: the rest stays as it was
     vocabulary = Vocabulary("".join(characters[i] for i in order), open=False)
     checkpoint = Checkpoint(
