@@ -64,6 +64,7 @@ StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[int, Field(ge=1, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -131,8 +132,8 @@ class Token(SetFile):
     text: str
     sha256: Hash
     drawn_sha256: Hash  # of the text before any of it was masked
-    flags: list[str]
-    dropped: list[str]
+    flags: list[Rule]
+    dropped: list[Rule]
     chars: Count
     longest_match: Count
     novelty: Share

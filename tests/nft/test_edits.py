@@ -95,11 +95,16 @@ def edited_files(folder: Path) -> Iterator[tuple[str, str]]:
     for name in ("set.json", "selection.json"):
         for value in edits(json.loads((folder / name).read_text("utf-8"))):
             yield name, json.dumps(value)
-    lines = (folder / "samples.jsonl").read_text("utf-8").splitlines()
     for number in (0, 1):
-        for value in edits(json.loads(lines[number])):
-            line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            yield "samples.jsonl", "\n".join([*lines[:number], line, *lines[number + 1 :]]) + "\n"
+        yield from (("samples.jsonl", content) for content in edited_tokens(folder, number))
+
+
+def edited_tokens(folder: Path, number: int) -> Iterator[str]:
+    """The content of samples.jsonl for every edit of one of its lines, as canonical JSON."""
+    lines = (folder / "samples.jsonl").read_text("utf-8").splitlines()
+    for value in edits(json.loads(lines[number])):
+        line = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        yield "\n".join([*lines[:number], line, *lines[number + 1 :]]) + "\n"
 
 
 def run(arguments: list[str]) -> tuple[int, str, str]:
@@ -132,3 +137,18 @@ def test_every_edit_of_a_set_is_noticed_or_changes_nothing_published(whole, tmp_
         shutil.copy(whole / name, folder / name)
         tried += 1
     assert tried > 3000 / step
+
+
+@pytest.mark.parametrize("step", [FEW, pytest.param(2, marks=pytest.mark.slow)])
+def test_every_forged_token_is_noticed_though_all_files_are_exported_to_fit(whole, tmp_path, step):
+    """The model and its text are at hand."""
+    folder, config = tmp_path / "set", whole.parent / "config.yaml"
+    shutil.copytree(whole, folder)
+    before = published(folder)
+    for content in list(edited_tokens(whole, 0))[::step]:
+        (folder / "samples.jsonl").write_text(content, encoding="utf-8", newline="\n")
+        status, _, errors = run(["export", str(folder)])
+        assert (status, errors.count("\n")) in ((0, 0), (2, 1)), (content, errors)
+        if status == 0:
+            status, out, _ = run(["verify", str(folder), "--config", str(config), "--tokens", "3"])
+            assert (status == 1 and "does not match: " in out) or published(folder) == before, (content, out)

@@ -1,0 +1,111 @@
+"""Verifies the files of a set: texts byte for byte, pictures pixel for pixel, and that no others are among them."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, features
+
+from nft.files import FOLDERS, File, files
+from nft.findings import Findings
+from nft.image import BACKGROUND, SIDE
+from nft.schemas import FIRST_FORMAT
+from nft.store import Edition, SetFolder
+
+SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")  # that macOS and Windows put into folders
+WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
+BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
+MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
+DAMAGED_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
+    """Compare every file with the one that the tokens give, and name files that belong to no token."""
+    expected: set[str] = set()
+    pictures = Pictures()
+    for file in files(edition):
+        expected.add(file.path)
+        path = folder.path / file.path
+        if not path.is_file():
+            found.differs(f"{file.path}: missing")
+        elif (data := path.read_bytes()) != (content := file.content()):
+            if not file.exact:
+                pictures.compare(file.path, data, content)
+            else:
+                report_text(found, file, edition)
+        elif not file.exact:
+            pictures.same += 1
+    pictures.report(found)
+    check_extra(found, folder, expected)
+
+
+def report_text(found: Findings, file: File, edition: Edition) -> None:
+    """Report a text file of other bytes."""
+    if edition.info["format"] == FIRST_FORMAT and file.path in WRITTEN_OTHERWISE:
+        found.not_checked(f"{file.path}: an earlier version wrote it, or it was changed; export writes it again")
+    else:
+        found.differs(f"{file.path}: not what its tokens make of it")
+
+
+def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
+    """Name the files in the set's own folders that do not follow from its tokens."""
+    present = {f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")}
+    for path in sorted(present - expected):
+        name = Path(path).name
+        if name.startswith(".") and name.endswith(".part"):
+            found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
+        elif name not in SYSTEM_FILES:
+            found.differs(f"{path}: belongs to no token")
+
+
+class Pictures:
+    """Pictures beside those that are drawn here: another version of Pillow or FreeType may draw edges otherwise."""
+
+    def __init__(self) -> None:
+        self.same = 0
+        self.similar: list[str] = []
+        self.foreign: list[str] = []
+
+    def compare(self, path: str, data: bytes, drawn_here: bytes) -> None:
+        """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
+        pixels, own = pixels_of(data), pixels_of(drawn_here)
+        if pixels is None or own is None:
+            self.foreign.append(path)
+        elif (pixels == own).all():
+            self.same += 1
+        else:
+            (self.similar if is_similar(pixels, own) else self.foreign).append(path)
+
+    def report(self, found: Findings) -> None:
+        """Report what differs. Versions draw all pictures alike: if one is the same, all others must be."""
+        for path in self.foreign + self.similar * (self.same > 0):
+            found.differs(f"{path}: not the picture of its text")
+        if self.similar and not self.same:
+            here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}"
+            found.not_checked(
+                f"the pixels of {len(self.similar)} pictures: no picture is the same as here, with {here} and "
+                f"matplotlib {matplotlib.__version__}, so other versions drew them; they were compared roughly"
+            )
+
+
+def pixels_of(data: bytes) -> np.ndarray | None:
+    """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or shows more than plain pixels."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
+                return None
+            image.load()
+            # transparency, colour profiles, gamma and orientation change what a viewer shows, as do more frames
+            if image.info or getattr(image, "is_animated", False):
+                return None
+            return np.asarray(image.convert("RGB"))
+    except DAMAGED_PICTURE:
+        return None
+
+
+def is_similar(pixels: np.ndarray, own: np.ndarray) -> bool:
+    """Whether two pictures have their ink in the same blocks, as the same text has, whatever version drew it."""
+    shape = (SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
+    found, wanted = (np.abs(np.array(BACKGROUND) - rgb).reshape(shape).sum((1, 3, 4)) for rgb in (pixels, own))
+    return bool(np.abs(found - wanted).sum() <= MOST_APART * wanted.sum())
