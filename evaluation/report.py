@@ -25,6 +25,8 @@ GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",
     "memorising": "It recites its source. Train it shorter, on more text or with dropout; do not publish this.",
+    "too few to tell": "Too few samples, or too few real documents beside them, to tell copies from chance: "
+    "judge more samples, or train on more text.",
 }
 
 
@@ -83,7 +85,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
     return [
         f"# {evaluation.name}",
         "",
-        f"**{copies.gauge.capitalize()}.** {GAUGES[copies.gauge]}",
+        f"**{copies.gauge.capitalize()}.** {verdict(copies)}",
         "",
         f"- No different from real text: {reached}.",
         f"- Still apart: {apart}.",
@@ -102,6 +104,12 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         f"{counted(origin.training['characters'], 'character')} seen;",
         f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}.",
     ]
+
+
+def verdict(copies: Copies) -> str:
+    """What the gauge means for publishing."""
+    spared = ", once the flagged documents are left out" if copies.flagged and copies.gauge == "creating" else ""
+    return GAUGES[copies.gauge].removesuffix(".") + spared + "."
 
 
 def likelihood_lines(likelihood: Likelihoods) -> list[str]:
@@ -126,11 +134,13 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
 
 def copies_lines(copies: Copies, judged: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
+    calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
         "A document is flagged if it is a line of the training text, white space aside, or holds more than "
         f"{counted(copies.bound, 'character')} of it in a row.",
-        f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % hold no "
-        "more.",
+        f"{calibrated}hold no more."
+        if copies.calibrated_on
+        else "No real document is new enough to say what is chance.",
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
         "",
