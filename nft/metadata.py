@@ -5,6 +5,7 @@ import io
 import re
 from typing import Any
 
+from nft.schemas import FIRST_FORMAT
 from nft.store import Edition
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
@@ -108,10 +109,11 @@ def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict
 
 def contract(edition: Edition) -> dict[str, Any]:
     """Metadata of the whole collection as OpenSea reads it, with licence and source of the training text."""
-    info = edition.info
+    info, count = edition.info, len(edition.records)
+    texts = f"{count} text" + "s" * (count != 1 or info["format"] == FIRST_FORMAT)
     return {
         "name": info["title"],
-        "description": info["description"] or f"{len(edition.records)} texts after {info['name']}. {STATEMENT}",
+        "description": info["description"] or f"{texts} after {info['name']}. {STATEMENT}",
         "image": edition.image_uri(1, "images"),
         "machine_generated": True,
         "curated": info["curated"],
