@@ -2,13 +2,16 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.command_line import add_config, add_data, check_numbers, report_error, run_command
+from config.command_line import add_config, add_data, add_overwrite, check_numbers, report_error, run_command
 
 if TYPE_CHECKING:  # it imports torch, for which --help does not wait
     from config.loader import Config
+    from config.schema import RunConfig
+    from generation.outputs import Outputs
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
@@ -22,6 +25,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     which.add_argument("--all", action="store_true", help="every trained model of the config, compared with the others")
     add_config(parser, "names the datasets and the folders of texts, models and outputs")
     add_data(parser)
+    add_overwrite(parser)
     parser.add_argument(
         "--samples",
         type=Path,
@@ -44,8 +48,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices, evaluate_voice
     from evaluation.records import Evaluation
+    from generation.checkpoint import load_checkpoint
     from generation.console import make_console
-    from utils import UserError, check_writable, pick_device
+    from utils import UserError, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
     console = make_console()
@@ -55,19 +60,17 @@ def evaluate(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config) if arguments.all else config_or_defaults(arguments.config)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)
     files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(config)
-    if arguments.output:
-        check_writable(arguments.output)
     evaluations: list[Evaluation] = []
-
-    def folder() -> Path:
-        return arguments.output or Path(evaluations[-1].writer.run.paths.outputs)
 
     def judge(name: str, file: Path) -> None:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
+        run = config.placed(load_checkpoint(file).run, arguments.data)
+        outputs = outputs_of(arguments, run, report.voice_files(name), [file, *([given] if given else [])])
         evaluations.append(evaluate_voice(name, file, given, request))
-        written = report.write_voice(evaluations[-1], folder())
+        written = report.write_voice(evaluations[-1], outputs)
         console.print(f"{report.summary(evaluations[-1])}  ({written})")
 
+    joint = outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES) if arguments.all else None
     status = 0
     for name, file in files.items():
         try:
@@ -76,10 +79,20 @@ def evaluate(arguments: argparse.Namespace) -> int:
             status = report_error(error)
     if evaluations:
         console.print(report.table(evaluations))
-    if arguments.all and len(evaluations) > 1:
-        together = report.write_all(compare_voices(evaluations), evaluations, folder())
+    if joint and len(evaluations) > 1:
+        together = report.write_all(compare_voices(evaluations), evaluations, joint)
         console.print(f"all voices: {together}")
     return status
+
+
+def outputs_of(
+    arguments: argparse.Namespace, run: "RunConfig", names: list[str], inputs: Iterable[Path] = ()
+) -> "Outputs":
+    """The files of a report, which go to --output or to the folder of this machine's config."""
+    from generation.outputs import Outputs
+
+    folder = arguments.output or Path(run.paths.outputs)
+    return Outputs(folder, names, [arguments.config, run.data_file(), *inputs], overwrite=arguments.overwrite)
 
 
 def trained_models(config: "Config") -> dict[str, Path]:

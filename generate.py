@@ -7,7 +7,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from config.command_line import SAMPLING_BOUNDS, add_config, add_sampling, check_numbers, run_command, sampling_options
+from config.command_line import (
+    SAMPLING_BOUNDS,
+    add_config,
+    add_overwrite,
+    add_sampling,
+    check_numbers,
+    run_command,
+    sampling_options,
+)
 from config.messages import counted
 
 LONGEST = 100_000  # characters that --length can ask for
@@ -26,6 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
     )
+    add_overwrite(parser)
     return parser.parse_args(argv)
 
 
@@ -37,10 +46,11 @@ def generate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint
     from generation.console import progress
+    from generation.outputs import Outputs
     from generation.prompt import Prompt
-    from generation.sample_files import write_sample_files
+    from generation.sample_files import sample_files
     from generation.writer import Writer, write_documents
-    from utils import check_writable, pick_device
+    from utils import pick_device
 
     check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
     check_output(arguments.output)
@@ -51,14 +61,16 @@ def generate(arguments: argparse.Namespace) -> int:
     size = arguments.batch_size or writer.run.sampling.batch_size
     here = config_or_defaults(arguments.config).placed(writer.run)
     output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_samples.txt"
-    check_writable(output.parent)
+    objects = output.with_suffix(".jsonl")
+    names, inputs = [output.name, objects.name], [arguments.model, arguments.config, here.data_file()]
+    outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite)
     texts: list[str] = []
     with progress("documents written", arguments.samples) as advance:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
             texts += write_documents(writer, arguments.seed, indices, settings, prompt=prompt, progress=advance)
-    record = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
-    objects = write_sample_files(output, texts, record)
+    how = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
+    outputs.write(*sample_files(texts, how))
     length = int(statistics.median(map(len, texts)))
     calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
     of_length = f"for a document of the median length, {counted(length, 'character')}"
@@ -70,7 +82,7 @@ def generate(arguments: argparse.Namespace) -> int:
 def check_output(output: Path | None) -> None:
     from utils import UserError
 
-    if output and output.suffix == ".jsonl":
+    if output and output.suffix.lower() == ".jsonl":
         raise UserError(f"--output {output}: names the text file; the .jsonl is written beside it")
     if output and output.is_dir():
         raise UserError(f"--output {output}: is a folder; name a text file")

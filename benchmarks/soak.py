@@ -74,7 +74,7 @@ class Soak:
         return self.folder / "models" / f"{name}.pt"
 
     def results(self) -> list[Path]:
-        return [*self.folder.glob("models/*.pt"), *self.folder.glob("outputs/*")]
+        return [*self.folder.glob("models/*.pt"), *self.folder.glob("outputs/[!.]*")]
 
     def start(self, command: list[str]) -> subprocess.Popen:
         log = (self.folder / "log").open("a", encoding="utf-8")

@@ -67,6 +67,11 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    what = "replace outputs that this program did not write, or that were changed since"
+    parser.add_argument("--overwrite", action="store_true", help=what)
+
+
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how texts are written."""
     default = "(default: the model's config)"

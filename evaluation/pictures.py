@@ -1,6 +1,6 @@
 """Pictures of an evaluation, drawn with Matplotlib: one per voice, and matrices over all voices."""
 
-from pathlib import Path
+import io
 from typing import Any
 
 import matplotlib
@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluation.records import Evaluation, Likelihoods, VoiceComparison
-from utils import atomic_path
 
 
 def voice_plot(evaluation: Evaluation) -> Figure:
@@ -104,8 +103,9 @@ def grid(axis: Axes, values: np.ndarray, names: list[str], form: str, colours: s
         )
 
 
-def save_figure(figure: Figure, path: Path, dpi: int = 110) -> None:
-    """Write a figure as PNG, whole or not at all, and close it."""
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi)
+def png_of(figure: Figure, dpi: int = 110, metadata: dict[str, str] | None = None) -> bytes:
+    """A figure as the bytes of a PNG file; the figure is closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata=metadata)
     pyplot.close(figure)
+    return buffer.getvalue()

@@ -9,10 +9,11 @@ from rich.table import Table
 
 from config.messages import counted
 from evaluation.likelihood import Likelihood
-from evaluation.pictures import confusion_plot, save_figure, style_plot, voice_plot
+from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
 from evaluation.records import Copies, Evaluation, Likelihoods, VoiceComparison
-from utils import write_atomic
+from generation.outputs import Outputs
 
+JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "evaluation_style.png"]
 # the metrics that tables of several voices show: {heading: name}
 SHOWN = {"words": "known words", "trigrams": "trigram divergence", "lengths": "length distance"}
 NELBO, FIVE_GRAM = "NELBO, averaged over all noise", "5-gram, left to right"
@@ -64,17 +65,23 @@ def table(evaluations: list[Evaluation]) -> Table:
     return result
 
 
-def write_voice(evaluation: Evaluation, folder: Path) -> Path:
-    """Write NAME_evaluation.json, .md and .png; -> the path of the Markdown page."""
-    stem = f"{evaluation.name}_evaluation"
-    write_json(folder / f"{stem}.json", evaluation.plain())
-    write_atomic(folder / f"{stem}.md", "\n".join(voice_page(evaluation)) + "\n")
-    save_figure(voice_plot(evaluation), folder / f"{stem}.png")
-    return folder / f"{stem}.md"
+def voice_files(name: str) -> list[str]:
+    """The names of the files on one voice."""
+    return [f"{name}_evaluation.{kind}" for kind in ("md", "json", "png")]
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomic(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+def write_voice(evaluation: Evaluation, outputs: Outputs) -> Path:
+    """Write the files of `voice_files`; -> the path of the Markdown page."""
+    picture = png_of(voice_plot(evaluation))
+    return outputs.write(page_bytes(voice_page(evaluation)), json_bytes(evaluation.plain()), picture)
+
+
+def json_bytes(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+
+
+def page_bytes(lines: list[str]) -> bytes:
+    return ("\n".join(lines) + "\n").encode("utf-8")
 
 
 def voice_page(evaluation: Evaluation) -> list[str]:
@@ -151,18 +158,15 @@ def copies_lines(copies: Copies, judged: int) -> list[str]:
     ]
 
 
-def write_all(comparison: VoiceComparison, evaluations: list[Evaluation], folder: Path) -> Path:
-    """Write evaluation.json, .md and two pictures over all voices; -> the path of the Markdown page."""
+def write_all(comparison: VoiceComparison, evaluations: list[Evaluation], outputs: Outputs) -> Path:
+    """Write JOINT_FILES, over all voices; -> the path of the Markdown page."""
     content = {
         "voices": {evaluation.name: evaluation.plain() for evaluation in evaluations},
         **asdict(comparison),
         "attribution": {name: asdict(found) for name, found in comparison.attributions().items()},
     }
-    write_json(folder / "evaluation.json", content)
-    save_figure(confusion_plot(comparison), folder / "evaluation_confusion.png")
-    save_figure(style_plot(comparison), folder / "evaluation_style.png")
-    write_atomic(folder / "evaluation.md", "\n".join(all_page(comparison, evaluations)) + "\n")
-    return folder / "evaluation.md"
+    pictures = png_of(confusion_plot(comparison)), png_of(style_plot(comparison))
+    return outputs.write(page_bytes(all_page(comparison, evaluations)), json_bytes(content), *pictures)
 
 
 def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list[str]:

@@ -1,6 +1,9 @@
 """The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
 
+import contextlib
 import io
+import itertools
+import os
 import pickle
 import zipfile
 import zlib
@@ -82,6 +85,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "network": checkpoint.network,
         "open": checkpoint.vocabulary.open,
     }
+    if os.path.lexists(path) and not is_ours(path):  # it has come while the model was made
+        set_aside(path)
     write_archive(path, content)
 
 
@@ -143,3 +148,17 @@ def read_archive(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a model of this program")
     return content
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is a model of this program, or the state of a training."""
+    with contextlib.suppress(UserError):
+        return {"format", "data_sha256"} <= read_archive(path).keys()
+    return False
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file to NAME.previous.pt; where that is no file of this program, to NAME.previous-2.pt and so on."""
+    endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (path.with_suffix(f".previous{ending}.pt") for ending in endings)
+    return path.replace(next(kept for kept in names if not os.path.lexists(kept) or is_ours(kept)))

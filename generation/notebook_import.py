@@ -1,5 +1,6 @@
 """Turns a checkpoint of the notebook ash80/diffusion-gpt into a model file of this program."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ NOTEBOOK_STEPS = 128  # network calls of the notebook's own sampling
 
 def import_notebook(file: Path, text_file: Path, heads: int, output: Path) -> Checkpoint:
     """Read the notebook's weights and the text they were trained on; write the model file `output`."""
-    if output.exists():
+    if os.path.lexists(output):
         raise UserError(f"{output}: exists already; name another with --output")
     text = read_text(text_file)
     weights = {str(name).removeprefix(COMPILED): value for name, value in read_archive(file).items()}

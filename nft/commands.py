@@ -16,8 +16,9 @@ from diffusion.samplers import settings_read
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.console import progress
+from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
-from nft.files import write_files
+from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
 from nft.schemas import FIRST_FORMAT, PRESENTATION, SET_FORMAT, SetInfo, sampler_with_defaults
@@ -29,6 +30,7 @@ from utils import UserError, hash_file, pick_device, read_text, write_atomic
 
 MOST_TOKENS = 1_000_000  # in one range of ids: a typing error must not fill the memory
 TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
+MOST_NAMED = 20  # files that are left as they are
 
 
 def make_set(arguments: argparse.Namespace) -> int:
@@ -48,6 +50,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     source = TextSource(writer, settings, arguments.seed, reference, common)
     with SetFolder.opened(arguments.out, new=True) as folder:
         folder.drop_partial_line()
+        record = record_of(folder)
         if (count := len(folder.records())) > arguments.size:
             raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
         info = folder.begin(set_info(folder, run, source, identity, arguments))
@@ -55,7 +58,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         judge = Judge(run.collection, reference.copy_bound)
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)
-        write_files(folder)
+        write_and_name(folder, record)
         return print_summary(folder, time.monotonic() - began)
 
 
@@ -129,10 +132,18 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
 def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with the title, description or base URI that are given."""
     with SetFolder.opened(arguments.folder) as folder:
+        record = record_of(folder)
         folder.write_info(folder.info().model_copy(update=presentation_options(arguments)))
-        write_files(folder)
+        write_and_name(folder, record)
         print(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
+
+
+def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
+    """Write the files of a set, and name what is left as it is."""
+    if left := write_files(folder, record):
+        shown = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if left[MOST_NAMED:] else "")
+        print(f"left as they are, {NOT_OURS}: {shown}")
 
 
 def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
@@ -149,16 +160,17 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
 def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
-        folder.info()  # a set that is damaged is left as it is
+        folder.edition()  # a selection.json that is none is not replaced
+        written, selection = record_of(folder), folder.path / "selection.json"
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
-            (folder.path / "selection.json").unlink(missing_ok=True)
+            selection.unlink(missing_ok=True)
         else:
             kept = sorted(token_ids(Path(arguments.keep)))
             if unknown := [str(token) for token in kept if token not in known]:
                 raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
-            write_atomic(folder.path / "selection.json", indented_json({"kept": kept}))
-        write_files(folder)
+            write_atomic(selection, indented_json({"kept": kept}))
+        write_and_name(folder, written)
         print(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
 

@@ -1,19 +1,23 @@
-"""The list of all files that follow from the tokens of a set: export writes them, verify recomputes them."""
+"""The list of all files that follow from the tokens of a set; writes them, and nothing that is not the set's own."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
+from generation.outputs import OutputRecord, is_regular
 from nft import image
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
 from nft.provenance import provenance
 from nft.store import Edition, SetFolder, indented_json
 from text.vocabulary import one_line
+from utils import UserError, hash_file
 
-# these folders hold the files listed here and no others: write_files empties them, verify names what does not belong
 FOLDERS = ("json", "erc1155", "metaplex", "images")
+RECORD = ".written.jsonl"  # of the files that were written
+BATCH = 100  # files that are made before they are written together
+SYSTEM_FILES = ("Thumbs.db", "desktop.ini")  # Windows puts these into folders; other systems use names with a dot first
 
 
 class File(NamedTuple):
@@ -50,11 +54,62 @@ def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
     yield "index.html", contact_sheet(edition)
 
 
-def write_files(folder: SetFolder) -> None:
-    """Write all files of a set again."""
-    edition = folder.edition()  # read before anything is deleted: a damaged set keeps its files
-    for name in FOLDERS:
-        shutil.rmtree(folder.path / name, ignore_errors=True)
-        (folder.path / name).mkdir(exist_ok=True)
+def is_made_of(file: File, found: bytes) -> bool:
+    """Whether these bytes are what the tokens make of a file; of a picture, the same pixels are enough."""
+    return found == (content := file.content()) or (not file.exact and image.same_picture(found, content))
+
+
+def record_of(folder: SetFolder) -> OutputRecord:
+    """The record of the files that were written, to be read before the set is changed.
+
+    A set of an earlier version has no record: the files that its tokens make are taken up.
+    """
+    record = OutputRecord(folder.path / RECORD)
+    if not record.path.exists() and (folder.path / "set.json").is_file():
+        for file in files(folder.edition()):
+            path = folder.path / file.path
+            if is_regular(path) and is_made_of(file, path.read_bytes()):
+                record.add(file.path, hash_file(path))
+        record.close(record.hashes)
+    return record
+
+
+def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
+    """Write all files of a set again, and remove those of earlier runs that no token has now; -> what is left as it is.
+
+    What the record does not know is a person's: it stays, whatever its name.
+    """
+    edition = folder.edition()  # read before anything is written: a damaged set keeps its files
+    make_folders(folder)
+    expected: set[str] = set()
+    left: list[str] = []
+    batch: dict[str, bytes] = {}
     for file in files(edition):
-        (folder.path / file.path).write_bytes(file.content())
+        expected.add(file.path)
+        content = file.content()
+        if record.is_foreign(file.path, content):
+            left.append(file.path)
+        else:
+            batch[file.path] = content
+        if len(batch) == BATCH:
+            record.write(batch)
+            batch = {}
+    record.write(batch)
+    for path in record.hashes.keys() - expected:
+        if path.split("/")[0] in FOLDERS and is_regular(folder.path / path) and not record.is_foreign(path):
+            (folder.path / path).unlink()
+    record.close(expected - {*left})
+    return left + others(folder, expected)
+
+
+def make_folders(folder: SetFolder) -> None:
+    for path in (folder.path / name for name in FOLDERS):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise UserError(f"{path}: not a folder of this set; move it away")
+        path.mkdir(exist_ok=True)
+
+
+def others(folder: SetFolder, expected: set[str]) -> list[str]:
+    """What lies in the folders of a set and belongs to no token."""
+    present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
+    return sorted(path for path in {*present} - expected if Path(path).name not in SYSTEM_FILES)

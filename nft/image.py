@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 SIDE, MARGIN = 1000, 90  # pixels
@@ -88,6 +89,27 @@ def png(text: str, caption: str) -> bytes:
     image.putpalette([level for ink in range(FULL_INK + 1) for level in colour(ink)])
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def same_picture(first: bytes, second: bytes) -> bool:
+    """Whether two PNG files show the same: how they are compressed depends on Pillow's version."""
+    one, other = pixels_of(first), pixels_of(second)
+    return one is not None and other is not None and bool((one == other).all())
+
+
+def pixels_of(data: bytes) -> np.ndarray | None:
+    """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or shows more than plain pixels."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
+                return None
+            image.load()
+            # transparency, colour profiles, gamma and orientation change what a viewer shows, as do more frames
+            if image.info or getattr(image, "is_animated", False):
+                return None
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not a picture, or a damaged one
+        return None
 
 
 def svg(text: str, caption: str) -> str:

@@ -66,6 +66,9 @@ class SetFolder:
                 raise UserError(f"{path}: no set is here; set.json is missing")
             if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
+        for name in ("set.json", "samples.jsonl", "selection.json"):
+            if (path / name).is_symlink():  # it would be cut and added to wherever it leads
+                raise UserError(f"{path / name}: a link; a set holds its files itself")
         with exclusive_lock(path / ".lock", f"{path}: another process is at work on this set"):
             yield cls(path)
 

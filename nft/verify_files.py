@@ -1,23 +1,18 @@
 """Verifies the files of a set: texts byte for byte, pictures pixel for pixel, and that no others are among them."""
 
-import io
-from pathlib import Path
-
 import matplotlib
 import numpy as np
-from PIL import Image, features
+from PIL import features
 
-from nft.files import FOLDERS, File, files
+from nft.files import FOLDERS, File, files, others
 from nft.findings import Findings
-from nft.image import BACKGROUND, SIDE
+from nft.image import BACKGROUND, SIDE, pixels_of
 from nft.schemas import FIRST_FORMAT
 from nft.store import Edition, SetFolder
 
-SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")  # that macOS and Windows put into folders
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
 MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
-DAMAGED_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
 def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
@@ -50,12 +45,11 @@ def report_text(found: Findings, file: File, edition: Edition) -> None:
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
     """Name the files in the set's own folders that do not follow from its tokens."""
-    present = {f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")}
-    for path in sorted(present - expected):
-        name = Path(path).name
-        if name.startswith(".") and name.endswith(".part"):
+    hidden = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob(".*")]
+    for path in (*others(folder, expected), *sorted(hidden)):
+        if path.endswith(".part"):
             found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
-        elif name not in SYSTEM_FILES:
+        elif not path.endswith("/.DS_Store"):  # which macOS puts everywhere
             found.differs(f"{path}: belongs to no token")
 
 
@@ -87,21 +81,6 @@ class Pictures:
                 f"the pixels of {len(self.similar)} pictures: no picture is the same as here, with {here} and "
                 f"matplotlib {matplotlib.__version__}, so other versions drew them; they were compared roughly"
             )
-
-
-def pixels_of(data: bytes) -> np.ndarray | None:
-    """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or shows more than plain pixels."""
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
-                return None
-            image.load()
-            # transparency, colour profiles, gamma and orientation change what a viewer shows, as do more frames
-            if image.info or getattr(image, "is_animated", False):
-                return None
-            return np.asarray(image.convert("RGB"))
-    except DAMAGED_PICTURE:
-        return None
 
 
 def is_similar(pixels: np.ndarray, own: np.ndarray) -> bool:

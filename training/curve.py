@@ -5,8 +5,12 @@ from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
 
 from config.schema import RunConfig
-from evaluation.pictures import save_figure
+from evaluation.pictures import png_of
+from generation.outputs import check_ours
 from training.events import Status
+from utils import write_atomic
+
+SOFTWARE = "diffusion-gpt-local"  # a text in the file, by which a later training knows it
 
 
 def plot_curve(status: Status, run: RunConfig) -> None:
@@ -27,4 +31,6 @@ def plot_curve(status: Status, run: RunConfig) -> None:
     clock.set_xticks(np.interp(times, minutes, seen), [f"{time:g}" for time in times])
     clock.set(xlabel="minutes", xlim=axes.get_xlim())
     figure.suptitle(run.name)
-    save_figure(figure, run.model_file().with_suffix(".png"), dpi=120)
+    path = run.model_file().with_suffix(".png")
+    check_ours(path, lambda found: f"Software\0{SOFTWARE}".encode() in found)
+    write_atomic(path, png_of(figure, dpi=120, metadata={"Software": SOFTWARE}))

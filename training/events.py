@@ -12,6 +12,7 @@ from torch import Tensor
 
 from config.schema import RunConfig
 from diffusion.objectives import Network
+from generation.outputs import check_ours
 from text.corpus import Corpus
 from utils import UserError, write_atomic
 
@@ -103,4 +104,6 @@ def stoppable(network: Network, listener: Listener) -> Network:
 def write_metrics(run: RunConfig, history: list[Validation]) -> None:
     """models/NAME.metrics.jsonl: one validation a line."""
     lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in history)
-    write_atomic(Path(run.paths.models) / f"{run.name}.metrics.jsonl", lines)
+    path = Path(run.paths.models) / f"{run.name}.metrics.jsonl"
+    check_ours(path, lambda found: all(b'"held_out_error"' in line for line in found.splitlines()))
+    write_atomic(path, lines)

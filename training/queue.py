@@ -7,8 +7,9 @@ import sys
 from rich.table import Table
 
 from config.schema import RunConfig
-from generation.checkpoint import Checkpoint, load_checkpoint
+from generation.checkpoint import Checkpoint, load_checkpoint, set_aside
 from generation.console import make_console
+from training.resume import drop_state
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
@@ -79,7 +80,7 @@ class Queue:
             with exclusive_training(run):
                 checkpoint, reason = finished_model(run)
                 if checkpoint:
-                    run.state_file().unlink(missing_ok=True)  # a kill may have come between the model and this
+                    drop_state(run)  # a kill may have come between the model and this
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.console.print(f"{run.name}: {reason}; training anew")
@@ -113,14 +114,12 @@ class Queue:
         """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""
         if run.data_file().is_file():
             with exclusive_training(run):
-                run.state_file().unlink(missing_ok=True)
+                drop_state(run)
                 if run.model_file().is_file():
                     self.set_aside(run)
 
     def set_aside(self, run: RunConfig) -> None:
-        kept = run.model_file().with_suffix(".previous.pt")
-        run.model_file().replace(kept)
-        self.console.print(f"{run.name}: the old file is kept as {kept}")
+        self.console.print(f"{run.name}: the old file is kept as {set_aside(run.model_file())}")
 
     def print_outcome(self, outcome: Outcome) -> None:
         mark = "error: " if outcome.state in (FAILED, MISSING) else ""

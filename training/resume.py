@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.schema import RunConfig
-from generation.checkpoint import read_archive, write_archive
+from generation.checkpoint import is_ours, read_archive, write_archive
 from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
@@ -36,3 +36,9 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
         return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
     except (KeyError, ValidationError):
         return False
+
+
+def drop_state(run: RunConfig) -> None:
+    """Delete the state of an interrupted training; anything else of that name stays."""
+    if is_ours(run.state_file()):
+        run.state_file().unlink()

@@ -17,7 +17,7 @@ from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from diffusion.objectives import stratified_times
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
-from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkpoint, shape_of
+from generation.checkpoint import Checkpoint, Damaged, diffusion_of, save_checkpoint, set_aside, shape_of
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
@@ -274,7 +274,7 @@ class Training:
         except Damaged:  # from the start again, to the same end
             state, what = None, "damaged"
         if state is None:
-            kept = path.replace(path.with_suffix(".previous.pt"))
+            kept = set_aside(path)
             listener.note(f"{path} is {what}; it is kept as {kept}")
             return
         self.take_up(state)

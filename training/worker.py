@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 from config.schema import RunConfig
 from generation.console import make_console
+from generation.outputs import check_ours
 from training.display import TrainingDisplay
 from training.events import Status, Stopped, try_save
 from training.trainer import train_model
@@ -173,7 +174,8 @@ def unforeseen(error: Exception, run: RunConfig) -> str:
     log = run.model_file().with_suffix(".error.log")
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
+        check_ours(log, lambda found: found.startswith(b"Traceback"))
         log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError:  # a full disk, for example: the line must do
+    except (OSError, UserError):  # a full disk, or another's file: the line must do
         return reason
     return f"{reason} (details: {log})"

@@ -13,7 +13,19 @@ from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.metrics import METRICS, Interval
 from evaluation.pictures import voice_plot
 from evaluation.records import Comparison, VoiceComparison
-from evaluation.report import FIVE_GRAM, LEFT_TO_RIGHT, NELBO, all_page, table, voice_page, write_all, write_voice
+from evaluation.report import (
+    FIVE_GRAM,
+    JOINT_FILES,
+    LEFT_TO_RIGHT,
+    NELBO,
+    all_page,
+    table,
+    voice_files,
+    voice_page,
+    write_all,
+    write_voice,
+)
+from generation.outputs import Outputs
 from tests.helpers import Quiet, config_of, toy_lines
 from training.trainer import train_model
 
@@ -74,7 +86,7 @@ def evaluation(tiny_run, tmp_path):
 
 
 def test_json_keeps_its_keys(evaluation, tmp_path):
-    write_voice(evaluation, tmp_path)
+    write_voice(evaluation, Outputs(tmp_path, voice_files("toy"), [], overwrite=False))
     voice = json.loads((tmp_path / "toy_evaluation.json").read_text(encoding="utf-8"))
     check_schema(voice, VOICE)
     assert voice["copies"]["worst"]
@@ -82,7 +94,9 @@ def test_json_keeps_its_keys(evaluation, tmp_path):
         check_schema(worst, {"index": int, "match": int, "text": str})
     assert {"parameters", "characters", "steps", "held_out_bits"} <= set(voice["training"])
     other = dataclasses.replace(evaluation, name="other")
-    write_all(compare_voices([evaluation, other]), [evaluation, other], tmp_path)
+    write_all(
+        compare_voices([evaluation, other]), [evaluation, other], Outputs(tmp_path, JOINT_FILES, [], overwrite=False)
+    )
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     matrices = dict.fromkeys(("names", "confusion", "confusion_real", "style_bits"), list)
     attribution = {"toy": ATTRIBUTION, "other": ATTRIBUTION}

@@ -1,0 +1,152 @@
+"""Writing a set's files again changes and removes its own files alone; what a person put there stays, and is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import collection
+from generation.outputs import OutputRecord
+from nft.files import RECORD
+from tests.helpers import tree
+
+
+def commands(make, folder: Path, keep: Path) -> dict:
+    """Each command that writes a set's files."""
+    keep.write_text("2-3", encoding="utf-8")
+    return {
+        "export": lambda: collection.main(["export", str(folder), "--title", "Toys"]),
+        "select": lambda: collection.main(["select", str(folder), "--keep", str(keep)]),
+        "make": lambda: make(folder.name, 6)[0],
+    }
+
+
+def test_a_persons_own_files_survive_every_command(studio, tmp_path, capsys):
+    _, make = studio
+    _, folder = make("set", 4)
+    mine = {
+        "images/1.png": b"my artwork", "images/4.svg": b"my artwork", "json/notes.txt": b"my notes",
+        "erc1155/sub/deep.txt": b"mine", "metaplex/7.json": b"{}", "contract.json": b'{"fee_recipient": "me"}',
+        "mint-list.csv": b"my list",
+    }  # fmt: skip
+    for path, content in mine.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(content)
+    for name, command in commands(make, folder, tmp_path / "keep.txt").items():
+        capsys.readouterr()
+        assert command() == 0
+        assert {path: (folder / path).read_bytes() for path in mine} == mine, name
+        said = capsys.readouterr().out
+        assert "left as they are, not written by this program, or changed since: " in said
+        assert all(path in said for path in mine if path not in ("mint-list.csv", "erc1155/sub/deep.txt")), name
+    assert json.loads((folder / "json/2.json").read_text("utf-8"))["name"] == "Toys #2"
+    assert not (folder / "json/3.json").exists()  # of token 4, which is not published now
+    assert collection.main(["verify", str(folder), "--tokens", "0"]) == 1
+    assert "images/1.png: not the picture of its text" in capsys.readouterr().out
+    for path in mine:
+        (folder / path).unlink()
+    (folder / "erc1155/sub").rmdir()
+    assert collection.main(["export", str(folder)]) == 0
+    capsys.readouterr()
+    assert collection.main(["verify", str(folder), "--tokens", "0"]) == 0
+
+
+def test_of_a_set_without_a_record_the_files_that_its_tokens_make_are_taken_up(studio, tmp_path):
+    _, make = studio
+    _, expected = make("expected", 4)
+    _, folder = make("set", 4)
+    (folder / RECORD).unlink()  # as an earlier version left it
+    (folder / "images/2.png").write_bytes(b"my artwork")
+    for name in ("set", "expected"):
+        assert collection.main(["export", str(tmp_path / name), "--title", "Toys"]) == 0
+    for path in expected.rglob("*"):
+        if path.is_file() and path.name not in ("2.png", RECORD):
+            assert (folder / path.relative_to(expected)).read_bytes() == path.read_bytes(), path
+    assert (folder / "images/2.png").read_bytes() == b"my artwork"
+
+
+def test_a_kill_at_any_write_of_a_set_loses_nothing(studio, tmp_path, monkeypatch):
+    _, make = studio
+    _, folder = make("set", 3)
+    (folder / "images/2.png").write_bytes(b"my artwork")
+    keep, replace, unlink = tmp_path / "keep.txt", OutputRecord._replace, Path.unlink
+    steps = [
+        lambda: collection.main(["select", str(folder), "--keep", str(keep)]),
+        lambda: collection.main(["select", str(folder), "--keep", "all"]),
+    ]
+    keep.write_text("3", encoding="utf-8")
+    ends = []
+    for step in steps:
+        assert step() == 0
+        ends.append(tree(folder))
+    killed = 0
+    for step, end, other in zip(steps, ends, reversed(steps), strict=True):
+        for kill in range(100):
+            done: list[str] = []
+
+            def count(done=done, kill=kill):
+                if len(done) == kill:
+                    raise KeyboardInterrupt
+                done.append("")
+
+            def stop_replace(record, name, data, count=count):
+                count()
+                replace(record, name, data)
+
+            def stop_unlink(path, missing_ok=False, count=count):
+                if not missing_ok:
+                    count()
+                unlink(path, missing_ok=missing_ok)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(OutputRecord, "_replace", stop_replace)
+                patch.setattr(Path, "unlink", stop_unlink)
+                status = step()
+            killed += status == 130
+            assert step() == 0 and tree(folder) == end
+            assert other() == 0
+            if not status:
+                break
+    assert killed > 20
+
+
+@pytest.mark.parametrize("name", ["images", "json", "samples.jsonl", RECORD])
+def test_no_link_leads_out_of_a_set(studio, tmp_path, capsys, name):
+    _, make = studio
+    _, folder = make("set", 3)
+    elsewhere = tmp_path / "elsewhere"
+    (folder / name).rename(elsewhere)
+    (folder / name).symlink_to(elsewhere)
+    before = tree(elsewhere)
+    for command in commands(make, folder, tmp_path / "keep.txt").values():
+        assert command() == 2
+        assert capsys.readouterr().err.count("\n") <= 2
+    assert tree(elsewhere) == before
+
+
+def test_a_record_of_a_stranger_removes_nothing_outside(studio, tmp_path):
+    _, make = studio
+    _, folder = make("set", 3)
+    mine = tmp_path / "mine.txt"
+    mine.write_bytes(b"mine")
+    record = OutputRecord(folder / RECORD)
+    record.write({"json/9.json": b"mine"})
+    line = (folder / RECORD).read_text("utf-8").splitlines()[-1]
+    named = [str(mine), "../mine.txt", "json/../../mine.txt", "json\\..\\..\\mine.txt", "notes.txt"]
+    (folder / "notes.txt").write_bytes(b"mine")
+    lines = [json.dumps({**json.loads(line), "path": path}) for path in named]
+    (folder / RECORD).write_text("\n".join([line, *lines, '{"path": 5}', "[]", "\x00"]) + "\n", encoding="utf-8")
+    assert collection.main(["export", str(folder)]) == 0
+    assert mine.read_bytes() == (folder / "notes.txt").read_bytes() == b"mine"
+    assert not (folder / "json/9.json").exists()
+
+
+def test_a_selection_is_not_read_from_the_file_that_it_is_written_to(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    for text in ("1-2", "{}"):
+        (folder / "selection.json").write_text(text, encoding="utf-8")
+        for keep in (str(folder / "selection.json"), "all"):
+            assert collection.main(["select", str(folder), "--keep", keep]) == 2
+            assert "selection.json" in capsys.readouterr().err
+        assert (folder / "selection.json").read_text("utf-8") == text
