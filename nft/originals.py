@@ -88,7 +88,11 @@ def find_text(
         else:
             found.not_checked(f"{OF_THE_TEXT}: {path} is another text than the model's; give that with --data")
         return None
-    reference = Reference(load_corpus(run), run.model.context)
+    corpus = load_corpus(run)
+    if corpus.vocabulary != checkpoint.vocabulary:
+        found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
+        return None
+    reference = Reference(corpus, run.model.context)
     if reference.copy_bound != info.copy_bound:
         found.differs(f"set.json: copy_bound is {info.copy_bound}, but follows as {reference.copy_bound}")
     return reference

@@ -16,6 +16,7 @@ SET_FORMAT = 2  # of set.json
 # before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
 FIRST_FORMAT = 1
 PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
+LONGEST_TEXT = 1_000_000  # characters; a thick novel has as many
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
@@ -129,7 +130,7 @@ class Token(SetFile):
     seed: Annotated[int, Field(ge=0)]
     attempt: Count
     accepted: bool
-    text: str
+    text: Annotated[str, Field(max_length=LONGEST_TEXT)]
     sha256: Hash
     drawn_sha256: Hash  # of the text before any of it was masked
     flags: list[Rule]

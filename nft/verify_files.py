@@ -4,9 +4,10 @@ import matplotlib
 import numpy as np
 from PIL import features
 
+from generation.console import progress
 from nft.files import FOLDERS, File, files, others
 from nft.findings import Findings
-from nft.image import BACKGROUND, SIDE, pixels_of
+from nft.image import BACKGROUND, SIDE, pixels_of, same_picture
 from nft.schemas import FIRST_FORMAT
 from nft.store import Edition, SetFolder
 
@@ -19,18 +20,17 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
     """Compare every file with the one that the tokens give, and name files that belong to no token."""
     expected: set[str] = set()
     pictures = Pictures()
-    for file in files(edition):
-        expected.add(file.path)
-        path = folder.path / file.path
-        if not path.is_file():
-            found.differs(f"{file.path}: missing")
-        elif (data := path.read_bytes()) != (content := file.content()):
-            if not file.exact:
-                pictures.compare(file.path, data, content)
-            else:
+    with progress("tokens' files compared", len(edition.records)) as advance:
+        for file in files(edition):
+            expected.add(file.path)
+            path = folder.path / file.path
+            if not path.is_file():
+                found.differs(f"{file.path}: missing")
+            elif not file.exact:
+                pictures.compare(file.path, path.read_bytes(), file.content())
+            elif path.read_bytes() != file.content():
                 report_text(found, file, edition)
-        elif not file.exact:
-            pictures.same += 1
+            advance(not file.exact)
     pictures.report(found)
     check_extra(found, folder, expected)
 
@@ -63,13 +63,10 @@ class Pictures:
 
     def compare(self, path: str, data: bytes, drawn_here: bytes) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
-        pixels, own = pixels_of(data), pixels_of(drawn_here)
-        if pixels is None or own is None:
-            self.foreign.append(path)
-        elif (pixels == own).all():
+        if data == drawn_here or same_picture(data, drawn_here):
             self.same += 1
         else:
-            (self.similar if is_similar(pixels, own) else self.foreign).append(path)
+            (self.similar if is_similar(data, drawn_here) else self.foreign).append(path)
 
     def report(self, found: Findings) -> None:
         """Report what differs. Versions draw all pictures alike: if one is the same, all others must be."""
@@ -83,8 +80,11 @@ class Pictures:
             )
 
 
-def is_similar(pixels: np.ndarray, own: np.ndarray) -> bool:
+def is_similar(data: bytes, drawn_here: bytes) -> bool:
     """Whether two pictures have their ink in the same blocks, as the same text has, whatever version drew it."""
+    pixels, own = pixels_of(data), pixels_of(drawn_here)
+    if pixels is None or own is None:
+        return False
     shape = (SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
     found, wanted = (np.abs(np.array(BACKGROUND) - rgb).reshape(shape).sum((1, 3, 4)) for rgb in (pixels, own))
     return bool(np.abs(found - wanted).sum() <= MOST_APART * wanted.sum())

@@ -6,6 +6,7 @@ from typing import Any
 from config.messages import counted
 from config.schema import CollectionConfig
 from diffusion.samplers import settings_read
+from generation.console import progress
 from nft.findings import Findings
 from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
@@ -81,6 +82,8 @@ def other_outcome(record: Record, rules: CollectionConfig) -> Iterator[str]:
     for key, actions in (("dropped", ("drop",)), ("flags", ("flag", "mask"))):
         if other := [rule for rule in record[key] if getattr(rules, rule) not in actions]:
             yield f"its {key} name {', '.join(other)}, which {' and '.join(actions)} no text"
+    if record["accepted"] and is_masked(record) and all(getattr(rules, rule) != "mask" for rule in record["flags"]):
+        yield "a part of its text is masked, but none of its flags masks"
     if record["accepted"] != bool(record["text"]):
         yield "it is accepted without a text" if record["accepted"] else "it has a text, but is not accepted"
 
@@ -108,17 +111,17 @@ def check_rules(found: Findings, accepted: list[Record], judge: Judge, at_hand: 
 
     Of a masked text only that is known which the mask left.
     """
-    for record, candidate in zip(accepted, candidates_of(accepted, at_hand), strict=True):
-        figures = {}
-        if at_hand.reference:
-            figures = text_figures(candidate.text, candidate.longest_match, at_hand.reference)
-        if is_masked(record):
-            known = ["invented"]
-        else:
-            known = ["invented", "longest_match"]
-            report(found, record, other_verdict(record, judge.judge(candidate), knows_words=at_hand.knows_words))
-        report(found, record, other_values(record, {key: figures[key] for key in known if figures}))
-        judge.accept(record["text"])
+    with progress("texts judged again", len(accepted)) as advance:
+        for record, candidate in zip(accepted, candidates_of(accepted, at_hand), strict=True):
+            if not is_masked(record):
+                verdict = judge.judge(candidate)
+                report(found, record, other_verdict(record, verdict, knows_words=at_hand.knows_words))
+            if at_hand.reference:
+                figures = text_figures(candidate.text, candidate.longest_match, at_hand.reference)
+                known = ("invented",) if is_masked(record) else ("invented", "longest_match")
+                report(found, record, other_values(record, {key: figures[key] for key in known}))
+            judge.accept(record["text"])
+            advance(1)
 
 
 def candidates_of(accepted: list[Record], at_hand: Originals) -> Iterator[Candidate]:

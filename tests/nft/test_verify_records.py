@@ -7,7 +7,7 @@ import pytest
 
 import collection
 from tests.nft.sets import change_tokens, records, texts
-from utils import hash_file
+from utils import hash_file, sha256
 
 REDRAWN = "drawn again, it is another text or has other figures ("
 
@@ -146,3 +146,14 @@ def test_masked_flagged_and_dropped_texts_are_drawn_and_judged_again(studio, ver
     forge(folder, 2, {key: []} | ({"attempt": 0} if action == "drop" else {}))
     status, out = verify(folder)
     assert status == 1 and "token 2: " in out
+
+
+def test_a_text_that_no_rule_masked_is_not_masked(studio, verify):
+    run, make = studio
+    _, folder = make("set", 3)
+    text = "\u2588" + texts(folder)[1][1:]
+    forge(folder, 2, {"text": text, "sha256": sha256(text)})
+    assert "does not match: token 2: drawn again, it is another text or has other figures (text," in verify(folder)[1]
+    run.model_file().unlink()
+    status, out = verify(folder)
+    assert status == 1 and "token 2: a part of its text is masked, but none of its flags masks" in out
