@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import collection
-from nft.files import files
+from nft.files import RECORD, files
 from nft.store import SetFolder
 from tests.helpers import TINY, Quiet, make_run
 from tests.nft.sets import texts
@@ -152,3 +152,23 @@ def test_every_forged_token_is_noticed_though_all_files_are_exported_to_fit(whol
         if status == 0:
             status, out, _ = run(["verify", str(folder), "--config", str(config), "--tokens", "3"])
             assert (status == 1 and "does not match: " in out) or published(folder) == before, (content, out)
+
+
+@pytest.mark.parametrize("step", [FEW, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_edit_of_the_list_of_written_files_changes_another_file(whole, tmp_path, step):
+    folder = tmp_path / "set"
+    shutil.copytree(whole, folder)
+    (folder / "json/mine.json").write_text("mine", encoding="utf-8")
+    record = folder / RECORD
+    first, *others = record.read_text("utf-8").splitlines()
+    paths = ("json/\0", "json/\ud800", "images/" + "x" * 300, "json", "json/../../x", "", ".", "json/mine.json")
+    before = contents(folder)
+    for value in [*({"path": path, "sha256": "0" * 64} for path in paths), *list(edits(json.loads(first)))[::step]]:
+        record.write_text("\n".join([json.dumps(value), *others]) + "\n", encoding="utf-8")
+        status, _, errors = run(["export", str(folder)])
+        assert status == 0 or (status == 2 and errors.count("\n") == 1), (value, errors)
+        assert contents(folder) == before, value
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != RECORD}
