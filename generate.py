@@ -16,6 +16,7 @@ from config.command_line import (
     run_command,
     sampling_options,
 )
+from config.messages import counted
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -72,8 +73,9 @@ def generate(arguments: argparse.Namespace) -> int:
     outputs.write(*sample_files(texts, how))
     length = int(statistics.median(map(len, texts)))
     calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
-    print(f"{settings.sampler}: {calls} network calls for a document of the median length, {length} characters")
-    print(f"{len(texts)} documents: {output} (with settings: {objects})")
+    of_length = f"for a document of the median length, {counted(length, 'character')}"
+    print(f"{settings.sampler}: {counted(calls, 'network call')} {of_length}")
+    print(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
     return 0
 
 

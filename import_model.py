@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from config.command_line import run_command
+from config.messages import counted
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -33,7 +34,8 @@ def import_model(arguments: argparse.Namespace) -> int:
 
     output = arguments.output or Path("models") / f"{arguments.file.stem}.pt"
     checkpoint = import_notebook(arguments.file, arguments.vocabulary, arguments.heads, output)
-    print(f"{output}: {checkpoint.metrics['parameters']:,} parameters, {checkpoint.vocabulary.size} characters")
+    parameters, characters = checkpoint.metrics["parameters"], checkpoint.vocabulary.size
+    print(f"{output}: {counted(parameters, 'parameter')}, {counted(characters, 'character')}")
     return 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from config.loader import Config
+from config.messages import counted
 from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
 from diffusion.objectives import Diffusion
@@ -38,6 +39,7 @@ ORDERED_WINDOWS = 200  # held-out windows, of one document each, whose likelihoo
 STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are measured on
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
+NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
 WORST = 10  # copies that a report shows
 
 
@@ -98,7 +100,7 @@ def read_texts(path: Path, count: int, stream: bool) -> list[str]:
     """The first documents of a text file, one per line; samples of a stream hold their newlines as \\n."""
     texts = [line for line in read_text(path).split("\n") if line.strip()][:count]
     if len(texts) < 2:
-        raise UserError(f"{path}: {len(texts)} documents; at least 2 are needed, one a line")
+        raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
     return [text.replace("\\n", "\n") for text in texts] if stream else texts
 
 
@@ -169,22 +171,32 @@ def split_likelihood(
 def find_copies(texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference) -> Copies:
     """Which samples are lines of the training text or hold more of it in a row than new real text does; the gauge."""
     flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
-    share = len(flagged) / len(texts)
-    # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
-    chance = 2 / (reference.calibrated_on + 1)
-    if share <= COPIES_CREATING + chance:
-        gauge = "creating"
-    else:
-        gauge = "in between" if share <= COPIES_MEMORISING + chance else "memorising"
+    lines = sum(reference.are_lines(documents))
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
     return Copies(
         bound=reference.copy_bound,
-        share=share,
+        share=len(flagged) / len(texts),
         calibrated_on=reference.calibrated_on,
-        gauge=gauge,
+        gauge=gauge(lines / len(texts), (len(flagged) - lines) / len(texts), len(texts), reference.calibrated_on),
         flagged=flagged,
         worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
     )
+
+
+def gauge(lines: float, passages: float, judged: int, calibrated_on: int) -> str:
+    """A word for how much a voice copies: shares of samples that are whole lines, and that hold long passages.
+
+    A line of the training text is a copy whatever chance allows. With few samples, or few real documents to tell what
+    chance allows, copies that are not seen may still be there.
+    """
+    # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
+    chance = 2 / (calibrated_on + 1)
+    share = lines + max(passages - chance, 0)
+    if share > COPIES_CREATING:
+        return "in between" if share <= COPIES_MEMORISING else "memorising"
+    if COPIES_CREATING + chance > COPIES_MEMORISING / 2 or NONE_OF / judged > COPIES_MEMORISING:
+        return "too few to tell"
+    return "creating"
 
 
 def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:

@@ -80,8 +80,8 @@ class Copies:
 
     bound: int  # characters; a document with a longer match is a copy
     share: float  # of the samples
-    calibrated_on: int  # real documents whose matches with other text set the bound
-    gauge: str  # creating, in between or memorising
+    calibrated_on: int  # real documents, not mostly copies themselves, whose matches with other text set the bound
+    gauge: str  # creating, in between, memorising or too few to tell
     flagged: list[int]  # indices of the samples that copy
     worst: list[Copy]  # those with the longest matches, longest first
 

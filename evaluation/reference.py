@@ -103,10 +103,10 @@ def words_and_lines(documents: Documents, vocabulary: Vocabulary, *, stream: boo
 
 
 def copy_bound(documents: Documents, matches: np.ndarray) -> tuple[int, int]:
-    """New documents and their longest matches -> the longest match that is no copy, and from how many it is taken."""
+    """Documents and their longest matches -> the longest match that is no copy, and how many new ones say so."""
     new = matches <= MOSTLY_COPIED * np.array([len(document) for document in documents])
     matches = matches[new] if new.any() else matches
-    return int(np.ceil(np.quantile(matches, CALIBRATION_QUANTILE))), len(matches)
+    return int(np.ceil(np.quantile(matches, CALIBRATION_QUANTILE))), int(new.sum())
 
 
 @dataclass(frozen=True)

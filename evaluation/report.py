@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from config.messages import counted
 from evaluation.likelihood import Likelihood
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
 from evaluation.records import Copies, Evaluation, Likelihoods, VoiceComparison
@@ -28,6 +29,8 @@ GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",
     "memorising": "It recites its source. Train it shorter, on more text or with dropout; do not publish this.",
+    "too few to tell": "Too few samples, or too few real documents beside them, to tell copies from chance: "
+    "judge more samples, or train on more text.",
 }
 
 
@@ -104,7 +107,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
     return [
         f"# {evaluation.name}",
         "",
-        f"**{copies.gauge.capitalize()}.** {GAUGES[copies.gauge]}",
+        f"**{copies.gauge.capitalize()}.** {verdict(copies)}",
         "",
         f"- No different from real text: {reached}.",
         f"- Still apart: {apart}.",
@@ -113,14 +116,22 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         "",
         *("## Samples", "", "```", *evaluation.examples, "```", ""),
         *("## Figures", ""),
-        f"{evaluation.compared} documents ({evaluation.source}) beside as many held-out ones; 95 % intervals.",
+        f"{counted(evaluation.compared, 'document')} ({evaluation.source}) beside as many held-out ones; "
+        "95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
         *("", "## Likelihood", "", *likelihood_lines(evaluation.likelihood)),
         *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts)), ""),
-        f"{origin.training['parameters']:,} parameters, {origin.training['characters']:,} characters seen;",
+        f"{counted(origin.training['parameters'], 'parameter')}, "
+        f"{counted(origin.training['characters'], 'character')} seen;",
         f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}.",
     ]
+
+
+def verdict(copies: Copies) -> str:
+    """What the gauge means for publishing."""
+    spared = ", once the flagged documents are left out" if copies.flagged and copies.gauge == "creating" else ""
+    return GAUGES[copies.gauge].removesuffix(".") + spared + "."
 
 
 def likelihood_lines(likelihood: Likelihoods) -> list[str]:
@@ -128,7 +139,7 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
     baselines = likelihood.baselines
 
     def row(label: str, found: Likelihood) -> str:
-        return f"| {label} ({found.characters:,} characters) | {found.bits:.3f} ± {found.error:.3f} |"
+        return f"| {label} ({counted(found.characters, 'character')}) | {found.bits:.3f} ± {found.error:.3f} |"
 
     return [
         f"Bits per character with standard errors; fewer are better. {COMPARE}",
@@ -147,14 +158,20 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
 
 def copies_lines(copies: Copies, judged: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
+    calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
         "A document is flagged if it is a line of the training text, white space aside, or holds more than "
-        f"{copies.bound} characters of it in a row.",
-        f"Of {copies.calibrated_on:,} real documents, compared with text they are no part of, 99.9 % hold no more.",
+        f"{counted(copies.bound, 'character')} of it in a row.",
+        f"{calibrated}hold no more."
+        if copies.calibrated_on
+        else "No real document is new enough to say what is chance.",
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
         "",
-        *(f"- {copy.match} characters (document {copy.index}): `{copy.text[:200]}`" for copy in copies.worst),
+        *(
+            f"- {counted(copy.match, 'character')} (document {copy.index}): `{copy.text[:200]}`"
+            for copy in copies.worst
+        ),
     ]
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from config.errors import describe, is_safe_name
+from config.messages import counted
 from config.schema import RunConfig
 from generation.archive import read_archive
 from generation.checkpoint import Checkpoint, check_finite, check_weights, content_of, save_checkpoint, validated
@@ -46,7 +47,8 @@ def notebook_checkpoint(name: str, weights: dict[str, Tensor], characters: str, 
     run = notebook_run(name, weights, heads)
     if "\n" not in characters or len(characters) != len(weights[EMBEDDING]):
         newline = "" if "\n" in characters else ", no newline among them"
-        raise ValueError(f"{len(characters)} distinct characters{newline}, where it knows {len(weights[EMBEDDING])}")
+        found = counted(len(characters), "distinct character") + newline
+        raise ValueError(f"{found}, where it knows {len(weights[EMBEDDING])}")
     order = sorted(range(len(characters)), key=lambda i: characters[i] != "\n")  # stable: the rest stays as it was
     vocabulary = Vocabulary("".join(characters[i] for i in order), open=False)
     checkpoint = Checkpoint(

@@ -18,7 +18,7 @@ def is_regular(path: Path) -> bool:
     """Whether a file itself stands here: no link, folder, pipe or device."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):  # ValueError: no file can have such a name
+    except (OSError, ValueError):  # ValueError: no file system has such a name
         return False
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from config.messages import counted
 from config.schema import RunConfig
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
@@ -45,13 +46,11 @@ class Prompt:
                 blank = name == "template" and character == BLANK
                 frame = character == "\n" and run.data.format != "stream"
                 if frame or not (blank or character in vocabulary.characters):
-                    known = len(vocabulary.characters) - 1
-                    raise UserError(
-                        f"--{name} holds {character!r}, which is not among the {known} characters of {model}"
-                    )
+                    known = counted(len(vocabulary.characters) - 1, "character")
+                    raise UserError(f"--{name} holds {character!r}, which is not among the {known} of {model}")
         taken = len(self.prefix) + len(self.suffix)
         if self.longest is not None and taken >= self.longest:
-            raise UserError(f"--length {self.longest}: prefix and suffix already take {taken} characters")
+            raise UserError(f"--length {self.longest}: prefix and suffix already take {counted(taken, 'character')}")
         if self.template and (self.prefix or self.suffix or self.longest is not None):
             raise UserError("--template says what is given and how long; it takes no --prefix, --suffix or --length")
         if self.template and BLANK not in self.template:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
+from config.messages import counted
 from config.schema import RunConfig
 from diffusion.samplers import settings_read
 from evaluation.reference import Reference
@@ -20,7 +21,8 @@ from generation.writer import Writer
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.store import SET_FORMAT, SetFolder, SetInfo, canonical_json, indented_json, sampler_with_defaults
+from nft.schemas import FIRST_FORMAT, PRESENTATION, SET_FORMAT, SetInfo, sampler_with_defaults
+from nft.store import SetFolder, canonical_json, indented_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
@@ -29,7 +31,6 @@ from utils import UserError, hash_file, pick_device, read_text, write_atomic
 MOST_TOKENS = 1_000_000  # in one range of ids: a typing error must not fill the memory
 TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
 MOST_NAMED = 20  # files that are left as they are
-PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
 
 
 def make_set(arguments: argparse.Namespace) -> int:
@@ -51,8 +52,9 @@ def make_set(arguments: argparse.Namespace) -> int:
         folder.drop_partial_line()
         record = record_of(folder)
         if (count := len(folder.records())) > arguments.size:
-            raise UserError(f"{folder.path}: holds {count} tokens already, more than --size")
-        folder.begin(set_info(folder, run, source, identity, arguments))
+            raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
+        info = folder.begin(set_info(folder, run, source, identity, arguments))
+        source.first_format = info.format == FIRST_FORMAT
         judge = Judge(run.collection, reference.copy_bound)
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)
@@ -109,7 +111,7 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
     flagged = Counter(rule for record in records for rule in record["flags"])
     failed = [str(record["token_id"]) for record in records if not record["accepted"]]
     constant = [name for name in TRAITS if name not in edition.bands]
-    print(f"{len(records) - len(failed)} tokens: {folder.path} ({seconds:.0f} seconds)")
+    print(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({seconds:.0f} seconds)")
     print(f"to look through them: {folder.path / 'index.html'}")
     if edition.info["curated"]:
         print(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
@@ -120,10 +122,10 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
         print(f"the same for all tokens, so no trait: {', '.join(constant)}")
     if missing := Counter(c for record in edition.records for c in characters_without_glyph(record["text"])):
         shown = " ".join(character for character, _ in missing.most_common(10))
-        print(f"the PNG files show boxes for {len(missing)} characters that their font lacks: {shown}")
+        print(f"the PNG files show boxes for {counted(len(missing), 'character')} that their font lacks: {shown}")
     if failed:
-        what = f"tokens are left out: the rules dropped all texts that collection.attempts allows: {', '.join(failed)}"
-        print(f"error: {len(failed)} {what}", file=sys.stderr)
+        what = f"left out: the rules dropped all texts that collection.attempts allows: {', '.join(failed)}"
+        print(f"error: {counted(len(failed), 'token')} {what}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -133,7 +135,7 @@ def export_set(arguments: argparse.Namespace) -> int:
         record = record_of(folder)
         folder.write_info(folder.info().model_copy(update=presentation_options(arguments)))
         write_and_name(folder, record)
-        print(f"all files of {len(folder.edition().records)} tokens written again: {arguments.folder}")
+        print(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
 
 
@@ -169,7 +171,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
                 raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
             write_atomic(selection, indented_json({"kept": kept}))
         write_and_name(folder, written)
-        print(f"{len(folder.edition().records)} of {len(known)} tokens kept: {arguments.folder}")
+        print(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
 
 

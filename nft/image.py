@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 SIDE, MARGIN = 1000, 90  # pixels
@@ -92,11 +93,23 @@ def png(text: str, caption: str) -> bytes:
 
 def same_picture(first: bytes, second: bytes) -> bool:
     """Whether two PNG files show the same: how they are compressed depends on Pillow's version."""
+    one, other = pixels_of(first), pixels_of(second)
+    return one is not None and other is not None and bool((one == other).all())
+
+
+def pixels_of(data: bytes) -> np.ndarray | None:
+    """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or shows more than plain pixels."""
     try:
-        with Image.open(io.BytesIO(first)) as one, Image.open(io.BytesIO(second)) as other:
-            return one.size == other.size and one.convert("RGB").tobytes() == other.convert("RGB").tobytes()
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
+                return None
+            image.load()
+            # transparency, colour profiles, gamma and orientation change what a viewer shows, as do more frames
+            if image.info or getattr(image, "is_animated", False):
+                return None
+            return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not a picture, or a damaged one
-        return False
+        return None
 
 
 def svg(text: str, caption: str) -> str:

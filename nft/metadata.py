@@ -5,10 +5,13 @@ import io
 import re
 from typing import Any
 
+from nft.schemas import FIRST_FORMAT
 from nft.store import Edition
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
+# how a cell begins that a spreadsheet runs as a formula, also after it has trimmed it; wide signs count in East Asia
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # marketplaces show a description as Markdown
 
 
@@ -17,9 +20,15 @@ def caption(edition: Edition, number: int) -> str:
 
 
 def csv_text(header: list[str], content: list[list[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([header, *content])
-    return buffer.getvalue()
+    """A table in which a spreadsheet takes no word for a formula: what begins like one gets an apostrophe before it."""
+
+    def line(row: list[Any]) -> str:
+        buffer = io.StringIO()
+        cells = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row]
+        csv.writer(buffer).writerow(cells)  # with its own line end, or it would not quote a cell that holds \r
+        return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+    return "".join(map(line, [header, *content]))
 
 
 def csv_table(edition: Edition) -> str:
@@ -100,10 +109,11 @@ def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict
 
 def contract(edition: Edition) -> dict[str, Any]:
     """Metadata of the whole collection as OpenSea reads it, with licence and source of the training text."""
-    info = edition.info
+    info, count = edition.info, len(edition.records)
+    texts = f"{count} text" + "s" * (count != 1 or info["format"] == FIRST_FORMAT)
     return {
         "name": info["title"],
-        "description": info["description"] or f"{len(edition.records)} texts after {info['name']}. {STATEMENT}",
+        "description": info["description"] or f"{texts} after {info['name']}. {STATEMENT}",
         "image": edition.image_uri(1, "images"),
         "machine_generated": True,
         "curated": info["curated"],

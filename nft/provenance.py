@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from nft.metadata import STATEMENT
+from nft.schemas import FIRST_FORMAT, PRESENTATION, SetInfo
 from nft.store import Edition, canonical_json
 from utils import sha256
 
@@ -26,11 +27,14 @@ def merkle_root(leaves: list[bytes]) -> str:
 def provenance(edition: Edition) -> dict[str, Any]:
     """provenance.json: each token's hash is SHA-256 of its record as canonical JSON.
 
-    The provenance hash is SHA-256 of these hashes in hex, joined in the order of the tokens.
+    The provenance hash is SHA-256 of these hashes in hex, joined in the order of the tokens. Two more cover all of
+    samples.jsonl, and the settings in set.json as canonical JSON: all but PRESENTATION and the model's path.
     """
     records = [canonical_json(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
     info = edition.info
+    settings = {key: info[key] for key in SetInfo.model_fields if key not in (*PRESENTATION, "model_file")}
+    covered = {"settings_sha256": sha256(canonical_json(settings)), "samples_sha256": info["samples_sha256"]}
     return {
         "statement": STATEMENT,
         "name": info["name"],
@@ -40,6 +44,7 @@ def provenance(edition: Edition) -> dict[str, Any]:
         "license": info["license"],
         "source": info["source"],
         **info["identity"],
+        **(covered if info["format"] != FIRST_FORMAT else {}),
         "provenance_sha256": sha256("".join(hashes)),
         "merkle_root": merkle_root([record.encode("utf-8") for record in records]),
         "token_sha256": hashes,

@@ -6,165 +6,22 @@ from samples.jsonl, set.json and selection.json.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
-
-from config.errors import NAME_RULE, is_safe_name
-from config.schema import CollectionConfig, SamplingConfig, stored_sampling
-from diffusion.samplers import SamplerSettings, settings_read
+from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
-from utils import UserError, exclusive_lock, write_atomic
-
-SET_FORMAT = 1  # of set.json
-IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
-
-
-def first_problem(error: ValidationError) -> str:
-    """The place of the first problem, and the rule it breaks."""
-    problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place + ': ' if place else ''}{problem['msg']}"
-
-
-def sampler_with_defaults(sampler: dict[str, Any]) -> SamplerSettings:
-    """The sampler settings of a set or token; those that an earlier version did not have get their defaults.
-
-    Raises ValueError where a setting is unknown or out of bounds.
-    """
-    unknown = sampler.keys() - {field.name for field in fields(SamplerSettings)}
-    if unknown:
-        raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
-    try:
-        return SamplingConfig.model_validate(stored_sampling(sampler)).sampler_settings()
-    except ValidationError as error:
-        raise ValueError(first_problem(error)) from None
-
-
-def rules_with_defaults(rules: dict[str, Any]) -> CollectionConfig:
-    """The rules of a set; those that an earlier version did not have get their defaults. Raises ValueError likewise."""
-    try:
-        return CollectionConfig.model_validate(rules)
-    except ValidationError as error:
-        raise ValueError(first_problem(error)) from None
-
-
-def checked_by(read: Callable[[dict[str, Any]], object]) -> AfterValidator:
-    """Accepts a dictionary that `read` can read, and keeps it as it stands in the file."""
-
-    def check(found: dict[str, Any]) -> dict[str, Any]:
-        read(found)
-        return found
-
-    return AfterValidator(check)
-
-
-StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
-StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
-
-
-class Selection(BaseModel):
-    """selection.json: the token ids that are published."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    kept: list[int]
-
-
-class SetInfo(BaseModel):
-    """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    format: Literal[1]
-    name: str
-    seed: int
-    sampler: StoredSampler
-    rules: StoredRules
-    word_list_sha256: str
-    copy_bound: int
-    identity: dict[str, str]  # hashes of model, config and data; version and device
-    model_file: str
-    license: str
-    source: str
-    title: str
-    description: str
-    base_uri: str
-
-    @field_validator("name")
-    @classmethod
-    def check_name(cls, found: str) -> str:
-        if not is_safe_name(found):  # a file of the set bears it
-            raise ValueError(NAME_RULE)
-        return found
-
-    @field_validator("identity")
-    @classmethod
-    def check_identity(cls, found: dict[str, str]) -> dict[str, str]:
-        if found.keys() != IDENTITY:
-            raise ValueError(f"its keys must be {', '.join(sorted(IDENTITY))}")
-        return found
-
-    def sampler_settings(self) -> SamplerSettings:
-        return sampler_with_defaults(self.sampler)
-
-    def drawn_with(self) -> dict[str, Any]:
-        """Everything the tokens depend on; settings that an earlier version did not have get their defaults."""
-        own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
-        rules = rules_with_defaults(self.rules).model_dump()
-        return {**own, "sampler": settings_read(self.sampler_settings()), "rules": rules}
-
-
-class Token(BaseModel):
-    """A line of samples.jsonl. A token that is not accepted has no text, only the hash of what was drawn."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    token_id: int
-    seed: int
-    attempt: int
-    accepted: bool
-    text: str
-    sha256: str
-    drawn_sha256: str  # of the text before any of it was masked
-    flags: list[str]
-    dropped: list[str]
-    chars: int
-    longest_match: int
-    novelty: float
-    invented: float
-    confidence: float
-    settling: int
-    corrections: int
-    traits: dict[str, int | float | str]
-    sampler: StoredSampler
-    model_sha256: str
-    config_sha256: str
-    data_sha256: str
-    version: str
-    device: str
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def parse(model: type[Model], data: bytes, where: str) -> Model:
-    """A record from JSON; UserError that names `where` if it is damaged."""
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        raise UserError(f"{where}: damaged: {first_problem(error)}") from None
+from utils import UserError, exclusive_lock, sha256, write_atomic
 
 
 @dataclass(frozen=True)
 class Edition:
     """The published tokens of a set, in order, and what holds for all of them."""
 
-    info: dict[str, Any]  # set.json, with `curated` and `chosen_from`, the number of accepted tokens
+    info: dict[str, Any]  # set.json, with `curated`, `chosen_from` (how many are accepted) and `samples_sha256`
     records: list[dict[str, Any]]
     bands: Bands  # from all accepted tokens, published or not
 
@@ -230,8 +87,8 @@ class SetFolder:
         """Write set.json."""
         write_atomic(self.path / "set.json", indented_json(info.model_dump()))
 
-    def begin(self, wanted: SetInfo) -> None:
-        """Write set.json of a new set, or check that an existing one was drawn with the same settings.
+    def begin(self, wanted: SetInfo) -> SetInfo:
+        """Write set.json of a new set, or check that an existing one was drawn with the same settings; -> set.json.
 
         Title, description and base URI may change. UserError names the first setting that differs.
         """
@@ -242,8 +99,10 @@ class SetFolder:
                 what = first_difference(key, old[key], new[key])
                 raise UserError(f"{self.path}: its tokens were drawn with another {what}; give another --out")
             # kept as an earlier version wrote them: index.html depends on the stored sampler
-            wanted = wanted.model_copy(update={"sampler": found.sampler, "rules": found.rules})
+            kept = found.model_dump(include={"format", "sampler", "rules"})
+            wanted = wanted.model_copy(update=kept)
         self.write_info(wanted)
+        return wanted
 
     def drop_partial_line(self) -> None:
         """Remove a last line that an interruption cut short; its token is drawn again."""
@@ -267,13 +126,23 @@ class SetFolder:
 
     def edition(self) -> Edition:
         """The published tokens: all accepted ones, or those of selection.json if there is one."""
-        records = [record for record in self.records() if record["accepted"]]
-        selection = self.path / "selection.json"
-        curated = selection.is_file()
-        kept = set(parse(Selection, self.read_file("selection.json"), str(selection)).kept) if curated else None
-        chosen = [record for record in records if kept is None or record["token_id"] in kept]
-        info = {**self.info().model_dump(), "chosen_from": len(records), "curated": curated}
-        return Edition(info, chosen, bands_of([record["traits"] for record in records]))
+        accepted = {record["token_id"]: record for record in self.records() if record["accepted"]}
+        kept = self.selection()
+        if unknown := [str(token) for token in kept or () if token not in accepted]:
+            raise UserError(f"{self.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
+        chosen = [record for token, record in accepted.items() if kept is None or token in kept]
+        info = {
+            **self.info().model_dump(),
+            "chosen_from": len(accepted),
+            "curated": kept is not None,
+            "samples_sha256": sha256(self.read_file("samples.jsonl")),
+        }
+        return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]))
+
+    def selection(self) -> set[int] | None:
+        """The token ids of selection.json; None if there is no such file."""
+        path = self.path / "selection.json"
+        return set(parse(Selection, self.read_file(path.name), str(path)).kept) if path.is_file() else None
 
 
 def first_difference(key: str, found: Any, wanted: Any) -> str:

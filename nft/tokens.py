@@ -15,6 +15,7 @@ from generation.prompt import ANYTHING
 from generation.writer import Draft, Writer, Written, write_drafts
 from nft.rules import Candidate, Judge
 from nft.traits import figures_of
+from text.vocabulary import Vocabulary
 from utils import VERSION, sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
@@ -36,6 +37,7 @@ class TextSource:
     ) -> None:
         self.writer, self.settings, self.seed, self.reference = writer, settings, seed, reference
         self.common = common  # fields that every record of the set holds with the same value
+        self.first_format = False  # whether the set is of FIRST_FORMAT
         self.drawn: dict[Key, Drawn] = {}  # of the batch at hand
 
     def draw(self, keys: Iterable[Key]) -> None:
@@ -44,15 +46,20 @@ class TextSource:
         if not keys:
             return
         written = write_texts(self.writer, self.settings, self.seed, keys)
-        ids = [self.writer.vocabulary.encode(document.text) for document in written]
-        matches, are_lines = self.reference.matches(ids), self.reference.are_lines(ids)
-        for key, document, match, is_line in zip(keys, written, matches, are_lines, strict=True):
-            self.drawn[key] = Drawn(document, Candidate(document.text, int(match), is_line))
+        judged = candidates([document.text for document in written], self.writer.vocabulary, self.reference)
+        self.drawn |= {key: Drawn(*pair) for key, pair in zip(keys, zip(written, judged, strict=True), strict=True)}
 
     def text_of(self, token: int, attempt: int) -> Drawn:
         """The text of one attempt, drawn now if it is not there."""
         self.draw([(token, attempt)])
         return self.drawn[token, attempt]
+
+
+def candidates(texts: list[str], vocabulary: Vocabulary, reference: Reference) -> list[Candidate]:
+    """These texts with what they share with the training text."""
+    ids = [vocabulary.encode(text) for text in texts]
+    matches, are_lines = reference.matches(ids), reference.are_lines(ids)
+    return [Candidate(text, int(match), line) for text, match, line in zip(texts, matches, are_lines, strict=True)]
 
 
 def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
@@ -71,7 +78,10 @@ def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int)
         texts = {token: source.text_of(token, attempt).candidate for token in pending}
         pending = [token for token, text in texts.items() if judge.judge(text, text_only=True).dropped]
     for token in numbers:
-        yield token_record(source, judge, token, attempts)
+        record = token_record(source, judge, token, attempts)
+        if record["accepted"]:
+            judge.accept(record["text"])
+        yield record
     source.drawn.clear()
 
 
@@ -86,9 +96,8 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
         verdict = judge.judge(drawn.candidate)
     if verdict.dropped:
         dropped.append(verdict.dropped)
-    else:
-        judge.accept(verdict.text)
-    figures = token_figures(drawn, verdict.text, source.reference)
+    match = drawn.candidate.longest_match
+    figures = {**text_figures(verdict.text, match, source.reference), **writing_figures(drawn.written)}
     text = "" if verdict.dropped else verdict.text
     return {
         **source.common,
@@ -102,21 +111,21 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
         "flags": verdict.flags,
         "dropped": dropped,
         **figures,
-        "traits": figures_of({"text": verdict.text, **figures}),
+        "traits": figures_of({"text": verdict.text, **figures}, first_format=source.first_format),
     }
 
 
-def token_figures(drawn: Drawn, text: str, reference: Reference) -> dict[str, Any]:
-    """The figures from which a token's traits are computed."""
-    words_of_text, (written, candidate) = words(text), drawn
-    invented = sum(word not in reference.words for word in words_of_text)
-    return {
-        "chars": len(text),
-        "longest_match": candidate.longest_match,
-        "novelty": round(1 - min(candidate.longest_match / len(text), 1), DECIMALS),
-        "invented": round(invented / max(len(words_of_text), 1), DECIMALS),
-        **writing_figures(written),
-    }
+def text_figures(text: str, longest_match: int, reference: Reference) -> dict[str, Any]:
+    """The figures of a record that describe its text, and how much of it is in the training text."""
+    found = words(text)
+    invented = sum(word not in reference.words for word in found)
+    return {**length_figures(text, longest_match), "invented": round(invented / max(len(found), 1), DECIMALS)}
+
+
+def length_figures(text: str, longest_match: int) -> dict[str, Any]:
+    """The figures of a record that follow from its text and the length of its longest match with the training text."""
+    novelty = round(1 - min(longest_match / max(len(text), 1), 1), DECIMALS)
+    return {"chars": len(text), "longest_match": longest_match, "novelty": novelty}
 
 
 def writing_figures(written: Written) -> dict[str, Any]:

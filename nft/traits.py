@@ -24,7 +24,7 @@ def rarest_kind_of_character(text: str) -> str:
         return "symbols"
     if any(character.isdigit() for character in text):
         return "digits"
-    return "letters alone"
+    return "letters alone" if all(c.isalpha() or c.isspace() for c in text) else "punctuation"
 
 
 # name: (function of a token that gives a figure or a word, names of its bands from low to high; none for words)
@@ -39,9 +39,12 @@ TRAITS: dict[str, tuple[Callable[[Record], float | str], tuple[str, ...]]] = {
 }
 
 
-def figures_of(record: Record) -> dict[str, float | str]:
-    """A token's figure, or word, for each trait."""
-    return {name: figure(record) for name, (figure, _) in TRAITS.items()}
+def figures_of(record: Record, *, first_format: bool = False) -> dict[str, float | str]:
+    """A token's figure, or word, for each trait; in sets of the first format punctuation counted as letters."""
+    figures = {name: figure(record) for name, (figure, _) in TRAITS.items()}
+    if first_format and figures["Characters"] == "punctuation":
+        figures["Characters"] = "letters alone"
+    return figures
 
 
 def bands_of(tokens: list[dict[str, float | str]]) -> Bands:

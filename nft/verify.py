@@ -1,107 +1,100 @@
-"""Verifies a finished set: recomputes its files and hashes, draws some tokens again, reports what does not match."""
+"""Verifies a finished set: recomputes what can be, draws tokens again, and says what it could not check."""
 
 import argparse
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from config.command_line import check_numbers
-from config.loader import config_or_defaults
-from generation.checkpoint import load_checkpoint
-from generation.outputs import NOT_OURS, OutputRecord
+from config.messages import counted, printable
 from generation.writer import Writer, Written
-from nft.files import RECORD, files, others
-from nft.rules import BLOT
-from nft.store import SetFolder, canonical_json
-from nft.tokens import identity_of, write_texts, writing_figures
-from nft.traits import figures_of
-from utils import hash_file, pick_device, sha256
+from nft.findings import Findings
+from nft.originals import Originals, find_originals
+from nft.rules import BLOT, Judge
+from nft.schemas import FIRST_FORMAT, SetInfo
+from nft.store import SetFolder
+from nft.tokens import TextSource, identity_of, token_record, write_texts, writing_figures
+from nft.verify_files import check_files
+from nft.verify_records import check_records
+from utils import pick_device, sha256
+
+Record = dict[str, Any]
 
 
 def verify_set(arguments: argparse.Namespace) -> int:
-    """Verify a set and print what does not match; -> exit status, 1 if anything does not."""
+    """Verify a set; print what does not match and what could not be checked; -> exit status, 1 if anything differs."""
     check_numbers(arguments, {"tokens": (0, None)})
-    wrong = 0
+    found = Findings()
     with SetFolder.opened(arguments.folder) as folder:
-        records = folder.records()
-        for problem in (*check_records(folder, records), *check_files(folder)):
-            print(f"does not match: {problem}")
-            wrong += 1
-        path = arguments.model or Path(folder.info().model_file)
-        if not path.is_file():
-            print(f"{path}: not at hand, so no token was drawn again; give its path with --model")
-        else:
-            for problem in check_drawing(path, folder, records, arguments):
-                print(f"does not match: {problem}")
-                wrong += 1
-    print(f"{len(records)} tokens: " + (f"{wrong} things do not match" if wrong else "hashes and files match"))
-    return 1 if wrong else 0
-
-
-def check_records(folder: SetFolder, records: list[dict[str, Any]]) -> Iterator[str]:
-    """Compare each token with its own hashes and figures; yields a line for each problem."""
-    lines = folder.samples.read_bytes().splitlines()
-    for line, record in zip(lines, records, strict=True):
-        token, text = record["token_id"], record["text"]
-        if canonical_json(record).encode("utf-8") != line:
-            yield f"token {token}: its line of samples.jsonl is not canonical JSON"
-        if sha256(text) != record["sha256"]:
-            yield f"token {token}: its text has another hash than its record says"
-        if record["accepted"] and BLOT not in text and record["sha256"] != record["drawn_sha256"]:
-            yield f"token {token}: its text is not the one that was drawn"
-        if record["accepted"] and figures_of(record) != record["traits"]:
-            yield f"token {token}: its traits do not follow from its figures"
-
-
-def check_files(folder: SetFolder) -> Iterator[str]:
-    """Compare every file with the one that the tokens give; a file whose bytes may differ must only be there."""
-    expected: set[str] = set()
-    record = OutputRecord(folder.path / RECORD)
-    for file in files(folder.edition()):
-        expected.add(file.path)
-        found = folder.path / file.path
-        if not found.is_file():
-            yield f"{file.path}: missing"
-        elif file.exact and found.read_bytes() != file.content():
-            yield f"{file.path}: not what its tokens make of it"
-        elif not file.exact and record.path.exists() and record.is_foreign(file.path):
-            yield f"{file.path}: {NOT_OURS}"
-    yield from (f"{path}: belongs to no token" for path in others(folder, expected))
+        records, info, edition = folder.records(), folder.info(), folder.edition()
+        if info.format == FIRST_FORMAT:
+            found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
+        at_hand = find_originals(found, info, arguments)
+        redrawn = check_drawing(found, records, info, at_hand, arguments)
+        check_records(found, folder, records, at_hand, redrawn)
+        check_files(found, folder, edition)
+    print(f"{counted(len(records), 'token')}: {found.summary()}")
+    return 1 if found.wrong else 0
 
 
 def check_drawing(
-    path: Path, folder: SetFolder, records: list[dict[str, Any]], arguments: argparse.Namespace
-) -> Iterator[str]:
-    """Compare the hashes of the model and, if it is there, of the data file; draw some tokens again."""
-    info, model_sha256 = folder.info(), hash_file(path)
-    if model_sha256 != info.identity["model_sha256"]:
-        yield f"{path}: not the model that this set was drawn with"
-        return
-    checkpoint = load_checkpoint(path)
-    data = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data).data_file()
-    if data.is_file() and hash_file(data) != info.identity["data_sha256"]:
-        yield f"{data}: not the text that the model was trained on"
-    writer = Writer.of(checkpoint, pick_device(arguments.device))
-    here = identity_of(checkpoint, model_sha256, writer.device.type)
-    if differing := [f"{key} {value}" for key, value in info.identity.items() if here[key] != value]:
-        print(f"drawn with {', '.join(differing)}; here a text may come out different, and the stored one counts")
+    found: Findings, records: list[Record], info: SetInfo, at_hand: Originals, arguments: argparse.Namespace
+) -> set[int]:
+    """Draw some tokens again and compare them; -> those of which the whole record came out the same."""
+    if not at_hand.checkpoint:
+        return set()
+    writer = Writer.of(at_hand.checkpoint, pick_device(arguments.device))
+    here = identity_of(at_hand.checkpoint, info.identity["model_sha256"], writer.device.type)
+    elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
+    if elsewhere:
+        made = printable(", ".join(elsewhere))
+        print(f"drawn with {made}; here a text may come out different, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
+    whole = at_hand.reference is not None and at_hand.knows_words
+    again = records_again if whole else writings_again
+    same: set[int] = set()
+    for record, expected in again(writer, chosen, records, info, at_hand):
+        if other := [key for key, value in expected.items() if record[key] != value]:
+            what = f"token {record['token_id']}: drawn again, it is another text or has other figures"
+            (found.not_checked if elsewhere else found.differs)(f"{what} ({', '.join(other)})")
+        else:
+            same.add(record["token_id"])
+    print(f"{counted(len(chosen), 'token')} drawn again, {len(same)} the same")
+    if left := len(records) - len(chosen):
+        found.not_checked(f"how {counted(left, 'token')} were drawn; --tokens {len(records)} draws all again")
+    return same if whole else set()
+
+
+def records_again(
+    writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
+) -> Iterator[tuple[Record, Record]]:
+    """Each chosen record, and what it is when its texts are drawn and judged again after the tokens before it."""
+    assert at_hand.reference
+    source = TextSource(writer, info.sampler_settings(), info.seed, at_hand.reference, {})
+    source.first_format = info.format == FIRST_FORMAT
+    attempts, numbers = at_hand.rules.attempts, {record["token_id"] for record in chosen}
+    source.draw((r["token_id"], attempt) for r in chosen for attempt in range(min(len(r["dropped"]) + 1, attempts)))
+    judge = Judge(at_hand.rules, info.copy_bound)
+    for record in records:
+        if record["token_id"] in numbers:
+            yield record, token_record(source, judge, record["token_id"], attempts)
+        if record["accepted"]:
+            judge.accept(record["text"])
+
+
+def writings_again(
+    writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
+) -> Iterator[tuple[Record, Record]]:
+    """Each chosen record, and how the model writes the text of its last attempt."""
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
     again = write_texts(writer, info.sampler_settings(), info.seed, keys)
-    same = [is_reproduced(record, written) for record, written in zip(chosen, again, strict=True)]
-    for record, is_same in zip(chosen, same, strict=True):
-        if not is_same:
-            yield f"token {record['token_id']}: drawn again, it is another text or has other figures"
-    print(f"{len(chosen)} tokens drawn again, {sum(same)} the same")
+    for record, written in zip(chosen, again, strict=True):
+        text = masked_like(written, record["text"]) if record["accepted"] else ""
+        yield record, {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
 
 
-def is_reproduced(record: dict[str, Any], written: Written) -> bool:
-    """Whether the model now wrote the same text, masked characters aside, in the same way."""
-    text = record["text"]
-    same = len(text) == len(written.text) and all(a in (b, BLOT) for a, b in zip(text, written.text, strict=True))
-    return (
-        sha256(written.text) == record["drawn_sha256"]
-        and (same or not record["accepted"])
-        and all(record[key] == value for key, value in writing_figures(written).items())
-    )
+def masked_like(written: Written, text: str) -> str:
+    """What the model wrote, masked where a text of the same length is."""
+    if len(written.text) != len(text):
+        return written.text
+    return "".join(BLOT if masked == BLOT else own for own, masked in zip(written.text, text, strict=True))

@@ -10,7 +10,8 @@ from config.schema import CollectionConfig, RunConfig, SamplingConfig, TrainingC
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
-from nft.store import IDENTITY, SetFolder, SetInfo
+from nft.schemas import IDENTITY, SetInfo
+from nft.store import SetFolder
 from tests.helpers import Quiet, toy_lines
 from training.events import Stopped
 from training.queue import Queue

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from config.messages import counted
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
@@ -148,8 +149,8 @@ def survey_lines(path: Path, run: RunConfig) -> Survey:
         kept &= rank <= bound
     if kept.sum() < 2:
         raise UserError(
-            f"{path}: {int(kept.sum())} distinct documents, but one to learn from and one to hold out are needed; "
-            "one document a line, or set data.format to stream for continuous text"
+            f"{path}: {counted(int(kept.sum()), 'distinct document')}, but one to learn from and one to hold out are "
+            "needed; one document a line, or set data.format to stream for continuous text"
         )
     rank = mix64(hashes ^ np.uint64(derive_seed(run.seed, "held out")))
     held_out = kept & (rank < np.uint64(run.data.held_out * 2**64))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from config.messages import counted
 from config.schema import DataConfig
 from text.vocabulary import NEWLINE, UNICODE_SIZE, codepoints
 from utils import UserError, mix64, numpy_generator
@@ -43,15 +44,16 @@ class ReadingLog:
     def losses(self) -> str:
         """One line for the user: the counts above 0 of what was dropped or changed."""
         names = {
-            "duplicates": "duplicates dropped",
-            "empty": "empty lines dropped",
-            "not_sampled": "documents over max_documents left out",
-            "invalid_lines": "lines of invalid UTF-8",
-            "normalised_lines": "lines normalised to NFC",
-            "folded_breaks": "line breaks inside documents made spaces",
-            "unknown_characters": "characters outside the vocabulary made <unk>",
+            "duplicates": ("duplicate", "dropped"),
+            "empty": ("empty line", "dropped"),
+            "not_sampled": ("document", "over max_documents left out"),
+            "invalid_lines": ("line", "of invalid UTF-8"),
+            "normalised_lines": ("line", "normalised to NFC"),
+            "folded_breaks": ("line break", "inside documents turned into spaces"),
+            "unknown_characters": ("character", "outside the vocabulary made <unk>"),
         }
-        return ", ".join(f"{getattr(self, key):,} {text}" for key, text in names.items() if getattr(self, key))
+        counts = {key: getattr(self, key) for key in names}
+        return ", ".join(f"{counted(counts[key], noun)} {what}" for key, (noun, what) in names.items() if counts[key])
 
 
 def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Iterator[np.ndarray]:

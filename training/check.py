@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from config.messages import counted
 from config.schema import RunConfig
 from generation.prompt import Prompt
 from text.personal import personal
@@ -78,7 +79,7 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         f"{corpus.reading_log.documents:,}",
         corpus.sha256[:8],
         f"{training.parameters / 1e6:.2f}M",
-        f"{training.total_steps:,} steps" + (f" or {limit:g} min" if limit else ""),
+        counted(training.total_steps, "step") + (f" or {limit:g} min" if limit else ""),
         status,
         expected,
     ]
@@ -92,9 +93,9 @@ def findings(training: Training) -> list[str]:
     known = len(corpus.vocabulary.characters) - 1
     covered = 1 - reading_log.unknown_characters / max(reading_log.characters, 1)
     found = [
-        f"{reading_log.documents:,} documents, {reading_log.characters:,} characters; "
+        f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}; "
         + (reading_log.losses() or "nothing dropped or changed"),
-        f"{known} of {reading_log.distinct_characters} distinct characters are kept: {covered:.2%} of the text",
+        f"{known} of {counted(reading_log.distinct_characters, 'distinct character')} kept: {covered:.2%} of the text",
     ]
     if corpus.stream:
         return found
@@ -105,12 +106,13 @@ def findings(training: Training) -> list[str]:
     )
     length = min(median, training.run.sampling.max_length)
     calls = writer.network_calls(settings, Prompt(shortest=length, longest=length))
-    found.append(f"writing: {calls} network calls for a document of the median length ({settings.sampler})")
+    found.append(f"writing: {counted(calls, 'network call')} for a document of the median length ({settings.sampler})")
     chosen = np.linspace(0, len(lengths) - 1, min(READ, len(lengths))).astype(int)
     texts = [corpus.vocabulary.decode(corpus.train.document(i)) for i in chosen]
     private = sum(bool(personal(text)) for text in texts)
     if private:
-        found.append(f"likely personal data in {private} of {len(texts):,} documents read: addresses, numbers or keys")
+        read = counted(len(texts), "document")
+        found.append(f"likely personal data in {private} of {read} read: addresses, numbers or keys")
     letters = sum(character.isalpha() for text in texts for character in text) / max(sum(map(len, texts)), 1)
     if letters < LETTERS:
         found.append(f"only {letters:.0%} of the characters are letters: is this the text you mean?")

@@ -6,6 +6,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from config.messages import counted
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.vocabulary import one_line
@@ -45,11 +46,11 @@ class TrainingDisplay:
         self.documents, self.parameters = f"{reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
         known, limit = len(corpus.vocabulary.characters) - 1, run.training.max_minutes
         self.note(
-            f"{reading_log.documents:,} documents, {reading_log.characters:,} characters, {known} of "
-            f"{reading_log.distinct_characters} distinct ones" + (f"; {losses}" if losses else "")
+            f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}, {known} of "
+            f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else "")
         )
-        budget = f"at most {steps:,} steps" + (f" or {limit:g} minutes" if limit else "")
-        self.note(f"{parameters:,} parameters on {device.type}, {budget}")
+        budget = f"at most {counted(steps, 'step')}" + (f" or {counted(limit, 'minute')}" if limit else "")
+        self.note(f"{counted(parameters, 'parameter')} on {device.type}, {budget}")
         if device.type == "cpu" and run.preset == "baby":
             self.note("this is the size for a GPU, or a long night; --preset cpu learns faster here")
 

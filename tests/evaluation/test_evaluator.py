@@ -1,6 +1,7 @@
 """An evaluation tells voices apart, finds copies, refuses the wrong text, and writes what it found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 import evaluate
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
+from evaluation.report import summary, voice_page
 from tests.helpers import WORDS, Quiet, config_of, make_run, prose, toy_lines
 from text.corpus import load_corpus
 from training.trainer import train_model
@@ -42,7 +44,12 @@ def request(run) -> Request:
 def judge(run, tmp_path, texts: list[str], name: str = "judged"):
     path = tmp_path / f"{name}.txt"
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    return evaluate_voice(run.name, run.model_file(), path, request(run))
+    return evaluate_voice(run.name, run.model_file(), path, replace(request(run), count=len(texts)))
+
+
+def training_lines(run) -> list[str]:
+    corpus = load_corpus(run)
+    return [corpus.vocabulary.decode(corpus.train.document(i)) for i in range(len(corpus.train.lengths))]
 
 
 def config_file(run, folder: Path, *datasets: str) -> Path:
@@ -82,6 +89,40 @@ def test_planted_copies_are_found_and_new_text_is_creating(two_voices, tmp_path)
     found = judge(run, tmp_path, fresh[:20] + short).copies
     assert found.gauge == "memorising" and len(found.flagged) > 20
     assert all(found.worst[k].match <= found.bound for k in range(5))  # lines, however short
+
+
+@pytest.mark.parametrize("documents", [20, 40, 160])
+def test_copied_lines_are_copies_however_few_documents_are_held_out(tiny_run, tmp_path, documents):
+    run = tiny_run(prose(WORDS, documents, 3))
+    train_model(run, Quiet())
+    lines = training_lines(run)
+    new = sorted(set(prose(GREEK, 200, 5)))
+    for share, gauges in ((1.0, "memorising"), (0.25, "memorising"), (0.12, "memorising"), (0.05, "in between")):
+        count = round(100 * share)
+        copied = [lines[k % len(lines)] for k in range(count)]
+        assert judge(run, tmp_path, copied + new[: 100 - count]).copies.gauge == gauges, share
+
+
+def test_too_few_documents_to_tell_are_never_called_safe(two_voices, tiny_run, tmp_path, capsys):
+    run = tiny_run(prose(WORDS, 40, 3))
+    train_model(run, Quiet())
+    found = judge(run, tmp_path, prose(GREEK, 60, 5))
+    assert found.copies.gauge == "too few to tell" and not found.copies.flagged
+    page = "\n".join(voice_page(found))
+    assert "**Too few to tell.**" in page and "safe" not in page
+    assert "too few to tell" in summary(found)
+    few = judge(two_voices["build"], tmp_path, prose(GREEK, 20, 5))  # many held out, but few samples
+    assert few.copies.gauge == "too few to tell"
+    assert judge(two_voices["build"], tmp_path, prose(GREEK, 60, 5)).copies.gauge == "creating"
+
+
+def test_safe_means_without_the_copies_that_were_found(two_voices, tmp_path):
+    run = two_voices["build"]
+    found = judge(run, tmp_path, [*prose(GREEK, 400, 5)[:199], training_lines(run)[0]])
+    assert found.copies.gauge == "creating" and len(found.copies.flagged) == 1
+    assert "safe to publish as far as copying goes, once the flagged documents are left out" in "\n".join(
+        voice_page(found)
+    )
 
 
 def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.reference import words
+from evaluation.reference import copy_bound, words
 from tests.evaluation.references import encode, judged, sentences
 from text.corpus import load_corpus
 
@@ -23,3 +23,9 @@ def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference
         assert judged(lines, reference)["copies"](np.ones(20)) == 1
     fresh = [text for text in sentences(320, 9) if text not in reference.lines][:300]
     assert judged(encode(reference, fresh), reference)["copies"](np.ones(300)) < 0.02
+
+
+def test_documents_that_are_mostly_copies_do_not_say_what_chance_allows():
+    documents = [np.zeros(10, dtype=np.int64)] * 4
+    assert copy_bound(documents, np.array([2, 3, 10, 9])) == (3, 2)
+    assert copy_bound(documents, np.array([10, 9, 8, 10])) == (10, 0)

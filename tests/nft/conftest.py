@@ -25,3 +25,16 @@ def studio(tmp_path, tiny_run):
         return collection.main(["make", *arguments, "--size", str(size), *options]), tmp_path / out
 
     return run, make
+
+
+@pytest.fixture
+def verify(tmp_path, capsys):
+    """A function that verifies a set where its text is at hand; -> (exit status, what it prints)."""
+
+    def run(folder: Path, *options: str, tokens: int = 99) -> tuple[int, str]:
+        capsys.readouterr()
+        config = ["--config", str(tmp_path / "config.yaml")]
+        status = collection.main(["verify", str(folder), *config, "--tokens", str(tokens), *options])
+        return status, capsys.readouterr().out
+
+    return run

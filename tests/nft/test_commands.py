@@ -44,6 +44,19 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
 
 
+def test_one_token_is_no_tokens(studio, tmp_path, capsys):
+    _, make = studio
+    _, folder = make("set", 1)
+    (tmp_path / "keep").write_text("1", encoding="utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
+    assert collection.main(["export", str(folder)]) == 0
+    assert collection.main(["verify", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "1 token: " in out and "1 of 1 token kept" in out and "all files of 1 token written again" in out
+    assert "1 text after toy." in json.loads((folder / "contract.json").read_text("utf-8"))["description"]
+    assert "1 tokens" not in out and "1 things" not in out
+
+
 def test_bad_commands_are_one_line(studio, tmp_path, capsys):
     _, make = studio
     for arguments in (

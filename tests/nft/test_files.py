@@ -42,7 +42,7 @@ def test_a_persons_own_files_survive_every_command(studio, tmp_path, capsys):
     assert json.loads((folder / "json/2.json").read_text("utf-8"))["name"] == "Toys #2"
     assert not (folder / "json/3.json").exists()  # of token 4, which is not published now
     assert collection.main(["verify", str(folder), "--tokens", "0"]) == 1
-    assert "images/1.png: not written by this program, or changed since" in capsys.readouterr().out
+    assert "images/1.png: not the picture of its text" in capsys.readouterr().out
     for path in mine:
         (folder / path).unlink()
     (folder / "erc1155/sub").rmdir()

@@ -1,12 +1,14 @@
 """Every token's metadata meets the schemas of the marketplaces."""
 
 import csv
+import io
 import json
 
 import jsonschema
 from PIL import Image
 
 from nft.image import SIDE
+from nft.metadata import csv_text
 from tests.nft.sets import texts
 
 STRING, URI = {"type": "string", "minLength": 1}, {"type": "string", "minLength": 1}
@@ -84,6 +86,14 @@ def test_exports_meet_their_schemas_and_hold_every_token(studio):
     with (folder / "rarity.csv").open(encoding="utf-8", newline="") as file:
         bits = [float(row["bits"]) for row in csv.DictReader(file)]
     assert len(bits) == 12 and bits == sorted(bits, reverse=True)
+
+
+def test_a_spreadsheet_takes_no_text_for_a_formula():
+    dangerous = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1"]
+    table = csv_text(["=header"], [[text, 3, -0.5] for text in [*dangerous, "a = b", " =1", "'x", ""]])
+    header, *rows = csv.reader(io.StringIO(table, newline=""))
+    assert header == ["'=header"] and [row[1:] for row in rows] == [["3", "-0.5"]] * 12  # numbers are numbers
+    assert [row[0] for row in rows] == [f"'{text}" for text in dangerous] + ["a = b", " =1", "'x", ""]
 
 
 def test_names_keep_within_metaplex_bytes(studio):

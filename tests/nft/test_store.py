@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -93,20 +95,51 @@ DAMAGES = {
 }
 
 
-def test_damaged_files_are_one_line(studio, capsys):
+# of a set's settings and of its first token: the section and what replaces a part of it
+EDITS = {
+    "set.json": [
+        ("sampler", {"stranger": "1"}), ("identity", {"stranger": "1"}), ("sampler", {"renoise": float("inf")}),
+        ("sampler", {"sampler": []}), ("sampler", {"steps": -1}), ("rules", {"words": {}}), ("rules", {"attempts": 0}),
+        ("name", "../escaped"), ("copy_bound", -1),
+    ],
+    "samples.jsonl": [
+        ("traits", {"Length": "long"}), ("traits", {"Length": None}), ("traits", {"Characters": 1}), ("traits", {}),
+        ("sampler", {"steps": -1}), ("sampler", {"renoise": float("inf")}), ("sampler", []), ("chars", -1),
+        ("confidence", float("nan")), ("sha256", "0"),
+    ],
+}  # fmt: skip
+
+
+def damages(folder: Path) -> Iterator[tuple[str, str]]:
+    """Name and damaged content of a file of this set of two tokens."""
+    for name, contents in DAMAGES.items():
+        yield from ((name, content) for content in contents)
+    for name, edits in EDITS.items():
+        first, *others = (folder / name).read_text("utf-8").split("\n") if name == "samples.jsonl" else ["", ""]
+        value = json.loads(first or (folder / name).read_text("utf-8"))
+        for key, part in edits:
+            merged = {**value[key], **part} if isinstance(part, dict) and part else part
+            yield name, "\n".join([json.dumps({**value, key: merged}), *others[:-1]])
+
+
+def test_damaged_files_are_one_line(studio, tmp_path, capsys):
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    strange = [json.dumps({**info, key: {**info[key], "stranger": "1"}}) for key in ("sampler", "identity")]
-    for name, contents in DAMAGES.items():
+    keep = tmp_path / "keep.txt"
+    keep.write_text("1", encoding="utf-8")
+    commands = (["verify", str(folder)], ["export", str(folder)], ["select", str(folder), "--keep", str(keep)])
+    for name, content in list(damages(folder)):
         path = folder / name
         before = path.read_bytes() if path.is_file() else None
-        for content in [*contents, *(strange if name == "set.json" else [])]:
-            path.write_text(content + "\n", encoding="utf-8")
-            for command in (["verify", str(folder)], ["export", str(folder)]):
-                assert collection.main(command) == 2, (name, content)
-                error = capsys.readouterr().err.strip("\n") + "\n"  # rich ends its bar's line
-                assert error.count("\n") == 1 and "damaged" in error
+        path.write_text(content + "\n", encoding="utf-8")
+        for command in commands if name != "selection.json" else commands[:2]:  # select writes that file again
+            assert collection.main(command) == 2, (name, content)
+            error = capsys.readouterr().err
+            assert error.count("\n") == 1 and "damaged" in error and name in error, (name, content)
+            assert name == "selection.json" or not (folder / "selection.json").exists()
+        assert make("set", 2)[0] == 2, (name, content)
+        error = capsys.readouterr().err.strip("\n")  # rich ends its bar's line
+        assert error.count("\n") == 0 and "damaged" in error and name in error, (name, content)
         path.write_bytes(before) if before else path.unlink()
     assert collection.main(["verify", str(folder)]) == 0
     for options in (["--title", " "], ["--title", "\udcff"]):

@@ -52,6 +52,12 @@ def test_figures_are_those_of_the_record():
     }  # fmt: skip
     expected = [4, "digits", 0.5, 0.25, 0.1, 3, 0.5]
     assert list(figures_of(record).values()) == expected
-    assert [rarest_kind_of_character(text) for text in ("Plain, words.", "a = b", "caf\u00e9 1", "12")] == [
-        "letters alone", "symbols", "beyond ASCII", "digits",
-    ]  # fmt: skip
+    assert figures_of({**record, "text": "a, b"}, first_format=True)["Characters"] == "letters alone"
+
+
+def test_a_text_with_punctuation_is_not_of_letters_alone():
+    kinds = {
+        "Plain words": "letters alone", "Plain, words.": "punctuation", "it's": "punctuation", "a = b": "symbols",
+        "caf\u00e9 1": "beyond ASCII", "12, a": "digits", "\u2588\u2588 a": "letters alone",
+    }  # fmt: skip
+    assert {text: rarest_kind_of_character(text) for text in kinds} == kinds

@@ -1,18 +1,13 @@
-"""Verification names what was changed, and draws tokens again."""
+"""Verification says in words what does not match and what it could not check, and draws tokens again."""
 
 import json
 import shutil
-from pathlib import Path
 
 import collection
+from tests.helpers import Quiet
+from tests.nft.sets import alter, change_tokens, records, texts
+from training.trainer import train_model
 from utils import sha256
-
-
-def alter(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8", newline="\n")
-
 
 TAMPERINGS = {
     "token 1: its text has another hash": lambda folder: alter(folder / "samples.jsonl", '"text":"', '"text":"x'),
@@ -22,23 +17,19 @@ TAMPERINGS = {
     "json/3.json: not what its tokens make of it": lambda f: alter(f / "json/3.json", '"edition": 3', '"edition": 1'),
     "provenance.json: not what its tokens": lambda f: alter(f / "provenance.json", '"tokens": 6', '"tokens": 7'),
     "index.html: missing": lambda folder: (folder / "index.html").unlink(),
-    "json/7.json: belongs to no token": lambda folder: shutil.copy(folder / "json/1.json", folder / "json/7.json"),
-    "images/2.png: missing": lambda folder: (folder / "images/2.png").unlink(),
 }
 
 
-def test_verify_names_what_does_not_match(studio, capsys):
+def test_verify_names_what_does_not_match(studio, verify, capsys):
     run, make = studio
     _, folder = make("set", 6)
-    capsys.readouterr()
-    assert collection.main(["verify", str(folder), "--tokens", "6"]) == 0
-    assert capsys.readouterr().out == "6 tokens drawn again, 6 the same\n6 tokens: hashes and files match\n"
+    assert verify(folder) == (0, "6 tokens drawn again, 6 the same\n6 tokens: everything matches\n")
     for what, tamper in TAMPERINGS.items():
         broken = folder.with_name("broken")
         shutil.copytree(folder, broken)
         tamper(broken)
-        assert collection.main(["verify", str(broken), "--tokens", "1"]) == 1
-        assert what in capsys.readouterr().out
+        status, out = verify(broken, tokens=1)
+        assert status == 1 and f"does not match: {what}" in out
         shutil.rmtree(broken)
     run.model_file().write_bytes(run.model_file().read_bytes() + b"\0")
     assert collection.main(["verify", str(folder)]) in (1, 2)
@@ -46,31 +37,94 @@ def test_verify_names_what_does_not_match(studio, capsys):
     assert "not the model that this set was drawn with" in captured.out or "damaged" in captured.err
 
 
-def test_verify_finds_a_text_that_the_model_does_not_write(studio, capsys):
-    _, make = studio
+def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
+    run, make = studio
     _, folder = make("set", 3)
-    lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text("utf-8").splitlines()]
-    text = "x" * len(lines[1]["text"])
-    lines[1] |= {"text": text, "sha256": sha256(text), "drawn_sha256": sha256(text)}
-    canonical = [json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for line in lines]
-    (folder / "samples.jsonl").write_text("\n".join(canonical) + "\n", encoding="utf-8", newline="\n")
-    assert collection.main(["verify", str(folder), "--tokens", "3"]) == 1
-    assert "token 2: drawn again, it is another text" in capsys.readouterr().out
-    lines[1] |= {"drawn_sha256": "0" * 64}
-    canonical = [json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for line in lines]
-    (folder / "samples.jsonl").write_text("\n".join(canonical) + "\n", encoding="utf-8", newline="\n")
-    assert collection.main(["verify", str(folder), "--tokens", "0"]) == 1
-    assert "token 2: its text is not the one that was drawn" in capsys.readouterr().out
+    assert verify(folder, tokens=1) == (
+        0,
+        "1 token drawn again, 1 the same\n"
+        "not checked: how 2 tokens were drawn; --tokens 3 draws all again\n"
+        "3 tokens: what was checked matches; 1 thing could not be checked\n",
+    )
+    data = run.data_file()
+    data.rename(tmp_path / "moved.txt")
+    status, out = verify(folder)
+    without_text = "not checked: copies, novelty, invented words and dropped texts: "
+    assert status == 0 and f"{without_text}{data} is not at hand; give the training text's path with --data\n" in out
+    assert "3 tokens drawn again, 3 the same\n" in out and out.endswith("; 1 thing could not be checked\n")
+    assert verify(folder, "--data", str(tmp_path / "moved.txt"))[1].endswith("everything matches\n")
+    data.write_text("another\ntext\n", encoding="utf-8")
+    assert f"{without_text}{data} is another text than the model's; give that with --data" in verify(folder)[1]
+    status, out = verify(folder, "--data", str(data))
+    assert status == 1 and f"does not match: {data}: not the text that the model was trained on" in out
 
 
-def test_without_the_model_all_else_is_verified(studio, capsys):
+def test_without_the_model_all_else_is_verified(studio, verify):
     run, make = studio
     _, folder = make("set", 3)
     run.model_file().unlink()
-    assert collection.main(["verify", str(folder)]) == 0
-    assert "not at hand, so no token was drawn again" in capsys.readouterr().out
+    status, out = verify(folder)
+    assert status == 0 and out.startswith("not checked: how the tokens were drawn, copies, novelty, invented words")
+    assert out.endswith("3 tokens: what was checked matches; 1 thing could not be checked\n")
     alter(folder / "json/1.json", '"edition": 1', '"edition": 2')
-    (folder / "images/.DS_Store").write_bytes(b"litter")
-    assert collection.main(["verify", str(folder)]) == 1
-    out = capsys.readouterr().out
-    assert "json/1.json: not what its tokens make of it" in out and "DS_Store" not in out
+    status, out = verify(folder)
+    assert status == 1 and "json/1.json: not what its tokens make of it" in out
+    assert out.endswith("3 tokens: 1 thing does not match; 1 thing could not be checked\n")
+
+
+def test_verify_finds_a_text_that_the_model_does_not_write(studio, verify):
+    _, make = studio
+    _, folder = make("set", 3)
+    text = "x" * len(texts(folder)[1])
+    change_tokens(folder, 2, lambda _: {"text": text, "sha256": sha256(text), "drawn_sha256": sha256(text)})
+    status, out = verify(folder)
+    assert status == 1 and "does not match: token 2: drawn again, it is another text" in out
+    change_tokens(folder, 2, lambda _: {"drawn_sha256": "0" * 64})
+    status, out = verify(folder, tokens=0)
+    assert status == 1 and "token 2: its text is not the one that was drawn" in out
+
+
+def test_a_text_drawn_by_another_version_is_not_checked_and_the_stored_one_counts(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    text = texts(folder)[0][::-1]
+    change_tokens(folder, 1, lambda _: {"text": text, "sha256": sha256(text), "drawn_sha256": sha256(text)})
+    for token in (1, 2):
+        change_tokens(folder, token, lambda _: {"version": "0.0.9"})
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info["identity"]["version"] = "0.0.9"
+    (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+    assert collection.main(["export", str(folder)]) == 0
+    out = verify(folder)[1]
+    assert "drawn with version 0.0.9; here a text may come out different, and the stored one counts\n" in out
+    assert "not checked: token 1: drawn again, it is another text" in out and "2 tokens drawn again, 1 the same" in out
+
+
+def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify):
+    """Texts with punctuation counted as letters alone, and provenance.json did not cover set.json."""
+    run, make = studio
+    lines = [f"{a}, {b}." for a in "abcdef" for b in "abcdef"]
+    run.data_file().write_text("\n".join(lines) + "\n", encoding="utf-8")
+    train_model(run, Quiet())
+    _, folder = make("set", 4, degenerate="keep")
+    kinds = {record["traits"]["Characters"] for record in records(folder)}
+    assert "punctuation" in kinds
+    alter(folder / "set.json", '"format": 2', '"format": 1')
+
+    def first_words(record):
+        traits = record["traits"]
+        return {"traits": {**traits, "Characters": traits["Characters"].replace("punctuation", "letters alone")}}
+
+    for token in range(1, 5):
+        change_tokens(folder, token, first_words)
+    assert collection.main(["export", str(folder)]) == 0
+    assert "settings_sha256" not in json.loads((folder / "provenance.json").read_text("utf-8"))
+    for name in ("index.html", "tokens.csv"):
+        (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    status, out = verify(folder)
+    assert status == 0 and "not checked: set.json: the provenance of sets of this earlier version does not" in out
+    assert "not checked: index.html: an earlier version wrote it" in out and "4 tokens drawn again, 4 the same" in out
+    assert make("set", 5, degenerate="keep")[0] == 0
+    assert json.loads((folder / "set.json").read_text("utf-8"))["format"] == 1
+    assert "punctuation" not in {record["traits"]["Characters"] for record in records(folder)}
+    assert verify(folder)[0] == 0

@@ -79,9 +79,9 @@ def test_canonically_equal_documents_are_duplicates(tiny_run):
     ("content", "rule"),
     [
         (b"\n", "0 distinct documents, but one to learn from and one to hold out are needed"),
-        (b"one line\n", "1 distinct documents, but one to learn from"),
-        (b"a", "1 distinct documents"),
-        (b"same\nsame\nsame\n", "1 distinct documents"),
+        (b"one line\n", "1 distinct document, but one to learn from"),
+        (b"a", "1 distinct document"),
+        (b"same\nsame\nsame\n", "1 distinct document"),
     ],
 )
 def test_too_little_text_stops_with_the_reason(tiny_run, content, rule):

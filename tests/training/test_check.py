@@ -22,7 +22,7 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
     capfd.readouterr()
     assert run("--all", "--check") == 0
     out = capfd.readouterr().out
-    assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty lines dropped" in out
+    assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty line dropped" in out
     assert re.search(r"two: likely personal data in [5-9] of", out) and "exceed the context of 32" in out
     rows = {row.split()[1]: row for row in out.splitlines() if row.startswith("\u2502")}
     assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]

@@ -1,0 +1,98 @@
+"""What a set was made from, as far as it is at hand when it is verified: model, training text, list of words."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.loader import config_or_defaults
+from config.schema import CollectionConfig
+from evaluation.reference import Reference
+from generation.checkpoint import Checkpoint, load_checkpoint
+from nft.findings import Findings
+from nft.schemas import SetInfo, rules_with_defaults
+from text.corpus import load_corpus
+from utils import UserError, hash_file
+
+OF_THE_TEXT = "copies, novelty, invented words and dropped texts"  # what cannot be checked without the training text
+
+
+@dataclass(frozen=True)
+class Originals:
+    """What is at hand of that from which a set was made; each has the hash that set.json names."""
+
+    rules: CollectionConfig  # without the rule `words` if its list is not at hand
+    knows_words: bool  # whether `rules` are all rules of the set
+    checkpoint: Checkpoint | None = None
+    reference: Reference | None = None  # of the training text
+
+
+def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace) -> Originals:
+    """Look for what a set was made from; what is not at hand, or not what the set was made from, is reported."""
+    rules, knows_words = rules_at_hand(found, info)
+    checkpoint = find_model(found, info, arguments.model or Path(info.model_file))
+    reference = None
+    if checkpoint:
+        try:
+            reference = find_text(found, info, checkpoint, arguments)
+        except (UserError, OSError) as error:  # of the configuration, of the text, or of its store
+            found.not_checked(f"{OF_THE_TEXT}: {error}")
+    return Originals(rules, knows_words, checkpoint, reference)
+
+
+def rules_at_hand(found: Findings, info: SetInfo) -> tuple[CollectionConfig, bool]:
+    """The set's rules, and whether they are all: without its list the rule `words` cannot be applied."""
+    rules = rules_with_defaults(info.rules)
+    path = Path(rules.word_list)
+    if bool(rules.word_list) != bool(info.word_list_sha256):
+        found.differs("set.json: rules.word_list and word_list_sha256 do not belong together")
+    elif not rules.word_list or (path.is_file() and hash_file(path) == info.word_list_sha256):
+        return rules, True
+    elif rules.words != "keep":
+        found.not_checked(f"the rule words, and dropped texts: its list {path} is not here, or not as it was")
+    without = rules.model_copy(update={"words": "keep", "word_list": ""})
+    return without, rules.words == "keep"
+
+
+def find_model(found: Findings, info: SetInfo, path: Path) -> Checkpoint | None:
+    """The model that a set was drawn with; None if it is not at hand."""
+    if not path.is_file():
+        found.not_checked(
+            f"how the tokens were drawn, {OF_THE_TEXT}: {path} is not at hand; give the model's path with --model"
+        )
+        return None
+    if hash_file(path) != info.identity["model_sha256"]:
+        found.differs(f"{path}: not the model that this set was drawn with")
+        return None
+    checkpoint = load_checkpoint(path)
+    own = {"config_sha256": checkpoint.training_sha256, "data_sha256": checkpoint.data_sha256}
+    for key, value in own.items():
+        if info.identity[key] != value:
+            found.differs(f"set.json: identity.{key} is not the model's")
+    if info.name != checkpoint.run.name:
+        found.differs(f"set.json: name is {info.name!r}, but the model's is {checkpoint.run.name!r}")
+    return checkpoint
+
+
+def find_text(
+    found: Findings, info: SetInfo, checkpoint: Checkpoint, arguments: argparse.Namespace
+) -> Reference | None:
+    """The training text of a model, ready to be compared with; None if it is not at hand."""
+    run = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data)
+    path = run.data_file()
+    if not path.is_file():
+        found.not_checked(f"{OF_THE_TEXT}: {path} is not at hand; give the training text's path with --data")
+        return None
+    if hash_file(path) != info.identity["data_sha256"]:
+        if arguments.data:
+            found.differs(f"{path}: not the text that the model was trained on")
+        else:
+            found.not_checked(f"{OF_THE_TEXT}: {path} is another text than the model's; give that with --data")
+        return None
+    corpus = load_corpus(run)
+    if corpus.vocabulary != checkpoint.vocabulary:
+        found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
+        return None
+    reference = Reference(corpus, run.model.context)
+    if reference.copy_bound != info.copy_bound:
+        found.differs(f"set.json: copy_bound is {info.copy_bound}, but follows as {reference.copy_bound}")
+    return reference

@@ -1,0 +1,172 @@
+"""The schemas of a set's files: set.json, a line of samples.jsonl, and selection.json; they are checked when read."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from config.errors import NAME_RULE, is_safe_name
+from config.schema import CollectionConfig, SamplingConfig, stored_sampling
+from diffusion.samplers import SamplerSettings, settings_read
+from nft.traits import TRAITS
+from utils import UserError
+
+SET_FORMAT = 2  # of set.json
+# before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
+FIRST_FORMAT = 1
+PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
+LONGEST_TEXT = 1_000_000  # characters; a thick novel has as many
+LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
+IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
+
+
+def first_problem(error: ValidationError) -> str:
+    """The place of the first problem, and the rule it breaks."""
+    problem = error.errors()[0]
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place + ': ' if place else ''}{problem['msg']}"
+
+
+def sampler_with_defaults(sampler: dict[str, Any]) -> SamplerSettings:
+    """The sampler settings of a set or token; those that an earlier version did not have get their defaults.
+
+    Raises ValueError where a setting is unknown or out of bounds.
+    """
+    unknown = sampler.keys() - {field.name for field in fields(SamplerSettings)}
+    if unknown:
+        raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
+    try:
+        return SamplingConfig.model_validate(stored_sampling(sampler)).sampler_settings()
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def rules_with_defaults(rules: dict[str, Any]) -> CollectionConfig:
+    """The rules of a set; those that an earlier version did not have get their defaults. Raises ValueError likewise."""
+    try:
+        return CollectionConfig.model_validate(rules)
+    except ValidationError as error:
+        raise ValueError(first_problem(error)) from None
+
+
+def checked_by(read: Callable[[dict[str, Any]], object]) -> AfterValidator:
+    """Accepts a dictionary that `read` can read, and keeps it as it stands in the file."""
+
+    def check(found: dict[str, Any]) -> dict[str, Any]:
+        read(found)
+        return found
+
+    return AfterValidator(check)
+
+
+StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
+StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Number = Annotated[int, Field(ge=1, le=LARGEST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class SetFile(BaseModel):
+    """What a file of a set holds: strict types, no unknown keys, no infinite numbers."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Selection(SetFile):
+    """selection.json: the token ids that are published."""
+
+    kept: Annotated[list[Number], Field(min_length=1)]
+
+
+class SetInfo(SetFile):
+    """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
+
+    format: Literal[1, 2]  # FIRST_FORMAT, SET_FORMAT
+    name: str
+    seed: Annotated[int, Field(ge=0)]
+    sampler: StoredSampler
+    rules: StoredRules
+    word_list_sha256: str
+    copy_bound: Count
+    identity: dict[str, str]  # hashes of model, config and data; version and device
+    model_file: str
+    license: str
+    source: str
+    title: str
+    description: str
+    base_uri: str
+
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, found: str) -> str:
+        if not is_safe_name(found):  # a file of the set is called by it
+            raise ValueError(f"{found!r} {NAME_RULE}")
+        return found
+
+    @field_validator("identity")
+    @classmethod
+    def check_identity(cls, found: dict[str, str]) -> dict[str, str]:
+        if found.keys() != IDENTITY:
+            raise ValueError(f"its keys must be {', '.join(sorted(IDENTITY))}")
+        return found
+
+    def sampler_settings(self) -> SamplerSettings:
+        return sampler_with_defaults(self.sampler)
+
+    def drawn_with(self) -> dict[str, Any]:
+        """Everything the tokens depend on; settings that an earlier version did not have get their defaults."""
+        own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
+        rules = rules_with_defaults(self.rules).model_dump()
+        return {**own, "sampler": settings_read(self.sampler_settings()), "rules": rules}
+
+
+class Token(SetFile):
+    """A line of samples.jsonl. A token that is not accepted has no text, only the hash of what was drawn."""
+
+    token_id: Number
+    seed: Annotated[int, Field(ge=0)]
+    attempt: Count
+    accepted: bool
+    text: Annotated[str, Field(max_length=LONGEST_TEXT)]
+    sha256: Hash
+    drawn_sha256: Hash  # of the text before any of it was masked
+    flags: list[Rule]
+    dropped: list[Rule]
+    chars: Count
+    longest_match: Count
+    novelty: Share
+    invented: Share
+    confidence: Share
+    settling: Count
+    corrections: Count
+    traits: dict[str, Annotated[int | float, Field(ge=0, le=LARGEST)] | str]
+    sampler: StoredSampler
+    model_sha256: str
+    config_sha256: str
+    data_sha256: str
+    version: str
+    device: str
+
+    @field_validator("traits")
+    @classmethod
+    def check_traits(cls, found: dict[str, int | float | str]) -> dict[str, int | float | str]:
+        if found.keys() != TRAITS.keys():
+            raise ValueError(f"its keys must be {', '.join(TRAITS)}")
+        for name, (_, labels) in TRAITS.items():
+            if isinstance(found[name], str) == bool(labels):
+                raise ValueError(f"{name} must be {'a number' if labels else 'a word'}")
+        return found
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], data: bytes, where: str) -> Model:
+    """A record from JSON; UserError that names `where` if it is damaged."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise UserError(f"{where}: damaged: {first_problem(error)}") from None

@@ -1,0 +1,90 @@
+"""Verifies the files of a set: texts byte for byte, pictures pixel for pixel, and that no others are among them."""
+
+import matplotlib
+import numpy as np
+from PIL import features
+
+from generation.console import progress
+from nft.files import FOLDERS, File, files, others
+from nft.findings import Findings
+from nft.image import BACKGROUND, SIDE, pixels_of, same_picture
+from nft.schemas import FIRST_FORMAT
+from nft.store import Edition, SetFolder
+
+WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
+BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
+MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
+
+
+def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
+    """Compare every file with the one that the tokens give, and name files that belong to no token."""
+    expected: set[str] = set()
+    pictures = Pictures()
+    with progress("tokens' files compared", len(edition.records)) as advance:
+        for file in files(edition):
+            expected.add(file.path)
+            path = folder.path / file.path
+            if not path.is_file():
+                found.differs(f"{file.path}: missing")
+            elif not file.exact:
+                pictures.compare(file.path, path.read_bytes(), file.content())
+            elif path.read_bytes() != file.content():
+                report_text(found, file, edition)
+            advance(not file.exact)
+    pictures.report(found)
+    check_extra(found, folder, expected)
+
+
+def report_text(found: Findings, file: File, edition: Edition) -> None:
+    """Report a text file of other bytes."""
+    if edition.info["format"] == FIRST_FORMAT and file.path in WRITTEN_OTHERWISE:
+        found.not_checked(f"{file.path}: an earlier version wrote it, or it was changed; export writes it again")
+    else:
+        found.differs(f"{file.path}: not what its tokens make of it")
+
+
+def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
+    """Name the files in the set's own folders that do not follow from its tokens."""
+    hidden = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob(".*")]
+    for path in (*others(folder, expected), *sorted(hidden)):
+        if path.endswith(".part"):
+            found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
+        elif not path.endswith("/.DS_Store"):  # which macOS puts everywhere
+            found.differs(f"{path}: belongs to no token")
+
+
+class Pictures:
+    """Pictures beside those that are drawn here: another version of Pillow or FreeType may draw edges otherwise."""
+
+    def __init__(self) -> None:
+        self.same = 0
+        self.similar: list[str] = []
+        self.foreign: list[str] = []
+
+    def compare(self, path: str, data: bytes, drawn_here: bytes) -> None:
+        """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
+        if data == drawn_here or same_picture(data, drawn_here):
+            self.same += 1
+        else:
+            (self.similar if is_similar(data, drawn_here) else self.foreign).append(path)
+
+    def report(self, found: Findings) -> None:
+        """Report what differs. Versions draw all pictures alike: if one is the same, all others must be."""
+        for path in self.foreign + self.similar * (self.same > 0):
+            found.differs(f"{path}: not the picture of its text")
+        if self.similar and not self.same:
+            here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}"
+            found.not_checked(
+                f"the pixels of {len(self.similar)} pictures: no picture is the same as here, with {here} and "
+                f"matplotlib {matplotlib.__version__}, so other versions drew them; they were compared roughly"
+            )
+
+
+def is_similar(data: bytes, drawn_here: bytes) -> bool:
+    """Whether two pictures have their ink in the same blocks, as the same text has, whatever version drew it."""
+    pixels, own = pixels_of(data), pixels_of(drawn_here)
+    if pixels is None or own is None:
+        return False
+    shape = (SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
+    found, wanted = (np.abs(np.array(BACKGROUND) - rgb).reshape(shape).sum((1, 3, 4)) for rgb in (pixels, own))
+    return bool(np.abs(found - wanted).sum() <= MOST_APART * wanted.sum())

@@ -1,0 +1,145 @@
+"""Verifies the tokens of a set: each record against its text, the set's settings, the rules and the training text."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from config.messages import counted
+from config.schema import CollectionConfig
+from diffusion.samplers import settings_read
+from generation.console import progress
+from nft.findings import Findings
+from nft.originals import Originals
+from nft.rules import BLOT, Candidate, Judge, Verdict
+from nft.schemas import FIRST_FORMAT, SetInfo, rules_with_defaults, sampler_with_defaults
+from nft.store import SetFolder, canonical_json
+from nft.tokens import candidates, length_figures, text_figures
+from nft.traits import figures_of
+from utils import sha256
+
+Record = dict[str, Any]
+TEXTS_AT_ONCE = 4096  # compared with the training text together, which is read once each time
+
+
+def check_records(
+    found: Findings, folder: SetFolder, records: list[Record], at_hand: Originals, redrawn: set[int]
+) -> None:
+    """Compare each token with its own text, with set.json, and with what the rules make of it.
+
+    Of the tokens in `redrawn` the text that was masked is known, so they are not named as unchecked.
+    """
+    info, lines = folder.info(), folder.samples.read_bytes().splitlines()
+    rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
+    for line, record in zip(lines, records, strict=True):
+        problems = [
+            *written_otherwise(line, record), *other_origin(record, info), *other_outcome(record, rules),
+            *other_traits(record, first_format=first_format),
+        ]  # fmt: skip
+        report(found, record, problems)
+    accepted = [record for record in records if record["accepted"]]
+    check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound), at_hand)
+    if masked := sum(is_masked(record) and record["token_id"] not in redrawn for record in accepted):
+        found.not_checked(f"rules, copies and novelty of {counted(masked, 'token')} with masked text")
+
+
+def report(found: Findings, record: Record, problems: Iterable[str]) -> None:
+    for problem in problems:
+        found.differs(f"token {record['token_id']}: {problem}")
+
+
+def written_otherwise(line: bytes, record: Record) -> Iterator[str]:
+    """Where a record's line is not as it is written, or its hashes are not those of its text."""
+    if canonical_json(record).encode("utf-8") != line:
+        yield "its line of samples.jsonl is not canonical JSON"
+    if sha256(record["text"]) != record["sha256"]:
+        yield "its text has another hash than its record says"
+    elif record["accepted"] and not is_masked(record) and record["sha256"] != record["drawn_sha256"]:
+        yield "its text is not the one that was drawn"
+
+
+def is_masked(record: Record) -> bool:
+    """Whether a rule covered a part of the text that was drawn, which is therefore not known."""
+    return BLOT in record["text"] and record["sha256"] != record["drawn_sha256"]
+
+
+def other_origin(record: Record, info: SetInfo) -> Iterator[str]:
+    """Where a record says that it was drawn with other settings than set.json does."""
+    expected = {"seed": info.seed, **info.identity}
+    yield from (f"its {key} is not that of set.json" for key in expected if record[key] != expected[key])
+    own, common = record["sampler"], info.sampler
+    if info.format == FIRST_FORMAT:  # its tokens may come from versions with more and with fewer settings
+        own, common = (settings_read(sampler_with_defaults(sampler)) for sampler in (own, common))
+    if canonical_json(own) != canonical_json(common):
+        yield "its sampler is not that of set.json"
+
+
+def other_outcome(record: Record, rules: CollectionConfig) -> Iterator[str]:
+    """Where the attempts, the rules that dropped a text, and whether one was accepted do not go together."""
+    attempts = len(record["dropped"]) + record["accepted"]
+    if record["attempt"] != attempts - 1 or attempts > rules.attempts:
+        yield f"its attempt {record['attempt']} does not follow from the {len(record['dropped'])} texts dropped before"
+    elif not record["accepted"] and attempts != rules.attempts:
+        yield f"it is not accepted, but only {attempts} of {rules.attempts} attempts were made"
+    for key, actions in (("dropped", ("drop",)), ("flags", ("flag", "mask"))):
+        if other := [rule for rule in record[key] if getattr(rules, rule) not in actions]:
+            yield f"its {key} name {', '.join(other)}, which {' and '.join(actions)} no text"
+    if record["accepted"] and is_masked(record) and all(getattr(rules, rule) != "mask" for rule in record["flags"]):
+        yield "a part of its text is masked, but none of its flags masks"
+    if record["accepted"] != bool(record["text"]):
+        yield "it is accepted without a text" if record["accepted"] else "it has a text, but is not accepted"
+
+
+def other_traits(record: Record, *, first_format: bool) -> Iterator[str]:
+    """Where figures and traits do not follow from the text and from each other."""
+    figures = length_figures(record["text"], record["longest_match"]) if record["accepted"] else {}
+    yield from other_values(record, figures)
+    known = figures_of(record, first_format=first_format)
+    if not record["accepted"]:  # the text that would tell is not kept
+        known["Characters"] = record["traits"]["Characters"]
+    if canonical_json(record["traits"]) != canonical_json(known):
+        yield "its traits do not follow from its figures"
+
+
+def other_values(record: Record, expected: dict[str, Any]) -> Iterator[str]:
+    """Where a record has other values than expected."""
+    for key, value in expected.items():
+        if record[key] != value:
+            yield f"its {key} is {record[key]}, but follows as {value}"
+
+
+def check_rules(found: Findings, accepted: list[Record], judge: Judge, at_hand: Originals) -> None:
+    """Judge the accepted texts again, each after those before it; compare what they share with the training text.
+
+    Of a masked text only that is known which the mask left.
+    """
+    with progress("texts judged again", len(accepted)) as advance:
+        for record, candidate in zip(accepted, candidates_of(accepted, at_hand), strict=True):
+            if not is_masked(record):
+                verdict = judge.judge(candidate)
+                report(found, record, other_verdict(record, verdict, knows_words=at_hand.knows_words))
+            if at_hand.reference:
+                figures = text_figures(candidate.text, candidate.longest_match, at_hand.reference)
+                known = ("invented",) if is_masked(record) else ("invented", "longest_match")
+                report(found, record, other_values(record, {key: figures[key] for key in known}))
+            judge.accept(record["text"])
+            advance(1)
+
+
+def candidates_of(accepted: list[Record], at_hand: Originals) -> Iterator[Candidate]:
+    """The texts with what they share with the training text; as their records say if that text is not at hand."""
+    if not at_hand.reference or not at_hand.checkpoint:
+        yield from (Candidate(r["text"], r["longest_match"], "copies" in r["flags"]) for r in accepted)
+        return
+    for first in range(0, len(accepted), TEXTS_AT_ONCE):
+        texts = [record["text"] for record in accepted[first : first + TEXTS_AT_ONCE]]
+        yield from candidates(texts, at_hand.checkpoint.vocabulary, at_hand.reference)
+
+
+def other_verdict(record: Record, verdict: Verdict, *, knows_words: bool) -> Iterator[str]:
+    """Where the rules decide otherwise about a text than its record says."""
+    flags = [flag for flag in record["flags"] if knows_words or flag != "words"]
+    if verdict.dropped:
+        yield f"the rule {verdict.dropped} drops its text"
+    elif verdict.text != record["text"]:
+        yield f"the rules mask a part of its text ({', '.join(verdict.flags)})"
+    elif verdict.flags != flags:
+        yield f"its flags are {flags}, but follow as {verdict.flags}"

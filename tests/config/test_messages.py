@@ -1,0 +1,29 @@
+"""What messages are made of: counts with nouns, text that cannot steer a terminal."""
+
+import re
+
+from config.messages import counted, printable
+from tests.helpers import MODULES
+
+
+def test_a_count_has_its_noun_in_the_right_number():
+    assert [counted(n, "document") for n in (0, 1, 2, 2000)] == [
+        "0 documents", "1 document", "2 documents", "2,000 documents",
+    ]  # fmt: skip
+    assert [counted(n, "minute") for n in (0.5, 1.0)] == ["0.5 minutes", "1 minute"]
+
+
+def test_what_would_steer_a_terminal_shows_as_an_escape():
+    assert printable("a\x1b[31m\r\x07\x9b\u202e b") == r"a\x1b[31m\r\x07\x9b\u202e b"
+    assert printable("tab\there\nand é 漢 🙂") == "tab\there\nand é 漢 🙂"
+
+
+def test_no_message_counts_one_documents():
+    nouns = "documents|characters|lines|parameters|samples|network calls|steps|minutes"
+    bare = re.compile(rf"\}} (?:real |distinct )?(?:{nouns})\b")
+    assert not [
+        f"{path.name}: {found[0]}"
+        for path in MODULES
+        if path.parent.name != "nft"
+        for found in bare.finditer(path.read_text(encoding="utf-8"))
+    ]

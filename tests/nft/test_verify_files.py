@@ -1,0 +1,106 @@
+"""Every file of a set is compared: texts by their bytes, pictures by their pixels; strangers among them are named."""
+
+import io
+import shutil
+
+import pytest
+from PIL import Image, ImageFont, PngImagePlugin
+
+from nft import image
+
+
+def png(picture: Image.Image, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def forged_pictures(data: bytes, other: bytes):
+    """Name and bytes of pictures that are not the one of a token; `other` is that of another token."""
+    picture = Image.open(io.BytesIO(data))
+    dotted, text = picture.copy(), PngImagePlugin.PngInfo()
+    dotted.putpixel((500, 500), 255)
+    text.add_text("Comment", "mine")
+    yield "empty", b""
+    yield "cut short", data[: len(data) // 2]
+    yield "no PNG", b"GIF89a" + data
+    yield "white", png(Image.new("RGB", (image.SIDE, image.SIDE), "white"))
+    yield "blank", png(Image.new("RGB", (image.SIDE, image.SIDE), image.BACKGROUND))
+    yield "huge", png(Image.new("1", (20_000, 20_000)))
+    yield "of another token", other
+    yield "a pixel", png(dotted)
+    yield "of another size", png(picture.convert("RGB").resize((999, 999)))
+    yield "transparent", png(picture, transparency=0)
+    yield "moving", png(picture, save_all=True, append_images=[Image.open(io.BytesIO(other))])
+    yield "with a note", png(picture, pnginfo=text)
+
+
+def test_a_picture_that_is_not_that_of_its_text_is_named(studio, verify):
+    _, make = studio
+    _, folder = make("set", 3)
+    path = folder / "images/2.png"
+    whole, other = path.read_bytes(), (folder / "images/3.png").read_bytes()
+    for name, data in forged_pictures(whole, other):
+        path.write_bytes(data)
+        status, out = verify(folder)
+        assert status == 1 and out.count("does not match: ") == 1, name
+        assert "does not match: images/2.png: not the picture of its text\n" in out, name
+    path.write_bytes(png(Image.open(io.BytesIO(whole)).convert("RGB"), compress_level=1))  # the same pixels
+    assert verify(folder)[0] == 0
+
+
+def test_pictures_of_other_versions_are_compared_roughly(studio, verify, monkeypatch):
+    _, make = studio
+    with monkeypatch.context() as there:
+        basic = lambda size: ImageFont.truetype(image.FONT_FILE, size, layout_engine=ImageFont.Layout.BASIC)  # noqa: E731
+        there.setattr(image, "font", basic)
+        _, folder = make("set", 3)
+    status, out = verify(folder)
+    assert status == 0 and "not checked: the pixels of 3 pictures: no picture is the same as here, with Pillow " in out
+    shutil.copy(folder / "images/1.png", folder / "images/2.png")
+    status, out = verify(folder)
+    assert status == 1 and "does not match: images/2.png: not the picture of its text" in out
+
+
+def test_files_that_are_missing_or_belong_to_no_token_are_named(studio, verify):
+    _, make = studio
+    _, folder = make("set", 3)
+    for name in ("images/.DS_Store", "json/Thumbs.db", "images/.2.png.x1.part"):
+        (folder / name).write_bytes(b"litter")
+    status, out = verify(folder)
+    assert status == 0 and "not checked: images/.2.png.x1.part: left by a write that was killed" in out
+    shutil.copy(folder / "json/1.json", folder / "json/4.json")
+    for name in ("images/holiday.jpg", "erc1155/.hidden", "metaplex/more/0.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"mine")
+    (folder / "images/3.png").unlink()
+    (folder / "images/1.svg").unlink()
+    (folder / "images/1.svg").mkdir()
+    status, out = verify(folder)
+    strangers = ("json/4.json", "images/holiday.jpg", "erc1155/.hidden", "metaplex/more")
+    assert status == 1 and all(f"does not match: {name}: belongs to no token\n" in out for name in strangers)
+    assert all(f"does not match: {name}: missing\n" in out for name in ("images/3.png", "images/1.svg"))
+    assert "DS_Store" not in out and out.count("does not match: ") == 6
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "toy.txt",
+        "tokens.csv",
+        "rarity.csv",
+        "traits.json",
+        "contract.json",
+        "json/_metadata.json",
+        "metaplex/0.json",
+        "images/1.svg",
+        "index.html",
+    ],
+)
+def test_no_byte_of_a_text_file_may_differ(studio, verify, name):
+    _, make = studio
+    _, folder = make("set", 2)
+    with (folder / name).open("ab") as file:
+        file.write(b" ")
+    status, out = verify(folder)
+    assert status == 1 and f"does not match: {name}: not what its tokens make of it" in out
