@@ -11,6 +11,7 @@ from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex
 from nft.provenance import provenance
 from nft.store import Edition, SetFolder, indented_json
 from text.vocabulary import one_line
+from utils import write_atomic
 
 # these folders hold the files listed here and no others: write_files empties them, verify names what does not belong
 FOLDERS = ("json", "erc1155", "metaplex", "images")
@@ -57,4 +58,4 @@ def write_files(folder: SetFolder) -> None:
         shutil.rmtree(folder.path / name, ignore_errors=True)
         (folder.path / name).mkdir(exist_ok=True)
     for file in files(edition):
-        (folder.path / file.path).write_bytes(file.content())
+        write_atomic(folder.path / file.path, file.content())
