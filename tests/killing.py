@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import sys
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -29,7 +30,9 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.
 WAYS = ("kill all", "kill alone", "power cut")
 PART = re.compile(r"\..+\.part")  # the documented rest of a write that was ended
 # files that grow or change while a command runs; every other one is the old one or the new one at any moment
-GROWING = re.compile(r".*(\.resume(\.previous)?\.pt|\.metrics\.jsonl|/samples\.jsonl)|datasets/\.cache/.*")
+GROWING = re.compile(
+    r".*(\.resume(\.previous)?\.pt|\.metrics\.jsonl|\.written\.jsonl|/samples\.jsonl)|datasets/\.cache/.*"
+)
 ROOT = Path(__file__).resolve().parents[1]
 open_file, fsync = io.open, os.fsync
 
@@ -79,7 +82,9 @@ class Watch:
         sys.addaudithook(self.hear)
 
     def below(self, path: Any) -> bool:
-        """Whether an argument of a call is a path below the folder."""
+        """Whether an argument of a call is a path below the folder, or an open file: no command opens others."""
+        if isinstance(path, int):
+            return stat.S_ISREG(os.fstat(path).st_mode)
         if not isinstance(path, (str, bytes, os.PathLike)):
             return False
         return Path(os.fsdecode(path)).absolute().is_relative_to(self.plan.folder)
@@ -118,7 +123,8 @@ class Watch:
         """io.open, but what is written below the folder passes points."""
         if not set(mode) & set("wax+") or not self.below(file):
             return open_file(file, mode, buffering, *text, **options)
-        raw = WatchedFile(file, mode.translate({ord("b"): None, ord("t"): None}), opener=options.pop("opener", None))
+        bare, own = mode.replace("b", "").replace("t", ""), ("closefd", "opener")
+        raw = WatchedFile(file, bare, **{key: options.pop(key) for key in own if key in options})
         raw.watch = self
         if buffering == 0:
             return raw
