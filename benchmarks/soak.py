@@ -1,8 +1,9 @@
-"""Train and generate while killing both at random instants: python benchmarks/soak.py --minutes 60 [--output FILE]
+"""Run every command while ending it at random: python benchmarks/soak.py --minutes 60 [--output FILE]
 
-Rounds of `train.py --all` over three small datasets and of `generate.py`, each begun again with the same command until
-it is done. At the end of a round every model and every sample file must hold the bytes of the unbroken run, and nothing
-else may lie beside them. Linux only: it looks its processes up in /proc.
+A round trains, writes, evaluates, and makes, selects from, exports and verifies a set. Each command is ended at random
+instants by signals, or at random changes to a file (see tests/killing.py), and run again until it is done. Then every
+file must hold the bytes of the unbroken run. Most runs are forks of a warm process, some start as programs do.
+Linux only: it looks its processes up in /proc.
 """
 
 import argparse
@@ -11,177 +12,225 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import heading
 from ruamel.yaml import YAML
 
+from tests.killing import WAYS, Plan, differences, run_command, start_command, torn, tree
 from utils import write_atomic
 
-ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("one", "two", "three")
-SAMPLES = 40
-LONGEST = 1.2  # to a kill at most, of what the slowest command takes that nobody ends
-CUT = 0.3  # share of the kills after which a state file is cut short, as a power loss may
+NAMES = ("one", "two")
+MODEL = "--model models/one.pt"
+COMMANDS = [
+    "train --dataset one",
+    "train --all",
+    f"generate {MODEL} --samples 30 --seed 1",
+    f"generate {MODEL} --samples 30",  # over the files of the other seed
+    f"evaluate {MODEL} --count 8 --seed 1",
+    "evaluate --all --count 8",
+    f"collection make {MODEL} --size 12 --batch-size 3 --out outputs/set",
+    "collection select outputs/set --keep keep.txt",
+    "collection export outputs/set --title another",
+    "collection verify outputs/set",
+    f"collection make {MODEL} --size 16 --batch-size 1 --out outputs/set --title both",
+    "collection select outputs/set --keep all",
+]
+PROGRAMS, LEFT_ALONE, AT_A_CHANGE = 0.05, 0.2, 0.5  # shares of the runs
+EARLIEST, LONGEST = 0.02, 1.2  # seconds; to the end of a run at most, of what the unbroken one took
+CUT = 0.3  # share of the ends after which a file that grows is cut short, as a power cut may
+HANGS = 300  # seconds after which a command that nobody ends any more is said to hang
 SETTINGS = {
     "device": "cpu",
     "data": {"vocab_size": 64},
     "model": {"layers": 1, "heads": 2, "width": 32, "context": 64, "noise_width": 8},
     "diffusion": {"process": "absorbing"},
     "training": {
-        "batch_size": 4, "epochs": 1000, "max_steps": 150, "validations": 30, "validation_characters": 200,
+        "batch_size": 4, "epochs": 1000, "max_steps": 40, "validations": 8, "validation_characters": 200,
         "patience": 0,
     },
     "sampling": {"sampler": "surest", "stretch": 8, "revisions": 2, "revised": 0.25, "overlap": 16},
+    "collection": {"copies": "keep"},
     "datasets": {name: {} for name in NAMES},
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Unbroken:
+    """A command that nobody ended: the files after it, how long it took as a fork, and its points of change."""
+
+    command: list[str]
+    expected: dict[str, bytes]
+    seconds: float
+    points: int
 
 
 class Soak:
     """A project in a folder, its unbroken results, and what has been done to it."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.random, self.counts = folder, random.Random(seed), Counter()
-        (folder / "datasets").mkdir()
+    def __init__(self, root: Path, seed: int) -> None:
+        self.random, self.counts, self.old = random.Random(seed), Counter(), dict[str, bytes]()
+        self.plan = Plan(root / "project", root / "counter", root / "log")
+        self.fresh = root / "fresh"
+        self.write_project(self.plan.folder)
+        shutil.copytree(self.plan.folder, self.fresh)
+        self.commands = [self.unbroken(words.split()) for words in COMMANDS]
+        began = time.monotonic()
+        self.ends_by_itself(start_command(self.commands[-1].command, self.plan, program=True))
+        self.startup = time.monotonic() - began
+
+    def write_project(self, folder: Path) -> None:
+        (folder / "datasets").mkdir(parents=True)
         for name in NAMES:
-            lines = [" ".join(self.random.choices(name + "abcdefgh", k=9)) + f" {k}" for k in range(300)]
+            lines = [" ".join(self.random.choices(name + "abcdefgh", k=9)) + f" {k}" for k in range(200)]
             (folder / "datasets" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "keep.txt").write_text("1, 3-7, 12", encoding="utf-8")
         with (folder / "config.yaml").open("w", encoding="utf-8") as file:
-            paths = {key: str(folder / key) for key in ("datasets", "models", "outputs")}
-            YAML().dump({**SETTINGS, "paths": paths}, file)
-        config = ["--config", str(folder / "config.yaml")]
-        self.train = ["train.py", "--all", *config]
-        self.generate = [
-            ["generate.py", *config, "--model", str(self.model(name)), "--samples", str(SAMPLES)] for name in NAMES
-        ]
-        self.longest = 0.0
-        for command in (self.train, *self.generate):
-            began = time.monotonic()
-            self.start(command).wait()
-            self.longest = max(self.longest, LONGEST * (time.monotonic() - began))
-        self.expected = {path: path.read_bytes() for path in self.results()}
-        if len(self.expected) != 3 * len(NAMES):  # a model, a text and its .jsonl each
-            raise SystemExit(f"the unbroken run left {sorted(map(str, self.expected))}")
+            YAML().dump(SETTINGS, file)
 
-    def model(self, name: str) -> Path:
-        return self.folder / "models" / f"{name}.pt"
+    def unbroken(self, command: list[str]) -> Unbroken:
+        began = time.monotonic()
+        if status := run_command(command, self.plan):
+            self.fail(f"the unbroken {command} ended with {status}")
+        return Unbroken(command, tree(self.plan.folder), time.monotonic() - began, self.plan.points())
 
-    def results(self) -> list[Path]:
-        return [*self.folder.glob("models/*.pt"), *self.folder.glob("outputs/[!.]*")]
+    def fail(self, what: str) -> NoReturn:
+        raise SystemExit(f"{what}\n{dict(self.counts)}\n{self.plan.log.read_text(encoding='utf-8')[-5000:]}")
 
-    def start(self, command: list[str]) -> subprocess.Popen:
-        log = (self.folder / "log").open("a", encoding="utf-8")
-        return subprocess.Popen(
-            [sys.executable, ROOT / command[0], *command[1:]], stdout=log, stderr=log, start_new_session=True
-        )
-
-    def until_done(self, command: list[str]) -> None:
-        """Run a command, end it, run it again, until it ends by itself."""
-        process, orphaned = self.start(command), False
-        while True:
-            try:
-                status = process.wait(self.random.uniform(0.2, self.longest))
-            except subprocess.TimeoutExpired:
-                orphaned |= self.harm(process)
-            else:
-                if not status:
-                    self.counts["commands that ended well"] += 1
-                    return
-                # 1 is right where a training lost its process twice; whoever was ended here says nothing of itself
-                if status > 0 and status != 130 and not (orphaned and status == 1):
-                    raise SystemExit(f"{command} ended with {status}: see {self.folder / 'log'}")
-                process, orphaned = self.start(command), False
-
-    def harm(self, process: subprocess.Popen) -> bool:
-        """End a command from outside in one of some ways; -> whether it was its training's process alone."""
-        inner = children(process.pid)
-        ways = {
-            "kill -9, all its processes": lambda: os.killpg(process.pid, signal.SIGKILL),
-            "kill -9, the command alone": process.kill,
-            "SIGTERM": process.terminate,
-            "Ctrl+C": lambda: os.killpg(process.pid, signal.SIGINT),
-        }
-        alone = "kill -9, the training alone"
-        if inner:
-            ways[alone] = lambda: os.kill(inner[-1], signal.SIGKILL)
-        way = self.random.choice(list(ways))
-        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
-            ways[way]()
-        self.counts[way] += 1
-        if way == alone:
-            return True
-        process.wait()
-        for pid in inner:  # a training whose queue was killed saves its state and ends
-            while running(pid):
-                time.sleep(0.05)
-        states = list(self.folder.glob("models/*.resume.pt"))
-        if states and self.random.random() < CUT:
-            os.truncate(states[0], self.random.randrange(states[0].stat().st_size))
-            self.counts["state files cut short"] += 1
-        return False
-
-    def check(self) -> None:
-        """Every result is the unbroken one's, byte for byte, no state is left, and no traceback was shown."""
-        log = (self.folder / "log").read_text(encoding="utf-8")
-        if "Traceback" in log:
-            raise SystemExit(f"a traceback was shown: {log[log.index('Traceback') :][:5000]}")
-        found = {path: path.read_bytes() for path in self.results()}
-        wrong = [str(path) for path in {*self.expected, *found} if self.expected.get(path) != found.get(path)]
-        if wrong:
-            raise SystemExit(f"not as in the unbroken run: {wrong}")
-        self.counts["files byte-identical"] += len(found)
-        self.counts["hidden parts of files that kill -9 met in the writing"] += len(list(self.folder.glob("*/.*.part")))
+    def ends_by_itself(self, process: Any) -> int:
+        process.join(HANGS)
+        if process.exitcode is None:
+            self.fail("a command hangs")
+        return process.exitcode
 
     def round(self) -> None:
-        for name in ("models", "outputs", "datasets/.cache"):
-            shutil.rmtree(self.folder / name)
-        for command in (self.train, *self.generate):
-            self.until_done(command)
-        self.check()
+        shutil.rmtree(self.plan.folder)
+        shutil.copytree(self.fresh, self.plan.folder)
+        self.old = tree(self.plan.folder)
+        for unbroken in self.commands:
+            while not self.run(unbroken):
+                pass
+            self.check(unbroken)
+            self.old = unbroken.expected
         self.counts["rounds"] += 1
 
+    def run(self, unbroken: Unbroken) -> bool:
+        """Run a command once, to its end or not; -> whether it is done."""
+        command, chance, program = unbroken.command, self.random.random(), self.random.random() < PROGRAMS
+        if chance < LEFT_ALONE:
+            if status := self.ends_by_itself(start_command(command, self.plan, program=program)):
+                self.fail(f"{command}, which nobody ended, ended with {status}")
+            return True
+        if chance < LEFT_ALONE + AT_A_CHANGE:
+            at, way = self.random.randint(1, unbroken.points), self.random.choice(WAYS)
+            process = start_command(command, self.plan.ending(at, way))
+            status = self.ends_by_itself(process)
+            met = f"at a change: {way}" if self.plan.points() >= at else ""
+        else:
+            process = start_command(command, self.plan, program=program)
+            met = self.end_at_an_instant(process, unbroken.seconds + self.startup * program)
+            status = self.ends_by_itself(process)
+        if met:
+            self.ended(unbroken, met, process.pid)
+        return not status
 
-def children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:  # no /proc, or the process has just ended
-        return []
+    def end_at_an_instant(self, process: Any, seconds: float) -> str:
+        """End a command from outside, in one of some ways, if it still runs at a random instant; -> the way."""
+        process.join(self.random.uniform(EARLIEST, max(EARLIEST, LONGEST * seconds)))
+        with contextlib.suppress(ProcessLookupError):
+            while os.getpgid(process.pid) != process.pid:  # it has not begun
+                time.sleep(0.001)
+        if process.exitcode is not None:
+            return ""
+        ways = {
+            "kill -9, all its processes": (os.killpg, process.pid, signal.SIGKILL),
+            "kill -9, the command alone": (os.kill, process.pid, signal.SIGKILL),
+            "SIGTERM": (os.kill, process.pid, signal.SIGTERM),
+            "Ctrl+C": (os.killpg, process.pid, signal.SIGINT),
+            "a closed terminal": (os.killpg, process.pid, signal.SIGHUP),
+        }
+        if inner := others(process.pid):
+            ways["kill -9, the training alone"] = (os.kill, inner[-1], signal.SIGKILL)
+        way = self.random.choice(list(ways))
+        send, *what = ways[way]
+        with contextlib.suppress(ProcessLookupError):  # it ended in this very moment
+            send(*what)
+        return f"at an instant: {way}"
+
+    def ended(self, unbroken: Unbroken, way: str, group: int) -> None:
+        """Look at what an ended command has left, and now and then cut short a file that was growing."""
+        deadline = time.monotonic() + HANGS
+        while others(group):  # a training whose queue was killed saves its state and ends
+            time.sleep(0.01)
+            if time.monotonic() > deadline:
+                self.fail("a training outlives its queue")
+        name = " ".join(unbroken.command[: 1 + (unbroken.command[0] == "collection")])
+        self.counts["ends in all"] += 1
+        self.counts[way] += 1
+        self.counts[f"of {name}"] += 1
+        if wrong := torn(tree(self.plan.folder), self.old, unbroken.expected):
+            self.fail(f"{unbroken.command}, {way}: {wrong}")
+        growing = {"train": "models/*.resume.pt", "collection make": "outputs/set/samples.jsonl"}.get(name, "nothing")
+        for path in self.plan.folder.glob(growing):
+            if self.random.random() < CUT:
+                os.truncate(path, self.random.randint(0, path.stat().st_size))
+                self.counts["states and unfinished sets cut short"] += 1
+
+    def check(self, unbroken: Unbroken) -> None:
+        """Every file is the unbroken run's, byte for byte, and no traceback was shown."""
+        log = self.plan.log.read_text(encoding="utf-8")
+        if "Traceback" in log:
+            self.fail("a traceback was shown")
+        self.plan.log.write_bytes(b"")
+        self.counts["trainings that went on from a state"] += log.count("going on from step")
+        for path in self.plan.folder.glob("models/*.resume.previous.pt"):  # the damaged one, kept as promised
+            path.unlink()
+        found = tree(self.plan.folder)
+        if wrong := differences(found, unbroken.expected):
+            self.fail(f"{unbroken.command}: not as in the unbroken run: {wrong}")
+        self.counts["commands done, files compared"] += 1
+        self.counts["files byte-identical"] += len(found)
 
 
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+def others(group: int) -> list[int]:
+    """The processes of a group but its leader, those that have ended left out, in order of their ids."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            state, _, its_group = path.read_text().rsplit(")", 1)[1].split()[:3]
+            if int(its_group) == group and state != "Z" and int(path.parent.name) != group:
+                found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Kill and resume at random instants; no byte may change.")
+    parser = argparse.ArgumentParser(description="End and run again, at random; no byte may change.")
     parser.add_argument("--minutes", type=float, default=60, help="how long; a round that has begun is finished")
     parser.add_argument("--seed", type=int, default=0, help="of the instants and ways")
     parser.add_argument("--output", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()
-    # in the background it is ignored, and so it would be in the children
+    # in the background or under nohup they are ignored, and so they would be in the children
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     end = time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(Path(folder), arguments.seed)
         while not soak.counts["rounds"] or time.monotonic() < end:
             soak.round()
             print(dict(soak.counts), flush=True)
-        log = (Path(folder) / "log").read_text(encoding="utf-8")
-        soak.counts["trainings that went on from a state"] = log.count("going on from step")
     lines = [
         *heading(f"A soak of {arguments.minutes:g} minutes"),
-        "Three datasets, a model each. Every model and sample file at the end of every round held the bytes of the",
-        "unbroken run; no traceback was shown.",
+        f"{soak.counts['ends in all']:,} ends, 0 differences. After every command every file held the bytes of the",
+        "unbroken run. At every end each file that does not grow was whole, the old one or the new one. No traceback",
+        "was shown.",
         "",
         "| what | how often |",
         "|---|--:|",

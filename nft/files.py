@@ -65,7 +65,7 @@ def record_of(folder: SetFolder) -> OutputRecord:
     A set of an earlier version has no record: the files that its tokens make are taken up.
     """
     record = OutputRecord(folder.path / RECORD)
-    if not record.path.exists() and (folder.path / "set.json").is_file():
+    if not record.path.exists() and folder.samples.is_file():
         for file in files(folder.edition()):
             path = folder.path / file.path
             if is_regular(path) and is_made_of(file, path.read_bytes()):

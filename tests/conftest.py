@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 import train
 from tests.helpers import TINY, make_run, toy_lines
+from tests.killing import warm
 from training import worker
 from utils import set_up_cores
 
@@ -30,9 +31,7 @@ def tiny_run(tmp_path: Path):
 def warm_processes(monkeypatch):
     """Trainings begin as forks of one process that has imported torch, where a system can; what they print is lost."""
     if "forkserver" in multiprocessing.get_all_start_methods():
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["training.worker", "matplotlib.pyplot"])
-        monkeypatch.setattr(worker, "CONTEXT", context)
+        monkeypatch.setattr(worker, "CONTEXT", warm())
 
 
 @pytest.fixture

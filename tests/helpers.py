@@ -103,6 +103,8 @@ class Quiet:
 
     def validated(self, status) -> None: ...
 
+    def finishing(self, status) -> None: ...
+
     def note(self, text) -> None:
         self.notes.append(text)
 

@@ -76,6 +76,15 @@ class TrainingDisplay:
         )
         self.print("    " + one_line(last.sample)[:PREVIEW_CHARACTERS])
 
+    def finishing(self, status: Status) -> None:
+        """Draw the learning curve: before the model is saved, so that a kill leaves no model without its curve."""
+        try:
+            from training.curve import plot_curve  # matplotlib is slow to import, and only the end needs it
+
+            plot_curve(status, self.run)
+        except Exception as error:  # whatever is wrong with a picture, the model is worth more
+            self.note(f"learning curve not saved, and going on: {error}")
+
     def left_text(self, status: Status) -> str:
         """Time left for this training, and for the queue."""
         text = f"left {clock(status.seconds_left())}"

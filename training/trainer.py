@@ -42,10 +42,9 @@ class Diverged(Exception):
 def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
     """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics."""
     check_writable(Path(run.paths.models))
-    training = Training(run)
+    training, saved = Training(run), time.monotonic()
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
     training.restore(listener)
-    saved = time.monotonic()
     try:
         while True:
             if measured := training.validation_due():  # first, so that an interrupted validation is done after resuming
@@ -293,9 +292,10 @@ class Training:
             "steps": self.status.step, "characters": self.status.characters, "parameters": self.parameters,
         }  # fmt: skip
         checkpoint = Checkpoint(
-            self.run, self.corpus.vocabulary, self.lengths,
-            self.best, metrics, self.corpus.sha256, self.run.training_hash(),
+            self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
+            self.run.training_hash(),
         )  # fmt: skip
+        listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
         self.run.state_file().unlink(missing_ok=True)
         return checkpoint

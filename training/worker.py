@@ -14,7 +14,7 @@ from config.schema import RunConfig
 from generation.console import make_console
 from generation.outputs import check_ours
 from training.display import TrainingDisplay
-from training.events import Status, Stopped, try_save
+from training.events import Stopped
 from training.trainer import train_model
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory
 
@@ -146,7 +146,6 @@ def train_to_outcome(run: RunConfig, display: TrainingDisplay) -> Outcome:
     try:
         with exclusive_training(run), display:
             checkpoint = train_model(run, display)
-            try_save(display, lambda: draw_curve(display.status, run))
     except Stopped:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:
@@ -156,12 +155,6 @@ def train_to_outcome(run: RunConfig, display: TrainingDisplay) -> Outcome:
             return ended(FAILED, OUT_OF_MEMORY)
         return ended(FAILED, unforeseen(error, run), retryable=True)
     return ended(TRAINED, str(run.model_file()), bits_text(checkpoint.metrics))
-
-
-def draw_curve(status: Status, run: RunConfig) -> None:
-    from training.curve import plot_curve  # matplotlib is slow to import, and only the end needs it
-
-    plot_curve(status, run)
 
 
 def bits_text(metrics: dict[str, float]) -> str:

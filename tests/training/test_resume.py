@@ -6,7 +6,7 @@ import torch
 from generation.archive import read_archive, write_archive
 from tests.helpers import Quiet
 from training.events import Stopped
-from training.resume import VALUES_BYTES
+from generation.archive import STATE_BYTES
 from training.trainer import train_model
 
 WRONG = [
@@ -30,7 +30,7 @@ def test_a_state_with_a_wrong_part_is_kept_and_the_end_is_the_same(tiny_run, unb
         run.model_file().unlink()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=3))
-    state = read_archive(run.state_file(), values_bytes=VALUES_BYTES)
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
     write_archive(run.state_file(), {**state, part: value})
     listener = Quiet()
     weights = train_model(run, listener).weights
@@ -43,7 +43,7 @@ def test_a_state_with_a_config_of_another_kind_belongs_to_no_run(tiny_run, confi
     run = tiny_run()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=3))
-    state = read_archive(run.state_file(), values_bytes=VALUES_BYTES)
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
     write_archive(run.state_file(), {**state, "config": config})
     listener = Quiet()
     train_model(run, listener)

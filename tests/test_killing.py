@@ -1,0 +1,125 @@
+"""A command that is ended at any change to its folder goes on, or begins anew, to the bytes of an unbroken one."""
+
+import multiprocessing
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from generation.notebook_model import NotebookNetwork
+from tests.helpers import NOTEBOOK_SHAPE, TINY, toy_lines
+from tests.killing import WAYS, Plan, differences, run_command, torn, tree
+
+pytestmark = pytest.mark.skipif(
+    "forkserver" not in multiprocessing.get_all_start_methods(), reason="needs forks, which Windows lacks"
+)
+SPREAD = 4  # points of each command that `make test` tries
+MODEL = "models/one.pt"
+# in order; where a name is None, the command only makes what the next ones find
+COMMANDS = [
+    (None, "train --dataset two"),
+    ("train", "train --all"),
+    (None, f"generate --model {MODEL} --samples 3 --seed 1"),
+    ("generate", f"generate --model {MODEL} --samples 3"),
+    (None, "evaluate --all --count 3 --seed 1"),
+    ("evaluate", "evaluate --all --count 3"),
+    ("make", f"collection make --model {MODEL} --size 3 --batch-size 1 --out outputs/set"),
+    ("select", "collection select outputs/set --keep keep.txt"),
+    ("export", "collection export outputs/set --title another"),
+    ("verify", "collection verify outputs/set"),
+    ("select all", "collection select outputs/set --keep all"),
+    ("import", "import_model notebook notebook.pth --vocabulary notebook.txt --heads 2 --output models/notebook.pt"),
+]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command, the project that it finds (a copy of it), what it makes of it, and how many points it passes."""
+
+    command: list[str]
+    before: Path
+    expected: dict[str, bytes]
+    points: int
+
+
+def write_project(folder: Path) -> None:
+    (folder / "datasets").mkdir(parents=True)
+    for name, seed in (("one", 0), ("two", 1)):
+        (folder / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(60, seed)) + "\n", encoding="utf-8")
+    training = {**TINY["training"], "max_steps": 3, "validations": 2}
+    collection = {"copies": "keep"}
+    with (folder / "config.yaml").open("w", encoding="utf-8") as file:
+        YAML().dump({**TINY, "training": training, "collection": collection, "datasets": {"one": {}, "two": {}}}, file)
+    (folder / "keep.txt").write_text("1, 3", encoding="utf-8")
+    torch.manual_seed(0)
+    torch.save(NotebookNetwork(NOTEBOOK_SHAPE, 4, 4).state_dict(), folder / "notebook.pth")
+    (folder / "notebook.txt").write_text("abc\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def stages(tmp_path_factory) -> tuple[Plan, dict[str, Stage]]:
+    """Every command run unbroken, one after the other."""
+    root = tmp_path_factory.mktemp("killing")
+    plan, found = Plan(root / "project", root / "counter", root / "log"), {}
+    write_project(plan.folder)
+    for number, (name, words) in enumerate(COMMANDS):
+        before, command = root / str(number), words.split()
+        shutil.copytree(plan.folder, before)
+        assert run_command(command, plan) == 0, plan.log.read_text("utf-8")
+        if name:
+            found[name] = Stage(command, before, tree(plan.folder), plan.points())
+    return plan, found
+
+
+def after_running_again(plan: Plan, stage: Stage, left: dict[str, bytes]) -> list[str]:
+    """Run a command in the folder that an ended one has left; -> what is not as it should be, before and after."""
+    wrong = torn(left, tree(stage.before), stage.expected)
+    status, log = run_command(stage.command, plan), plan.log.read_text("utf-8")
+    # one that was ended just after the file was whole finds it there
+    exists = stage.command[0] == "import_model" and "exists already" in log
+    if (status and not exists) or "Traceback" in log:
+        wrong.append(f"status {status}: {log}")
+    return wrong + differences(tree(plan.folder), stage.expected)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in COMMANDS if name])
+def test_a_command_ended_at_a_change_ends_in_the_same_bytes(stages, name):
+    plan, known = stages
+    stage = known[name]
+    wrong = {}
+    for point in range(1, stage.points + 1, max(1, stage.points // SPREAD)):
+        shutil.rmtree(plan.folder)
+        shutil.copytree(stage.before, plan.folder)
+        plan.log.write_bytes(b"")
+        way = WAYS[point % len(WAYS)]
+        # a training that is ended alone is tried once more
+        assert run_command(stage.command, plan.ending(point, way)) == -9 or (name == "train" and way == "kill alone")
+        if found := after_running_again(plan, stage, tree(plan.folder)):
+            wrong[f"{way} at {point} of {stage.points}"] = found
+    assert not wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, _ in COMMANDS if name])
+def test_whatever_an_end_at_any_change_leaves_ends_in_the_same_bytes(stages, name, tmp_path):
+    plan, known = stages
+    stage = known[name]
+    shutil.rmtree(plan.folder)
+    shutil.copytree(stage.before, plan.folder)
+    assert run_command(stage.command, replace(plan, kept=tmp_path)) == 0
+    copies = sorted(tmp_path.iterdir())
+    assert len(copies) == 2 * plan.points() >= stage.points
+    seen, wrong = [], {}
+    for copy in copies:
+        if (left := tree(copy)) in seen:  # most points change a hidden part alone
+            continue
+        seen.append(left)
+        shutil.rmtree(plan.folder)
+        copy.rename(plan.folder)
+        plan.log.write_bytes(b"")
+        if found := after_running_again(plan, stage, left):
+            wrong[f"{copy.name} of {stage.points}"] = found
+    assert not wrong
