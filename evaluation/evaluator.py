@@ -53,6 +53,8 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
     checkpoint = load_checkpoint(file)
     writer = Writer.of(checkpoint, request.device)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
+    if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
+        raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     reference = Reference(corpus, checkpoint.run.model.context)
     if samples:
         texts = read_texts(samples, request.count, corpus.stream)

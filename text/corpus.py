@@ -22,7 +22,7 @@ from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
 from utils import UserError, derive_seed, flush_to_disk, hash_file, hash_json, mix64
 
-STORE_FORMAT = 2  # part of a store's name: files of an older format are encoded again
+STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
 STORE_ERRORS = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
 
 
