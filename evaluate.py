@@ -1,16 +1,16 @@
 """Measure how a trained model writes, and whether it copies: python evaluate.py --model models/NAME.pt, or --all"""
 
 import argparse
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from config.command_line import check_numbers, report_error, run_command
+from config.command_line import Parser, check_numbers, report_error, run_command, run_program
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Measure trained models: likelihood, samples, copies, and how well voices can be told apart."
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -44,10 +44,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from utils import check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
-    console = make_console()
+    console = make_console(patient=True)  # who reads the first lines alone still gets every report
     console.width = max(console.width, TABLE_WIDTH)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device))
-    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config)
+    files = (
+        {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config, console.print)
+    )
     if arguments.output:
         check_writable(arguments.output)
     evaluations: list[Evaluation] = []
@@ -72,10 +74,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.all and len(evaluations) > 1:
         together = report.write_all(compare_voices(evaluations), evaluations, folder())
         console.print(f"all voices: {together}")
+    if console.reader_left:
+        raise BrokenPipeError
     return status
 
 
-def trained_models(path: Path) -> dict[str, Path]:
+def trained_models(path: Path, say: Callable[[str], None] = print) -> dict[str, Path]:
     """The model files of the config's datasets that have one, by name."""
     from config.loader import load_config
     from utils import UserError
@@ -85,11 +89,11 @@ def trained_models(path: Path) -> dict[str, Path]:
     trained = {name: file for name, file in files.items() if file.is_file()}
     for name in files:
         if name not in trained:
-            print(f"{name}: not trained yet, left out")
+            say(f"{name}: not trained yet, left out")
     if not trained:
         raise UserError(f"{path}: none of its datasets is trained yet; python train.py --all")
     return trained
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

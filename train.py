@@ -2,15 +2,14 @@
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-from config.command_line import run_command
+from config.command_line import Parser, run_command, run_program
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train a character-level diffusion model for each dataset.")
+    parser = Parser(description="Train a character-level diffusion model for each dataset.")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--dataset",
@@ -73,4 +72,4 @@ def command_of(arguments: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

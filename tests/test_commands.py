@@ -79,18 +79,13 @@ def test_help_does_not_wait_for_torch(script):
 
 
 @pytest.mark.slow
-def test_evaluate_ends_with_141_when_its_reader_has_left(project):
+def test_evaluate_judges_every_voice_though_its_reader_has_left(project):
     path, run = project
-    assert run("--dataset", "one") == 0
-    command = [
-        sys.executable,
-        str(ROOT / "evaluate.py"),
-        "--model",
-        str(path.parent / "models" / "one.pt"),
-        "--count",
-        "2",
-    ]
+    assert run("--all") == 0
+    command = [sys.executable, "-u", str(ROOT / "evaluate.py"), "--all", "--config", str(path), "--count", "4"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=path.parent)
     assert process.stdout and process.stderr
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait(60) == 141
+    reports = {file.name for file in (path.parent / "outputs").glob("*.md")}
+    assert reports == {"one_evaluation.md", "two_evaluation.md", "evaluation.md"}

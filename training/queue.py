@@ -6,6 +6,7 @@ import sys
 
 from rich.table import Table
 
+from config.command_line import stop_signals
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
@@ -157,10 +158,3 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     if alike and found.run.minutes() >= run.minutes():
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"
-
-
-def stop_signals() -> list[signal.Signals]:
-    """The signals that stop a command: Ctrl+C, SIGTERM, and a closed terminal unless `nohup` has it ignored."""
-    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
-    closed = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
-    return [signal.SIGINT, signal.SIGTERM, *closed]
