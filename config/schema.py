@@ -103,7 +103,7 @@ class TrainingConfig(Section):
     beta2: float = Field(default=0.99, gt=0, lt=1)
     clip_norm: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=64, ge=1, le=65_536)
-    epochs: float = Field(default=20, gt=0)
+    epochs: float = Field(default=20, gt=0, le=1e9)
     max_steps: int = Field(default=0, ge=0)
     max_minutes: float = Field(default=0, ge=0)
     warmup: float = Field(default=0.02, ge=0, le=0.5)

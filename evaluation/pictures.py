@@ -1,5 +1,6 @@
 """Pictures of an evaluation, drawn with Matplotlib: one per voice, and matrices over all voices."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from config.messages import number, printable
 from evaluation.records import Evaluation, Likelihoods, VoiceComparison
 from utils import atomic_path
 
@@ -23,24 +25,23 @@ def voice_plot(evaluation: Evaluation) -> Figure:
     draw_likelihood(bits, evaluation.likelihood)
     draw_lengths(lengths, [len(text) for text in evaluation.texts], evaluation.training_lengths)
     draw_matches(matches, evaluation)
-    figure.suptitle(evaluation.name)
+    figure.suptitle(printable(evaluation.name), parse_math=False)  # a $ in a name is a $
     return figure
 
 
 def draw_likelihood(axis: Axes, likelihood: Likelihoods) -> None:
     """Bars of held-out bits per character: the baselines, and the voice with its standard error."""
     baselines, voice = likelihood.baselines, likelihood.held_out
+    bits, error = (value if math.isfinite(value) else 0.0 for value in (voice.bits, voice.error))
     values = {
         "uniform": baselines.uniform,
         "unigram": baselines.unigram,
         "5-gram,\nleft to right": baselines.five_gram,
     }
     axis.bar_label(axis.bar(list(values), list(values.values()), color="0.75"), fmt="%.2f", padding=3)
-    bar = axis.bar(
-        ["this voice\n(NELBO, averaged\nover all noise)"], [voice.bits], yerr=voice.error, capsize=4, color="tab:blue"
-    )
-    axis.bar_label(bar, fmt="%.2f", padding=3)  # stands above the error bar
-    highest = max(*values.values(), voice.bits + voice.error)
+    bar = axis.bar(["this voice\n(NELBO, averaged\nover all noise)"], [bits], yerr=error, capsize=4, color="tab:blue")
+    axis.bar_label(bar, [number(voice.bits, ".2f")], padding=3)  # stands above the error bar
+    highest = max(*values.values(), bits + error)
     axis.set(title="held-out bits per character", ylim=(0, highest * 1.15))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.table import Table
 
-from config.messages import counted
+from config.messages import counted, number, with_error
 from evaluation.likelihood import Likelihood
 from evaluation.pictures import confusion_plot, save_figure, style_plot, voice_plot
-from evaluation.records import Copies, Evaluation, Likelihoods, VoiceComparison
+from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, VoiceComparison
 from utils import write_atomic
 
 # the metrics that tables of several voices show: {heading: name}
@@ -21,6 +21,7 @@ LEFT_TO_RIGHT = (
     "bound, averaged over all noise: with the absorbing process, over all orders of writing. So the two do not compare."
 )
 CAPTION = f"samples / real text\nbits/char: {NELBO}; {FIVE_GRAM}: the two do not compare"
+MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",
@@ -31,17 +32,26 @@ GAUGES = {
 def summary(evaluation: Evaluation) -> str:
     """One line on a voice, for the terminal."""
     words, bits, copies = evaluation.comparisons["known words"], evaluation.likelihood.held_out, evaluation.copies
-    share = words.samples.value / max(words.real.value, 1e-9)
     return (
-        f"{evaluation.name}: {bits.bits:.3f} ± {bits.error:.3f} bits/char, words at {share:.0%} of the ceiling, "
+        f"{evaluation.name}: {with_error(bits.bits, bits.error)} bits/char, {share_of_words(words)}, "
         f"copies {copies.share:.1%}: {copies.gauge}"
     )
+
+
+def share_of_words(words: Comparison) -> str:
+    """How many words are known, beside real text: a share where there is something to compare with."""
+    if not words.measured:
+        return "no words to compare"
+    if words.samples.value > MOST_SHARE * words.real.value:
+        return f"{words.samples.value:.0%} of words known, {words.real.value:.0%} in real text"
+    return f"words at {words.samples.value / words.real.value:.0%} of the ceiling"
 
 
 def pairs(evaluation: Evaluation, digits: int) -> list[str]:
     """samples / real text of each metric that the tables of several voices show."""
     shown = (evaluation.comparisons[metric] for metric in SHOWN.values())
-    return [f"{found.samples.value:.{digits}f} / {found.real.value:.{digits}f}" for found in shown]
+    form = f".{digits}f"
+    return [f"{number(found.samples.value, form)} / {number(found.real.value, form)}" for found in shown]
 
 
 def table(evaluations: list[Evaluation]) -> Table:
@@ -52,9 +62,9 @@ def table(evaluations: list[Evaluation]) -> Table:
         likelihood = evaluation.likelihood
         result.add_row(
             evaluation.name,
-            f"{likelihood.held_out.bits:.2f} ± {likelihood.held_out.error:.2f}",
+            with_error(likelihood.held_out.bits, likelihood.held_out.error, 2),
             f"{likelihood.baselines.five_gram:.2f}",
-            f"{likelihood.gap:+.2f}",
+            number(likelihood.gap, "+.2f"),
             *pairs(evaluation, 2),
             f"{evaluation.copies.share:.1%}",
             evaluation.copies.gauge,
@@ -72,14 +82,17 @@ def write_voice(evaluation: Evaluation, folder: Path) -> Path:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file; a number that is not finite becomes null, since JSON has none."""
+    content = json.loads(json.dumps(content), parse_constant=lambda _: None)
     write_atomic(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def voice_page(evaluation: Evaluation) -> list[str]:
     """The Markdown page of one voice, line by line."""
     copies, comparisons, origin = evaluation.copies, evaluation.comparisons, evaluation.origin
-    reached = ", ".join(name for name, found in comparisons.items() if found.at_ceiling) or "nothing yet"
-    apart = ", ".join(name for name, found in comparisons.items() if not found.at_ceiling) or "nothing"
+    measured = {name: found.at_ceiling for name, found in comparisons.items() if found.measured}
+    reached = ", ".join(name for name, at_ceiling in measured.items() if at_ceiling) or "nothing yet"
+    apart = ", ".join(name for name, at_ceiling in measured.items() if not at_ceiling) or "nothing"
     return [
         f"# {evaluation.name}",
         "",
@@ -109,14 +122,16 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
     baselines = likelihood.baselines
 
     def row(label: str, found: Likelihood) -> str:
-        return f"| {label} ({NELBO}; {counted(found.characters, 'character')}) | {found.bits:.3f} ± {found.error:.3f} |"
+        return (
+            f"| {label} ({NELBO}; {counted(found.characters, 'character')}) | {with_error(found.bits, found.error)} |"
+        )
 
     return [
         "Bits per character, fewer are better; computed with the averaged weights and all terms of the bound.",
         *("", "| | |", "|---|--:|"),
         row("held-out text", likelihood.held_out),
         row("training text", likelihood.training),
-        f"| gap | {likelihood.gap:+.3f} |",
+        f"| gap | {number(likelihood.gap, '+.3f')} |",
         f"| baseline: uniform | {baselines.uniform:.3f} |",
         f"| baseline: unigram | {baselines.unigram:.3f} |",
         f"| baseline: {FIVE_GRAM} | {baselines.five_gram:.3f} |",
@@ -170,7 +185,7 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
         bits, share = evaluation.likelihood.held_out, attributions[evaluation.name]
         cells = [
             f"[{evaluation.name}]({evaluation.name}_evaluation.md)",
-            f"{bits.bits:.3f} ± {bits.error:.3f}",
+            with_error(bits.bits, bits.error),
             f"{evaluation.likelihood.baselines.five_gram:.3f}",
             f"{share.samples:.2f} ± {share.samples_error:.2f} / {share.real:.2f}",
             *pairs(evaluation, 3),

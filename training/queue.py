@@ -24,6 +24,7 @@ class Queue:
         self.runs, self.force, self.command = runs, force, command
         self.console = make_console()
         self.outcomes: list[Outcome] = []
+        self.done: dict[str, bool] = {}
         self.stop = False
         self.training: TrainingProcess | None = None
 
@@ -99,9 +100,15 @@ class Queue:
         return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.retryable else outcome
 
     def still_to_come(self, run: RunConfig) -> list[tuple[float, float]]:
-        """Of each dataset to come: bytes times epochs, an estimate of the characters to train on; seconds at most."""
+        """Of each dataset to come: an estimate of the characters to train on; seconds at most."""
         later = self.runs[self.runs.index(run) + 1 :]
-        return [(size_of(other.data_file()) * other.training.epochs, 60 * other.minutes()) for other in later]
+        return [(characters_of(other), 60 * other.minutes()) for other in later if not self.done_before(other)]
+
+    def done_before(self, run: RunConfig) -> bool:
+        """Whether a later run was done when this was first asked: it reads data and model."""
+        if run.name not in self.done:
+            self.done[run.name] = self.status_of(run) == "done"
+        return self.done[run.name]
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
@@ -134,6 +141,12 @@ class Queue:
         for o in self.outcomes:
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
         self.console.print(table)
+
+
+def characters_of(run: RunConfig) -> float:
+    """About how many characters a run trains on: a byte each in every epoch, and no more than its steps hold."""
+    epochs, steps = size_of(run.data_file()) * run.training.epochs, run.training.max_steps
+    return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
 
 
 def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
+from config.messages import with_error
 from config.schema import RunConfig
 from generation.console import make_console
 from training.display import TrainingDisplay
@@ -164,7 +165,7 @@ def draw_curve(status: Status, run: RunConfig) -> None:
 
 
 def bits_text(metrics: dict[str, float]) -> str:
-    return f"{metrics['held_out_bits']:.3f} ± {metrics['held_out_error']:.3f}"
+    return with_error(metrics["held_out_bits"], metrics["held_out_error"])
 
 
 def unforeseen(error: Exception, run: RunConfig) -> str:

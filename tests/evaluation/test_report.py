@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,7 +14,18 @@ from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.metrics import METRICS, Interval
 from evaluation.pictures import voice_plot
 from evaluation.records import Comparison, VoiceComparison
-from evaluation.report import FIVE_GRAM, LEFT_TO_RIGHT, NELBO, all_page, table, voice_page, write_all, write_voice
+from evaluation.report import (
+    FIVE_GRAM,
+    LEFT_TO_RIGHT,
+    NELBO,
+    all_page,
+    share_of_words,
+    summary,
+    table,
+    voice_page,
+    write_all,
+    write_voice,
+)
 from tests.helpers import Quiet, toy_lines
 from training.trainer import train_model
 
@@ -128,3 +140,26 @@ def test_an_attribution_without_a_miss_is_not_certain():
     z2 = 1.96**2
     assert found["a"].samples == 1 and found["a"].samples_error == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
     assert found["a"].real_error == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)
+
+
+def test_a_text_without_words_has_no_share_of_known_ones(tiny_run, tmp_path):
+    run = tiny_run([f"{k * k} {k * 7919 % 1000}" for k in range(80)])
+    train_model(run, Quiet())
+    evaluation = evaluate_voice("toy", run.model_file(), None, Request(12, 0, torch.device("cpu")))
+    assert ", no words to compare, copies " in summary(evaluation)
+    page = voice_page(evaluation)
+    assert any(line.startswith("| known words | - | - |") for line in page)
+    assert not any("known words" in line for line in page if line.startswith("- "))
+    write_voice(evaluation, tmp_path)
+    voice = json.loads((tmp_path / "toy_evaluation.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert voice["figures"]["known words"]["real"] == {"value": None, "low": None, "high": None}
+
+
+def test_a_share_of_next_to_nothing_is_not_shown():
+    def words(samples: float, real: float) -> str:
+        return share_of_words(Comparison(METRICS[0], *(Interval(value, value, value) for value in (samples, real))))
+
+    assert words(0.9, 0.95) == "words at 95% of the ceiling"
+    assert words(0.5, 0.0) == "50% of words known, 0% in real text"
+    assert words(0.9, 0.01) == "90% of words known, 1% in real text"
+    assert words(0.0, math.nan) == "no words to compare"
