@@ -4,8 +4,9 @@ import math
 import re
 
 MOST_SECONDS = 100 * 86_400  # that a time still to go is given as
-# control characters, which a terminal obeys, and marks that reverse the order of what follows; not tab and newline
-STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# control characters, which a terminal obeys (not tab and newline), marks that reverse the order of what follows, and
+# surrogates: bytes of a file name that are not UTF-8
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def counted(count: float, noun: str) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from config.messages import counted, number, with_error
 from evaluation.likelihood import Likelihood
+from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, save_figure, style_plot, voice_plot
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, VoiceComparison
 from utils import write_atomic
@@ -94,18 +95,18 @@ def voice_page(evaluation: Evaluation) -> list[str]:
     reached = ", ".join(name for name, at_ceiling in measured.items() if at_ceiling) or "nothing yet"
     apart = ", ".join(name for name, at_ceiling in measured.items() if not at_ceiling) or "nothing"
     return [
-        f"# {evaluation.name}",
+        f"# {escaped(evaluation.name)}",
         "",
         f"**{copies.gauge.capitalize()}.** {GAUGES[copies.gauge]}",
         "",
         f"- No different from real text: {reached}.",
         f"- Still apart: {apart}.",
         "",
-        f"![figures]({evaluation.name}_evaluation.png)",
+        f"![figures]({address(f'{evaluation.name}_evaluation.png')})",
         "",
-        *("## Samples", "", "```", *evaluation.examples, "```", ""),
+        *("## Samples", "", *fenced(evaluation.examples), ""),
         *("## Figures", ""),
-        f"{counted(evaluation.compared, 'document')} ({evaluation.source}) beside as many held-out ones; "
+        f"{counted(evaluation.compared, 'document')} ({escaped(evaluation.source)}) beside as many held-out ones; "
         "95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
@@ -113,7 +114,9 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts)), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
         f"{counted(origin.training['characters'], 'character')} seen;",
-        f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}.",
+        escaped(
+            f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}."
+        ),
     ]
 
 
@@ -150,7 +153,7 @@ def copies_lines(copies: Copies, judged: int) -> list[str]:
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
         "",
         *(
-            f"- {counted(copy.match, 'character')} (document {copy.index}): `{copy.text[:200]}`"
+            f"- {counted(copy.match, 'character')} (document {copy.index}): {code(copy.text[:200])}"
             for copy in copies.worst
         ),
     ]
@@ -184,7 +187,7 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
     for evaluation in evaluations:
         bits, share = evaluation.likelihood.held_out, attributions[evaluation.name]
         cells = [
-            f"[{evaluation.name}]({evaluation.name}_evaluation.md)",
+            f"[{escaped(evaluation.name)}]({address(f'{evaluation.name}_evaluation.md')})",
             with_error(bits.bits, bits.error),
             f"{evaluation.likelihood.baselines.five_gram:.3f}",
             f"{share.samples:.2f} ± {share.samples_error:.2f} / {share.real:.2f}",

@@ -23,7 +23,7 @@ def test_figures_that_mean_nothing_are_not_shown():
 
 
 def test_what_would_steer_a_terminal_shows_as_an_escape():
-    assert printable("a\x1b[31m\r\x07\x9b\u202e b") == r"a\x1b[31m\r\x07\x9b\u202e b"
+    assert printable("a\x1b[31m\r\x07\x9b\u202e\udcff b") == r"a\x1b[31m\r\x07\x9b\u202e\udcff b"
     assert printable("tab\there\nand é 漢 🙂") == "tab\there\nand é 漢 🙂"
 
 
