@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.evaluator import Request, compare_voices, evaluate_voice
     from evaluation.records import Evaluation
     from generation.console import make_console
-    from utils import check_writable, pick_device
+    from utils import UserError, check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
     console = make_console(patient=True)  # who reads the first lines alone still gets every report
@@ -50,6 +50,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     files = (
         {arguments.model.stem: arguments.model} if arguments.model else trained_models(arguments.config, console.print)
     )
+    if arguments.all and arguments.samples and not arguments.samples.is_dir():
+        raise UserError(f"--samples {arguments.samples}: with --all, name the folder that holds NAME_samples.txt")
     if arguments.output:
         check_writable(arguments.output)
     evaluations: list[Evaluation] = []

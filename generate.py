@@ -17,6 +17,7 @@ from config.command_line import (
 )
 from config.messages import counted, printable
 
+MOST_SAMPLES = 1_000_000  # a typing error must not write for ever
 LONGEST = 100_000  # characters that --length can ask for
 
 
@@ -47,7 +48,7 @@ def generate(arguments: argparse.Namespace) -> int:
     from generation.writer import Writer, write_documents
     from utils import check_writable, pick_device
 
-    check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
+    check_numbers(arguments, {"samples": (1, MOST_SAMPLES), **SAMPLING_BOUNDS})
     check_output(arguments.output)
     writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     prompt = Prompt(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))

@@ -163,5 +163,5 @@ def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, 
     for name, (low, high) in bounds.items():
         value = getattr(arguments, name)
         if value is not None and (not value >= low or (high is not None and value > high)):
-            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            rule = f"at least {low}" if high is None else f"between {low} and {high}"
             raise UserError(f"--{name.replace('_', '-')} {str(value).removesuffix('.0')}: must be {rule}")

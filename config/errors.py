@@ -52,8 +52,9 @@ def known_keys(section: Any, location: list[str]) -> list[str]:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """The text "; did you mean 'x'?" with the nearest name, or "" if none is near."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    lower = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
 def describe_yaml(error: YAMLError) -> str:

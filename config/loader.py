@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from config.data_file import misnamed, no_data, text_files
 from config.errors import NAME_RULE, describe, describe_yaml, is_safe_name, nearest
 from config.schema import AUTO, RunConfig
 from diffusion.samplers import SAMPLERS, not_read
-from utils import UserError, pick_device
+from utils import UserError, pick_device, read_text
 
 COMMON = set(RunConfig.model_fields) - {"name"}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
@@ -33,13 +34,16 @@ class Config:
 
         `overrides` are the values of the command line. Raises UserError for an unknown dataset or a wrong value.
         """
+        if name in self.datasets:
+            return self.merged(name, overrides)
+        folder = Path(self.merged("dataset", overrides).paths.datasets)
+        known = [*self.datasets, *text_files(folder)]
+        if not is_safe_name(name):
+            raise UserError(misnamed(name, folder, known))
         run = self.merged(name, overrides)
-        if name not in self.datasets and not (is_safe_name(name) and run.data_file().is_file()):
-            folder = Path(run.paths.datasets)
-            known = [*self.datasets, *sorted(file.stem for file in folder.glob("*.txt"))]
-            raise UserError(
-                f"{self.path}: no dataset {name!r} here, and no file {folder / f'{name}.txt'}{nearest(name, known)}"
-            )
+        if not run.data_file().is_file():
+            missing = f"{self.path}: no dataset {name!r} here, and no file {run.data_file()}{nearest(name, known)}"
+            raise UserError(no_data(run.data_file(), missing))
         return run
 
     def preset_of(self, layers: list[dict[str, Any]]) -> Any:
@@ -84,11 +88,7 @@ class Config:
 def load_config(path: Path) -> Config:
     """Read a config file and validate every dataset in it. Raises UserError with one line per mistake."""
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        content = YAML(typ="safe", pure=True).load(read_text(path, "name the configuration with --config"))
     except YAMLError as error:
         raise UserError(f"{path}: {describe_yaml(error)}") from None
     except RecursionError:

@@ -1,5 +1,6 @@
 """Text of others in a Markdown page: a sample, a name or a file shows as itself and is never taken for markup."""
 
+import os
 import re
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -36,4 +37,4 @@ def escaped(text: str) -> str:
 
 def address(file: str) -> str:
     """The address of a file in the page's own folder."""
-    return quote(file, errors="replace")
+    return quote(os.fsencode(file))

@@ -1,5 +1,6 @@
 """The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
 
+import difflib
 import io
 import pickle
 import zipfile
@@ -18,7 +19,7 @@ from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
-from utils import VERSION, UserError, out_of_memory, write_atomic
+from utils import VERSION, UserError, check_readable, out_of_memory, write_atomic
 
 FORMAT = 1
 DAMAGE_ERRORS = (
@@ -113,6 +114,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"{path}: not a model of this program: {' '.join(str(error).split())[:200]}") from None
 
 
+def nearest_model(path: Path) -> str:
+    """The text "; did you mean 'models/x.pt'?" for a path that is no file, or ""."""
+    models = [file for folder in (path.parent, Path("models")) for file in sorted(folder.glob("*.pt"))]
+    named = {
+        file.stem: file for file in models if file.is_file() and "." not in file.stem
+    }  # not a state, nor an earlier model
+    close = difflib.get_close_matches(path.stem, named, n=1, cutoff=0.5)
+    return f"; did you mean {str(named[close[0]])!r}?" if close else ""
+
+
 def write_archive(path: Path, content: dict[str, Any]) -> None:
     """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
     buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
@@ -125,12 +136,7 @@ def write_archive(path: Path, content: dict[str, Any]) -> None:
 
 def read_archive(path: Path) -> dict[str, Any]:
     """Read what `write_archive` wrote. Raises Damaged where it was cut short or changed, UserError for another file."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
     try:
         with zipfile.ZipFile(path) as archive:  # as torch.save writes; older formats are bare pickles
             if archive.testzip():  # torch itself reads over checksums

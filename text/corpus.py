@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
+from config.data_file import no_data
 from config.messages import counted
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
@@ -88,7 +89,8 @@ def load_corpus(run: RunConfig) -> Corpus:
     """
     path = run.data_file()
     if not path.is_file():
-        raise UserError(f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file")
+        missing = f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file"
+        raise UserError(no_data(path, missing))
     sha256 = hash_file(path)
     key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
     folder = Path(run.paths.datasets) / ".cache" / run.name

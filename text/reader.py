@@ -13,11 +13,12 @@ import numpy as np
 from config.messages import counted
 from config.schema import DataConfig
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
-from utils import UserError, mix64, numpy_generator
+from utils import UserError, foreign, mix64, numpy_generator
 
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
+MAGIC_BYTES = 16  # of a file's begin, which tell text from other things
 
 IS_SPACE = np.zeros(UNICODE_SIZE, dtype=bool)
 IS_SPACE[[c for c in range(LAST_SPACE + 1) if chr(c).isspace()]] = True
@@ -66,8 +67,10 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
     parts: list[bytes] = []
     line = 1
     with path.open("rb") as file:
-        if file.read(len(BOM)) != BOM:
-            file.seek(0)
+        begin = file.read(MAGIC_BYTES)
+        if what := foreign(begin):
+            raise UserError(f"{path}: {what}")
+        file.seek(len(BOM) if begin.startswith(BOM) else 0)
         while block := file.read(CHUNK_BYTES):
             cut = block.rfind(b"\n") + 1
             if cut:

@@ -7,6 +7,7 @@ import sys
 from rich.table import Table
 
 from config.command_line import stop_signals
+from config.data_file import no_data
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
@@ -64,7 +65,7 @@ class Queue:
         """Train one dataset unless it is done; try once more after a failure that may not come again."""
         try:
             if not run.data_file().is_file():
-                return Outcome(run.name, MISSING, f"no file {run.data_file()}")
+                return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
             outcome = self.train_unless_done(run)
             if outcome.retryable and not self.stop:
                 self.console.print(f"{run.name}: {outcome.detail}; trying once more")
