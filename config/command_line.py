@@ -66,7 +66,8 @@ def run_program(main: Callable[[], int]) -> NoReturn:
         status = 141
     except OSError as error:  # a full disk, for example
         silence(sys.stdout)
-        status = report_error(error)
+        complain(f"error: standard output: {error.strerror or error}")
+        status = 2
     for number in signals:  # the work is done, and the status is to say so
         signal.signal(number, signal.SIG_IGN)
     sys.exit(status)

@@ -23,7 +23,7 @@ LOCK_SECONDS = 5  # to wait for a training that still saves its state after its 
 LESS_MEMORY = "lower training.batch_size or choose a smaller preset"
 OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
 KILLED = f"; if nobody did that, memory ran out: {LESS_MEMORY}"
-IGNORED = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
+IGNORED = [number for name in ("SIGINT", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))]
 # a new process rather than a fork: the same on every system, and it shares no memory
 CONTEXT = multiprocessing.get_context("spawn")
 

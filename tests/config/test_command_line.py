@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,16 @@ def test_a_mistake_that_nobody_reads_keeps_its_status(tmp_path):
     command = [sys.executable, str(ROOT / "generate.py"), "--model", "missing.pt"]
     assert subprocess.run(command, stderr=writing, cwd=tmp_path, check=False).returncode == 2
     os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it is Linux's")
+def test_a_full_disk_behind_stdout_is_one_line():
+    code = "from config.command_line import run_program; run_program(lambda: print('text') or 0)"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "error: standard output: No space left on device\n")
 
 
 COMMANDS = {
