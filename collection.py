@@ -1,14 +1,13 @@
 """Make a set of tokens to mint: python collection.py make --model models/NAME.pt --size 1000 --out outputs/NAME"""
 
 import argparse
-import sys
 from pathlib import Path
 
-from config.command_line import add_config, add_data, add_sampling, run_command
+from config.command_line import Parser, add_config, add_data, add_sampling, run_command, run_program
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Make, curate, rename and verify a set of tokens to mint.")
+    parser = Parser(description="Make, curate, rename and verify a set of tokens to mint.")
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="draw tokens 1 to SIZE; after a stop, the same command goes on")
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
@@ -48,4 +47,4 @@ def run_subcommand(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -1,12 +1,20 @@
 """Measure how a trained model writes, and whether it copies: python evaluate.py --model models/NAME.pt, or --all"""
 
 import argparse
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.command_line import add_config, add_data, add_overwrite, check_numbers, report_error, run_command
+from config.command_line import (
+    Parser,
+    add_config,
+    add_data,
+    add_overwrite,
+    check_numbers,
+    report_error,
+    run_command,
+    run_program,
+)
 
 if TYPE_CHECKING:  # it imports torch, for which --help does not wait
     from config.loader import Config
@@ -17,7 +25,7 @@ TABLE_WIDTH = 120  # columns that the closing table needs
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Measure trained models: likelihood, samples, copies, and how well voices can be told apart."
     )
     which = parser.add_mutually_exclusive_group(required=True)
@@ -50,16 +58,20 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.records import Evaluation
     from generation.checkpoint import load_checkpoint
     from generation.console import make_console
-    from utils import UserError, pick_device
+    from utils import UserError, check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
-    console = make_console()
+    console = make_console(patient=True)  # who reads the first lines alone still gets every report
     console.width = max(console.width, TABLE_WIDTH)
     if arguments.all and arguments.data:
         raise UserError("--data names the text of one model; with --all, the config names the texts")
     config = load_config(arguments.config) if arguments.all else config_or_defaults(arguments.config)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)
-    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(config)
+    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(config, console.print)
+    if arguments.all and arguments.samples and not arguments.samples.is_dir():
+        raise UserError(f"--samples {arguments.samples}: with --all, name the folder that holds NAME_samples.txt")
+    if arguments.output:
+        check_writable(arguments.output)
     evaluations: list[Evaluation] = []
 
     def judge(name: str, file: Path) -> None:
@@ -82,6 +94,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if joint and len(evaluations) > 1:
         together = report.write_all(compare_voices(evaluations), evaluations, joint)
         console.print(f"all voices: {together}")
+    if console.reader_left:
+        raise BrokenPipeError
     return status
 
 
@@ -95,7 +109,7 @@ def outputs_of(
     return Outputs(folder, names, [arguments.config, run.data_file(), *inputs], overwrite=arguments.overwrite)
 
 
-def trained_models(config: "Config") -> dict[str, Path]:
+def trained_models(config: "Config", say: Callable[[str], None] = print) -> dict[str, Path]:
     """The model files of the config's datasets that have one, by name."""
     from utils import UserError
 
@@ -103,11 +117,11 @@ def trained_models(config: "Config") -> dict[str, Path]:
     trained = {name: file for name, file in files.items() if file.is_file()}
     for name in files:
         if name not in trained:
-            print(f"{name}: not trained yet, left out")
+            say(f"{name}: not trained yet, left out")
     if not trained:
         raise UserError(f"{config.path}: none of its datasets is trained yet; python train.py --all")
     return trained
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -3,26 +3,28 @@
 import argparse
 import re
 import statistics
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from config.command_line import (
     SAMPLING_BOUNDS,
+    Parser,
     add_config,
     add_overwrite,
     add_sampling,
     check_numbers,
     run_command,
+    run_program,
     sampling_options,
 )
-from config.messages import counted
+from config.messages import counted, printable
 
+MOST_SAMPLES = 1_000_000  # a typing error must not write for ever
 LONGEST = 100_000  # characters that --length can ask for
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Write documents with a trained model, one a line.")
+    parser = Parser(description="Write documents with a trained model, one a line.")
     parser.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     parser.add_argument("--samples", type=int, default=100, help="how many documents (default 100)")
     add_sampling(parser)
@@ -52,7 +54,7 @@ def generate(arguments: argparse.Namespace) -> int:
     from generation.writer import Writer, write_documents
     from utils import pick_device
 
-    check_numbers(arguments, {"samples": (1, None), **SAMPLING_BOUNDS})
+    check_numbers(arguments, {"samples": (1, MOST_SAMPLES), **SAMPLING_BOUNDS})
     check_output(arguments.output)
     writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
     prompt = Prompt(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
@@ -75,7 +77,7 @@ def generate(arguments: argparse.Namespace) -> int:
     calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
     of_length = f"for a document of the median length, {counted(length, 'character')}"
     print(f"{settings.sampler}: {counted(calls, 'network call')} {of_length}")
-    print(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
+    print(printable(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})"))
     return 0
 
 
@@ -102,4 +104,4 @@ def length_range(text: str) -> tuple[int, int | None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -1,15 +1,14 @@
 """Take in a model of another program: python import_model.py notebook FILE --vocabulary TEXT"""
 
 import argparse
-import sys
 from pathlib import Path
 
-from config.command_line import run_command
-from config.messages import counted
+from config.command_line import Parser, run_command, run_program
+from config.messages import counted, printable
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Turn a model of another program into a model file of this one.")
+    parser = Parser(description="Turn a model of another program into a model file of this one.")
     sources = parser.add_subparsers(dest="source", required=True)
     notebook = sources.add_parser("notebook", help="a checkpoint of the notebook ash80/diffusion-gpt")
     notebook.add_argument("file", type=Path, help="its weights, as torch.save wrote them")
@@ -35,9 +34,9 @@ def import_model(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path("models") / f"{arguments.file.stem}.pt"
     checkpoint = import_notebook(arguments.file, arguments.vocabulary, arguments.heads, output)
     parameters, characters = checkpoint.metrics["parameters"], checkpoint.vocabulary.size
-    print(f"{output}: {counted(parameters, 'parameter')}, {counted(characters, 'character')}")
+    print(printable(f"{output}: {counted(parameters, 'parameter')}, {counted(characters, 'character')}"))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -2,15 +2,16 @@
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-from config.command_line import run_command
+from config.command_line import Parser, check_numbers, run_command, run_program
+
+MOST_MINUTES = 600_000  # over a year
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Train a character-level diffusion model for each dataset.")
+    parser = Parser(description="Train a character-level diffusion model for each dataset.")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "--dataset",
@@ -45,8 +46,11 @@ def train(arguments: argparse.Namespace) -> int:
     from training.queue import Queue, share_hours
     from utils import UserError
 
+    check_numbers(arguments, {"minutes": (0, MOST_MINUTES)})
     config = load_config(arguments.config)
-    overrides: dict[str, Any] = {key: value for key in ("device", "preset") if (value := getattr(arguments, key))}
+    overrides: dict[str, Any] = {
+        key: value for key in ("device", "preset") if (value := getattr(arguments, key)) is not None
+    }
     if arguments.minutes is not None:
         overrides["training"] = {"max_minutes": arguments.minutes}
     if arguments.all and not config.datasets:
@@ -54,8 +58,8 @@ def train(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
     if arguments.hours is not None:
-        if not 0 < arguments.hours < float("inf"):
-            raise UserError(f"--hours {arguments.hours:g}: must be above 0")
+        if not 0 < arguments.hours <= MOST_MINUTES / 60:
+            raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
         if arguments.minutes is not None:
             raise UserError("--hours and --minutes exclude each other; leave one out")
         runs = share_hours(runs, arguments.hours)
@@ -73,4 +77,4 @@ def command_of(arguments: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -7,6 +7,7 @@ import io
 import json
 import operator
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -22,6 +23,18 @@ from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
 BLOCK_BYTES = 1 << 19  # bytes of a file that are hashed at a time; they fit into the processor's caches
+# how files begin that are no plain text, whatever their names say, and what to do with them
+FOREIGN = {
+    b"\x1f\x8b": "is compressed (gzip); unpack it first",
+    b"BZh91AY&SY": "is compressed (bzip2); unpack it first",
+    b"\xfd7zXZ\x00": "is compressed (xz); unpack it first",
+    b"\x28\xb5\x2f\xfd": "is compressed (zstd); unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "is compressed (7z); unpack it first",
+    b"PK\x03\x04": "is a zip archive, an office document or a model; plain text is needed",
+    b"%PDF-": "is a PDF; save its text as plain text",
+    b"\xff\xfe": "is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16; save it as UTF-8",
+}
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
@@ -184,7 +197,8 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written to: {error.strerror or error}") from None
+        why = "it is a file, not a folder" if folder.is_file() else error.strerror or error
+        raise UserError(f"{folder}: cannot be written to: {why}") from None
 
 
 @contextlib.contextmanager
@@ -203,18 +217,54 @@ def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[Non
         raise UserError(trouble) from None
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark. Raises UserError if it cannot be read."""
+def unreadable(path: Path) -> str:
+    """Why a path is no file that can be read, in words; "" if it is one."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return "is a folder, not a file"
+        if stat.S_ISREG(mode):
+            path.open("rb").close()
+        elif path != Path(os.devnull) and not (stat.S_ISFIFO(mode) and path.is_relative_to("/dev")):  # as <(...) gives
+            return "is a pipe or a device, not a file"
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no path of this system
+        return "is a link to a file that is not there" if path.is_symlink() else "no such file"
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    return ""
+
+
+def check_readable(path: Path, fix: str = "") -> None:
+    """Raise UserError with `fix`, what to do instead, unless a path is a file that can be read."""
+    if why := unreadable(path):
+        raise UserError(f"{path}: {why}" + (f"; {fix}" if fix else ""))
+
+
+def foreign(begin: bytes) -> str:
+    """What a file is that begins so and is no plain text, and what to do with it; "" if it may be text."""
+    return next((what for magic, what in FOREIGN.items() if begin.startswith(magic)), "")
+
+
+def read_text(path: Path, fix: str = "") -> str:
+    """The text of a UTF-8 file, with or without a byte order mark. Raises UserError if it cannot be read."""
+    check_readable(path, fix)
+    data = path.read_bytes()
+    if what := foreign(data):
+        raise UserError(f"{path}: {what}")
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        raise UserError(f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8") from None
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file completely or not at all; text as UTF-8 with "\\n" line ends on every system."""
+    r"""Write a file completely or not at all; text as UTF-8 with "\n" line ends on every system.
+
+    A byte of a file name that is not UTF-8 is written as its escape, \udcff for example.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        temporary.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
 
 
 def sha256(content: str | bytes) -> str:

@@ -1,13 +1,19 @@
-"""Command-line options that several commands share, and how a command runs: its errors and its exit status.
+"""Command-line options that several commands share, and how a command runs: its errors, signals and exit status.
 
 torch is imported only inside functions, so that --help does not wait for it.
 """
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from config.messages import printable
 
 CONFIG_FILE = Path("config.yaml")  # that commands read unless --config names another
 # least and most of the sampling options; None: no limit
@@ -15,28 +21,102 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
     "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
-
+STOPPED = 130  # the exit status after a signal to stop
 MOST_LINES, LONGEST_LINE = 100, 1000  # of errors: what comes from a file may be of any size
 
 
-def run_command(command: Callable[..., int], *arguments: object) -> int:
-    """Run a command and return its exit status: 2 after an error, 130 after Ctrl+C, 141 if `| head` ended first."""
-    try:
-        from utils import make_streams_safe  # imports torch, which takes a second
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors cannot steer the terminal, whatever the arguments are."""
 
-        make_streams_safe()
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
+def stop_signals() -> list[int]:
+    """The signals that stop a command: Ctrl+C, SIGTERM, and a closed terminal unless `nohup` has it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)  # Windows has none; there Ctrl+Break is a signal of its own
+    closed = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *closed, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
+
+
+def run_program(main: Callable[[], int]) -> NoReturn:
+    """Run a command as this process and exit with its status: 130 after a signal to stop, 141 if `| head` has ended.
+
+    A signal is heard from the first moment. A second one ends the process at once.
+    """
+    signals, asked = stop_signals(), False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked or importing(frame):
+            end_at_once()
+        asked = True
+        raise KeyboardInterrupt
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
         try:
-            status = command(*arguments)
+            status = main()
+        except SystemExit as left:  # of argparse, after --help or a mistake
+            status = int(left.code or 0)
+        if sys.stdout:
             sys.stdout.flush()  # raises BrokenPipeError here rather than at exit
-            return status
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python reports it again at exit
-            return 141
-        except Exception as error:
-            return report_error(error)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        end_at_once()
+    except BrokenPipeError:
+        silence(sys.stdout)
+        status = 141
+    except OSError as error:  # a full disk, for example
+        silence(sys.stdout)
+        complain(f"error: standard output: {error.strerror or error}")
+        status = 2
+    for number in signals:  # the work is done, and the status is to say so
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, so that no work has begun; torch's own would abort at an exception."""
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def end_at_once() -> NoReturn:
+    """End a command that was told to stop, without waiting for threads that still compute."""
+    with contextlib.suppress(Exception):  # a reader that has left, or a line that was being written
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        os.write(2, b"stopped\n")
+    os._exit(STOPPED)
+
+
+def run_command(command: Callable[..., int], *arguments: object) -> int:
+    """Run a command and return its exit status: 2 after an error. Ctrl+C and a reader that has left end it."""
+    from utils import make_streams_safe  # imports torch, which takes a second
+
+    make_streams_safe()
+    try:
+        return command(*arguments)
+    except Exception as error:
+        return report_error(error)
+
+
+def complain(line: str) -> None:
+    """Print a line on stderr, or nothing where nobody reads it."""
+    try:
+        print(printable(line), file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what is still to be written lead nowhere, after a reader has left: or Python reports it again at exit."""
+    with contextlib.suppress(OSError, ValueError):  # it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report_error(error: Exception) -> int:
@@ -54,7 +134,7 @@ def report_error(error: Exception) -> int:
     else:
         raise error
     for line in lines[:MOST_LINES]:
-        print(f"error: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '...'}", file=sys.stderr)
+        complain(f"error: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '...'}")
     return 2
 
 
@@ -103,5 +183,5 @@ def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, 
     for name, (low, high) in bounds.items():
         value = getattr(arguments, name)
         if value is not None and (not value >= low or (high is not None and value > high)):
-            rule = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            rule = f"at least {low}" if high is None else f"between {low} and {high}"
             raise UserError(f"--{name.replace('_', '-')} {str(value).removesuffix('.0')}: must be {rule}")

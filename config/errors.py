@@ -100,9 +100,10 @@ def known_keys(section: Any, location: Sequence[Any]) -> list[str]:
 
 def nearest(name: object, names: Iterable[str]) -> str:
     """The text "; did you mean 'x'?" with the nearest name, or "" if none is near."""
-    text = name[:MOST_SHOWN] if isinstance(name, str) else ""
-    close = difflib.get_close_matches(text, list(names), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    text = name[:MOST_SHOWN].lower() if isinstance(name, str) else ""
+    lower = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(text, lower, n=1, cutoff=0.5)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
 def describe_yaml(error: YAMLError) -> str:

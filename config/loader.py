@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.command_line import CONFIG_FILE
+from config.data_file import misnamed, no_data, text_files
 from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, place, shown
 from config.schema import AUTO, RunConfig
 from config.yaml_reader import read_yaml
@@ -34,13 +35,16 @@ class Config:
 
         `overrides` are the values of the command line. Raises UserError for an unknown dataset or a wrong value.
         """
+        if name in self.datasets:
+            return self.merged(name, overrides)
+        folder = Path(self.merged("dataset", overrides).paths.datasets)
+        known = [*self.datasets, *text_files(folder)]
+        if not is_safe_name(name):
+            raise UserError(misnamed(name, folder, known))
         run = self.merged(name, overrides)
-        if name not in self.datasets and not (is_safe_name(name) and run.data_file().is_file()):
-            folder = Path(run.paths.datasets)
-            known = [*self.datasets, *sorted(file.stem for file in folder.glob("*.txt"))]
-            raise UserError(
-                f"{self.path}: no dataset {name!r} here, and no file {folder / f'{name}.txt'}{nearest(name, known)}"
-            )
+        if not run.data_file().is_file():
+            missing = f"{self.path}: no dataset {name!r} here, and no file {run.data_file()}{nearest(name, known)}"
+            raise UserError(no_data(run.data_file(), missing))
         return run
 
     def placed(self, stored: RunConfig, data: Path | None = None) -> RunConfig:

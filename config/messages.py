@@ -1,15 +1,38 @@
-"""How messages show things: a count with its noun, and text without characters that would steer a terminal."""
+"""How messages show things: counts with nouns, figures, and text without characters that would steer a terminal."""
 
+import math
 import re
 
-# control characters, which a terminal obeys, and marks that reverse the order of what follows; not tab and newline
-STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+MOST_SECONDS = 100 * 86_400  # that a time still to go is given as
+# control characters, which a terminal obeys (not tab and newline), marks that reverse the order of what follows, and
+# surrogates: bytes of a file name that are not UTF-8
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def counted(count: float, noun: str) -> str:
     """A count with its noun in the right number: "1 document", "2,000 documents", "0.5 minutes"."""
-    number = f"{count:,}" if isinstance(count, int) else f"{count:g}"
-    return f"{number} {noun}" + "s" * (count != 1)
+    shown = f"{count:g}" if isinstance(count, float) else f"{count:,}"
+    return f"{shown} {noun}" + "s" * (count != 1)
+
+
+def number(value: float, form: str) -> str:
+    """A number in this format; "-" where there is none, or none that is finite."""
+    return format(value, form) if math.isfinite(value) else "-"
+
+
+def with_error(value: float, error: float, digits: int = 3) -> str:
+    """For example 0.912 ± 0.013; "-" where there is no value."""
+    return f"{value:.{digits}f} ± {number(error, f'.{digits}f')}" if math.isfinite(value) else "-"
+
+
+def clock(seconds: float) -> str:
+    """Seconds -> "1h05m", "3m20s"; "?" where nothing is known yet, and no more than a guess is worth."""
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds > MOST_SECONDS:
+        return f"over {MOST_SECONDS // 86_400} days"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"
 
 
 def printable(text: str) -> str:

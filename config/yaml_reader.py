@@ -10,7 +10,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode
 
 from config.errors import describe_yaml, shown
-from utils import UserError
+from utils import UserError, read_text, size_of
 
 MOST_BYTES = 1 << 18  # of a file: thousands of datasets, read in a few seconds
 MOST_EXPANDED = 1_000_000  # values and characters of a file whose aliases are written out
@@ -65,18 +65,13 @@ class NamingConstructor(SafeConstructor):
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file. Raises UserError with one line if it cannot be read, or is beyond the bounds."""
+    if size_of(path) > MOST_BYTES:
+        raise UserError(f"{path}: longer than {MOST_BYTES:,} bytes; no config.yaml needs so many")
+    text = read_text(path, "name the configuration with --config")
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise UserError(f"{path}: longer than {MOST_BYTES:,} bytes; no config.yaml needs so many")
         yaml = YAML(typ="safe", pure=True)
         yaml.Composer, yaml.Constructor, yaml.max_depth = BoundedComposer, NamingConstructor, MOST_DEPTH
-        return yaml.load(data.decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        return yaml.load(text)
     except MaxDepthExceededError:
         raise UserError(f"{path}: nested too deeply") from None
     except YAMLError as error:

@@ -1,5 +1,6 @@
 """Metrics of written documents against real text, each with a confidence interval from bootstraps."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse
 
+from config.messages import with_error
 from evaluation.likelihood import NATS_PER_BIT
 from evaluation.ngram import framed, lookup
 from evaluation.reference import Documents, Histogram, Reference, ending, opening, trigrams, words
@@ -20,7 +22,7 @@ Figure = Callable[[np.ndarray], float]  # (documents,) weights, how often each d
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % confidence interval."""
+    """A value with its 95 % confidence interval; all nan where there is nothing to measure."""
 
     value: float
     low: float
@@ -28,7 +30,11 @@ class Interval:
 
     def __str__(self) -> str:
         """For example 0.912 ± 0.013."""
-        return f"{self.value:.3f} ± {(self.high - self.low) / 2:.3f}"
+        return with_error(self.value, (self.high - self.low) / 2)
+
+    @property
+    def measured(self) -> bool:
+        return math.isfinite(self.value)
 
     def agrees(self, other: "Interval") -> bool:
         """Whether two values differ by no more than chance: the root of the summed squares of their half-widths."""
@@ -43,7 +49,8 @@ def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Inter
     """
     value = float(figure(np.ones(documents)))
     weights = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS)
-    half = Z95 * float(np.std([figure(redrawn) for redrawn in weights]))
+    redrawn = [figure(row) for row in weights]
+    half = Z95 * float(np.std([other for other in redrawn if math.isfinite(other)] or [math.nan]))
     return Interval(value, value - half, value + half)
 
 
@@ -71,8 +78,8 @@ def divergence(parts: list[np.ndarray], reference: Histogram) -> Figure:
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> Figure:
-    """The sum over documents of (documents,) `above`, over that of `below`."""
-    return lambda weights: float(weights @ above / max(weights @ below, 1e-12))
+    """The sum over documents of (documents,) `above`, over that of `below`; nan where that is 0."""
+    return lambda weights: float(weights @ above / (weights @ below or math.nan))
 
 
 def length_distance(lengths: np.ndarray, reference: np.ndarray) -> Figure:

@@ -1,6 +1,7 @@
 """Pictures of an evaluation, drawn with Matplotlib: one per voice, and matrices over all voices."""
 
 import io
+import math
 from typing import Any
 
 import matplotlib
@@ -12,6 +13,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from config.messages import number, printable
 from evaluation.records import Evaluation, Likelihoods, VoiceComparison
 
 GROUP_GAP = 0.6  # between bars that do not compare, in bars
@@ -24,7 +26,7 @@ def voice_plot(evaluation: Evaluation) -> Figure:
     draw_likelihood(bits, evaluation.likelihood)
     draw_lengths(lengths, [len(text) for text in evaluation.texts], evaluation.training_lengths)
     draw_matches(matches, evaluation)
-    figure.suptitle(evaluation.name)
+    figure.suptitle(printable(evaluation.name), parse_math=False)  # a $ in a name is a $
     return figure
 
 
@@ -40,13 +42,15 @@ def draw_likelihood(axis: Axes, likelihood: Likelihoods) -> None:
         ("NELBO: this voice", voice.bits, voice.error),
     ]
     names, values, errors = zip(*bars, strict=True)
+    lengths = [value if math.isfinite(value) else 0.0 for value in values]
     places = np.arange(len(bars)) + GROUP_GAP * (np.arange(len(bars)) >= len(bars) - 2)
     colours = ["0.75" if error is None else "tab:blue" for error in errors]
-    drawn = axis.barh(places, values, xerr=[error or 0 for error in errors], color=colours)
-    axis.bar_label(drawn, fmt="%.2f", padding=3)  # stands behind the error bar
+    spans = [error if error and math.isfinite(error) else 0.0 for error in errors]
+    drawn = axis.barh(places, lengths, xerr=spans, color=colours)
+    axis.bar_label(drawn, [number(value, ".2f") for value in values], padding=3)  # behind the error bar
     axis.set_yticks(places, names)
     axis.invert_yaxis()
-    axis.set(title="held-out bits per character", xlim=(0, max(values) * 1.2))
+    axis.set(title="held-out bits per character", xlim=(0, max(lengths) * 1.2))
 
 
 def draw_lengths(axis: Axes, samples: list[int], training: np.ndarray) -> None:

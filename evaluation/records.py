@@ -27,6 +27,11 @@ class Comparison:
         """Whether the samples differ from real text by no more than chance."""
         return self.samples.agrees(self.real)
 
+    @property
+    def measured(self) -> bool:
+        """Whether both sides hold what is measured: words, for example."""
+        return self.samples.measured and self.real.measured
+
 
 @dataclass(frozen=True)
 class Baselines:

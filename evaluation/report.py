@@ -7,10 +7,11 @@ from typing import Any
 
 from rich.table import Table
 
-from config.messages import counted
+from config.messages import counted, number, with_error
 from evaluation.likelihood import Likelihood
+from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
-from evaluation.records import Copies, Evaluation, Likelihoods, VoiceComparison
+from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, VoiceComparison
 from generation.outputs import Outputs
 
 JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "evaluation_style.png"]
@@ -25,6 +26,7 @@ CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
     "exact: in the order of writing, / of a 5-gram, left to right"
 )
+MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",
@@ -37,29 +39,36 @@ GAUGES = {
 def summary(evaluation: Evaluation) -> str:
     """One line on a voice, for the terminal."""
     words, bits, copies = evaluation.comparisons["known words"], evaluation.likelihood.held_out, evaluation.copies
-    share = words.samples.value / max(words.real.value, 1e-9)
     return (
-        f"{evaluation.name}: {bits.bits:.3f} ± {bits.error:.3f} bits/char, words at {share:.0%} of the ceiling, "
+        f"{evaluation.name}: {with_error(bits.bits, bits.error)} bits/char, {share_of_words(words)}, "
         f"copies {copies.share:.1%}: {copies.gauge}"
     )
+
+
+def share_of_words(words: Comparison) -> str:
+    """How many words are known, beside real text: a share where there is something to compare with."""
+    if not words.measured:
+        return "no words to compare"
+    if words.samples.value > MOST_SHARE * words.real.value:
+        return f"{words.samples.value:.0%} of words known, {words.real.value:.0%} in real text"
+    return f"words at {words.samples.value / words.real.value:.0%} of the ceiling"
 
 
 def pairs(evaluation: Evaluation, digits: int) -> list[str]:
     """samples / real text of each metric that the tables of several voices show."""
     shown = (evaluation.comparisons[metric] for metric in SHOWN.values())
-    return [f"{found.samples.value:.{digits}f} / {found.real.value:.{digits}f}" for found in shown]
+    form = f".{digits}f"
+    return [f"{number(found.samples.value, form)} / {number(found.real.value, form)}" for found in shown]
 
 
 def bits_pairs(likelihood: Likelihoods, digits: int) -> list[str]:
     """Held-out bits of the voice / of the baseline that compares: NELBOs, and exact in the voice's order of writing."""
     baselines, orders = likelihood.baselines, list(likelihood.ordered.values())
 
-    def bits(found: Likelihood) -> str:
-        return f"{found.bits:.{digits}f} ± {found.error:.{digits}f}"
-
-    exact = bits(orders[0]) if orders else "-"
+    bound = with_error(likelihood.held_out.bits, likelihood.held_out.error, digits)
+    exact = with_error(orders[0].bits, orders[0].error, digits) if orders else "-"
     return [
-        f"{bits(likelihood.held_out)} / {baselines.two_sided:.{digits}f}",
+        f"{bound} / {baselines.two_sided:.{digits}f}",
         f"{exact} / {baselines.five_gram:.{digits}f}",
     ]
 
@@ -72,7 +81,7 @@ def table(evaluations: list[Evaluation]) -> Table:
         result.add_row(
             evaluation.name,
             *bits_pairs(evaluation.likelihood, 2),
-            f"{evaluation.likelihood.gap:+.2f}",
+            number(evaluation.likelihood.gap, "+.2f"),
             *pairs(evaluation, 2),
             f"{evaluation.copies.share:.1%}",
             evaluation.copies.gauge,
@@ -92,6 +101,8 @@ def write_voice(evaluation: Evaluation, outputs: Outputs) -> Path:
 
 
 def json_bytes(content: dict[str, Any]) -> bytes:
+    """A JSON file; a number that is not finite becomes null, since JSON has none."""
+    content = json.loads(json.dumps(content), parse_constant=lambda _: None)
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
 
 
@@ -102,21 +113,22 @@ def page_bytes(lines: list[str]) -> bytes:
 def voice_page(evaluation: Evaluation) -> list[str]:
     """The Markdown page of one voice, line by line."""
     copies, comparisons, origin = evaluation.copies, evaluation.comparisons, evaluation.origin
-    reached = ", ".join(name for name, found in comparisons.items() if found.at_ceiling) or "nothing yet"
-    apart = ", ".join(name for name, found in comparisons.items() if not found.at_ceiling) or "nothing"
+    measured = {name: found.at_ceiling for name, found in comparisons.items() if found.measured}
+    reached = ", ".join(name for name, at_ceiling in measured.items() if at_ceiling) or "nothing yet"
+    apart = ", ".join(name for name, at_ceiling in measured.items() if not at_ceiling) or "nothing"
     return [
-        f"# {evaluation.name}",
+        f"# {escaped(evaluation.name)}",
         "",
         f"**{copies.gauge.capitalize()}.** {verdict(copies)}",
         "",
         f"- No different from real text: {reached}.",
         f"- Still apart: {apart}.",
         "",
-        f"![figures]({evaluation.name}_evaluation.png)",
+        f"![figures]({address(f'{evaluation.name}_evaluation.png')})",
         "",
-        *("## Samples", "", "```", *evaluation.examples, "```", ""),
+        *("## Samples", "", *fenced(evaluation.examples), ""),
         *("## Figures", ""),
-        f"{counted(evaluation.compared, 'document')} ({evaluation.source}) beside as many held-out ones; "
+        f"{counted(evaluation.compared, 'document')} ({escaped(evaluation.source)}) beside as many held-out ones; "
         "95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
@@ -124,7 +136,9 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts)), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
         f"{counted(origin.training['characters'], 'character')} seen;",
-        f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}.",
+        escaped(
+            f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}."
+        ),
     ]
 
 
@@ -139,14 +153,15 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
     baselines = likelihood.baselines
 
     def row(label: str, found: Likelihood) -> str:
-        return f"| {label} ({counted(found.characters, 'character')}) | {found.bits:.3f} ± {found.error:.3f} |"
+        bits = with_error(found.bits, found.error)
+        return f"| {label} ({counted(found.characters, 'character')}) | {bits} |"
 
     return [
         f"Bits per character with standard errors; fewer are better. {COMPARE}",
         *("", "| NELBO, averaged over all noise | |", "|---|--:|"),
         row("this voice, held-out text", likelihood.held_out),
         row("this voice, training text", likelihood.training),
-        f"| gap between the two | {likelihood.gap:+.3f} |",
+        f"| gap between the two | {number(likelihood.gap, '+.3f')} |",
         f"| counts of both sides | {baselines.two_sided:.3f} |",
         *("", "| exact, of held-out text in an order of writing | |", "|---|--:|"),
         *(row(f"this voice, {order}", found) for order, found in likelihood.ordered.items()),
@@ -169,7 +184,7 @@ def copies_lines(copies: Copies, judged: int) -> list[str]:
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
         "",
         *(
-            f"- {counted(copy.match, 'character')} (document {copy.index}): `{copy.text[:200]}`"
+            f"- {counted(copy.match, 'character')} (document {copy.index}): {code(copy.text[:200])}"
             for copy in copies.worst
         ),
     ]
@@ -203,7 +218,7 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
     for evaluation in evaluations:
         share = attributions[evaluation.name]
         cells = [
-            f"[{evaluation.name}]({evaluation.name}_evaluation.md)",
+            f"[{escaped(evaluation.name)}]({address(f'{evaluation.name}_evaluation.md')})",
             *bits_pairs(evaluation.likelihood, 3),
             f"{share.samples:.2f} ± {share.samples_error:.2f} / {share.real:.2f}",
             *pairs(evaluation, 3),

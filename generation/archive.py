@@ -5,6 +5,7 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 
 import contextlib
 import copy
+import difflib
 import io
 import itertools
 import os
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils import UserError, out_of_memory, write_atomic
+from utils import UserError, check_readable, out_of_memory, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -78,12 +79,7 @@ def read_archive(
     `check` sees the content before any tensor is read, and raises UserError if it should not be. The memory taken is
     bounded by the length of the file, that of all but tensors by `values_bytes`.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
     try:
         check_end(path)
         with zipfile.ZipFile(path) as archive:
@@ -103,6 +99,16 @@ def read_archive(
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a model of this program")
     return content
+
+
+def nearest_model(path: Path) -> str:
+    """The text "; did you mean 'models/x.pt'?" for a path that is no file, or ""."""
+    files = [file for folder in (path.parent, Path("models")) for file in sorted(folder.glob("*.pt"))]
+    models = {
+        file.stem: file for file in files if file.is_file() and "." not in file.stem
+    }  # no state, no earlier model
+    close = difflib.get_close_matches(path.stem, models, n=1, cutoff=0.5)
+    return f"; did you mean {str(models[close[0]])!r}?" if close else ""
 
 
 def is_ours(path: Path) -> bool:

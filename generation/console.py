@@ -1,6 +1,5 @@
 """What commands print on: a console for plain text, and how far a long job is."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,28 +8,44 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
+from rich.text import Text
+
+from config.command_line import silence
+from config.messages import printable
 
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 SECONDS_A_LINE = 10
 
 
 class PlainConsole(Console):
-    """A console for plain text. A full disk is ignored; a reader (`| head`) that has left raises BrokenPipeError."""
+    """A console for plain text, which cannot steer the terminal.
+
+    A full disk is ignored. A reader (`| head`) that has left raises BrokenPipeError, or, if the console is `patient`,
+    sets `reader_left`.
+    """
+
+    patient, reader_left = False, False
 
     def on_broken_pipe(self) -> None:  # rich would end the program here
         raise BrokenPipeError
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
 
     def print(self, *what: Any, **options: Any) -> None:
         try:
             super().print(*what, **options)
         except BrokenPipeError:
-            raise
+            self.reader_left = True
+            if not self.patient:
+                raise
         except OSError:  # a full disk, or a terminal that was closed: no reason to stop a training
             pass
 
 
-def make_console() -> Console:
+def make_console(*, patient: bool = False) -> PlainConsole:
     made = PlainConsole(highlight=False, soft_wrap=True, markup=False)
+    made.patient = patient
     if not made.is_terminal:
         made.width = FILE_WIDTH
     return made
@@ -59,6 +74,6 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], N
         try:
             print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
         except OSError:  # a full disk, or a reader that has left: nothing more is said, also not at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+            silence(sys.stderr)
 
     yield advance

@@ -1,13 +1,20 @@
 """The commands from outside: what they write, and what they refuse."""
 
+import gzip
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+import collection
+import evaluate
 import generate
+import import_model
+import train
 from tests.helpers import ROOT
+from tests.training.program import posix
 
 
 def test_config_mistakes_stop_before_anything_trains(project, capsys):
@@ -55,19 +62,91 @@ def test_generate_refuses_what_the_sampler_does_not_read(project, capsys):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--samples", "0"], "--samples 0: must be at least 1"),
+        (["--samples", "0"], "--samples 0: must be between 1 and 1000000"),
         (["--temperature", "-1"], "--temperature -1: must be between 0.001 and 10"),
         (["--temperature", "nan"], "--temperature nan: must be between 0.001 and 10"),
         (["--steps", "9" * 400], f"--steps {'9' * 400}: must be between 1 and 4096"),
         (["--output", "."], "--output .: is a folder; name a text file"),
         (["--top-p", "2"], "--top-p 2: must be between 0.001 and 1"),
-        ([], "missing.pt: no such file"),
+        ([], "missing.pt: no such file; name a model file, models/NAME.pt"),
     ],
 )
 def test_generate_mistakes(capsys, monkeypatch, tmp_path, option, message):
     monkeypatch.chdir(tmp_path)
     assert generate.main(["--model", "missing.pt", *option]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
+
+
+FOLDER, MODEL = "is a folder, not a file", "name a model file, models/NAME.pt"
+NO_FOLDER, WITH_ALL = "it is a file, not a folder", "with --all, name the folder that holds NAME_samples.txt"
+SAMPLES, CONFIG = "name a text file of samples, one document per line", "name the configuration with --config"
+MISTAKES = [
+    (generate, ["--model", "models"], f"models: {FOLDER}; {MODEL}"),
+    (generate, ["--model", "one"], f"one: no such file; {MODEL}; did you mean 'models/one.pt'?"),
+    (generate, ["--model", "models/won.pt"], f"models/won.pt: no such file; {MODEL}; did you mean 'models/one.pt'?"),
+    (generate, ["--model", "text.txt"], "text.txt: not a model file, or damaged"),
+    (generate, ["--model", "x", "--samples", "1" + 9 * "0"], "--samples 1000000000: must be between 1 and 1000000"),
+    (evaluate, ["--model", "models"], f"models: {FOLDER}; {MODEL}"),
+    (evaluate, ["--model", "models/one.pt", "--samples", "models"], f"models: {FOLDER}; {SAMPLES}"),
+    (evaluate, ["--model", "models/one.pt", "--samples", "x.txt"], f"x.txt: no such file; {SAMPLES}"),
+    (evaluate, ["--model", "models/one.pt", "--output", "text.txt"], f"text.txt: cannot be written to: {NO_FOLDER}"),
+    (evaluate, ["--all", "--samples", "text.txt"], f"--samples text.txt: {WITH_ALL}"),
+    (evaluate, ["--all", "--config", "models"], f"models: {FOLDER}; {CONFIG}"),
+    (train, ["--all", "--config", "nix.yaml"], f"nix.yaml: no such file; {CONFIG}"),
+    (train, ["--all", "--config", "latin.yaml"], "latin.yaml line 2: byte 0xe9 is not UTF-8; save it as UTF-8"),
+    (train, ["--all", "--minutes", "-1"], "--minutes -1: must be between 0 and 600000"),
+    (train, ["--all", "--minutes", "inf"], "--minutes inf: must be between 0 and 600000"),
+    (train, ["--all", "--hours", "inf"], "--hours inf: must be above 0, and at most 10000"),
+    (train, ["--all", "--preset", ""], "config.yaml: preset: '' is not one of baby"),
+    (collection, ["make", "--model", "models", "--size", "1", "--out", "set"], f"models: {FOLDER}; {MODEL}"),
+    (import_model, ["notebook", "models", "--vocabulary", "text.txt"], f"models: {FOLDER}; {MODEL}"),
+    (import_model, ["notebook", "x.pt", "--vocabulary", "models"], f"models: {FOLDER}"),
+    (import_model, ["notebook", "x.pt", "--vocabulary", "text.gz"], "text.gz: is compressed (gzip); unpack it first"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "arguments", "message"), MISTAKES)
+def test_a_wrong_argument_is_one_line_that_says_what_is_wrong(
+    tmp_path, monkeypatch, capsys, command, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "one.pt").write_bytes(b"")
+    (tmp_path / "text.txt").write_text("a\nb\n")
+    (tmp_path / "text.gz").write_bytes(gzip.compress(b"a\nb\n"))
+    (tmp_path / "config.yaml").write_text("datasets: {one: }\n")
+    (tmp_path / "latin.yaml").write_bytes("# a\n# é".encode("latin-1"))
+    assert command.main(arguments) == 2
+    assert capsys.readouterr().err.replace(os.sep, "/") == f"error: {message}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+@pytest.mark.usefixtures("warm_processes")
+def test_a_model_of_any_name_writes_and_is_judged(project, capsys):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    model = path.parent / os.fsdecode(b"m\xff\x1b[31m $x$ `|`.pt")
+    (path.parent / "models" / "one.pt").rename(model)
+    assert generate.main(["--model", str(model), "--samples", "2"]) == 0
+    assert evaluate.main(["--model", str(model), "--count", "2"]) == 0
+    outputs = path.parent / "outputs"
+    named = json.loads((outputs / f"{model.stem}_samples.jsonl").read_text("utf-8").splitlines()[0])["model"]
+    assert named == model.name
+    assert (outputs / f"{model.stem}_evaluation.md").read_text("utf-8").startswith(r"# m\\udcff\\x1b\[31m \$x\$ \`\|\`")
+
+
+@posix
+def test_a_pipe_is_no_file_to_wait_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    for command, *arguments in (
+        (train, "--all", "--config", "pipe"),
+        (generate, "--model", "pipe"),
+        (evaluate, "--model", "one.pt", "--samples", "pipe"),
+        (import_model, "notebook", "one.pt", "--vocabulary", "pipe"),
+    ):
+        assert command.main(arguments) == 2
+        assert capsys.readouterr().err.startswith("error: pipe: is a pipe or a device, not a file")
 
 
 @pytest.mark.parametrize("script", ["train.py", "generate.py"])
@@ -79,20 +158,13 @@ def test_help_does_not_wait_for_torch(script):
 
 
 @pytest.mark.slow
-def test_evaluate_ends_with_141_when_its_reader_has_left(project):
+def test_evaluate_judges_every_voice_though_its_reader_has_left(project):
     path, run = project
-    assert run("--dataset", "one") == 0
-    command = [
-        sys.executable,
-        str(ROOT / "evaluate.py"),
-        "--model",
-        str(path.parent / "models" / "one.pt"),
-        "--config",
-        str(path),
-        "--count",
-        "2",
-    ]
+    assert run("--all") == 0
+    command = [sys.executable, "-u", str(ROOT / "evaluate.py"), "--all", "--config", str(path), "--count", "4"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=path.parent)
     assert process.stdout and process.stderr
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait(60) == 141
+    reports = {file.name for file in (path.parent / "outputs").glob("*.md")}
+    assert reports == {"one_evaluation.md", "two_evaluation.md", "evaluation.md"}

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from config.schema import CollectionConfig, RunConfig, SamplingConfig, TrainingConfig
+from evaluation.evaluator import Request, evaluate_voice
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from nft.schemas import IDENTITY, SetInfo
 from nft.store import SetFolder
-from tests.helpers import Quiet, toy_lines
+from tests.helpers import Quiet, config_of, toy_lines
 from training.events import Stopped
 from training.queue import Queue
 from training.trainer import Training, train_model
@@ -183,3 +184,21 @@ def test_a_set_drawn_with_other_steps_than_its_model_goes_on(tmp_path):
 def test_a_sampler_that_no_version_knew_is_refused(sampler, reason):
     with pytest.raises(ValueError, match=reason):
         SetInfo(**{**FIRST_SET, "sampler": sampler})
+
+
+def test_what_learnt_control_characters_is_not_mixed_with_a_text_without_them(tiny_run):
+    """An earlier version kept them in its vocabulary, so its ids are others."""
+    run = tiny_run([*toy_lines(60), "a\x1b[31m red line"])
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=3))
+    state = read_archive(run.state_file())
+    del state["vocabulary"]
+    write_archive(run.state_file(), state)
+    listener = Quiet()
+    train_model(run, listener)
+    assert listener.resumed_from is None and "of other data, settings or version" in listener.notes[0]
+    content = read_archive(run.model_file())
+    known = content["vocabulary"]
+    write_archive(run.model_file(), {**content, "vocabulary": known[:-1] + "\x1b"})
+    with pytest.raises(UserError, match=r"toy.pt: learnt other characters than are read of .*toy.txt; train it anew"):
+        evaluate_voice("toy", run.model_file(), None, Request(4, 0, torch.device("cpu"), config_of(run)))

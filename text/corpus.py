@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from config.data_file import no_data
 from config.messages import counted
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
 from utils import UserError, derive_seed, exclusive_lock, flush_to_disk, hash_file, hash_json, mix64
 
-STORE_FORMAT = 2  # part of a store's name: files of an older format are encoded again
+STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
 STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # a key of load_corpus; .part while the store is written
 STORE_FILES = {"tokens.bin", "lengths.npy", "held_out.npy", "info.json"}
 STORE_ERRORS = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
@@ -89,7 +90,8 @@ def load_corpus(run: RunConfig) -> Corpus:
     """
     path = run.data_file()
     if not path.is_file():
-        raise UserError(f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file")
+        missing = f"{path}: no such file; put one document per line there, or set datasets.{run.name}.data.file"
+        raise UserError(no_data(path, missing))
     return _encoded(run, hash_file(path))
 
 
@@ -97,7 +99,7 @@ def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
     """The corpus that `model` was trained on. Raises UserError, and encodes nothing, if the file has another hash."""
     path, wanted = run.data_file(), f"the text that {model} was trained on"
     if not path.is_file():
-        raise UserError(f"{path}: no such file; name {wanted} with --data")
+        raise UserError(no_data(path, f"{path}: no such file; name {wanted} with --data"))
     if hash_file(path) != sha256:
         raise UserError(f"{path}: not {wanted}; name that with --data, or train anew")
     return _encoded(run, sha256)

@@ -12,13 +12,13 @@ import numpy as np
 
 from config.messages import counted
 from config.schema import DataConfig
-from text.vocabulary import NEWLINE, UNICODE_SIZE, codepoints
-from utils import UserError, mix64, numpy_generator
+from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
+from utils import UserError, foreign, mix64, numpy_generator
 
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
-LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # some programs end a line at these
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
+MAGIC_BYTES = 16  # of a file's begin, which tell text from other things
 
 IS_SPACE = np.zeros(UNICODE_SIZE, dtype=bool)
 IS_SPACE[[c for c in range(LAST_SPACE + 1) if chr(c).isspace()]] = True
@@ -38,6 +38,7 @@ class ReadingLog:
     invalid_lines: int = 0
     normalised_lines: int = 0
     folded_breaks: int = 0
+    control_characters: int = 0
     unknown_characters: int = 0
     distinct_characters: int = 0
 
@@ -50,6 +51,7 @@ class ReadingLog:
             "invalid_lines": ("line", "of invalid UTF-8"),
             "normalised_lines": ("line", "normalised to NFC"),
             "folded_breaks": ("line break", "inside documents turned into spaces"),
+            "control_characters": ("control character", "dropped"),
             "unknown_characters": ("character", "outside the vocabulary made <unk>"),
         }
         counts = {key: getattr(self, key) for key in names}
@@ -65,8 +67,10 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
     parts: list[bytes] = []
     line = 1
     with path.open("rb") as file:
-        if file.read(len(BOM)) != BOM:
-            file.seek(0)
+        begin = file.read(MAGIC_BYTES)
+        if what := foreign(begin):
+            raise UserError(f"{path}: {what}")
+        file.seek(len(BOM) if begin.startswith(BOM) else 0)
         while block := file.read(CHUNK_BYTES):
             cut = block.rfind(b"\n") + 1
             if cut:
@@ -84,7 +88,7 @@ def _decode(
 ) -> Iterator[np.ndarray]:
     """UTF-8 lines -> one array of code points, or none if no line is left.
 
-    CRLF becomes LF, text is normalised to NFC, and line breaks other than LF become spaces.
+    CRLF becomes LF, control characters go, text is normalised to NFC, and line breaks other than LF become spaces.
     """
     try:
         text = data.decode("utf-8")
@@ -96,7 +100,9 @@ def _decode(
                 "save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
             ) from None
         text = _repair(data, config.invalid_utf8, reading_log)
-    text = text.replace("\r\n", "\n")
+    # before NFC, which joins what they kept apart
+    text, dropped = CONTROL.subn("", text.replace("\r\n", "\n"))
+    reading_log.control_characters += dropped
     if not (text.isascii() or unicodedata.is_normalized("NFC", text)):
         text = _normalised(text, reading_log)
     codes = codepoints(text)

@@ -1,5 +1,6 @@
 """The vocabulary: the characters that a model knows, and the conversion of text to ids and back."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,10 @@ import numpy as np
 FRAME = 0  # id of the newline, which stands before and after every document and pads it
 NEWLINE = ord("\n")
 UNICODE_SIZE = 0x110000  # code points
+LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # some programs end a line at these
+# the other control characters but the tab: no text needs them, and a terminal that shows them obeys them
+CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
+UNSHOWN = re.compile(f"{CONTROL.pattern}|[{LINE_BREAKS}]")  # reading leaves none of them in a text
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,14 @@ class Vocabulary:
         """Text -> (length,) uint16 ids; a character outside the vocabulary becomes `<unk>`."""
         return self.ids_of_codepoints[codepoints(text)]
 
+    @cached_property
+    def symbols(self) -> str:
+        """What each id shows as: U+FFFD for `<unk>`, and for control characters, which a foreign model may know."""
+        return UNSHOWN.sub("\ufffd", self.characters) + "\ufffd"
+
     def decode(self, ids: np.ndarray) -> str:
-        """(length,) ids -> text; `<unk>` shows as U+FFFD."""
-        symbols = self.characters + "\ufffd"
+        """(length,) ids -> text."""
+        symbols = self.symbols
         return "".join([symbols[i] for i in ids.tolist()])
 
 

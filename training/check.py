@@ -10,11 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from config.messages import counted
+from config.messages import clock, counted
 from config.schema import RunConfig
 from generation.prompt import Prompt
 from text.personal import personal
-from training.display import clock
 from training.trainer import Diverged, Training
 from utils import UserError, size_of
 

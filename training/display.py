@@ -1,12 +1,13 @@
 """What a person sees while a model trains: a live line on a terminal, and a line per validation."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from config.messages import counted
+from config.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.vocabulary import one_line
@@ -61,7 +62,7 @@ class TrainingDisplay:
     def stepped(self, status: Status) -> None:
         self.status = status
         if not self.bar.disable:
-            text = f"{speed_text(status)}  loss {status.loss:.2f}  {self.left_text(status)}"
+            text = f"{speed_text(status)}  loss {number(status.loss, '.2f')}  {self.left_text(status)}"
             self.bar.update(self.task, completed=status.progress, text=text)
 
     def stopping(self) -> bool:
@@ -71,7 +72,8 @@ class TrainingDisplay:
         self.status, last = status, status.history[-1]
         self.note(
             f"{last.progress:4.0%}  {last.characters / 1e6:.2f}M chars  {speed_text(status)}  "
-            f"loss {last.train_loss:.2f}  held-out {last.held_out:.3f} ± {last.held_out_error:.3f} bits/char  "
+            f"loss {number(last.train_loss, '.2f')}  "
+            f"held-out {with_error(last.held_out, last.held_out_error)} bits/char  "
             f"{self.left_text(status)}"
         )
         self.print("    " + one_line(last.sample)[:PREVIEW_CHARACTERS])
@@ -89,7 +91,7 @@ class TrainingDisplay:
         """Time left for this training, and for the queue."""
         text = f"left {clock(status.seconds_left())}"
         # an estimate: the others at this training's speed
-        after = sum(min(characters / status.speed, limit) for characters, limit in self.queued)
+        after = sum(min(characters / (status.speed or math.nan), limit) for characters, limit in self.queued)
         return f"{text}, queue {clock(status.seconds_left() + after)}" if after else text
 
     def note(self, text: str) -> None:
@@ -103,12 +105,4 @@ class TrainingDisplay:
 
 
 def speed_text(status: Status) -> str:
-    return f"{status.speed / 1000:.1f}k chars/s"
-
-
-def clock(seconds: float) -> str:
-    """Seconds -> "1h05m", "3m20s" or "?" where nothing is known yet."""
-    if seconds != seconds:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"
+    return f"{number(status.speed / 1000, '.1f')}k chars/s"

@@ -6,6 +6,8 @@ import sys
 
 from rich.table import Table
 
+from config.command_line import stop_signals
+from config.data_file import no_data
 from config.schema import RunConfig
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
@@ -25,6 +27,7 @@ class Queue:
         self.runs, self.force, self.command = runs, force, command
         self.console = make_console()
         self.outcomes: list[Outcome] = []
+        self.done: dict[str, bool] = {}
         self.stop = False
         self.training: TrainingProcess | None = None
 
@@ -64,7 +67,7 @@ class Queue:
         """Train one dataset unless it is done; try once more after a failure that may not come again."""
         try:
             if not run.data_file().is_file():
-                return Outcome(run.name, MISSING, f"no file {run.data_file()}")
+                return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
             outcome = self.train_unless_done(run)
             if outcome.retryable and not self.stop:
                 self.console.print(f"{run.name}: {outcome.detail}; trying once more")
@@ -100,9 +103,15 @@ class Queue:
         return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.retryable else outcome
 
     def still_to_come(self, run: RunConfig) -> list[tuple[float, float]]:
-        """Of each dataset to come: bytes times epochs, an estimate of the characters to train on; seconds at most."""
+        """Of each dataset to come: an estimate of the characters to train on; seconds at most."""
         later = self.runs[self.runs.index(run) + 1 :]
-        return [(size_of(other.data_file()) * other.training.epochs, 60 * other.minutes()) for other in later]
+        return [(characters_of(other), 60 * other.minutes()) for other in later if not self.done_before(other)]
+
+    def done_before(self, run: RunConfig) -> bool:
+        """Whether a later run was done when this was first asked: it reads data and model."""
+        if run.name not in self.done:
+            self.done[run.name] = self.status_of(run) == "done"
+        return self.done[run.name]
 
     def status_of(self, run: RunConfig) -> str:
         """done, interrupted or new, without a change to any file."""
@@ -135,6 +144,12 @@ class Queue:
         self.console.print(table)
 
 
+def characters_of(run: RunConfig) -> float:
+    """About how many characters a run trains on: a byte each in every epoch, and no more than its steps hold."""
+    epochs, steps = size_of(run.data_file()) * run.training.epochs, run.training.max_steps
+    return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
+
+
 def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
     """Each run with its share of the hours, by the size of its file; a run without a file gets none."""
     sizes = [size_of(run.data_file()) for run in runs]
@@ -157,10 +172,3 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     if alike and found.run.minutes() >= run.minutes():
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"
-
-
-def stop_signals() -> list[signal.Signals]:
-    """The signals that stop a command: Ctrl+C, SIGTERM, and a closed terminal unless `nohup` has it ignored."""
-    hangup = getattr(signal, "SIGHUP", None)  # Windows has none
-    closed = [hangup] if hangup and signal.getsignal(hangup) != signal.SIG_IGN else []
-    return [signal.SIGINT, signal.SIGTERM, *closed]

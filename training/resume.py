@@ -6,26 +6,27 @@ from pydantic import ValidationError
 
 from config.schema import RunConfig
 from generation.archive import STATE_BYTES, Damaged, is_ours, read_archive, write_archive
+from text.corpus import Corpus
 from training.events import Status, Validation
 from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
 
 
-def write_state(run: RunConfig, data_sha256: str, content: dict[str, Any]) -> None:
+def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None:
     """Write the state of a run of this data; `content` is all that going on needs."""
-    whose = {"format": STATE_FORMAT, "config": run.model_dump(), "data_sha256": data_sha256}
-    write_archive(run.state_file(), {**whose, **content})
+    data = {"data_sha256": corpus.sha256, "vocabulary": corpus.vocabulary.characters}
+    write_archive(run.state_file(), {"format": STATE_FORMAT, "config": run.model_dump(), **data, **content})
 
 
-def read_state(run: RunConfig, data_sha256: str, fresh: dict[str, Any]) -> dict[str, Any] | None:
+def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any]) -> dict[str, Any] | None:
     """The state that an earlier training with the same data and settings has left; None if it is another's.
 
     Raises Damaged where the file is cut short, by a power loss for example, or where its parts are not those of
     `fresh`, the snapshot of a training that begins.
     """
     state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    if not belongs_to(state, run, data_sha256):
+    if not belongs_to(state, run, corpus):
         return None
     try:
         for snapshot in (state, state["sound"] or state):
@@ -54,9 +55,9 @@ def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
             raise ValueError("optimizers")
 
 
-def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
-    """Whether a state is of this very data, and of settings that shape the same weights."""
-    if state.get("data_sha256") != data_sha256:
+def belongs_to(state: dict[str, Any], run: RunConfig, corpus: Corpus) -> bool:
+    """Whether a state is of this very data, read in the same way, and of settings that shape the same weights."""
+    if state.get("data_sha256") != corpus.sha256 or not read_alike(state, corpus):
         return False
     if state.get("format") == "3":  # held a hash of all settings in place of the settings
         return state.get("training_sha256") == hash_json(run.training_settings())
@@ -70,3 +71,10 @@ def drop_state(run: RunConfig) -> None:
     """Delete the state of an interrupted training; anything else of that name stays."""
     if is_ours(run.state_file()):
         run.state_file().unlink()
+
+
+def read_alike(state: dict[str, Any], corpus: Corpus) -> bool:
+    """Whether a state counts on the characters that the data have here."""
+    if "vocabulary" in state:
+        return state["vocabulary"] == corpus.vocabulary.characters
+    return not corpus.reading_log.control_characters  # an earlier version, which did not drop them

@@ -262,7 +262,7 @@ class Training:
         """Write all that is needed to resume, and the snapshot to return to after a divergence."""
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        write_state(self.run, self.corpus.sha256, {**self.snapshot(), "sound": sound, "shards": self.shards})
+        write_state(self.run, self.corpus, {**self.snapshot(), "sound": sound, "shards": self.shards})
 
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
@@ -270,12 +270,11 @@ class Training:
         if not path.is_file():
             return
         try:
-            state, what = read_state(self.run, self.corpus.sha256, self.sound), "of other data, settings or version"
+            state, what = read_state(self.run, self.corpus, self.sound), "of other data, settings or version"
         except Damaged:  # from the start again, to the same end
             state, what = None, "damaged"
         if state is None:
-            kept = set_aside(path)
-            listener.note(f"{path} is {what}; it is kept as {kept}")
+            listener.note(f"{path} is {what}; it is kept as {set_aside(path)}")
             return
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()

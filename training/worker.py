@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 
+from config.messages import with_error
 from config.schema import RunConfig
 from generation.console import make_console
 from generation.outputs import check_ours
@@ -23,7 +24,7 @@ LOCK_SECONDS = 5  # to wait for a training that still saves its state after its 
 LESS_MEMORY = "lower training.batch_size or choose a smaller preset"
 OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
 KILLED = f"; if nobody did that, memory ran out: {LESS_MEMORY}"
-IGNORED = [number for name in ("SIGINT", "SIGHUP") if (number := getattr(signal, name, None))]
+IGNORED = [number for name in ("SIGINT", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))]
 # a new process rather than a fork: the same on every system, and it shares no memory
 CONTEXT = multiprocessing.get_context("spawn")
 
@@ -158,7 +159,7 @@ def train_to_outcome(run: RunConfig, display: TrainingDisplay) -> Outcome:
 
 
 def bits_text(metrics: dict[str, float]) -> str:
-    return f"{metrics['held_out_bits']:.3f} ± {metrics['held_out_error']:.3f}"
+    return with_error(metrics["held_out_bits"], metrics["held_out_error"])
 
 
 def unforeseen(error: Exception, run: RunConfig) -> str:

@@ -1,16 +1,21 @@
 """A command's mistakes are lines and a status, and it notices when its reader has left."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+import generate
 from config.command_line import run_command
 from tests.helpers import ROOT
-from utils import (
-    UserError,
-)
+from tests.training.program import SECONDS, hears, needs_proc, posix, start
+from utils import UserError
+
+COMMANDS_DELAY = {"SIGINT": 0.0, "SIGTERM": 0.3, "SIGHUP": 0.7}  # seconds after its first moment
 
 
 def test_a_command_turns_mistakes_into_lines_and_a_status(capsys):
@@ -22,15 +27,120 @@ def test_a_command_turns_mistakes_into_lines_and_a_status(capsys):
     assert run_command(lambda: 0) == 0
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is another error elsewhere")
-def test_a_reader_that_has_left_is_noticed_though_the_text_was_buffered():
-    code = (
-        "import sys; from config.command_line import run_command; sys.stdin.read();"
-        "sys.exit(run_command(lambda: print('text') or 0))"
-    )
+def test_no_mistake_steers_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert generate.main(["--model", "\x1b[2J.pt"]) == 2
+    with pytest.raises(SystemExit):
+        generate.main(["--model", "one.pt", "\x1b[31m"])
+    errors = capsys.readouterr().err
+    assert "\x1b" not in errors and r"error: \x1b[2J.pt: " in errors and r"unrecognized arguments: \x1b[31m" in errors
+
+
+def of_readers_that_have_left(*command: str) -> tuple[int | None, bytes]:
+    """-> exit status, and what stderr got, of a command whose stdout nobody reads."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([sys.executable, "-c", code], env={**environment, "PYTHONPATH": str(ROOT)}, **pipes)
+    process = subprocess.Popen([sys.executable, *command], env={**environment, "PYTHONPATH": str(ROOT)}, **pipes)
     process.stdout.close()
     _, errors = process.communicate()
-    assert process.returncode == 141 and errors == b""
+    return process.returncode, errors
+
+
+@posix
+def test_a_reader_that_has_left_is_noticed_though_the_text_was_buffered():
+    program = "import sys; from config.command_line import run_program; sys.stdin.read();"
+    assert of_readers_that_have_left("-c", program + "run_program(lambda: print('text') or 0)") == (141, b"")
+
+
+@posix
+def test_help_that_nobody_reads_is_no_traceback():
+    late = "import sys, runpy; sys.stdin.read(); sys.argv = ['x', '--help'];"
+    late += f"runpy.run_path({str(ROOT / 'generate.py')!r}, run_name='__main__')"
+    assert of_readers_that_have_left("-c", late) == (141, b"")
+
+
+@posix
+def test_a_mistake_that_nobody_reads_keeps_its_status(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(ROOT / "generate.py"), "--model", "missing.pt"]
+    assert subprocess.run(command, stderr=writing, cwd=tmp_path, check=False).returncode == 2
+    os.close(writing)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it is Linux's")
+def test_a_full_disk_behind_stdout_is_one_line():
+    code = "from config.command_line import run_program; run_program(lambda: print('text') or 0)"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (2, "error: standard output: No space left on device\n")
+
+
+COMMANDS = {
+    "train": ["--all", "--check"],
+    "generate": ["--model", "one.pt"],
+    "evaluate": ["--all"],
+    "collection": ["verify", "set"],
+    "import_model": ["notebook", "one.pt", "--vocabulary", "one.txt"],
+}
+
+
+@posix
+@needs_proc
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_stops_a_command_from_its_first_moment(tmp_path, command, number):
+    """While torch is imported, in the middle of which an exception could end in an abort."""
+    line = [sys.executable, str(ROOT / f"{command}.py"), *COMMANDS[command]]
+    process = start(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not hears(process.pid, signal.SIGTERM):
+        assert process.poll() is None
+    time.sleep(COMMANDS_DELAY[number])
+    process.send_signal(getattr(signal, number))
+    assert process.communicate(timeout=SECONDS) == ("", "stopped\n") and process.returncode == 130
+
+
+@posix
+def test_a_signal_stops_work_that_has_begun_and_what_it_holds_is_closed(tmp_path):
+    code = """
+import sys, time
+from config.command_line import run_program
+from utils import atomic_path
+from pathlib import Path
+def work():
+    with atomic_path(Path("file")):
+        print("begun", flush=True)
+        time.sleep(60)
+run_program(work)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True, **pipes)
+    assert process.stdout and process.stdout.readline() == "begun\n"
+    process.terminate()
+    assert process.communicate(timeout=SECONDS) == ("", "stopped\n") and process.returncode == 130
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_a_second_signal_ends_a_command_that_does_not_listen():
+    code = """
+import time
+from config.command_line import run_program
+def work():
+    while True:
+        try:
+            print("again", flush=True)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+run_program(work)
+"""
+    environment, pipes = {**os.environ, "PYTHONPATH": str(ROOT)}, dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, **pipes)
+    for _ in range(2):
+        assert process.stdout and process.stdout.readline() == "again\n"
+        process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=SECONDS) == ("", "stopped\n") and process.returncode == 130

@@ -1,8 +1,9 @@
 """What messages are made of: counts with nouns, text that cannot steer a terminal."""
 
+import math
 import re
 
-from config.messages import counted, printable
+from config.messages import clock, counted, number, printable, with_error
 from tests.helpers import MODULES
 
 
@@ -13,8 +14,16 @@ def test_a_count_has_its_noun_in_the_right_number():
     assert [counted(n, "minute") for n in (0.5, 1.0)] == ["0.5 minutes", "1 minute"]
 
 
+def test_figures_that_mean_nothing_are_not_shown():
+    nan, inf = math.nan, math.inf
+    assert [number(value, "+.2f") for value in (1.5, nan, -inf)] == ["+1.50", "-", "-"]
+    assert [with_error(*pair) for pair in ((1, 0.5), (1, nan), (inf, nan))] == ["1.000 ± 0.500", "1.000 ± -", "-"]
+    seconds = (0.4, 200, 3900, 30 * 86_400, 1e9, inf, nan)
+    assert [clock(each) for each in seconds] == ["0m00s", "3m20s", "1h05m", "720h00m", "over 100 days", "?", "?"]
+
+
 def test_what_would_steer_a_terminal_shows_as_an_escape():
-    assert printable("a\x1b[31m\r\x07\x9b\u202e b") == r"a\x1b[31m\r\x07\x9b\u202e b"
+    assert printable("a\x1b[31m\r\x07\x9b\u202e\udcff b") == r"a\x1b[31m\r\x07\x9b\u202e\udcff b"
     assert printable("tab\there\nand é 漢 🙂") == "tab\there\nand é 漢 🙂"
 
 

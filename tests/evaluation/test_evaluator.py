@@ -220,6 +220,6 @@ def test_mistakes_are_named(two_voices, tmp_path, capsys):
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty), *config]) == 2
     assert "empty.txt: 0 documents; at least 2 are needed, one a line" in capsys.readouterr().err
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty), *config]) == 2
-    assert capsys.readouterr().err == f"error: {empty}: cannot be written to: File exists\n"
+    assert capsys.readouterr().err == f"error: {empty}: cannot be written to: it is a file, not a folder\n"
     assert evaluate.main(["--model", "missing.pt"]) == 2
-    assert capsys.readouterr().err == "error: missing.pt: no such file\n"
+    assert capsys.readouterr().err == "error: missing.pt: no such file; name a model file, models/NAME.pt\n"

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import math
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 import torch
+from markdown_it import MarkdownIt
 from matplotlib import pyplot
 from rich.console import Console
 
@@ -13,11 +16,13 @@ from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.likelihood import Likelihood
 from evaluation.metrics import METRICS, Interval
 from evaluation.pictures import voice_plot
-from evaluation.records import Comparison, VoiceComparison
+from evaluation.records import Comparison, Copy, VoiceComparison
 from evaluation.report import (
     COMPARE,
     JOINT_FILES,
     all_page,
+    share_of_words,
+    summary,
     table,
     voice_files,
     voice_page,
@@ -157,3 +162,56 @@ def test_an_attribution_without_a_miss_is_not_certain():
     z2 = 1.96**2
     assert found["a"].samples == 1 and found["a"].samples_error == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
     assert found["a"].real_error == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)
+
+
+def test_a_text_without_words_has_no_share_of_known_ones(tiny_run, tmp_path):
+    run = tiny_run([f"{k * k} {k * 7919 % 1000}" for k in range(80)])
+    train_model(run, Quiet())
+    evaluation = evaluate_voice("toy", run.model_file(), None, Request(12, 0, torch.device("cpu")))
+    assert ", no words to compare, copies " in summary(evaluation)
+    page = voice_page(evaluation)
+    assert any(line.startswith("| known words | - | - |") for line in page)
+    assert not any("known words" in line for line in page if line.startswith("- "))
+    write_voice(evaluation, tmp_path)
+    voice = json.loads((tmp_path / "toy_evaluation.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert voice["figures"]["known words"]["real"] == {"value": None, "low": None, "high": None}
+
+
+def test_a_share_of_next_to_nothing_is_not_shown():
+    def words(samples: float, real: float) -> str:
+        return share_of_words(Comparison(METRICS[0], *(Interval(value, value, value) for value in (samples, real))))
+
+    assert words(0.9, 0.95) == "words at 95% of the ceiling"
+    assert words(0.5, 0.0) == "50% of words known, 0% in real text"
+    assert words(0.9, 0.01) == "90% of words known, 1% in real text"
+    assert words(0.0, math.nan) == "no words to compare"
+
+
+HOSTILE = [
+    "```",
+    "~~~~",
+    "<script>alert(1)</script>",
+    "# heading",
+    "`` ` ````",
+    "| a | b |",
+    "\x1b[2J![x](http://x)",
+    "`",
+]
+
+
+def test_no_sample_and_no_name_is_taken_for_markup(evaluation):
+    """A Markdown renderer finds the page's own blocks alone, and each sample as it is."""
+    copies = dataclasses.replace(evaluation.copies, worst=[Copy(k, 9, text) for k, text in enumerate(HOSTILE)])
+    name, source = "a`b|[c](d)<e>.pt $x_$", "<img src=x>.txt"
+    hostile = dataclasses.replace(evaluation, name=name, source=source, texts=HOSTILE, copies=copies)
+    tokens = MarkdownIt().enable("table").parse("\n".join(voice_page(hostile)))
+    shown = [text.replace("\x1b", r"\x1b") for text in HOSTILE]
+    assert [token.content for token in tokens if token.type == "fence"] == ["\n".join(shown) + "\n"]
+    inline = [part for token in tokens if token.type == "inline" for part in token.children or []]
+    assert [part.content for part in inline if part.type == "code_inline"] == shown
+    assert [part.attrs["src"] for part in inline if part.type == "image"] == [f"{quote(name)}_evaluation.png"]
+    assert not [part for part in inline if part.type in ("link_open", "html_inline")]
+    assert inline[0].content == name and any(f"({source})" in part.content for part in inline)
+    assert [token.tag for token in tokens if token.type == "heading_open"] == ["h1", "h2", "h2", "h2", "h2"]
+    assert not [token for token in tokens if token.type == "html_block"]
+    pyplot.close(voice_plot(hostile))

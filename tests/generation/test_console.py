@@ -3,6 +3,8 @@
 import io
 import sys
 
+from rich.table import Table
+
 from generation import console
 
 
@@ -29,3 +31,14 @@ def test_a_job_goes_on_when_its_reader_has_left(monkeypatch, tmp_path):
         with console.progress("tokens drawn", 3) as advance:
             advance(1)
             advance(2)
+
+
+def test_what_a_console_prints_cannot_steer_the_terminal(capsys):
+    shown = console.make_console()
+    shown.print("a sample \x1b[2J\u202e")
+    table = Table("\x1b[31mfile")
+    table.add_row("\x9bname")
+    shown.print(table)
+    out = capsys.readouterr().out
+    assert r"a sample \x1b[2J\u202e" in out and r"\x1b[31mfile" in out and r"\x9bname" in out
+    assert not {"\x1b", "\x9b", "\u202e"} & set(out)

@@ -30,6 +30,17 @@ def test_nfc_and_stray_line_breaks_are_counted(tiny_run):
     assert loaded.reading_log.normalised_lines == 1 and loaded.reading_log.folded_breaks == 3
 
 
+def test_control_characters_are_dropped_and_counted(tiny_run):
+    loaded = load_corpus(
+        tiny_run([*ALPHABET, "\x1b[31mred", "nul\x00l\x7f", "c\x9bd\x85e", "cafe\x07\u0301", "\x08\x08"])
+    )
+    assert everything(loaded) == sorted(["[31mred", "null", "cd e", "café"])
+    log = loaded.reading_log
+    assert log.control_characters == 7 and log.empty == 1
+    assert "7 control characters dropped" in log.losses()
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in loaded.vocabulary.characters if c not in "\n\t")
+
+
 BAD = b"good one\ngood two\nbad \xff\xfe here\ngood three\n"
 
 

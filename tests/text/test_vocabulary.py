@@ -1,12 +1,13 @@
 """A vocabulary's round trip, and what it does not know."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from text.vocabulary import Vocabulary
 
-CHARACTERS = "\nabcé🙂 \u2028\x00"
+CHARACTERS = "\nabcé🙂 \t\u200d"
 
 
 @given(st.text(alphabet=CHARACTERS))
@@ -28,3 +29,8 @@ def test_unknown_characters_become_unk(text):
 def test_vocabulary_refuses_what_is_none(characters):
     with pytest.raises(ValueError, match="starts with the newline"):
         Vocabulary(characters)
+
+
+def test_no_text_of_a_model_holds_control_characters():
+    vocabulary = Vocabulary("\na\x1b\x9b\r\u2028\t\x00")
+    assert vocabulary.decode(np.arange(8)) == "\na\ufffd\ufffd\ufffd\ufffd\t\ufffd"

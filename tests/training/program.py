@@ -34,9 +34,7 @@ class Program:
         self.options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
 
     def start(self) -> subprocess.Popen:
-        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have had it ignored, here and so there
-        process = subprocess.Popen(self.command, start_new_session=True, **self.options)
-        signal.signal(signal.SIGHUP, hangup)
+        process = start(self.command, **self.options)
         assert process.stdout
         while "bits/char" not in process.stdout.readline():  # the first validation: it trains
             assert process.poll() is None
@@ -45,6 +43,14 @@ class Program:
     def finish(self) -> str:
         done = subprocess.run(self.command, capture_output=True, text=True, timeout=SECONDS, check=True)
         return done.stdout
+
+
+def start(command: list[str], **options) -> subprocess.Popen:
+    """A process group of its own, which hears SIGHUP; nohup may have had it ignored, here and so there."""
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    process = subprocess.Popen(command, start_new_session=True, **options)
+    signal.signal(signal.SIGHUP, hangup)
+    return process
 
 
 def children(pid: int) -> list[int]:
@@ -56,10 +62,15 @@ def trainings(pid: int) -> list[int]:
     return [child for child in children(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
+def hears(pid: int, number: int) -> bool:
+    """Whether a process handles a signal."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(caught and int(caught[1], 16) >> (number - 1) & 1)
+
+
 def hears_ctrl_c(pid: int) -> bool:
     """Whether Python has begun and made it a KeyboardInterrupt."""
-    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
-    return bool(caught and int(caught[1], 16) >> (signal.SIGINT - 1) & 1)
+    return hears(pid, signal.SIGINT)
 
 
 def gone(pid: int) -> bool:

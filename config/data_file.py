@@ -1,0 +1,45 @@
+"""What is wrong with the name or the file of a dataset, and what to type or do instead."""
+
+import re
+from pathlib import Path, PureWindowsPath
+
+from config.errors import NAME_RULE, is_safe_name, nearest
+from utils import unreadable
+
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
+
+
+def no_data(path: Path, missing: str) -> str:
+    """Why a dataset's file is none, and what to do; `missing` if nothing like it is there."""
+    if (why := unreadable(path)) != "no such file":
+        return f"{path}: {why}; put a text file there, one document per line"
+    beside = next((file for file in files_in(path.parent) if file.name.split(".")[0] == path.name.split(".")[0]), None)
+    return f"{path}: {why}, but {beside.name} is there; {make_of(beside)} {path.name}" if beside else missing
+
+
+def make_of(file: Path) -> str:
+    return "unpack it to" if file.suffix.lower() in COMPRESSED else "rename it to"
+
+
+def misnamed(name: str, folder: Path, names: list[str]) -> str:
+    """What to type in place of a name that no dataset can have."""
+    path = PureWindowsPath(name)  # accepts the separators of Windows and of Unix
+    if is_safe_name(path.stem) and (path.suffix == ".txt" or path.stem in names):
+        elsewhere = path.stem not in names and Path(name).is_file()
+        do = f"copy it to {folder / path.stem}.txt and type" if elsewhere else "type"
+        return f"--dataset {name!r}: takes a name, not a file; {do} --dataset {path.stem}"
+    file = next((file for file in files_in(folder) if path.name in (file.stem, file.name)), None)
+    safe = re.sub("[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-")
+    if file and is_safe_name(safe):
+        return f"{file}: a dataset's name {NAME_RULE}; {make_of(file)} {safe}.txt and type --dataset {safe}"
+    return f"--dataset {name!r}: a dataset's name {NAME_RULE}{nearest(name, names)}"
+
+
+def text_files(folder: Path) -> list[str]:
+    """The names of the datasets that are text files of a folder."""
+    return [file.stem for file in files_in(folder) if file.suffix == ".txt" and is_safe_name(file.stem)]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of a folder that is there, in order."""
+    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []

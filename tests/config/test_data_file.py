@@ -1,0 +1,108 @@
+"""What train.py says of a dataset's name or file that is none: what is wrong, and what to type."""
+
+import bz2
+import gzip
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import train
+from config.errors import NAME_RULE
+from tests.training.program import posix
+
+RULE = f"a dataset's name {NAME_RULE}"
+TYPED = [
+    ("one.txt", "--dataset 'one.txt': takes a name, not a file; type --dataset one"),
+    ("datasets/one.txt", "--dataset 'datasets/one.txt': takes a name, not a file; type --dataset one"),
+    (
+        "other/mine.txt",
+        "--dataset 'other/mine.txt': takes a name, not a file; "
+        "copy it to datasets/mine.txt and type --dataset mine",
+    ),
+    ("my tweets", f"datasets/my tweets.txt: {RULE}; rename it to my_tweets.txt and type --dataset my_tweets"),
+    ("my tweets.txt", f"datasets/my tweets.txt: {RULE}; rename it to my_tweets.txt and type --dataset my_tweets"),
+    ("notes.md", f"datasets/notes.md: {RULE}; rename it to notes.txt and type --dataset notes"),
+    ("notes", "datasets/notes.txt: no such file, but notes.md is there; rename it to notes.txt"),
+    ("packed", "datasets/packed.txt: no such file, but packed.txt.gz is there; unpack it to packed.txt"),
+    ("packed.txt.gz", f"datasets/packed.txt.gz: {RULE}; unpack it to packed.txt and type --dataset packed"),
+    ("folder", "datasets/folder.txt: is a folder, not a file; put a text file there, one document per line"),
+    ("tow", "config.yaml: no dataset 'tow' here, and no file datasets/tow.txt; did you mean 'two'?"),
+    ("ONE", "config.yaml: no dataset 'ONE' here, and no file datasets/ONE.txt; did you mean 'one'?"),
+    ("../up", f"--dataset '../up': {RULE}"),
+    ("nul", f"--dataset 'nul': {RULE}"),
+    ("", f"--dataset '': {RULE}"),
+    ("\x1b[31m", f"--dataset '\\x1b[31m': {RULE}"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A project with a config.yaml, two datasets, and files that are none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("device: cpu\ndatasets: {one: , configured: }\n")
+    for name in ("datasets", "other", "datasets/folder.txt", "datasets/configured.txt"):
+        (tmp_path / name).mkdir()
+    for name in (
+        "datasets/one.txt",
+        "datasets/two.txt",
+        "datasets/my tweets.txt",
+        "datasets/notes.md",
+        "other/mine.txt",
+    ):
+        (tmp_path / name).write_text("a\nb\nc\n")
+    (tmp_path / "datasets/packed.txt.gz").write_bytes(gzip.compress(b"a\nb\n"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("typed", "message"), TYPED)
+def test_a_name_that_is_no_dataset_is_answered_with_what_to_type(folder, capsys, typed, message):
+    assert train.main(["--check", f"--dataset={typed}"]) == 2
+    assert capsys.readouterr().err.replace(os.sep, "/") == f"error: {message}\n"
+
+
+@posix
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (os.mkfifo, "is a pipe or a device, not a file"),
+        (lambda path: path.symlink_to("nowhere"), "is a link to a file that is not there"),
+    ],
+)
+def test_what_is_no_file_says_what_it_is(folder, capsys, make, why):
+    make(folder / "datasets" / "x.txt")
+    assert train.main(["--check", "--dataset", "x"]) == 2
+    message = f"error: datasets/x.txt: {why}; put a text file there, one document per line\n"
+    assert capsys.readouterr().err == message
+
+
+def test_a_dataset_of_the_config_whose_file_is_none_says_what_it_is(folder, capsys):
+    why = "is a folder, not a file; put a text file there, one document per line"
+    assert train.main(["--check", "--dataset", "configured"]) == 1
+    assert f"error: configured: {Path('datasets/configured.txt')}: {why}\n" in capsys.readouterr().out
+    assert train.main(["--dataset", "configured"]) == 1
+    assert f"error: configured: missing: {Path('datasets/configured.txt')}: {why}\n" in capsys.readouterr().out
+
+
+def zipped(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("text.txt", "a")
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda path: path.write_bytes(gzip.compress(b"a")), "is compressed (gzip); unpack it first"),
+        (lambda path: path.write_bytes(bz2.compress(b"a")), "is compressed (bzip2); unpack it first"),
+        (zipped, "is a zip archive, an office document or a model; plain text is needed"),
+        (lambda path: path.write_bytes(b"%PDF-1.7\n%\xe2\n"), "is a PDF; save its text as plain text"),
+        (lambda path: path.write_text("a\nb\n", encoding="utf-16"), "is UTF-16; save it as UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("policy", ["error", "skip"])
+def test_what_is_no_plain_text_says_what_it_is(folder, capsys, make, what, policy):
+    (folder / "config.yaml").write_text(f"device: cpu\ndata: {{invalid_utf8: {policy}}}\n")
+    make(folder / "datasets" / "x.txt")
+    assert train.main(["--check", "--dataset", "x"]) == 1
+    assert f"error: x: {Path('datasets/x.txt')}: {what}\n" in capsys.readouterr().out
