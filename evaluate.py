@@ -58,7 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.records import Evaluation
     from generation.checkpoint import load_checkpoint
     from generation.console import make_console
-    from utils import UserError, check_writable, pick_device
+    from utils import UserError, check_readable, check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
     console = make_console(patient=True)  # who reads the first lines alone still gets every report
@@ -76,6 +76,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     def judge(name: str, file: Path) -> None:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
+        if given:  # before minutes of work
+            check_readable(given, "name a text file of samples, one document per line")
         run = config.placed(load_checkpoint(file).run, arguments.data)
         outputs = outputs_of(arguments, run, report.voice_files(name), [file, *([given] if given else [])])
         evaluations.append(evaluate_voice(name, file, given, request))

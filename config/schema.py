@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of, shown
+from config.messages import counted
 from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
 from diffusion.samplers import SAMPLERS, SamplerSettings
@@ -223,7 +224,7 @@ class RunConfig(Section):
             )
         if (calls := self.most_calls()) > MOST_CALLS:
             raise ValueError(
-                f"sampling: up to {calls:,} network calls for one document, more than {MOST_CALLS:,}; "
+                f"sampling: up to {counted(calls, 'network call')} for one document, more than {MOST_CALLS:,}; "
                 "lower sampling.max_length, overlap, steps or revisions"
             )
         return self

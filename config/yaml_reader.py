@@ -10,6 +10,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode
 
 from config.errors import describe_yaml, shown
+from config.messages import counted
 from utils import UserError, read_text, size_of
 
 MOST_BYTES = 1 << 18  # of a file: thousands of datasets, read in a few seconds
@@ -47,7 +48,7 @@ def expanded(node: Node, known: dict[int, tuple[int, int] | None]) -> tuple[int,
     sizes, depths = zip((len(node.value) if scalar else 0, 0), *(expanded(n, known) for n in inner), strict=True)
     size, depth = known[id(node)] = 1 + sum(sizes), 1 + max(depths)
     if size > MOST_EXPANDED or depth > MOST_DEPTH:
-        much = f"{MOST_EXPANDED:,} characters" if size > MOST_EXPANDED else f"{MOST_DEPTH} levels"
+        much = counted(MOST_EXPANDED, "character") if size > MOST_EXPANDED else counted(MOST_DEPTH, "level")
         raise ComposerError(None, None, f"aliases make more than {much} of the file", node.start_mark)
     return size, depth
 

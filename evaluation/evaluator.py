@@ -31,7 +31,7 @@ from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
-from utils import UserError, check_readable, read_text
+from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
 LIKELIHOOD_DRAWS = 2  # noise levels per window
@@ -59,8 +59,6 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
 
     Raises UserError for a model or samples that cannot be read, and for a dataset that is not what it was trained on.
     """
-    if samples:  # before minutes of work
-        check_readable(samples, "name a text file of samples, one document per line")
     checkpoint = load_checkpoint(file)
     checkpoint = replace(checkpoint, run=request.config.placed(checkpoint.run, request.data))
     writer = Writer.of(checkpoint, request.device)

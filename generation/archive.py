@@ -4,7 +4,6 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 """
 
 import contextlib
-import copy
 import difflib
 import io
 import itertools
@@ -84,14 +83,12 @@ def read_archive(
         check_end(path)
         with zipfile.ZipFile(path) as archive:
             check_entries(archive, path.stat().st_size, values_bytes)
-            # tensors lie in the file until they are used, and can be no longer than it
-            content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
             check_tensors(content, archive)
             if isinstance(content, dict):
                 check(content)
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
-        content = copy.deepcopy(content)
     except DAMAGE_ERRORS as error:
         if out_of_memory(error):
             raise

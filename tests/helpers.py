@@ -61,6 +61,10 @@ def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **
     return Config(root / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
 
 
+class Killed(BaseException):
+    """Ends a command in the middle, as `kill -9` does: nothing in it catches this."""
+
+
 def config_of(run: RunConfig) -> Config:
     """A config with the folders of a run."""
     return Config(Path("config.yaml"), {"paths": run.paths.model_dump()})

@@ -127,8 +127,8 @@ def test_a_model_of_any_name_writes_and_is_judged(project, capsys):
     assert run("--dataset", "one") == 0
     model = path.parent / os.fsdecode(b"m\xff\x1b[31m $x$ `|`.pt")
     (path.parent / "models" / "one.pt").rename(model)
-    assert generate.main(["--model", str(model), "--samples", "2"]) == 0
-    assert evaluate.main(["--model", str(model), "--count", "2"]) == 0
+    assert generate.main(["--model", str(model), "--samples", "2", "--config", str(path)]) == 0
+    assert evaluate.main(["--model", str(model), "--count", "2", "--config", str(path)]) == 0
     outputs = path.parent / "outputs"
     named = json.loads((outputs / f"{model.stem}_samples.jsonl").read_text("utf-8").splitlines()[0])["model"]
     assert named == model.name

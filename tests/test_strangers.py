@@ -16,7 +16,7 @@ import train
 from config.loader import Config
 from generation.archive import read_archive, write_archive
 from generation.outputs import OutputRecord
-from tests.helpers import TINY, Quiet, toy_lines, tree
+from tests.helpers import TINY, Killed, Quiet, toy_lines, tree
 from training.trainer import train_model
 
 GENERATE = ["--samples", "3", "--steps", "2"]
@@ -183,13 +183,14 @@ def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
 
         def stop(record, name, data, written=written, kill=kill):
             if len(written) == kill:
-                raise KeyboardInterrupt
+                raise Killed
             written.append(name)
             replace(record, name, data)
 
         with monkeypatch.context() as patch:
             patch.setattr(OutputRecord, "_replace", stop)
-            assert generate.main(arguments) == 130
+            with pytest.raises(Killed):
+                generate.main(arguments)
         assert generate.main(arguments) == 0 and tree(home) == second
 
 

@@ -167,12 +167,12 @@ def test_an_attribution_without_a_miss_is_not_certain():
 def test_a_text_without_words_has_no_share_of_known_ones(tiny_run, tmp_path):
     run = tiny_run([f"{k * k} {k * 7919 % 1000}" for k in range(80)])
     train_model(run, Quiet())
-    evaluation = evaluate_voice("toy", run.model_file(), None, Request(12, 0, torch.device("cpu")))
+    evaluation = evaluate_voice("toy", run.model_file(), None, Request(12, 0, torch.device("cpu"), config_of(run)))
     assert ", no words to compare, copies " in summary(evaluation)
     page = voice_page(evaluation)
     assert any(line.startswith("| known words | - | - |") for line in page)
     assert not any("known words" in line for line in page if line.startswith("- "))
-    write_voice(evaluation, tmp_path)
+    write_voice(evaluation, Outputs(tmp_path, voice_files("toy"), [], overwrite=False))
     voice = json.loads((tmp_path / "toy_evaluation.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert voice["figures"]["known words"]["real"] == {"value": None, "low": None, "high": None}
 
