@@ -72,6 +72,11 @@ class Unbroken:
     seconds: float
     points: int
 
+    @property
+    def name(self) -> str:
+        """The command without its options."""
+        return " ".join(self.command[: 1 + (self.command[0] == "collection")])
+
 
 class Soak:
     """A project in a folder, its unbroken results, and what has been done to it."""
@@ -102,8 +107,13 @@ class Soak:
             self.fail(f"the unbroken {command} ended with {status}")
         return Unbroken(command, tree(self.plan.folder), time.monotonic() - began, self.plan.points())
 
-    def fail(self, what: str) -> NoReturn:
-        raise SystemExit(f"{what}\n{dict(self.counts)}\n{self.plan.log.read_text(encoding='utf-8')[-5000:]}")
+    def fail(self, what: str, expected: dict[str, bytes] | None = None) -> NoReturn:
+        """End with what is wrong; the project stays, and beside it the files that it should hold."""
+        root = self.plan.log.parent
+        for name, data in (expected or {}).items():
+            (root / "expected" / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / "expected" / name).write_bytes(data)
+        raise SystemExit(f"{what}\n{dict(self.counts)}\nkept: {root}, where the end of `log` may say why")
 
     def ends_by_itself(self, process: Any) -> int:
         process.join(HANGS)
@@ -138,8 +148,10 @@ class Soak:
             process = start_command(command, self.plan, program=program)
             met = self.end_at_an_instant(process, unbroken.seconds + self.startup * program)
             status = self.ends_by_itself(process)
-        if met:
+        if met and (status or "alone" in met):  # or the signal came too late; a training ended alone is tried once more
             self.ended(unbroken, met, process.pid)
+        if met and status:
+            self.cut_short(unbroken)
         return not status
 
     def end_at_an_instant(self, process: Any, seconds: float) -> str:
@@ -166,20 +178,20 @@ class Soak:
         return f"at an instant: {way}"
 
     def ended(self, unbroken: Unbroken, way: str, group: int) -> None:
-        """Look at what an ended command has left, and now and then cut short a file that was growing."""
+        """Count an end, and look at what the command has left."""
         deadline = time.monotonic() + HANGS
         while others(group):  # a training whose queue was killed saves its state and ends
             time.sleep(0.01)
             if time.monotonic() > deadline:
                 self.fail("a training outlives its queue")
-        name = " ".join(unbroken.command[: 1 + (unbroken.command[0] == "collection")])
-        self.counts["ends in all"] += 1
-        self.counts[way] += 1
-        self.counts[f"of {name}"] += 1
+        self.counts.update(["ends in all", way, f"of {unbroken.name}"])
         if wrong := torn(tree(self.plan.folder), self.old, unbroken.expected):
-            self.fail(f"{unbroken.command}, {way}: {wrong}")
-        growing = {"train": "models/*.resume.pt", "collection make": "outputs/set/samples.jsonl"}.get(name, "nothing")
-        for path in self.plan.folder.glob(growing):
+            self.fail(f"{unbroken.command}, {way}: {wrong}", unbroken.expected)
+
+    def cut_short(self, unbroken: Unbroken) -> None:
+        """Now and then cut a file that an ended command was adding to."""
+        growing = {"train": "models/*.resume.pt", "collection make": "outputs/set/samples.jsonl"}
+        for path in self.plan.folder.glob(growing.get(unbroken.name, "nothing")):
             if self.random.random() < CUT:
                 os.truncate(path, self.random.randint(0, path.stat().st_size))
                 self.counts["states and unfinished sets cut short"] += 1
@@ -195,7 +207,7 @@ class Soak:
             path.unlink()
         found = tree(self.plan.folder)
         if wrong := differences(found, unbroken.expected):
-            self.fail(f"{unbroken.command}: not as in the unbroken run: {wrong}")
+            self.fail(f"{unbroken.command}: not as in the unbroken run: {wrong}", unbroken.expected)
         self.counts["commands done, files compared"] += 1
         self.counts["files byte-identical"] += len(found)
 
@@ -221,11 +233,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     end = time.monotonic() + 60 * arguments.minutes
-    with tempfile.TemporaryDirectory() as folder:
-        soak = Soak(Path(folder), arguments.seed)
-        while not soak.counts["rounds"] or time.monotonic() < end:
-            soak.round()
-            print(dict(soak.counts), flush=True)
+    root = Path(tempfile.mkdtemp(prefix="soak-"))  # kept if anything is wrong
+    soak = Soak(root, arguments.seed)
+    while not soak.counts["rounds"] or time.monotonic() < end:
+        soak.round()
+        print(dict(soak.counts), flush=True)
+    shutil.rmtree(root)
     lines = [
         *heading(f"A soak of {arguments.minutes:g} minutes"),
         f"{soak.counts['ends in all']:,} ends, 0 differences. After every command every file held the bytes of the",
