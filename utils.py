@@ -258,13 +258,15 @@ def read_text(path: Path, fix: str = "") -> str:
         raise UserError(f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8") from None
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    r"""Write a file completely or not at all; text as UTF-8 with "\n" line ends on every system.
+def utf8(text: str) -> bytes:
+    r"""The text as UTF-8. A byte of a file name that is not UTF-8 becomes its escape, \udcff for example."""
+    return text.encode("utf-8", "backslashreplace")
 
-    A byte of a file name that is not UTF-8 is written as its escape, \udcff for example.
-    """
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file completely or not at all; text as UTF-8 with "\\n" line ends on every system."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
+        temporary.write_bytes(utf8(content) if isinstance(content, str) else content)
 
 
 def sha256(content: str | bytes) -> str:

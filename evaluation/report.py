@@ -13,6 +13,7 @@ from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, VoiceComparison
 from generation.outputs import Outputs
+from utils import utf8
 
 JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "evaluation_style.png"]
 # the metrics that tables of several voices show: {heading: name}
@@ -103,11 +104,11 @@ def write_voice(evaluation: Evaluation, outputs: Outputs) -> Path:
 def json_bytes(content: dict[str, Any]) -> bytes:
     """A JSON file; a number that is not finite becomes null, since JSON has none."""
     content = json.loads(json.dumps(content), parse_constant=lambda _: None)
-    return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8")
+    return utf8(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def page_bytes(lines: list[str]) -> bytes:
-    return ("\n".join(lines) + "\n").encode("utf-8")
+    return utf8("\n".join(lines) + "\n")
 
 
 def voice_page(evaluation: Evaluation) -> list[str]:

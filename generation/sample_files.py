@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from text.vocabulary import one_line
+from utils import utf8
 
 
 def sample_files(texts: list[str], settings: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -11,4 +12,4 @@ def sample_files(texts: list[str], settings: dict[str, Any]) -> tuple[bytes, byt
     objects = [json.dumps({"index": k, "text": text, **settings}, ensure_ascii=False) for k, text in enumerate(texts)]
     # a stream's samples hold newlines, which the text file shows as \n: a sample stays a line
     text, lines = ("".join(line + "\n" for line in part) for part in (map(one_line, texts), objects))
-    return text.encode("utf-8"), lines.encode("utf-8")
+    return utf8(text), utf8(lines)
