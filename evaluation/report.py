@@ -1,6 +1,7 @@
 """Reports of an evaluation: Markdown pages, JSON files, and a table and summary lines for the terminal."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,16 +63,11 @@ def pairs(evaluation: Evaluation, digits: int) -> list[str]:
     return [f"{number(found.samples.value, form)} / {number(found.real.value, form)}" for found in shown]
 
 
-def bits_pairs(likelihood: Likelihoods, digits: int) -> list[str]:
+def bits_pairs(likelihood: Likelihoods, show: Callable[[Likelihood], str], form: str) -> list[str]:
     """Held-out bits of the voice / of the baseline that compares: NELBOs, and exact in the voice's order of writing."""
     baselines, orders = likelihood.baselines, list(likelihood.ordered.values())
-
-    bound = with_error(likelihood.held_out.bits, likelihood.held_out.error, digits)
-    exact = with_error(orders[0].bits, orders[0].error, digits) if orders else "-"
-    return [
-        f"{bound} / {baselines.two_sided:.{digits}f}",
-        f"{exact} / {baselines.five_gram:.{digits}f}",
-    ]
+    exact = show(orders[0]) if orders else "-"
+    return [f"{show(likelihood.held_out)} / {baselines.two_sided:{form}}", f"{exact} / {baselines.five_gram:{form}}"]
 
 
 def table(evaluations: list[Evaluation]) -> Table:
@@ -81,7 +77,7 @@ def table(evaluations: list[Evaluation]) -> Table:
     for evaluation in evaluations:
         result.add_row(
             evaluation.name,
-            *bits_pairs(evaluation.likelihood, 2),
+            *bits_pairs(evaluation.likelihood, lambda found: number(found.bits, ".2f"), ".2f"),
             number(evaluation.likelihood.gap, "+.2f"),
             *pairs(evaluation, 2),
             f"{evaluation.copies.share:.1%}",
@@ -220,7 +216,7 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
         share = attributions[evaluation.name]
         cells = [
             f"[{escaped(evaluation.name)}]({address(f'{evaluation.name}_evaluation.md')})",
-            *bits_pairs(evaluation.likelihood, 3),
+            *bits_pairs(evaluation.likelihood, lambda found: with_error(found.bits, found.error), ".3f"),
             f"{share.samples:.2f} ± {share.samples_error:.2f} / {share.real:.2f}",
             *pairs(evaluation, 3),
             f"{evaluation.copies.share:.1%}",
