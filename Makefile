@@ -1,6 +1,6 @@
 # make demo: two corpora from Python's own documentation, two models, 200 samples.
 # make test: all but slow tests, three minutes on two cores. make test-all: these too (processes killed, waits), and more fuzzing.
-# make soak: an hour of ending every command and running it again. make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
+# make soak: files made to do harm, then an hour of ending every command and running it again. make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
 
 PYTHON ?= python3
 ifeq ($(OS),Windows_NT)
@@ -9,6 +9,9 @@ else
 BIN = .venv/bin
 endif
 PY = $(BIN)/python
+# tests of files and commands made to do harm
+FUZZERS = tests/test_fuzz.py tests/test_strangers.py tests/config/test_yaml_reader.py \
+	tests/generation/test_hostile_models.py tests/generation/test_archive.py tests/nft/test_edits.py
 
 .PHONY: demo test test-all lint bench soak clean
 
@@ -38,7 +41,8 @@ lint: .venv/installed-dev
 bench: .venv/installed
 	$(PY) benchmarks/bench.py
 
-soak: .venv/installed
+soak: .venv/installed-dev
+	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough $(FUZZERS)
 	$(PY) benchmarks/soak.py --minutes 60 --output benchmarks/results/soak.md
 
 .venv/installed: requirements.txt
