@@ -22,9 +22,11 @@ def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None
 def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any]) -> dict[str, Any] | None:
     """The state that an earlier training with the same data and settings has left; None if it is another's.
 
-    Raises Damaged where the file is cut short, by a power loss for example, or where its parts are not those of
-    `fresh`, the snapshot of a training that begins.
+    Raises Damaged for what is no file, for one cut short, by a power loss for example, or where its parts are not
+    those of `fresh`, the snapshot of a training that begins.
     """
+    if not run.state_file().is_file():
+        raise Damaged(f"{run.state_file()}: not a file")
     state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
     if not belongs_to(state, run, corpus):
         return None
