@@ -212,12 +212,12 @@ def test_training_loses_nothing_that_bears_the_names_of_its_files(home, capsys):
 
 @pytest.mark.usefixtures("warm_processes")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
-@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.mkfifo(path), lambda path: os.symlink("nowhere", path)])
+@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.mkfifo(path), lambda path: link(path, "nowhere")])
 def test_what_is_no_file_in_the_place_of_a_model_or_a_state_is_kept(home, make):
     Path("config.yaml").write_text(json.dumps({**TINY, "datasets": {"toy": {}}}), encoding="utf-8")
     Path("models/toy.pt").unlink()
     for name in ("models/toy.pt", "models/toy.resume.pt"):
-        make(name)
+        make(Path(name))
     before = tree(Path("models"))
     assert train.main(["--all"]) == 0 and not Path("models/toy.error.log").exists()
     after = tree(Path("models"))
