@@ -35,6 +35,7 @@ FOREIGN = {
     b"\xff\xfe": "is UTF-16; save it as UTF-8",
     b"\xfe\xff": "is UTF-16; save it as UTF-8",
 }
+RANDOM_NAME = "[a-z0-9_]" * 8  # what tempfile.mkstemp puts between prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
@@ -174,7 +175,7 @@ def flush_to_disk(path: Path) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it replaces `path` on success and is deleted on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):  # left by a killed process
+    for part in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM_NAME}.part"):  # left by a killed process
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()

@@ -218,6 +218,10 @@ class RunConfig(Section):
             raise ValueError("training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'")
         if self.sampling.sampler == "surest" and self.diffusion.process != "absorbing":
             raise ValueError("sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'")
+        if self.data_file().absolute() in (self.model_file().absolute(), self.state_file().absolute()):
+            raise ValueError(
+                f"data.file: {shown(self.data.file)} names a file that training writes; rename it, or set paths.models"
+            )
         if self.sampling.overlap >= self.model.context - 1:
             raise ValueError(
                 f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"

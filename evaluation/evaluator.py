@@ -1,5 +1,6 @@
 """Evaluates trained models: likelihood, metrics of samples, copies; and tells several voices apart."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
+from text.vocabulary import Vocabulary
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -67,10 +69,10 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     reference = Reference(corpus, checkpoint.run.model.context)
     if samples:
-        texts = read_texts(samples, request.count, corpus.stream)
+        texts, unread = read_texts(samples, request.count, corpus.stream)
     else:
-        texts = write_documents(writer, request.seed, range(request.count), writer.settings())
-    documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]
+        texts, unread = write_documents(writer, request.seed, range(request.count), writer.settings()), 0
+    documents = [corpus.vocabulary.encode(plain_spaces(text, corpus.vocabulary)).astype(np.int64) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
     compared = min(len(documents), len(reference.held_out))
     real = reference.held_out[:compared]
@@ -95,15 +97,34 @@ def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request
         training_lengths=reference.lengths,
         training_texts=[corpus.vocabulary.decode(document) for document in reference.sampled],
         real_texts=[corpus.vocabulary.decode(document) for document in reference.held_out],
+        unread=unread,
     )
 
 
-def read_texts(path: Path, count: int, stream: bool) -> list[str]:
-    """The first documents of a text file, one per line; samples of a stream hold their newlines as \\n."""
-    texts = [line for line in read_text(path).split("\n") if line.strip()][:count]
+def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
+    """The first documents of a text file, one per line, and how many follow; in samples of a stream, \\n is a newline.
+
+    Raises UserError for fewer than two.
+    """
+    lines = [line for line in read_text(path).split("\n") if line.strip()]
+    texts = lines[:count]
     if len(texts) < 2:
         raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
-    return [text.replace("\\n", "\n") for text in texts] if stream else texts
+    return [text.replace("\\n", "\n") for text in texts] if stream else texts, len(lines) - len(texts)
+
+
+def plain_spaces(text: str, vocabulary: Vocabulary) -> str:
+    """The text with a space for white space that the vocabulary lacks, and without invisible characters that it lacks.
+
+    Nobody sees the difference, so no copy may hide behind it.
+    """
+
+    def plain(character: str) -> str:
+        if character in vocabulary.characters:
+            return character
+        return " " if character.isspace() else "" if unicodedata.category(character) == "Cf" else character
+
+    return "".join(map(plain, unicodedata.normalize("NFC", text))) or text
 
 
 def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelihoods:

@@ -120,6 +120,7 @@ class Evaluation:
     training_lengths: np.ndarray  # ascending, characters
     training_texts: list[str]  # for a classifier to learn from
     real_texts: list[str]  # held-out documents
+    unread: int  # documents of the file of samples that were not judged
 
     @property
     def examples(self) -> list[str]:

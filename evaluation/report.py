@@ -44,6 +44,7 @@ def summary(evaluation: Evaluation) -> str:
     return (
         f"{evaluation.name}: {with_error(bits.bits, bits.error)} bits/char, {share_of_words(words)}, "
         f"copies {copies.share:.1%}: {copies.gauge}"
+        + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
     )
 
 
@@ -130,7 +131,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
         *("", "## Likelihood", "", *likelihood_lines(evaluation.likelihood)),
-        *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts)), ""),
+        *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts), evaluation.unread), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
         f"{counted(origin.training['characters'], 'character')} seen;",
         escaped(
@@ -168,7 +169,7 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
     ]
 
 
-def copies_lines(copies: Copies, judged: int) -> list[str]:
+def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
@@ -178,7 +179,8 @@ def copies_lines(copies: Copies, judged: int) -> list[str]:
         if copies.calibrated_on
         else "No real document is new enough to say what is chance.",
         "",
-        f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%}).",
+        f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%})."
+        + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else ""),
         "",
         *(
             f"- {counted(copy.match, 'character')} (document {copy.index}): {code(copy.text[:200])}"

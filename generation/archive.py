@@ -57,7 +57,7 @@ END = struct.Struct("<4sQHHIIQQQQ 4sIQI 4sHHHHIIH")
 
 
 class Damaged(UserError):
-    """A file that was cut short or changed."""
+    """A file that was cut short or changed, or is another program's."""
 
 
 def write_archive(path: Path, content: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ def write_archive(path: Path, content: dict[str, Any]) -> None:
 def read_archive(
     path: Path, check: Callable[[dict[str, Any]], object] = bool, *, values_bytes: int = VALUES_BYTES
 ) -> dict[str, Any]:
-    """Read what `write_archive` wrote. Raises Damaged where it was cut short or changed, UserError for another file.
+    """Read what `write_archive` wrote. Raises Damaged for any other content, UserError for what is no file.
 
     `check` sees the content before any tensor is read, and raises UserError if it should not be. The memory taken is
     bounded by the length of the file, that of all but tensors by `values_bytes`.
@@ -94,7 +94,7 @@ def read_archive(
             raise
         raise Damaged(f"{path}: not a model file, or damaged") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not a model of this program")
+        raise Damaged(f"{path}: not a model of this program")
     return content
 
 
@@ -116,10 +116,10 @@ def is_ours(path: Path) -> bool:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file to NAME.previous.pt; where that is no file of this program, to NAME.previous-2.pt and so on."""
+    """Rename what stands here to NAME.previous.pt, or NAME.previous-2.pt and so on, over nothing that is kept there."""
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     names = (path.with_suffix(f".previous{ending}.pt") for ending in endings)
-    return path.replace(next(kept for kept in names if not os.path.lexists(kept) or is_ours(kept)))
+    return path.replace(next(kept for kept in names if not os.path.lexists(kept)))
 
 
 def check_end(path: Path) -> None:

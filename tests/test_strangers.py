@@ -206,6 +206,23 @@ def test_training_loses_nothing_that_bears_the_names_of_its_files(home, capsys):
     for kind, content in mine.items():
         assert (models / f"toy.{moved.get(kind, kind)}").read_bytes() == content
     assert "format" in read_archive(models / "toy.pt")
+    assert train.main(["--all", "--force"]) == train.main(["--all", "--force"]) == 0
+    assert len(list(models.glob("toy.previous*.pt"))) == 4  # mine, and both models that were trained before
+
+
+@pytest.mark.usefixtures("warm_processes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.mkfifo(path), lambda path: link(path, "nowhere")])
+def test_what_is_no_file_in_the_place_of_a_model_or_a_state_is_kept(home, make):
+    Path("config.yaml").write_text(json.dumps({**TINY, "datasets": {"toy": {}}}), encoding="utf-8")
+    Path("models/toy.pt").unlink()
+    for name in ("models/toy.pt", "models/toy.resume.pt"):
+        make(Path(name))
+    before = tree(Path("models"))
+    assert train.main(["--all"]) == 0 and not Path("models/toy.error.log").exists()
+    after = tree(Path("models"))
+    for name in ("models/toy", "models/toy.resume"):
+        assert after[Path(f"{name}.previous.pt")] == before[Path(f"{name}.pt")]
 
 
 SAMPLES, REPORT = ("toy_samples.txt", "toy_samples.jsonl"), ("toy_evaluation.md", "toy_evaluation.json")

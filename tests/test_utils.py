@@ -50,13 +50,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
-    old, young, other = (tmp_path / name for name in (".[a].x1.part", ".[a].x2.part", ".a.x3.part"))
-    for part in (old, young, other):
+    names = (".[a].abcd_123.part", ".[a].abcd_124.part", ".a.abcd_125.part", ".[a].mine.part", ".[a].my-draft.part")
+    old, young, *others = (tmp_path / name for name in names)
+    for part in (old, young, *others):
         part.touch()
-    for part in (old, other):
+    for part in (old, *others):
         os.utime(part, (0, 0))
     write_atomic(tmp_path / "[a]", "whole")  # a name that is a pattern to glob
-    assert sorted(tmp_path.iterdir()) == sorted([young, other, tmp_path / "[a]"])
+    assert sorted(tmp_path.iterdir()) == sorted([young, *others, tmp_path / "[a]"])
 
 
 def test_a_device_that_is_not_here_is_named():

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -263,7 +263,14 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
     np.save(store / "lengths.npy", lengths[kept])
     np.save(store / "held_out.npy", held_out[kept])
     info = {"characters": vocabulary.characters, "report": vars(reading_log), "sha256": sha256}
+    info["check"] = check_of(store, info)
     (store / "info.json").write_text(json.dumps(info), encoding="utf-8")
+
+
+def check_of(store: Path, info: dict[str, Any]) -> str:
+    """The hash of all that a store holds: its info.json, `info`, and its other files."""
+    files = [hash_file(store / name) for name in sorted(STORE_FILES - {"info.json"})]
+    return hash_json([{**info, "check": ""}, files])
 
 
 def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
@@ -282,12 +289,12 @@ def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarra
 
 
 def open_store(store: Path, stream: bool) -> Corpus:
-    """Open a store. Raises one of STORE_ERRORS if it is missing or incomplete."""
+    """Open a store. Raises one of STORE_ERRORS if it is missing, incomplete or changed."""
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
+    if info["check"] != check_of(store, info):  # earlier versions wrote none
+        raise ValueError(f"{store} was changed")
     ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
-    if not len(ids) == lengths.sum() or not len(lengths) == len(held_out):
-        raise ValueError(f"{store} was cut short")
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     train, rest = (Split(ids, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
     return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)

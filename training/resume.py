@@ -1,6 +1,7 @@
 """The file that an interrupted training goes on from: whose it is, and what it holds."""
 
-from typing import Any
+import math
+from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
@@ -11,6 +12,7 @@ from training.events import Status, Validation
 from utils import hash_json
 
 STATE_FORMAT = "4"  # raised when the content changes
+COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated")  # figures of a status, from 0 up
 
 
 def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None:
@@ -22,9 +24,11 @@ def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None
 def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any]) -> dict[str, Any] | None:
     """The state that an earlier training with the same data and settings has left; None if it is another's.
 
-    Raises Damaged where the file is cut short, by a power loss for example, or where its parts are not those of
-    `fresh`, the snapshot of a training that begins.
+    Raises Damaged for what is no file, for one cut short, by a power loss for example, or where its parts are not
+    those of `fresh`, the snapshot of a training that begins.
     """
+    if not run.state_file().is_file():
+        raise Damaged(f"{run.state_file()}: not a file")
     state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
     if not belongs_to(state, run, corpus):
         return None
@@ -44,15 +48,23 @@ def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
         found, wanted = state[part], fresh[part]
         if found.keys() != wanted.keys() or any(found[name].shape != wanted[name].shape for name in wanted):
             raise ValueError(part)
-    status = state["status"]
-    for key, value in status.items():
-        kind = type(fresh["status"][key])
-        if not isinstance(value, (int, float) if kind is float else kind):
+    check_types(Status(**state["status"]))
+    for key in COUNTED:
+        if not 0 <= state["status"][key] < math.inf:
             raise ValueError(key)
-    Status(**{**status, "history": [Validation(**record) for record in status["history"]]})
+    for record in state["status"]["history"]:
+        check_types(Validation(**record))
     for found, wanted in zip(state["optimizers"], fresh["optimizers"], strict=True):
         if found.keys() != wanted.keys() or len(found["param_groups"]) != len(wanted["param_groups"]):
             raise ValueError("optimizers")
+
+
+def check_types(record: Status | Validation) -> None:
+    """Raise ValueError for a value that is not of its field's type."""
+    for name, kind in get_type_hints(type(record)).items():
+        kind = {float: (int, float), list[Validation]: list}.get(kind, kind)
+        if not isinstance(getattr(record, name), kind):
+            raise ValueError(name)
 
 
 def belongs_to(state: dict[str, Any], run: RunConfig, corpus: Corpus) -> bool:

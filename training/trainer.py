@@ -23,7 +23,7 @@ from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
-from training.resume import Damaged, read_state, write_state
+from training.resume import Damaged, drop_state, read_state, write_state
 from training.step import Objective, Optimizers, Shard, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
@@ -267,7 +267,7 @@ class Training:
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
         path = self.run.state_file()
-        if not path.is_file():
+        if not (path.is_symlink() or path.exists()):
             return
         try:
             state, what = read_state(self.run, self.corpus, self.sound), "of other data, settings or version"
@@ -296,5 +296,5 @@ class Training:
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
-        self.run.state_file().unlink(missing_ok=True)
+        drop_state(self.run)
         return checkpoint

@@ -137,6 +137,13 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             for file in ("/etc/passwd", "../up.txt", "C:up.txt")
         ),
         ("data: {file: a/Nul.txt}", "data.file: 'a/Nul.txt' names a device on Windows; rename it"),
+        *(
+            (
+                f"paths: {{datasets: ., models: {models}}}\ndatasets: {{a: {{data: {{file: {file}}}}}}}",
+                f"data.file: {file!r} names a file that training writes; rename it, or set paths.models",
+            )
+            for models, file in ((".", "a.pt"), ("./sub/", "sub/a.resume.pt"))
+        ),
         ("datasets: [a]", "datasets: expected keys with values, found ['a']"),
         ("datasets: {a: 3}", "datasets.a: expected keys with values, found 3"),
         ("- a\n- b", "expected keys with values, found ['a', 'b']"),

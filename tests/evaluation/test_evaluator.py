@@ -41,10 +41,10 @@ def request(run) -> Request:
     return Request(60, 0, torch.device("cpu"), config_of(run))
 
 
-def judge(run, tmp_path, texts: list[str], name: str = "judged"):
+def judge(run, tmp_path, texts: list[str], name: str = "judged", count: int = 0):
     path = tmp_path / f"{name}.txt"
     path.write_text("\n".join(texts) + "\n", encoding="utf-8")
-    return evaluate_voice(run.name, run.model_file(), path, replace(request(run), count=len(texts)))
+    return evaluate_voice(run.name, run.model_file(), path, replace(request(run), count=count or len(texts)))
 
 
 def training_lines(run) -> list[str]:
@@ -123,6 +123,24 @@ def test_safe_means_without_the_copies_that_were_found(two_voices, tmp_path):
     assert "safe to publish as far as copying goes, once the flagged documents are left out" in "\n".join(
         voice_page(found)
     )
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\t", "\u200b \u00ad"])
+def test_white_space_that_the_voice_does_not_know_hides_no_copy(two_voices, tmp_path, space):
+    run = two_voices["build"]
+    copied = [line.replace(" ", space) for line in training_lines(run)[:20]]
+    found = judge(run, tmp_path, [*prose(GREEK, 60, 5), *copied, "\u200b"])
+    assert found.copies.gauge == "memorising" and len(found.copies.flagged) >= 20
+    assert found.copies.worst[0].text in copied  # shown as it was
+
+
+def test_samples_beyond_the_count_are_named_as_not_judged(two_voices, tmp_path):
+    run, new = two_voices["build"], prose(GREEK, 60, 5)
+    found = judge(run, tmp_path, new + training_lines(run)[:40], count=60)
+    assert "creating; 40 documents not judged" in summary(found)
+    unread = "0 of 60 flagged (0.0%). 40 more of the file were not judged: --count says how many are."
+    assert unread in voice_page(found)
+    assert "not judged" not in summary(judge(run, tmp_path, new))
 
 
 def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_path):

@@ -190,6 +190,18 @@ def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):
     assert file.stat().st_size > 10
 
 
+@pytest.mark.parametrize("name", ["info.json", "tokens.bin", "lengths.npy", "held_out.npy"])
+def test_an_encoding_with_a_wrong_byte_is_made_anew(tiny_run, name):
+    run = tiny_run(toy_lines(50))
+    load_corpus(run)
+    [file] = (run.data_file().parent / ".cache").glob(f"*/*/*/{name}")
+    before = file.read_bytes()
+    for place in (len(before) - 4, len(before) // 2):
+        file.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
+        load_corpus(run)
+        assert file.read_bytes() == before
+
+
 def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
     runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
     with ThreadPoolExecutor(4) as set_up_cores:

@@ -102,12 +102,12 @@ def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
     run = tiny_run()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=2))
-    for other in (shape(run, learning_rate=0.1), tiny_run(toy_lines(70))):
+    for other, ending in ((shape(run, learning_rate=0.1), "previous"), (tiny_run(toy_lines(70)), "previous-2")):
         watcher = Quiet(stop_at=1)
         with pytest.raises(Stopped):
             train_model(other, watcher)
         state = run.state_file()
-        kept = state.with_suffix(".previous.pt")
+        kept = state.with_suffix(f".{ending}.pt")
         assert watcher.resumed_from is None
         assert (
             watcher.notes == [f"{state} is of other data, settings or version; it is kept as {kept}"] and kept.is_file()
