@@ -35,7 +35,7 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
         try:
             reference = find_text(found, info, checkpoint, arguments)
         except (UserError, OSError) as error:  # of the configuration, of the text, or of its store
-            found.not_checked(f"{OF_THE_TEXT}: {error}")
+            found.not_checked(f"{OF_THE_TEXT}: {'; '.join(str(error).splitlines())}")
     return Originals(rules, knows_words, checkpoint, reference)
 
 

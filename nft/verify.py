@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.command_line import check_numbers
-from config.messages import counted, printable
+from config.messages import counted, say
 from generation.writer import Writer, Written
 from nft.findings import Findings
 from nft.originals import Originals, find_originals
@@ -47,8 +47,7 @@ def check_drawing(
     here = identity_of(at_hand.checkpoint, info.identity["model_sha256"], writer.device.type)
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
-        made = printable(", ".join(elsewhere))
-        print(f"drawn with {made}; here a text may come out different, and the stored one counts")
+        say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
     whole = at_hand.reference is not None and at_hand.knows_words
     again = records_again if whole else writings_again

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import sys
+
+import pytest
 
 import collection
 from tests.helpers import Quiet
@@ -57,6 +60,24 @@ def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     assert f"{without_text}{data} is another text than the model's; give that with --data" in verify(folder)[1]
     status, out = verify(folder, "--data", str(data))
     assert status == 1 and f"does not match: {data}: not the text that the model was trained on" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no file has such a name")
+def test_no_name_in_a_set_steers_the_terminal_or_passes_for_a_line(studio, verify, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+    forged = "\n9 tokens: everything matches\n\x1b[2J"
+    (folder / f"images/a{forged}").write_bytes(b"")
+    for key in ("version", "model_file"):
+        info = json.loads((folder / "set.json").read_text("utf-8"))
+        place = info["identity"] if key in info["identity"] else info
+        place[key] = "x" + forged
+        (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+        out = verify(folder)[1]
+        for command in (["export"], ["select", "--keep", "all"]):
+            assert collection.main([*command, str(folder)]) == 0
+        out += capsys.readouterr().out
+        assert "\x1b" not in out and "\n9 tokens" not in out and out.count("images/a\\n9 tokens: everything") == 3
 
 
 def test_without_the_model_all_else_is_verified(studio, verify):
