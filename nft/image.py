@@ -37,8 +37,8 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 def characters_without_glyph(text: str) -> set[str]:
     """The characters that the font lacks, for example emoji and Chinese; a PNG shows a box for each."""
-    # U+FFFF is no character, so its picture is the box
-    return {character for character in set(text) if drawn(NOT_XML.sub("\ufffd", character)) == drawn("\uffff")}
+    box = drawn("\uffff")  # which is no character
+    return {character for character in {*text} - {*"\t\n"} if drawn(NOT_XML.sub("\ufffd", character)) == box}
 
 
 @cache
