@@ -17,7 +17,7 @@ from config.command_line import (
     run_program,
     sampling_options,
 )
-from config.messages import counted, printable
+from config.messages import counted, say
 
 MOST_SAMPLES = 1_000_000  # a typing error must not write for ever
 LONGEST = 100_000  # characters that --length can ask for
@@ -77,7 +77,7 @@ def generate(arguments: argparse.Namespace) -> int:
     calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
     of_length = f"for a document of the median length, {counted(length, 'character')}"
     print(f"{settings.sampler}: {counted(calls, 'network call')} {of_length}")
-    print(printable(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})"))
+    say(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
     return 0
 
 

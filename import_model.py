@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from config.command_line import Parser, run_command, run_program
-from config.messages import counted, printable
+from config.messages import counted, say
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -34,7 +34,7 @@ def import_model(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path("models") / f"{arguments.file.stem}.pt"
     checkpoint = import_notebook(arguments.file, arguments.vocabulary, arguments.heads, output)
     parameters, characters = checkpoint.metrics["parameters"], checkpoint.vocabulary.size
-    print(printable(f"{output}: {counted(parameters, 'parameter')}, {counted(characters, 'character')}"))
+    say(f"{output}: {counted(parameters, 'parameter')}, {counted(characters, 'character')}")
     return 0
 
 

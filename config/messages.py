@@ -38,3 +38,8 @@ def clock(seconds: float) -> str:
 def printable(text: str) -> str:
     r"""The text with characters that would steer a terminal as escapes: \x1b for Escape."""
     return STEERING.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def say(text: str) -> None:
+    """Print a line that can neither steer the terminal nor pass for several lines."""
+    print(printable(text).replace("\n", "\\n"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
-from config.messages import counted
+from config.messages import counted, say
 from config.schema import RunConfig
 from diffusion.samplers import settings_read
 from evaluation.reference import Reference
@@ -111,18 +111,18 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
     flagged = Counter(rule for record in records for rule in record["flags"])
     failed = [str(record["token_id"]) for record in records if not record["accepted"]]
     constant = [name for name in TRAITS if name not in edition.bands]
-    print(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({seconds:.0f} seconds)")
-    print(f"to look through them: {folder.path / 'index.html'}")
+    say(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({seconds:.0f} seconds)")
+    say(f"to look through them: {folder.path / 'index.html'}")
     if edition.info["curated"]:
-        print(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
+        say(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
     for label, counts in (("drawn again for", dropped), ("flagged for", flagged)):
         if counts:
-            print(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
+            say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if constant:
-        print(f"the same for all tokens, so no trait: {', '.join(constant)}")
+        say(f"the same for all tokens, so no trait: {', '.join(constant)}")
     if missing := Counter(c for record in edition.records for c in characters_without_glyph(record["text"])):
         shown = " ".join(character for character, _ in missing.most_common(10))
-        print(f"the PNG files show boxes for {counted(len(missing), 'character')} that their font lacks: {shown}")
+        say(f"the PNG files show boxes for {counted(len(missing), 'character')} that their font lacks: {shown}")
     if failed:
         what = f"left out: the rules dropped all texts that collection.attempts allows: {', '.join(failed)}"
         print(f"error: {counted(len(failed), 'token')} {what}", file=sys.stderr)
@@ -135,7 +135,7 @@ def export_set(arguments: argparse.Namespace) -> int:
         record = record_of(folder)
         folder.write_info(folder.info().model_copy(update=presentation_options(arguments)))
         write_and_name(folder, record)
-        print(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
+        say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
 
 
@@ -143,7 +143,7 @@ def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
     """Write the files of a set, and name what is left as it is."""
     if left := write_files(folder, record):
         shown = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if left[MOST_NAMED:] else "")
-        print(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {shown}")
+        say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {shown}")
 
 
 def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
@@ -171,7 +171,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
                 raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
             write_atomic(selection, indented_json({"kept": kept}))
         write_and_name(folder, written)
-        print(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
+        say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """The list of all files that follow from the tokens of a set; writes them, and nothing that is not the set's own."""
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from text.vocabulary import one_line
 from utils import UserError, hash_file
 
 FOLDERS = ("json", "erc1155", "metaplex", "images")
+# a file right in one of them: deeper lies what a person put there, or what a link leads to
+IN_FOLDER = re.compile(rf"(?:{'|'.join(FOLDERS)})/[^/\\]+")
 RECORD = ".written.jsonl"  # of the files that were written
 BATCH = 100  # files that are made before they are written together
 SYSTEM_FILES = ("Thumbs.db", "desktop.ini")  # Windows puts these into folders; other systems use names with a dot first
@@ -96,7 +99,7 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
             batch = {}
     record.write(batch)
     for path in record.hashes.keys() - expected:
-        if path.split("/")[0] in FOLDERS and is_regular(folder.path / path) and not record.is_foreign(path):
+        if IN_FOLDER.fullmatch(path) and is_regular(folder.path / path) and not record.is_foreign(path):
             (folder.path / path).unlink()
     record.close(expected - {*left})
     return left + others(folder, expected)

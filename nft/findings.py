@@ -1,6 +1,6 @@
 """What verification finds: printed line by line, and counted, so that what was not checked never counts as fine."""
 
-from config.messages import counted, printable
+from config.messages import counted, say
 
 
 class Findings:
@@ -12,12 +12,12 @@ class Findings:
     def differs(self, what: str) -> None:
         """Something is not what it must be."""
         self.wrong += 1
-        print(printable(f"does not match: {what}"))
+        say(f"does not match: {what}")
 
     def not_checked(self, what: str) -> None:
         """Something could not be compared with what it must be."""
         self.unchecked += 1
-        print(printable(f"not checked: {what}"))
+        say(f"not checked: {what}")
 
     def summary(self) -> str:
         """Whether all matches, something differs, or something is left that was not checked."""

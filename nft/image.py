@@ -3,6 +3,7 @@
 import io
 import re
 import textwrap
+from collections.abc import Iterator
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -21,6 +22,10 @@ FULL_INK, CAPTION_INK = 255, 105  # how dark text and caption are: 0 is the back
 CAPTION_SIZE = 22  # font size in pixels
 LONG_WORD = 30  # characters; a word longer than this, a web address for example, may be split over lines
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
+SIGNATURE = b"\x89PNG\r\n\x1a\n"  # how a PNG begins
+# the chunks of a picture that is only pixels: any other may change what a viewer shows, or says what nobody checked
+PLAIN = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
+LARGEST = 4 * SIDE * SIDE  # bytes of its file; RGB takes 3 a pixel even where nothing is compressed
 FONT_FILE = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
 CHARACTER_WIDTH = 0.602  # of every DejaVu Sans Mono character, times the font size
 
@@ -32,8 +37,8 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 def characters_without_glyph(text: str) -> set[str]:
     """The characters that the font lacks, for example emoji and Chinese; a PNG shows a box for each."""
-    # U+FFFF is no character, so its picture is the box
-    return {character for character in set(text) if drawn(NOT_XML.sub("\ufffd", character)) == drawn("\uffff")}
+    box = drawn("\uffff")  # which is no character
+    return {character for character in {*text} - {*"\t\n"} if drawn(NOT_XML.sub("\ufffd", character)) == box}
 
 
 @cache
@@ -98,18 +103,26 @@ def same_picture(first: bytes, second: bytes) -> bool:
 
 
 def pixels_of(data: bytes) -> np.ndarray | None:
-    """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or shows more than plain pixels."""
+    """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or holds more than plain pixels."""
+    if not PLAIN.fullmatch(b"".join(kinds_of_chunks(data))):
+        return None
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
                 return None
-            image.load()
-            # transparency, colour profiles, gamma and orientation change what a viewer shows, as do more frames
-            if image.info or getattr(image, "is_animated", False):
-                return None
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not a picture, or a damaged one
         return None
+
+
+def kinds_of_chunks(data: bytes) -> Iterator[bytes]:
+    """The kinds of a PNG's chunks, in order; nothing that is one for a chunk that is cut short, or no PNG's."""
+    place = len(SIGNATURE) if data.startswith(SIGNATURE) else len(data) + 1
+    while place < len(data):
+        yield data[place + 4 : place + 8]
+        place += 12 + int.from_bytes(data[place : place + 4], "big")  # with length, kind and checksum
+    if place != len(data):
+        yield b"?"
 
 
 def svg(text: str, caption: str) -> str:

@@ -11,7 +11,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import load_corpus
-from utils import UserError, hash_file
+from utils import UserError, hash_file, sha256, size_of, unreadable
 
 OF_THE_TEXT = "copies, novelty, invented words and dropped texts"  # what cannot be checked without the training text
 
@@ -35,8 +35,15 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
         try:
             reference = find_text(found, info, checkpoint, arguments)
         except (UserError, OSError) as error:  # of the configuration, of the text, or of its store
-            found.not_checked(f"{OF_THE_TEXT}: {error}")
+            found.not_checked(f"{OF_THE_TEXT}: {'; '.join(str(error).splitlines())}")
     return Originals(rules, knows_words, checkpoint, reference)
+
+
+def hash_at_hand(path: Path) -> str:
+    """SHA-256 of a file that a set names; "" if it is not at hand. Some files of a system have no size and no end."""
+    if unreadable(path):
+        return ""
+    return hash_file(path) if size_of(path) else sha256(b"")
 
 
 def rules_at_hand(found: Findings, info: SetInfo) -> tuple[CollectionConfig, bool]:
@@ -45,7 +52,7 @@ def rules_at_hand(found: Findings, info: SetInfo) -> tuple[CollectionConfig, boo
     path = Path(rules.word_list)
     if bool(rules.word_list) != bool(info.word_list_sha256):
         found.differs("set.json: rules.word_list and word_list_sha256 do not belong together")
-    elif not rules.word_list or (path.is_file() and hash_file(path) == info.word_list_sha256):
+    elif not rules.word_list or hash_at_hand(path) == info.word_list_sha256:
         return rules, True
     elif rules.words != "keep":
         found.not_checked(f"the rule words, and dropped texts: its list {path} is not here, or not as it was")
@@ -55,12 +62,12 @@ def rules_at_hand(found: Findings, info: SetInfo) -> tuple[CollectionConfig, boo
 
 def find_model(found: Findings, info: SetInfo, path: Path) -> Checkpoint | None:
     """The model that a set was drawn with; None if it is not at hand."""
-    if not path.is_file():
+    if not (model_sha256 := hash_at_hand(path)):
         found.not_checked(
             f"how the tokens were drawn, {OF_THE_TEXT}: {path} is not at hand; give the model's path with --model"
         )
         return None
-    if hash_file(path) != info.identity["model_sha256"]:
+    if model_sha256 != info.identity["model_sha256"]:
         found.differs(f"{path}: not the model that this set was drawn with")
         return None
     checkpoint = load_checkpoint(path)

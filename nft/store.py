@@ -117,7 +117,7 @@ class SetFolder:
         if data and not data.endswith(b"\n"):
             raise UserError(f"{self.samples}: its last line is cut short; run make again")
         found = []
-        for number, line in enumerate(data.splitlines(), start=1):
+        for number, line in enumerate(data.split(b"\n")[:-1], start=1):
             token = parse(Token, line, f"{self.samples} line {number}")
             if token.token_id != number:
                 raise UserError(f"{self.samples} line {number}: damaged: holds token {token.token_id}")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from config.command_line import check_numbers
-from config.messages import counted, printable
+from config.messages import counted, say
 from generation.writer import Writer, Written
 from nft.findings import Findings
 from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
-from nft.store import SetFolder
+from nft.store import SetFolder, indented_json
 from nft.tokens import TextSource, identity_of, token_record, write_texts, writing_figures
 from nft.verify_files import check_files
 from nft.verify_records import check_records
@@ -29,6 +29,8 @@ def verify_set(arguments: argparse.Namespace) -> int:
         records, info, edition = folder.records(), folder.info(), folder.edition()
         if info.format == FIRST_FORMAT:
             found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
+        elif folder.read_file("set.json") != indented_json(info.model_dump()).encode("utf-8"):
+            found.differs("set.json: not as its values are written; export writes it again")
         at_hand = find_originals(found, info, arguments)
         redrawn = check_drawing(found, records, info, at_hand, arguments)
         check_records(found, folder, records, at_hand, redrawn)
@@ -47,8 +49,7 @@ def check_drawing(
     here = identity_of(at_hand.checkpoint, info.identity["model_sha256"], writer.device.type)
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
-        made = printable(", ".join(elsewhere))
-        print(f"drawn with {made}; here a text may come out different, and the stored one counts")
+        say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
     whole = at_hand.reference is not None and at_hand.knows_words
     again = records_again if whole else writings_again

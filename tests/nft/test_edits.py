@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 import collection
 from nft.files import RECORD, files
-from nft.store import SetFolder
+from nft.store import SetFolder, indented_json
 from tests.helpers import TINY, Quiet, make_run
 from tests.nft.sets import texts
 from training.trainer import train_model
@@ -94,7 +94,7 @@ def edited_files(folder: Path) -> Iterator[tuple[str, str]]:
     """Name and new content of a file of the set, for every edit of it."""
     for name in ("set.json", "selection.json"):
         for value in edits(json.loads((folder / name).read_text("utf-8"))):
-            yield name, json.dumps(value)
+            yield name, indented_json(value)
     for number in (0, 1):
         yield from (("samples.jsonl", content) for content in edited_tokens(folder, number))
 

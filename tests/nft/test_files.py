@@ -10,6 +10,7 @@ import collection
 from generation.outputs import OutputRecord
 from nft.files import RECORD
 from tests.helpers import Killed, tree
+from utils import sha256
 
 
 def commands(make, folder: Path, keep: Path) -> dict:
@@ -153,6 +154,25 @@ def test_a_record_of_a_stranger_removes_nothing_outside(studio, tmp_path):
     assert collection.main(["export", str(folder)]) == 0
     assert mine.read_bytes() == (folder / "notes.txt").read_bytes() == b"mine"
     assert not (folder / "json/9.json").exists()
+
+
+def test_a_record_of_a_stranger_removes_nothing_in_other_folders(studio, tmp_path):
+    """Neither through a link to a folder, nor in a folder that a person made, nor under a second name."""
+    _, make = studio
+    _, folder = make("set", 3)
+    elsewhere, inside = tmp_path / "elsewhere", folder / "images/mine"
+    for path in (elsewhere, inside):
+        path.mkdir()
+        (path / "LICENSE").write_bytes(b"known to all")
+    (folder / "json/link").symlink_to(elsewhere)
+    whole = (folder / "json/1.json").read_bytes()
+    named = {"json/link/LICENSE": b"known to all", "images/mine/LICENSE": b"known to all"}
+    named |= dict.fromkeys(("json//1.json", "json/./1.json", "json/1.json/"), whole)
+    with (folder / RECORD).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"path": path, "sha256": sha256(data)}) + "\n" for path, data in named.items())
+    assert collection.main(["export", str(folder)]) == 0
+    assert (elsewhere / "LICENSE").exists() and (inside / "LICENSE").exists()
+    assert (folder / "json/1.json").read_bytes() == whole
 
 
 def test_a_selection_is_not_read_from_the_file_that_it_is_written_to(studio, capsys):

@@ -2,8 +2,13 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
+
+import pytest
 
 import collection
+from nft.store import indented_json
 from tests.helpers import Quiet
 from tests.nft.sets import alter, change_tokens, records, texts
 from training.trainer import train_model
@@ -57,6 +62,56 @@ def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     assert f"{without_text}{data} is another text than the model's; give that with --data" in verify(folder)[1]
     status, out = verify(folder, "--data", str(data))
     assert status == 1 and f"does not match: {data}: not the text that the model was trained on" in out
+
+
+def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
+    """A key that stands twice, of which each program takes another; lines that other programs do not part."""
+    _, make = studio
+    _, folder = make("set", 3)
+    samples, info = folder / "samples.jsonl", folder / "set.json"
+    lines, text = samples.read_bytes(), info.read_text("utf-8")
+    info.write_text(text.replace('"license":', '"license": "all rights reserved", "license":'), encoding="utf-8")
+    status, out = verify(folder)
+    assert status == 1 and out.count("does not match: ") == 1
+    assert "does not match: set.json: not as its values are written; export writes it again\n" in out
+    info.write_text(text, encoding="utf-8")
+    samples.write_bytes(lines.replace(b"\n", b"\r\n"))
+    assert collection.main(["export", str(folder)]) == 0
+    assert "token 3: its line of samples.jsonl is not canonical JSON" in verify(folder)[1]
+    samples.write_bytes(lines.replace(b"\n", b"\r", 1))
+    assert collection.main(["verify", str(folder)]) == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="there is no such file")
+@pytest.mark.parametrize("name", ["/proc/self/pagemap", "x" * 5000])
+def test_a_path_in_a_set_is_no_file_to_read_for_ever(studio, verify, name):
+    _, make = studio
+    _, folder = make("set", 1)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info |= {"model_file": name, "word_list_sha256": "0" * 64, "rules": {**info["rules"], "word_list": name}}
+    (folder / "set.json").write_text(indented_json(info), encoding="utf-8")
+    out = verify(folder)[1]
+    missing = f"{name} is not at hand; give the model's path with --model"
+    assert (missing if name[0] == "x" else f"{name}: not the model that this set was drawn with") in out
+    assert f"the rule words, and dropped texts: its list {name} is not here" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no file has such a name")
+def test_no_name_in_a_set_steers_the_terminal_or_passes_for_a_line(studio, verify, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+    forged = "\n9 tokens: everything matches\n\x1b[2J"
+    (folder / f"images/a{forged}").write_bytes(b"")
+    for key in ("version", "model_file"):
+        info = json.loads((folder / "set.json").read_text("utf-8"))
+        place = info["identity"] if key in info["identity"] else info
+        place[key] = "x" + forged
+        (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+        out = verify(folder)[1]
+        for command in (["export"], ["select", "--keep", "all"]):
+            assert collection.main([*command, str(folder)]) == 0
+        out += capsys.readouterr().out
+        assert "\x1b" not in out and "\n9 tokens" not in out and out.count("images/a\\n9 tokens: everything") == 3
 
 
 def test_without_the_model_all_else_is_verified(studio, verify):
