@@ -127,8 +127,10 @@ class Outputs:
                 raise UserError(f"{path}: this command reads it; name another --output")
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another --output")
-            if not self.overwrite and self.record.is_foreign(path.name):
-                raise UserError(f"{path}: {NOT_OURS}; name another --output, or replace it with --overwrite")
+            protected = path.exists() and not path.stat().st_mode & stat.S_IWUSR
+            why = NOT_OURS if self.record.is_foreign(path.name) else "is read-only" if protected else ""
+            if why and not self.overwrite:
+                raise UserError(f"{path}: {why}; name another --output, or replace it with --overwrite")
 
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""

@@ -171,6 +171,17 @@ def test_a_report_is_replaced_until_somebody_changes_it(home, capsys):
         assert evaluate.main([*arguments, "--overwrite"]) == evaluate.main(arguments) == 0
 
 
+def test_an_output_made_read_only_is_replaced_on_request_alone(home, capsys):
+    arguments, path = [*MODEL, *GENERATE], Path("outputs/toy_samples.txt")
+    assert generate.main(arguments) == 0
+    path.chmod(0o444)
+    before = tree(home)
+    assert generate.main([*arguments, "--seed", "1"]) == 2 and tree(home) == before
+    assert f"{path}: is read-only; name another --output, or replace it with --overwrite" in capsys.readouterr().err
+    path.chmod(0o644)
+    assert generate.main([*arguments, "--seed", "1"]) == 0
+
+
 def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
     arguments, replace = [*MODEL, *GENERATE, "--seed", "1"], OutputRecord._replace
     assert generate.main([*MODEL, *GENERATE]) == 0

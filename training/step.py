@@ -2,19 +2,23 @@
 
 import itertools
 import math
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from config.schema import TrainingConfig
+from config.messages import counted
+from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
-from utils import map_on_cores, parallel_tasks
+from utils import UserError, map_on_cores, parallel_tasks
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
 LEAST_SHARD, MOST_SHARD = 256, 2048
+# how often memory holds the parameters at least: weights, average, best, these again to go back to, gradient, moment
+MEMORY_COPIES = 8
 POSITIONS_AT_ONCE = 64  # a CPU compiles its matrix products for each number of rows, so there should be few numbers
 
 
@@ -26,6 +30,27 @@ class Shard(NamedTuple):
     x_t: Tensor
     t: Tensor
     dropout: torch.Generator
+
+
+def fitting_parameters(shape: tuple[ModelConfig, int, int], device: torch.device) -> int:
+    """The parameters of a network of this shape. Raises UserError, before it is built, if memory cannot hold it."""
+    with torch.device("meta"):  # shapes without memory
+        parameters = sum(p.numel() for p in DiffusionTransformer(*shape).parameters())
+    needed, there = 4 * MEMORY_COPIES * parameters, memory_bytes()
+    if device.type == "cpu" and needed > there:
+        raise UserError(
+            f"{counted(parameters, 'parameter')}: training takes at least {needed / 1e9:.1f} GB of memory, and this "
+            f"machine has {there / 1e9:.1f} GB; lower model.layers or model.width"
+        )
+    return parameters
+
+
+def memory_bytes() -> float:
+    """The memory of this machine; infinite where the system does not say, as on Windows."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def shard_count(device: torch.device, positions: int) -> int:

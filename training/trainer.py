@@ -24,7 +24,7 @@ from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
 from training.resume import Damaged, drop_state, read_state, write_state
-from training.step import Objective, Optimizers, Shard, scheduled_rate, shard_count
+from training.step import Objective, Optimizers, Shard, fitting_parameters, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
 EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
@@ -86,8 +86,8 @@ class Training:
             self.total_steps = min(self.total_steps, run.training.max_steps)
         self.diffusion = diffusion_of(run, self.corpus.vocabulary)
         shape = shape_of(run, self.corpus.vocabulary)
+        self.parameters = fitting_parameters(shape, self.device)
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
-        self.parameters = sum(p.numel() for p in model.parameters())
         self.model = model.to(self.device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.objective = Objective(self.model, self.diffusion, run.training.loss, self.device, self.precision)

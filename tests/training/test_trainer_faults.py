@@ -254,3 +254,11 @@ def test_a_validation_can_be_stopped_and_is_made_up_for(tiny_run):
     train_model(run, rest)
     figures = [[(record.step, record.held_out) for record in watcher.last.history] for watcher in (whole, rest)]
     assert figures[0] == figures[1] and run.model_file().read_bytes() == unbroken
+
+
+def test_a_network_that_cannot_fit_the_memory_is_refused_before_it_is_built(tiny_run, monkeypatch):
+    run = tiny_run(model={"layers": 8, "heads": 2, "width": 512, "context": 32, "noise_width": 8})
+    monkeypatch.setattr(os, "sysconf", lambda name: 8192, raising=False)  # 64 MB
+    with pytest.raises(UserError, match=r"takes at least 0.8 GB of memory, and this machine has 0.1 GB; lower"):
+        train_model(run, Quiet())
+    train_model(tiny_run(), Quiet())
