@@ -187,6 +187,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         flush_to_disk(temporary)
         temporary.chmod(0o644)  # mkstemp's 0600 would keep other users from reading it
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # that of a full disk names no file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -130,7 +130,7 @@ def report_error(error: Exception) -> int:
     elif out_of_memory(error):
         lines = ["out of memory"]
     elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        lines = [f"{error.filename or 'a file'}: {error.strerror or error}"]
+        lines = [f"{error.filename or 'a file, or standard output'}: {error.strerror or error}"]
     else:
         raise error
     for line in lines[:MOST_LINES]:

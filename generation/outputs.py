@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from utils import UserError, check_writable, hash_file, sha256, write_atomic
@@ -26,6 +26,16 @@ def check_ours(path: Path, ours: Callable[[bytes], bool]) -> None:
     """Raise UserError where anything stands but a file whose bytes show that this program wrote it."""
     if os.path.lexists(path) and not (is_regular(path) and ours(path.read_bytes())):
         raise UserError(f"{path}: not written by this program; move it away")
+
+
+@contextlib.contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Let an error of a write that names no file, as of a full disk, name this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 class OutputRecord:
@@ -65,7 +75,7 @@ class OutputRecord:
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write files, each whole or not at all; their hashes are on the disk before they are."""
-        with self.path.open("a", encoding="utf-8", newline="\n") as record:
+        with named_errors(self.path), self.path.open("a", encoding="utf-8", newline="\n") as record:
             for name, data in files.items():
                 self.add(name, sha256(data))
                 record.write("\n" + entry(name, sha256(data)))  # a new line, wherever a full disk cut the last one

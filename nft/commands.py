@@ -16,7 +16,7 @@ from diffusion.samplers import settings_read
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.console import progress
-from generation.outputs import NOT_OURS, OutputRecord
+from generation.outputs import NOT_OURS, OutputRecord, named_errors
 from generation.writer import Writer
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
@@ -100,8 +100,9 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
             for record in draw_tokens(source, judge, numbers, judge.config.attempts):
                 file.write(canonical_json(record) + "\n")
                 advance(1)
-            file.flush()
-            os.fsync(file.fileno())
+            with named_errors(folder.samples):
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def print_summary(folder: SetFolder, seconds: float) -> int:

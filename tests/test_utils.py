@@ -49,6 +49,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_bytes() == "old é\n".encode() and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
+def test_a_failed_write_names_the_file_and_not_its_temporary_one(tmp_path):
+    path = tmp_path / "file.txt"
+    for name in (None, "other"):
+        with pytest.raises(OSError, match="No space left") as failed, atomic_path(path):
+            raise OSError(28, "No space left on device", name)
+        assert failed.value.filename == str(name or path)
+
+
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
     names = (".[a].abcd_123.part", ".[a].abcd_124.part", ".a.abcd_125.part", ".[a].mine.part", ".[a].my-draft.part")
     old, young, *others = (tmp_path / name for name in names)
