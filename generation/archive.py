@@ -3,7 +3,6 @@
 A file is a zip archive as torch.save writes it: the values as a pickle, each tensor as bytes, nothing compressed.
 """
 
-import contextlib
 import difflib
 import io
 import itertools
@@ -27,7 +26,6 @@ DAMAGE_ERRORS = (
     NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, pickle.PickleError,
 )  # fmt: skip
 VALUES_BYTES = 1 << 20  # of a file besides its tensors: 60,000 characters and the names of 600 tensors take a third
-STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 BYTES_PER_OPCODE = 4  # of a pickle at least, on average; each opcode takes some microseconds
 LABELS_BYTES = 1 << 12  # of the entries that say how an archive was written
 DIRECTORY_BYTES = 1 << 20  # of an archive's list of entries: some 100 for each tensor
@@ -106,13 +104,6 @@ def nearest_model(path: Path) -> str:
     }  # no state, no earlier model
     close = difflib.get_close_matches(path.stem, models, n=1, cutoff=0.5)
     return f"; did you mean {str(models[close[0]])!r}?" if close else ""
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a file is a model of this program, or the state of a training."""
-    with contextlib.suppress(UserError):
-        return {"format", "data_sha256"} <= read_archive(path, values_bytes=STATE_BYTES).keys()
-    return False
 
 
 def set_aside(path: Path) -> Path:

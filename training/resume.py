@@ -1,16 +1,18 @@
 """The file that an interrupted training goes on from: whose it is, and what it holds."""
 
+import contextlib
 import math
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
 from config.schema import RunConfig
-from generation.archive import STATE_BYTES, Damaged, is_ours, read_archive, write_archive
+from generation.archive import Damaged, read_archive, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
-from utils import hash_json
+from utils import UserError, hash_json
 
+STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
 COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated")  # figures of a status, from 0 up
 
@@ -81,8 +83,9 @@ def belongs_to(state: dict[str, Any], run: RunConfig, corpus: Corpus) -> bool:
 
 def drop_state(run: RunConfig) -> None:
     """Delete the state of an interrupted training; anything else of that name stays."""
-    if is_ours(run.state_file()):
-        run.state_file().unlink()
+    with contextlib.suppress(UserError):  # it is no file of this program
+        if {"format", "data_sha256"} <= read_archive(run.state_file(), values_bytes=STATE_BYTES).keys():
+            run.state_file().unlink()
 
 
 def read_alike(state: dict[str, Any], corpus: Corpus) -> bool:

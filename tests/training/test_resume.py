@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from generation.archive import STATE_BYTES, read_archive, write_archive
+from generation.archive import read_archive, write_archive
 from tests.helpers import Quiet
 from training.events import Stopped
+from training.resume import STATE_BYTES
 from training.trainer import train_model
 
 WRONG = [
