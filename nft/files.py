@@ -59,7 +59,7 @@ def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
 
 def is_made_of(file: File, found: bytes) -> bool:
     """Whether these bytes are what the tokens make of a file; of a picture, the same pixels are enough."""
-    return found == (content := file.content()) or (not file.exact and image.same_picture(found, content))
+    return found == file.content() if file.exact else image.same_picture(found, file.content())
 
 
 def record_of(folder: SetFolder) -> OutputRecord:

@@ -98,6 +98,8 @@ def png(text: str, caption: str) -> bytes:
 
 def same_picture(first: bytes, second: bytes) -> bool:
     """Whether two PNG files show the same: how they are compressed depends on Pillow's version."""
+    if first == second:
+        return True
     one, other = pixels_of(first), pixels_of(second)
     return one is not None and other is not None and bool((one == other).all())
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from config.errors import NAME_RULE, is_safe_name
-from config.schema import CollectionConfig, SamplingConfig, stored_sampling
+from config.schema import LONGEST_DOCUMENT, CollectionConfig, SamplingConfig, stored_sampling
 from diffusion.samplers import SamplerSettings, settings_read
 from nft.traits import TRAITS
 from utils import UserError
@@ -16,7 +16,6 @@ SET_FORMAT = 2  # of set.json
 # before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
 FIRST_FORMAT = 1
 PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
-LONGEST_TEXT = 1_000_000  # characters; a thick novel has as many
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
@@ -130,7 +129,7 @@ class Token(SetFile):
     seed: Annotated[int, Field(ge=0)]
     attempt: Count
     accepted: bool
-    text: Annotated[str, Field(max_length=LONGEST_TEXT)]
+    text: Annotated[str, Field(max_length=LONGEST_DOCUMENT)]
     sha256: Hash
     drawn_sha256: Hash  # of the text before any of it was masked
     flags: list[Rule]

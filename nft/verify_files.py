@@ -71,7 +71,7 @@ class Pictures:
 
     def compare(self, path: str, data: bytes, drawn_here: bytes) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
-        if data == drawn_here or same_picture(data, drawn_here):
+        if same_picture(data, drawn_here):
             self.same += 1
         else:
             (self.similar if is_similar(data, drawn_here) else self.foreign).append(path)
