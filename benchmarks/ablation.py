@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from environment import heading
 from levers import LEVERS
+from one_core import on_one_core
 
 from config.loader import load_config, merge
 from config.schema import RunConfig
@@ -80,17 +79,10 @@ def written(run: RunConfig, count: int) -> dict[str, float]:
 
 
 def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
-    """A run on one core, in a process and a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--dataset", arguments.dataset, "--preset", arguments.preset]
-        command += ["--minutes", str(arguments.minutes), "--documents", str(arguments.documents)]
-        command += ["--output", folder, "--one", lever]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        raise RuntimeError(f"{lever}: {done.stderr[-2000:]}")
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(f"{lever}: {found}", flush=True)
-    return found
+    """A run of one lever on one core."""
+    common = ("--dataset", arguments.dataset, "--preset", arguments.preset)
+    amount = ("--minutes", arguments.minutes, "--documents", arguments.documents)
+    return on_one_core(__file__, *common, *amount, "--one", lever)
 
 
 def row(lever: str, found: dict[str, float], base: float) -> str:

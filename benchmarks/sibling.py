@@ -9,9 +9,7 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -25,6 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from environment import heading
+from one_core import on_one_core
 from torch import Tensor
 
 import model
@@ -132,16 +131,10 @@ def resolved(dataset: str, arguments: argparse.Namespace) -> RunConfig:
 
 
 def in_a_process(arguments: argparse.Namespace, task: tuple[str, str]) -> dict[str, Any]:
-    """One training on one core, in a process and a folder of its own."""
+    """One training on one core."""
     dataset, kind = task
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, dataset, "--preset", arguments.preset, "--minutes", str(arguments.minutes)]
-        command += ["--seed", str(arguments.seed), "--output", folder, "--one", kind]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        raise RuntimeError(f"{task}: {done.stderr[-2000:]}")
-    print(*task, done.stdout, flush=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    common = ("--preset", arguments.preset, "--minutes", arguments.minutes, "--seed", arguments.seed)
+    return on_one_core(__file__, dataset, *common, "--one", kind)
 
 
 def main() -> None:
