@@ -1,8 +1,9 @@
 """One change at a time, equal time: python benchmarks/ablation.py --dataset NAME --minutes 4 --output FILE [LEVER ...]
 
 Each lever changes one thing of a preset and trains for as long, in minutes of processor time of one core, so that what
-else the machine does hardly matters; a run a core. "a+b" pulls two at once. Held-out bits per character at the end, and
-figures of what the model then writes, as parts of the same figures of as many held-out documents.
+else the machine does hardly matters; or, where a step costs the same, for as many --steps. "a+b" pulls two at once.
+The NELBO of held-out text at the end, the exact bits in the sampler's order, and figures of what the model then writes,
+as parts of the same figures of as many held-out documents.
 """
 
 import argparse
@@ -26,12 +27,12 @@ from levers import LEVERS
 from one_core import on_one_core
 
 from config.loader import load_config, merge
-from config.schema import RunConfig
+from evaluation.evaluator import ordered_likelihoods
 from evaluation.metrics import measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
-from text.corpus import load_corpus
+from text.corpus import Corpus, load_corpus
 from training import trainer as training
 from training.trainer import train_model
 from utils import write_atomic
@@ -51,9 +52,10 @@ def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
     config, folder = load_config(Path("config.yaml")), arguments.output
     text = config.resolve(arguments.dataset).data_file()
     shutil.copy(text, folder / f"{arguments.dataset}.txt")  # beside others of the same text, an encoding of its own
+    budget = {"max_steps": arguments.steps} if arguments.steps else {"max_minutes": arguments.minutes}
     overrides: dict[str, Any] = {
         "paths": {"models": str(folder), "datasets": str(folder)},
-        "training": {"max_minutes": arguments.minutes, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
+        "training": {**budget, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
     }
     for name in lever.split("+"):
         changes, replaced = LEVERS[name]
@@ -61,16 +63,18 @@ def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
         for (owner, attribute), value in replaced.items():
             setattr(owner, attribute, value)
     training.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
-    run = config.resolve(arguments.dataset, preset=arguments.preset, **overrides)
+    run = config.resolve(arguments.dataset, preset=arguments.preset, device=arguments.device, **overrides)
     found = train_model(run, Silent()).metrics  # pyright: ignore
     kept = ("held_out_bits", "held_out_error", "steps", "characters", "parameters")
-    return {**{key: found[key] for key in kept}, **written(run, arguments.documents)}
+    writer, corpus = Writer.of(load_checkpoint(run.model_file()), torch.device(arguments.device)), load_corpus(run)
+    exact = ordered_likelihoods(writer, corpus)  # of the sampler's order first, if there is one
+    bits = {"exact": next(iter(exact.values())).bits if exact else float("nan")}
+    return {**{key: found[key] for key in kept}, **bits, **written(writer, corpus, arguments.documents)}
 
 
-def written(run: RunConfig, count: int) -> dict[str, float]:
+def written(writer: Writer, corpus: Corpus, count: int) -> dict[str, float]:
     """What the model writes, in figures: each over that of as many held-out documents."""
-    writer, corpus = Writer.of(load_checkpoint(run.model_file()), torch.device("cpu")), load_corpus(run)
-    reference = Reference(corpus, run.model.context)
+    reference = Reference(corpus, writer.run.model.context)
     real = reference.held_out[:count]
     texts = write_documents(writer, 0, range(len(real)), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
@@ -80,16 +84,16 @@ def written(run: RunConfig, count: int) -> dict[str, float]:
 
 def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
     """A run of one lever on one core."""
-    common = ("--dataset", arguments.dataset, "--preset", arguments.preset)
-    amount = ("--minutes", arguments.minutes, "--documents", arguments.documents)
+    common = ("--dataset", arguments.dataset, "--preset", arguments.preset, "--device", arguments.device)
+    amount = ("--minutes", arguments.minutes, "--steps", arguments.steps, "--documents", arguments.documents)
     return on_one_core(__file__, *common, *amount, "--one", lever)
 
 
 def row(lever: str, found: dict[str, float], base: float) -> str:
     bits = found["held_out_bits"]
     return (
-        f"| {lever} | {bits:.3f} ± {found['held_out_error']:.3f} | {bits - base:+.3f} | {found['known words']:.3f} "
-        f"| {found['trigram divergence']:.2f} | {found['steps']:,} | {found['characters'] / 1e6:.2f} "
+        f"| {lever} | {bits:.3f} ± {found['held_out_error']:.3f} | {bits - base:+.3f} | {found['exact']:.3f} "
+        f"| {found['known words']:.3f} | {found['trigram divergence']:.2f} | {found['steps']:,} | {found['characters'] / 1e6:.2f} "
         f"| {found['parameters']:,} |"
     )
 
@@ -101,6 +105,9 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--minutes", type=float, default=4, help="of one core each (default 4)")
+    parser.add_argument("--steps", type=int, default=0, help="of each in place of minutes")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="levers at once (default: one a core)")
     parser.add_argument("--documents", type=int, default=100, help="written by each and measured (default 100)")
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -109,13 +116,14 @@ def main() -> None:
         print(json.dumps(train_one(arguments.one, arguments)))
         return
     levers = arguments.levers or list(LEVERS)
-    with ThreadPoolExecutor(os.cpu_count()) as set_up_cores:
+    with ThreadPoolExecutor(arguments.jobs) as set_up_cores:
         results = list(set_up_cores.map(partial(in_a_process, arguments), levers))
+    budget = f"{arguments.steps:,} steps" if arguments.steps else f"{arguments.minutes:g} minutes of one core"
     lines = [
-        *heading(f"One change at a time: {arguments.dataset}, {arguments.minutes:g} minutes of one core"),
-        "| change | bits/char | against the first | words, of real text's | trigrams, ratio | steps | M characters "
-        "| parameters |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        *heading(f"One change at a time: {arguments.dataset}, {arguments.preset}, {budget}"),
+        "| change | NELBO, bits/char | against the first | exact, in the sampler's order | words, of real text's "
+        "| trigrams, ratio | steps | M characters | parameters |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         *(row(lever, found, results[0]["held_out_bits"]) for lever, found in zip(levers, results, strict=True)),
     ]
     write_atomic(arguments.output, "\n".join(lines) + "\n")
