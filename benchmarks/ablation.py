@@ -91,11 +91,12 @@ def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
 
 def row(lever: str, found: dict[str, float], base: float) -> str:
     bits = found["held_out_bits"]
-    return (
-        f"| {lever} | {bits:.3f} ± {found['held_out_error']:.3f} | {bits - base:+.3f} | {found['exact']:.3f} "
-        f"| {found['known words']:.3f} | {found['trigram divergence']:.2f} | {found['steps']:,} | {found['characters'] / 1e6:.2f} "
-        f"| {found['parameters']:,} |"
-    )
+    cells = [
+        lever, f"{bits:.3f} ± {found['held_out_error']:.3f}", f"{bits - base:+.3f}", f"{found['exact']:.3f}",
+        f"{found['known words']:.3f}", f"{found['trigram divergence']:.2f}", f"{found['steps']:,}",
+        f"{found['characters'] / 1e6:.2f}", f"{found['parameters']:,}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:

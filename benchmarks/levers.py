@@ -12,10 +12,10 @@ from torch.nn import functional as F
 import model
 from diffusion.processes import Process
 from generation import checkpoint
+from training import learner, trainer
 from training import step as optimizers
-from training import trainer as training
 
-stratified = training.stratified_times
+stratified = learner.stratified_times
 
 
 def independent_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -34,26 +34,9 @@ class Times:
         return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
 
 
-class Bell:
-    """Times of a normal cut to [0, 1], stratified by its quantiles; a share of them uniform."""
-
-    def __init__(self, mean: float, width: float, uniform: float = 0.0) -> None:
-        self.mean, self.width, self.uniform = mean, width, uniform
-
-    def __call__(self, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        u = stratified(batch, generator, device).double()
-        ends = (torch.tensor([1e-4, 1.0], dtype=torch.float64) - self.mean) / self.width
-        low, high = torch.special.ndtr(ends)
-        bell = (u - self.uniform).clamp_min(0) / (1 - self.uniform)
-        times = self.mean + self.width * torch.special.ndtri(low + (high - low) * bell)
-        if self.uniform:
-            times = torch.where(u < self.uniform, u / self.uniform, times)
-        return times.clamp(1e-4, 1).float()
-
-
 def noise_in_runs(longest: float) -> Callable[..., None]:
     """A step whose masks come in runs, of a mean length of 1 to `longest`, as texts look while they are written."""
-    advance = training.Training.advance
+    advance = trainer.Training.advance
 
     def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
         mean = longest ** torch.rand(len(x0), 1, generator=generator)
@@ -61,7 +44,7 @@ def noise_in_runs(longest: float) -> Callable[..., None]:
         uniform = torch.rand(len(x0), x0.shape[1] + 1, generator=generator).gather(1, run)
         return torch.where(uniform < -torch.expm1(-sigma), process.characters, x0)
 
-    def step(self: training.Training, batch: Any) -> None:
+    def step(self: trainer.Training, batch: Any) -> None:
         with mock.patch.object(Process, "noise", noise):
             advance(self, batch)
 
@@ -163,17 +146,17 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "geometric": (settings("diffusion", schedule="geometric"), {}),
     "nelbo": (settings("training", loss="nelbo"), {}),
     "score head": ({"training": {"loss": "nelbo"}, "model": {"parameterization": "score"}}, {}),
-    "independent t": ({}, {(training, "stratified_times"): independent_times}),
-    "less noise": ({}, {(training, "stratified_times"): Times(1.5)}),
-    "more noise": ({}, {(training, "stratified_times"): Times(0.7)}),
-    "less noise first": ({}, {(training, "stratified_times"): Times(2.5, 1.0)}),
+    "independent t": ({}, {(learner, "stratified_times"): independent_times}),
+    "less noise": ({}, {(learner, "stratified_times"): Times(1.5)}),
+    "more noise": ({}, {(learner, "stratified_times"): Times(0.7)}),
+    "less noise first": ({}, {(learner, "stratified_times"): Times(2.5, 1.0)}),
+    "even times": (settings("training", times_width=0.0), {}),
     **{
-        f"bell {mean} {width} {share}": ({}, {(training, "stratified_times"): Bell(mean, width, share)})
-        for mean in (0.3, 0.4, 0.5, 0.6, 0.7)
+        f"bell {mean} {width}": (settings("training", times_mean=mean, times_width=width), {})
+        for mean in (0.3, 0.4, 0.45, 0.5, 0.6, 0.7)
         for width in (0.15, 0.2, 0.3, 0.5)
-        for share in (0.0, 0.1, 0.2)
     },
-    "noise in runs": ({}, {(training.Training, "advance"): noise_in_runs(16)}),
+    "noise in runs": ({}, {(trainer.Training, "advance"): noise_in_runs(16)}),
     "batch 8": (settings("training", batch_size=8), {}),
     "batch 32": (settings("training", batch_size=32), {}),
     "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
@@ -218,7 +201,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "self-conditioning": (
         {},
         {
-            (training, "DiffusionTransformer"): SelfConditioned,
+            (trainer, "DiffusionTransformer"): SelfConditioned,
             (checkpoint, "NETWORKS"): {**checkpoint.NETWORKS, "transformer": SelfConditioned},
         },
     ),

@@ -2,7 +2,8 @@
 
 python benchmarks/step_profile.py --dataset NAME [--preset baby] [--device cuda]
 
-A CPU is watched on one core.
+First the speed over batches of all shapes, after a warm-up in which a GPU captures a graph of each. A CPU is watched on
+one core.
 """
 
 import argparse
@@ -34,6 +35,21 @@ def seconds(work: Callable[[], object], times: int, device: torch.device) -> lis
     return found
 
 
+def speed(training: Training, warm_up: int, steps: int) -> tuple[float, float]:
+    """Characters and steps a second of the steps after a warm-up."""
+
+    def advance(first: int, last: int) -> int:
+        before = training.status.characters
+        for number in range(first, last):
+            training.advance(training.batches.batch(number))
+        return training.status.characters - before
+
+    seconds(lambda: advance(0, warm_up), 1, training.device)
+    characters: list[int] = []
+    (took,) = seconds(lambda: characters.append(advance(warm_up, warm_up + steps)), 1, training.device)
+    return characters[0] / took, steps / took
+
+
 def peak(training: Training) -> float:
     """Operations a second of a large matrix product in the training's precision."""
     a = torch.randn(PRODUCT, PRODUCT, device=training.device, dtype=training.precision)
@@ -53,6 +69,7 @@ def main() -> None:
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--warm-up", type=int, default=5, help="steps before the speed is measured (default 5)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # the profiler hears one thread
     run = load_config(Path("config.yaml")).resolve(arguments.dataset, preset=arguments.preset, device=arguments.device)
@@ -61,6 +78,8 @@ def main() -> None:
     def step() -> None:  # always of the same batch, so that all steps cost the same
         training.advance(training.batches.batch(0))
 
+    rate, steps = speed(training, arguments.warm_up, arguments.steps)
+    print(f"{rate:,.0f} characters/s, {1000 / steps:.2f} ms a step")
     seconds(step, 5, training.device)
     took = statistics.median(seconds(step, arguments.steps, training.device))
     reached, possible = operations(training) / took, peak(training)
@@ -70,7 +89,8 @@ def main() -> None:
     )
     with torch.profiler.profile() as profile:
         seconds(step, arguments.steps, training.device)
-    print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=50))
+    own = f"self_{training.device.type}_time_total"
+    print(profile.key_averages().table(sort_by=own, row_limit=25, max_name_column_width=50))
 
 
 if __name__ == "__main__":

@@ -126,6 +126,8 @@ class TrainingConfig(Section):
     warmup: float = Field(default=0.02, ge=0, le=0.5)
     final_rate: float = Field(default=0.05, ge=0, le=1)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    times_mean: float = Field(default=0.5, ge=0, le=1)
+    times_width: float = Field(default=0.0, ge=0, le=10)
     given_fraction: float = Field(default=0.1, ge=0, le=1)
     precision: Annotated[str, one_of(("auto", "bfloat16", "float32"))] = "auto"
     validations: int = Field(default=20, ge=1)

@@ -109,6 +109,16 @@ def stratified_times(
     return T_MIN + (1 - T_MIN) * ((stratum + offset) / batch).unsqueeze(1)
 
 
+def bell(times: Tensor, mean: float, width: float) -> Tensor:
+    """(B, 1) evenly distributed times -> times of a normal distribution of this mean and width, cut to [T_MIN, 1].
+
+    It maps quantiles to quantiles, so stratified times stay stratified.
+    """
+    low, high = torch.special.ndtr((torch.tensor([T_MIN, 1.0], dtype=torch.float64) - mean) / width)
+    quantiles = low + (high - low) * (times.double() - T_MIN) / (1 - T_MIN)
+    return (mean + width * torch.special.ndtri(quantiles)).clamp(T_MIN, 1).to(times.dtype)
+
+
 class Network(Protocol):
     """A network as losses and samplers call it: (B, L) x_t, (B,) sigma, (B, L) given -> (B, L, width) for a Head.
 

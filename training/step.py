@@ -4,7 +4,7 @@ import itertools
 import math
 import os
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from config.messages import counted
 from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
+from training.muon import StackedMuon
 from utils import UserError, map_on_cores, parallel_tasks
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
@@ -69,24 +70,29 @@ def rounded_up(positions: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a network: a row of LOSSES under a diffusion, computed in some precision."""
+    """The loss of a network: a row of LOSSES under a diffusion, computed in some precision.
+
+    A CPU computes only where there is a loss; with `fixed_shapes`, as a CUDA graph needs, all positions are computed.
+    """
 
     model: DiffusionTransformer
     diffusion: Diffusion
     loss: str
     device: torch.device
     precision: torch.dtype
+    fixed_shapes: bool
 
     def loss_and_gradients(self, shard: Shard) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The loss of a shard, in nats summed over the positions not given, and its gradient for each parameter."""
         x0, given, x_t, t, dropout = shard
         sigma = self.diffusion.schedule.sigma(t).squeeze(1)
         counted = ~given & self.diffusion.process.open_to_noise(x_t)
-        positions = rounded_up(counted)
+        positions = None if self.fixed_shapes else rounded_up(counted)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             output = self.model(x_t, sigma, given, dropout, positions)
-        noisy, true, times, counted = (whole[positions].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), counted))
-        loss = LOSSES[self.loss](self.diffusion, output, noisy, true, times).masked_fill(~counted, 0).sum()
+        if positions is not None:
+            x_t, x0, t, counted = (whole[positions].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), counted))
+        loss = LOSSES[self.loss](self.diffusion, output, x_t, x0, t).masked_fill(~counted, 0).sum()
         return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
 
     def summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:
@@ -108,22 +114,42 @@ ADAM_BETA1 = 0.9
 
 
 class Optimizers:
-    """Muon for the matrices, one for each block, and AdamW for the rest; or AdamW for all."""
+    """Muon for the matrices, and AdamW for the rest; or AdamW for all. On a CPU, one Muon for each block.
+
+    On a GPU the learning rates lie in its memory, so that a CUDA graph can change them.
+    """
 
     def __init__(self, model: nn.Module, blocks: list[list[nn.Parameter]], config: TrainingConfig) -> None:
         blocks = {"muon": blocks, "adamw": []}[config.optimizer]
         own = {id(p) for matrices in blocks for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in own]
         decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
-        adam = torch.optim.AdamW(rest, lr=config.learning_rate, betas=betas, weight_decay=decay, fused=True)
-        self.parts: list[torch.optim.Optimizer] = [adam]
-        self.parts += [torch.optim.Muon(m, lr=config.muon_learning_rate, weight_decay=decay) for m in blocks]
         self.device = next(model.parameters()).device
-        self.rates = [part.param_groups[0]["lr"] for part in self.parts]
+        graphs = self.device.type == "cuda"
+        if graphs and blocks:
+            blocks = [list(itertools.chain.from_iterable(blocks))]
+        self.rates = [config.learning_rate, *[config.muon_learning_rate] * len(blocks)]
+        adam_rate, *muon_rates = (torch.tensor(rate, device=self.device) if graphs else rate for rate in self.rates)
+        adam = torch.optim.AdamW(rest, lr=adam_rate, betas=betas, weight_decay=decay, fused=True, capturable=graphs)
+        muon: Any = StackedMuon if graphs else torch.optim.Muon
+        self.parts: list[torch.optim.Optimizer] = [adam]
+        self.parts += [muon(m, lr=r, weight_decay=decay) for m, r in zip(blocks, muon_rates, strict=True)]
 
-    def step(self, factor: float) -> None:
+    def take_up(self, states: list[dict[str, Any]]) -> None:
+        """Go on from these states, with the rates in the memory of this device."""
+        for part, state, rate in zip(self.parts, states, self.rates, strict=True):
+            part.load_state_dict(state)
+            if self.device.type == "cuda":
+                part.param_groups[0]["lr"] = torch.tensor(rate, device=self.device)
+
+    def step(self, factor: float | Tensor) -> None:
+        """Follow the gradients, at learning rates times `factor`."""
         for part, rate in zip(self.parts, self.rates, strict=True):
-            part.param_groups[0]["lr"] = rate * factor
+            group = part.param_groups[0]
+            if isinstance(factor, Tensor):
+                group["lr"].copy_(factor * rate)
+            else:
+                group["lr"] = rate * factor
         map_on_cores(self.device, lambda part: part.step(), self.parts)
 
 

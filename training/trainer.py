@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
-from diffusion.objectives import stratified_times
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, shape_of
@@ -23,13 +22,14 @@ from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
+from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
-from training.step import Objective, Optimizers, Shard, fitting_parameters, scheduled_rate, shard_count
+from training.step import fitting_parameters, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
-EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
+UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
 MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
 PREVIEW_SETTINGS = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
@@ -64,7 +64,9 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
                 if not training.can_cut_smaller(error):
                     raise
                 training.cut_smaller(error)
-                listener.note(f"out of memory; {training.back_at()} and on with {training.shards} parts to a step")
+                listener.note(
+                    f"out of memory; {training.back_at()} and on with {training.learner.shards} parts to a step"
+                )
             listener.stepped(training.status)
             if listener.stopping():
                 raise Stopped
@@ -89,10 +91,9 @@ class Training:
         self.parameters = fitting_parameters(shape, self.device)
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         self.model = model.to(self.device)
-        self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.objective = Objective(self.model, self.diffusion, run.training.loss, self.device, self.precision)
-        self.shards = shard_count(self.device, self.batches.positions)
-        self.optimizers = Optimizers(self.model, self.model.matrices(), run.training)
+        self.learner = Learner(run, self.diffusion, self.model, shard_count(self.device, self.batches.positions))
+        self.average = self.learner.average
+        self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
@@ -118,45 +119,36 @@ class Training:
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
-        x0, given = batch.ids.to(self.device, non_blocking=True), batch.given.to(self.device, non_blocking=True)
-        noise = self._generator("noise", self.status.step)
-        t = stratified_times(len(x0), noise, self.device)
-        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), noise))
-        rows = [whole.chunk(self.shards) for whole in (x0, given, x_t, t)]
-        dropout = [self._generator("dropout", self.status.step, k) for k in range(len(rows[0]))]
-        shards = list(map(Shard, *rows, dropout))
-        losses, gradients = self.objective.summed(shards)
-        characters = int((~batch.given).sum())
-        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
-            parameter.grad = gradient.div_(max(characters, 1))
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
-        self.optimizers.step(self.rate_factor())
-        self._update_average()
-        self._count(losses / max(characters, 1), norm, characters)
+        loss, norm = self.learner.step(self.status.step, batch, self.rate_factor())
+        self._count(loss, norm, int((~batch.given).sum()))
 
     def rate_factor(self) -> float:
         """The factor of the learning rates now: the schedule's, halved by each divergence."""
         return scheduled_rate(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
 
-    def _update_average(self) -> None:
-        step = self.status.step
-        decay = min(self.run.training.ema_decay, (1 + step) / (EMA_WARMUP + step))
-        for average, current in zip(self.average.parameters(), self.model.parameters(), strict=True):
-            average.lerp_(current.detach(), 1 - decay)
-
-    def _count(self, loss: Tensor | float, norm: Tensor, characters: int) -> None:
-        status = self.status
-        bits = float(loss) / NATS_PER_BIT  # a CPU-GPU sync point
-        average, ignorance = smoothed(status.loss, bits), math.log2(self.corpus.vocabulary.size)
-        if not (math.isfinite(bits) and math.isfinite(norm.item())) or average > HOPELESS * ignorance:
-            raise Diverged
-        now = time.monotonic()
-        speed = characters / max(now - self.began - status.seconds, 1e-9)
-        status.loss, status.speed = average, smoothed(status.speed, speed)
-        status.seconds = now - self.began
+    def _count(self, loss: Tensor, norm: Tensor, characters: int) -> None:
+        status, now = self.status, self.elapsed()
+        self.unread.append((loss, norm, characters, now - status.seconds))
+        if len(self.unread) == (UNREAD if self.learner.graphs else 1):
+            self._read_losses()
+        status.seconds = now
         status.characters += characters
         status.step += 1
         status.progress = self.progress()
+        if self.unread and (self.validation_due() or self.finished()):
+            self._read_losses()
+
+    def _read_losses(self) -> None:
+        """Take losses from the device, a CPU-GPU sync point. Raises Diverged if one is no sound training's."""
+        losses, norms, characters, seconds = zip(*self.unread, strict=True)
+        self.unread = []
+        ignorance = math.log2(self.corpus.vocabulary.size)
+        for nats, norm in torch.stack([torch.stack(losses), torch.stack(norms)], 1).tolist():
+            average = smoothed(self.status.loss, nats / NATS_PER_BIT)
+            if not (math.isfinite(nats) and math.isfinite(norm)) or average > HOPELESS * ignorance:
+                raise Diverged
+            self.status.loss = average
+        self.status.speed = smoothed(self.status.speed, sum(characters) / max(sum(seconds), 1e-9))
 
     def progress(self) -> float:
         """0..1: the share spent of whichever budget runs out first."""
@@ -214,18 +206,14 @@ class Training:
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that a step changes."""
         status = {**asdict(self.status), "seconds": self.elapsed()}
-        parts = {"model": self.model.state_dict(), "average": self.average.state_dict(), "best": self.best}
-        optimizers = [part.state_dict() for part in self.optimizers.parts]
-        return copy.deepcopy({"status": status, **parts, "optimizers": optimizers})
+        return copy.deepcopy({"status": status, "best": self.best, **self.learner.state()})
 
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot; the snapshot stays as it is."""
         state = copy.deepcopy(state)
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
+        self.learner.take_up(state)
+        self.unread = []
         self.best = {name: value.to(self.device) for name, value in state["best"].items()}
-        for part, own in zip(self.optimizers.parts, state["optimizers"], strict=True):
-            part.load_state_dict(own)
         history = [Validation(**record) for record in state["status"].pop("history")]
         self.status = Status(**state["status"], history=history)
         self.began = time.monotonic() - self.status.seconds
@@ -242,12 +230,12 @@ class Training:
 
     def can_cut_smaller(self, error: Exception) -> bool:
         """Whether a step failed for want of memory, and can be cut into smaller parts."""
-        return out_of_memory(error) and self.shards < MOST_SHARDS
+        return out_of_memory(error) and self.learner.shards < MOST_SHARDS
 
     def cut_smaller(self, error: Exception) -> None:
         """After memory ran out: back to where numbers were sound, and twice as many parts to a step."""
         traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
-        self.shards *= 2
+        self.learner.cut(2 * self.learner.shards)
         self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
 
     def back_at(self) -> str:
@@ -262,7 +250,7 @@ class Training:
         """Write all that is needed to resume, and the snapshot to return to after a divergence."""
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        write_state(self.run, self.corpus, {**self.snapshot(), "sound": sound, "shards": self.shards})
+        write_state(self.run, self.corpus, {**self.snapshot(), "sound": sound, "shards": self.learner.shards})
 
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
@@ -276,9 +264,11 @@ class Training:
         if state is None:
             listener.note(f"{path} is {what}; it is kept as {set_aside(path)}")
             return
+        self.learner.cut(
+            state["shards"]
+        )  # as stored, whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()
-        self.shards = state["shards"]  # as stored, whatever this machine would choose: sums and dropout depend on it
         listener.resumed(self.status)
 
     def complete(self, listener: Listener) -> Checkpoint:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.stats
 import torch
 
 from diffusion.objectives import (
@@ -10,6 +11,7 @@ from diffusion.objectives import (
     LOSSES,
     T_MIN,
     Diffusion,
+    bell,
     nelbo,
     nelbo_loss,
     posterior_loss,
@@ -29,6 +31,16 @@ def test_times_are_stratified():
     strata = ((t.squeeze(1) - T_MIN) / (1 - T_MIN) * 50).long()
     assert sorted(strata.tolist()) == list(range(50))
     assert strata.tolist() != list(range(50))  # in random order: length and noise stay independent
+
+
+@pytest.mark.parametrize("mean, width", [(0.5, 0.2), (0.0, 0.1), (0.9, 2.0), (0.3, 1e-3)])
+def test_a_bell_has_the_quantiles_of_a_normal_cut_to_the_times(mean, width):
+    even = torch.linspace(T_MIN, 1, 201, dtype=torch.float64).unsqueeze(1)
+    times = bell(even, mean, width)
+    normal = scipy.stats.truncnorm((T_MIN - mean) / width, (1 - mean) / width, mean, width)
+    expected = normal.ppf(np.linspace(0, 1, 201)).clip(T_MIN, 1)
+    np.testing.assert_allclose(times.squeeze(1).numpy(), expected, rtol=1e-6, atol=1e-9)
+    assert times.min() >= T_MIN and times.max() <= 1 and (times.diff(dim=0) >= 0).all()
 
 
 @pytest.mark.parametrize("loss, head", [("posterior", "x0"), ("nelbo", "x0"), ("nelbo", "score")])

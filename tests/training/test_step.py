@@ -1,5 +1,7 @@
 """One step: what it leaves out changes nothing, how it is cut, at what rate it learns."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -22,9 +24,10 @@ def test_positions_are_rounded_up_to_multiples(wanted, asked):
     assert int(found.sum()) == asked and (found | ~mask.view(4, 50)).all()
 
 
+@pytest.mark.parametrize("fixed_shapes", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("process", PROCESSES)
-def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run, process, loss):
+def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run, process, loss, fixed_shapes):
     training = Training(shape(tiny_run(diffusion={"process": process}, model={"dropout": 0.0}), loss=loss))
     for number in range(5):  # away from the start, where most gradients are 0
         training.advance(training.batches.batch(number))
@@ -32,7 +35,8 @@ def test_leaving_out_what_has_no_loss_changes_neither_loss_nor_gradient(tiny_run
     t, generator = torch.linspace(0.01, 0.9, len(x0)).unsqueeze(1), torch.Generator().manual_seed(0)
     sigma = training.diffusion.schedule.sigma(t)
     x_t = torch.where(given, x0, training.diffusion.process.noise(x0, sigma, generator))
-    found, gradients = training.objective.loss_and_gradients(Shard(x0, given, x_t, t, generator))
+    part = replace(training.learner.objective, fixed_shapes=fixed_shapes)
+    found, gradients = part.loss_and_gradients(Shard(x0, given, x_t, t, generator))
     output = training.model(x_t, sigma.squeeze(1), given)
     whole = LOSSES[loss](training.diffusion, output, x_t, x0, t).masked_fill(given, 0).sum()
     assert float(found) == pytest.approx(whole.item(), rel=1e-5) and found > 1

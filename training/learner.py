@@ -1,0 +1,85 @@
+"""What learns: a network, the average of its weights and the optimizers, all of which a step changes."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from config.schema import RunConfig
+from dataset_loader import Batch
+from diffusion.objectives import Diffusion, bell, stratified_times
+from model import DiffusionTransformer
+from training.graphs import GraphedStep
+from training.step import Objective, Optimizers, Shard
+from utils import derive_seed, pick_precision
+
+EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
+CPU = torch.device("cpu")
+
+
+class Learner:
+    """A network in training. Every draw of a step is a function of (seed, name, step), so no generator needs saving."""
+
+    def __init__(self, run: RunConfig, diffusion: Diffusion, model: DiffusionTransformer, shards: int) -> None:
+        self.run, self.diffusion, self.model = run, diffusion, model
+        self.device = next(model.parameters()).device
+        self.graphs = self.device.type == "cuda"
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        precision = pick_precision(run.training.precision, self.device)
+        self.objective = Objective(model, diffusion, run.training.loss, self.device, precision, self.graphs)
+        self.optimizers = Optimizers(model, model.matrices(), run.training)
+        self.cut(shards)
+
+    def cut(self, shards: int) -> None:
+        """Compute steps in so many parts from now on, with generators for these. Graphs are captured anew."""
+        self.shards = shards
+        self.noise, *self.dropout = (torch.Generator(self.device) for _ in range(1 + shards))
+        self.times = self.noise if self.device == CPU else torch.Generator()  # noise levels are the same everywhere
+        self.follow = GraphedStep(self._follow, [self.noise, *self.dropout]) if self.graphs else self._follow
+
+    def step(self, number: int, batch: Batch, factor: float) -> tuple[Tensor, Tensor]:
+        """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm."""
+        for generator in (self.times, self.noise):
+            generator.manual_seed(derive_seed(self.run.seed, self.run.name, "noise", number))
+        for k, generator in enumerate(self.dropout):
+            generator.manual_seed(derive_seed(self.run.seed, self.run.name, "dropout", number, k))
+        t, settings = stratified_times(len(batch.ids), self.times, CPU), self.run.training
+        if settings.times_width:
+            t = bell(t, settings.times_mean, settings.times_width)
+        loss, norm = self.follow(batch.ids, batch.given, t, factor, max(1, int((~batch.given).sum())))
+        self._update_average(number)
+        return loss, norm
+
+    def _follow(
+        self, ids: Tensor, given: Tensor, t: Tensor, factor: float | Tensor, characters: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Noise (B, L) ids to t (B, 1), predict them and follow the gradient. In a graph all numbers are tensors."""
+        x0, given, t = ids.to(self.device), given.to(self.device), t.to(self.device)
+        x_t = torch.where(given, x0, self.diffusion.process.noise(x0, self.diffusion.schedule.sigma(t), self.noise))
+        rows = (whole.chunk(self.shards) for whole in (x0, given, x_t, t))
+        loss, gradients = self.objective.summed(list(map(Shard, *rows, self.dropout)))
+        for parameter, gradient in zip(self.model.parameters(), gradients, strict=True):
+            parameter.grad = gradient.div_(characters)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.run.training.clip_norm)
+        self.optimizers.step(factor)
+        return loss / characters, norm
+
+    @torch.no_grad()
+    def _update_average(self, number: int) -> None:
+        decay = min(self.run.training.ema_decay, (1 + number) / (EMA_WARMUP + number))
+        averages: list[Tensor] = list(self.average.parameters())
+        weights: list[Tensor] = list(self.model.parameters())
+        torch._foreach_lerp_(averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+
+    def state(self) -> dict[str, Any]:
+        """All that a step changes, not copied."""
+        optimizers = [part.state_dict() for part in self.optimizers.parts]
+        return {"model": self.model.state_dict(), "average": self.average.state_dict(), "optimizers": optimizers}
+
+    def take_up(self, state: dict[str, Any]) -> None:
+        """Go on from a state, which may become part of this."""
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizers.take_up(state["optimizers"])
+        self.cut(self.shards)
