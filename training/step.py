@@ -4,7 +4,7 @@ import itertools
 import math
 import os
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,19 @@ class Objective:
 
 
 ADAM_BETA1 = 0.9
+# what each optimizer keeps of a parameter after its first step, under torch's names, and the least that it can be
+KEPT = {
+    torch.optim.AdamW: {"step": 1, "exp_avg": -math.inf, "exp_avg_sq": 0},
+    torch.optim.Muon: {"momentum_buffer": -math.inf},
+}
+
+
+def check_tensor(found: object, like: Tensor, least: float = -math.inf) -> None:
+    """Raise ValueError unless a value is a tensor of this shape and type, of finite numbers that are not less."""
+    if not isinstance(found, Tensor) or (found.shape, found.dtype) != (like.shape, like.dtype):
+        raise ValueError(f"not a tensor like {[*like.shape]}")
+    if not (found.isfinite() & (found >= least)).all():
+        raise ValueError("numbers that no step gives")
 
 
 class Optimizers:
@@ -120,6 +133,24 @@ class Optimizers:
         self.parts += [torch.optim.Muon(m, lr=config.muon_learning_rate, weight_decay=decay) for m in blocks]
         self.device = next(model.parameters()).device
         self.rates = [part.param_groups[0]["lr"] for part in self.parts]
+
+    def load(self, states: list[dict[str, Any]]) -> None:
+        """Go on from the states of the parts. Their settings are the run's, whatever a file says."""
+        for part, found in zip(self.parts, states, strict=True):
+            part.load_state_dict({**part.state_dict(), "state": found["state"]})
+
+    def check(self, states: list[dict[str, Any]], steps: int) -> None:
+        """Raise ValueError unless these are states of the parts after so many steps."""
+        for part, found in zip(self.parts, states, strict=True):
+            parameters = dict(enumerate(part.param_groups[0]["params"] if steps else ()))
+            if found["state"].keys() != parameters.keys():
+                raise ValueError("parameters")
+            for number, parameter in parameters.items():
+                kept, own = KEPT[type(part)], found["state"][number]
+                if own.keys() != kept.keys():
+                    raise ValueError("what is kept of a parameter")
+                for name, least in kept.items():
+                    check_tensor(own[name], torch.zeros(()) if name == "step" else parameter, least)
 
     def step(self, factor: float) -> None:
         for part, rate in zip(self.parts, self.rates, strict=True):

@@ -224,8 +224,7 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.best = {name: value.to(self.device) for name, value in state["best"].items()}
-        for part, own in zip(self.optimizers.parts, state["optimizers"], strict=True):
-            part.load_state_dict(own)
+        self.optimizers.load(state["optimizers"])
         history = [Validation(**record) for record in state["status"].pop("history")]
         self.status = Status(**state["status"], history=history)
         self.began = time.monotonic() - self.status.seconds
@@ -270,7 +269,8 @@ class Training:
         if not (path.is_symlink() or path.exists()):
             return
         try:
-            state, what = read_state(self.run, self.corpus, self.sound), "of other data, settings or version"
+            state = read_state(self.run, self.corpus, self.sound, self.optimizers)
+            what = "of other data, settings or version"
         except Damaged:  # from the start again, to the same end
             state, what = None, "damaged"
         if state is None:
