@@ -46,8 +46,9 @@ def printable(text: str) -> str:
 
 
 def shorter(line: str) -> str:
-    """The line, cut where it is far longer than a message needs."""
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+    """The line, without its middle if it is far longer than a message needs: its end may say what to do."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
 def say(text: str) -> None:

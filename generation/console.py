@@ -18,7 +18,7 @@ SECONDS_A_LINE = 10
 
 
 class PlainConsole(Console):
-    """A console for plain text, which cannot steer the terminal; a text of more than LONGEST_LINE is cut.
+    """A console for plain text, which cannot steer the terminal; of a text beyond LONGEST_LINE the middle is left out.
 
     A full disk is ignored. A reader (`| head`) that has left raises BrokenPipeError, or, if the console is `patient`,
     sets `reader_left`.

@@ -26,7 +26,7 @@ def test_no_figure_and_no_line_is_longer_than_a_screen():
     assert [number(value, "+.2f") for value in (-(2.0**62), 1e308)] == ["-4.6e+18", "+1.0e+308"]
     assert [number(value, ".1f") for value in (999_999, 1e9)] == ["999999.0", "1.0e+09"]
     assert with_error(-(2**62), 1e300) == "-4.6e+18 ± 1.0e+300" and with_error(1e308, math.nan) == "1.0e+308 ± -"
-    assert shorter("x" * 1000) == "x" * 1000 and shorter("x" * 1001) == "x" * 1000 + "..."
+    assert shorter("x" * 1000) == "x" * 1000 and shorter("x" * 1001 + "y") == f"{'x' * 500}...{'x' * 499}y"
 
 
 def test_what_would_steer_a_terminal_shows_as_an_escape():
