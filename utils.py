@@ -169,14 +169,14 @@ def flush_to_disk(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it replaces `path`, whose mode it takes, and is deleted on failure."""
+def atomic_path(path: Path, under: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path, named after `under` or `path`; it replaces `path`, whose mode it takes, or is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for part in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM_NAME}.part"):  # left by a killed process
+    for part in () if under else path.parent.glob(f".{glob.escape(path.name)}.{RANDOM_NAME}.part"):  # a kill left it
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = (under or path).with_name(f".{(under or path).name}.{secrets.token_hex(4)}.part")
     try:
         temporary.touch(exist_ok=False)  # readable for whom the umask says, where mkstemp would leave only its owner
         yield temporary
@@ -268,9 +268,9 @@ def utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes, under: Path | None = None) -> None:
     """Write a file completely or not at all; text as UTF-8 with "\\n" line ends on every system."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, under) as temporary:
         temporary.write_bytes(utf8(content) if isinstance(content, str) else content)
 
 
