@@ -29,7 +29,7 @@ from evaluation.records import (
 )
 from evaluation.reference import Documents, Reference
 from evaluation.two_sided import TwoSidedCounts
-from generation.checkpoint import load_checkpoint
+from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, all_training_text, load_trained_corpus
 from text.vocabulary import Vocabulary, fold
@@ -57,12 +57,15 @@ class Request:
     data: Path | None = None  # the text that the model was trained on, if the config does not name it
 
 
-def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
+def evaluate_voice(
+    name: str, file: Path, samples: Path | None, request: Request, checkpoint: Checkpoint | None = None
+) -> Evaluation:
     """Measure one model: its likelihood, and its samples, which are the lines of a file or else drawn.
 
+    `checkpoint` is the content of the model's file, if it is read already.
     Raises UserError for a model or samples that cannot be read, and for a dataset that is not what it was trained on.
     """
-    checkpoint = load_checkpoint(file)
+    checkpoint = checkpoint or load_checkpoint(file)
     checkpoint = replace(checkpoint, run=request.config.placed(checkpoint.run, request.data))
     writer = Writer.of(checkpoint, request.device)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)

@@ -11,6 +11,8 @@ import torch
 import evaluate
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.report import summary, voice_page
+from generation import checkpoint
+from generation.archive import read_archive
 from tests.helpers import WORDS, Quiet, config_of, make_run, prose, toy_lines
 from text.corpus import load_corpus
 from training.trainer import train_model
@@ -251,6 +253,14 @@ def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
     assert page.startswith("# build\n") and "| known words |" in page
     assert (folder / "build_evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "build" in capsys.readouterr().out
+
+
+def test_a_model_is_read_once(two_voices, tmp_path, monkeypatch):
+    run, read = two_voices["build"], []
+    monkeypatch.setattr(checkpoint, "read_archive", lambda path, check: read.append(path) or read_archive(path, check))
+    options = ["--config", str(config_file(run, tmp_path)), "--count", "2", "--output", str(tmp_path / "reports")]
+    assert evaluate.main(["--model", str(run.model_file()), *options]) == 0
+    assert read == [run.model_file()]
 
 
 def test_all_writes_the_comparison(two_voices, tmp_path, capsys):
