@@ -78,9 +78,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
         given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
         if given:  # before minutes of work
             check_readable(given, "name a text file of samples, one document per line")
-        run = config.placed(load_checkpoint(file).run, arguments.data)
+        checkpoint = load_checkpoint(file)
+        run = config.placed(checkpoint.run, arguments.data)
         outputs = outputs_of(arguments, run, report.voice_files(name), [file, *([given] if given else [])])
-        evaluations.append(evaluate_voice(name, file, given, request))
+        evaluations.append(evaluate_voice(name, file, given, request, checkpoint))
         written = report.write_voice(evaluations[-1], outputs)
         console.print(f"{report.summary(evaluations[-1])}  ({written})")
 

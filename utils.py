@@ -7,13 +7,14 @@ import io
 import json
 import operator
 import os
+import secrets
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
 BLOCK_BYTES = 1 << 19  # bytes of a file that are hashed at a time; they fit into the processor's caches
+MOST_TEXT = 1 << 30  # bytes of a text that is read as a whole: samples, a list of words, a selection
 # how files begin that are no plain text, whatever their names say, and what to do with them
 FOREIGN = {
     b"\x1f\x8b": "is compressed (gzip); unpack it first",
@@ -35,7 +37,7 @@ FOREIGN = {
     b"\xff\xfe": "is UTF-16; save it as UTF-8",
     b"\xfe\xff": "is UTF-16; save it as UTF-8",
 }
-RANDOM_NAME = "[a-z0-9_]" * 8  # what tempfile.mkstemp puts between prefix and suffix, as a pattern to glob
+RANDOM_NAME = "[a-z0-9_]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
@@ -113,17 +115,12 @@ def exact_device(device: torch.device) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The torch type of this name; `auto` is `default_precision`."""
-    return default_precision(device) if name == "auto" else getattr(torch, name)
-
-
-def default_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 if the hardware multiplies it natively, else float32."""
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
+    """The torch type of this name; `auto` is bfloat16 if the hardware multiplies it natively, else float32."""
+    if name != "auto":
+        return getattr(torch, name)
+    cuda = partial(torch.cuda.is_bf16_supported, including_emulation=False)
+    native = {"cuda": cuda, "cpu": torch.cpu._is_avx512_bf16_supported}.get(device.type, bool)  # bool(): False
+    return torch.bfloat16 if native() else torch.float32
 
 
 # Cores: tasks run in parallel on a CPU, each on one core
@@ -172,23 +169,24 @@ def flush_to_disk(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it replaces `path` on success and is deleted on failure."""
+def atomic_path(path: Path, under: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path, named after `under` or `path`; it replaces `path`, whose mode it takes, or is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for part in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM_NAME}.part"):  # left by a killed process
+    for part in () if under else path.parent.glob(f".{glob.escape(path.name)}.{RANDOM_NAME}.part"):  # a kill left it
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > STALE_SECONDS:
                 part.unlink()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = (under or path).with_name(f".{(under or path).name}.{secrets.token_hex(4)}.part")
     try:
+        temporary.touch(exist_ok=False)  # readable for whom the umask says, where mkstemp would leave only its owner
         yield temporary
         flush_to_disk(temporary)
-        temporary.chmod(0o644)  # mkstemp's 0600 would keep other users from reading it
+        with contextlib.suppress(FileNotFoundError):
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # that of a full disk names no file
+        if error.filename in (None, str(temporary)):  # that of a full disk names no file
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -249,10 +247,13 @@ def foreign(begin: bytes) -> str:
     return next((what for magic, what in FOREIGN.items() if begin.startswith(magic)), "")
 
 
-def read_text(path: Path, fix: str = "") -> str:
+def read_text(path: Path, fix: str = "", most_bytes: int = MOST_TEXT) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Raises UserError if it cannot be read."""
     check_readable(path, fix)
-    data = path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)  # a pipe tells no size and may have no end
+    if len(data) > most_bytes:
+        raise UserError(f"{path}: longer than {most_bytes:,} bytes; no such file needs so many")
     if what := foreign(data):
         raise UserError(f"{path}: {what}")
     try:
@@ -267,9 +268,9 @@ def utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
+def write_atomic(path: Path, content: str | bytes, under: Path | None = None) -> None:
     """Write a file completely or not at all; text as UTF-8 with "\\n" line ends on every system."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, under) as temporary:
         temporary.write_bytes(utf8(content) if isinstance(content, str) else content)
 
 
@@ -294,7 +295,6 @@ def hash_file(path: Path) -> str:
 
 def size_of(path: Path) -> int:
     """Size of a file in bytes; 0 if it is missing or not accessible."""
-    try:
+    with contextlib.suppress(OSError):
         return path.stat().st_size
-    except OSError:
-        return 0
+    return 0

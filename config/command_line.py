@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from config.messages import printable
+from config.messages import printable, shorter
 
 CONFIG_FILE = Path("config.yaml")  # that commands read unless --config names another
 # least and most of the sampling options; None: no limit
@@ -22,7 +22,7 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
 STOPPED = 130  # the exit status after a signal to stop
-MOST_LINES, LONGEST_LINE = 100, 1000  # of errors: what comes from a file may be of any size
+MOST_LINES = 100  # of errors: what comes from a file may be of any size
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,7 +134,7 @@ def report_error(error: Exception) -> int:
     else:
         raise error
     for line in lines[:MOST_LINES]:
-        complain(f"error: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '...'}")
+        complain(f"error: {shorter(line)}")
     return 2
 
 

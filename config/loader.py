@@ -3,6 +3,7 @@
 The layers are the common sections, a preset, the dataset's entry and the command line. Later layers win, key by key.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,7 @@ def load_config(path: Path) -> Config:
         for name in entries:
             if not is_safe_name(name):
                 raise UserError(f"{path}: {section}: {shown(name)} {NAME_RULE}")
+    check_distinct(path, or_empty(content.get("datasets")))
     config = Config(path, content)
     problems: dict[str, None] = {}  # each once: a mistake in a common section is found in every dataset
     for name in config.datasets or ["dataset"]:
@@ -119,6 +121,15 @@ def load_config(path: Path) -> Config:
     if problems:
         raise UserError("\n".join([*problems][:MOST_PROBLEMS]))
     return config
+
+
+def check_distinct(path: Path, names: Iterable[str]) -> None:
+    """Raise UserError for two datasets whose files would be one where a file system does not tell A from a."""
+    known: dict[str, str] = {}
+    for name in names:
+        if (other := known.setdefault(name.lower(), name)) != name:
+            what = f"{other!r} and {name!r} differ in case alone, and would share files on macOS and Windows"
+            raise UserError(f"{path}: datasets: {what}; rename one")
 
 
 def config_or_defaults(path: Path) -> Config:

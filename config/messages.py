@@ -3,6 +3,8 @@
 import math
 import re
 
+LONGEST_LINE = 1000  # characters of a message: what comes from a file, or is a path, may be of any length
+MOST_SHOWN = 1e6  # a figure from here on is shown by its power of ten, which takes a few characters
 MOST_SECONDS = 100 * 86_400  # that a time still to go is given as
 # control characters, which a terminal obeys (not tab and newline), marks that reverse the order of what follows, and
 # surrogates: bytes of a file name that are not UTF-8
@@ -16,13 +18,16 @@ def counted(count: float, noun: str) -> str:
 
 
 def number(value: float, form: str) -> str:
-    """A number in this format; "-" where there is none, or none that is finite."""
-    return format(value, form) if math.isfinite(value) else "-"
+    """A number in this format, or by its power of ten if that is long; "-" where there is none that is finite."""
+    if not math.isfinite(value):
+        return "-"
+    return format(value, form if abs(value) < MOST_SHOWN else f"{form[: form.index('.')]}.1e")
 
 
 def with_error(value: float, error: float, digits: int = 3) -> str:
     """For example 0.912 ± 0.013; "-" where there is no value."""
-    return f"{value:.{digits}f} ± {number(error, f'.{digits}f')}" if math.isfinite(value) else "-"
+    form = f".{digits}f"
+    return f"{number(value, form)} ± {number(error, form)}" if math.isfinite(value) else "-"
 
 
 def clock(seconds: float) -> str:
@@ -40,6 +45,12 @@ def printable(text: str) -> str:
     return STEERING.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def shorter(line: str) -> str:
+    """The line, without its middle if it is far longer than a message needs: its end may say what to do."""
+    half = LONGEST_LINE // 2
+    return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
+
+
 def say(text: str) -> None:
     """Print a line that can neither steer the terminal nor pass for several lines."""
-    print(printable(text).replace("\n", "\\n"))
+    print(shorter(printable(text).replace("\n", "\\n")))

@@ -11,7 +11,7 @@ from ruamel.yaml.nodes import Node, ScalarNode
 
 from config.errors import describe_yaml, shown
 from config.messages import counted
-from utils import UserError, read_text, size_of
+from utils import UserError, read_text
 
 MOST_BYTES = 1 << 18  # of a file: thousands of datasets, read in a few seconds
 MOST_EXPANDED = 1_000_000  # values and characters of a file whose aliases are written out
@@ -66,9 +66,7 @@ class NamingConstructor(SafeConstructor):
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file. Raises UserError with one line if it cannot be read, or is beyond the bounds."""
-    if size_of(path) > MOST_BYTES:
-        raise UserError(f"{path}: longer than {MOST_BYTES:,} bytes; no config.yaml needs so many")
-    text = read_text(path, "name the configuration with --config")
+    text = read_text(path, "name the configuration with --config", MOST_BYTES)
     try:
         yaml = YAML(typ="safe", pure=True)
         yaml.Composer, yaml.Constructor, yaml.max_depth = BoundedComposer, NamingConstructor, MOST_DEPTH

@@ -29,10 +29,10 @@ from evaluation.records import (
 )
 from evaluation.reference import Documents, Reference
 from evaluation.two_sided import TwoSidedCounts
-from generation.checkpoint import load_checkpoint
+from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
-from text.corpus import Corpus, Split, load_trained_corpus
-from text.vocabulary import Vocabulary
+from text.corpus import Corpus, Split, all_training_text, load_trained_corpus
+from text.vocabulary import Vocabulary, fold
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -41,6 +41,7 @@ ORDERED_WINDOWS = 200  # held-out windows, of one document each, whose likelihoo
 STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are measured on
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
+MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
 NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
 WORST = 10  # copies that a report shows
 
@@ -56,23 +57,27 @@ class Request:
     data: Path | None = None  # the text that the model was trained on, if the config does not name it
 
 
-def evaluate_voice(name: str, file: Path, samples: Path | None, request: Request) -> Evaluation:
+def evaluate_voice(
+    name: str, file: Path, samples: Path | None, request: Request, checkpoint: Checkpoint | None = None
+) -> Evaluation:
     """Measure one model: its likelihood, and its samples, which are the lines of a file or else drawn.
 
+    `checkpoint` is the content of the model's file, if it is read already.
     Raises UserError for a model or samples that cannot be read, and for a dataset that is not what it was trained on.
     """
-    checkpoint = load_checkpoint(file)
+    checkpoint = checkpoint or load_checkpoint(file)
     checkpoint = replace(checkpoint, run=request.config.placed(checkpoint.run, request.data))
     writer = Writer.of(checkpoint, request.device)
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
     if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
-    reference = Reference(corpus, checkpoint.run.model.context)
+    sought = all_training_text(corpus, checkpoint.run)  # which sample of it was learnt is for the model's file to say
+    reference = Reference(corpus, checkpoint.run.model.context, sought, caseless=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)
     else:
         texts, unread = write_documents(writer, request.seed, range(request.count), writer.settings()), 0
-    documents = [corpus.vocabulary.encode(plain_spaces(text, corpus.vocabulary)).astype(np.int64) for text in texts]
+    documents = [corpus.vocabulary.encode(known_characters(text, corpus.vocabulary)).astype(np.int64) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
     compared = min(len(documents), len(reference.held_out))
     real = reference.held_out[:compared]
@@ -113,15 +118,16 @@ def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
     return [text.replace("\\n", "\n") for text in texts] if stream else texts, len(lines) - len(texts)
 
 
-def plain_spaces(text: str, vocabulary: Vocabulary) -> str:
-    """The text with a space for white space that the vocabulary lacks, and without invisible characters that it lacks.
+def known_characters(text: str, vocabulary: Vocabulary) -> str:
+    """The text without characters that the vocabulary lacks, where it has one that differs in case, or in nothing seen.
 
-    Nobody sees the difference, so no copy may hide behind it.
+    White space becomes a space, invisible characters go. No copy may hide behind such a difference.
     """
 
     def plain(character: str) -> str:
-        if character in vocabulary.characters:
-            return character
+        for form in (character, character.lower(), character.upper()):
+            if form in vocabulary.characters:
+                return form
         return " " if character.isspace() else "" if unicodedata.category(character) == "Cf" else character
 
     return "".join(map(plain, unicodedata.normalize("NFC", text))) or text
@@ -196,28 +202,33 @@ def find_copies(texts: list[str], documents: Documents, matches: np.ndarray, ref
     flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
     lines = sum(reference.are_lines(documents))
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
+    different = len({fold(text).casefold() for text in texts})
+    shares = lines / len(texts), (len(flagged) - lines) / len(texts), 1 - different / len(texts)
     return Copies(
         bound=reference.copy_bound,
         share=len(flagged) / len(texts),
         calibrated_on=reference.calibrated_on,
-        gauge=gauge(lines / len(texts), (len(flagged) - lines) / len(texts), len(texts), reference.calibrated_on),
+        gauge=gauge(*shares, different, reference.calibrated_on),
         flagged=flagged,
         worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
+        repeats=len(texts) - different,
     )
 
 
-def gauge(lines: float, passages: float, judged: int, calibrated_on: int) -> str:
-    """A word for how much a voice copies: shares of samples that are whole lines, and that hold long passages.
+def gauge(lines: float, passages: float, repeats: float, different: int, calibrated_on: int) -> str:
+    """A word for how much a voice copies: shares of samples that are lines, hold long passages, repeat earlier ones.
 
-    A line of the training text is a copy whatever chance allows. With few samples, or few real documents to tell what
-    chance allows, copies that are not seen may still be there.
+    A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
+    tell what chance allows, copies that are not seen may still be there.
     """
     # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
     chance = 2 / (calibrated_on + 1)
     share = lines + max(passages - chance, 0)
     if share > COPIES_CREATING:
         return "in between" if share <= COPIES_MEMORISING else "memorising"
-    if COPIES_CREATING + chance > COPIES_MEMORISING / 2 or NONE_OF / judged > COPIES_MEMORISING:
+    if repeats > MOST_REPEATS:
+        return "repeating"
+    if COPIES_CREATING + chance > COPIES_MEMORISING / 2 or NONE_OF / different > COPIES_MEMORISING:
         return "too few to tell"
     return "creating"
 

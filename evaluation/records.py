@@ -86,9 +86,10 @@ class Copies:
     bound: int  # characters; a document with a longer match is a copy
     share: float  # of the samples
     calibrated_on: int  # real documents, not mostly copies themselves, whose matches with other text set the bound
-    gauge: str  # creating, in between, memorising or too few to tell
+    gauge: str  # creating, in between, memorising, repeating or too few to tell
     flagged: list[int]  # indices of the samples that copy
     worst: list[Copy]  # those with the longest matches, longest first
+    repeats: int  # samples that are, but for case and white space, the same as an earlier one
 
 
 @dataclass(frozen=True)

@@ -25,18 +25,42 @@ Documents = list[np.ndarray]  # ids of each, without frames
 class Reference:
     """Statistics of a corpus's training text, and its held-out documents, whose figures are the ceiling.
 
-    A stream is cut into documents of `context` characters, which are about as long as its samples.
+    A stream is cut into documents of `context` characters, which are about as long as its samples. Copies are sought in
+    `sought`, or in the training text; if `caseless`, letters of either case are the same there.
     """
 
-    def __init__(self, corpus: Corpus, context: int) -> None:
+    def __init__(self, corpus: Corpus, context: int, sought: Split | None = None, *, caseless: bool = False) -> None:
         splits = (corpus.train, corpus.held_out)
         train, held_out = (cut_stream(split, context) for split in splits) if corpus.stream else splits
         rng = numpy_generator("reference")
         training, self.held_out = shuffled_documents(train, rng), shuffled_documents(held_out, rng)
-        self.vocabulary = corpus.vocabulary
-        self.words, self.lines = words_and_lines(training, self.vocabulary, stream=corpus.stream)
+        self.vocabulary, self.caseless = corpus.vocabulary, caseless
+        self.one_case = one_case(self.vocabulary)
+        self.words, self.lines = self._words_and_lines(training, stream=corpus.stream)
         self._count(first_documents(training, REFERENCE_CHARACTERS))
+        if sought and sought is not corpus.train:
+            training = shuffled_documents(sought, rng)
+            _, self.lines = self._words_and_lines(training, stream=corpus.stream)
         self._calibrate(training, corpus)
+
+    def _words_and_lines(self, documents: Documents, *, stream: bool) -> tuple[set[str], set[str]]:
+        """All distinct words of documents, and all distinct documents as they are compared: none of a stream."""
+        found: set[str] = set()
+        lines: set[str] = set()
+        for document in documents:
+            text = self.vocabulary.decode(document)
+            found.update(words(text))
+            if not stream:
+                lines.add(self._line(text))
+        return found, lines
+
+    def _line(self, text: str) -> str:
+        """A text as whole lines are compared."""
+        return fold(text).casefold() if self.caseless else fold(text)
+
+    def _ids(self, ids: np.ndarray) -> np.ndarray:
+        """Ids as passages are compared."""
+        return self.one_case[ids] if self.caseless else ids
 
     def _count(self, documents: Documents) -> None:
         """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
@@ -54,16 +78,16 @@ class Reference:
         # held-out documents may be few, so some training documents are compared with the rest of the training text too
         aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
         new = self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]
-        rest = MatchFinder(framed(training[aside:]))
-        self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
+        rest = MatchFinder(self._ids(framed(training[aside:])))
+        self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest([self._ids(document) for document in new]))
         if corpus.stream:  # as one text: a match may run across the cuts
-            self.finders = [MatchFinder(corpus.train.document(0))]
-        else:  # together: all of the training text
-            self.finders = [rest, MatchFinder(framed(training[:aside]))]
+            self.finders = [MatchFinder(self._ids(corpus.train.document(0)))]
+        else:  # together: all of the text in which copies are sought
+            self.finders = [rest, MatchFinder(self._ids(framed(training[:aside])))]
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each whole document, white space aside, is a line of the training text."""
-        return [fold(self.vocabulary.decode(document)) in self.lines for document in documents]
+        return [self._line(self.vocabulary.decode(document)) in self.lines for document in documents]
 
     def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
         """(documents,) whether each has a match longer than the bound, or is a line of the training text."""
@@ -71,7 +95,8 @@ class Reference:
 
     def matches(self, documents: Documents) -> np.ndarray:
         """(documents,) length of each one's longest verbatim match with the training text, in characters."""
-        return np.max([finder.longest(documents) for finder in self.finders], axis=0)
+        compared = [self._ids(document) for document in documents]
+        return np.max([finder.longest(compared) for finder in self.finders], axis=0)
 
 
 def cut_stream(split: Split, length: int) -> Split:
@@ -90,16 +115,11 @@ def first_documents(documents: Documents, characters: int) -> Documents:
     return documents[: int(np.searchsorted(np.cumsum([len(d) for d in documents]), characters)) + 1]
 
 
-def words_and_lines(documents: Documents, vocabulary: Vocabulary, *, stream: bool) -> tuple[set[str], set[str]]:
-    """All distinct words of documents, and all distinct documents as `fold` leaves them: none of a stream."""
-    found: set[str] = set()
-    lines: set[str] = set()
-    for document in documents:
-        text = vocabulary.decode(document)
-        found.update(words(text))
-        if not stream:
-            lines.add(fold(text))
-    return found, lines
+def one_case(vocabulary: Vocabulary) -> np.ndarray:
+    """(size,) uint16: the id of each character's small letter, where the vocabulary has both; else its own."""
+    known = {character: number for number, character in enumerate(vocabulary.characters)}
+    table = [known.get(character.lower(), number) for character, number in known.items()]
+    return np.array([*table, vocabulary.unk][: vocabulary.size], dtype=np.uint16)
 
 
 def copy_bound(documents: Documents, matches: np.ndarray) -> tuple[int, int]:

@@ -33,6 +33,8 @@ GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
     "in between": "Some documents repeat long passages of the source: look at the list of copies before publishing.",
     "memorising": "It recites its source. Train it shorter, on more text or with dropout; do not publish this.",
+    "repeating": "It writes the same texts again and again. Train it longer or on more text, or raise its temperature; "
+    "do not publish this.",
     "too few to tell": "Too few samples, or too few real documents beside them, to tell copies from chance: "
     "judge more samples, or train on more text.",
 }
@@ -44,6 +46,7 @@ def summary(evaluation: Evaluation) -> str:
     return (
         f"{evaluation.name}: {with_error(bits.bits, bits.error)} bits/char, {share_of_words(words)}, "
         f"copies {copies.share:.1%}: {copies.gauge}"
+        + (f"; {counted(copies.repeats, 'repeat')}" if copies.repeats else "")
         + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
     )
 
@@ -142,7 +145,8 @@ def voice_page(evaluation: Evaluation) -> list[str]:
 
 def verdict(copies: Copies) -> str:
     """What the gauge means for publishing."""
-    spared = ", once the flagged documents are left out" if copies.flagged and copies.gauge == "creating" else ""
+    spare = ["the flagged documents"] * bool(copies.flagged) + ["the repeats"] * bool(copies.repeats)
+    spared = f", once {' and '.join(spare)} are left out" if spare and copies.gauge == "creating" else ""
     return GAUGES[copies.gauge].removesuffix(".") + spared + "."
 
 
@@ -173,13 +177,14 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
-        "A document is flagged if it is a line of the training text, white space aside, or holds more than "
+        "A document is flagged if it is a line of the training text, case and white space aside, or holds more than "
         f"{counted(copies.bound, 'character')} of it in a row.",
         f"{calibrated}hold no more."
         if copies.calibrated_on
         else "No real document is new enough to say what is chance.",
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%})."
+        + (f" {copies.repeats} repeat an earlier one, case and white space aside." if copies.repeats else "")
         + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else ""),
         "",
         *(

@@ -11,14 +11,14 @@ from rich.progress import Progress
 from rich.text import Text
 
 from config.command_line import silence
-from config.messages import printable
+from config.messages import printable, shorter
 
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 SECONDS_A_LINE = 10
 
 
 class PlainConsole(Console):
-    """A console for plain text, which cannot steer the terminal.
+    """A console for plain text, which cannot steer the terminal; of a text beyond LONGEST_LINE the middle is left out.
 
     A full disk is ignored. A reader (`| head`) that has left raises BrokenPipeError, or, if the console is `patient`,
     sets `reader_left`.
@@ -30,7 +30,7 @@ class PlainConsole(Console):
         raise BrokenPipeError
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(printable(text), **options)
+        return super().render_str(shorter(printable(text)), **options)
 
     def print(self, *what: Any, **options: Any) -> None:
         try:

@@ -3,14 +3,16 @@
 import contextlib
 import json
 import os
+import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from utils import UserError, check_writable, hash_file, sha256, write_atomic
 
+SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
 ENTRY = b'{"path": '  # how each line of a record begins
+LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
 NOT_OURS = "not written by this program, or changed since"
 
 
@@ -50,31 +52,36 @@ class OutputRecord:
             raise UserError(f"{path}: not a regular file; move it away")
         self.path, self.folder = path, path.parent
         self.hashes: dict[str, set[str]] = {}
-        data = path.read_bytes() if path.exists() else b""
-        if not ENTRY.startswith(data.lstrip()[: len(ENTRY)]):
-            raise UserError(f"{path}: not written by this program; move it away")
-        for line in data.splitlines():
+        for line in path.read_bytes().splitlines() if path.exists() else ():
+            if not (LINE.fullmatch(line) or ENTRY.startswith(line)):  # somebody else's, which a new list would lose
+                raise UserError(f"{path}: not written by this program; move it away")
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # a line cut short tells nothing
                 found = json.loads(line)
                 self.add(found["path"], found["sha256"])
 
     def add(self, name: str, found: str) -> None:
         parts = (*PurePosixPath(name).parts, *PureWindowsPath(name).parts)
-        if ".." not in parts and not PureWindowsPath(name).anchor and isinstance(found, str):  # inside the folder
+        if ".." not in parts and not PureWindowsPath(name).anchor and len(found) == 64:  # inside the folder
             self.hashes.setdefault(name, set()).add(found)
+
+    def hash_at(self, name: str) -> str:
+        """SHA-256 of the file itself that stands at this path; "" for anything else, or nothing."""
+        return hash_file(self.folder / name) if is_regular(self.folder / name) else ""
+
+    def knows(self, name: str) -> bool:
+        """Whether the file at this path is as this program wrote it."""
+        return self.hash_at(name) in self.hashes.get(name, ())
 
     def is_foreign(self, name: str, content: bytes | None = None) -> bool:
         """Whether something stands at this path that this program did not write and that differs from `content`."""
-        path = self.folder / name
-        if not os.path.lexists(path):
+        if not os.path.lexists(self.folder / name) or self.knows(name):
             return False
-        if not is_regular(path):
-            return True
-        found = hash_file(path)
-        return found not in self.hashes.get(name, ()) and (content is None or found != sha256(content))
+        return content is None or self.hash_at(name) != sha256(content)
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write files, each whole or not at all; their hashes are on the disk before they are."""
+        if self.path.exists() and self.path.stat().st_nlink > 1:  # what is added must not reach its other names
+            write_atomic(self.path, self.path.read_bytes())
         with named_errors(self.path), self.path.open("a", encoding="utf-8", newline="\n") as record:
             for name, data in files.items():
                 self.add(name, sha256(data))
@@ -82,29 +89,10 @@ class OutputRecord:
             record.flush()
             os.fsync(record.fileno())
         for name, data in files.items():
-            if not self.holds(name, data):
-                self._replace(name, data)
+            if self.hash_at(name) != sha256(data):
+                # under one name: to look for what a kill left of each of a set's thousands would take too long
+                write_atomic(self.folder / name, data, self.path)
             self.hashes[name] = {sha256(data)}
-
-    def _replace(self, name: str, data: bytes) -> None:
-        # not atomic_path, which looks through the folder for what a killed process left: too slow for a set's thousands
-        handle, part = tempfile.mkstemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(handle)
-            Path(part).chmod(0o644)
-            Path(part).replace(self.folder / name)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.folder / name)) from None
-        finally:
-            Path(part).unlink(missing_ok=True)
-
-    def holds(self, name: str, data: bytes) -> bool:
-        """Whether a file has exactly these bytes already."""
-        path = self.folder / name
-        return is_regular(path) and path.stat().st_size == len(data) and hash_file(path) == sha256(data)
 
     def close(self, names: Iterable[str]) -> None:
         """Write the list anew, with these files alone; old parts of a killed process go."""
@@ -127,7 +115,7 @@ class Outputs:
         """
         self.names, self.overwrite = names, overwrite
         self.inputs = [path for path in inputs if path.exists()]
-        self.record = OutputRecord(folder / f".{names[0]}.written.jsonl")
+        self.record = OutputRecord(folder / f".{names[0]}{SUFFIX}")
         self.check()
         check_writable(folder)
 
@@ -138,9 +126,17 @@ class Outputs:
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another --output")
             protected = path.exists() and not path.stat().st_mode & stat.S_IWUSR
-            why = NOT_OURS if self.record.is_foreign(path.name) else "is read-only" if protected else ""
+            why = self.owner(path.name) if self.record.is_foreign(path.name) else "is read-only" if protected else ""
             if why and not self.overwrite:
                 raise UserError(f"{path}: {why}; name another --output, or replace it with --overwrite")
+
+    def owner(self, name: str) -> str:
+        """Whose a file is that the record does not know, in words."""
+        for other in sorted(self.record.folder.glob(f".*{SUFFIX}")):
+            with contextlib.suppress(UserError, OSError):
+                if OutputRecord(other).knows(name):
+                    return f"belongs to {other.name[1:].removesuffix(SUFFIX)}, which an earlier command wrote"
+        return NOT_OURS
 
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""

@@ -10,7 +10,7 @@ from evaluation.reference import Reference
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.schemas import SetInfo, rules_with_defaults
-from text.corpus import load_corpus
+from text.corpus import load_trained_corpus
 from utils import UserError, hash_file, sha256, size_of, unreadable
 
 OF_THE_TEXT = "copies, novelty, invented words and dropped texts"  # what cannot be checked without the training text
@@ -95,7 +95,7 @@ def find_text(
         else:
             found.not_checked(f"{OF_THE_TEXT}: {path} is another text than the model's; give that with --data")
         return None
-    corpus = load_corpus(run)
+    corpus = load_trained_corpus(run, info.identity["data_sha256"], Path(info.model_file))
     if corpus.vocabulary != checkpoint.vocabulary:
         found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
         return None

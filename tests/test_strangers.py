@@ -14,6 +14,7 @@ import generate
 import import_model
 import train
 from config.loader import Config
+from generation import outputs
 from generation.archive import read_archive, write_archive
 from generation.outputs import OutputRecord
 from tests.helpers import TINY, Killed, Quiet, toy_lines, tree
@@ -158,6 +159,56 @@ def test_samples_of_an_earlier_run_are_replaced_until_somebody_changes_them(home
     assert len(Path("outputs/toy_samples.txt").read_text(encoding="utf-8").splitlines()) == 3
 
 
+def test_a_file_of_another_output_is_named_as_such(home, capsys):
+    def write(name: str, *options: str) -> int:
+        return generate.main([*MODEL, *GENERATE, "--output", name, *options])
+
+    assert write("a.txt") == 0
+    before = tree(home)
+    assert write("a.md", "--seed", "1") == 2 and tree(home) == before
+    assert capsys.readouterr().err == (
+        "error: a.jsonl: belongs to a.txt, which an earlier command wrote; name another --output, "
+        "or replace it with --overwrite\n"
+    )
+    assert write("a.md", "--seed", "1", "--overwrite") == write("a.md", "--seed", "2") == 0
+    before = tree(home)
+    assert write("a.txt") == 2 and tree(home) == before
+    assert "a.jsonl: belongs to a.md, which" in capsys.readouterr().err
+    Path("a.jsonl").write_text("mine", encoding="utf-8")
+    assert write("a.txt") == write("a.md") == 2
+    assert capsys.readouterr().err.count("a.jsonl: not written by this program, or changed since") == 2
+
+
+def test_a_second_name_of_a_record_stays_as_it_is(home):
+    arguments, record = [*MODEL, *GENERATE], Path("outputs/.toy_samples.txt.written.jsonl")
+    assert generate.main(arguments) == 0
+    os.link(record, "backup")  # as backups do that copy by hard links
+    before = Path("backup").read_bytes()
+    assert generate.main([*arguments, "--seed", "1"]) == 0
+    assert Path("backup").read_bytes() == before != record.read_bytes()
+    assert generate.main([*arguments, "--seed", "2"]) == 0  # the record knows its files
+
+
+@pytest.mark.parametrize(
+    "line", ["a note of mine", '{"path": "a", "note": "mine"}', '{"path": "a"} mine', "[" * 100_000]
+)
+def test_a_record_with_lines_of_others_is_left_as_it_is(home, capsys, line):
+    arguments, record = [*MODEL, *GENERATE], Path("outputs/.toy_samples.txt.written.jsonl")
+    assert generate.main(arguments) == 0
+    whole = record.read_text(encoding="utf-8")
+    record.write_text(f"{whole}{line}\n", encoding="utf-8")
+    before = tree(home)
+    for overwrite in ([], ["--overwrite"]):
+        assert generate.main([*arguments, "--seed", "1", *overwrite]) == 2 and tree(home) == before
+        assert capsys.readouterr().err == f"error: {record}: not written by this program; move it away\n"
+    odd = ['{"path": "a", "sha256": 5}', '{"path": "toy_samples.jsonl", "sha256": ""}']
+    record.write_text("\n".join([whole, *odd]), encoding="utf-8")
+    assert generate.main([*arguments, "--seed", "1"]) == generate.main(arguments) == 0
+    for size in range(len(whole.splitlines()[-1])):  # a line that an earlier version was killed in
+        record.write_text(f"{whole}\n{whole.splitlines()[-1][:size]}", encoding="utf-8")
+        assert not OutputRecord(record).is_foreign("toy_samples.txt")
+
+
 def test_a_report_is_replaced_until_somebody_changes_it(home, capsys):
     arguments = [*MODEL, "--count", "3"]
     assert evaluate.main(arguments) == evaluate.main([*arguments, "--seed", "1"]) == 0
@@ -183,23 +234,23 @@ def test_an_output_made_read_only_is_replaced_on_request_alone(home, capsys):
 
 
 def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
-    arguments, replace = [*MODEL, *GENERATE, "--seed", "1"], OutputRecord._replace
+    arguments, write = [*MODEL, *GENERATE, "--seed", "1"], outputs.write_atomic
     assert generate.main([*MODEL, *GENERATE]) == 0
     first = tree(home)
     assert generate.main(arguments) == 0
     second = tree(home)
-    for kill in (0, 1):
+    for kill in (0, 1, 2):
         assert generate.main([*MODEL, *GENERATE]) == 0 and tree(home) == first
         written: list[str] = []
 
-        def stop(record, name, data, written=written, kill=kill):
+        def stop(path, data, under=None, written=written, kill=kill):
             if len(written) == kill:
                 raise Killed
-            written.append(name)
-            replace(record, name, data)
+            written.append(path)
+            write(path, data, under)
 
         with monkeypatch.context() as patch:
-            patch.setattr(OutputRecord, "_replace", stop)
+            patch.setattr(outputs, "write_atomic", stop)
             with pytest.raises(Killed):
                 generate.main(arguments)
         assert generate.main(arguments) == 0 and tree(home) == second

@@ -57,6 +57,23 @@ def test_a_failed_write_names_the_file_and_not_its_temporary_one(tmp_path):
         assert failed.value.filename == str(name or path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_a_file_is_for_those_whom_the_umask_lets_read_it(tmp_path):
+    path, found = tmp_path / "file.txt", []
+    before = os.umask(0o077)
+    try:
+        for mask in (0o077, 0o022, 0o002):
+            os.umask(mask)
+            path.unlink(missing_ok=True)
+            write_atomic(path, "new")
+            found.append(path.stat().st_mode & 0o777)
+    finally:
+        os.umask(before)
+    path.chmod(0o640)
+    write_atomic(path, "replaced")
+    assert found == [0o600, 0o644, 0o664] and path.stat().st_mode & 0o777 == 0o640
+
+
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
     names = (".[a].abcd_123.part", ".[a].abcd_124.part", ".a.abcd_125.part", ".[a].mine.part", ".[a].my-draft.part")
     old, young, *others = (tmp_path / name for name in names)

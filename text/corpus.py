@@ -1,6 +1,6 @@
 """Encodes a text file as character ids, once, and opens the result: the corpus that a model learns from.
 
-Three passes over the file, half a megabyte at a time: choose the documents (`Survey`), count their characters for the
+Three passes over the file, half a megabyte at a time: choose the documents (`survey`), count their characters for the
 vocabulary, and write their ids. The result is a *store*: a folder of `stores_of(run)` with memory-mapped ids.
 """
 
@@ -11,20 +11,22 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from config.data_file import no_data
-from config.messages import counted
 from config.schema import RunConfig
-from text.reader import IS_SPACE, DocumentHasher, ReadingLog, read_lines, spans
+from text.reader import ReadingLog, read_lines, spans
+from text.survey import survey_lines, survey_stream
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
-from utils import UserError, derive_seed, exclusive_lock, flush_to_disk, hash_file, hash_json, mix64
+from utils import UserError, exclusive_lock, flush_to_disk, hash_file, hash_json
 
 STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
 STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # a key of load_corpus; .part while the store is written
 STORE_FILES = {"tokens.bin", "lengths.npy", "held_out.npy", "info.json"}
+JUDGED = "judged"  # the folder of stores that judging a model needs: its settings may be a stranger's
+CHANGED = "{}: the file changed while it was read; start again"
 STORE_ERRORS = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
 
 
@@ -102,13 +104,18 @@ def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
         raise UserError(no_data(path, f"{path}: no such file; name {wanted} with --data"))
     if hash_file(path) != sha256:
         raise UserError(f"{path}: not {wanted}; name that with --data, or train anew")
-    return _encoded(run, sha256)
+    return _encoded(run, sha256, JUDGED)
 
 
-def _encoded(run: RunConfig, sha256: str) -> Corpus:
-    """Open the store of a text file with this hash, which is made first if there is none."""
+def _encoded(run: RunConfig, sha256: str, place: str = "") -> Corpus:
+    """Open the store of a text file with this hash; if there is none, it is made first, in this place among the stores.
+
+    A new store removes the old ones of its place alone, so that each place holds one at most.
+    """
     key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
     store, stream = stores_of(run) / key, run.data.format == "stream"
+    if not store.exists():
+        store = stores_of(run) / place / key
     with contextlib.suppress(*STORE_ERRORS):
         return open_store(store, stream)
     with exclusive_lock(store.parent / ".lock", "", seconds=-1):  # one process encodes, the others wait
@@ -121,86 +128,6 @@ def _encoded(run: RunConfig, sha256: str) -> Corpus:
 def stores_of(run: RunConfig) -> Path:
     """The folder of a dataset's stores. Its name is this program's own: other programs keep files in .cache too."""
     return Path(run.paths.datasets) / ".cache" / "diffusion-gpt-local" / run.name
-
-
-class Survey(NamedTuple):
-    """The first pass: every document of the file in order, which are used, and which are held out."""
-
-    lengths: np.ndarray  # (documents,) characters
-    kept: np.ndarray  # (documents,) bool: part of the corpus
-    held_out: np.ndarray  # (documents,) bool: not trained on, only for measuring
-    reading_log: ReadingLog
-
-
-def survey_lines(path: Path, run: RunConfig) -> Survey:
-    """Choose among the lines of a file, one document each: blank lines and repetitions are dropped.
-
-    Of more than max_documents lines a random sample is kept, and a random share of what is kept is held out. Both
-    choices follow from the lines' hashes and the seed, not from the order of the lines in the file.
-    Raises UserError for fewer than two distinct documents.
-    """
-    reading_log = ReadingLog()
-    lengths, hashes, blank = _measure_lines(path, run, reading_log)
-    first = first_occurrences(hashes)
-    kept = first & ~blank
-    reading_log.empty, reading_log.duplicates = int(blank.sum()), int((~first & ~blank).sum())
-    if run.data.max_documents and kept.sum() > run.data.max_documents:
-        rank = mix64(hashes ^ np.uint64(derive_seed(run.seed, "subsample")))
-        bound = np.partition(rank[kept], run.data.max_documents - 1)[run.data.max_documents - 1]
-        reading_log.not_sampled = int((kept & (rank > bound)).sum())
-        kept &= rank <= bound
-    if kept.sum() < 2:
-        raise UserError(
-            f"{path}: {counted(int(kept.sum()), 'distinct document')}, but one to learn from and one to hold out are "
-            "needed; one document a line, or set data.format to stream for continuous text"
-        )
-    rank = mix64(hashes ^ np.uint64(derive_seed(run.seed, "held out")))
-    held_out = kept & (rank < np.uint64(run.data.held_out * 2**64))
-    if not held_out.any() or held_out.sum() == kept.sum():  # a handful of documents: hold out the one of lowest rank
-        held_out = kept & (rank == rank[kept].min())
-    return Survey(lengths, kept, held_out, reading_log)
-
-
-def _measure_lines(path: Path, run: RunConfig, reading_log: ReadingLog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Length (int32), hash (uint64) and blankness (bool) of every line of a file."""
-    hasher = DocumentHasher()
-    lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
-    hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
-    blank: list[np.ndarray] = [np.zeros(0, bool)]
-    for codes in read_lines(path, run.data, reading_log):
-        starts, sizes = spans(codes)
-        lengths.append(sizes)
-        hashes.append(hasher(codes, starts, sizes))
-        blank.append(np.logical_and.reduceat(IS_SPACE[codes], starts))
-    return joined(lengths), joined(hashes), joined(blank)
-
-
-def survey_stream(path: Path, run: RunConfig) -> Survey:
-    """Split continuous text into two documents: one to train on, and the last part, which is held out."""
-    reading_log = ReadingLog()
-    total = sum(len(codes) for codes in read_lines(path, run.data, reading_log))
-    if total < 2:
-        raise UserError(
-            f"{path}: a stream needs at least 2 characters, one to learn from and one to hold out; it has {total}"
-        )
-    held_out = min(max(round(run.data.held_out * total), 1), total - 1)
-    return Survey(np.array([total - held_out, held_out]), np.ones(2, dtype=bool), np.array([False, True]), reading_log)
-
-
-def joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Concatenate arrays and empty their list, which frees memory: a large file has millions of lines."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
-
-
-def first_occurrences(values: np.ndarray) -> np.ndarray:
-    """(N,) values -> (N,) bool: whether a value occurs for the first time. It needs less memory than np.unique."""
-    order = values.argsort(kind="stable")
-    ordered = values[order]
-    first = np.ones(len(values), dtype=bool)
-    first[order[1:]] = ordered[1:] != ordered[:-1]
-    return first
 
 
 def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
@@ -257,7 +184,7 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
             reading_log.unknown_characters += int((ids == vocabulary.unk).sum())
             file.write(ids.tobytes())
     if hash_file(path) != sha256:
-        raise UserError(f"{path}: the file changed while it was read; start again")
+        raise UserError(CHANGED.format(path))
     reading_log.distinct_characters = int((counts > 0).sum())
     reading_log.documents, reading_log.characters = int(kept.sum()), int(lengths[kept].sum())
     np.save(store / "lengths.npy", lengths[kept])
@@ -298,3 +225,17 @@ def open_store(store: Path, stream: bool) -> Corpus:
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     train, rest = (Split(ids, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
     return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)
+
+
+def all_training_text(corpus: Corpus, run: RunConfig) -> Split:
+    """All documents of a run's text that are not held out, those that data.max_documents leaves out too, as ids."""
+    if corpus.stream or not run.data.max_documents:
+        return corpus.train
+    path, whole = run.data_file(), run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
+    lengths, kept, held_out, _ = survey_lines(path, whole)
+    chosen = kept & ~held_out
+    ids = [corpus.vocabulary.ids_of_codepoints[codes] for codes in _codes_of(path, whole, lengths, chosen)]
+    if hash_file(path) != corpus.sha256:
+        raise UserError(CHANGED.format(path))
+    lengths = lengths[chosen]
+    return Split(np.concatenate(ids), np.cumsum(lengths, dtype=np.int64) - lengths, lengths)

@@ -81,5 +81,5 @@ class Learner:
         """Go on from a state, which may become part of this."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimizers.take_up(state["optimizers"])
+        self.optimizers.load(state["optimizers"])
         self.cut(self.shards)

@@ -5,9 +5,11 @@ import signal
 import sys
 
 from rich.table import Table
+from rich.text import Text
 
 from config.command_line import stop_signals
 from config.data_file import no_data
+from config.messages import printable
 from config.schema import RunConfig
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
@@ -51,7 +53,7 @@ class Queue:
         self.show_table()
         if self.stop:
             lost = "" if self.outcomes[-1].state == FAILED else "; nothing is lost"
-            self.console.print(f"stopped{lost}. To go on: {self.command}")
+            self.console.print(Text(printable(f"stopped{lost}. To go on: {self.command}")))  # whole, to be typed
             return 130
         return 1 if {outcome.state for outcome in self.outcomes} & {FAILED, MISSING} else 0
 

@@ -1,7 +1,6 @@
 """The file that an interrupted training goes on from: whose it is, and what it holds."""
 
 import contextlib
-import math
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
@@ -10,10 +9,12 @@ from config.schema import RunConfig
 from generation.archive import Damaged, read_archive, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
+from training.step import Optimizers, check_tensor
 from utils import UserError, hash_json
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
+MOST_COUNTED = 2**53  # a float holds each whole number up to here
 COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated")  # figures of a status, from 0 up
 
 
@@ -23,11 +24,11 @@ def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None
     write_archive(run.state_file(), {"format": STATE_FORMAT, "config": run.model_dump(), **data, **content})
 
 
-def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any]) -> dict[str, Any] | None:
+def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers: Optimizers) -> dict[str, Any] | None:
     """The state that an earlier training with the same data and settings has left; None if it is another's.
 
     Raises Damaged for what is no file, for one cut short, by a power loss for example, or where its parts are not
-    those of `fresh`, the snapshot of a training that begins.
+    those of `fresh`, the snapshot of a training that begins, or of its optimizers.
     """
     if not run.state_file().is_file():
         raise Damaged(f"{run.state_file()}: not a file")
@@ -37,6 +38,7 @@ def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any]) -> dict[st
     try:
         for snapshot in (state, state["sound"] or state):
             check_like(snapshot, fresh)
+            optimizers.check(snapshot["optimizers"], snapshot["status"]["step"])
         if type(state["shards"]) is not int or state["shards"] < 1:
             raise ValueError("shards")
     except (LookupError, TypeError, ValueError, AttributeError):
@@ -45,20 +47,19 @@ def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any]) -> dict[st
 
 
 def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
-    """Raise an error unless a snapshot has the parts of `fresh`, under their names and in their shapes."""
+    """Raise an error unless a snapshot has the weights of `fresh`, all of them finite, and a status."""
     for part in ("model", "average", "best"):
         found, wanted = state[part], fresh[part]
-        if found.keys() != wanted.keys() or any(found[name].shape != wanted[name].shape for name in wanted):
+        if found.keys() != wanted.keys():
             raise ValueError(part)
+        for name, like in wanted.items():
+            check_tensor(found[name], like)
     check_types(Status(**state["status"]))
     for key in COUNTED:
-        if not 0 <= state["status"][key] < math.inf:
+        if not 0 <= state["status"][key] < MOST_COUNTED:
             raise ValueError(key)
     for record in state["status"]["history"]:
         check_types(Validation(**record))
-    for found, wanted in zip(state["optimizers"], fresh["optimizers"], strict=True):
-        if found.keys() != wanted.keys() or len(found["param_groups"]) != len(wanted["param_groups"]):
-            raise ValueError("optimizers")
 
 
 def check_types(record: Status | Validation) -> None:

@@ -13,7 +13,7 @@ from config.messages import counted
 from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
-from training.muon import StackedMuon
+from training.muon import step_together
 from utils import UserError, map_on_cores, parallel_tasks
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
@@ -111,12 +111,25 @@ class Objective:
 
 
 ADAM_BETA1 = 0.9
+# what each optimizer keeps of a parameter after its first step, under torch's names, and the least that it can be
+KEPT = {
+    torch.optim.AdamW: {"step": 1, "exp_avg": -math.inf, "exp_avg_sq": 0},
+    torch.optim.Muon: {"momentum_buffer": -math.inf},
+}
+
+
+def check_tensor(found: object, like: Tensor, least: float = -math.inf) -> None:
+    """Raise ValueError unless a value is a tensor of this shape and type, of finite numbers that are not less."""
+    if not isinstance(found, Tensor) or (found.shape, found.dtype) != (like.shape, like.dtype):
+        raise ValueError(f"not a tensor like {[*like.shape]}")
+    if not (found.isfinite() & (found >= least)).all():
+        raise ValueError("numbers that no step gives")
 
 
 class Optimizers:
-    """Muon for the matrices, and AdamW for the rest; or AdamW for all. On a CPU, one Muon for each block.
+    """Muon for the matrices, one for each block, and AdamW for the rest; or AdamW for all.
 
-    On a GPU the learning rates lie in its memory, so that a CUDA graph can change them.
+    On a GPU the learning rates lie in its memory, where a CUDA graph can change them.
     """
 
     def __init__(self, model: nn.Module, blocks: list[list[nn.Parameter]], config: TrainingConfig) -> None:
@@ -125,22 +138,35 @@ class Optimizers:
         rest = [p for p in model.parameters() if id(p) not in own]
         decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
         self.device = next(model.parameters()).device
-        graphs = self.device.type == "cuda"
-        if graphs and blocks:
-            blocks = [list(itertools.chain.from_iterable(blocks))]
+        self.graphs = self.device.type == "cuda"
         self.rates = [config.learning_rate, *[config.muon_learning_rate] * len(blocks)]
-        adam_rate, *muon_rates = (torch.tensor(rate, device=self.device) if graphs else rate for rate in self.rates)
-        adam = torch.optim.AdamW(rest, lr=adam_rate, betas=betas, weight_decay=decay, fused=True, capturable=graphs)
-        muon: Any = StackedMuon if graphs else torch.optim.Muon
-        self.parts: list[torch.optim.Optimizer] = [adam]
-        self.parts += [muon(m, lr=r, weight_decay=decay) for m, r in zip(blocks, muon_rates, strict=True)]
+        adam, *muon = (torch.tensor(rate, device=self.device) if self.graphs else rate for rate in self.rates)
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(rest, lr=adam, betas=betas, weight_decay=decay, fused=True, capturable=self.graphs)
+        ]
+        self.muons = [
+            torch.optim.Muon(m, lr=rate, weight_decay=decay)  # pyright: ignore[reportArgumentType]: a tensor may be
+            for m, rate in zip(blocks, muon, strict=True)
+        ]
+        self.parts += self.muons
 
-    def take_up(self, states: list[dict[str, Any]]) -> None:
-        """Go on from these states, with the rates in the memory of this device."""
-        for part, state, rate in zip(self.parts, states, self.rates, strict=True):
-            part.load_state_dict(state)
-            if self.device.type == "cuda":
-                part.param_groups[0]["lr"] = torch.tensor(rate, device=self.device)
+    def load(self, states: list[dict[str, Any]]) -> None:
+        """Go on from the states of the parts. Their settings are the run's, whatever a file says."""
+        for part, found in zip(self.parts, states, strict=True):
+            part.load_state_dict({**part.state_dict(), "state": found["state"]})
+
+    def check(self, states: list[dict[str, Any]], steps: int) -> None:
+        """Raise ValueError unless these are states of the parts after so many steps."""
+        for part, found in zip(self.parts, states, strict=True):
+            parameters = dict(enumerate(part.param_groups[0]["params"] if steps else ()))
+            if found["state"].keys() != parameters.keys():
+                raise ValueError("parameters")
+            for number, parameter in parameters.items():
+                kept, own = KEPT[type(part)], found["state"][number]
+                if own.keys() != kept.keys():
+                    raise ValueError("what is kept of a parameter")
+                for name, least in kept.items():
+                    check_tensor(own[name], torch.zeros(()) if name == "step" else parameter, least)
 
     def step(self, factor: float | Tensor) -> None:
         """Follow the gradients, at learning rates times `factor`."""
@@ -150,7 +176,11 @@ class Optimizers:
                 group["lr"].copy_(factor * rate)
             else:
                 group["lr"] = rate * factor
-        map_on_cores(self.device, lambda part: part.step(), self.parts)
+        if self.graphs and self.muons:
+            self.parts[0].step()
+            step_together(self.muons)
+        else:
+            map_on_cores(self.device, lambda part: part.step(), self.parts)
 
 
 def scheduled_rate(progress: float, config: TrainingConfig) -> float:

@@ -258,7 +258,8 @@ class Training:
         if not (path.is_symlink() or path.exists()):
             return
         try:
-            state, what = read_state(self.run, self.corpus, self.sound), "of other data, settings or version"
+            state = read_state(self.run, self.corpus, self.sound, self.learner.optimizers)
+            what = "of other data, settings or version"
         except Damaged:  # from the start again, to the same end
             state, what = None, "damaged"
         if state is None:

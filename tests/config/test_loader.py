@@ -144,6 +144,10 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             )
             for models, file in ((".", "a.pt"), ("./sub/", "sub/a.resume.pt"))
         ),
+        (
+            "datasets: {toy: {}, a: {}, Toy: {}}",
+            "datasets: 'toy' and 'Toy' differ in case alone, and would share files on macOS and Windows; rename one",
+        ),
         ("datasets: [a]", "datasets: expected keys with values, found ['a']"),
         ("datasets: {a: 3}", "datasets.a: expected keys with values, found 3"),
         ("- a\n- b", "expected keys with values, found ['a', 'b']"),

@@ -3,7 +3,7 @@
 import math
 import re
 
-from config.messages import clock, counted, number, printable, with_error
+from config.messages import clock, counted, number, printable, shorter, with_error
 from tests.helpers import MODULES
 
 
@@ -20,6 +20,13 @@ def test_figures_that_mean_nothing_are_not_shown():
     assert [with_error(*pair) for pair in ((1, 0.5), (1, nan), (inf, nan))] == ["1.000 ± 0.500", "1.000 ± -", "-"]
     seconds = (0.4, 200, 3900, 30 * 86_400, 1e9, inf, nan)
     assert [clock(each) for each in seconds] == ["0m00s", "3m20s", "1h05m", "720h00m", "over 100 days", "?", "?"]
+
+
+def test_no_figure_and_no_line_is_longer_than_a_screen():
+    assert [number(value, "+.2f") for value in (-(2.0**62), 1e308)] == ["-4.6e+18", "+1.0e+308"]
+    assert [number(value, ".1f") for value in (999_999, 1e9)] == ["999999.0", "1.0e+09"]
+    assert with_error(-(2**62), 1e300) == "-4.6e+18 ± 1.0e+300" and with_error(1e308, math.nan) == "1.0e+308 ± -"
+    assert shorter("x" * 1000) == "x" * 1000 and shorter("x" * 1001 + "y") == f"{'x' * 500}...{'x' * 499}y"
 
 
 def test_what_would_steer_a_terminal_shows_as_an_escape():

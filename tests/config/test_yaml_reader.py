@@ -1,6 +1,10 @@
 """A config.yaml from any hand: read within bounds, and what is wrong with it is said in a few short lines."""
 
+import contextlib
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -57,7 +61,7 @@ def read(tmp_path):
         (bomb(40, 1), "aliases make more than 32 levels of the file"),
         ("[" * 5000, "nested too deeply"),
         ("{a: " * 500, "nested too deeply"),
-        ("#" * MOST_BYTES + "\n", "longer than 262,144 bytes; no config.yaml needs so many"),
+        ("#" * MOST_BYTES + "\n", "longer than 262,144 bytes; no such file needs so many"),
         ('paths: {datasets: "a\\0b"}', "paths.datasets: 'a\\x00b' holds a control character"),
         ('data: {file: "a\\nb.txt"}', "data.file: 'a\\nb.txt' holds a control character"),
         ('license: "\\uD800"', "license: '\\ud800' holds a control character"),
@@ -84,6 +88,27 @@ def read(tmp_path):
 def test_a_hostile_config_is_one_short_line(read, text, message):
     said = read(text)
     assert message in said and one_short_line(said)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+def test_a_pipe_without_an_end_is_read_no_further_than_a_file():
+    reading, writing = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+
+        def write_on() -> int:
+            """At most 4 MB, so that a reader without a bound would end too; -> bytes that somebody took."""
+            taken = 0
+            with contextlib.suppress(BrokenPipeError), os.fdopen(writing, "wb", 0) as file:
+                while taken < 16 * MOST_BYTES:
+                    taken += file.write(b"y\n" * 1000)
+            return taken
+
+        taken = pool.submit(write_on)
+        with os.fdopen(reading):
+            path = Path(f"/dev/fd/{reading}")  # as --config <(yes) names it
+            with pytest.raises(UserError, match=f"^{path}: longer than 262,144 bytes; no such file needs so many$"):
+                load_config(path)
+        assert taken.result() < 2 * MOST_BYTES
 
 
 def test_many_mistakes_are_a_hundred_lines_at_most(read, tmp_path, capsys):

@@ -11,6 +11,8 @@ import torch
 import evaluate
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.report import summary, voice_page
+from generation import checkpoint
+from generation.archive import read_archive
 from tests.helpers import WORDS, Quiet, config_of, make_run, prose, toy_lines
 from text.corpus import load_corpus
 from training.trainer import train_model
@@ -125,6 +127,50 @@ def test_safe_means_without_the_copies_that_were_found(two_voices, tmp_path):
     )
 
 
+def test_copies_are_sought_in_all_of_the_text_whatever_sample_a_model_declares(tiny_run, tmp_path):
+    lines, new = prose(WORDS, 500, 1), prose(GREEK, 60, 5)
+    run = tiny_run(lines, data={"max_documents": 20})
+    train_model(run, Quiet())
+    unseen = sorted({*training_lines(run.model_copy(update={"data": tiny_run(lines).data}))} - {*training_lines(run)})
+    assert len(unseen) > 300
+    assert judge(run, tmp_path, unseen[:60]).copies.gauge == "memorising"
+    assert judge(run, tmp_path, new[:50] + [f"alpha {line}" for line in unseen[:20]]).copies.gauge == "memorising"
+    found = judge(run, tmp_path, new).copies
+    assert found.gauge == "creating" and found.calibrated_on > 50
+
+
+@pytest.mark.parametrize("form", [str.upper, str.title, lambda line: f"{line.upper()} ALPHA"])
+def test_a_copy_in_letters_of_another_case_is_a_copy(two_voices, tmp_path, form):
+    run = two_voices["build"]
+    lines = sorted(training_lines(run), key=len)[-40:]
+    found = judge(run, tmp_path, [*prose(GREEK, 60, 5), *map(form, lines)])
+    assert found.copies.gauge == "memorising" and len(found.copies.flagged) >= 40
+    assert found.copies.worst[0].text in map(form, lines)  # shown as it was
+
+
+def test_capitals_of_the_training_text_hide_no_copy(tiny_run, tmp_path):
+    run = tiny_run([f"{line.title()} {number}" for number, line in enumerate(prose(WORDS, 400, 1))])
+    train_model(run, Quiet())
+    for form in (str.lower, str.upper, str.swapcase):
+        copied = [form(line) for line in training_lines(run)[:40]]
+        assert judge(run, tmp_path, prose(GREEK, 60, 5) + copied).copies.gauge == "memorising"
+
+
+def test_a_text_written_again_and_again_is_no_creation(two_voices, tmp_path):
+    run, new = two_voices["build"], prose(GREEK, 400, 5)
+    for texts in ([new[0]] * 200, new[:80] + [new[0], new[0].upper(), f" {new[0]}"] * 5):
+        found = judge(run, tmp_path, texts)
+        assert found.copies.gauge == "repeating" and found.copies.repeats in (199, 15)
+        page = "\n".join(voice_page(found))
+        assert "**Repeating.**" in page and "safe" not in page
+        assert f"{found.copies.repeats} repeat an earlier one" in page
+    found = judge(run, tmp_path, [*new[:100], new[0]])
+    assert found.copies.gauge == "creating" and found.copies.repeats == 1 and "1 repeat;" in summary(found) + ";"
+    assert "once the repeats are left out" in "\n".join(voice_page(found))
+    few = judge(run, tmp_path, [*new[:25], new[0], new[1]])
+    assert few.copies.gauge == "too few to tell"  # 25 different ones
+
+
 @pytest.mark.parametrize("space", ["\u00a0", "\t", "\u200b \u00ad"])
 def test_white_space_that_the_voice_does_not_know_hides_no_copy(two_voices, tmp_path, space):
     run = two_voices["build"]
@@ -207,6 +253,14 @@ def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
     assert page.startswith("# build\n") and "| known words |" in page
     assert (folder / "build_evaluation.png").read_bytes().startswith(b"\x89PNG")
     assert "build" in capsys.readouterr().out
+
+
+def test_a_model_is_read_once(two_voices, tmp_path, monkeypatch):
+    run, read = two_voices["build"], []
+    monkeypatch.setattr(checkpoint, "read_archive", lambda path, check: read.append(path) or read_archive(path, check))
+    options = ["--config", str(config_file(run, tmp_path)), "--count", "2", "--output", str(tmp_path / "reports")]
+    assert evaluate.main(["--model", str(run.model_file()), *options]) == 0
+    assert read == [run.model_file()]
 
 
 def test_all_writes_the_comparison(two_voices, tmp_path, capsys):

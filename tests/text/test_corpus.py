@@ -170,6 +170,23 @@ def test_text_that_a_model_was_not_trained_on_is_refused_before_anything_is_enco
     assert tree(tmp_path) == before
 
 
+def test_the_encoding_of_a_judged_model_takes_the_place_of_no_other(tiny_run, monkeypatch):
+    run = tiny_run(toy_lines(30))
+    own = load_corpus(run)
+    theirs = [run.model_copy(update={"seed": seed}) for seed in (5, 6)]
+    for each in theirs:
+        load_trained_corpus(each, own.sha256, Path("m.pt"))
+    judged = [path for path in stores_of(run).rglob("info.json") if path.parent.parent != stores_of(run)]
+    assert len(judged) == 1  # the old one is gone
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus, "encode_file", None)  # not called again
+        load_corpus(run)
+        for each in (run, theirs[1]):
+            load_trained_corpus(each, own.sha256, Path("m.pt"))
+    load_corpus(tiny_run(toy_lines(31)))
+    assert judged[0].is_file()
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
     run = tiny_run(toy_lines(30))
     hashes = iter(["before", "after"])

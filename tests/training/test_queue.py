@@ -3,6 +3,7 @@
 import pytest
 from filelock import FileLock
 
+from generation.archive import read_archive, write_archive
 from tests.helpers import toy_lines
 from tests.training import worker_faults
 from training import worker
@@ -68,6 +69,28 @@ def test_an_unwritable_folder_fails_at_once_and_alone(project, capfd):
     assert run("--all") == 1
     out = capfd.readouterr().out
     assert out.count("models: cannot be written to") == 2 and "Traceback" not in out
+
+
+def test_no_path_makes_a_line_that_never_ends(project, capfd):
+    path, run = project
+    content = path.read_text(encoding="utf-8").replace((path.parent / "models").as_posix(), "m" * 5000)
+    path.write_text(content, encoding="utf-8")
+    for options in ([], ["--check"]):
+        assert run("--all", *options) != 0
+        assert max(map(len, capfd.readouterr().out.splitlines())) < 1100
+
+
+@warm
+def test_the_figures_of_a_model_do_not_widen_the_table(project, capfd):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    model = path.parent / "models/one.pt"
+    content = read_archive(model)
+    for value, shown in ((-(2**62), "-4.6e+18"), (1e308, "1.0e+308")):
+        write_archive(model, {**content, "metrics": {**content["metrics"], "held_out_bits": value}})
+        capfd.readouterr()
+        assert run("--dataset", "one") == 0
+        assert f"│ {shown} ± 0." in (out := capfd.readouterr().out) and max(map(len, out.splitlines())) < 100
 
 
 @warm

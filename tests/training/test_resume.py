@@ -22,8 +22,36 @@ WRONG = [
         ("status", lambda status, key=key: {**status, "history": [{**status["history"][0], key: [1]}]})
         for key in ("held_out", "sample", "step", "learnt")
     ),
+    *(
+        (part, lambda weights, value=value: {**weights, "head.bias": torch.full_like(weights["head.bias"], value)})
+        for part in ("model", "average", "best") for value in (math.nan, -math.inf)
+    ),
+    *(
+        ("model", lambda weights, kind=kind: {**weights, "head.bias": weights["head.bias"].to(kind)})
+        for kind in (torch.int32, torch.float64, torch.complex64)
+    ),
+    *(("optimizers", lambda parts, change=change: changed(parts, *change)) for change in (
+        (0, "exp_avg", lambda value: value[:0]), (0, "exp_avg", lambda value: value.int()),
+        (0, "exp_avg", lambda value: value + math.nan), (0, "exp_avg", None), (0, "exp_avg", lambda value: [1]),
+        (0, "exp_avg_sq", lambda value: value - 1), (0, "exp_avg_sq", lambda value: value.double()),
+        (0, "step", lambda value: value * 0), (0, "step", lambda value: value + math.inf), (0, "step", lambda value: 3),
+        (1, "momentum_buffer", lambda value: value.T[:1]), (1, "momentum_buffer", lambda value: value * math.inf),
+        (1, "momentum_buffer", None),
+    )),
+    ("optimizers", lambda parts: [{**part, "state": {7000: {}}} for part in parts]),
+    ("optimizers", lambda parts: [{**part, "state": {**part["state"], 0: {}}} for part in parts]),
+    ("optimizers", lambda parts: [{**part, "state": []} for part in parts]),
+    ("status", lambda status: {**status, "characters": 10**400}),
     ("shards", "many"), ("shards", 0), ("shards", None), ("sound", {"model": {}}), ("sound", 5),
 ]  # fmt: skip
+
+
+def changed(parts: list[dict], part: int, name: str, change) -> list[dict]:
+    """States of optimizers with one number of the first parameter of one changed; None: it is missing."""
+    rest = {key: value for key, value in parts[part]["state"][0].items() if key != name}
+    found = rest if change is None else {**rest, name: change(parts[part]["state"][0][name])}
+    other = {**parts[part], "state": {**parts[part]["state"], 0: found}}
+    return [*parts[:part], other, *parts[part + 1 :]]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +74,22 @@ def test_a_state_with_a_wrong_part_is_kept_and_the_end_is_the_same(tiny_run, unb
     weights = train_model(run, listener).weights
     assert listener.resumed_from is None and "is damaged; it is kept as" in listener.notes[0]
     assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+
+
+def test_settings_of_optimizers_are_those_of_the_run_whatever_a_state_says(tiny_run):
+    run = tiny_run()
+    unbroken = train_model(run, Quiet()).weights
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    strange = {"betas": 3, "eps": -1.0, "momentum": "x", "ns_steps": 10**9, "amsgrad": True, "params": [5]}
+    for part in state["optimizers"]:
+        part["param_groups"] = [{**group, **strange} for group in part["param_groups"]]
+    write_archive(run.state_file(), state)
+    listener = Quiet()
+    weights = train_model(run, listener).weights
+    assert listener.resumed_from == 4 and all(torch.equal(weights[name], value) for name, value in unbroken.items())
 
 
 @pytest.mark.parametrize("config", [None, 5, [], {"sampling": 3}, {1: 2}])
