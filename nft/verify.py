@@ -25,7 +25,7 @@ def verify_set(arguments: argparse.Namespace) -> int:
     """Verify a set; print what does not match and what could not be checked; -> exit status, 1 if anything differs."""
     check_numbers(arguments, {"tokens": (0, None)})
     found = Findings()
-    with SetFolder.opened(arguments.folder) as folder:
+    with SetFolder.opened(arguments.folder, to_read=True) as folder:
         records, info, edition = folder.records(), folder.info(), folder.edition()
         if info.format == FIRST_FORMAT:
             found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")

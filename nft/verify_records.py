@@ -27,7 +27,8 @@ def check_records(
 
     Of the tokens in `redrawn` the text that was masked is known, so they are not named as unchecked.
     """
-    info, lines = folder.info(), folder.samples.read_bytes().split(b"\n")[:-1]
+    # where nothing can be written the set is not locked, and may have grown since
+    info, lines = folder.info(), folder.samples.read_bytes().split(b"\n")[: len(records)]
     rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
     for line, record in zip(lines, records, strict=True):
         problems = [
