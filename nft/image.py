@@ -3,6 +3,7 @@
 import io
 import re
 import textwrap
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from html import escape
@@ -25,6 +26,7 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # how a PNG begins
 # the chunks of a picture that is only pixels: any other may change what a viewer shows, or says what nobody checked
 PLAIN = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
+MOST_BYTES = {b"IHDR": 13, b"PLTE": 3 * 256, b"IEND": 0}  # in these chunks: of more a viewer shows nothing
 LARGEST = 4 * SIDE * SIDE  # bytes of its file; RGB takes 3 a pixel even where nothing is compressed
 FONT_FILE = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
 CHARACTER_WIDTH = 0.602  # of every DejaVu Sans Mono character, times the font size
@@ -106,25 +108,42 @@ def same_picture(first: bytes, second: bytes) -> bool:
 
 def pixels_of(data: bytes) -> np.ndarray | None:
     """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or holds more than plain pixels."""
-    if not PLAIN.fullmatch(b"".join(kinds_of_chunks(data))):
+    chunks = list(chunks_of(data))
+    packed = b"".join(content for kind, content in chunks if kind == b"IDAT")
+    if not PLAIN.fullmatch(b"".join(kind for kind, _ in chunks)):
+        return None
+    if any(len(content) > MOST_BYTES.get(kind, LARGEST) for kind, content in chunks):
         return None
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
+                return None
+            # each row begins with a byte for its filter
+            if not unpacks_to(SIDE * (1 + SIDE * len(image.getbands())), packed):
                 return None
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not a picture, or a damaged one
         return None
 
 
-def kinds_of_chunks(data: bytes) -> Iterator[bytes]:
-    """The kinds of a PNG's chunks, in order; nothing that is one for a chunk that is cut short, or no PNG's."""
+def unpacks_to(size: int, packed: bytes) -> bool:
+    """Whether bytes are one whole zlib stream of this size and no more."""
+    stream = zlib.decompressobj()
+    try:
+        return len(stream.decompress(packed, size + 1)) == size and stream.eof and not stream.unused_data
+    except zlib.error:
+        return False
+
+
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of a PNG's chunks, in order; nothing that is one for a chunk that is cut short, or no PNG's."""
     place = len(SIGNATURE) if data.startswith(SIGNATURE) else len(data) + 1
     while place < len(data):
-        yield data[place + 4 : place + 8]
-        place += 12 + int.from_bytes(data[place : place + 4], "big")  # with length, kind and checksum
+        size = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place + 8 : place + 8 + size]
+        place += 12 + size  # with length, kind and checksum
     if place != len(data):
-        yield b"?"
+        yield b"?", b""
 
 
 def svg(text: str, caption: str) -> str:
