@@ -16,6 +16,8 @@ from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, check_writable, exclusive_lock, sha256, write_atomic
 
+LINK = "a link; a set holds its files itself"
+
 
 @dataclass(frozen=True)
 class Edition:
@@ -80,7 +82,7 @@ class SetFolder:
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
         for name in ("set.json", "samples.jsonl", "selection.json"):
             if (path / name).is_symlink():  # it would be cut and added to wherever it leads
-                raise UserError(f"{path / name}: a link; a set holds its files itself")
+                raise UserError(f"{path / name}: {LINK}")
         lock = exclusive_lock(path / ".lock", f"{path}: another process is at work on this set")
         with contextlib.nullcontext() if to_read and not is_writable(path) else lock:
             yield cls(path)
