@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 from html import escape
+from itertools import islice
 from pathlib import Path
 
 import matplotlib
@@ -57,9 +58,12 @@ def layout(text: str) -> tuple[int, list[str]]:
     Characters that XML cannot hold become U+FFFD, so that PNG and SVG show the same.
     """
     text = NOT_XML.sub("\ufffd", text)
-    size = next((size for size in FONT_SIZES if fits(text, *grid(size))), FONT_SIZES[-1])
-    columns, rows = grid(size)
-    lines = wrap(text, columns)
+    for size in FONT_SIZES:
+        columns, rows = grid(size)
+        lines = first_lines(text, columns, rows + 1)
+        # all text fits, with no word split except very long ones
+        if len(lines) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split()):
+            return size, lines
     if len(lines) > rows:
         lines = [*lines[: rows - 1], lines[rows - 1][: columns - 1] + "\u2026"]
     return size, lines
@@ -70,13 +74,25 @@ def grid(size: int) -> tuple[int, int]:
     return int(TEXT_SIDE / (CHARACTER_WIDTH * size)), int((TEXT_SIDE - 2 * CAPTION_SIZE) / (LINE_HEIGHT * size))
 
 
-def fits(text: str, columns: int, rows: int) -> bool:
-    """Whether the whole text fits, with no word split except very long ones."""
-    return len(wrap(text, columns)) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split())
+def first_lines(text: str, columns: int, count: int) -> list[str]:
+    """The first lines of a text, at most `count`."""
+    return list(islice((line for part in text.split("\n") for line in wrap(part, columns, count)), count))
 
 
-def wrap(text: str, columns: int) -> list[str]:
-    return [line for part in text.split("\n") for line in textwrap.wrap(part, columns, break_on_hyphens=False) or [""]]
+def wrap(part: str, columns: int, count: int) -> list[str]:
+    """The lines of a text without line breaks, as textwrap parts them; the first `count` at least.
+
+    textwrap's time grows with the square of a word's length, so it gets no more than these lines need: enough visible
+    characters, and of long white space a part. What is left out of it are whole lines, which are never shown.
+    """
+
+    def shortened(white: re.Match[str]) -> str:
+        return white[0][:columns] + white[0][-columns - len(white[0]) % columns :]
+
+    long = 3 * columns
+    part = re.sub(rf"[ \r]{{{long},}}|[^\S \r]{{{long},}}", shortened, part.expandtabs())
+    needed = re.match(rf"\s*(?:\S\s*){{0,{columns * (count + 2)}}}", part)
+    return textwrap.wrap(needed[0] if needed else "", columns, break_on_hyphens=False) or [""]
 
 
 def colour(ink: int) -> tuple[int, ...]:
