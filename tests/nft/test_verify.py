@@ -66,6 +66,17 @@ def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     assert status == 1 and f"does not match: {data}: not the text that the model was trained on" in out
 
 
+def test_an_original_that_is_named_must_be_a_file(studio, verify, tmp_path, capsys):
+    _, make = studio
+    _, folder = make("set", 1)
+    config = ["--config", str(tmp_path / "config.yaml")]
+    for option in ("--model", "--data"):
+        for path, why in ((tmp_path, "is a folder, not a file"), (tmp_path / "none", "no such file")):
+            assert collection.main(["verify", str(folder), *config, option, str(path)]) == 2
+            captured = capsys.readouterr()
+            assert captured.err == f"error: {path}: {why}\n" and "at hand" not in captured.out
+
+
 def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
     """A key that stands twice, of which each program takes another; lines that other programs do not part."""
     _, make = studio
