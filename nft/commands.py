@@ -28,7 +28,7 @@ from nft.traits import TRAITS
 from text.corpus import load_trained_corpus
 from utils import UserError, hash_file, pick_device, read_text, write_atomic
 
-MOST_TOKENS = 1_000_000  # in one range of ids: a typing error must not fill the memory
+MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error must not fill the disk or the memory
 TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
 MOST_NAMED = 20  # files that are left as they are
 
@@ -36,7 +36,7 @@ MOST_NAMED = 20  # files that are left as they are
 def make_set(arguments: argparse.Namespace) -> int:
     """Draw a set, or the tokens that it lacks, and write its files; -> exit status."""
     began = time.monotonic()
-    check_numbers(arguments, {"size": (1, None), **SAMPLING_BOUNDS})
+    check_numbers(arguments, {"size": (1, MOST_TOKENS), **SAMPLING_BOUNDS})
     checkpoint = load_checkpoint(arguments.model)
     config = load_config(arguments.config)
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
@@ -46,6 +46,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
+    judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
     common = {"sampler": vars(settings), **identity}
     source = TextSource(writer, settings, arguments.seed, reference, common)
     with SetFolder.opened(arguments.out, new=True) as folder:
@@ -55,7 +56,6 @@ def make_set(arguments: argparse.Namespace) -> int:
             raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
         info = folder.begin(set_info(folder, run, source, identity, arguments))
         source.first_format = info.format == FIRST_FORMAT
-        judge = Judge(run.collection, reference.copy_bound)
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)
         write_and_name(folder, record)
