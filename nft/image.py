@@ -58,12 +58,9 @@ def layout(text: str) -> tuple[int, list[str]]:
     Characters that XML cannot hold become U+FFFD, so that PNG and SVG show the same.
     """
     text = NOT_XML.sub("\ufffd", text)
-    for size in FONT_SIZES:
-        columns, rows = grid(size)
-        lines = first_lines(text, columns, rows + 1)
-        # all text fits, with no word split except very long ones
-        if len(lines) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split()):
-            return size, lines
+    size = next((size for size in FONT_SIZES if fits(text, *grid(size))), FONT_SIZES[-1])
+    columns, rows = grid(size)
+    lines = first_lines(text, columns, rows + 1)
     if len(lines) > rows:
         lines = [*lines[: rows - 1], lines[rows - 1][: columns - 1] + "\u2026"]
     return size, lines
@@ -72,6 +69,13 @@ def layout(text: str) -> tuple[int, list[str]]:
 def grid(size: int) -> tuple[int, int]:
     """How many characters fit in a line, and how many lines fit above the caption."""
     return int(TEXT_SIDE / (CHARACTER_WIDTH * size)), int((TEXT_SIDE - 2 * CAPTION_SIZE) / (LINE_HEIGHT * size))
+
+
+def fits(text: str, columns: int, rows: int) -> bool:
+    """Whether the whole text fits, with no word split except very long ones."""
+    if len(first_lines(text, columns, rows + 1)) > rows:
+        return False
+    return all(len(word) <= max(columns, LONG_WORD) for word in text.split())
 
 
 def first_lines(text: str, columns: int, count: int) -> list[str]:

@@ -28,6 +28,7 @@ def test_every_text_fits_its_card():
 
 def whole_layout(text: str) -> tuple[int, list[str]]:
     """The same as `layout`, by wrapping all of the text at each size."""
+    lines, rows, columns, size = [], 0, 0, 0
     for size in FONT_SIZES:
         columns, rows = grid(size)
         parts = [textwrap.wrap(part, columns, break_on_hyphens=False) or [""] for part in text.split("\n")]
