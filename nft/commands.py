@@ -47,8 +47,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
     judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
-    common = {"sampler": vars(settings), **identity}
-    source = TextSource(writer, settings, arguments.seed, reference, common)
+    source = TextSource(writer, settings, arguments.seed, reference, identity)
     with SetFolder.opened(arguments.out, new=True) as folder:
         folder.drop_partial_line()
         record = record_of(folder)
@@ -56,6 +55,7 @@ def make_set(arguments: argparse.Namespace) -> int:
             raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
         info = folder.begin(set_info(folder, run, source, identity, arguments))
         source.first_format = info.format == FIRST_FORMAT
+        source.common = {"sampler": info.sampler, **identity}  # as a set that an earlier version began writes it
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)
         write_and_name(folder, record)
@@ -71,7 +71,7 @@ def set_info(
     if (folder.path / "set.json").is_file():
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
     return SetInfo(
-        format=SET_FORMAT, name=run.name, seed=source.seed, sampler=vars(source.settings), rules=rules,
+        format=SET_FORMAT, name=run.name, seed=source.seed, sampler=settings_read(source.settings), rules=rules,
         word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=source.reference.copy_bound,
         identity=identity, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
         **{**presentation, **presentation_options(arguments)},

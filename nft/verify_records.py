@@ -30,6 +30,9 @@ def check_records(
     # where nothing can be written the set is not locked, and may have grown since
     info, lines = folder.info(), folder.samples.read_bytes().split(b"\n")[: len(records)]
     rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
+    if not first_format and (unread := info.sampler.keys() - settings_read(info.sampler_settings()).keys()):
+        what = f"settings that the sampler {info.sampler['sampler']} does not read"
+        found.not_checked(f"set.json: {', '.join(sorted(unread))}: {what}")
     for line, record in zip(lines, records, strict=True):
         problems = [
             *written_otherwise(line, record), *other_origin(record, info), *other_outcome(record, rules),
