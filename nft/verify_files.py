@@ -58,11 +58,10 @@ def report_text(found: Findings, file: File, edition: Edition) -> None:
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
     """Name the files in the set's own folders that do not follow from its tokens."""
-    hidden = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob(".*")]
-    for path in (*others(folder, expected), *sorted(hidden)):
+    for path in others(folder, expected):
         if path.endswith(".part"):
             found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
-        elif not path.endswith("/.DS_Store"):  # which macOS puts everywhere
+        else:
             found.differs(f"{path}: belongs to no token")
 
 
