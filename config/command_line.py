@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from config.messages import printable, shorter
 
@@ -25,8 +25,19 @@ STOPPED = 130  # the exit status after a signal to stop
 MOST_LINES = 100  # of errors: what comes from a file may be of any size
 
 
+def named_path(text: str) -> Path:
+    """The path of an option; an empty one would be the working directory, as a shell's variable without a value is."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty name; name a path, . for this folder")
+    return Path(text)
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors cannot steer the terminal, whatever the arguments are."""
+    """A parser whose errors cannot steer the terminal, whatever the arguments are, and to which "" is no path."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("type", Path, named_path)
 
     def error(self, message: str) -> NoReturn:
         super().error(printable(message))

@@ -12,7 +12,7 @@ from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
 from config.messages import counted, say
 from config.schema import RunConfig
-from diffusion.samplers import settings_read
+from diffusion.samplers import SamplerSettings, settings_read
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.console import progress
@@ -21,14 +21,15 @@ from generation.writer import Writer
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.schemas import FIRST_FORMAT, PRESENTATION, SET_FORMAT, SetInfo, sampler_with_defaults
+from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo
 from nft.store import SetFolder, canonical_json, indented_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
+from nft.verify_records import other_origin
 from text.corpus import load_trained_corpus
 from utils import UserError, hash_file, pick_device, read_text, write_atomic
 
-MOST_TOKENS = 1_000_000  # in one range of ids: a typing error must not fill the memory
+MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error must not fill the disk or the memory
 TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
 MOST_NAMED = 20  # files that are left as they are
 
@@ -36,7 +37,7 @@ MOST_NAMED = 20  # files that are left as they are
 def make_set(arguments: argparse.Namespace) -> int:
     """Draw a set, or the tokens that it lacks, and write its files; -> exit status."""
     began = time.monotonic()
-    check_numbers(arguments, {"size": (1, None), **SAMPLING_BOUNDS})
+    check_numbers(arguments, {"size": (1, MOST_TOKENS), **SAMPLING_BOUNDS})
     checkpoint = load_checkpoint(arguments.model)
     config = load_config(arguments.config)
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
@@ -46,16 +47,14 @@ def make_set(arguments: argparse.Namespace) -> int:
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
-    common = {"sampler": vars(settings), **identity}
-    source = TextSource(writer, settings, arguments.seed, reference, common)
+    judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
     with SetFolder.opened(arguments.out, new=True) as folder:
         folder.drop_partial_line()
         record = record_of(folder)
         if (count := len(folder.records())) > arguments.size:
             raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
-        info = folder.begin(set_info(folder, run, source, identity, arguments))
-        source.first_format = info.format == FIRST_FORMAT
-        judge = Judge(run.collection, reference.copy_bound)
+        wanted = set_info(folder, run, settings, reference.copy_bound, identity, arguments)
+        source = TextSource(writer, folder.begin(wanted), reference)
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)
         write_and_name(folder, record)
@@ -63,16 +62,17 @@ def make_set(arguments: argparse.Namespace) -> int:
 
 
 def set_info(
-    folder: SetFolder, run: RunConfig, source: TextSource, identity: dict[str, str], arguments: argparse.Namespace
-) -> SetInfo:
+    folder: SetFolder, run: RunConfig, settings: SamplerSettings, copy_bound: int, identity: dict[str, str],
+    arguments: argparse.Namespace,
+) -> SetInfo:  # fmt: skip
     """What set.json is to hold; title, description and base URI that a set has already stay unless they are given."""
     words, rules = run.collection.word_list, run.collection.model_dump()
     presentation = {"title": run.name, "description": "", "base_uri": ""}
     if (folder.path / "set.json").is_file():
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
     return SetInfo(
-        format=SET_FORMAT, name=run.name, seed=source.seed, sampler=vars(source.settings), rules=rules,
-        word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=source.reference.copy_bound,
+        format=SET_FORMAT, name=run.name, seed=arguments.seed, sampler=settings_read(settings), rules=rules,
+        word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=copy_bound,
         identity=identity, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
         **{**presentation, **presentation_options(arguments)},
     )  # fmt: skip
@@ -80,12 +80,9 @@ def set_info(
 
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
     """Add the tokens that a set lacks; each batch is on the disk before the next is drawn."""
-    records, expected = folder.records(), {**source.common, "seed": source.seed}
-    expected["sampler"] = settings_read(source.settings)
+    records = folder.records()
     for record in records:
-        # an earlier version wrote fewer settings of the sampler
-        found = {**record, "sampler": settings_read(sampler_with_defaults(record["sampler"]))}
-        if any(found[key] != value for key, value in expected.items()):
+        if any(other_origin(record, source.info)):
             raise UserError(
                 f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
             )

@@ -20,7 +20,7 @@ FOLDERS = ("json", "erc1155", "metaplex", "images")
 IN_FOLDER = re.compile(rf"(?:{'|'.join(FOLDERS)})/[^/\\]+")
 RECORD = ".written.jsonl"  # of the files that were written
 BATCH = 100  # files that are made before they are written together
-SYSTEM_FILES = ("Thumbs.db", "desktop.ini")  # Windows puts these into folders; other systems use names with a dot first
+SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")  # macOS and Windows put these into folders
 
 
 class File(NamedTuple):
@@ -114,5 +114,5 @@ def make_folders(folder: SetFolder) -> None:
 
 def others(folder: SetFolder, expected: set[str]) -> list[str]:
     """What lies in the folders of a set and belongs to no token."""
-    present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("[!.]*")]
+    present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")]
     return sorted(path for path in {*present} - expected if Path(path).name not in SYSTEM_FILES)

@@ -3,9 +3,11 @@
 import io
 import re
 import textwrap
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from html import escape
+from itertools import islice
 from pathlib import Path
 
 import matplotlib
@@ -25,6 +27,7 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # how a PNG begins
 # the chunks of a picture that is only pixels: any other may change what a viewer shows, or says what nobody checked
 PLAIN = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
+MOST_BYTES = {b"IHDR": 13, b"PLTE": 3 * 256, b"IEND": 0}  # in these chunks: of more a viewer shows nothing
 LARGEST = 4 * SIDE * SIDE  # bytes of its file; RGB takes 3 a pixel even where nothing is compressed
 FONT_FILE = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
 CHARACTER_WIDTH = 0.602  # of every DejaVu Sans Mono character, times the font size
@@ -57,7 +60,7 @@ def layout(text: str) -> tuple[int, list[str]]:
     text = NOT_XML.sub("\ufffd", text)
     size = next((size for size in FONT_SIZES if fits(text, *grid(size))), FONT_SIZES[-1])
     columns, rows = grid(size)
-    lines = wrap(text, columns)
+    lines = first_lines(text, columns, rows + 1)
     if len(lines) > rows:
         lines = [*lines[: rows - 1], lines[rows - 1][: columns - 1] + "\u2026"]
     return size, lines
@@ -70,11 +73,30 @@ def grid(size: int) -> tuple[int, int]:
 
 def fits(text: str, columns: int, rows: int) -> bool:
     """Whether the whole text fits, with no word split except very long ones."""
-    return len(wrap(text, columns)) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split())
+    if len(first_lines(text, columns, rows + 1)) > rows:
+        return False
+    return all(len(word) <= max(columns, LONG_WORD) for word in text.split())
 
 
-def wrap(text: str, columns: int) -> list[str]:
-    return [line for part in text.split("\n") for line in textwrap.wrap(part, columns, break_on_hyphens=False) or [""]]
+def first_lines(text: str, columns: int, count: int) -> list[str]:
+    """The first lines of a text, at most `count`."""
+    return list(islice((line for part in text.split("\n") for line in wrap(part, columns, count)), count))
+
+
+def wrap(part: str, columns: int, count: int) -> list[str]:
+    """The lines of a text without line breaks, as textwrap parts them; the first `count` at least.
+
+    textwrap's time grows with the square of a word's length, so it gets no more than these lines need: enough visible
+    characters, and of long white space a part. What is left out of it are whole lines, which are never shown.
+    """
+
+    def shortened(white: re.Match[str]) -> str:
+        return white[0][:columns] + white[0][-columns - len(white[0]) % columns :]
+
+    long = 3 * columns
+    part = re.sub(rf"[ \r]{{{long},}}|[^\S \r]{{{long},}}", shortened, part.expandtabs())
+    needed = re.match(rf"\s*(?:\S\s*){{0,{columns * (count + 2)}}}", part)
+    return textwrap.wrap(needed[0] if needed else "", columns, break_on_hyphens=False) or [""]
 
 
 def colour(ink: int) -> tuple[int, ...]:
@@ -106,25 +128,42 @@ def same_picture(first: bytes, second: bytes) -> bool:
 
 def pixels_of(data: bytes) -> np.ndarray | None:
     """(SIDE, SIDE, 3) RGB of a PNG; None if it is damaged, of another size, or holds more than plain pixels."""
-    if not PLAIN.fullmatch(b"".join(kinds_of_chunks(data))):
+    chunks = list(chunks_of(data))
+    packed = b"".join(content for kind, content in chunks if kind == b"IDAT")
+    if not PLAIN.fullmatch(b"".join(kind for kind, _ in chunks)):
+        return None
+    if any(len(content) > MOST_BYTES.get(kind, LARGEST) for kind, content in chunks):
         return None
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size != (SIDE, SIDE) or image.mode not in ("P", "RGB"):
+                return None
+            # each row begins with a byte for its filter
+            if not unpacks_to(SIDE * (1 + SIDE * len(image.getbands())), packed):
                 return None
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # not a picture, or a damaged one
         return None
 
 
-def kinds_of_chunks(data: bytes) -> Iterator[bytes]:
-    """The kinds of a PNG's chunks, in order; nothing that is one for a chunk that is cut short, or no PNG's."""
+def unpacks_to(size: int, packed: bytes) -> bool:
+    """Whether bytes are one whole zlib stream of this size and no more."""
+    stream = zlib.decompressobj()
+    try:
+        return len(stream.decompress(packed, size + 1)) == size and stream.eof and not stream.unused_data
+    except zlib.error:
+        return False
+
+
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of a PNG's chunks, in order; nothing that is one for a chunk that is cut short, or no PNG's."""
     place = len(SIGNATURE) if data.startswith(SIGNATURE) else len(data) + 1
     while place < len(data):
-        yield data[place + 4 : place + 8]
-        place += 12 + int.from_bytes(data[place : place + 4], "big")  # with length, kind and checksum
+        size = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place + 8 : place + 8 + size]
+        place += 12 + size  # with length, kind and checksum
     if place != len(data):
-        yield b"?"
+        yield b"?", b""
 
 
 def svg(text: str, caption: str) -> str:

@@ -11,7 +11,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import load_trained_corpus
-from utils import UserError, hash_file, sha256, size_of, unreadable
+from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
 
 OF_THE_TEXT = "copies, novelty, invented words and dropped texts"  # what cannot be checked without the training text
 
@@ -27,7 +27,13 @@ class Originals:
 
 
 def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace) -> Originals:
-    """Look for what a set was made from; what is not at hand, or not what the set was made from, is reported."""
+    """Look for what a set was made from; what is not at hand, or not what the set was made from, is reported.
+
+    Raises UserError where the command line names no file.
+    """
+    for path in (arguments.model, arguments.data):
+        if path:
+            check_readable(path)
     rules, knows_words = rules_at_hand(found, info)
     checkpoint = find_model(found, info, arguments.model or Path(info.model_file))
     reference = None

@@ -12,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 from config.schema import CollectionConfig
 from text.personal import Span, handles, personal
 from text.vocabulary import fold
-from utils import UserError
+from utils import read_text
 
 BLOT = "\u2588"  # replaces each character that the action mask hides
 SHORTEST_RUN = 12  # equal characters in a row that make a text degenerate; lines of dashes in real texts are shorter
@@ -45,10 +45,8 @@ def word_pattern(path: str) -> re.Pattern[str] | None:
     """A pattern that finds the words of a file with one word a line; None if there is no file or no word."""
     if not path:
         return None
-    try:
-        words = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"collection.word_list {path}: cannot be read: {error}") from None
+    text = read_text(Path(path), "in collection.word_list, name a text file with one word a line")
+    words = [line.strip() for line in text.splitlines()]
     joined = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
     return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE) if joined else None
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
-from utils import UserError, exclusive_lock, sha256, write_atomic
+from utils import UserError, check_writable, exclusive_lock, sha256, write_atomic
+
+LINK = "a link; a set holds its files itself"
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,28 @@ def indented_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
+def is_writable(folder: Path) -> bool:
+    """Whether files can be put into a folder."""
+    try:
+        check_writable(folder)
+    except UserError:
+        return False
+    return True
+
+
 class SetFolder:
-    """The folder of a set; `opened` locks it, so that no other process works on it."""
+    """The folder of a set; `opened` locks it, so that no other process changes it."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.samples = path, path / "samples.jsonl"
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: Path, *, new: bool = False) -> "Iterator[SetFolder]":
-        """Open and lock a set; a new one needs an empty folder, because files in a set's folder are overwritten."""
+    def opened(cls, path: Path, *, new: bool = False, to_read: bool = False) -> "Iterator[SetFolder]":
+        """Open and lock a set; a new one needs an empty folder, because files in a set's folder are overwritten.
+
+        One that is only to be read is not locked where the folder cannot be written to.
+        """
         if not (path / "set.json").is_file():
             if not new:
                 raise UserError(f"{path}: no set is here; set.json is missing")
@@ -68,8 +82,9 @@ class SetFolder:
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
         for name in ("set.json", "samples.jsonl", "selection.json"):
             if (path / name).is_symlink():  # it would be cut and added to wherever it leads
-                raise UserError(f"{path / name}: a link; a set holds its files itself")
-        with exclusive_lock(path / ".lock", f"{path}: another process is at work on this set"):
+                raise UserError(f"{path / name}: {LINK}")
+        lock = exclusive_lock(path / ".lock", f"{path}: another process is at work on this set")
+        with contextlib.nullcontext() if to_read and not is_writable(path) else lock:
             yield cls(path)
 
     def info(self) -> SetInfo:

@@ -14,6 +14,7 @@ from generation.checkpoint import Checkpoint
 from generation.prompt import ANYTHING
 from generation.writer import Draft, Writer, Written, write_drafts
 from nft.rules import Candidate, Judge
+from nft.schemas import FIRST_FORMAT, SetInfo
 from nft.traits import figures_of
 from text.vocabulary import Vocabulary
 from utils import VERSION, sha256
@@ -32,12 +33,9 @@ class Drawn(NamedTuple):
 class TextSource:
     """The texts by token and attempt; each depends on model, sampler settings, seed, token and attempt alone."""
 
-    def __init__(
-        self, writer: Writer, settings: SamplerSettings, seed: int, reference: Reference, common: dict[str, Any]
-    ) -> None:
-        self.writer, self.settings, self.seed, self.reference = writer, settings, seed, reference
-        self.common = common  # fields that every record of the set holds with the same value
-        self.first_format = False  # whether the set is of FIRST_FORMAT
+    def __init__(self, writer: Writer, info: SetInfo, reference: Reference) -> None:
+        self.writer, self.info, self.reference = writer, info, reference
+        self.settings = info.sampler_settings()
         self.drawn: dict[Key, Drawn] = {}  # of the batch at hand
 
     def draw(self, keys: Iterable[Key]) -> None:
@@ -45,7 +43,7 @@ class TextSource:
         keys = [key for key in keys if key not in self.drawn]
         if not keys:
             return
-        written = write_texts(self.writer, self.settings, self.seed, keys)
+        written = write_texts(self.writer, self.settings, self.info.seed, keys)
         judged = candidates([document.text for document in written], self.writer.vocabulary, self.reference)
         self.drawn |= {key: Drawn(*pair) for key, pair in zip(keys, zip(written, judged, strict=True), strict=True)}
 
@@ -81,12 +79,15 @@ def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int)
         record = token_record(source, judge, token, attempts)
         if record["accepted"]:
             judge.accept(record["text"])
-        yield record
+        yield {**origin_of(source.info), **record}
     source.drawn.clear()
 
 
 def token_record(source: TextSource, judge: Judge, token: int, attempts: int) -> dict[str, Any]:
-    """The record of a token's first text that no rule drops, or of its last text, which is then not accepted."""
+    """The record of a token's first text that no rule drops, or of its last text, which is then not accepted.
+
+    It lacks the fields of `origin_of`.
+    """
     dropped: list[str] = []
     drawn = source.text_of(token, 0)
     verdict = judge.judge(drawn.candidate)
@@ -100,9 +101,7 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
     figures = {**text_figures(verdict.text, match, source.reference), **writing_figures(drawn.written)}
     text = "" if verdict.dropped else verdict.text
     return {
-        **source.common,
         "token_id": token,
-        "seed": source.seed,
         "attempt": len(dropped) - bool(verdict.dropped),
         "accepted": not verdict.dropped,
         "text": text,
@@ -111,8 +110,13 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
         "flags": verdict.flags,
         "dropped": dropped,
         **figures,
-        "traits": figures_of({"text": verdict.text, **figures}, first_format=source.first_format),
+        "traits": figures_of({"text": verdict.text, **figures}, first_format=source.info.format == FIRST_FORMAT),
     }
+
+
+def origin_of(info: SetInfo) -> dict[str, Any]:
+    """The fields that every record of a set holds with the same value."""
+    return {"sampler": info.sampler, "seed": info.seed, **info.identity}
 
 
 def text_figures(text: str, longest_match: int, reference: Reference) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def verify_set(arguments: argparse.Namespace) -> int:
     """Verify a set; print what does not match and what could not be checked; -> exit status, 1 if anything differs."""
     check_numbers(arguments, {"tokens": (0, None)})
     found = Findings()
-    with SetFolder.opened(arguments.folder) as folder:
+    with SetFolder.opened(arguments.folder, to_read=True) as folder:
         records, info, edition = folder.records(), folder.info(), folder.edition()
         if info.format == FIRST_FORMAT:
             found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
@@ -71,8 +71,7 @@ def records_again(
 ) -> Iterator[tuple[Record, Record]]:
     """Each chosen record, and what it is when its texts are drawn and judged again after the tokens before it."""
     assert at_hand.reference
-    source = TextSource(writer, info.sampler_settings(), info.seed, at_hand.reference, {})
-    source.first_format = info.format == FIRST_FORMAT
+    source = TextSource(writer, info, at_hand.reference)
     attempts, numbers = at_hand.rules.attempts, {record["token_id"] for record in chosen}
     source.draw((r["token_id"], attempt) for r in chosen for attempt in range(min(len(r["dropped"]) + 1, attempts)))
     judge = Judge(at_hand.rules, info.copy_bound)

@@ -11,7 +11,7 @@ from nft.files import FOLDERS, File, files, others
 from nft.findings import Findings
 from nft.image import BACKGROUND, LARGEST, SIDE, pixels_of, same_picture
 from nft.schemas import FIRST_FORMAT
-from nft.store import Edition, SetFolder
+from nft.store import LINK, Edition, SetFolder
 
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
@@ -22,11 +22,16 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
     """Compare every file with the one that the tokens give, and name files that belong to no token."""
     expected: set[str] = set()
     pictures = Pictures()
+    for name in FOLDERS:
+        if (folder.path / name).is_symlink():
+            found.differs(f"{name}: {LINK}")
     with progress("tokens' files compared", len(edition.records)) as advance:
         for file in files(edition):
             expected.add(file.path)
             path = folder.path / file.path
-            if not path.is_file():
+            if path.is_symlink():
+                found.differs(f"{file.path}: {LINK}")
+            elif not path.is_file():
                 found.differs(f"{file.path}: missing")
             elif not file.exact:
                 pictures.compare(file.path, beginning(path, LARGEST + 1), file.content())
@@ -53,11 +58,10 @@ def report_text(found: Findings, file: File, edition: Edition) -> None:
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
     """Name the files in the set's own folders that do not follow from its tokens."""
-    hidden = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob(".*")]
-    for path in (*others(folder, expected), *sorted(hidden)):
+    for path in others(folder, expected):
         if path.endswith(".part"):
             found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
-        elif not path.endswith("/.DS_Store"):  # which macOS puts everywhere
+        else:
             found.differs(f"{path}: belongs to no token")
 
 

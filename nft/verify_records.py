@@ -12,7 +12,7 @@ from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
 from nft.schemas import FIRST_FORMAT, SetInfo, rules_with_defaults, sampler_with_defaults
 from nft.store import SetFolder, canonical_json
-from nft.tokens import candidates, length_figures, text_figures
+from nft.tokens import candidates, length_figures, origin_of, text_figures
 from nft.traits import figures_of
 from utils import sha256
 
@@ -27,8 +27,12 @@ def check_records(
 
     Of the tokens in `redrawn` the text that was masked is known, so they are not named as unchecked.
     """
-    info, lines = folder.info(), folder.samples.read_bytes().split(b"\n")[:-1]
+    # where nothing can be written the set is not locked, and may have grown since
+    info, lines = folder.info(), folder.samples.read_bytes().split(b"\n")[: len(records)]
     rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
+    if not first_format and (unread := info.sampler.keys() - settings_read(info.sampler_settings()).keys()):
+        what = f"settings that the sampler {info.sampler['sampler']} does not read"
+        found.not_checked(f"set.json: {', '.join(sorted(unread))}: {what}")
     for line, record in zip(lines, records, strict=True):
         problems = [
             *written_otherwise(line, record), *other_origin(record, info), *other_outcome(record, rules),
@@ -63,13 +67,13 @@ def is_masked(record: Record) -> bool:
 
 def other_origin(record: Record, info: SetInfo) -> Iterator[str]:
     """Where a record says that it was drawn with other settings than set.json does."""
-    expected = {"seed": info.seed, **info.identity}
-    yield from (f"its {key} is not that of set.json" for key in expected if record[key] != expected[key])
-    own, common = record["sampler"], info.sampler
+    expected, own = origin_of(info), {**record}
     if info.format == FIRST_FORMAT:  # its tokens may come from versions with more and with fewer settings
-        own, common = (settings_read(sampler_with_defaults(sampler)) for sampler in (own, common))
-    if canonical_json(own) != canonical_json(common):
-        yield "its sampler is not that of set.json"
+        for origin in (expected, own):
+            origin["sampler"] = settings_read(sampler_with_defaults(origin["sampler"]))
+    for key, value in expected.items():
+        if canonical_json(own[key]) != canonical_json(value):
+            yield f"its {key} is not that of set.json"
 
 
 def other_outcome(record: Record, rules: CollectionConfig) -> Iterator[str]:

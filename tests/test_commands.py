@@ -120,6 +120,31 @@ def test_a_wrong_argument_is_one_line_that_says_what_is_wrong(
     assert capsys.readouterr().err.replace(os.sep, "/") == f"error: {message}\n"
 
 
+PATHS = [
+    (train, ["--all"], ["--config"]),
+    (generate, [], ["--model", "--config", "--output"]),
+    (evaluate, ["--all"], ["--config", "--data", "--samples", "--output"]),
+    (evaluate, [], ["--model"]),
+    (collection, ["make", "--size", "1"], ["--model", "--config", "--data", "--out"]),
+    (collection, ["verify", "set"], ["--model", "--config", "--data"]),
+    *((collection, [command], ["folder"]) for command in ("verify", "export", "select")),
+    (import_model, ["notebook", "x.pt"], ["--vocabulary", "--output"]),
+    (import_model, ["notebook"], ["file"]),
+]  # fmt: skip
+
+
+def test_an_empty_name_is_no_path(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command, arguments, options in PATHS:
+        for option in options:
+            with pytest.raises(SystemExit) as left:
+                command.main([*arguments, *([option, ""] if option.startswith("-") else [""])])
+            *_, last = capsys.readouterr().err.splitlines()
+            assert left.value.code == 2 and f": error: argument {option}" in last
+            assert last.endswith(": an empty name; name a path, . for this folder")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
 @pytest.mark.usefixtures("warm_processes")
 def test_a_model_of_any_name_writes_and_is_judged(project, capsys):

@@ -66,5 +66,6 @@ def test_bad_commands_are_one_line(studio, tmp_path, capsys):
     ):
         assert collection.main(arguments) == 2
         assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "nowhere").exists()
-    assert make("set", 0)[0] == 2
-    assert capsys.readouterr().err == "error: --size 0: must be at least 1\n"
+    for size in (0, 10**6 + 1, 10**30):
+        assert make("set", size)[0] == 2 and not (tmp_path / "set").exists()
+        assert capsys.readouterr().err == f"error: --size {size}: must be between 1 and 1000000\n"

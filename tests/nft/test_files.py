@@ -183,3 +183,17 @@ def test_a_selection_is_not_read_from_the_file_that_it_is_written_to(studio, cap
             assert collection.main(["select", str(folder), "--keep", keep]) == 2
             assert "selection.json" in capsys.readouterr().err
         assert (folder / "selection.json").read_text("utf-8") == text
+
+
+def test_verify_names_links_in_a_set(studio, verify, tmp_path):
+    _, make = studio
+    _, folder = make("set", 2)
+    for name in ("images", "json/2.json", "tokens.csv"):
+        (folder / name).rename(tmp_path / "elsewhere")
+        (folder / name).symlink_to(tmp_path / "elsewhere")
+        status, out = verify(folder)
+        assert status == 1 and out.count("does not match: ") == 1
+        assert f"does not match: {name}: a link; a set holds its files itself\n" in out
+        (folder / name).unlink()
+        (tmp_path / "elsewhere").rename(folder / name)
+    assert verify(folder)[0] == 0

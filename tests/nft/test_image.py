@@ -1,6 +1,15 @@
-"""A picture shows what its typeface has, and every text fits."""
+"""A picture shows what its typeface has, every text fits, and no text takes long."""
 
-from nft.image import SIDE, characters_without_glyph, layout
+import textwrap
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nft.image import FONT_SIZES, LONG_WORD, SIDE, characters_without_glyph, grid, layout
+
+LONGEST = 1_000_000  # characters, of a text that a set may hold
 
 
 def test_what_the_face_lacks_is_known():
@@ -15,3 +24,40 @@ def test_every_text_fits_its_card():
         assert lines and all(len(line) * 0.602 * size <= SIDE - 180 + 1e-6 for line in lines)
         assert len(lines) * 1.5 * size <= SIDE - 180
     assert "".join(layout("x" * 500)[1]) == "x" * 500 and layout("w" * 90_000)[1][-1].endswith("\u2026")
+
+
+def whole_layout(text: str) -> tuple[int, list[str]]:
+    """The same as `layout`, by wrapping all of the text at each size."""
+    lines, rows, columns, size = [], 0, 0, 0
+    for size in FONT_SIZES:
+        columns, rows = grid(size)
+        parts = [textwrap.wrap(part, columns, break_on_hyphens=False) or [""] for part in text.split("\n")]
+        lines = [line for part in parts for line in part]
+        if len(lines) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split()):
+            return size, lines
+    return size, lines if len(lines) <= rows else [*lines[: rows - 1], lines[rows - 1][: columns - 1] + "\u2026"]
+
+
+RUN = st.tuples(st.sampled_from("ab \t\n\r\u00a0\u2003-"), st.integers(1, 450))
+
+
+@given(st.lists(RUN.map(lambda run: run[0] * run[1]) | st.text("ab \n\u00a0", max_size=30), max_size=40))
+def test_a_long_text_is_laid_out_as_if_all_of_it_were_wrapped(pieces):
+    assert layout("".join(pieces)) == whole_layout("".join(pieces))
+
+
+def test_a_text_of_any_length_is_laid_out_as_if_all_of_it_were_wrapped():
+    for length in range(1, 12_000, 97):
+        for text in ("words and more " * 800, "x" * 12_000, "- a\u00a0" * 3000):
+            assert layout(text[:length]) == whole_layout(text[:length])
+
+
+@pytest.mark.parametrize(
+    "piece", ["x", "a b ", "\n", " ", "\t", "a\n", "word ", "a" + " " * 999, "\u00a0", " \u00a0", "\r\t"]
+)
+def test_no_text_takes_a_picture_long(piece):
+    began = time.perf_counter()
+    layout(piece * (LONGEST // len(piece)))
+    layout((piece * (LONGEST // len(piece)))[:-2] + " a" * 2)
+    layout("a" + piece * (LONGEST // len(piece)))
+    assert time.perf_counter() - began < 20

@@ -1,6 +1,8 @@
 """Each rule finds what it is for, and leaves alone what only looks like it."""
 
 import json
+import os
+import sys
 import time
 
 import numpy as np
@@ -14,7 +16,6 @@ from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
 from text.vocabulary import fold
 from training.trainer import train_model
-from utils import UserError
 
 
 def judge(**rules) -> Judge:
@@ -95,9 +96,22 @@ def test_what_is_masked_is_compared_as_published():
     assert rules.judge(candidate("mail al@another.org a")).dropped in ("duplicates", "near_duplicates")
 
 
-def test_a_missing_word_list_is_named():
-    with pytest.raises(UserError, match=r"^collection\.word_list none\.txt: cannot be read"):
-        judge(word_list="none.txt")
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+def test_a_word_list_that_is_no_text_file_is_one_line(studio, tmp_path, capsys):
+    _, make = studio
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin").write_bytes("b\na\u00e9".encode("latin-1"))
+    os.mkfifo(tmp_path / "pipe")
+    what = "; in collection.word_list, name a text file with one word a line"
+    for name, why in (
+        ("none", "no such file" + what), ("folder", "is a folder, not a file" + what),
+        ("pipe", "is a pipe or a device, not a file" + what),
+    ):  # fmt: skip
+        assert make("set", 1, word_list=str(tmp_path / name))[0] == 2
+        assert capsys.readouterr().err == f"error: {tmp_path / name}: {why}\n"
+    assert make("set", 1, word_list=str(tmp_path / "latin"))[0] == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'latin'} line 2: byte 0xe9 is not UTF-8; save it as UTF-8\n"
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Verification says in words what does not match and what it could not check, and draws tokens again."""
 
+import errno
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 import collection
 from nft.store import indented_json
-from tests.helpers import Quiet
+from tests.helpers import Quiet, tree
 from tests.nft.sets import alter, change_tokens, records, texts
 from training.trainer import train_model
 from utils import sha256
@@ -64,6 +66,17 @@ def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     assert status == 1 and f"does not match: {data}: not the text that the model was trained on" in out
 
 
+def test_an_original_that_is_named_must_be_a_file(studio, verify, tmp_path, capsys):
+    _, make = studio
+    _, folder = make("set", 1)
+    config = ["--config", str(tmp_path / "config.yaml")]
+    for option in ("--model", "--data"):
+        for path, why in ((tmp_path, "is a folder, not a file"), (tmp_path / "none", "no such file")):
+            assert collection.main(["verify", str(folder), *config, option, str(path)]) == 2
+            captured = capsys.readouterr()
+            assert captured.err == f"error: {path}: {why}\n" and "at hand" not in captured.out
+
+
 def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
     """A key that stands twice, of which each program takes another; lines that other programs do not part."""
     _, make = studio
@@ -112,6 +125,23 @@ def test_no_name_in_a_set_steers_the_terminal_or_passes_for_a_line(studio, verif
             assert collection.main([*command, str(folder)]) == 0
         out += capsys.readouterr().out
         assert "\x1b" not in out and "\n9 tokens" not in out and out.count("images/a\\n9 tokens: everything") == 3
+
+
+def test_a_set_on_a_medium_that_takes_no_writes_is_verified(studio, verify, tmp_path, monkeypatch):
+    _, make = studio
+    _, folder = make("set", 2)
+    (folder / ".lock").unlink(missing_ok=True)
+    before, open_file = tree(tmp_path), os.open
+
+    def read_only(path, flags, *rest, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and Path(path).is_relative_to(tmp_path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return open_file(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert verify(folder) == (0, "2 tokens drawn again, 2 the same\n2 tokens: everything matches\n")
+    assert collection.main(["export", str(folder)]) == 2
+    assert tree(tmp_path) == before
 
 
 def test_without_the_model_all_else_is_verified(studio, verify):

@@ -6,6 +6,7 @@ import shutil
 import sys
 import zlib
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFont, PngImagePlugin
 
@@ -49,6 +50,25 @@ def forged_pictures(data: bytes, other: bytes):
     yield "twice", data + data
     yield "without an end", data[:-12]
     yield "with room for another", data[:-12] + chunk(b"IDAT", bytes(5_000_000)) + data[-12:]
+    yield from padded_pictures(data)
+
+
+def padded_pictures(data: bytes):
+    """Name and bytes of pictures with the right pixels, and with bytes that no pixel needs."""
+    place, end = data.index(b"IDAT") - 4, data[-12:]
+    head, packed = data[:place], data[place + 8 : -16]
+    yield "with a chunk of pixels too many", data[:-12] + chunk(b"IDAT", b"mine") + end
+    yield "with bytes behind the pixels", head + chunk(b"IDAT", packed + b"mine") + end
+    yield "with a row too many", head + chunk(b"IDAT", zlib.compress(zlib.decompress(packed) + b"mine")) + end
+    yield "with pixels that do not end", head + chunk(b"IDAT", packed[:-4]) + end
+    yield "with an end that holds something", data[:-12] + chunk(b"IEND", b"mine")
+    yield "with a longer head", data[:8] + chunk(b"IHDR", data[16:29] + b"mine") + data[33:]
+    coloured = png(Image.open(io.BytesIO(data)).convert("RGB"))
+    yield "with colours for none", coloured[:33] + chunk(b"PLTE", b"mine" * 300) + coloured[33:]
+    levels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).reshape(image.SIDE, -1, 1)
+    rows = np.concatenate([levels, levels // 2], axis=2).reshape(image.SIDE, -1)
+    deep = chunk(b"IDAT", zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes()))
+    yield "with pixels finer than seen", data[:8] + chunk(b"IHDR", data[16:24] + b"\x10\2\0\0\0") + deep + end
 
 
 def test_a_picture_that_is_not_that_of_its_text_is_named(studio, verify):

@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 import collection
+from diffusion.samplers import settings_read
+from nft.schemas import sampler_with_defaults
 from tests.nft.sets import change_tokens, records, texts
 from utils import hash_file, sha256
 
@@ -104,6 +106,25 @@ def test_edited_settings_do_not_match_and_forged_ones_are_found(studio, verify):
             (folder / "set.json").write_text(whole, encoding="utf-8")
             assert collection.main(["export", str(folder)]) == 0
         (folder / "set.json").write_text(whole, encoding="utf-8")
+
+
+def test_a_setting_that_the_sampler_does_not_read_is_not_published_or_named(studio, verify):
+    """Versions before wrote all settings, and a forger may write any: nothing follows from these."""
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    assert verify(folder)[1].endswith("2 tokens: everything matches\n")
+    assert info["sampler"] == records(folder)[0]["sampler"] == settings_read(sampler_with_defaults(info["sampler"]))
+    info["sampler"] |= {"stretch": 9, "revisions": 7}
+    (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+    for token in (1, 2):
+        change_tokens(folder, token, lambda _: {"sampler": info["sampler"]})
+    assert collection.main(["export", str(folder)]) == 0
+    status, out = verify(folder)
+    assert status == 0 and out.endswith("2 tokens: what was checked matches; 1 thing could not be checked\n")
+    assert "not checked: set.json: revisions, stretch: settings that the sampler tweedie does not read\n" in out
+    assert make("set", 3)[0] == 0 and records(folder)[2]["sampler"] == info["sampler"]
+    assert verify(folder)[0] == 0
 
 
 def test_texts_that_the_rules_drop_or_flag_are_found_without_a_model(studio, verify, tmp_path):
