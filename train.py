@@ -20,6 +20,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="a dataset of the config, or NAME.txt in the datasets folder; repeatable",
     )
     which.add_argument("--all", action="store_true", help="every dataset of the config")
+    parser.add_argument(
+        "--base",
+        action="store_true",
+        help="with --all: train one base model on all the datasets first, and start every model from it",
+    )
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default config.yaml")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
     parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
@@ -42,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     from config.loader import load_config
+    from training.base import BASE_SHARE, with_base, write_base_text
     from training.check import check_runs
     from training.queue import Queue, share_hours
     from utils import UserError
@@ -57,19 +63,25 @@ def train(arguments: argparse.Namespace) -> int:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
+    if arguments.base and not arguments.all:
+        raise UserError("--base: learns from all datasets, so it goes with --all")
     if arguments.hours is not None:
         if not 0 < arguments.hours <= MOST_MINUTES / 60:
             raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
         if arguments.minutes is not None:
             raise UserError("--hours and --minutes exclude each other; leave one out")
-        runs = share_hours(runs, arguments.hours)
+        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1))
+    if arguments.base:
+        write_base_text(runs)
+        runs = with_base(config, runs, overrides)
     queue = Queue(runs, arguments.force, command_of(arguments))
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
 
 
 def command_of(arguments: argparse.Namespace) -> str:
     """The command that goes on where this one was stopped."""
-    words = ["--all"] if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
+    everything = ["--all", *["--base"] * arguments.base]
+    words = everything if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
     for key in ("config", "preset", "minutes", "hours", "device"):
         if (value := getattr(arguments, key)) not in (None, Path("config.yaml")):
             words += [f"--{key}", str(value)]

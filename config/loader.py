@@ -19,6 +19,8 @@ from utils import UserError, pick_device
 
 COMMON = set(RunConfig.model_fields) - {"name"}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
+BASE = "base"  # the model that train.py --base makes of all texts, and where in the datasets folder its text lies
+BASE_FILE = ".cache/diffusion-gpt-local/base.txt"
 MOST_PROBLEMS = 100  # lines about one file; more say nothing new
 
 
@@ -86,6 +88,8 @@ class Config:
         for layer in ordered.values():
             content = merge(content, layer)
         content["preset"] = preset
+        if name == BASE and BASE not in self.datasets:
+            content = merge(content, of_base(content))
         if "name" in content:
             raise UserError(f"{self.path}: name: no such key; a dataset's name is its key under datasets")
         try:
@@ -165,6 +169,13 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def of_base(content: dict[str, Any]) -> dict[str, Any]:
+    """What differs for the base. By the voices' seed it would hold out what they do, of which its text has nothing."""
+    seed = content.get("seed", RunConfig.model_fields["seed"].default)
+    data = {"file": BASE_FILE, "format": "lines", "max_documents": 0}
+    return {"seed": seed ^ 1 if isinstance(seed, int) else seed, "data": data, "training": {"start_from": ""}}
 
 
 def or_empty(value: Any) -> Any:

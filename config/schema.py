@@ -128,6 +128,7 @@ class TrainingConfig(Section):
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     times_mean: float = Field(default=0.5, ge=0, le=1)
     times_width: float = Field(default=0.0, ge=0, le=10)
+    start_from: str = ""
     given_fraction: float = Field(default=0.1, ge=0, le=1)
     precision: Annotated[str, one_of(("auto", "bfloat16", "float32"))] = "auto"
     validations: int = Field(default=20, ge=1)
@@ -224,6 +225,8 @@ class RunConfig(Section):
             raise ValueError(
                 f"data.file: {shown(self.data.file)} names a file that training writes; rename it, or set paths.models"
             )
+        if (start := self.start_file()) and start.absolute() == self.model_file().absolute():
+            raise ValueError(f"training.start_from: {shown(str(start))} is the model to be trained; name another")
         if self.sampling.overlap >= self.model.context - 1:
             raise ValueError(
                 f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"
@@ -252,6 +255,11 @@ class RunConfig(Section):
     def state_file(self) -> Path:
         """The state of an unfinished training, from which it resumes."""
         return Path(self.paths.models) / f"{self.name}.resume.pt"
+
+    def start_file(self) -> Path | None:
+        """The model whose weights training starts from; None to start from random ones."""
+        start = self.training.start_from
+        return Path(self.paths.models) / f"{start}.pt" if is_safe_name(start) else Path(start) if start else None
 
     def minutes(self) -> float:
         """How long training may take, in minutes; infinite without a limit."""

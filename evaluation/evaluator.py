@@ -28,10 +28,11 @@ from evaluation.records import (
     VoiceComparison,
 )
 from evaluation.reference import Documents, Reference
+from evaluation.seen import seen_text
 from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
-from text.corpus import Corpus, Split, all_training_text, load_trained_corpus
+from text.corpus import Corpus, Split, load_trained_corpus
 from text.vocabulary import Vocabulary, fold
 from utils import UserError, read_text
 
@@ -71,7 +72,8 @@ def evaluate_voice(
     corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
     if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
-    sought = all_training_text(corpus, checkpoint.run)  # which sample of it was learnt is for the model's file to say
+    # all text at hand: which sample of it was learnt is for the model's file to say
+    sought, unseen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
     reference = Reference(corpus, checkpoint.run.model.context, sought, caseless=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)
@@ -93,7 +95,12 @@ def evaluate_voice(
         comparisons={m.name: Comparison(m, of_samples[m.name], of_real[m.name]) for m in METRICS},
         copies=find_copies(texts, documents, matches, reference),
         origin=Origin(
-            checkpoint.data_sha256, checkpoint.training_sha256, checkpoint.version, training=checkpoint.metrics
+            checkpoint.data_sha256,
+            checkpoint.training_sha256,
+            checkpoint.version,
+            training=checkpoint.metrics,
+            start=checkpoint.start.name if checkpoint.start else "",
+            unseen=unseen,
         ),
         writer=writer,
         corpus=corpus,

@@ -100,6 +100,8 @@ class Origin:
     training_sha256: str
     version: str
     training: dict[str, Any]
+    start: str  # the name of the model that training started from; "" for none
+    unseen: list[str]  # models before this one whose texts are not at hand
 
 
 @dataclass(frozen=True)

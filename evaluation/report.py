@@ -48,6 +48,7 @@ def summary(evaluation: Evaluation) -> str:
         f"copies {copies.share:.1%}: {copies.gauge}"
         + (f"; {counted(copies.repeats, 'repeat')}" if copies.repeats else "")
         + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
+        + "".join(f"; not compared with the text of {name}" for name in evaluation.origin.unseen)
     )
 
 
@@ -120,7 +121,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
     return [
         f"# {escaped(evaluation.name)}",
         "",
-        f"**{copies.gauge.capitalize()}.** {verdict(copies)}",
+        f"**{copies.gauge.capitalize()}.** {verdict(copies)}{not_compared(origin.unseen)}",
         "",
         f"- No different from real text: {reached}.",
         f"- Still apart: {apart}.",
@@ -140,7 +141,13 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         escaped(
             f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}."
         ),
+        *([escaped(f"Training started from the model {origin.start}.")] if origin.start else []),
     ]
+
+
+def not_compared(names: list[str]) -> str:
+    """What the gauge could not see: texts that the model had learnt from before, and that are not at hand."""
+    return escaped(f" Not compared with the text of {', '.join(names)}, which it learnt from too." if names else "")
 
 
 def verdict(copies: Copies) -> str:

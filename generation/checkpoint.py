@@ -27,7 +27,27 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_CHARACTERS = 60_000  # of a vocabulary, as in config.yaml; ids have 16 bits
 MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
 MEASURED = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
+SHA256, NAME = "^[0-9a-f]{64}$", "^[A-Za-z0-9_-]{1,100}$"
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
+
+
+class SeenText(BaseModel):
+    """A text that a model has learnt from: the name of the dataset, the hash of its file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Annotated[str, Field(pattern=NAME)]
+    sha256: Annotated[str, Field(pattern=SHA256)]
+
+
+class Start(BaseModel):
+    """The model that a training started from: its name, the hash of its file, and all texts that it had learnt from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Annotated[str, Field(pattern=NAME)]
+    model_sha256: Annotated[str, Field(pattern=SHA256)]
+    texts: Annotated[list[SeenText], Field(max_length=1000)]
 
 
 @dataclass(frozen=True)
@@ -43,6 +63,7 @@ class Checkpoint:
     training_sha256: str
     version: str = VERSION
     network: str = "transformer"  # a row of NETWORKS
+    start: Start | None = None
 
 
 class ModelFile(BaseModel):
@@ -62,6 +83,7 @@ class ModelFile(BaseModel):
     training_sha256: str
     version: str
     network: Annotated[str, one_of(NETWORKS)] = "transformer"
+    start: Start | None = None
 
     @field_validator("vocabulary")
     @classmethod
@@ -114,7 +136,7 @@ class ModelFile(BaseModel):
         vocabulary, lengths = Vocabulary(self.vocabulary, self.open), self.distribution()
         checkpoint = Checkpoint(
             run, vocabulary, lengths, self.weights, self.metrics,
-            self.data_sha256, self.training_sha256, self.version, self.network,
+            self.data_sha256, self.training_sha256, self.version, self.network, self.start,
         )  # fmt: skip
         check_weights(checkpoint)
         return checkpoint
@@ -184,6 +206,7 @@ def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "version": checkpoint.version,
         "network": checkpoint.network,
         "open": checkpoint.vocabulary.open,
+        "start": checkpoint.start and checkpoint.start.model_dump(),
     }
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
@@ -13,8 +14,8 @@ from config.loader import load_config
 from config.messages import counted, say
 from config.schema import RunConfig
 from diffusion.samplers import SamplerSettings, settings_read
-from evaluation.reference import Reference
-from generation.checkpoint import load_checkpoint
+from evaluation.seen import reference_of
+from generation.checkpoint import Start, load_checkpoint
 from generation.console import progress
 from generation.outputs import NOT_OURS, OutputRecord, named_errors
 from generation.writer import Writer
@@ -43,7 +44,12 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
     placed = config.placed(checkpoint.run, arguments.data)
     corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
-    reference = Reference(corpus, checkpoint.run.model.context)
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config)
+    if unseen:
+        what = f"learnt also from the text of {', '.join(unseen)}, which is not here as it was"
+        raise UserError(
+            f"{arguments.model}: {what}: copies of it could not be dropped; train.py --all --base writes it"
+        )
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
@@ -53,7 +59,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         record = record_of(folder)
         if (count := len(folder.records())) > arguments.size:
             raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
-        wanted = set_info(folder, run, settings, reference.copy_bound, identity, arguments)
+        wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         source = TextSource(writer, folder.begin(wanted), reference)
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, source, judge, arguments.size, batch_size)
@@ -62,10 +68,11 @@ def make_set(arguments: argparse.Namespace) -> int:
 
 
 def set_info(
-    folder: SetFolder, run: RunConfig, settings: SamplerSettings, copy_bound: int, identity: dict[str, str],
-    arguments: argparse.Namespace,
+    folder: SetFolder, run: RunConfig, settings: SamplerSettings, copy_bound: int,
+    origin: tuple[dict[str, str], Start | None], arguments: argparse.Namespace,
 ) -> SetInfo:  # fmt: skip
     """What set.json is to hold; title, description and base URI that a set has already stay unless they are given."""
+    identity, start = origin
     words, rules = run.collection.word_list, run.collection.model_dump()
     presentation = {"title": run.name, "description": "", "base_uri": ""}
     if (folder.path / "set.json").is_file():
@@ -73,7 +80,7 @@ def set_info(
     return SetInfo(
         format=SET_FORMAT, name=run.name, seed=arguments.seed, sampler=settings_read(settings), rules=rules,
         word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=copy_bound,
-        identity=identity, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
+        identity=identity, start=start, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
         **{**presentation, **presentation_options(arguments)},
     )  # fmt: skip
 

@@ -59,7 +59,8 @@ def attributes(traits: dict[str, str]) -> list[dict[str, str]]:
 def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
     """The properties in every kind of metadata: the text, how it was drawn, and that a machine wrote it."""
     own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
-    return {**own, "machine_generated": True, "curated": edition.info["curated"], "license": edition.info["license"]}
+    common = {"machine_generated": True, "curated": edition.info["curated"], "license": edition.info["license"]}
+    return {**own, **common, **({"started_from": edition.info["start"]["name"]} if "start" in edition.info else {})}
 
 
 def description(edition: Edition, record: dict[str, Any]) -> str:

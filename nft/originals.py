@@ -1,12 +1,13 @@
 """What a set was made from, as far as it is at hand when it is verified: model, training text, list of words."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.loader import config_or_defaults
 from config.schema import CollectionConfig
 from evaluation.reference import Reference
+from evaluation.seen import reference_of
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.schemas import SetInfo, rules_with_defaults
@@ -81,6 +82,8 @@ def find_model(found: Findings, info: SetInfo, path: Path) -> Checkpoint | None:
     for key, value in own.items():
         if info.identity[key] != value:
             found.differs(f"set.json: identity.{key} is not the model's")
+    if info.start != checkpoint.start:
+        found.differs("set.json: start is not the model's")
     if info.name != checkpoint.run.name:
         found.differs(f"set.json: name is {info.name!r}, but the model's is {checkpoint.run.name!r}")
     return checkpoint
@@ -105,7 +108,12 @@ def find_text(
     if corpus.vocabulary != checkpoint.vocabulary:
         found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
         return None
-    reference = Reference(corpus, run.model.context)
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config_or_defaults(arguments.config))
+    if unseen:
+        found.not_checked(
+            f"{OF_THE_TEXT}: the text of {', '.join(unseen)}, which the model learnt from too, is not here"
+        )
+        return None
     if reference.copy_bound != info.copy_bound:
         found.differs(f"set.json: copy_bound is {info.copy_bound}, but follows as {reference.copy_bound}")
     return reference

@@ -8,6 +8,7 @@ from nft.schemas import FIRST_FORMAT, PRESENTATION, SetInfo
 from nft.store import Edition, canonical_json
 from utils import sha256
 
+EXCEPTED = (*PRESENTATION, "model_file")  # of set.json's settings, what the provenance does not cover
 LEAF, NODE = b"\0", b"\1"  # RFC 6962, section 2.1: with different prefixes no inner node can pass for a token
 
 
@@ -33,7 +34,7 @@ def provenance(edition: Edition) -> dict[str, Any]:
     records = [canonical_json(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
     info = edition.info
-    settings = {key: info[key] for key in SetInfo.model_fields if key not in (*PRESENTATION, "model_file")}
+    settings = {key: info[key] for key in SetInfo.model_fields if key in info and key not in EXCEPTED}
     covered = {"settings_sha256": sha256(canonical_json(settings)), "samples_sha256": info["samples_sha256"]}
     return {
         "statement": STATEMENT,
@@ -44,6 +45,7 @@ def provenance(edition: Edition) -> dict[str, Any]:
         "license": info["license"],
         "source": info["source"],
         **info["identity"],
+        **({"start": info["start"]} if "start" in info else {}),
         **(covered if info["format"] != FIRST_FORMAT else {}),
         "provenance_sha256": sha256("".join(hashes)),
         "merkle_root": merkle_root([record.encode("utf-8") for record in records]),

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from config.errors import NAME_RULE, is_safe_name
 from config.schema import LONGEST_DOCUMENT, CollectionConfig, SamplingConfig, stored_sampling
 from diffusion.samplers import SamplerSettings, settings_read
+from generation.checkpoint import Start
 from nft.traits import TRAITS
 from utils import UserError
 
@@ -81,7 +82,7 @@ class Selection(SetFile):
 
 
 class SetInfo(SetFile):
-    """set.json: what the tokens were drawn with; then licence, source, title, description, address of the images."""
+    """set.json: what the tokens were drawn with; licence, source, title, description, address of images, the start."""
 
     format: Literal[1, 2]  # FIRST_FORMAT, SET_FORMAT
     name: str
@@ -97,6 +98,7 @@ class SetInfo(SetFile):
     title: str
     description: str
     base_uri: str
+    start: Start | None = None  # the model that the training of the one that wrote this set started from
 
     @field_validator("name")
     @classmethod
@@ -111,6 +113,10 @@ class SetInfo(SetFile):
         if found.keys() != IDENTITY:
             raise ValueError(f"its keys must be {', '.join(sorted(IDENTITY))}")
         return found
+
+    def plain(self) -> dict[str, Any]:
+        """What set.json holds: `start` only if there is one."""
+        return self.model_dump(exclude=None if self.start else {"start"})
 
     def sampler_settings(self) -> SamplerSettings:
         return sampler_with_defaults(self.sampler)

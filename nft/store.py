@@ -100,7 +100,7 @@ class SetFolder:
 
     def write_info(self, info: SetInfo) -> None:
         """Write set.json."""
-        write_atomic(self.path / "set.json", indented_json(info.model_dump()))
+        write_atomic(self.path / "set.json", indented_json(info.plain()))
 
     def begin(self, wanted: SetInfo) -> SetInfo:
         """Write set.json of a new set, or check that an existing one was drawn with the same settings; -> set.json.
@@ -147,7 +147,7 @@ class SetFolder:
             raise UserError(f"{self.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
         chosen = [record for token, record in accepted.items() if kept is None or token in kept]
         info = {
-            **self.info().model_dump(),
+            **self.info().plain(),
             "chosen_from": len(accepted),
             "curated": kept is not None,
             "samples_sha256": sha256(self.read_file("samples.jsonl")),

@@ -14,6 +14,7 @@ from config.messages import clock, counted
 from config.schema import RunConfig
 from generation.prompt import Prompt
 from text.personal import personal
+from training.base import changed
 from training.trainer import Diverged, Training
 from utils import UserError, size_of
 
@@ -63,7 +64,8 @@ def nearest_folder(path: Path) -> Path:
 
 def check_run(run: RunConfig, status: str) -> CheckedRun:
     """One run's row: its data are encoded, as for training, and a few steps are timed."""
-    training = Training(run)
+    start = run.start_file()
+    training = Training(changed(run, start_from="") if start and not start.is_file() else run)  # the base is to come
     corpus, limit = training.corpus, run.training.max_minutes
     training.advance(training.batches.batch(0))
     began = time.perf_counter()

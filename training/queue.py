@@ -14,7 +14,7 @@ from config.schema import RunConfig
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
-from training.resume import drop_state
+from training.resume import drop_state, start_sha256
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import UserError, hash_file, size_of
 
@@ -171,6 +171,8 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     except UserError as error:  # a damaged model
         return None, str(error)
     alike = found.run.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
+    if (start := start_sha256(run)) and found.start:  # the model that it started from was trained anew since
+        alike &= found.start.model_sha256 == start
     if alike and found.run.minutes() >= run.minutes():
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"

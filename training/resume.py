@@ -10,7 +10,7 @@ from generation.archive import Damaged, read_archive, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import Optimizers, check_tensor
-from utils import UserError, hash_json
+from utils import UserError, hash_file, hash_json
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
@@ -20,7 +20,7 @@ COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated"
 
 def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None:
     """Write the state of a run of this data; `content` is all that going on needs."""
-    data = {"data_sha256": corpus.sha256, "vocabulary": corpus.vocabulary.characters}
+    data = {"data_sha256": corpus.sha256, "vocabulary": corpus.vocabulary.characters, "start": start_sha256(run)}
     write_archive(run.state_file(), {"format": STATE_FORMAT, "config": run.model_dump(), **data, **content})
 
 
@@ -74,12 +74,20 @@ def belongs_to(state: dict[str, Any], run: RunConfig, corpus: Corpus) -> bool:
     """Whether a state is of this very data, read in the same way, and of settings that shape the same weights."""
     if state.get("data_sha256") != corpus.sha256 or not read_alike(state, corpus):
         return False
+    if state.get("start", "") != start_sha256(run):
+        return False
     if state.get("format") == "3":  # held a hash of all settings in place of the settings
         return state.get("training_sha256") == hash_json(run.training_settings())
     try:
         return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
     except (KeyError, TypeError, AttributeError, ValidationError):
         return False
+
+
+def start_sha256(run: RunConfig) -> str:
+    """The hash of the model that a run starts from; "" if it starts from none, or that is gone."""
+    path = run.start_file()
+    return hash_file(path) if path and path.is_file() else ""
 
 
 def drop_state(run: RunConfig) -> None:

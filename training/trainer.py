@@ -24,6 +24,7 @@ from text.corpus import Lengths, Split, load_corpus
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
 from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
+from training.start import beginning_of, started
 from training.step import fitting_parameters, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
@@ -89,7 +90,10 @@ class Training:
         self.diffusion = diffusion_of(run, self.corpus.vocabulary)
         shape = shape_of(run, self.corpus.vocabulary)
         self.parameters = fitting_parameters(shape, self.device)
+        self.beginning = beginning_of(run)
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
+        if self.beginning:
+            model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
         self.learner = Learner(run, self.diffusion, self.model, shard_count(self.device, self.batches.positions))
         self.average = self.learner.average
@@ -283,7 +287,7 @@ class Training:
         }  # fmt: skip
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
-            self.run.training_hash(),
+            self.run.training_hash(), start=self.beginning and self.beginning.record,
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)

@@ -1,0 +1,62 @@
+"""All text that a model has learnt from: its own, and that of the models its training started from."""
+
+import numpy as np
+
+from config.loader import Config
+from config.schema import RunConfig
+from evaluation.reference import Reference
+from generation.checkpoint import Checkpoint, Start
+from text.corpus import Corpus, Split, all_training_text
+from text.reader import ReadingLog, read_lines, spans
+from text.vocabulary import NEWLINE, Vocabulary
+from utils import hash_file
+
+
+def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config) -> tuple[Split, list[str]]:
+    """As ids of the model's vocabulary: its text, without what is held out, and the texts of `start` that are here.
+
+    Also -> the names of the models whose texts are not where config.yaml says, or not as they were.
+    """
+    own, missing = all_training_text(corpus, run), []
+    parts = [own]
+    for text in start.texts if start else []:
+        other = config.merged(text.name, {})
+        if other.data_file().is_file() and hash_file(other.data_file()) == text.sha256:
+            parts.append(without(lines_of(other, corpus.vocabulary), own))
+        else:
+            missing.append(text.name)
+    return joined(parts), missing
+
+
+def without(split: Split, other: Split) -> Split:
+    """The documents of a split that are not in the other too."""
+    known = {other.document(i).tobytes() for i in range(len(other.lengths))}
+    new = [i for i in range(len(split.lengths)) if split.document(i).tobytes() not in known]
+    return Split(split.ids, split.starts[new], split.lengths[new])
+
+
+def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tuple[Reference, list[str]]:
+    """What a set's texts are compared with: what the model learnt from, and names as in `seen_text`."""
+    sought, missing = None, []
+    if checkpoint.start:
+        sought, missing = seen_text(corpus, checkpoint.run, checkpoint.start, config)
+    return Reference(corpus, checkpoint.run.model.context, sought), missing
+
+
+def lines_of(run: RunConfig, vocabulary: Vocabulary) -> Split:
+    """Every line of a run's text file, as ids of another vocabulary."""
+    ids, sizes = [], []
+    for codes in read_lines(run.data_file(), run.data, ReadingLog()):
+        ids.append(vocabulary.ids_of_codepoints[codes[codes != NEWLINE]])
+        sizes.append(spans(codes)[1])
+    lengths = np.concatenate(sizes)
+    return Split(np.concatenate(ids), np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
+
+
+def joined(parts: list[Split]) -> Split:
+    """Splits as one, if there are several: a copy of all their text in memory."""
+    if len(parts) == 1:
+        return parts[0]
+    offsets = np.cumsum([0, *(len(part.ids) for part in parts[:-1])])
+    starts = np.concatenate([part.starts + offset for part, offset in zip(parts, offsets, strict=True)])
+    return Split(np.concatenate([part.ids for part in parts]), starts, np.concatenate([part.lengths for part in parts]))

@@ -1,0 +1,145 @@
+"""A start from a trained model: weights by character, the base of all texts, and what a voice says of its start."""
+
+import pytest
+import torch
+
+from config.loader import BASE, BASE_FILE, load_config
+from generation.checkpoint import load_checkpoint
+from tests.helpers import Quiet, shape, toy_lines
+from text.corpus import load_corpus
+from text.vocabulary import Vocabulary
+from training.base import write_base_text
+from training.queue import finished_model
+from training.start import beginning_of, started
+from training.trainer import Training, train_model
+from utils import UserError
+
+
+@pytest.fixture
+def base(tiny_run):
+    """A run that is trained, of texts without x, y and z."""
+    run = shape(tiny_run(["abc abd " + line for line in toy_lines(60)], name="first"), max_steps=150)
+    train_model(run, Quiet())
+    return run
+
+
+@pytest.mark.parametrize("process", ["uniform", "absorbing"])
+def test_weights_are_matched_by_character(tiny_run, process):
+    run = tiny_run(diffusion={"process": process})
+    train_model(run, Quiet())
+    start = load_checkpoint(run.model_file())
+    known = start.vocabulary.characters
+    other = Vocabulary("\n" + "".join(sorted(set(known[1:]) - {"e"})) + "€")
+    fresh = {name: torch.full_like(weight, 7.0) for name, weight in start.weights.items()}
+    for name in ("tokens.weight", "head.weight", "head.bias"):
+        fresh[name] = fresh[name][:1].expand(len(fresh[name]), *fresh[name].shape[1:])
+    found = started(fresh, run, other, start)
+    for here, character in enumerate(other.characters[:-1]):
+        for name in ("tokens.weight", "head.weight", "head.bias"):
+            assert torch.equal(found[name][here], start.weights[name][known.index(character)])
+    new = other.characters.index("€")
+    assert (found["tokens.weight"][new] == 7).all() and (found["head.weight"][new] == 0).all()
+    assert found["head.bias"][new] == start.weights["head.bias"].min()
+    assert torch.equal(found["head.bias"][other.unk], start.weights["head.bias"][start.vocabulary.unk])
+    assert torch.equal(found["tokens.weight"][-1], start.weights["tokens.weight"][-1])  # the mask, or <unk>
+    assert torch.equal(found["blocks.0.up.weight"], start.weights["blocks.0.up.weight"])
+
+
+def test_a_training_starts_where_another_ended_and_says_so(base, tiny_run):
+    run = shape(tiny_run(["abx " + line for line in toy_lines(60, 1)], name="second"), start_from="first")
+    scratch = Training(shape(run, start_from=""))
+    training = Training(run)
+    for found in (training, scratch):
+        found.validate(Quiet())
+    assert training.status.history[0].held_out < scratch.status.history[0].held_out - 0.3
+    train_model(run, Quiet())
+    start = load_checkpoint(run.model_file()).start
+    assert start is not None and (start.name, [text.name for text in start.texts]) == ("first", ["first"])
+    assert start.texts[0].sha256 == load_corpus(base).sha256
+    assert finished_model(run)[0]
+    assert not finished_model(shape(run, start_from=""))[0]
+
+
+def test_a_voice_whose_start_was_trained_anew_is_not_done(base, tiny_run):
+    run = shape(tiny_run(["abx " + line for line in toy_lines(60, 1)], name="second"), start_from="first")
+    train_model(run, Quiet())
+    train_model(shape(base, max_steps=151), Quiet())
+    found, reason = finished_model(run)
+    assert found is None and "came from other data or settings" in reason
+
+
+def test_a_start_of_another_network_is_one_line(base, tiny_run):
+    run = shape(tiny_run(name="second", model={"width": 24}), start_from="first")
+    with pytest.raises(UserError) as error:
+        beginning_of(run)
+    path = base.model_file()
+    assert str(error.value) == (f"training.start_from: {path} has model.width 16, this run 24; choose the same preset")
+    with pytest.raises(UserError, match="no such file"):
+        beginning_of(shape(run, start_from="nothing"))
+    with pytest.raises(ValueError, match="is the model to be trained; name another"):
+        type(run).model_validate(
+            {**run.model_dump(), "training": {**run.training.model_dump(), "start_from": "second"}}
+        )
+
+
+def test_the_base_learns_from_all_texts_and_never_what_a_voice_holds_out(project):
+    path, train = project
+    assert train("--all", "--base") == 0
+    config = load_config(path)
+    runs = [config.resolve(name) for name in config.datasets]
+    corpora = [load_corpus(run) for run in runs]
+    text = (path.parent / "datasets" / BASE_FILE).read_text(encoding="utf-8").splitlines()
+    learnt, held_out = (
+        {
+            corpus.vocabulary.decode(split.document(i))
+            for corpus in corpora
+            for split in [getattr(corpus, which)]
+            for i in range(len(split.lengths))
+        }
+        for which in ("train", "held_out")
+    )
+    assert set(text) <= learnt and len(text) > 0.9 * len(learnt) and held_out and not set(text) & held_out
+    base = load_corpus(config.merged(BASE, {}))
+    assert len(base.held_out.lengths) > 1  # of its own
+    models = path.parent / "models"
+    for run in runs:
+        start = load_checkpoint(run.model_file()).start
+        assert start and start.name == BASE and start.texts[0].sha256 == base.sha256
+    before = {file.name: file.read_bytes() for file in models.glob("*.pt")}
+    assert before.keys() == {"base.pt", "one.pt", "two.pt"}
+    assert train("--all", "--base") == 0  # all are done
+    assert {file.name: file.read_bytes() for file in models.glob("*.pt")} == before
+
+
+def test_the_base_gets_its_share_of_the_time(project, monkeypatch):
+    found = []
+    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
+    _, train = project
+    train("--all", "--base", "--minutes", "10")
+    train("--all", "--base", "--hours", "1")
+    minutes = [[round(run.training.max_minutes, 3) for run in runs] for runs in found]
+    assert minutes[0] == [5, 10, 10]  # a fifth of 25
+    assert minutes[1][0] == 12 and sum(minutes[1]) == pytest.approx(60)
+    assert [run.training.start_from for run in found[0]] == ["", BASE, BASE]
+
+
+def test_a_text_of_no_use_does_not_keep_the_base_from_the_others(project):
+    path, _ = project
+    config = load_config(path)
+    (path.parent / "datasets" / "one.txt").write_bytes(b"only one\n")
+    write_base_text([config.resolve(name) for name in config.datasets])
+    assert (path.parent / "datasets" / BASE_FILE).read_text(encoding="utf-8").count("\n") > 50
+
+
+def test_mistakes_of_a_base_are_one_line(project, capsys):
+    path, train = project
+    assert train("--dataset", "one", "--base") == 2
+    assert "error: --base: learns from all datasets, so it goes with --all\n" in capsys.readouterr().err
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("one:", "base:"), encoding="utf-8")
+    (path.parent / "datasets" / "base.txt").write_text("\n".join(toy_lines(50)), encoding="utf-8")
+    assert train("--all", "--base") == 2
+    assert (
+        f"error: {path}: datasets.base: --base makes a model of this name; rename the dataset\n"
+        in capsys.readouterr().err
+    )
