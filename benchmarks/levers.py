@@ -150,6 +150,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "less noise": ({}, {(learner, "stratified_times"): Times(1.5)}),
     "more noise": ({}, {(learner, "stratified_times"): Times(0.7)}),
     "less noise first": ({}, {(learner, "stratified_times"): Times(2.5, 1.0)}),
+    "from the base": (settings("training", start_from="models/base.pt"), {}),  # of train.py --all --base
     "even times": (settings("training", times_width=0.0), {}),
     **{
         f"bell {mean} {width}": (settings("training", times_mean=mean, times_width=width), {})

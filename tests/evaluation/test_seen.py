@@ -1,0 +1,58 @@
+"""Copies of the texts that a voice's start had learnt from are copies; a text that is not at hand is named."""
+
+from pathlib import Path
+
+import pytest
+
+from evaluation.report import summary, voice_page
+from evaluation.seen import joined, without
+from generation.checkpoint import load_checkpoint
+from tests.evaluation.test_evaluator import GREEK, LEARNT, judge, training_lines
+from tests.helpers import WORDS, Quiet, make_run, prose, shape
+from text.corpus import Split, load_corpus
+from training.trainer import train_model
+
+
+@pytest.fixture(scope="module")
+def started_voice(tmp_path_factory):
+    """A voice of commit messages that started from one of Greek letters: -> (the runs of both)."""
+    folder = tmp_path_factory.mktemp("start")
+    greek = make_run(folder, prose(GREEK, 500, 1), "greek", training=LEARNT)
+    train_model(greek, Quiet())
+    build = shape(make_run(folder, prose(WORDS, 500, 1), "build", training=LEARNT), start_from="greek")
+    train_model(build, Quiet())
+    return greek, build
+
+
+def test_copies_of_what_the_start_had_learnt_from_are_copies(started_voice, tmp_path):
+    greek, build = started_voice
+    of_greek = judge(build, tmp_path, training_lines(greek)[:60])
+    assert len(of_greek.copies.flagged) == 60 and of_greek.copies.gauge == "memorising"
+    assert judge(build, tmp_path, prose(WORDS, 60, 7)).copies.gauge == "creating"
+    assert "Training started from the model greek." in "\n".join(voice_page(of_greek))
+    assert of_greek.plain()["start"] == "greek" and of_greek.plain()["unseen"] == []
+
+
+def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_path):
+    greek, build = started_voice
+    data, lines = greek.data_file().read_bytes(), training_lines(greek)[:60]
+    for change in (lambda path: path.write_bytes(data + b"more\n"), Path.unlink):
+        try:
+            change(greek.data_file())
+            found = judge(build, tmp_path, lines)
+        finally:
+            greek.data_file().write_bytes(data)
+        assert "Not compared with the text of greek, which it learnt from too." in "\n".join(voice_page(found))
+        assert "not compared with the text of greek" in summary(found)
+        assert found.plain()["unseen"] == ["greek"] and len(found.copies.flagged) < 60
+
+
+def test_documents_of_both_texts_are_sought_once(started_voice):
+    greek, build = (load_corpus(run).train for run in started_voice)
+    assert len(without(greek, greek).lengths) == 0 and len(without(greek, build).lengths) == len(greek.lengths)
+    both = joined([greek, Split(build.ids, build.starts[3:5], build.lengths[3:5])])
+    assert [both.document(i).tolist() for i in (0, len(greek.lengths) + 1)] == [
+        greek.document(0).tolist(),
+        build.document(4).tolist(),
+    ]
+    assert load_checkpoint(started_voice[1].model_file()).start

@@ -1,0 +1,57 @@
+"""A set of a model that started from another one: its start is named, and what that had learnt from is no new text."""
+
+import json
+
+import pytest
+
+import collection
+from generation.checkpoint import load_checkpoint
+from tests.helpers import Quiet, shape
+from training.trainer import train_model
+
+
+@pytest.fixture
+def started_studio(studio, tiny_run):
+    """-> (the start's run, the run of a model that started from it, a function that makes a set with that)."""
+    start, make = studio
+    run = shape(tiny_run(["add the cache " + str(i) for i in range(60)], name="second"), start_from="toy")
+    train_model(run, Quiet())
+    return start, run, lambda out, *options: make(out, 3, "--model", str(run.model_file()), *options)
+
+
+def test_a_set_names_the_start_of_its_model(started_studio, verify):
+    _, run, make = started_studio
+    status, folder = make("set")
+    record = load_checkpoint(run.model_file()).start
+    assert status == 0 and record and record.name == "toy"
+    for name in ("set.json", "provenance.json"):
+        assert json.loads((folder / name).read_text(encoding="utf-8"))["start"] == record.model_dump()
+    assert json.loads((folder / "json/1.json").read_text(encoding="utf-8"))["properties"]["started_from"] == "toy"
+    assert verify(folder)[0] == 0 and "everything matches" in verify(folder)[1]
+
+
+def test_a_forged_start_is_found(started_studio, verify):
+    _, _, make = started_studio
+    folder = make("set")[1]
+    info = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+    for forged in (
+        {key: value for key, value in info.items() if key != "start"},
+        {**info, "start": {**info["start"], "name": "b"}},
+    ):
+        (folder / "set.json").write_text(json.dumps(forged, indent=2) + "\n", encoding="utf-8")
+        assert collection.main(["export", str(folder)]) == 0
+        status, printed = verify(folder)
+        assert status == 1 and "set.json: start is not the model's" in printed
+
+
+def test_without_the_text_of_the_start_no_set_is_made_and_none_matches(started_studio, verify, capsys):
+    start, run, make = started_studio
+    folder = make("set")[1]
+    start.data_file().unlink()
+    assert make("other")[0] == 2
+    assert (
+        f"{run.model_file()}: learnt also from the text of toy, which is not here as it was" in capsys.readouterr().err
+    )
+    status, printed = verify(folder)
+    assert status == 0 and "everything matches" not in printed
+    assert "not checked: copies, novelty, invented words and dropped texts: the text of toy, which the model" in printed
