@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What needs a GPU, in half an hour: bash benchmarks/gpu.sh [DEVICE [MINUTES A VOICE [MINUTES A PLAY [ROUNDS]]]]
-# Speed beside the reference; Shakespeare as one text with its last tenth held out, uniform and absorbing (nats per
-# character are the bits times 0.6931); fifteen voices and their evaluation. Begun again, it goes on where it stood; what
-# is small is in outputs/gpu.tar.gz after each part.
+# Graphs beside plain steps; speed of a step, of fourteen trainings side by side, and beside the reference; Shakespeare
+# as one text with its last tenth held out, uniform and absorbing (nats per character are the bits times 0.6931); fifteen
+# voices and their evaluation. Begun again, it goes on where it stood; what is small is in outputs/gpu.tar.gz after each part.
 set -u
 device=${1:-cuda} voice=${2:-0.6} play=${3:-2.5} rounds=${4:-3}
 python=${PYTHON:-python3}
@@ -23,6 +23,24 @@ datasets:
   shakespeare_uniform: {diffusion: {process: uniform}}
   shakespeare_absorbing: {diffusion: {process: absorbing}}
 YAML
+[ "$device" = cpu ] && some="--steps 3" || some="--warm-up 400 --steps 1000"
+if [ ! -f "$folder/steps.txt" ]; then
+    "$python" -m pytest tests/training/test_graphs.py > "$folder/tests.txt" 2>&1
+    for preset in tiny cpu baby; do
+        "$python" benchmarks/step_profile.py --dataset github_commits --preset $preset --device "$device" $some > "$folder/profile_$preset.txt" 2>&1
+    done
+    if command -v nvidia-cuda-mps-control > /dev/null; then # else processes take turns on a card
+        export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps
+        mkdir -p /tmp/mps && nvidia-cuda-mps-control -d
+    fi
+    [ "$device" = cpu ] && many=2 || many=14
+    for number in $(seq $many); do
+        "$python" benchmarks/step_profile.py --dataset github_commits --preset tiny --device "$device" $some > "$folder/side_by_side_$number.txt" 2>&1 &
+    done
+    wait
+    head -qn 1 "$folder"/profile_*.txt "$folder"/side_by_side_*.txt > "$folder/steps.txt"
+fi
+keep
 [ -f "$folder/bench.md" ] || "$python" benchmarks/bench.py --device "$device" --rounds "$rounds" --output "$folder/bench.md"
 keep
 "$python" train.py --all --config "$folder/plays.yaml" --device "$device" --minutes "$play"

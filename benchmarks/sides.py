@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BABY = {"layers": 6, "heads": 6, "width": 384, "context": 256}
 SMALL = {"layers": 4, "heads": 4, "width": 128, "context": 128}
 BATCH = 64
+GRAPH_STEPS = 400  # in which a GPU meets batches of all shapes and captures a graph of each
 QUALITY_STEPS = 5  # between looks at the held-out text on the way to the reference's quality
 
 
@@ -33,17 +34,18 @@ def resolved(dataset: str, preset: str, **overrides: Any) -> RunConfig:
     return load_config(ROOT / "config.yaml").resolve(dataset, preset=preset, **overrides)
 
 
-def rate(step: Callable[[int], int], steps: int) -> float:
-    """Units a second of so many steps, after one to warm up; a step returns its units."""
+def rate(step: Callable[[int], int], steps: int, warm_up: int = 1) -> float:
+    """Units a second of so many steps, after some to warm up; a step returns its units."""
 
     def now() -> float:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    step(0)
+    for number in range(warm_up):
+        step(number)
     began = now()
-    units = sum(step(number) for number in range(1, steps + 1))
+    units = sum(step(number) for number in range(warm_up, warm_up + steps))
     return units / (now() - began)
 
 
@@ -60,7 +62,7 @@ def project_training(dataset: str, preset: str, steps: int, **overrides: Any) ->
         training.advance(training.batches.batch(number))
         return training.status.characters - before
 
-    return rate(step, steps)
+    return rate(step, steps, GRAPH_STEPS if training.learner.graphs else 1)
 
 
 def reference_training(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,8 @@ from training.base import changed
 from training.trainer import Diverged, Training
 from utils import UserError, size_of
 
-BURST = 3  # steps that are timed, after one that warms up
+BURST = 3  # steps that are timed
+WARM_UP = {False: 1, True: 2}  # steps before them, without and with graphs
 READ = 2000  # training documents that are searched for personal data
 # how often the disk holds the parameters while a model trains: a state holds weights, average, best and AdamW's two
 # moments, all of them again for where to go back to; twice that while it is rewritten; and the model
@@ -67,11 +69,7 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
     start = run.start_file()
     training = Training(changed(run, start_from="") if start and not start.is_file() else run)  # the base is to come
     corpus, limit = training.corpus, run.training.max_minutes
-    training.advance(training.batches.batch(0))
-    began = time.perf_counter()
-    for step in range(1, 1 + BURST):
-        training.advance(training.batches.batch(step))
-    seconds = training.total_steps * (time.perf_counter() - began) / BURST
+    seconds = training.total_steps * step_seconds(training)
     expected = "-" if status == "done" else clock(min(seconds, 60 * run.minutes()))
     cells = [
         run.name,
@@ -85,6 +83,20 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         expected,
     ]
     return CheckedRun(cells, findings(training), 4 * MODEL_COPIES * training.parameters)
+
+
+def step_seconds(training: Training) -> float:
+    """Seconds of a step, without the first ones, which set things up: on a GPU a graph is captured at the second."""
+    graphs = training.learner.graphs
+    batches = [training.batches.batch(0 if graphs else step) for step in range(WARM_UP[graphs] + BURST)]
+    for batch in batches[:-BURST]:
+        training.advance(batch)
+    began = time.perf_counter()
+    for batch in batches[-BURST:]:
+        training.advance(batch)
+    if graphs:
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / BURST
 
 
 def findings(training: Training) -> list[str]:
