@@ -29,7 +29,7 @@ def verify_set(arguments: argparse.Namespace) -> int:
         records, info, edition = folder.records(), folder.info(), folder.edition()
         if info.format == FIRST_FORMAT:
             found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
-        elif folder.read_file("set.json") != indented_json(info.model_dump()).encode("utf-8"):
+        elif folder.read_file("set.json") != indented_json(info.plain()).encode("utf-8"):
             found.differs("set.json: not as its values are written; export writes it again")
         at_hand = find_originals(found, info, arguments)
         redrawn = check_drawing(found, records, info, at_hand, arguments)
