@@ -55,14 +55,13 @@ def make_set(arguments: argparse.Namespace) -> int:
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
     judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
     with SetFolder.opened(arguments.out, new=True) as folder:
-        folder.drop_partial_line()
-        record = record_of(folder)
-        if (count := len(folder.records())) > arguments.size:
-            raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
-        source = TextSource(writer, folder.begin(wanted), reference)
+        info = folder.agreed(wanted)
+        check_records_fit(folder, info, arguments.size)
+        record = record_of(folder)
+        folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         batch_size = arguments.batch_size or run.sampling.batch_size
-        draw_missing(folder, source, judge, arguments.size, batch_size)
+        draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
         write_and_name(folder, record)
         return print_summary(folder, time.monotonic() - began)
 
@@ -75,7 +74,7 @@ def set_info(
     identity, start = origin
     words, rules = run.collection.word_list, run.collection.model_dump()
     presentation = {"title": run.name, "description": "", "base_uri": ""}
-    if (folder.path / "set.json").is_file():
+    if folder.has("set.json"):
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
     return SetInfo(
         format=SET_FORMAT, name=run.name, seed=arguments.seed, sampler=settings_read(settings), rules=rules,
@@ -85,14 +84,22 @@ def set_info(
     )  # fmt: skip
 
 
+def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
+    """Raise UserError if a set holds more tokens than it is to have, or one of another origin."""
+    records = folder.records()
+    if len(records) > size:
+        raise UserError(f"{folder.path}: holds {counted(len(records), 'token')} already, more than --size")
+    for record in records:
+        if any(other_origin(record, info)):
+            raise UserError(
+                f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
+            )
+
+
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
     """Add the tokens that a set lacks; each batch is on the disk before the next is drawn."""
     records = folder.records()
     for record in records:
-        if any(other_origin(record, source.info)):
-            raise UserError(
-                f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
-            )
         if record["accepted"]:
             judge.accept(record["text"])
     with (
@@ -165,8 +172,7 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
 def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
-        folder.edition()  # a selection.json that is none is not replaced
-        written, selection = record_of(folder), folder.path / "selection.json"
+        written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
             selection.unlink(missing_ok=True)

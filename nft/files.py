@@ -65,11 +65,16 @@ def is_made_of(file: File, found: bytes) -> bool:
 def record_of(folder: SetFolder) -> OutputRecord:
     """The record of the files that were written, to be read before the set is changed.
 
-    A set of an earlier version has no record: the files that its tokens make are taken up.
+    A set of an earlier version has no record: the files that its tokens make are taken up. Raises UserError where
+    `write_files` could not write the set again.
     """
     record = OutputRecord(folder.path / RECORD)
-    if not record.path.exists() and folder.samples.is_file():
-        for file in files(folder.edition()):
+    for path in (folder.path / name for name in FOLDERS):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise UserError(f"{path}: not a folder of this set; move it away")
+    edition = folder.edition() if folder.has("samples.jsonl") else None
+    if edition and not record.path.exists():
+        for file in files(edition):
             path = folder.path / file.path
             if is_regular(path) and is_made_of(file, path.read_bytes()):
                 record.add(file.path, hash_file(path))
@@ -82,8 +87,9 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
 
     What the record does not know is a person's: it stays, whatever its name.
     """
-    edition = folder.edition()  # read before anything is written: a damaged set keeps its files
-    make_folders(folder)
+    edition = folder.edition()
+    for name in FOLDERS:
+        (folder.path / name).mkdir(exist_ok=True)
     expected: set[str] = set()
     left: list[str] = []
     batch: dict[str, bytes] = {}
@@ -103,13 +109,6 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
             (folder.path / path).unlink()
     record.close(expected - {*left})
     return left + others(folder, expected)
-
-
-def make_folders(folder: SetFolder) -> None:
-    for path in (folder.path / name for name in FOLDERS):
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise UserError(f"{path}: not a folder of this set; move it away")
-        path.mkdir(exist_ok=True)
 
 
 def others(folder: SetFolder, expected: set[str]) -> list[str]:
