@@ -23,7 +23,7 @@ from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
 from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo
-from nft.store import SetFolder, canonical_json, indented_json
+from nft.store import SetFolder, canonical_json, selection_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
@@ -177,10 +177,10 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         if arguments.keep == "all":
             selection.unlink(missing_ok=True)
         else:
-            kept = sorted(token_ids(Path(arguments.keep)))
-            if unknown := [str(token) for token in kept if token not in known]:
+            kept = token_ids(Path(arguments.keep))
+            if unknown := [str(token) for token in sorted(kept - known)]:
                 raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
-            write_atomic(selection, indented_json({"kept": kept}))
+            write_atomic(selection, selection_json(kept))
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0

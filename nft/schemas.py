@@ -64,7 +64,7 @@ StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
 StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[int, Field(ge=1, le=LARGEST)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
 Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -89,7 +89,7 @@ class SetInfo(SetFile):
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
     rules: StoredRules
-    word_list_sha256: str
+    word_list_sha256: Hash | Literal[""]
     copy_bound: Count
     identity: dict[str, str]  # hashes of model, config and data; version and device
     model_file: str

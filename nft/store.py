@@ -7,7 +7,7 @@ from samples.jsonl, set.json and selection.json.
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +55,11 @@ def canonical_json(value: Any) -> str:
 def indented_json(value: Any) -> str:
     """JSON for people to read."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def selection_json(kept: Iterable[int]) -> str:
+    """What selection.json holds where these tokens are published."""
+    return indented_json({"kept": sorted(kept)})
 
 
 def is_writable(folder: Path) -> bool:
