@@ -22,7 +22,7 @@ from generation.writer import Writer
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo
+from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
 from nft.store import SetFolder, canonical_json, selection_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
@@ -76,12 +76,13 @@ def set_info(
     presentation = {"title": run.name, "description": "", "base_uri": ""}
     if folder.has("set.json"):
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
-    return SetInfo(
-        format=SET_FORMAT, name=run.name, seed=arguments.seed, sampler=settings_read(settings), rules=rules,
-        word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=copy_bound,
-        identity=identity, start=start, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
-        **{**presentation, **presentation_options(arguments)},
-    )  # fmt: skip
+    drawn_with = {
+        "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
+        "rules": rules, "word_list_sha256": hash_file(Path(words)) if words else "", "copy_bound": copy_bound,
+        "identity": identity, "start": start, "model_file": arguments.model.as_posix(),
+        "license": run.license, "source": run.source,
+    }  # fmt: skip
+    return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
 
 
 def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
@@ -145,7 +146,7 @@ def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with the title, description or base URI that are given."""
     with SetFolder.opened(arguments.folder) as folder:
         record = record_of(folder)
-        folder.write_info(folder.info().model_copy(update=presentation_options(arguments)))
+        folder.write_info(info_of(folder.info().model_dump() | presentation_options(arguments)))
         write_and_name(folder, record)
         say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
