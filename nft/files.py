@@ -11,7 +11,7 @@ from nft import image
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
 from nft.provenance import provenance
-from nft.store import Edition, SetFolder, indented_json
+from nft.store import LOCK, SOURCES, Edition, SetFolder, indented_json
 from text.vocabulary import one_line
 from utils import UserError, hash_file
 
@@ -114,4 +114,16 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
 def others(folder: SetFolder, expected: set[str]) -> list[str]:
     """What lies in the folders of a set and belongs to no token."""
     present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")]
-    return sorted(path for path in {*present} - expected if Path(path).name not in SYSTEM_FILES)
+    return sorted(path for path in {*present} - expected if not is_of_a_system(folder.path / path))
+
+
+def beside(folder: SetFolder, expected: set[str]) -> list[str]:
+    """What lies beside the folders of a set and is none of its files."""
+    known = {*expected, *FOLDERS, *SOURCES, RECORD, LOCK}
+    present = (path for path in folder.path.iterdir() if path.name not in known)
+    return sorted(path.name for path in present if not is_of_a_system(path))
+
+
+def is_of_a_system(path: Path) -> bool:
+    """Whether macOS or Windows put a file into a folder."""
+    return path.name in SYSTEM_FILES and is_regular(path)

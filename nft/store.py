@@ -19,6 +19,7 @@ from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, check_writable, exclusive_lock, sha256, write_atomic
 
 SOURCES = ("set.json", "samples.jsonl", "selection.json")  # all other files follow from these
+LOCK = ".lock"
 BEGIN = b'{"accepted":'  # of each line of samples.jsonl
 LINK = "a link; a set holds its files itself"
 
@@ -93,7 +94,7 @@ class SetFolder:
         folder = cls(path, mends=new)
         for name in SOURCES:
             folder.has(name)
-        lock = exclusive_lock(path / ".lock", f"{path}: another process is at work on this set")
+        lock = exclusive_lock(path / LOCK, f"{path}: another process is at work on this set")
         with contextlib.nullcontext() if to_read and not is_writable(path) else lock:
             yield folder
 

@@ -28,6 +28,8 @@ def verify_set(arguments: argparse.Namespace) -> int:
     with SetFolder.opened(arguments.folder, to_read=True) as folder:
         records, info, edition = folder.records(), folder.info(), folder.edition()
         check_sources(found, folder, info)
+        if not edition.records:
+            found.not_checked("tokens: the set publishes none")
         at_hand = find_originals(found, info, arguments)
         redrawn = check_drawing(found, records, info, at_hand, arguments)
         check_records(found, folder, records, at_hand, redrawn)

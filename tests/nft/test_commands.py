@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -10,6 +11,7 @@ import collection
 from nft.commands import token_ids
 from tests.helpers import tree
 from tests.nft.sets import alter, texts
+from utils import UserError
 
 
 def test_a_new_name_draws_nothing_and_changes_nothing_else(studio):
@@ -47,6 +49,19 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
         assert trouble in capsys.readouterr().err
     assert collection.main(["select", str(folder), "--keep", "all"]) == 0
     assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
+
+
+def test_a_range_is_read_as_one_or_refused(tmp_path):
+    keep = tmp_path / "keep.txt"
+    dashes = ("-", " - ", "\u2011", "\u2013", "\u2014", " \u2212 ", "..", "...", "\u2026", " to ")
+    listed = ("2,3;4", "tokens: 2 3 and 4", '["2","3", 4]', "2\n3\n4", "2-\n3\n-4")
+    for text in (*(f"2{dash}4" for dash in dashes), *listed):
+        keep.write_text(text, encoding="utf-8")
+        assert token_ids(keep) == {2, 3, 4}, text
+    for text in ("2~4", "2:4", "2/4", "2.5", "2-4-6", "2_000", "2e3", "9" * 5000):
+        keep.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match="neither token ids nor a range") if text[0] == "2" else nullcontext():
+            assert token_ids(keep) == {9_999_999_999}
 
 
 def test_one_token_is_no_tokens(studio, tmp_path, capsys):

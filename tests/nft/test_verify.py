@@ -44,6 +44,16 @@ def test_verify_names_what_does_not_match(studio, verify, capsys):
     assert "not the model that this set was drawn with" in captured.out or "damaged" in captured.err
 
 
+def test_a_set_without_tokens_is_not_fine(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    (folder / "samples.jsonl").write_bytes(b"")
+    assert collection.main(["export", str(folder)]) == 0
+    status, out = verify(folder)
+    assert status == 0 and "not checked: tokens: the set publishes none\n" in out and "everything matches" not in out
+    assert "image" not in json.loads((folder / "contract.json").read_text("utf-8"))
+
+
 def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     run, make = studio
     _, folder = make("set", 3)
