@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of, shown
 from config.messages import counted
@@ -136,6 +136,9 @@ class TrainingConfig(Section):
     patience: int = Field(default=5, ge=0)
 
 
+FromZero = Annotated[float, Field(ge=0, lt=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
+
+
 class SamplingConfig(Section):
     """How a trained model writes documents."""
 
@@ -145,10 +148,10 @@ class SamplingConfig(Section):
     temperature: float = Field(default=0.8, gt=0, le=10)
     top_p: float = Field(default=1.0, gt=0, le=1)
     greedy_last_step: bool = True
-    renoise: float = Field(default=0.0, ge=0, lt=1)
+    renoise: FromZero = 0.0
     stretch: int = Field(default=32, ge=1, le=4096)
     revisions: int = Field(default=10, ge=0, le=1000)
-    revised: float = Field(default=0.15, ge=0, lt=1)
+    revised: FromZero = 0.15
     max_length: int = Field(default=4000, ge=1, le=LONGEST_DOCUMENT)
     overlap: int = Field(default=64, ge=1)
     batch_size: int = Field(default=256, ge=1)

@@ -22,8 +22,8 @@ from generation.writer import Writer
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo
-from nft.store import SetFolder, canonical_json, indented_json
+from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
+from nft.store import SetFolder, canonical_json, selection_json
 from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
@@ -31,7 +31,10 @@ from text.corpus import load_trained_corpus
 from utils import UserError, hash_file, pick_device, read_text, write_atomic
 
 MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error must not fill the disk or the memory
-TOKEN_RANGE = re.compile(r"(\d{1,9})(?:[^\S\n]*[-\u2013][^\S\n]*(\d{1,9}))?")  # a hyphen or an en dash
+TO = r"(?:[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]|\.\.+|\u2026|to)"  # of a range: any dash, dots, or the word
+TOKEN_RANGE = re.compile(rf"(\d+)(?:[^\S\n]*{TO}[^\S\n]*(\d+))?", re.IGNORECASE)
+LONGEST_ID = 10  # digits that are read: no set has such a token
+UNCLEAR = re.compile(r"\d(?:[^\s\d,;\"']+\d)+")  # numbers with something between them that makes no ids of them
 MOST_NAMED = 20  # files that are left as they are
 
 
@@ -55,14 +58,13 @@ def make_set(arguments: argparse.Namespace) -> int:
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
     judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
     with SetFolder.opened(arguments.out, new=True) as folder:
-        folder.drop_partial_line()
-        record = record_of(folder)
-        if (count := len(folder.records())) > arguments.size:
-            raise UserError(f"{folder.path}: holds {counted(count, 'token')} already, more than --size")
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
-        source = TextSource(writer, folder.begin(wanted), reference)
+        info = folder.agreed(wanted)
+        check_records_fit(folder, info, arguments.size)
+        record = record_of(folder)
+        folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         batch_size = arguments.batch_size or run.sampling.batch_size
-        draw_missing(folder, source, judge, arguments.size, batch_size)
+        draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
         write_and_name(folder, record)
         return print_summary(folder, time.monotonic() - began)
 
@@ -75,24 +77,33 @@ def set_info(
     identity, start = origin
     words, rules = run.collection.word_list, run.collection.model_dump()
     presentation = {"title": run.name, "description": "", "base_uri": ""}
-    if (folder.path / "set.json").is_file():
+    if folder.has("set.json"):
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
-    return SetInfo(
-        format=SET_FORMAT, name=run.name, seed=arguments.seed, sampler=settings_read(settings), rules=rules,
-        word_list_sha256=hash_file(Path(words)) if words else "", copy_bound=copy_bound,
-        identity=identity, start=start, model_file=arguments.model.as_posix(), license=run.license, source=run.source,
-        **{**presentation, **presentation_options(arguments)},
-    )  # fmt: skip
+    drawn_with = {
+        "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
+        "rules": rules, "word_list_sha256": hash_file(Path(words)) if words else "", "copy_bound": copy_bound,
+        "identity": identity, "start": start, "model_file": arguments.model.as_posix(),
+        "license": run.license, "source": run.source,
+    }  # fmt: skip
+    return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
+
+
+def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
+    """Raise UserError if a set holds more tokens than it is to have, or one of another origin."""
+    records = folder.records()
+    if len(records) > size:
+        raise UserError(f"{folder.path}: holds {counted(len(records), 'token')} already, more than --size")
+    for record in records:
+        if any(other_origin(record, info)):
+            raise UserError(
+                f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
+            )
 
 
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
     """Add the tokens that a set lacks; each batch is on the disk before the next is drawn."""
     records = folder.records()
     for record in records:
-        if any(other_origin(record, source.info)):
-            raise UserError(
-                f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
-            )
         if record["accepted"]:
             judge.accept(record["text"])
     with (
@@ -138,7 +149,7 @@ def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with the title, description or base URI that are given."""
     with SetFolder.opened(arguments.folder) as folder:
         record = record_of(folder)
-        folder.write_info(folder.info().model_copy(update=presentation_options(arguments)))
+        folder.write_info(info_of(folder.info().model_dump() | presentation_options(arguments)))
         write_and_name(folder, record)
         say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
@@ -165,24 +176,26 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
 def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
-        folder.edition()  # a selection.json that is none is not replaced
-        written, selection = record_of(folder), folder.path / "selection.json"
+        written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
             selection.unlink(missing_ok=True)
         else:
-            kept = sorted(token_ids(Path(arguments.keep)))
-            if unknown := [str(token) for token in kept if token not in known]:
+            kept = token_ids(Path(arguments.keep))
+            if unknown := [str(token) for token in sorted(kept - known)]:
                 raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
-            write_atomic(selection, indented_json({"kept": kept}))
+            write_atomic(selection, selection_json(kept))
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
 
 
 def token_ids(path: Path) -> set[int]:
-    """The token ids that a file names, alone or as ranges (3-7, 3 – 7); all other characters in it are ignored."""
-    ranges = [(int(low), int(high or low)) for low, high in TOKEN_RANGE.findall(read_text(path))]
+    """The token ids that a file names, alone or as ranges (3-7, 3 – 7, 3 to 7); words between them are ignored."""
+    text = read_text(path)
+    if unclear := UNCLEAR.search(TOKEN_RANGE.sub(lambda found: "0" if found[2] else found[0], text)):
+        raise UserError(f"{path}: {unclear[0][:100]!r} is neither token ids nor a range; write 3 7 or 3-7")
+    ranges = [(int(low[:LONGEST_ID]), int((high or low)[:LONGEST_ID])) for low, high in TOKEN_RANGE.findall(text)]
     for low, high in ranges:
         if not 0 <= high - low < MOST_TOKENS:
             raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")

@@ -1,6 +1,7 @@
 """The contact sheet of a set: one HTML page, without other files, to browse and mark tokens and save a selection."""
 
 import json
+import re
 from html import escape
 from pathlib import Path
 
@@ -19,8 +20,12 @@ def contact_sheet(edition: Edition) -> str:
     ]
     # "<" becomes \u003c, because only "</script" can end a script
     inlined = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = TEMPLATE.read_text(encoding="utf-8")
-    for place, content in (("TITLE", escape(edition.info["title"])), ("STATEMENT", escape(STATEMENT))):
-        page = page.replace(f"<!--{place}-->", content)
     identity = hash_json([edition.info[key] for key in ("identity", "seed", "sampler")])
-    return page.replace("<!--IDENTITY-->", identity[:16]).replace("/*TOKENS*/[]", inlined)
+    contents = {
+        "<!--TITLE-->": escape(edition.info["title"]),
+        "<!--STATEMENT-->": escape(STATEMENT),
+        "<!--IDENTITY-->": identity[:16],
+        "/*TOKENS*/[]": inlined,
+    }
+    places = re.compile("|".join(map(re.escape, contents)))  # all at once: a title or a text may hold such a place
+    return places.sub(lambda place: contents[place[0]], TEMPLATE.read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from nft import image
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
 from nft.provenance import provenance
-from nft.store import Edition, SetFolder, indented_json
+from nft.store import LOCK, SOURCES, Edition, SetFolder, indented_json
 from text.vocabulary import one_line
 from utils import UserError, hash_file
 
@@ -65,11 +65,16 @@ def is_made_of(file: File, found: bytes) -> bool:
 def record_of(folder: SetFolder) -> OutputRecord:
     """The record of the files that were written, to be read before the set is changed.
 
-    A set of an earlier version has no record: the files that its tokens make are taken up.
+    A set of an earlier version has no record: the files that its tokens make are taken up. Raises UserError where
+    `write_files` could not write the set again.
     """
     record = OutputRecord(folder.path / RECORD)
-    if not record.path.exists() and folder.samples.is_file():
-        for file in files(folder.edition()):
+    for path in (folder.path / name for name in FOLDERS):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise UserError(f"{path}: not a folder of this set; move it away")
+    edition = folder.edition() if folder.has("samples.jsonl") else None
+    if edition and not record.path.exists():
+        for file in files(edition):
             path = folder.path / file.path
             if is_regular(path) and is_made_of(file, path.read_bytes()):
                 record.add(file.path, hash_file(path))
@@ -82,8 +87,9 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
 
     What the record does not know is a person's: it stays, whatever its name.
     """
-    edition = folder.edition()  # read before anything is written: a damaged set keeps its files
-    make_folders(folder)
+    edition = folder.edition()
+    for name in FOLDERS:
+        (folder.path / name).mkdir(exist_ok=True)
     expected: set[str] = set()
     left: list[str] = []
     batch: dict[str, bytes] = {}
@@ -105,14 +111,19 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     return left + others(folder, expected)
 
 
-def make_folders(folder: SetFolder) -> None:
-    for path in (folder.path / name for name in FOLDERS):
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise UserError(f"{path}: not a folder of this set; move it away")
-        path.mkdir(exist_ok=True)
-
-
 def others(folder: SetFolder, expected: set[str]) -> list[str]:
     """What lies in the folders of a set and belongs to no token."""
     present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")]
-    return sorted(path for path in {*present} - expected if Path(path).name not in SYSTEM_FILES)
+    return sorted(path for path in {*present} - expected if not is_of_a_system(folder.path / path))
+
+
+def beside(folder: SetFolder, expected: set[str]) -> list[str]:
+    """What lies beside the folders of a set and is none of its files."""
+    known = {*expected, *FOLDERS, *SOURCES, RECORD, LOCK}
+    present = (path for path in folder.path.iterdir() if path.name not in known)
+    return sorted(path.name for path in present if not is_of_a_system(path))
+
+
+def is_of_a_system(path: Path) -> bool:
+    """Whether macOS or Windows put a file into a folder."""
+    return path.name in SYSTEM_FILES and is_regular(path)

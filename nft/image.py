@@ -156,11 +156,13 @@ def unpacks_to(size: int, packed: bytes) -> bool:
 
 
 def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and content of a PNG's chunks, in order; nothing that is one for a chunk that is cut short, or no PNG's."""
+    """Kind and content of a PNG's chunks, in order; the kind ? for one that is cut short or damaged, or no PNG's."""
     place = len(SIGNATURE) if data.startswith(SIGNATURE) else len(data) + 1
     while place < len(data):
         size = int.from_bytes(data[place : place + 4], "big")
-        yield data[place + 4 : place + 8], data[place + 8 : place + 8 + size]
+        checked, checksum = data[place + 4 : place + 8 + size], data[place + 8 + size : place + 12 + size]
+        whole = zlib.crc32(checked).to_bytes(4, "big") == checksum  # Pillow does not look at that of pixels
+        yield checked[:4] if whole else b"?", checked[4:]
         place += 12 + size  # with length, kind and checksum
     if place != len(data):
         yield b"?", b""

@@ -115,7 +115,7 @@ def contract(edition: Edition) -> dict[str, Any]:
     return {
         "name": info["title"],
         "description": info["description"] or f"{texts} after {info['name']}. {STATEMENT}",
-        "image": edition.image_uri(1, "images"),
+        **({"image": edition.image_uri(1, "images")} if edition.records else {}),
         "machine_generated": True,
         "curated": info["curated"],
         "tokens": len(edition.records),

@@ -64,8 +64,10 @@ StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
 StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[int, Field(ge=1, le=LARGEST)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
 Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
+Line = Annotated[str, Field(max_length=1000)]  # a picture is drawn with the title, however long
+Text = Annotated[str, Field(max_length=20_000)]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -89,15 +91,15 @@ class SetInfo(SetFile):
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
     rules: StoredRules
-    word_list_sha256: str
+    word_list_sha256: Hash | Literal[""]
     copy_bound: Count
-    identity: dict[str, str]  # hashes of model, config and data; version and device
-    model_file: str
-    license: str
-    source: str
-    title: str
-    description: str
-    base_uri: str
+    identity: dict[str, Line]  # hashes of model, config and data; version and device
+    model_file: Text
+    license: Text
+    source: Text
+    title: Line
+    description: Text
+    base_uri: Text
     start: Start | None = None  # the model that the training of the one that wrote this set started from
 
     @field_validator("name")
@@ -149,11 +151,11 @@ class Token(SetFile):
     corrections: Count
     traits: dict[str, Annotated[int | float, Field(ge=0, le=LARGEST)] | str]
     sampler: StoredSampler
-    model_sha256: str
-    config_sha256: str
-    data_sha256: str
-    version: str
-    device: str
+    model_sha256: Line
+    config_sha256: Line
+    data_sha256: Line
+    version: Line
+    device: Line
 
     @field_validator("traits")
     @classmethod
@@ -167,6 +169,14 @@ class Token(SetFile):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def info_of(content: dict[str, Any]) -> SetInfo:
+    """What a set.json is to hold; UserError if it could not be read again."""
+    try:
+        return SetInfo.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"set.json cannot hold this {first_problem(error)}") from None
 
 
 def parse(model: type[Model], data: bytes, where: str) -> Model:

@@ -6,16 +6,21 @@ from samples.jsonl, set.json and selection.json.
 
 import contextlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from generation.outputs import is_regular
 from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, check_writable, exclusive_lock, sha256, write_atomic
 
+SOURCES = ("set.json", "samples.jsonl", "selection.json")  # all other files follow from these
+LOCK = ".lock"
+BEGIN = b'{"accepted":'  # of each line of samples.jsonl
 LINK = "a link; a set holds its files itself"
 
 
@@ -53,6 +58,11 @@ def indented_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
+def selection_json(kept: Iterable[int]) -> str:
+    """What selection.json holds where these tokens are published."""
+    return indented_json({"kept": sorted(kept)})
+
+
 def is_writable(folder: Path) -> bool:
     """Whether files can be put into a folder."""
     try:
@@ -65,8 +75,9 @@ def is_writable(folder: Path) -> bool:
 class SetFolder:
     """The folder of a set; `opened` locks it, so that no other process changes it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.samples = path, path / "samples.jsonl"
+    def __init__(self, path: Path, *, mends: bool = False) -> None:
+        """`mends`: a last line of samples.jsonl that was cut short is no fault, because `begin` removes it."""
+        self.path, self.samples, self.mends = path, path / "samples.jsonl", mends
 
     @classmethod
     @contextlib.contextmanager
@@ -75,39 +86,45 @@ class SetFolder:
 
         One that is only to be read is not locked where the folder cannot be written to.
         """
-        if not (path / "set.json").is_file():
+        if not os.path.lexists(path / "set.json"):
             if not new:
                 raise UserError(f"{path}: no set is here; set.json is missing")
             if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
-        for name in ("set.json", "samples.jsonl", "selection.json"):
-            if (path / name).is_symlink():  # it would be cut and added to wherever it leads
-                raise UserError(f"{path / name}: {LINK}")
-        lock = exclusive_lock(path / ".lock", f"{path}: another process is at work on this set")
+        folder = cls(path, mends=new)
+        for name in SOURCES:
+            folder.has(name)
+        lock = exclusive_lock(path / LOCK, f"{path}: another process is at work on this set")
         with contextlib.nullcontext() if to_read and not is_writable(path) else lock:
-            yield cls(path)
+            yield folder
 
     def info(self) -> SetInfo:
         """What set.json holds."""
         return parse(SetInfo, self.read_file("set.json"), str(self.path / "set.json"))
 
+    def has(self, name: str) -> bool:
+        """Whether a file of the set is there; UserError if it is no file itself."""
+        path = self.path / name
+        if os.path.lexists(path) and not is_regular(path):  # a pipe waits for ever, a link leads anywhere
+            raise UserError(f"{path}: {LINK if path.is_symlink() else 'not a regular file; move it away'}")
+        return path.exists()
+
     def read_file(self, name: str) -> bytes:
-        """The bytes of a file of the set; UserError if it is missing."""
-        try:
-            return (self.path / name).read_bytes()
-        except FileNotFoundError:
-            raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing") from None
+        """The bytes of a file of the set; UserError if it is missing, or no file itself."""
+        if not self.has(name):
+            raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing")
+        return (self.path / name).read_bytes()
 
     def write_info(self, info: SetInfo) -> None:
         """Write set.json."""
         write_atomic(self.path / "set.json", indented_json(info.plain()))
 
-    def begin(self, wanted: SetInfo) -> SetInfo:
-        """Write set.json of a new set, or check that an existing one was drawn with the same settings; -> set.json.
+    def agreed(self, wanted: SetInfo) -> SetInfo:
+        """What set.json is to hold, if its tokens were drawn with the same settings; nothing is written yet.
 
         Title, description and base URI may change. UserError names the first setting that differs.
         """
-        if (self.path / "set.json").is_file():
+        if self.has("set.json"):
             found = self.info()
             if (old := found.drawn_with()) != (new := wanted.drawn_with()):
                 key = next(key for key in old if old[key] != new[key])
@@ -116,23 +133,37 @@ class SetFolder:
             # kept as an earlier version wrote them: index.html depends on the stored sampler
             kept = found.model_dump(include={"format", "sampler", "rules"})
             wanted = wanted.model_copy(update=kept)
-        self.write_info(wanted)
         return wanted
 
-    def drop_partial_line(self) -> None:
-        """Remove a last line that an interruption cut short; its token is drawn again."""
-        if self.samples.is_file():
-            data = self.samples.read_bytes()
-            with self.samples.open("rb+") as file:
-                file.truncate(data.rfind(b"\n") + 1)
+    def begin(self, info: SetInfo) -> None:
+        """Write set.json, and let samples.jsonl end with a whole line, so that tokens can be added."""
+        lines = self.lines()
+        self.write_info(info)
+        if self.has("samples.jsonl") and lines != self.read_file("samples.jsonl"):
+            write_atomic(self.samples, lines)
+
+    def lines(self) -> bytes:
+        """The lines of samples.jsonl, whole ones alone; one that lacks nothing but its line break is whole.
+
+        UserError where the last line is cut short, or if `mends`, where it is more or other than one of this program's.
+        """
+        data = self.read_file("samples.jsonl") if self.has("samples.jsonl") or not self.mends else b""
+        whole, rest = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
+        if not rest:
+            return data
+        if not self.mends:
+            raise UserError(f"{self.samples}: its last line is cut short; run make again")
+        rest = rest.rstrip(b"\0")  # as a power cut may leave them
+        behind = behind_value(rest)
+        # in a text quotes are escaped: a second beginning is that of another token
+        if behind or rest.count(BEGIN) > 1 or not (rest.startswith(BEGIN) or BEGIN.startswith(rest)):
+            raise UserError(f"{self.samples}: damaged: its last line is neither one token nor the beginning of one")
+        return whole if behind is None else whole + rest + b"\n"
 
     def records(self) -> list[dict[str, Any]]:
         """The tokens drawn so far, accepted or not; UserError names a damaged line."""
-        data = self.read_file("samples.jsonl") if self.samples.is_file() else b""
-        if data and not data.endswith(b"\n"):
-            raise UserError(f"{self.samples}: its last line is cut short; run make again")
         found = []
-        for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        for number, line in enumerate(self.lines().split(b"\n")[:-1], start=1):
             token = parse(Token, line, f"{self.samples} line {number}")
             if token.token_id != number:
                 raise UserError(f"{self.samples} line {number}: damaged: holds token {token.token_id}")
@@ -150,14 +181,23 @@ class SetFolder:
             **self.info().plain(),
             "chosen_from": len(accepted),
             "curated": kept is not None,
-            "samples_sha256": sha256(self.read_file("samples.jsonl")),
+            "samples_sha256": sha256(self.lines()),
         }
         return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]))
 
     def selection(self) -> set[int] | None:
         """The token ids of selection.json; None if there is no such file."""
-        path = self.path / "selection.json"
-        return set(parse(Selection, self.read_file(path.name), str(path)).kept) if path.is_file() else None
+        name = "selection.json"
+        return set(parse(Selection, self.read_file(name), str(self.path / name)).kept) if self.has(name) else None
+
+
+def behind_value(line: bytes) -> str | None:
+    """What follows the JSON value with which a line begins, white space aside; None if that value does not end."""
+    text = line.decode("utf-8", "ignore")
+    try:
+        return text[json.JSONDecoder().raw_decode(text)[1] :].strip()
+    except (ValueError, RecursionError):
+        return None
 
 
 def first_difference(key: str, found: Any, wanted: Any) -> str:

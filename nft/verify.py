@@ -12,11 +12,11 @@ from nft.findings import Findings
 from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
-from nft.store import SetFolder, indented_json
+from nft.store import SetFolder, canonical_json, indented_json, selection_json
 from nft.tokens import TextSource, identity_of, token_record, write_texts, writing_figures
 from nft.verify_files import check_files
 from nft.verify_records import check_records
-from utils import pick_device, sha256
+from utils import pick_device, sha256, utf8
 
 Record = dict[str, Any]
 
@@ -27,16 +27,34 @@ def verify_set(arguments: argparse.Namespace) -> int:
     found = Findings()
     with SetFolder.opened(arguments.folder, to_read=True) as folder:
         records, info, edition = folder.records(), folder.info(), folder.edition()
-        if info.format == FIRST_FORMAT:
-            found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
-        elif folder.read_file("set.json") != indented_json(info.model_dump()).encode("utf-8"):
-            found.differs("set.json: not as its values are written; export writes it again")
+        check_sources(found, folder, info)
+        if not edition.records:
+            found.not_checked("tokens: the set publishes none")
         at_hand = find_originals(found, info, arguments)
         redrawn = check_drawing(found, records, info, at_hand, arguments)
         check_records(found, folder, records, at_hand, redrawn)
         check_files(found, folder, edition)
     print(f"{counted(len(records), 'token')}: {found.summary()}")
     return 1 if found.wrong else 0
+
+
+def check_sources(found: Findings, folder: SetFolder, info: SetInfo) -> None:
+    """Compare set.json and selection.json with the one text, and the one form of each setting, that are written.
+
+    Of another one, other programs may read other values, and its hash is another one for the same tokens.
+    """
+    if (kept := folder.selection()) is not None and folder.read_file("selection.json") != utf8(selection_json(kept)):
+        found.differs("selection.json: not as its values are written; select writes it again")
+    if info.format == FIRST_FORMAT:
+        found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
+        return
+    if folder.read_file("set.json") != utf8(indented_json(info.plain())):
+        found.differs("set.json: not as its values are written; export writes it again")
+    written = info.drawn_with()  # with all settings: those of this format hold them, those not read are named elsewhere
+    for key in ("sampler", "rules"):
+        own = {name: value for name, value in getattr(info, key).items() if name in written[key]}
+        if canonical_json(own) != canonical_json(written[key]):
+            found.differs(f"set.json: its {key} lack a setting, or hold one in another form than it is written in")
 
 
 def check_drawing(

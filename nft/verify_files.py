@@ -1,5 +1,6 @@
 """Verifies the files of a set: texts byte for byte, pictures pixel for pixel, and that no others are among them."""
 
+import re
 from pathlib import Path
 
 import matplotlib
@@ -7,13 +8,15 @@ import numpy as np
 from PIL import features
 
 from generation.console import progress
-from nft.files import FOLDERS, File, files, others
+from generation.outputs import is_regular
+from nft.files import FOLDERS, File, beside, files, others
 from nft.findings import Findings
 from nft.image import BACKGROUND, LARGEST, SIDE, pixels_of, same_picture
 from nft.schemas import FIRST_FORMAT
 from nft.store import LINK, Edition, SetFolder
 
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
+PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
 MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
 
@@ -57,9 +60,11 @@ def report_text(found: Findings, file: File, edition: Edition) -> None:
 
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
-    """Name the files in the set's own folders that do not follow from its tokens."""
+    """Name what lies in the set's own folders, or beside them, and does not follow from its tokens."""
+    for path in beside(folder, expected):
+        found.not_checked(f"{path}: no file of a set")
     for path in others(folder, expected):
-        if path.endswith(".part"):
+        if PART.fullmatch(Path(path).name) and is_regular(folder.path / path):
             found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
         else:
             found.differs(f"{path}: belongs to no token")

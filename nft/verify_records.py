@@ -28,7 +28,7 @@ def check_records(
     Of the tokens in `redrawn` the text that was masked is known, so they are not named as unchecked.
     """
     # where nothing can be written the set is not locked, and may have grown since
-    info, lines = folder.info(), folder.samples.read_bytes().split(b"\n")[: len(records)]
+    info, lines = folder.info(), folder.lines().split(b"\n")[: len(records)]
     rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
     if not first_format and (unread := info.sampler.keys() - settings_read(info.sampler_settings()).keys()):
         what = f"settings that the sampler {info.sampler['sampler']} does not read"

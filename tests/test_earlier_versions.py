@@ -153,12 +153,12 @@ def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
     wanted = SetInfo(**{**FIRST_SET, "sampler": settings, "rules": CollectionConfig().model_dump()})
     folder = SetFolder(tmp_path)
     folder.write_info(SetInfo(**FIRST_SET))
-    folder.begin(wanted)
+    folder.write_info(folder.agreed(wanted))
     assert folder.info().sampler == FIRST_SET["sampler"]  # its pages name the set by this
-    folder.begin(wanted.model_copy(update={"title": "renamed"}))
+    folder.write_info(folder.agreed(wanted.model_copy(update={"title": "renamed"})))
     assert folder.info().title == "renamed"
     with pytest.raises(UserError, match=r"drawn with another sampler.revisions \(10, not 9\); give another --out"):
-        folder.begin(wanted.model_copy(update={"sampler": {**settings, "revisions": 9}}))
+        folder.agreed(wanted.model_copy(update={"sampler": {**settings, "revisions": 9}}))
 
 
 def test_a_set_drawn_with_other_steps_than_its_model_goes_on(tmp_path):
@@ -167,9 +167,9 @@ def test_a_set_drawn_with_other_steps_than_its_model_goes_on(tmp_path):
     folder.write_info(SetInfo(**{**FIRST_SET, "sampler": {**FIRST_SET["sampler"], "steps": 48}}))
     asked = SamplingConfig(sampler="surest", stretch=48, revisions=16, revised=0.15, temperature=0.9)
     wanted = SetInfo(**{**FIRST_SET, "sampler": vars(asked.sampler_settings())})
-    folder.begin(wanted)
+    folder.agreed(wanted)
     with pytest.raises(UserError, match=r"drawn with another sampler.stretch \(48, not 47\)"):
-        folder.begin(wanted.model_copy(update={"sampler": {**wanted.sampler, "stretch": 47}}))
+        folder.agreed(wanted.model_copy(update={"sampler": {**wanted.sampler, "stretch": 47}}))
 
 
 @pytest.mark.parametrize(

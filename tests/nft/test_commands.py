@@ -1,10 +1,17 @@
 """The commands of a set: a new name, a selection, and mistakes as one line."""
 
 import json
+import shutil
+import sys
+from contextlib import nullcontext
+
+import pytest
 
 import collection
 from nft.commands import token_ids
-from tests.nft.sets import texts
+from tests.helpers import tree
+from tests.nft.sets import alter, texts
+from utils import UserError
 
 
 def test_a_new_name_draws_nothing_and_changes_nothing_else(studio):
@@ -44,6 +51,19 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
 
 
+def test_a_range_is_read_as_one_or_refused(tmp_path):
+    keep = tmp_path / "keep.txt"
+    dashes = ("-", " - ", "\u2011", "\u2013", "\u2014", " \u2212 ", "..", "...", "\u2026", " to ")
+    listed = ("2,3;4", "tokens: 2 3 and 4", '["2","3", 4]', "2\n3\n4", "2-\n3\n-4")
+    for text in (*(f"2{dash}4" for dash in dashes), *listed):
+        keep.write_text(text, encoding="utf-8")
+        assert token_ids(keep) == {2, 3, 4}, text
+    for text in ("2~4", "2:4", "2/4", "2.5", "2-4-6", "2_000", "2e3", "9" * 5000):
+        keep.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match="neither token ids nor a range") if text[0] == "2" else nullcontext():
+            assert token_ids(keep) == {9_999_999_999}
+
+
 def test_one_token_is_no_tokens(studio, tmp_path, capsys):
     _, make = studio
     _, folder = make("set", 1)
@@ -55,6 +75,29 @@ def test_one_token_is_no_tokens(studio, tmp_path, capsys):
     assert "1 token: " in out and "1 of 1 token kept" in out and "all files of 1 token written again" in out
     assert "1 text after toy." in json.loads((folder / "contract.json").read_text("utf-8"))["description"]
     assert "1 tokens" not in out and "1 things" not in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there no file has such a name")
+def test_what_a_set_could_not_hold_is_never_written(studio, tmp_path, capsys):
+    """A model's name in bytes that are no UTF-8, and texts of any length: no command could read set.json again."""
+    run, make = studio
+    odd = tmp_path / "toy\udcff.pt"
+    shutil.copy(run.model_file(), odd)
+    assert make("odd", 1, "--model", str(odd))[0] == 2
+    assert capsys.readouterr().err.startswith("error: set.json cannot hold this model_file: ")
+    assert not (tmp_path / "odd/set.json").exists()
+    _, folder = make("set", 2)
+    before = tree(folder)
+    for key, size in (("title", 1001), ("description", 20_001), ("base-uri", 20_001)):
+        options = (f"--{key}", "x" * size)
+        assert (collection.main(["export", str(folder), *options]), make("new", 1, *options)[0]) == (2, 2)
+        assert capsys.readouterr().err.count(f"error: set.json cannot hold this {key.replace('-', '_')}: ") == 2
+    assert tree(folder) == before and not (tmp_path / "new/set.json").exists()
+    assert collection.main(["export", str(folder), "--title", "x" * 1000]) == 0
+    alter(folder / "set.json", "x" * 1000, "x" * 2_000_000)
+    for command in ("verify", "export"):
+        assert collection.main([command, str(folder)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {folder / 'set.json'}: damaged: title: ")
 
 
 def test_bad_commands_are_one_line(studio, tmp_path, capsys):

@@ -28,6 +28,12 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
     assert "http" not in page.replace("http-equiv", "")  # no network
 
 
+def test_a_title_with_a_place_of_the_template_stays_a_title():
+    title = "/*TOKENS*/[] <!--STATEMENT--> <!--TITLE--> \\1"
+    page = page_with_every_trait(title)
+    assert page.count(f">{escape(title)}</") == 2 and page.count('"text":"words"') == 1
+
+
 def page_with_every_trait(title: str) -> str:
     bands = {name: {"edges": [], "labels": ["middle"]} for name in TRAITS}
     record = {"token_id": 1, "text": "words", "flags": [], "traits": dict.fromkeys(TRAITS, "middle")}

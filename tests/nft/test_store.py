@@ -1,6 +1,7 @@
 """A set survives an interruption, refuses a second process and another recipe, and names what is damaged."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 from filelock import FileLock
 
 import collection
-from tests.helpers import ROOT
+from tests.helpers import ROOT, tree
+from tests.nft.sets import alter, records
 
 
 def test_a_set_goes_on_after_an_interruption_at_any_byte(studio):
@@ -75,6 +77,71 @@ def test_only_make_mends_a_line_cut_short(studio, capsys):
         assert "its last line is cut short; run make again" in capsys.readouterr().err
     assert (folder / "samples.jsonl").read_bytes() == data[:-1]
     assert make("set", 3)[0] == 0 and (folder / "samples.jsonl").read_bytes() == data
+
+
+def test_a_make_that_is_refused_changes_nothing(studio, capsys):
+    """Though the line break of the last token is missing, or more of it."""
+    _, make = studio
+    _, folder = make("set", 3)
+    data = (folder / "samples.jsonl").read_bytes()
+    for content in (data[:-1], data[:-9]):
+        (folder / "samples.jsonl").write_bytes(content)
+        before = tree(folder)
+        for size, options, rules in (
+            (4, ["--seed", "5"], {}), (4, ["--title", ""], {}), (4, [], {"similarity": 0.5}), (1, [], {}),
+        ):  # fmt: skip
+            assert make("set", size, *options, **rules)[0] == 2 and tree(folder) == before, (content[-9:], options)
+        (folder / "selection.json").write_bytes(b"{}")
+        assert make("set", 4)[0] == 2 and (folder / "samples.jsonl").read_bytes() == content
+        (folder / "selection.json").unlink()
+        (folder / "images").rename(folder / ".images")
+        (folder / "images").write_bytes(b"mine")
+        assert make("set", 4)[0] == 2 and (folder / "samples.jsonl").read_bytes() == content
+        (folder / "images").unlink()
+        (folder / ".images").rename(folder / "images")
+    assert capsys.readouterr().err.count("Traceback") == 0
+
+
+def test_make_drops_no_whole_token_and_never_more_than_a_line(studio, capsys):
+    """The last token is whole where only its line break is missing; without a line break there may be many."""
+    _, make = studio
+    _, folder = make("set", 3)
+    samples = folder / "samples.jsonl"
+    data = samples.read_bytes()
+    lines = data.splitlines(keepends=True)
+    alter(samples, '"drawn_sha256":"' + records(folder)[2]["drawn_sha256"], '"drawn_sha256":"' + "0" * 64)
+    changed = samples.read_bytes()  # which no second draw gives
+    for end in (b"", b"\0\0", b"\r"):
+        samples.write_bytes(changed[:-1] + end)
+        assert make("set", 3)[0] == 0 and samples.read_bytes() in (changed, changed[:-1] + b"\r\n"), end
+    for content in (
+        data.replace(b"\n", b"\r"),
+        data.replace(b"\n", b" ")[9:-1],
+        data[:-1] + b"mine",
+        data + b"my notes",
+    ):
+        samples.write_bytes(content)
+        before = tree(folder)
+        assert make("set", 3)[0] == 2 and tree(folder) == before
+        error = capsys.readouterr().err
+        assert f"{samples}: damaged: its last line is neither one token nor the beginning of one\n" in error
+    for end in (b"", b"{", lines[2][:90], lines[2][:90] + bytes(50)):
+        samples.write_bytes(b"".join(lines[:2]) + end)
+        assert make("set", 3)[0] == 0 and samples.read_bytes() == data
+
+
+@pytest.mark.parametrize("name", ["set.json", "samples.jsonl", "selection.json", ".written.jsonl"])
+@pytest.mark.parametrize("put", [Path.mkdir, getattr(os, "mkfifo", Path.mkdir)])
+def test_what_is_no_file_in_a_set_is_one_line(studio, capsys, name, put):
+    _, make = studio
+    _, folder = make("set", 2)
+    (folder / name).unlink(missing_ok=True)
+    put(folder / name)
+    for command in (["verify"], ["export"], ["select", "--keep", "all"]):
+        assert name[0] == "." or collection.main([*command, str(folder)]) == 2
+    assert make("set", 3)[0] == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == error.count(f"{folder / name}: not a regular file; move it away\n") > 0
 
 
 def test_a_folder_of_other_things_is_left_alone(studio, tmp_path, capsys):

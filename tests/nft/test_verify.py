@@ -44,6 +44,16 @@ def test_verify_names_what_does_not_match(studio, verify, capsys):
     assert "not the model that this set was drawn with" in captured.out or "damaged" in captured.err
 
 
+def test_a_set_without_tokens_is_not_fine(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    (folder / "samples.jsonl").write_bytes(b"")
+    assert collection.main(["export", str(folder)]) == 0
+    status, out = verify(folder)
+    assert status == 0 and "not checked: tokens: the set publishes none\n" in out and "everything matches" not in out
+    assert "image" not in json.loads((folder / "contract.json").read_text("utf-8"))
+
+
 def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     run, make = studio
     _, folder = make("set", 3)
@@ -88,11 +98,48 @@ def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
     assert status == 1 and out.count("does not match: ") == 1
     assert "does not match: set.json: not as its values are written; export writes it again\n" in out
     info.write_text(text, encoding="utf-8")
+    selection = folder / "selection.json"
+    for kept in ('"kept": [1], "kept": [3, 2]', '"kept": [3, 2]', '"kept": [2, 2, 3]', '"kept": [2, 3]'):
+        selection.write_text(f"{{{kept}}}", encoding="utf-8")
+        assert collection.main(["export", str(folder)]) == 0
+        status, out = verify(folder)
+        assert status == 1 and out.count("does not match: ") == 1
+        assert "does not match: selection.json: not as its values are written; select writes it again\n" in out
+    selection.unlink()
     samples.write_bytes(lines.replace(b"\n", b"\r\n"))
     assert collection.main(["export", str(folder)]) == 0
     assert "token 3: its line of samples.jsonl is not canonical JSON" in verify(folder)[1]
     samples.write_bytes(lines.replace(b"\n", b"\r", 1))
     assert collection.main(["verify", str(folder)]) == 2
+
+
+def test_settings_have_one_form_and_one_hash(studio, verify):
+    """A number of another type, a zero with a sign, or a default left out: the tokens and their texts are the same."""
+    _, make = studio
+    _, folder = make("set", 3)
+    whole, drawn = json.loads((folder / "set.json").read_text("utf-8")), records(folder)
+    full, rules = whole["sampler"], whole["rules"]
+    for key, value in (
+        ("sampler", {**full, "top_p": 1}), ("sampler", {**full, "renoise": -0.0}),
+        *(("sampler", {k: v for k, v in full.items() if k != name}) for name in ("renoise", "top_p")),
+        ("rules", {"copies": "keep"}), ("rules", {**rules, "similarity": 1}),
+    ):  # fmt: skip
+        (folder / "set.json").write_text(indented_json({**whole, key: value}), encoding="utf-8")
+        for record in drawn if key == "sampler" else ():
+            change_tokens(folder, record["token_id"], lambda _, value=value: {"sampler": value})
+        assert collection.main(["export", str(folder)]) == 0
+        status, out = verify(folder)
+        assert status == 1 and out.count("does not match: ") == 1, (key, value)
+        assert f"does not match: set.json: its {key} lack a setting, or hold one in another form" in out
+        for record in drawn:
+            change_tokens(folder, record["token_id"], lambda _: {"sampler": full})
+    forged = {**whole, "word_list_sha256": "zzz", "rules": {**rules, "words": "keep", "word_list": "/nowhere"}}
+    (folder / "set.json").write_text(indented_json(forged), encoding="utf-8")
+    assert collection.main(["verify", str(folder)]) == 2
+    (folder / "set.json").write_text(indented_json(whole), encoding="utf-8")
+    change_tokens(folder, 1, lambda _: {"corrections": 0, "invented": -0.0})
+    assert collection.main(["export", str(folder)]) == 0
+    assert "token 1: its line of samples.jsonl is not canonical JSON" in verify(folder)[1]
 
 
 @pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="there is no such file")

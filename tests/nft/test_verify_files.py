@@ -49,6 +49,7 @@ def forged_pictures(data: bytes, other: bytes):
     yield "with a page behind it", data + b"<html>"
     yield "twice", data + data
     yield "without an end", data[:-12]
+    yield "with a wrong checksum", data[:-13] + bytes([data[-13] ^ 1]) + data[-12:]
     yield "with room for another", data[:-12] + chunk(b"IDAT", bytes(5_000_000)) + data[-12:]
     yield from padded_pictures(data)
 
@@ -117,6 +118,26 @@ def test_files_that_are_missing_or_belong_to_no_token_are_named(studio, verify):
     assert status == 1 and all(f"does not match: {name}: belongs to no token\n" in out for name in strangers)
     assert all(f"does not match: {name}: missing\n" in out for name in ("images/3.png", "images/1.svg"))
     assert "DS_Store" not in out and out.count("does not match: ") == 6
+
+
+def test_what_only_bears_a_harmless_name_is_named(studio, verify):
+    """Beside a set's folders a person's own files are no fault, but what they are is not known."""
+    _, make = studio
+    _, folder = make("set", 2)
+    (folder / ".DS_Store").write_bytes(b"litter")
+    for name in ("json/.DS_Store", "images/.1.png.x1.part", "images/evil.html.part"):
+        (folder / name).mkdir() if name[-1] == "e" else (folder / name).write_bytes(b"")
+    (folder / "json/.DS_Store/7.json").write_bytes(b"{}")
+    status, out = verify(folder)
+    assert status == 1 and out.count("does not match: ") == 2
+    assert all(f"{name}: belongs to no token\n" in out for name in ("json/.DS_Store", "images/evil.html.part"))
+    shutil.rmtree(folder / "json/.DS_Store")
+    (folder / "images/evil.html.part").unlink()
+    for name in ("evil.html", "metadata.json", "json2"):
+        (folder / name).mkdir() if name == "json2" else (folder / name).write_bytes(b"")
+    status, out = verify(folder)
+    assert status == 0 and out.endswith("what was checked matches; 4 things could not be checked\n")
+    assert all(f"not checked: {name}: no file of a set\n" in out for name in ("evil.html", "metadata.json", "json2"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
