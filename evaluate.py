@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.command_line import (
+    MOST_SAMPLES,
     Parser,
     add_config,
     add_data,
@@ -56,11 +57,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices, evaluate_voice
     from evaluation.records import Evaluation
-    from generation.checkpoint import load_checkpoint
+    from generation.checkpoint import load_checkpoint, named_weights
     from generation.console import make_console
     from utils import UserError, check_readable, check_writable, pick_device
 
-    check_numbers(arguments, {"count": (2, None), "seed": (0, None)})
+    check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
     console = make_console(patient=True)  # who reads the first lines alone still gets every report
     console.width = max(console.width, TABLE_WIDTH)
     if arguments.all and arguments.data:
@@ -73,19 +74,26 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.output:
         check_writable(arguments.output)
     evaluations: list[Evaluation] = []
+    folder = arguments.samples if arguments.all else None
+    samples = {name: folder / f"{name}_samples.txt" if folder else arguments.samples for name in files}
+    # of every voice: what is written on one must not be what another one is judged by
+    inputs = [*files.values(), *filter(None, samples.values())]
+    inputs += [config.resolve(name).data_file() for name in files if arguments.all]
 
     def judge(name: str, file: Path) -> None:
-        given = arguments.samples / f"{name}_samples.txt" if arguments.all and arguments.samples else arguments.samples
-        if given:  # before minutes of work
+        if given := samples[name]:  # before minutes of work
             check_readable(given, "name a text file of samples, one document per line")
         checkpoint = load_checkpoint(file)
         run = config.placed(checkpoint.run, arguments.data)
-        outputs = outputs_of(arguments, run, report.voice_files(name), [file, *([given] if given else [])])
-        evaluations.append(evaluate_voice(name, file, given, request, checkpoint))
+        outputs = outputs_of(arguments, run, report.voice_files(name), inputs)
+        with named_weights(file):
+            evaluations.append(evaluate_voice(name, file, given, request, checkpoint))
         written = report.write_voice(evaluations[-1], outputs)
         console.print(f"{report.summary(evaluations[-1])}  ({written})")
 
-    joint = outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES) if arguments.all else None
+    joint = (
+        outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES, inputs) if arguments.all else None
+    )
     status = 0
     for name, file in files.items():
         try:
@@ -102,9 +110,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return status
 
 
-def outputs_of(
-    arguments: argparse.Namespace, run: "RunConfig", names: list[str], inputs: Iterable[Path] = ()
-) -> "Outputs":
+def outputs_of(arguments: argparse.Namespace, run: "RunConfig", names: list[str], inputs: Iterable[Path]) -> "Outputs":
     """The files of a report, which go to --output or to the folder of this machine's config."""
     from generation.outputs import Outputs
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from config.command_line import (
+    MOST_SAMPLES,
     SAMPLING_BOUNDS,
     Parser,
     add_config,
@@ -19,7 +20,6 @@ from config.command_line import (
 )
 from config.messages import counted, say
 
-MOST_SAMPLES = 1_000_000  # a typing error must not write for ever
 LONGEST = 100_000  # characters that --length can ask for
 
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def generate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults
-    from generation.checkpoint import load_checkpoint
+    from generation.checkpoint import load_checkpoint, named_weights
     from generation.console import progress
     from generation.outputs import Outputs
     from generation.prompt import Prompt
@@ -67,7 +67,7 @@ def generate(arguments: argparse.Namespace) -> int:
     names, inputs = [output.name, objects.name], [arguments.model, arguments.config, here.data_file()]
     outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite)
     texts: list[str] = []
-    with progress("documents written", arguments.samples) as advance:
+    with named_weights(arguments.model), progress("documents written", arguments.samples) as advance:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
             texts += write_documents(writer, arguments.seed, indices, settings, prompt=prompt, progress=advance)
@@ -86,7 +86,7 @@ def check_output(output: Path | None) -> None:
 
     if output and output.suffix.lower() == ".jsonl":
         raise UserError(f"--output {output}: names the text file; the .jsonl is written beside it")
-    if output and output.is_dir():
+    if output and (output.is_dir() or output.name == ".."):
         raise UserError(f"--output {output}: is a folder; name a text file")
 
 

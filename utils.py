@@ -23,7 +23,7 @@ import torch
 from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
-BLOCK_BYTES = 1 << 19  # bytes of a file that are hashed at a time; they fit into the processor's caches
+BLOCK_BYTES = 1 << 19  # of a file that are hashed at a time; they fit into the processor's caches
 MOST_TEXT = 1 << 30  # bytes of a text that is read as a whole: samples, a list of words, a selection
 # how files begin that are no plain text, whatever their names say, and what to do with them
 FOREIGN = {
@@ -37,7 +37,7 @@ FOREIGN = {
     b"\xff\xfe": "is UTF-16; save it as UTF-8",
     b"\xfe\xff": "is UTF-16; save it as UTF-8",
 }
-RANDOM_NAME = "[a-z0-9_]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
+RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
@@ -138,8 +138,7 @@ def parallel_tasks(device: torch.device) -> int:
 def set_up_cores() -> tuple[ThreadPoolExecutor, int]:
     """A pool of one thread per core, and its size: the threads that torch used for one operation until now.
 
-    The first call sets torch, for the whole process, to compute each operation on one thread; later calls change
-    nothing. Tasks that run in parallel, a core each, are faster than operations that each spread over all cores.
+    The first call sets torch, for the whole process, to compute each operation on one thread: a core each is faster.
     """
     cores = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -185,11 +184,12 @@ def atomic_path(path: Path, under: Path | None = None) -> Iterator[Path]:
             temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # that of a full disk names no file
+        if str(error.filename or temporary) == str(temporary):  # that of a full disk names no file
             error.filename = str(path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # or that of a name too long hides the error above
+            temporary.unlink()
 
 
 def check_writable(folder: Path) -> None:

@@ -23,6 +23,7 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
 }  # fmt: skip
 STOPPED = 130  # the exit status after a signal to stop
 MOST_LINES = 100  # of errors: what comes from a file may be of any size
+MOST_SAMPLES = 1_000_000  # a typing error must not write or judge for ever
 
 
 def named_path(text: str) -> Path:
@@ -40,7 +41,7 @@ class Parser(argparse.ArgumentParser):
         self.register("type", Path, named_path)
 
     def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
+        super().error(shorter(printable(message)))
 
 
 def stop_signals() -> list[int]:
@@ -108,6 +109,8 @@ def end_at_once() -> NoReturn:
 def run_command(command: Callable[..., int], *arguments: object) -> int:
     """Run a command and return its exit status: 2 after an error. Ctrl+C and a reader that has left end it."""
     from utils import make_streams_safe  # imports torch, which takes a second
+
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files, whatever shows those of the user's other programs
 
     make_streams_safe()
     try:

@@ -6,6 +6,7 @@ The comments in config.yaml explain the keys to users. All sections are read-onl
 import math
 import re
 from dataclasses import fields
+from os.path import realpath
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
@@ -224,11 +225,11 @@ class RunConfig(Section):
             raise ValueError("training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'")
         if self.sampling.sampler == "surest" and self.diffusion.process != "absorbing":
             raise ValueError("sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'")
-        if self.data_file().absolute() in (self.model_file().absolute(), self.state_file().absolute()):
+        if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
             raise ValueError(
                 f"data.file: {shown(self.data.file)} names a file that training writes; rename it, or set paths.models"
             )
-        if (start := self.start_file()) and start.absolute() == self.model_file().absolute():
+        if (start := self.start_file()) and realpath(start) == realpath(self.model_file()):
             raise ValueError(f"training.start_from: {shown(str(start))} is the model to be trained; name another")
         if self.sampling.overlap >= self.model.context - 1:
             raise ValueError(

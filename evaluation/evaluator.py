@@ -33,7 +33,7 @@ from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
-from text.vocabulary import Vocabulary, fold
+from text.vocabulary import Vocabulary, is_seen, seen
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -74,7 +74,7 @@ def evaluate_voice(
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     # all text at hand: which sample of it was learnt is for the model's file to say
     sought, unseen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
-    reference = Reference(corpus, checkpoint.run.model.context, sought, caseless=True)
+    reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)
     else:
@@ -126,18 +126,16 @@ def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
 
 
 def known_characters(text: str, vocabulary: Vocabulary) -> str:
-    """The text without characters that the vocabulary lacks, where it has one that differs in case, or in nothing seen.
-
-    White space becomes a space, invisible characters go. No copy may hide behind such a difference.
-    """
+    """The text in characters that the vocabulary has, as far as they differ in case, or in nothing that is seen."""
+    known = {character.casefold(): character for character in vocabulary.characters}
 
     def plain(character: str) -> str:
-        for form in (character, character.lower(), character.upper()):
-            if form in vocabulary.characters:
-                return form
-        return " " if character.isspace() else "" if unicodedata.category(character) == "Cf" else character
+        other = known.get(character.casefold(), " " if character.isspace() else character)
+        return character if character in vocabulary.characters else other
 
-    return "".join(map(plain, unicodedata.normalize("NFC", text))) or text
+    # before NFC, which joins what invisible characters keep apart
+    shown = (c for c in text if is_seen(c) or c.isspace() or c in vocabulary.characters)
+    return "".join(map(plain, unicodedata.normalize("NFC", "".join(shown)))) or text
 
 
 def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelihoods:
@@ -209,7 +207,7 @@ def find_copies(texts: list[str], documents: Documents, matches: np.ndarray, ref
     flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
     lines = sum(reference.are_lines(documents))
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
-    different = len({fold(text).casefold() for text in texts})
+    different = len(set(map(seen, texts)))
     shares = lines / len(texts), (len(flagged) - lines) / len(texts), 1 - different / len(texts)
     return Copies(
         bound=reference.copy_bound,

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from config.messages import number, printable
 from evaluation.records import Evaluation, Likelihoods, VoiceComparison
 
+matplotlib.rcdefaults()  # not what a matplotlibrc of this folder or user asks for, which may need other programs
 GROUP_GAP = 0.6  # between bars that do not compare, in bars
 
 

@@ -1,6 +1,7 @@
 """Statistics of a corpus's real text, which samples are compared with, and the bound beyond which a match is a copy."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from evaluation.matches import MatchFinder
 from evaluation.ngram import NgramModel, framed
 from text.corpus import Corpus, Split
-from text.vocabulary import Vocabulary, fold
+from text.vocabulary import FRAME, Vocabulary, fold, is_seen
 from utils import numpy_generator
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -26,16 +27,19 @@ class Reference:
     """Statistics of a corpus's training text, and its held-out documents, whose figures are the ceiling.
 
     A stream is cut into documents of `context` characters, which are about as long as its samples. Copies are sought in
-    `sought`, or in the training text; if `caseless`, letters of either case are the same there.
+    `sought`, or in the training text; if `as_seen`, in what a reader sees: in known characters that show anything, of
+    either case.
     """
 
-    def __init__(self, corpus: Corpus, context: int, sought: Split | None = None, *, caseless: bool = False) -> None:
+    def __init__(self, corpus: Corpus, context: int, sought: Split | None = None, *, as_seen: bool = False) -> None:
         splits = (corpus.train, corpus.held_out)
         train, held_out = (cut_stream(split, context) for split in splits) if corpus.stream else splits
         rng = numpy_generator("reference")
         training, self.held_out = shuffled_documents(train, rng), shuffled_documents(held_out, rng)
-        self.vocabulary, self.caseless = corpus.vocabulary, caseless
-        self.one_case = one_case(self.vocabulary)
+        self.vocabulary, self.as_seen = corpus.vocabulary, as_seen
+        self.one_case, self.seen = one_case(self.vocabulary), seen_ids(self.vocabulary)
+        self.spoken = spoken_ids(self.vocabulary)
+        self.seen[FRAME] = not corpus.stream  # between lines, where no match may run on; white space of a stream
         self.words, self.lines = self._words_and_lines(training, stream=corpus.stream)
         self._count(first_documents(training, REFERENCE_CHARACTERS))
         if sought and sought is not corpus.train:
@@ -51,16 +55,20 @@ class Reference:
             text = self.vocabulary.decode(document)
             found.update(words(text))
             if not stream:
-                lines.add(self._line(text))
-        return found, lines
+                lines.add(self._line(document))
+        return found, lines - {""}  # of a line that shows nothing, no sample is a copy
 
-    def _line(self, text: str) -> str:
-        """A text as whole lines are compared."""
-        return fold(text).casefold() if self.caseless else fold(text)
+    def _line(self, document: np.ndarray) -> str:
+        """A document as whole lines are compared."""
+        if not self.as_seen:
+            return fold(self.vocabulary.decode(document))
+        ids = self._ids(document)
+        spoken = ids[self.spoken[ids]]  # a line with other marks is the same line, but marks alone may be a line too
+        return fold(self.vocabulary.decode(spoken if len(spoken) else ids)).casefold()
 
     def _ids(self, ids: np.ndarray) -> np.ndarray:
         """Ids as passages are compared."""
-        return self.one_case[ids] if self.caseless else ids
+        return self.one_case[ids[self.seen[ids]]] if self.as_seen else ids
 
     def _count(self, documents: Documents) -> None:
         """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
@@ -77,9 +85,9 @@ class Reference:
         """Set the longest match that is no copy, from documents that are no part of the text they are compared with."""
         # held-out documents may be few, so some training documents are compared with the rest of the training text too
         aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
-        new = self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]
+        new = [self._ids(document) for document in self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]]
         rest = MatchFinder(self._ids(framed(training[aside:])))
-        self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest([self._ids(document) for document in new]))
+        self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
         if corpus.stream:  # as one text: a match may run across the cuts
             self.finders = [MatchFinder(self._ids(corpus.train.document(0)))]
         else:  # together: all of the text in which copies are sought
@@ -87,7 +95,7 @@ class Reference:
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each whole document, white space aside, is a line of the training text."""
-        return [self._line(self.vocabulary.decode(document)) in self.lines for document in documents]
+        return [self._line(document) in self.lines for document in documents]
 
     def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
         """(documents,) whether each has a match longer than the bound, or is a line of the training text."""
@@ -118,8 +126,19 @@ def first_documents(documents: Documents, characters: int) -> Documents:
 def one_case(vocabulary: Vocabulary) -> np.ndarray:
     """(size,) uint16: the id of each character's small letter, where the vocabulary has both; else its own."""
     known = {character: number for number, character in enumerate(vocabulary.characters)}
-    table = [known.get(character.lower(), number) for character, number in known.items()]
+    # casefold: of the two small sigmas a capital stands for either
+    table = [known.get(c.casefold(), known.get(c.lower(), number)) for c, number in known.items()]
     return np.array([*table, vocabulary.unk][: vocabulary.size], dtype=np.uint16)
+
+
+def seen_ids(vocabulary: Vocabulary) -> np.ndarray:
+    """(size,) bool: whether each id is a known character that shows anything; `<unk>` is none."""
+    return np.array([*map(is_seen, vocabulary.characters), False][: vocabulary.size])
+
+
+def spoken_ids(vocabulary: Vocabulary) -> np.ndarray:
+    """(size,) bool: whether each id is a letter, a part of one, or a digit."""
+    return np.array([*(unicodedata.category(c)[0] in "LMN" for c in vocabulary.characters), False][: vocabulary.size])
 
 
 def copy_bound(documents: Documents, matches: np.ndarray) -> tuple[int, int]:

@@ -56,7 +56,7 @@ def share_of_words(words: Comparison) -> str:
     """How many words are known, beside real text: a share where there is something to compare with."""
     if not words.measured:
         return "no words to compare"
-    if words.samples.value > MOST_SHARE * words.real.value:
+    if not words.real.value or words.samples.value > MOST_SHARE * words.real.value:
         return f"{words.samples.value:.0%} of words known, {words.real.value:.0%} in real text"
     return f"words at {words.samples.value / words.real.value:.0%} of the ceiling"
 

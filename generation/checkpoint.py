@@ -1,7 +1,9 @@
 """The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,6 +142,15 @@ class ModelFile(BaseModel):
         )  # fmt: skip
         check_weights(checkpoint)
         return checkpoint
+
+
+@contextlib.contextmanager
+def named_weights(path: Path) -> Iterator[None]:
+    """Let the error of weights that give no numbers name their file."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def diffusion_of(run: RunConfig, vocabulary: Vocabulary) -> Diffusion:

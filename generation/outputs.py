@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -118,6 +119,16 @@ class Outputs:
         self.record = OutputRecord(folder / f".{names[0]}{SUFFIX}")
         self.check()
         check_writable(folder)
+        self.try_names()
+
+    def try_names(self) -> None:
+        """Raise UserError now for a name that no file here can have, with what is put around it for a time."""
+        folder = self.record.folder
+        for name, longest in zip(self.names, (f".{self.record.path.name}.", *self.names[1:]), strict=True):
+            try:
+                tempfile.NamedTemporaryFile(dir=folder, prefix=longest, suffix=".part").close()
+            except OSError as error:
+                raise UserError(f"{folder / name}: cannot be written: {error.strerror or error}") from None
 
     def check(self) -> None:
         for path in (self.record.folder / name for name in self.names):

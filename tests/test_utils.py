@@ -75,7 +75,7 @@ def test_a_file_is_for_those_whom_the_umask_lets_read_it(tmp_path):
 
 
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
-    names = (".[a].abcd_123.part", ".[a].abcd_124.part", ".a.abcd_125.part", ".[a].mine.part", ".[a].my-draft.part")
+    names = (".[a].abcd0123.part", ".[a].abcd0124.part", ".a.abcd0125.part", ".[a].original.part", ".[a].my-draft.part")
     old, young, *others = (tmp_path / name for name in names)
     for part in (old, young, *others):
         part.touch()

@@ -5,13 +5,13 @@ vocabulary, and write their ids. The result is a *store*: a folder of `stores_of
 """
 
 import contextlib
+import io
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # a key of load_corpus; .part
 STORE_FILES = {"tokens.bin", "lengths.npy", "held_out.npy", "info.json"}
 JUDGED = "judged"  # the folder of stores that judging a model needs: its settings may be a stranger's
 CHANGED = "{}: the file changed while it was read; start again"
-STORE_ERRORS = (OSError, ValueError, EOFError, LookupError, TypeError)  # raised when a store is missing or incomplete
+STORE_ERRORS = (OSError, ValueError, LookupError, TypeError, RecursionError)  # raised where a file is none of a store
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,11 @@ def _encoded(run: RunConfig, sha256: str, place: str = "") -> Corpus:
     store, stream = stores_of(run) / key, run.data.format == "stream"
     if not store.exists():
         store = stores_of(run) / place / key
-    with contextlib.suppress(*STORE_ERRORS):
-        return open_store(store, stream)
-    with exclusive_lock(store.parent / ".lock", "", seconds=-1):  # one process encodes, the others wait
-        with contextlib.suppress(*STORE_ERRORS):
-            return open_store(store, stream)
-        encode_into(store, run.data_file(), run, sha256)
-        return open_store(store, stream)
+    if not holds_encoding(store, run, sha256):
+        with exclusive_lock(store.parent / ".lock", "", seconds=-1):  # one process encodes, the others wait
+            if not holds_encoding(store, run, sha256):
+                encode_into(store, run, sha256)
+    return open_store(store, stream)
 
 
 def stores_of(run: RunConfig) -> Path:
@@ -130,7 +128,21 @@ def stores_of(run: RunConfig) -> Path:
     return Path(run.paths.datasets) / ".cache" / "diffusion-gpt-local" / run.name
 
 
-def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
+def holds_encoding(store: Path, run: RunConfig, sha256: str) -> bool:
+    """Whether a store holds what encoding the run's text gives, and nothing else.
+
+    The text is encoded to compare: whoever changes a store, or passes one on, can make its hashes fit too.
+    """
+    if not holds_store_files_alone(store):
+        return False
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):  # of a file that is missing
+        files = {name: stack.enter_context((store / name).open("rb")) for name in STORE_FILES}
+        alike = all(files[name].read(len(part)) == part for name, part in encoding(run, sha256))
+        return alike and not any(file.read(1) for file in files.values())
+    return False
+
+
+def encode_into(store: Path, run: RunConfig, sha256: str) -> None:
     """Encode the file into a folder beside `store`, which takes its name when complete; older stores are deleted."""
     part = store.with_suffix(".part")
     for left in (store, part):  # of this very key, but cut short
@@ -140,7 +152,9 @@ def encode_into(store: Path, path: Path, run: RunConfig, sha256: str) -> None:
             shutil.rmtree(left)
     part.mkdir()
     try:
-        encode_file(path, run, sha256, part)
+        for name, content in encoding(run, sha256):
+            with (part / name).open("ab") as file:
+                file.write(content)
         for old in store.parent.iterdir():
             if old != part and is_store(old):
                 shutil.rmtree(old)
@@ -163,14 +177,15 @@ def is_store(folder: Path) -> bool:
 def holds_store_files_alone(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
-    return all(file.name in STORE_FILES and file.is_file() for file in folder.iterdir())
+    return all(f.name in STORE_FILES and f.is_file() and not f.is_symlink() for f in folder.iterdir())
 
 
-def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
-    """Write the files of a store in three passes: choose documents, count characters, write ids.
+def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, part) of a store's files in three passes: choose documents, count characters, make ids.
 
     Only documents to train on are counted: the vocabulary must not depend on held-out text.
     """
+    path = run.data_file()
     survey = survey_stream if run.data.format == "stream" else survey_lines
     lengths, kept, held_out, reading_log = survey(path, run)
     counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
@@ -178,26 +193,25 @@ def encode_file(path: Path, run: RunConfig, sha256: str, store: Path) -> None:
         found = np.bincount(codes)
         counts[: len(found)] += found
     vocabulary = build_vocabulary(counts, run.data.vocab_size)
-    with (store / "tokens.bin").open("wb") as file:
-        for codes in _codes_of(path, run, lengths, kept):
-            ids = vocabulary.ids_of_codepoints[codes]
-            reading_log.unknown_characters += int((ids == vocabulary.unk).sum())
-            file.write(ids.tobytes())
+    for codes in _codes_of(path, run, lengths, kept):
+        ids = vocabulary.ids_of_codepoints[codes]
+        reading_log.unknown_characters += int((ids == vocabulary.unk).sum())
+        yield "tokens.bin", ids.tobytes()
     if hash_file(path) != sha256:
         raise UserError(CHANGED.format(path))
     reading_log.distinct_characters = int((counts > 0).sum())
     reading_log.documents, reading_log.characters = int(kept.sum()), int(lengths[kept].sum())
-    np.save(store / "lengths.npy", lengths[kept])
-    np.save(store / "held_out.npy", held_out[kept])
+    yield "lengths.npy", array_bytes(lengths[kept])
+    yield "held_out.npy", array_bytes(held_out[kept])
     info = {"characters": vocabulary.characters, "report": vars(reading_log), "sha256": sha256}
-    info["check"] = check_of(store, info)
-    (store / "info.json").write_text(json.dumps(info), encoding="utf-8")
+    yield "info.json", json.dumps(info).encode()
 
 
-def check_of(store: Path, info: dict[str, Any]) -> str:
-    """The hash of all that a store holds: its info.json, `info`, and its other files."""
-    files = [hash_file(store / name) for name in sorted(STORE_FILES - {"info.json"})]
-    return hash_json([{**info, "check": ""}, files])
+def array_bytes(array: np.ndarray) -> bytes:
+    """An array as NumPy's file of it."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
@@ -216,10 +230,8 @@ def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarra
 
 
 def open_store(store: Path, stream: bool) -> Corpus:
-    """Open a store. Raises one of STORE_ERRORS if it is missing, incomplete or changed."""
+    """Open a store that `holds_encoding`."""
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
-    if info["check"] != check_of(store, info):  # earlier versions wrote none
-        raise ValueError(f"{store} was changed")
     ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
     starts = np.cumsum(lengths, dtype=np.int64) - lengths

@@ -13,6 +13,11 @@ UNICODE_SIZE = 0x110000  # code points
 LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # some programs end a line at these
 # the other control characters but the tab: no text needs them, and a terminal that shows them obeys them
 CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
+# characters that show nothing though no category says so: Unicode's default ignorable letters, marks and free places
+# (fillers, variation selectors), and the empty cell of Braille
+IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
 UNSHOWN = re.compile(f"{CONTROL.pattern}|[{LINE_BREAKS}]")  # reading leaves none of them in a text
 
 
@@ -76,6 +81,17 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
 def fold(text: str) -> str:
     """The form in which texts are compared: NFC, and white space of any kind and length as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def is_seen(character: str) -> bool:
+    """Whether a character shows anything: neither white space nor control and format characters nor fillers do."""
+    hidden = unicodedata.category(character) in ("Cc", "Cf") or IGNORABLE.match(character)
+    return not (character.isspace() or hidden)
+
+
+def seen(text: str) -> str:
+    """What tells a text from others for a reader who minds no capitals: NFC of the characters that show anything."""
+    return unicodedata.normalize("NFC", "".join(filter(is_seen, text))).casefold()
 
 
 def one_line(text: str) -> str:

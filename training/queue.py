@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+from collections.abc import Callable
 
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
 from training.resume import drop_state, start_sha256
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
-from utils import UserError, hash_file, size_of
+from utils import Result, UserError, hash_file, size_of
 
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
@@ -30,18 +31,18 @@ class Queue:
         self.console = make_console()
         self.outcomes: list[Outcome] = []
         self.done: dict[str, bool] = {}
+        self.failed: dict[str, Outcome] = {}  # what went wrong before or in the training of a dataset
         self.stop = False
         self.training: TrainingProcess | None = None
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
-        if self.force:
-            for run in self.runs:
-                self.forget(run)
+        for run in self.runs if self.force else ():  # all before the first, so that a stop leaves none as done
+            self.attempt(run, self.forget)
         handlers = {number: signal.signal(number, self.ask_to_stop) for number in stop_signals()}
         try:
             for run in self.runs:
-                outcome = self.run_one(run)
+                outcome = self.failed.get(run.name) or self.attempt(run, self.run_one)
                 self.outcomes.append(outcome)
                 self.print_outcome(outcome)
                 self.stop |= outcome.state == STOPPED
@@ -65,20 +66,25 @@ class Queue:
             sys.exit(130)
         self.stop = True
 
-    def run_one(self, run: RunConfig) -> Outcome:
-        """Train one dataset unless it is done; try once more after a failure that may not come again."""
+    def attempt(self, run: RunConfig, work: Callable[[RunConfig], Result]) -> Result | Outcome:
+        """Do this for a dataset. What goes wrong is the outcome of this one alone."""
         try:
-            if not run.data_file().is_file():
-                return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
-            outcome = self.train_unless_done(run)
-            if outcome.retryable and not self.stop:
-                self.console.print(f"{run.name}: {outcome.detail}; trying once more")
-                outcome = self.train_unless_done(run)
-            return outcome
+            return work(run)
         except BrokenPipeError:
             raise
         except (UserError, OSError) as error:
-            return Outcome(run.name, FAILED, str(error))
+            self.failed[run.name] = Outcome(run.name, FAILED, str(error))
+            return self.failed[run.name]
+
+    def run_one(self, run: RunConfig) -> Outcome:
+        """Train one dataset unless it is done; try once more after a failure that may not come again."""
+        if not run.data_file().is_file():
+            return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
+        outcome = self.train_unless_done(run)
+        if outcome.retryable and not self.stop:
+            self.console.print(f"{run.name}: {outcome.detail}; trying once more")
+            outcome = self.train_unless_done(run)
+        return outcome
 
     def train_unless_done(self, run: RunConfig) -> Outcome:
         """Train, or say that it was done before; a model of other data or settings is kept aside."""
@@ -86,7 +92,8 @@ class Queue:
             with exclusive_training(run):
                 checkpoint, reason = finished_model(run)
                 if checkpoint:
-                    drop_state(run)  # a kill may have come between the model and this
+                    # a kill may have come between the model and this; a state of more time is another training's
+                    drop_state(run, checkpoint.data_sha256, checkpoint.run.minutes())
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.console.print(f"{run.name}: {reason}; training anew")
@@ -126,7 +133,7 @@ class Queue:
         """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""
         if run.data_file().is_file():
             with exclusive_training(run):
-                drop_state(run)
+                drop_state(run, hash_file(run.data_file()))
                 if run.model_file().is_file():
                     self.set_aside(run)
 

@@ -1,6 +1,7 @@
 """The file that an interrupted training goes on from: whose it is, and what it holds."""
 
 import contextlib
+import math
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
@@ -33,7 +34,7 @@ def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers
     if not run.state_file().is_file():
         raise Damaged(f"{run.state_file()}: not a file")
     state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    if not belongs_to(state, run, corpus):
+    if not (belongs_to(state, run, corpus.sha256) and read_alike(state, corpus)):
         return None
     try:
         for snapshot in (state, state["sound"] or state):
@@ -70,9 +71,9 @@ def check_types(record: Status | Validation) -> None:
             raise ValueError(name)
 
 
-def belongs_to(state: dict[str, Any], run: RunConfig, corpus: Corpus) -> bool:
-    """Whether a state is of this very data, read in the same way, and of settings that shape the same weights."""
-    if state.get("data_sha256") != corpus.sha256 or not read_alike(state, corpus):
+def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
+    """Whether this is a state, of this very data, and of settings that shape the same weights."""
+    if "optimizers" not in state or state.get("data_sha256") != data_sha256:  # a model has the same hash
         return False
     if state.get("start", "") != start_sha256(run):
         return False
@@ -90,11 +91,17 @@ def start_sha256(run: RunConfig) -> str:
     return hash_file(path) if path and path.is_file() else ""
 
 
-def drop_state(run: RunConfig) -> None:
-    """Delete the state of an interrupted training; anything else of that name stays."""
+def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> None:
+    """Delete the state of this run of this data, if it might train for so long; anything else of that name stays."""
     with contextlib.suppress(UserError):  # it is no file of this program
-        if {"format", "data_sha256"} <= read_archive(run.state_file(), values_bytes=STATE_BYTES).keys():
+        state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+        if belongs_to(state, run, data_sha256) and minutes_of(state) <= minutes:
             run.state_file().unlink()
+
+
+def minutes_of(state: dict[str, Any]) -> float:
+    """How long the training of a state might take; infinite where an old format does not tell."""
+    return RunConfig.stored(state["config"]).minutes() if state["format"] == STATE_FORMAT else math.inf
 
 
 def read_alike(state: dict[str, Any], corpus: Corpus) -> bool:

@@ -291,5 +291,5 @@ class Training:
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
-        drop_state(self.run)
+        drop_state(self.run, self.corpus.sha256)
         return checkpoint

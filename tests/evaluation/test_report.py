@@ -74,6 +74,8 @@ VOICE = {
     "training_sha256": str,
     "version": str,
     "training": dict,
+    "start": str,
+    "unseen": list,
 }
 ATTRIBUTION = {"samples": float, "samples_error": float, "real": float, "real_error": float}
 

@@ -7,7 +7,7 @@ import pytest
 from evaluation.report import summary, voice_page
 from evaluation.seen import joined, without
 from generation.checkpoint import load_checkpoint
-from tests.evaluation.test_evaluator import GREEK, LEARNT, judge, training_lines
+from tests.evaluation.voices import GREEK, LEARNT, judge, training_lines
 from tests.helpers import WORDS, Quiet, make_run, prose, shape
 from text.corpus import Split, load_corpus
 from training.trainer import train_model

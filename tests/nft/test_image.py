@@ -56,8 +56,8 @@ def test_a_text_of_any_length_is_laid_out_as_if_all_of_it_were_wrapped():
     "piece", ["x", "a b ", "\n", " ", "\t", "a\n", "word ", "a" + " " * 999, "\u00a0", " \u00a0", "\r\t"]
 )
 def test_no_text_takes_a_picture_long(piece):
-    began = time.perf_counter()
+    began = time.process_time()
     layout(piece * (LONGEST // len(piece)))
     layout((piece * (LONGEST // len(piece)))[:-2] + " a" * 2)
     layout("a" + piece * (LONGEST // len(piece)))
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20

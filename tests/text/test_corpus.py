@@ -1,7 +1,9 @@
 """Every data rule: what is read, dropped, counted, split, encoded; and what stops with a reason."""
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +125,7 @@ def test_the_store_is_reused_until_bytes_or_settings_change(tiny_run, monkeypatc
     run = tiny_run(toy_lines(30))
     load_corpus(run)
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "encode_file", None)  # not called again
+        patch.setattr(corpus, "encode_into", None)  # not called again
         load_corpus(run)
     load_corpus(tiny_run(toy_lines(31)))
     assert len([path for path in stores_of(run).iterdir() if path.is_dir()]) == 1  # the old store is gone
@@ -179,7 +181,7 @@ def test_the_encoding_of_a_judged_model_takes_the_place_of_no_other(tiny_run, mo
     judged = [path for path in stores_of(run).rglob("info.json") if path.parent.parent != stores_of(run)]
     assert len(judged) == 1  # the old one is gone
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "encode_file", None)  # not called again
+        patch.setattr(corpus, "encode_into", None)  # not called again
         load_corpus(run)
         for each in (run, theirs[1]):
             load_trained_corpus(each, own.sha256, Path("m.pt"))
@@ -217,6 +219,45 @@ def test_an_encoding_with_a_wrong_byte_is_made_anew(tiny_run, name):
         file.write_bytes(before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :])
         load_corpus(run)
         assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_no_encoding_is_believed_that_is_not_of_the_text(tiny_run, judged):
+    run = tiny_run(toy_lines(50))
+    sha256 = load_corpus(run).sha256
+    other = run.model_copy(update={"seed": 5}) if judged else run
+    load = partial(load_trained_corpus, other, sha256, Path("m.pt")) if judged else partial(load_corpus, run)
+    before = everything(load())
+    stores = [file.parent for file in stores_of(run).rglob("info.json")]
+    [store] = [folder for folder in stores if (folder.parent.name == corpus.JUDGED) == judged]
+    ids = np.fromfile(store / "tokens.bin", dtype=np.uint16)
+    lengths = np.load(store / "lengths.npy")
+    forged = [
+        ("tokens.bin", np.random.default_rng(0).permutation(ids).tobytes()),
+        ("tokens.bin", (ids + 60_000).tobytes()),
+        ("info.json", b"[" * 200_000),
+        *(
+            ("lengths.npy", corpus.array_bytes(wrong))
+            for wrong in (lengths * 1.0, -lengths, lengths[:3], lengths[::-1])
+        ),
+        *(("held_out.npy", corpus.array_bytes(lengths * 0 + value)) for value in (0, 1, True)),
+    ]
+    for name, content in forged:
+        (store / name).write_bytes(content)
+        assert everything(load()) == before, name
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "link"])
+@pytest.mark.parametrize("name", ["info.json", "tokens.bin"])
+def test_what_is_no_file_in_an_encoding_is_not_read(tiny_run, make, name):
+    run = tiny_run(toy_lines(50))
+    load_corpus(run)
+    [store] = [file.parent for file in stores_of(run).rglob("info.json")]
+    (store / name).unlink()
+    make(store / name)
+    with pytest.raises(UserError, match="holds files that are not this program's; move it away"):
+        load_corpus(run)
 
 
 def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):

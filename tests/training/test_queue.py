@@ -3,10 +3,13 @@
 import pytest
 from filelock import FileLock
 
+from config.loader import load_config
 from generation.archive import read_archive, write_archive
-from tests.helpers import toy_lines
+from tests.helpers import Quiet, shape, toy_lines
 from tests.training import worker_faults
 from training import worker
+from training.events import Stopped
+from training.trainer import train_model
 
 warm = pytest.mark.usefixtures("warm_processes")
 
@@ -126,9 +129,39 @@ def test_force_touches_nothing_that_another_process_trains(project, capfd, monke
     before = (models / "one.pt").read_bytes()
     monkeypatch.setattr(worker, "LOCK_SECONDS", 0)
     with FileLock(models / ".one.lock"):
-        assert run("--all", "--force") == 2
-    assert "another process is training" in capfd.readouterr().err
+        assert run("--all", "--force") == 1
+    out = capfd.readouterr().out
+    assert "error: one: failed: another process is training" in out and "two: trained" in out
     assert (models / "one.pt").read_bytes() == before and (models / "one.resume.pt").is_file()
+
+
+@warm
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_a_state_of_another_run_is_kept_though_the_model_is_done(project, options):
+    path, run = project
+    minutes = ("--dataset", "one", "--minutes", "9")
+    assert run(*minutes) == 0
+    models, kept = path.parent / "models", []
+    for training in ({"max_steps": 90}, {"max_minutes": 50}):
+        with pytest.raises(Stopped):
+            train_model(shape(load_config(path).resolve("one"), **training), Quiet(stop_at=2))
+        state = (models / "one.resume.pt").read_bytes()
+        assert run(*minutes, *options) == 0
+        kept.append(state in [file.read_bytes() for file in models.glob("one.resume*.pt")])
+        (models / "one.resume.pt").unlink(missing_ok=True)
+    assert kept == [True, not options]  # --force begins anew what has the same settings, however long it may take
+
+
+@warm
+@pytest.mark.parametrize("options", [(), ("--force",)])
+def test_a_model_with_the_name_of_a_state_is_kept(project, options):
+    path, run = project
+    assert run("--all") == 0
+    models = path.parent / "models"
+    (models / "two.pt").rename(models / "one.resume.pt")
+    model = (models / "one.resume.pt").read_bytes()
+    assert run("--dataset", "one", *options) == 0
+    assert [file.read_bytes() == model for file in models.glob("one.resume*.pt")] == [True]
 
 
 @warm

@@ -1,0 +1,80 @@
+"""No copy hides behind capitals, white space, characters that show nothing, or other marks."""
+
+import pytest
+
+from tests.evaluation.voices import GREEK, judge, training_lines
+from tests.helpers import WORDS, Quiet, prose
+from training.trainer import train_model
+
+# controls, formats, a joiner, fillers, variation selectors, a tag, a blank that is no white space
+UNSEEN = [
+    *"\x00\x01\x7f\x9f\u00ad\u034f\u061c\u115f\u17b4\u180b\u180e\u200b\u200d\u2060\u2065\u2800\u3164\ufe00\ufe0f\ufeff",
+    *"\uffa0\ufff0\U0001d173\U000e0041\U000e0100",
+]
+
+
+@pytest.mark.parametrize("form", [str.upper, str.title, lambda line: f"{line.upper()} ALPHA"])
+def test_a_copy_in_letters_of_another_case_is_a_copy(two_voices, tmp_path, form):
+    run = two_voices["build"]
+    lines = sorted(training_lines(run), key=len)[-40:]
+    found = judge(run, tmp_path, [*prose(GREEK, 60, 5), *map(form, lines)])
+    assert found.copies.gauge == "memorising" and len(found.copies.flagged) >= 40
+    assert found.copies.worst[0].text in map(form, lines)  # shown as it was
+
+
+def test_capitals_of_the_training_text_hide_no_copy(tiny_run, tmp_path):
+    run = tiny_run([f"{line.title()} {number}" for number, line in enumerate(prose(WORDS, 400, 1))])
+    train_model(run, Quiet())
+    for form in (str.lower, str.upper, str.swapcase):
+        copied = [form(line) for line in training_lines(run)[:40]]
+        assert judge(run, tmp_path, prose(GREEK, 60, 5) + copied).copies.gauge == "memorising"
+
+
+@pytest.mark.parametrize("form", ["{}", "iota {} iota", "{}!", "\u00ab{},\u00bb"])
+def test_final_letters_of_greek_and_other_marks_hide_no_copy(tiny_run, tmp_path, form):
+    lines = [f"{line} \u03cc\u03c1\u03bf\u03c2 {k}." for k, line in enumerate(prose(GREEK, 400, 1))]
+    run = tiny_run([line.replace("a", "\u03b1").replace("s", "\u03c2") for line in lines])
+    train_model(run, Quiet())
+    copied = [form.format(line.removesuffix(".").upper()) for line in training_lines(run)[:40]]
+    found = judge(run, tmp_path, prose(WORDS, 60, 5) + copied).copies
+    assert found.gauge == "memorising" and len(found.flagged) >= 40
+
+
+def test_texts_that_show_nothing_are_repeats_of_each_other(two_voices, tmp_path):
+    found = judge(two_voices["build"], tmp_path, prose(GREEK, 60, 5) + ["\u200b" * k for k in range(1, 41)]).copies
+    assert found.gauge == "repeating" and found.repeats == 39 and not found.flagged
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\t", "\u200b \u00ad", "  ", "\u2800", "\u3164", ""])
+def test_other_white_space_hides_no_copy(two_voices, tmp_path, space):
+    run = two_voices["build"]
+    lines = sorted(training_lines(run), key=len)[-20:]
+    copied = [line.replace(" ", space) for line in [*lines, *(f"iota {line} iota" for line in lines)]]
+    found = judge(run, tmp_path, [*prose(GREEK, 60, 5), *copied, "\u200b"])
+    assert found.copies.gauge == "memorising" and len(found.copies.flagged) >= 40
+    assert found.copies.worst[0].text in copied  # shown as it was
+
+
+@pytest.mark.parametrize("character", UNSEEN)
+def test_characters_that_show_nothing_hide_no_copy_and_no_repeat(two_voices, tmp_path, character):
+    run, new = two_voices["build"], prose(GREEK, 60, 5)
+    lines = sorted(training_lines(run), key=len)[-20:]
+    copied = [character.join(line) for line in [*lines, *(f"iota {line} iota" for line in lines)]]
+    found = judge(run, tmp_path, new + copied).copies
+    assert found.gauge == "memorising" and len(found.flagged) == 40
+    assert judge(run, tmp_path, new + [new[0] + character * k for k in range(1, 41)]).copies.repeats == 40
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_shows_nothing_hides_no_copy_though_the_voice_knows_it(tiny_run, tmp_path, stream):
+    unseen = "\u00a0\u200d\ufe0f\u2800\u00ad"
+    lines = [*prose(WORDS, 300, 1), f"a{unseen}b", *(f"soft\u00ad{k}" for k in range(30))]
+    run = tiny_run(lines, data={"format": "stream"} if stream else {})
+    train_model(run, Quiet())
+    plain = sorted(prose(WORDS, 300, 1), key=len)[100:140]
+    assert judge(run, tmp_path, plain).copies.gauge == "memorising"
+    for character in unseen:
+        for copied in ([character.join(line) for line in plain], [line.replace(" ", character) for line in plain]):
+            assert judge(run, tmp_path, copied).copies.gauge == "memorising", ascii(character)
+    if not stream:
+        assert len(judge(run, tmp_path, [f"soft{k}" for k in range(30)]).copies.flagged) > 15

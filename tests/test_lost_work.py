@@ -1,0 +1,115 @@
+"""A command finds what stands against its outputs before its work, and works on nothing that has no end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evaluate
+import generate
+import train
+from tests.helpers import ROOT, prose, tree
+from tests.test_strangers import GENERATE, MODEL, TEXT, furnished, link, trained
+from text.corpus import load_corpus
+
+__all__ = ["trained"]  # a fixture
+
+
+@pytest.fixture
+def home(tmp_path, trained, monkeypatch):
+    return furnished(tmp_path, trained, monkeypatch)
+
+
+@pytest.mark.parametrize("output", [*(f"o/{'x' * size}.txt" for size in (225, 232, 240, 248, 300)), "new/.."])
+def test_a_name_that_no_file_can_have_is_found_before_the_work(home, capsys, monkeypatch, output):
+    monkeypatch.setattr("generation.writer.write_documents", None)
+    before = tree(home)
+    assert generate.main([*MODEL, *GENERATE, "--output", output]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {output}" if ".." not in output else "error: ") and ".part" not in error
+    assert not {path for path in tree(home).keys() - before.keys() if path.is_file()}
+
+
+@pytest.mark.parametrize("command", [generate, evaluate])
+def test_a_count_that_is_a_typing_error_is_one_line(home, capsys, command):
+    option = "--samples" if command is generate else "--count"
+    for number in ("1000001", "1" + "0" * 30, "9" * 4000):
+        assert command.main([*MODEL, option, number]) == 2
+        assert f"{option} {number[:400]}" in (error := capsys.readouterr().err) and len(error) < 1100
+
+
+def test_a_wrong_option_of_thousands_of_characters_is_a_short_line(home, capsys):
+    with pytest.raises(SystemExit):
+        generate.main([*MODEL, "--samples", "9" * 5000])
+    assert max(map(len, capsys.readouterr().err.splitlines())) < 1100
+
+
+def two_voices() -> None:
+    """A second dataset whose text has the name of the first one's report."""
+    Path("outputs").mkdir()
+    text = Path("outputs/toy_evaluation.md")
+    text.write_bytes(Path(TEXT).read_bytes())
+    Path(TEXT).rename("outputs/toy.txt")
+    Path("models/two.pt").write_bytes(Path("models/toy.pt").read_bytes())
+    datasets = "{toy: {}, two: {data: {file: toy_evaluation.md}}}"
+    Path("config.yaml").write_text(f"paths: {{datasets: outputs}}\ndatasets: {datasets}\n", encoding="utf-8")
+
+
+def test_the_text_of_another_voice_is_no_output(home, capsys):
+    two_voices()
+    text = Path("outputs/toy_evaluation.md").read_bytes()
+    assert evaluate.main(["--all", "--count", "3", "--overwrite"]) == 2
+    assert "toy_evaluation.md: this command reads it" in capsys.readouterr().err
+    assert Path("outputs/toy_evaluation.md").read_bytes() == text
+
+
+@pytest.mark.parametrize("place", ["another spelling", "a linked folder", "a linked file"])
+def test_a_text_that_is_the_model_in_other_words_is_named_and_kept(home, capsys, place):
+    paths, file = "{datasets: work, models: work/sub/..}", "toy.pt"
+    Path("work/sub").mkdir(parents=True)
+    Path("work/toy.pt").write_bytes(Path(TEXT).read_bytes())
+    if place == "a linked folder":
+        link(Path("other"), "work")
+        paths = "{datasets: work, models: other}"
+    elif place == "a linked file":
+        link(Path("work/toy.txt"), "../models/toy.pt")
+        paths, file = "{datasets: work}", "toy.txt"
+    datasets = f"{{toy: {{data: {{file: {file}}}}}}}"
+    Path("config.yaml").write_text(f"paths: {paths}\ndatasets: {datasets}\n", encoding="utf-8")
+    before = tree(home)
+    assert train.main(["--all"]) == 2 and tree(home) == before
+    assert "names a file that training writes" in capsys.readouterr().err
+
+
+def test_weights_that_give_no_number_are_named_with_their_file(home, capsys, monkeypatch):
+    def broken(*arguments, **options):
+        raise FloatingPointError("the network's output is not a number")
+
+    monkeypatch.setattr("generation.writer.write_documents", broken)
+    monkeypatch.setattr("evaluation.evaluator.write_documents", broken)
+    for command in (lambda: generate.main([*MODEL, *GENERATE]), lambda: evaluate.main([*MODEL, "--count", "3"])):
+        assert command() == 2
+        assert capsys.readouterr().err == "error: models/toy.pt: the network's output is not a number\n"
+
+
+def test_settings_of_matplotlib_cost_no_report(home):
+    Path("matplotlibrc").write_text("text.usetex: True\n", encoding="utf-8")
+    command = [sys.executable, str(ROOT / "evaluate.py"), *MODEL, "--count", "3"]
+    done = subprocess.run(command, env={**os.environ, "MPLBACKEND": "nonsense"}, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert Path("outputs/toy_evaluation.png").is_file()
+
+
+def test_a_text_of_words_that_occur_once_is_judged(tiny_run, tmp_path):
+    from evaluation.report import summary
+    from tests.evaluation.voices import judge
+    from tests.helpers import Quiet
+    from training.trainer import train_model
+
+    words = [text.replace(" ", "") + chr(97 + k % 26) * 3 for k, text in enumerate(prose(["ba", "do", "ki"], 60, 1))]
+    run = tiny_run(words)
+    train_model(run, Quiet())
+    assert load_corpus(run).held_out.lengths.sum()
+    assert "of words known, 0% in real text" in summary(judge(run, tmp_path, ["qua", "qui"]))
