@@ -6,7 +6,7 @@ The comments in config.yaml explain the keys to users. All sections are read-onl
 import math
 import re
 from dataclasses import fields
-from os.path import realpath
+from os.path import expanduser, realpath
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
@@ -50,6 +50,13 @@ class PathsConfig(Section):
     datasets: str = "datasets"
     models: str = "models"
     outputs: str = "outputs"
+
+    @field_validator("*")
+    @classmethod
+    def check_folder(cls, value: str) -> str:
+        if not value:
+            raise ValueError("an empty name; name a folder, . for this one")
+        return expanduser(value)  # noqa: PTH111  of a user unknown here it leaves the name as it is
 
 
 class DataConfig(Section):
@@ -231,10 +238,9 @@ class RunConfig(Section):
             )
         if (start := self.start_file()) and realpath(start) == realpath(self.model_file()):
             raise ValueError(f"training.start_from: {shown(str(start))} is the model to be trained; name another")
-        if self.sampling.overlap >= self.model.context - 1:
-            raise ValueError(
-                f"sampling.overlap {self.sampling.overlap} must leave room in model.context {self.model.context}"
-            )
+        overlap, context = self.sampling.overlap, self.model.context
+        if overlap >= context - 1:
+            raise ValueError(f"sampling.overlap {overlap} must leave room in model.context {context}")
         if (calls := self.most_calls()) > MOST_CALLS:
             raise ValueError(
                 f"sampling: up to {counted(calls, 'network call')} for one document, more than {MOST_CALLS:,}; "
@@ -292,8 +298,6 @@ class RunConfig(Section):
         return self.training_hash() == other.training_hash()
 
     def training_hash(self) -> str:
-        """SHA-256 of the settings that determine the weights and differ from the defaults.
-
-        A key added in a later version does not change it, so finished models need no new training.
-        """
+        """SHA-256 of the settings that determine the weights and differ from the defaults."""
+        # a key added in a later version does not change it, so finished models need no new training
         return hash_json(self.training_settings(defaults=False))

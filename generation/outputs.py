@@ -25,10 +25,17 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether a file stands here that its owner may not write."""
+    return path.exists() and not path.stat().st_mode & stat.S_IWUSR
+
+
 def check_ours(path: Path, ours: Callable[[bytes], bool]) -> None:
     """Raise UserError where anything stands but a file whose bytes show that this program wrote it."""
     if os.path.lexists(path) and not (is_regular(path) and ours(path.read_bytes())):
         raise UserError(f"{path}: not written by this program; move it away")
+    if is_read_only(path):
+        raise UserError(f"{path}: is read-only; move it away")
 
 
 @contextlib.contextmanager
@@ -136,8 +143,8 @@ class Outputs:
                 raise UserError(f"{path}: this command reads it; name another --output")
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another --output")
-            protected = path.exists() and not path.stat().st_mode & stat.S_IWUSR
-            why = self.owner(path.name) if self.record.is_foreign(path.name) else "is read-only" if protected else ""
+            protected = "is read-only" if is_read_only(path) else ""
+            why = self.owner(path.name) if self.record.is_foreign(path.name) else protected
             if why and not self.overwrite:
                 raise UserError(f"{path}: {why}; name another --output, or replace it with --overwrite")
 
@@ -151,6 +158,7 @@ class Outputs:
 
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""
+        self.record = OutputRecord(self.record.path)  # another command may have written meanwhile
         self.check()
         self.record.write(dict(zip(self.names, contents, strict=True)))
         self.record.close(self.names)

@@ -1,5 +1,6 @@
 """A command finds what stands against its outputs before its work, and works on nothing that has no end."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,14 @@ import pytest
 import evaluate
 import generate
 import train
-from tests.helpers import ROOT, prose, tree
+from config.loader import Config
+from evaluation.report import summary
+from generation.outputs import Outputs
+from tests.evaluation.voices import judge
+from tests.helpers import ROOT, TINY, Quiet, prose, shape, tree
 from tests.test_strangers import GENERATE, MODEL, TEXT, furnished, link, trained
 from text.corpus import load_corpus
+from training.trainer import train_model
 
 __all__ = ["trained"]  # a fixture
 
@@ -103,13 +109,42 @@ def test_settings_of_matplotlib_cost_no_report(home):
 
 
 def test_a_text_of_words_that_occur_once_is_judged(tiny_run, tmp_path):
-    from evaluation.report import summary
-    from tests.evaluation.voices import judge
-    from tests.helpers import Quiet
-    from training.trainer import train_model
-
     words = [text.replace(" ", "") + chr(97 + k % 26) * 3 for k, text in enumerate(prose(["ba", "do", "ki"], 60, 1))]
     run = tiny_run(words)
     train_model(run, Quiet())
     assert load_corpus(run).held_out.lengths.sum()
     assert "of words known, 0% in real text" in summary(judge(run, tmp_path, ["qua", "qui"]))
+
+
+def test_two_commands_with_one_output_leave_it_known(home, capsys):
+    first, second = (Outputs(Path("o"), ["a.txt"], [], overwrite=False) for _ in range(2))
+    first.write(b"one")
+    second.write(b"two")
+    Outputs(Path("o"), ["a.txt"], [], overwrite=False).write(b"three")
+    assert Path("o/a.txt").read_bytes() == b"three"
+
+
+@pytest.mark.parametrize("change", ["a key more", "empty", "read-only"])
+def test_what_a_person_made_of_the_figures_of_a_training_is_kept(home, tiny_run, change):
+    run = tiny_run()
+    train_model(run, Quiet())
+    path = run.model_file().with_suffix(".metrics.jsonl")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if change == "a key more":
+        path.write_text("".join(json.dumps({**line, "mine": 1}) + "\n" for line in lines), encoding="utf-8")
+    elif change == "empty":
+        path.write_bytes(b"")
+    else:
+        path.chmod(0o444)
+    before = path.read_bytes()
+    for training in ({"max_steps": 4}, {"max_steps": 5}):
+        listener = Quiet()
+        train_model(shape(run, **training), listener)
+        assert path.read_bytes() == before and any("metrics.jsonl" in note for note in listener.notes)
+
+
+def test_a_tilde_in_a_path_of_the_config_is_the_home_folder(home, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    run = Config(home / "c.yaml", {**TINY, "paths": {"models": "~/models"}}).resolve("toy")
+    assert run.model_file() == home / "models/toy.pt"

@@ -102,9 +102,18 @@ def stoppable(network: Network, listener: Listener) -> Network:
     return answer
 
 
+def is_history(content: bytes) -> bool:
+    """Whether these are the validations of a training, of this or an earlier version, and nothing beside them."""
+    try:
+        records = [Validation(**json.loads(line)) for line in content.splitlines()]
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return bool(records)
+
+
 def write_metrics(run: RunConfig, history: list[Validation]) -> None:
     """models/NAME.metrics.jsonl: one validation a line."""
     lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in history)
     path = Path(run.paths.models) / f"{run.name}.metrics.jsonl"
-    check_ours(path, lambda found: all(b'"held_out_error"' in line for line in found.splitlines()))
+    check_ours(path, is_history)
     write_atomic(path, lines)

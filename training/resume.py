@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
@@ -10,13 +11,14 @@ from config.schema import RunConfig
 from generation.archive import Damaged, read_archive, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
-from training.step import Optimizers, check_tensor
+from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor
 from utils import UserError, hash_file, hash_json
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
 MOST_COUNTED = 2**53  # a float holds each whole number up to here
 COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated")  # figures of a status, from 0 up
+MEASURED = ("step", "progress", "characters", "held_out", "learning_rate", "minutes", "learnt")  # of a validation
 
 
 def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None:
@@ -40,7 +42,9 @@ def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers
         for snapshot in (state, state["sound"] or state):
             check_like(snapshot, fresh)
             optimizers.check(snapshot["optimizers"], snapshot["status"]["step"])
-        if type(state["shards"]) is not int or state["shards"] < 1:
+        # no machine cuts a step into more: each shard takes time and memory
+        most = max(2 * MOST_SHARDS, run.training.batch_size * run.model.context // LEAST_SHARD)
+        if type(state["shards"]) is not int or not 1 <= state["shards"] <= most:
             raise ValueError("shards")
     except (LookupError, TypeError, ValueError, AttributeError):
         raise Damaged(f"{run.state_file()}: not a state of this program, or damaged") from None
@@ -56,11 +60,17 @@ def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
         for name, like in wanted.items():
             check_tensor(found[name], like)
     check_types(Status(**state["status"]))
-    for key in COUNTED:
-        if not 0 <= state["status"][key] < MOST_COUNTED:
-            raise ValueError(key)
+    check_counts(state["status"], COUNTED)
     for record in state["status"]["history"]:
         check_types(Validation(**record))
+        check_counts({**record, "learnt": record.get("learnt") or 0}, MEASURED)
+
+
+def check_counts(figures: dict[str, Any], names: Iterable[str]) -> None:
+    """Raise ValueError for a figure that is no number from 0 up."""
+    for name in names:
+        if not 0 <= figures[name] < MOST_COUNTED:
+            raise ValueError(name)
 
 
 def check_types(record: Status | Validation) -> None:

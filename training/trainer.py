@@ -25,13 +25,12 @@ from training.events import Listener, Status, Stopped, Validation, smoothed, sta
 from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
 from training.start import beginning_of, started
-from training.step import fitting_parameters, scheduled_rate, shard_count
+from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
 from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
 
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
-MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
 PREVIEW_SETTINGS = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 

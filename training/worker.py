@@ -17,7 +17,7 @@ from generation.outputs import check_ours
 from training.display import TrainingDisplay
 from training.events import Stopped
 from training.trainer import train_model
-from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory
+from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory, write_atomic
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 LOCK_SECONDS = 5  # to wait for a training that still saves its state after its queue was killed
@@ -169,7 +169,7 @@ def unforeseen(error: Exception, run: RunConfig) -> str:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         check_ours(log, lambda found: found.startswith(b"Traceback"))
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        write_atomic(log, "".join(traceback.format_exception(error)))
     except (OSError, UserError):  # a full disk, or another's file: the line must do
         return reason
     return f"{reason} (details: {log})"

@@ -136,6 +136,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
             )
             for file in ("/etc/passwd", "../up.txt", "C:up.txt")
         ),
+        ("paths: {models: ''}", "paths.models: an empty name; name a folder, . for this one"),
         ("data: {file: a/Nul.txt}", "data.file: 'a/Nul.txt' names a device on Windows; rename it"),
         *(
             (

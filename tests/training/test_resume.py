@@ -23,6 +23,10 @@ WRONG = [
         for key in ("held_out", "sample", "step", "learnt")
     ),
     *(
+        ("status", lambda status, key=key, value=value: {**status, "history": [{**status["history"][0], key: value}]})
+        for key, value in (("held_out", -9e99), ("held_out", math.nan), ("minutes", math.nan), ("learnt", -math.inf))
+    ),
+    *(
         (part, lambda weights, value=value: {**weights, "head.bias": torch.full_like(weights["head.bias"], value)})
         for part in ("model", "average", "best") for value in (math.nan, -math.inf)
     ),
@@ -42,7 +46,7 @@ WRONG = [
     ("optimizers", lambda parts: [{**part, "state": {**part["state"], 0: {}}} for part in parts]),
     ("optimizers", lambda parts: [{**part, "state": []} for part in parts]),
     ("status", lambda status: {**status, "characters": 10**400}),
-    ("shards", "many"), ("shards", 0), ("shards", None), ("sound", {"model": {}}), ("sound", 5),
+    ("shards", "many"), ("shards", 2**40), ("shards", 0), ("shards", None), ("sound", {"model": {}}), ("sound", 5),
 ]  # fmt: skip
 
 
