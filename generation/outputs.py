@@ -25,8 +25,8 @@ def is_regular(path: Path) -> bool:
         return False
 
 
-def is_read_only(path: Path) -> bool:
-    """Whether a file stands here that its owner may not write."""
+def is_protected(path: Path) -> bool:
+    """Whether somebody made a file read-only."""
     return path.exists() and not path.stat().st_mode & stat.S_IWUSR
 
 
@@ -34,7 +34,7 @@ def check_ours(path: Path, ours: Callable[[bytes], bool]) -> None:
     """Raise UserError where anything stands but a file whose bytes show that this program wrote it."""
     if os.path.lexists(path) and not (is_regular(path) and ours(path.read_bytes())):
         raise UserError(f"{path}: not written by this program; move it away")
-    if is_read_only(path):
+    if is_protected(path):
         raise UserError(f"{path}: is read-only; move it away")
 
 
@@ -143,8 +143,8 @@ class Outputs:
                 raise UserError(f"{path}: this command reads it; name another --output")
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another --output")
-            protected = "is read-only" if is_read_only(path) else ""
-            why = self.owner(path.name) if self.record.is_foreign(path.name) else protected
+            foreign = self.record.is_foreign(path.name)
+            why = self.owner(path.name) if foreign else "is read-only" if is_protected(path) else ""
             if why and not self.overwrite:
                 raise UserError(f"{path}: {why}; name another --output, or replace it with --overwrite")
 

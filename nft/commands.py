@@ -28,7 +28,7 @@ from nft.tokens import TextSource, draw_tokens, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
 from text.corpus import load_trained_corpus
-from utils import UserError, hash_file, pick_device, read_text, write_atomic
+from utils import UserError, hash_file, pick_device, read_text, utf8
 
 MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error must not fill the disk or the memory
 TO = r"(?:[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]|\.\.+|\u2026|to)"  # of a range: any dash, dots, or the word
@@ -179,12 +179,13 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
         if arguments.keep == "all":
+            folder.check_free(selection.name)
             selection.unlink(missing_ok=True)
         else:
             kept = token_ids(Path(arguments.keep))
             if unknown := [str(token) for token in sorted(kept - known)]:
                 raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
-            write_atomic(selection, selection_json(kept))
+            folder.write(selection.name, utf8(selection_json(kept)))
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from generation.outputs import OutputRecord, is_regular
+from generation.outputs import OutputRecord, is_protected, is_regular
 from nft import image
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
@@ -85,7 +85,7 @@ def record_of(folder: SetFolder) -> OutputRecord:
 def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     """Write all files of a set again, and remove those of earlier runs that no token has now; -> what is left as it is.
 
-    What the record does not know is a person's: it stays, whatever its name.
+    What the record does not know is a person's: it stays, whatever its name, as does what was made read-only.
     """
     edition = folder.edition()
     for name in FOLDERS:
@@ -96,7 +96,7 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     for file in files(edition):
         expected.add(file.path)
         content = file.content()
-        if record.is_foreign(file.path, content):
+        if record.is_foreign(file.path, content) or is_kept(folder.path / file.path, content):
             left.append(file.path)
         else:
             batch[file.path] = content
@@ -105,10 +105,19 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
             batch = {}
     record.write(batch)
     for path in record.hashes.keys() - expected:
-        if IN_FOLDER.fullmatch(path) and is_regular(folder.path / path) and not record.is_foreign(path):
-            (folder.path / path).unlink()
-    record.close(expected - {*left})
-    return left + others(folder, expected)
+        there = folder.path / path
+        if IN_FOLDER.fullmatch(path) and is_regular(there) and record.knows(path):
+            if is_protected(there):
+                left.append(path)
+            else:
+                there.unlink()
+    record.close(expected - {*left} | {path for path in left if record.knows(path)})
+    return list(dict.fromkeys(left + others(folder, expected)))
+
+
+def is_kept(path: Path, content: bytes) -> bool:
+    """Whether somebody made a file of other content read-only."""
+    return is_protected(path) and not (is_regular(path) and path.read_bytes() == content)
 
 
 def others(folder: SetFolder, expected: set[str]) -> list[str]:

@@ -14,6 +14,7 @@ from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
 
+MOST_BYTES = 1 << 34  # of a model or a list of words; a file may be of any size without taking room on a disk
 OF_THE_TEXT = "copies, novelty, invented words and dropped texts"  # what cannot be checked without the training text
 
 
@@ -48,7 +49,7 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
 
 def hash_at_hand(path: Path) -> str:
     """SHA-256 of a file that a set names; "" if it is not at hand. Some files of a system have no size and no end."""
-    if unreadable(path):
+    if unreadable(path) or size_of(path) > MOST_BYTES:
         return ""
     return hash_file(path) if size_of(path) else sha256(b"")
 

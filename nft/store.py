@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from generation.outputs import is_regular
+from generation.outputs import is_protected, is_regular
 from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
-from utils import UserError, check_writable, exclusive_lock, sha256, write_atomic
+from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
 
 SOURCES = ("set.json", "samples.jsonl", "selection.json")  # all other files follow from these
 LOCK = ".lock"
@@ -115,9 +115,21 @@ class SetFolder:
             raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing")
         return (self.path / name).read_bytes()
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write one of the files from which all others follow; UserError if it is read-only and not the same."""
+        if self.has(name) and self.read_file(name) == content:
+            return
+        self.check_free(name)
+        write_atomic(self.path / name, content)
+
+    def check_free(self, name: str) -> None:
+        """Raise UserError if a file that is to be changed was made read-only."""
+        if is_protected(self.path / name):
+            raise UserError(f"{self.path / name}: is read-only; make it writable to have it changed")
+
     def write_info(self, info: SetInfo) -> None:
         """Write set.json."""
-        write_atomic(self.path / "set.json", indented_json(info.plain()))
+        self.write("set.json", utf8(indented_json(info.plain())))
 
     def agreed(self, wanted: SetInfo) -> SetInfo:
         """What set.json is to hold, if its tokens were drawn with the same settings; nothing is written yet.
@@ -138,9 +150,12 @@ class SetFolder:
     def begin(self, info: SetInfo) -> None:
         """Write set.json, and let samples.jsonl end with a whole line, so that tokens can be added."""
         lines = self.lines()
+        self.check_free("samples.jsonl")
         self.write_info(info)
-        if self.has("samples.jsonl") and lines != self.read_file("samples.jsonl"):
-            write_atomic(self.samples, lines)
+        if self.has("samples.jsonl"):
+            if self.samples.stat().st_nlink > 1:  # what is added must not reach its other names, as in a backup
+                write_atomic(self.samples, lines)
+            self.write("samples.jsonl", lines)
 
     def lines(self) -> bytes:
         """The lines of samples.jsonl, whole ones alone; one that lacks nothing but its line break is whole.

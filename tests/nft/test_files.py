@@ -54,6 +54,40 @@ def test_a_persons_own_files_survive_every_command(studio, tmp_path, capsys):
     assert collection.main(["verify", str(folder), "--tokens", "0"]) == 0
 
 
+def test_what_was_made_read_only_or_has_a_second_name_stays_as_it_is(studio, tmp_path, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    backup = tmp_path / "backup.jsonl"
+    backup.hardlink_to(folder / "samples.jsonl")
+    kept, protected = backup.read_bytes(), ("tokens.csv", "index.html", "json/1.json", "json/3.json")
+    for path in protected:
+        (folder / path).chmod(0o444)
+    before = {path: (folder / path).read_bytes() for path in protected}
+    assert make("set", 4, "--title", "Toys")[0] == 0 and backup.read_bytes() == kept
+    said = capsys.readouterr().out
+    assert all(path in said and (folder / path).read_bytes() == before[path] for path in protected)
+    (tmp_path / "keep.txt").write_text("1", encoding="utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep.txt")]) == 0
+    assert (folder / "json/3.json").exists() and not (folder / "json/2.json").exists()
+    commands = {
+        "set.json": lambda: collection.main(["export", str(folder), "--title", "Others"]),
+        "selection.json": lambda: collection.main(["select", str(folder), "--keep", "all"]),
+        "samples.jsonl": lambda: make("set", 5)[0],
+    }
+    capsys.readouterr()
+    for name, command in commands.items():
+        (folder / name).chmod(0o444)
+        now = tree(folder)
+        assert command() == 2 and tree(folder) == now
+        assert f"{folder / name}: is read-only; make it writable to have it changed\n" in capsys.readouterr().err
+        (folder / name).chmod(0o644)
+    for path in protected:
+        (folder / path).chmod(0o644)
+    assert collection.main(["select", str(folder), "--keep", "all"]) == 0 and make("set", 5)[0] == 0
+    capsys.readouterr()
+    assert collection.main(["verify", str(folder), "--tokens", "0"]) == 0
+
+
 def test_of_a_set_without_a_record_the_files_that_its_tokens_make_are_taken_up(studio, tmp_path):
     _, make = studio
     _, expected = make("expected", 4)

@@ -113,6 +113,17 @@ def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
     assert collection.main(["verify", str(folder)]) == 2
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
+def test_a_model_of_any_size_is_not_read(studio, verify, tmp_path):
+    _, make = studio
+    _, folder = make("set", 1)
+    (tmp_path / "huge.pt").write_bytes(b"")
+    os.truncate(tmp_path / "huge.pt", 1 << 42)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    (folder / "set.json").write_text(indented_json(info | {"model_file": str(tmp_path / "huge.pt")}), encoding="utf-8")
+    assert f"{tmp_path / 'huge.pt'} is not at hand; give the model's path with --model" in verify(folder)[1]
+
+
 def test_settings_have_one_form_and_one_hash(studio, verify):
     """A number of another type, a zero with a sign, or a default left out: the tokens and their texts are the same."""
     _, make = studio
