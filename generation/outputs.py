@@ -5,7 +5,6 @@ import json
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -131,9 +130,12 @@ class Outputs:
     def try_names(self) -> None:
         """Raise UserError now for a name that no file here can have, with what is put around it for a time."""
         folder = self.record.folder
-        for name, longest in zip(self.names, (f".{self.record.path.name}.", *self.names[1:]), strict=True):
+        for name in self.names:
+            longest = self.record.path.name if name == self.names[0] else name
             try:
-                tempfile.NamedTemporaryFile(dir=folder, prefix=longest, suffix=".part").close()
+                (folder / f".{longest}.{'0' * 8}.part").lstat()  # by looking alone: what is made, a kill would leave
+            except FileNotFoundError:
+                continue
             except OSError as error:
                 raise UserError(f"{folder / name}: cannot be written: {error.strerror or error}") from None
 
