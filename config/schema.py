@@ -233,19 +233,16 @@ class RunConfig(Section):
         if self.sampling.sampler == "surest" and self.diffusion.process != "absorbing":
             raise ValueError("sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'")
         if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
-            raise ValueError(
-                f"data.file: {shown(self.data.file)} names a file that training writes; rename it, or set paths.models"
-            )
+            what = f"data.file: {shown(self.data.file)} names a file that training writes"
+            raise ValueError(f"{what}; rename it, or set paths.models")
         if (start := self.start_file()) and realpath(start) == realpath(self.model_file()):
             raise ValueError(f"training.start_from: {shown(str(start))} is the model to be trained; name another")
         overlap, context = self.sampling.overlap, self.model.context
         if overlap >= context - 1:
             raise ValueError(f"sampling.overlap {overlap} must leave room in model.context {context}")
         if (calls := self.most_calls()) > MOST_CALLS:
-            raise ValueError(
-                f"sampling: up to {counted(calls, 'network call')} for one document, more than {MOST_CALLS:,}; "
-                "lower sampling.max_length, overlap, steps or revisions"
-            )
+            what = f"sampling: up to {counted(calls, 'network call')} for one document, more than {MOST_CALLS:,}"
+            raise ValueError(f"{what}; lower sampling.max_length, overlap, steps or revisions")
         return self
 
     def most_calls(self) -> int:
