@@ -75,5 +75,7 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: nested too deeply") from None
     except YAMLError as error:
         raise UserError(f"{path}: {describe_yaml(error)}") from None
+    except AssertionError:  # how ruamel refuses a version that it does not know
+        raise UserError(f"{path}: %YAML must name version 1.1 or 1.2") from None
     except MISFITS:  # raised where the place is not known
         raise UserError(f"{path}: holds a key or a tag that its value does not fit") from None

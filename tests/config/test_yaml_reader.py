@@ -59,6 +59,7 @@ def read(tmp_path):
         (bomb(9, 9), "aliases make more than 1,000,000 characters of the file"),
         (bomb(24, 2), "aliases make more than 1,000,000 characters of the file"),
         (bomb(40, 1), "aliases make more than 32 levels of the file"),
+        ("%YAML 1.11\n---\nseed: 1", "%YAML must name version 1.1 or 1.2"),
         ("[" * 5000, "nested too deeply"),
         ("{a: " * 500, "nested too deeply"),
         ("#" * MOST_BYTES + "\n", "longer than 262,144 bytes; no such file needs so many"),
