@@ -61,7 +61,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_records_fit(folder, info, arguments.size)
-        record = record_of(folder)
+        record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         batch_size = arguments.batch_size or run.sampling.batch_size
         draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
@@ -89,8 +89,13 @@ def set_info(
 
 
 def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
-    """Raise UserError if a set holds more tokens than it is to have, or one of another origin."""
+    """Raise UserError if a set holds more tokens than it is to have, or one of another origin, or publishes others.
+
+    A selection may name tokens that are still to be drawn: a power cut can have taken them.
+    """
     records = folder.records()
+    if unknown := [str(token) for token in sorted(folder.selection() or ()) if token > size]:
+        raise UserError(f"{folder.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
     if len(records) > size:
         raise UserError(f"{folder.path}: holds {counted(len(records), 'token')} already, more than --size")
     for record in records:

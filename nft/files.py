@@ -62,18 +62,19 @@ def is_made_of(file: File, found: bytes) -> bool:
     return found == file.content() if file.exact else image.same_picture(found, file.content())
 
 
-def record_of(folder: SetFolder) -> OutputRecord:
+def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     """The record of the files that were written, to be read before the set is changed.
 
     A set of an earlier version has no record: the files that its tokens make are taken up. Raises UserError where
-    `write_files` could not write the set again.
+    `write_files` could not write the set again; but a set that is `growing` may still lack tokens that it publishes.
     """
     record = OutputRecord(folder.path / RECORD)
     for path in (folder.path / name for name in FOLDERS):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise UserError(f"{path}: not a folder of this set; move it away")
-    edition = folder.edition() if folder.has("samples.jsonl") else None
-    if edition and not record.path.exists():
+    known = record.path.exists()
+    edition = folder.edition() if folder.has("samples.jsonl") and not (growing and known) else None
+    if edition and not known:
         for file in files(edition):
             path = folder.path / file.path
             if is_regular(path) and is_made_of(file, path.read_bytes()):

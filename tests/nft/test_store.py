@@ -211,3 +211,16 @@ def test_damaged_files_are_one_line(studio, tmp_path, capsys):
     for options in (["--title", " "], ["--title", "\udcff"]):
         assert collection.main(["export", str(folder), *options]) == 2
         assert "--title" in capsys.readouterr().err
+
+
+def test_a_set_whose_selected_tokens_were_cut_off_goes_on(studio):
+    """As a power cut leaves it: samples.jsonl has lost its last tokens, selection.json names one of them."""
+    _, make = studio
+    folder = make("set", 4)[1]
+    (folder.parent / "keep").write_text("1 4\n", encoding="utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(folder.parent / "keep")]) == 0
+    whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    samples = folder / "samples.jsonl"
+    samples.write_bytes(b"".join(samples.read_bytes().splitlines(keepends=True)[:2]))
+    assert make("set", 4)[0] == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == whole
