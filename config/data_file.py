@@ -6,6 +6,7 @@ from pathlib import Path, PureWindowsPath
 from config.errors import NAME_RULE, is_safe_name, nearest
 from utils import unreadable
 
+CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.command_line import CONFIG_FILE
-from config.data_file import misnamed, no_data, text_files
+from config.data_file import CACHE, misnamed, no_data, text_files
 from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, place, shown
 from config.schema import AUTO, RunConfig
 from config.yaml_reader import read_yaml
@@ -20,7 +20,7 @@ from utils import UserError, pick_device
 COMMON = set(RunConfig.model_fields) - {"name"}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
 BASE = "base"  # the model that train.py --base makes of all texts, and where in the datasets folder its text lies
-BASE_FILE = ".cache/diffusion-gpt-local/base.txt"
+BASE_FILE = f"{CACHE}/base.txt"
 MOST_PROBLEMS = 100  # lines about one file; more say nothing new
 
 

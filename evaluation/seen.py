@@ -49,8 +49,7 @@ def lines_of(run: RunConfig, vocabulary: Vocabulary) -> Split:
     for codes in read_lines(run.data_file(), run.data, ReadingLog()):
         ids.append(vocabulary.ids_of_codepoints[codes[codes != NEWLINE]])
         sizes.append(spans(codes)[1])
-    lengths = np.concatenate(sizes)
-    return Split(np.concatenate(ids), np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
+    return Split.whole(np.concatenate(ids), np.concatenate(sizes))
 
 
 def joined(parts: list[Split]) -> Split:

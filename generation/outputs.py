@@ -81,9 +81,10 @@ class OutputRecord:
 
     def is_foreign(self, name: str, content: bytes | None = None) -> bool:
         """Whether something stands at this path that this program did not write and that differs from `content`."""
-        if not os.path.lexists(self.folder / name) or self.knows(name):
+        found = self.hash_at(name)
+        if not os.path.lexists(self.folder / name) or found in self.hashes.get(name, ()):
             return False
-        return content is None or self.hash_at(name) != sha256(content)
+        return content is None or found != sha256(content)
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write files, each whole or not at all; their hashes are on the disk before they are."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config.data_file import no_data
+from config.data_file import CACHE, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey_lines, survey_stream
@@ -37,6 +37,11 @@ class Split:
     ids: np.ndarray  # (characters,) uint16, the whole corpus
     starts: np.ndarray  # (documents,) int64
     lengths: np.ndarray  # (documents,) int32
+
+    @classmethod
+    def whole(cls, ids: np.ndarray, lengths: np.ndarray) -> "Split":
+        """All of (characters,) ids, as documents of these lengths, one behind the other."""
+        return cls(ids, np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
 
     def document(self, index: int) -> np.ndarray:
         """(length,) ids of one document."""
@@ -124,8 +129,8 @@ def _encoded(run: RunConfig, sha256: str, place: str = "") -> Corpus:
 
 
 def stores_of(run: RunConfig) -> Path:
-    """The folder of a dataset's stores. Its name is this program's own: other programs keep files in .cache too."""
-    return Path(run.paths.datasets) / ".cache" / "diffusion-gpt-local" / run.name
+    """The folder of a dataset's stores."""
+    return Path(run.paths.datasets) / CACHE / run.name
 
 
 def holds_encoding(store: Path, run: RunConfig, sha256: str) -> bool:
@@ -234,8 +239,8 @@ def open_store(store: Path, stream: bool) -> Corpus:
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
     ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
-    starts = np.cumsum(lengths, dtype=np.int64) - lengths
-    train, rest = (Split(ids, starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
+    whole = Split.whole(ids, lengths)
+    train, rest = (Split(ids, whole.starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
     return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)
 
 
@@ -249,5 +254,4 @@ def all_training_text(corpus: Corpus, run: RunConfig) -> Split:
     ids = [corpus.vocabulary.ids_of_codepoints[codes] for codes in _codes_of(path, whole, lengths, chosen)]
     if hash_file(path) != corpus.sha256:
         raise UserError(CHANGED.format(path))
-    lengths = lengths[chosen]
-    return Split(np.concatenate(ids), np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
+    return Split.whole(np.concatenate(ids), lengths[chosen])

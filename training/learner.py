@@ -38,7 +38,7 @@ class Learner:
         self.times = self.noise if self.device == CPU else torch.Generator()  # noise levels are the same everywhere
         self.follow = GraphedStep(self._follow, [self.noise, *self.dropout]) if self.graphs else self._follow
 
-    def step(self, number: int, batch: Batch, factor: float) -> tuple[Tensor, Tensor]:
+    def step(self, number: int, batch: Batch, characters: int, factor: float) -> tuple[Tensor, Tensor]:
         """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm."""
         for generator in (self.times, self.noise):
             generator.manual_seed(derive_seed(self.run.seed, self.run.name, "noise", number))
@@ -47,7 +47,7 @@ class Learner:
         t, settings = stratified_times(len(batch.ids), self.times, CPU), self.run.training
         if settings.times_width:
             t = bell(t, settings.times_mean, settings.times_width)
-        loss, norm = self.follow(batch.ids, batch.given, t, factor, max(1, int((~batch.given).sum())))
+        loss, norm = self.follow(batch.ids, batch.given, t, factor, max(1, characters))
         self._update_average(number)
         return loss, norm
 

@@ -26,7 +26,7 @@ from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
 from training.start import beginning_of, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
-from utils import UserError, check_writable, out_of_memory, pick_device, pick_precision, torch_generator
+from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
 
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
@@ -80,7 +80,6 @@ class Training:
 
     def __init__(self, run: RunConfig) -> None:
         self.run, self.device = run, pick_device(run.device)
-        self.precision = pick_precision(run.training.precision, self.device)
         self.corpus = load_corpus(run)
         self.batches = TrainingBatches(self.corpus, run)
         self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
@@ -95,7 +94,7 @@ class Training:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
         self.learner = Learner(run, self.diffusion, self.model, shard_count(self.device, self.batches.positions))
-        self.average = self.learner.average
+        self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
@@ -122,8 +121,9 @@ class Training:
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
-        loss, norm = self.learner.step(self.status.step, batch, self.rate_factor())
-        self._count(loss, norm, int((~batch.given).sum()))
+        characters = int((~batch.given).sum())
+        loss, norm = self.learner.step(self.status.step, batch, characters, self.rate_factor())
+        self._count(loss, norm, characters)
 
     def rate_factor(self) -> float:
         """The factor of the learning rates now: the schedule's, halved by each divergence."""
