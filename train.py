@@ -72,8 +72,9 @@ def train(arguments: argparse.Namespace) -> int:
             raise UserError("--hours and --minutes exclude each other; leave one out")
         runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1))
     if arguments.base:
+        started = with_base(config, runs, overrides)
         write_base_text(runs)
-        runs = with_base(config, runs, overrides)
+        runs = started
     queue = Queue(runs, arguments.force, command_of(arguments))
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
 

@@ -21,6 +21,7 @@ COMMON = set(RunConfig.model_fields) - {"name"}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
 BASE = "base"  # the model that train.py --base makes of all texts, and where in the datasets folder its text lies
 BASE_FILE = f"{CACHE}/base.txt"
+OF_BASE = {"data": {"file": BASE_FILE, "format": "lines", "max_documents": 0}, "training": {"start_from": ""}}
 MOST_PROBLEMS = 100  # lines about one file; more say nothing new
 
 
@@ -88,11 +89,14 @@ class Config:
         for layer in ordered.values():
             content = merge(content, layer)
         content["preset"] = preset
-        if name == BASE and BASE not in self.datasets:
-            content = merge(content, of_base(content))
         if "name" in content:
             raise UserError(f"{self.path}: name: no such key; a dataset's name is its key under datasets")
         try:
+            if name == BASE and BASE not in self.datasets:
+                base = RunConfig.model_validate({**merge(content, OF_BASE), "name": name})
+                if not (Path(base.paths.datasets) / f"{BASE}.txt").is_file():  # a text of the user's own
+                    # by the voices' seed it would hold out what they do, of which its text has nothing
+                    return base.model_copy(update={"seed": base.seed ^ 1})
             return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
             problems = [describe(problem, RunConfig, ordered) for problem in error.errors()[:MOST_PROBLEMS]]
@@ -169,13 +173,6 @@ def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def of_base(content: dict[str, Any]) -> dict[str, Any]:
-    """What differs for the base. By the voices' seed it would hold out what they do, of which its text has nothing."""
-    seed = content.get("seed", RunConfig.model_fields["seed"].default)
-    data = {"file": BASE_FILE, "format": "lines", "max_documents": 0}
-    return {"seed": seed ^ 1 if isinstance(seed, int) else seed, "data": data, "training": {"start_from": ""}}
 
 
 def or_empty(value: Any) -> Any:

@@ -21,6 +21,8 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any]) 
     if BASE in config.datasets:
         raise UserError(f"{config.path}: datasets.{BASE}: --base makes a model of this name; rename the dataset")
     base, limits = config.merged(BASE, overrides), [run.training.max_minutes for run in runs]
+    if base.data.file != BASE_FILE:
+        raise UserError(f"{base.data_file()}: --base makes a model of this name; rename it")
     if all(limits):
         base = changed(base, max_minutes=sum(limits) * BASE_SHARE / (1 - BASE_SHARE))
     return [base, *(changed(run, start_from=BASE) for run in runs)]

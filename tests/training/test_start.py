@@ -111,6 +111,14 @@ def test_the_base_learns_from_all_texts_and_never_what_a_voice_holds_out(project
     assert {file.name: file.read_bytes() for file in models.glob("*.pt")} == before
 
 
+def test_a_config_may_name_the_base_as_the_start_of_all(project):
+    path, _ = project
+    config = load_config(path)
+    config.common["training"] = {**config.common["training"], "start_from": BASE}
+    base, voice = (config.merged(name, {}) for name in (BASE, "one"))
+    assert (base.training.start_from, voice.training.start_from) == ("", BASE) and base.seed == voice.seed ^ 1
+
+
 def test_the_base_gets_its_share_of_the_time(project, monkeypatch):
     found = []
     monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
@@ -143,3 +151,13 @@ def test_mistakes_of_a_base_are_one_line(project, capsys):
         f"error: {path}: datasets.base: --base makes a model of this name; rename the dataset\n"
         in capsys.readouterr().err
     )
+
+
+def test_a_text_of_ones_own_called_base_stays_a_dataset(project, capsys):
+    path, train = project
+    own = path.parent / "datasets" / "base.txt"
+    own.write_text("\n".join(toy_lines(50)) + "\n", encoding="utf-8")
+    assert load_config(path).resolve(BASE).data_file() == own
+    assert train("--all", "--base") == 2
+    rule = "--base makes a model of this name; rename it"
+    assert f"error: {own}: {rule}\n" in capsys.readouterr().err
