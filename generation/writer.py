@@ -17,9 +17,9 @@ from config.schema import RunConfig
 from dataset_loader import bucket_length
 from diffusion.draws import GOLDEN_RATIO
 from diffusion.objectives import Diffusion, Network
-from diffusion.processes import TINY
 from diffusion.samplers import SAMPLERS, SamplerSettings, not_read, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
+from generation.course import Change, ChangeRecorder, Changes
 from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
@@ -75,6 +75,7 @@ class Written(NamedTuple):
     confidence: float  # geometric mean of each character's probability when it was written
     settling: int  # the step after which nothing changed, in the window that took longest
     corrections: int  # how often a character was changed again after it had been written
+    course: list[Change]
 
 
 class Draft:
@@ -94,6 +95,9 @@ class Draft:
         self.settled = self.edge
         self.log_p: list[float] = []
         self.settling, self.corrections = 0, 0
+        self.steps = 0  # of the windows that are written
+        (places,) = given.nonzero()
+        self.changes = [Changes(np.zeros_like(places), places, ids[places])]
 
     @property
     def finished(self) -> bool:
@@ -125,12 +129,16 @@ class Draft:
         given[:size] = self.given[inside] | (np.arange(inside.start, inside.stop) < self.settled)
         return ids, given
 
-    def remember(self, log_p: np.ndarray, last: np.ndarray, changes: np.ndarray) -> None:
-        """Keep what ChangeRecorder saw of the window that is settled next; (L,) each."""
+    def remember(self, log_p: np.ndarray, changes: Changes) -> None:
+        """Keep what ChangeRecorder saw of the window that is settled next; (L,) log_p."""
         _, given = self.window()
         self.log_p += log_p[~given].tolist()
-        self.settling = max(self.settling, int(last.max()))
-        self.corrections += int(np.maximum(changes - 1, 0).sum())
+        written = changes.positions[changes.steps > 0]
+        self.settling = max(self.settling, int(changes.steps.max(initial=0)))
+        self.corrections += len(written) - len(np.unique(written))
+        steps, positions = changes.steps + self.steps, changes.positions + (self.start - self.edge)
+        self.changes.append(Changes(steps, positions, changes.ids))
+        self.steps = int(steps.max(initial=self.steps))
 
     def settle(self, ids: np.ndarray) -> None:
         end = min(self.start + len(ids), len(self.ids))
@@ -140,7 +148,8 @@ class Draft:
     def written(self, vocabulary: Vocabulary) -> Written:
         text = vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])
         confidence = float(np.exp(np.mean(self.log_p))) if self.log_p else 1.0
-        return Written(text, confidence, self.settling, self.corrections)
+        course = Changes(*map(np.concatenate, zip(*self.changes, strict=True))).course(vocabulary)
+        return Written(text, confidence, self.settling, self.corrections, course)
 
 
 def write_documents(
@@ -208,33 +217,11 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings) -> None
         return torch.from_numpy(values).to(home)
 
     ids, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
-    recorder = ChangeRecorder(ids, writer.vocabulary.size)
+    recorder = ChangeRecorder(fixed, writer.vocabulary.size)
     written = sample(
         writer.diffusion, writer.network, ids, fixed, uniforms, settings, forbidden=forbidden, observe=recorder
     )
-    seen = [what.cpu().numpy() for what in (recorder.log_p, recorder.last, recorder.changes)]
+    log_p, changes = recorder.log_p.cpu().numpy(), recorder.by_row()
     for row, draft in enumerate(drafts):
-        draft.remember(*(what[row] for what in seen))
+        draft.remember(log_p[row], changes[row])
         draft.settle(written[row].cpu().numpy())
-
-
-class ChangeRecorder:
-    """Records of (B, L) states in which step each character last changed, how often, and how likely it was then.
-
-    A mask put over a character is no change yet; writing another character there is.
-    """
-
-    def __init__(self, x: torch.Tensor, characters: int) -> None:
-        self.text, self.last, self.changes = x, torch.zeros_like(x), torch.zeros_like(x)
-        self.log_p = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
-        self.characters = characters
-
-    def __call__(self, step: int, x: torch.Tensor, p: torch.Tensor | None) -> None:
-        if p is None:
-            self.text = x  # the prior
-            return
-        written = x < self.characters
-        changed = written & (x != self.text)
-        self.log_p = torch.where(changed | (step == 1), p.clamp_min(TINY).log(), self.log_p)
-        self.last, self.changes = self.last.masked_fill(changed, step), self.changes + changed
-        self.text = torch.where(written, x, self.text)

@@ -1,0 +1,70 @@
+"""The course of a document: it leads to the text, names every change once, and counts steps through all windows."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from diffusion.samplers import SAMPLERS
+from generation.course import Change, ChangeRecorder, text_after
+from generation.prompt import Prompt
+from generation.writer import Draft, Writer, write_drafts
+from tests.helpers import Quiet, toy_lines
+from text.vocabulary import Vocabulary
+from training.trainer import train_model
+
+LONG = [f"{'a long document of words ' * 4}{i}" for i in range(30)]
+
+
+@pytest.fixture(params=["absorbing", "uniform"])
+def writer(request, tiny_run):
+    run = tiny_run([*toy_lines(60), *LONG], diffusion={"process": request.param})
+    return Writer.of(train_model(run, Quiet()), torch.device("cpu"))
+
+
+def written(writer: Writer, sampler: str, **form):
+    settings = replace(writer.settings(), sampler=sampler, renoise=0.25, stretch=4, revisions=2, revised=0.25)
+    drafts = [Draft(writer, Prompt(**form), 3, k, 0) for k in range(40)]
+    write_drafts(writer, drafts, settings)
+    return [draft.written(writer.vocabulary) for draft in drafts]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_course_leads_to_the_text_and_agrees_with_the_figures(writer, sampler):
+    if sampler == "surest" and writer.run.diffusion.process != "absorbing":
+        pytest.skip("surest needs the absorbing process")
+    documents = written(writer, sampler)
+    assert any(document.corrections for document in documents)
+    for document in documents:
+        course = document.course
+        assert text_after(course) == document.text
+        assert [change.step for change in course] == sorted({change.step for change in course})
+        assert all(change.positions == sorted(set(change.positions)) for change in course)
+        before: dict[int, str] = {}
+        for change in course:  # nothing is written that stands there already
+            new = dict(zip(change.positions, change.characters, strict=True))
+            assert not new.items() & before.items()
+            before |= new
+        if len(document.text) < writer.run.model.context - 1:  # one window
+            own = np.array([place for change in course if change.step for place in change.positions])
+            assert document.settling == max(change.step for change in course)
+            assert document.corrections == len(own) - len(set(own.tolist()))
+
+
+def test_a_prompt_stands_there_before_the_first_step_and_never_changes(writer):
+    for document in written(writer, "tweedie", prefix="the "):
+        first, *others = document.course
+        shown = dict(zip(first.positions, first.characters, strict=True))
+        assert first.step == 0 and [shown[place] for place in range(4)] == list("the ")
+        assert not {0, 1, 2, 3} & {place for change in others for place in change.positions}
+
+
+def test_masks_are_no_changes_and_steps_without_change_leave_nothing():
+    vocabulary, mask = Vocabulary("\nab"), 3
+    recorder = ChangeRecorder(torch.tensor([[True, False, False]]), 3)
+    p = torch.full((1, 3), 0.5, dtype=torch.float64)
+    for step, state in enumerate([[0, mask, mask], [0, 1, mask], [0, 1, 2], [0, mask, 2], [0, 1, 2], [0, 2, 2]]):
+        recorder(step, torch.tensor([state]), p if step else None)
+    course = recorder.by_row()[0].course(vocabulary)
+    assert course == [Change(1, [1], "a"), Change(2, [2], "b"), Change(5, [1], "b")]
