@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from config.command_line import Parser, add_config, add_data, add_sampling, run_command, run_program
+from config.sets import PIECES, THEMES
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -18,19 +19,24 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     select = commands.add_parser("select", help="publish some of the tokens and leave out the others")
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
     export = commands.add_parser("export", help="write all files again, with another title, description or base URI")
+    courses = commands.add_parser("draw-courses", help="draw again how the texts of an earlier set were written")
     verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
     verify.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
     add_config(verify, "names the folder of texts")
     add_data(verify)
     verify.add_argument("--tokens", type=int, default=10, help="how many tokens to draw again (default 10)")
-    verify.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    courses.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
+    for command in (courses, verify):
+        command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     make.add_argument("--out", type=Path, required=True, help="the set's folder")
-    for command in (select, export, verify):
+    for command in (select, export, courses, verify):
         command.add_argument("folder", type=Path, help="the set's folder")
     for command in (make, export):
         command.add_argument("--title", help="the collection's title (of a new set: the dataset's name)")
         command.add_argument("--description", help="one sentence about the collection")
         command.add_argument("--base-uri", help="where images will be, as ipfs://CID; empty: beside the metadata")
+        command.add_argument("--pieces", help=f"files that show a text being written: {', '.join(PIECES)}; none")
+        command.add_argument("--theme", help=f"colours, and what noise looks like: {', '.join(THEMES)}")
     return parser.parse_args(argv)
 
 
@@ -39,10 +45,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_subcommand(arguments: argparse.Namespace) -> int:
-    from nft.commands import export_set, make_set, select_tokens
+    from nft.commands import export_set, make_set, redraw_courses, select_tokens
     from nft.verify import verify_set
 
-    commands = {"make": make_set, "select": select_tokens, "export": export_set, "verify": verify_set}
+    commands = {
+        "make": make_set, "select": select_tokens, "export": export_set, "draw-courses": redraw_courses,
+        "verify": verify_set,
+    }  # fmt: skip
     return commands[arguments.command](arguments)
 
 

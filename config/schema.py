@@ -4,16 +4,17 @@ The comments in config.yaml explain the keys to users. All sections are read-onl
 """
 
 import math
-import re
 from dataclasses import fields
 from os.path import expanduser, realpath
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of, shown
 from config.messages import counted
+from config.section import Section
+from config.sets import CollectionConfig
 from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
 from diffusion.samplers import SAMPLERS, SamplerSettings
@@ -21,27 +22,8 @@ from diffusion.schedules import SCHEDULES
 from utils import hash_json
 
 AUTO = "auto"
-UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and halves of a character
-TEXTS = ("license", "source")  # may have several lines
 MOST_CALLS = 10_000_000  # of the network for one document: days of a CPU; the presets take thousands
 LONGEST_DOCUMENT = 1_000_000  # characters that a model may write into one document; a thick novel has as many
-
-
-class Section(BaseModel):
-    """A section of config.yaml: strict types, no unknown keys, no infinite numbers, read-only."""
-
-    # defaults are validated too, so that 0 and 0.0 become one value with one hash
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True)
-
-    @field_validator("*")
-    @classmethod
-    def check_plain(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, int) and value.bit_length() > 63:
-            raise ValueError(f"{shown(value)} is not between -2**63 and 2**63")
-        found = set(UNFIT.findall(value)) if isinstance(value, str) else set()
-        if found - ({"\n", "\t"} if info.field_name in TEXTS else set()):
-            raise ValueError(f"{shown(value)} holds a control character")
-        return value
 
 
 class PathsConfig(Section):
@@ -181,25 +163,6 @@ def stored_sampling(found: Any) -> Any:
     if found.get("sampler") != "surest" or "stretch" in found or not isinstance(steps, int):
         return found
     return {**found, "stretch": steps, "revisions": steps // 3 if renoise else 0, "revised": renoise}
-
-
-ACTIONS = ("keep", "flag", "drop")  # what a rule does with a text: nothing, mark it, or have another text drawn
-ACTIONS_WITH_MASK = (*ACTIONS, "mask")  # or cover the part of the text that the rule found
-
-
-class CollectionConfig(Section):
-    """Which texts a set accepts, rule by rule."""
-
-    attempts: int = Field(default=8, ge=1, le=1000)
-    duplicates: Annotated[str, one_of(ACTIONS)] = "drop"
-    near_duplicates: Annotated[str, one_of(ACTIONS)] = "drop"
-    similarity: float = Field(default=0.9, gt=0, le=1)
-    degenerate: Annotated[str, one_of(ACTIONS)] = "drop"
-    copies: Annotated[str, one_of(ACTIONS)] = "drop"
-    personal: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "drop"
-    handles: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "keep"
-    words: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "flag"
-    word_list: str = ""
 
 
 class RunConfig(Section):

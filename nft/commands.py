@@ -1,30 +1,33 @@
 """The commands of collection.py that change a set: make it, select from it, and export its files."""
 
 import argparse
-import os
 import re
 import sys
 import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import load_config
 from config.messages import counted, say
 from config.schema import RunConfig
+from config.sets import CollectionConfig
 from diffusion.samplers import SamplerSettings, settings_read
 from evaluation.seen import reference_of
 from generation.checkpoint import Start, load_checkpoint
-from generation.console import progress
-from generation.outputs import NOT_OURS, OutputRecord, named_errors
+from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
+from nft.drawing import draw_missing, draw_missing_courses
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
-from nft.store import SetFolder, canonical_json, selection_json
-from nft.tokens import TextSource, draw_tokens, identity_of
+from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, first_problem, info_of
+from nft.store import SetFolder, selection_json
+from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
 from text.corpus import load_trained_corpus
@@ -64,6 +67,8 @@ def make_set(arguments: argparse.Namespace) -> int:
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         batch_size = arguments.batch_size or run.sampling.batch_size
+        if info.courses:  # those that a power cut has taken
+            draw_missing_courses(folder, writer, info, batch_size)
         draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
         write_and_name(folder, record)
         return print_summary(folder, time.monotonic() - began)
@@ -75,15 +80,16 @@ def set_info(
 ) -> SetInfo:  # fmt: skip
     """What set.json is to hold; title, description and base URI that a set has already stay unless they are given."""
     identity, start = origin
-    words, rules = run.collection.word_list, run.collection.model_dump()
-    presentation = {"title": run.name, "description": "", "base_uri": ""}
+    words, rules = run.collection.word_list, run.collection.rules()
+    look = {"pieces": run.collection.pieces, "theme": run.collection.theme}
+    presentation = {"title": run.name, "description": "", "base_uri": "", **look}
     if folder.has("set.json"):
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
     drawn_with = {
         "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
         "rules": rules, "word_list_sha256": hash_file(Path(words)) if words else "", "copy_bound": copy_bound,
         "identity": identity, "start": start, "model_file": arguments.model.as_posix(),
-        "license": run.license, "source": run.source,
+        "license": run.license, "source": run.source, "courses": True,
     }  # fmt: skip
     return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
 
@@ -103,26 +109,6 @@ def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
             raise UserError(
                 f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
             )
-
-
-def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
-    """Add the tokens that a set lacks; each batch is on the disk before the next is drawn."""
-    records = folder.records()
-    for record in records:
-        if record["accepted"]:
-            judge.accept(record["text"])
-    with (
-        folder.samples.open("a", encoding="utf-8", newline="\n") as file,
-        progress("tokens drawn", size, len(records)) as advance,
-    ):
-        for first in range(len(records) + 1, size + 1, batch_size):
-            numbers = range(first, min(first + batch_size, size + 1))
-            for record in draw_tokens(source, judge, numbers, judge.config.attempts):
-                file.write(canonical_json(record) + "\n")
-                advance(1)
-            with named_errors(folder.samples):
-                file.flush()
-                os.fsync(file.fileno())
 
 
 def print_summary(folder: SetFolder, seconds: float) -> int:
@@ -167,15 +153,43 @@ def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
         say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {shown}")
 
 
-def presentation_options(arguments: argparse.Namespace) -> dict[str, str]:
-    """Title, description and base URI, as far as the command line gives them; UserError if one is no text."""
+def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the command line gives of how a set is presented; UserError if it cannot be so."""
     given = {key: value for key in PRESENTATION if (value := getattr(arguments, key)) is not None}
-    for key, value in given.items():
+    for key in given.keys() & {"title", "description", "base_uri"}:
+        value = given[key]
         lone_surrogate = any("\ud800" <= character <= "\udfff" for character in value)  # bytes that are no UTF-8
         if lone_surrogate or (key == "title" and not value.strip()):
             rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
             raise UserError(f"--{key.replace('_', '-')} {value!r}: {rule}")
-    return given
+    if "pieces" in given:
+        given["pieces"] = [piece for piece in re.split(r"[\s,]+", given["pieces"]) if piece not in ("", "none")]
+    try:
+        collection = CollectionConfig(**{key: given[key] for key in given.keys() & {"pieces", "theme"}})
+    except ValidationError as error:
+        raise UserError(f"--{first_problem(error)}") from None
+    return given | ({"pieces": collection.pieces} if "pieces" in given else {})
+
+
+def redraw_courses(arguments: argparse.Namespace) -> int:
+    """Draw the courses that a set lacks, and write all its files; -> exit status, 1 if another text comes out."""
+    with SetFolder.opened(arguments.folder, mends=True) as folder:
+        info = folder.info()
+        path = arguments.model or Path(info.model_file)
+        checkpoint = load_checkpoint(path)
+        if hash_file(path) != info.identity["model_sha256"]:
+            raise UserError(f"{path}: not the model that this set was drawn with; give that with --model")
+        writer = Writer.of(checkpoint, pick_device(arguments.device))
+        record = record_of(folder, growing=True)
+        folder.begin(info.model_copy(update={"courses": True}))
+        unknown = draw_missing_courses(folder, writer, folder.info(), writer.run.sampling.batch_size)
+        write_and_name(folder, record)
+        say(f"the courses of {counted(len(folder.records()), 'token')}: {folder.courses_file}")
+        if unknown:
+            shown = ", ".join(map(str, unknown[:MOST_NAMED])) + " and others" * (len(unknown) > MOST_NAMED)
+            what = f"another text came out when drawn again, so without a course: {shown}"
+            print(f"error: {counted(len(unknown), 'token')}: {what}", file=sys.stderr)
+    return 1 if unknown else 0
 
 
 def select_tokens(arguments: argparse.Namespace) -> int:

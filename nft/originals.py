@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.loader import config_or_defaults
-from config.schema import CollectionConfig
+from config.sets import Rules
 from evaluation.reference import Reference
 from evaluation.seen import reference_of
 from generation.checkpoint import Checkpoint, load_checkpoint
@@ -22,7 +22,7 @@ OF_THE_TEXT = "copies, novelty, invented words and dropped texts"  # what cannot
 class Originals:
     """What is at hand of that from which a set was made; each has the hash that set.json names."""
 
-    rules: CollectionConfig  # without the rule `words` if its list is not at hand
+    rules: Rules  # without the rule `words` if its list is not at hand
     knows_words: bool  # whether `rules` are all rules of the set
     checkpoint: Checkpoint | None = None
     reference: Reference | None = None  # of the training text
@@ -54,7 +54,7 @@ def hash_at_hand(path: Path) -> str:
     return hash_file(path) if size_of(path) else sha256(b"")
 
 
-def rules_at_hand(found: Findings, info: SetInfo) -> tuple[CollectionConfig, bool]:
+def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
     """The set's rules, and whether they are all: without its list the rule `words` cannot be applied."""
     rules = rules_with_defaults(info.rules)
     path = Path(rules.word_list)

@@ -4,8 +4,8 @@ import hashlib
 from typing import Any
 
 from nft.metadata import STATEMENT
-from nft.schemas import FIRST_FORMAT, PRESENTATION, SetInfo
-from nft.store import Edition, canonical_json
+from nft.schemas import FIRST_FORMAT, PRESENTATION, SetInfo, canonical_json
+from nft.store import Edition
 from utils import sha256
 
 EXCEPTED = (*PRESENTATION, "model_file")  # of set.json's settings, what the provenance does not cover
@@ -28,14 +28,17 @@ def merkle_root(leaves: list[bytes]) -> str:
 def provenance(edition: Edition) -> dict[str, Any]:
     """provenance.json: each token's hash is SHA-256 of its record as canonical JSON.
 
-    The provenance hash is SHA-256 of these hashes in hex, joined in the order of the tokens. Two more cover all of
-    samples.jsonl, and the settings in set.json as canonical JSON: all but PRESENTATION and the model's path.
+    The provenance hash is SHA-256 of these hashes in hex, joined in the order of the tokens. Others cover all of
+    samples.jsonl and courses.jsonl, and the settings in set.json as canonical JSON: all but PRESENTATION and the
+    model's path.
     """
     records = [canonical_json(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
     info = edition.info
     settings = {key: info[key] for key in SetInfo.model_fields if key in info and key not in EXCEPTED}
     covered = {"settings_sha256": sha256(canonical_json(settings)), "samples_sha256": info["samples_sha256"]}
+    if "courses_sha256" in info:
+        covered["courses_sha256"] = info["courses_sha256"]
     return {
         "statement": STATEMENT,
         "name": info["name"],

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from config.schema import CollectionConfig
+from config.sets import Rules
 from text.personal import Span, handles, personal
 from text.vocabulary import fold
 from utils import read_text
@@ -80,7 +80,7 @@ def apply_rules(rules: Iterable[Rule], candidate: Candidate, flags: list[str]) -
 class Judge:
     """Judges texts by the rules of one set and by the tokens that were accepted before."""
 
-    config: CollectionConfig
+    config: Rules
     copy_bound: int  # characters; a longer match with the training text is a copy
     accepted: set[str] = field(default_factory=set)  # the accepted texts, folded
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order

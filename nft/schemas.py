@@ -1,13 +1,15 @@
 """The schemas of a set's files: set.json, a line of samples.jsonl, and selection.json; they are checked when read."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.errors import NAME_RULE, is_safe_name
-from config.schema import LONGEST_DOCUMENT, CollectionConfig, SamplingConfig, stored_sampling
+from config.errors import NAME_RULE, is_safe_name, one_of
+from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
+from config.sets import PIECES, THEMES, Rules
 from diffusion.samplers import SamplerSettings, settings_read
 from generation.checkpoint import Start
 from nft.traits import TRAITS
@@ -16,9 +18,16 @@ from utils import UserError
 SET_FORMAT = 2  # of set.json
 # before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
 FIRST_FORMAT = 1
-PRESENTATION = ("title", "description", "base_uri")  # fields of set.json that may change after the tokens are drawn
+# fields of set.json that may change after the tokens are drawn
+PRESENTATION = ("title", "description", "base_uri", "pieces", "theme")
+LATER = ("start", "courses", "pieces", "theme")  # fields that sets of earlier versions lack, and some have no use for
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
+
+
+def canonical_json(value: Any) -> str:
+    """The only JSON text of a value, to be hashed: keys sorted, no white space, characters not escaped."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def first_problem(error: ValidationError) -> str:
@@ -42,10 +51,10 @@ def sampler_with_defaults(sampler: dict[str, Any]) -> SamplerSettings:
         raise ValueError(first_problem(error)) from None
 
 
-def rules_with_defaults(rules: dict[str, Any]) -> CollectionConfig:
+def rules_with_defaults(rules: dict[str, Any]) -> Rules:
     """The rules of a set; those that an earlier version did not have get their defaults. Raises ValueError likewise."""
     try:
-        return CollectionConfig.model_validate(rules)
+        return Rules.model_validate(rules)
     except ValidationError as error:
         raise ValueError(first_problem(error)) from None
 
@@ -101,6 +110,9 @@ class SetInfo(SetFile):
     description: Text
     base_uri: Text
     start: Start | None = None  # the model that the training of the one that wrote this set started from
+    courses: Literal[True] | None = None  # whether courses.jsonl holds how each token was written
+    pieces: list[Annotated[str, one_of(PIECES)]] | None = None  # files of each token that show it being written
+    theme: Annotated[str, one_of(THEMES)] | None = None  # what pictures and pieces look like
 
     @field_validator("name")
     @classmethod
@@ -117,8 +129,8 @@ class SetInfo(SetFile):
         return found
 
     def plain(self) -> dict[str, Any]:
-        """What set.json holds: `start` only if there is one."""
-        return self.model_dump(exclude=None if self.start else {"start"})
+        """What set.json holds: the fields of LATER only if they say something."""
+        return self.model_dump(exclude={key for key in LATER if getattr(self, key) is None})
 
     def sampler_settings(self) -> SamplerSettings:
         return sampler_with_defaults(self.sampler)
@@ -128,6 +140,13 @@ class SetInfo(SetFile):
         own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
         rules = rules_with_defaults(self.rules).model_dump()
         return {**own, "sampler": settings_read(self.sampler_settings()), "rules": rules}
+
+
+class StoredCourse(SetFile):
+    """A line of courses.jsonl: the changes of a token's course, see generation/course.py; none if it is not known."""
+
+    token_id: Number
+    course: list[tuple[Count, list[Count], str]]
 
 
 class Token(SetFile):

@@ -1,7 +1,7 @@
 """Reads and writes the folder of a set: its tokens, the settings they were drawn with, and which are published.
 
-samples.jsonl holds one line of canonical JSON a token; lines are only ever added. All other files of the folder follow
-from samples.jsonl, set.json and selection.json.
+samples.jsonl holds one line of canonical JSON a token, courses.jsonl how it was written; lines are only ever added. All
+other files of the folder follow from these two, set.json and selection.json.
 """
 
 import contextlib
@@ -13,12 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from config.messages import counted
+from generation.course import Change
 from generation.outputs import is_protected, is_regular
+from nft.courses import course_of
 from nft.schemas import Selection, SetInfo, Token, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
 
-SOURCES = ("set.json", "samples.jsonl", "selection.json")  # all other files follow from these
+SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these
 LOCK = ".lock"
 BEGIN = b'{"accepted":'  # of each line of samples.jsonl
 LINK = "a link; a set holds its files itself"
@@ -31,12 +34,17 @@ class Edition:
     info: dict[str, Any]  # set.json, with `curated`, `chosen_from` (how many are accepted) and `samples_sha256`
     records: list[dict[str, Any]]
     bands: Bands  # from all accepted tokens, published or not
+    courses: list[bytes]  # the lines of courses.jsonl, for all tokens; empty if the set has none
 
     @cached_property
     def numbered(self) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
         """(number from 1, record, traits) of each token."""
         traits = [traits_of(record["traits"], self.bands) for record in self.records]
         return list(zip(range(1, len(traits) + 1), self.records, traits, strict=True))
+
+    def course(self, record: dict[str, Any]) -> list[Change]:
+        """How a token was written; empty if it is not known."""
+        return course_of(self.courses[record["token_id"] - 1], record) if self.courses else []
 
     @cached_property
     def bits(self) -> list[float]:
@@ -46,11 +54,6 @@ class Edition:
     def image_uri(self, number: int, relative: str = "../images") -> str:
         """The address of a token's picture: under the base URI, or `relative` to its metadata if there is none."""
         return f"{(self.info['base_uri'] or relative).rstrip('/')}/{number}.png"
-
-
-def canonical_json(value: Any) -> str:
-    """The only JSON text of a value, to be hashed: keys sorted, no white space, characters not escaped."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def indented_json(value: Any) -> str:
@@ -77,11 +80,14 @@ class SetFolder:
 
     def __init__(self, path: Path, *, mends: bool = False) -> None:
         """`mends`: a last line of samples.jsonl that was cut short is no fault, because `begin` removes it."""
-        self.path, self.samples, self.mends = path, path / "samples.jsonl", mends
+        self.path, self.mends = path, mends
+        self.samples, self.courses_file = path / "samples.jsonl", path / "courses.jsonl"
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: Path, *, new: bool = False, to_read: bool = False) -> "Iterator[SetFolder]":
+    def opened(
+        cls, path: Path, *, new: bool = False, mends: bool = False, to_read: bool = False
+    ) -> "Iterator[SetFolder]":
         """Open and lock a set; a new one needs an empty folder, because files in a set's folder are overwritten.
 
         One that is only to be read is not locked where the folder cannot be written to.
@@ -91,7 +97,7 @@ class SetFolder:
                 raise UserError(f"{path}: no set is here; set.json is missing")
             if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
-        folder = cls(path, mends=new)
+        folder = cls(path, mends=new or mends)
         for name in SOURCES:
             folder.has(name)
         lock = exclusive_lock(path / LOCK, f"{path}: another process is at work on this set")
@@ -143,19 +149,31 @@ class SetFolder:
                 what = first_difference(key, old[key], new[key])
                 raise UserError(f"{self.path}: its tokens were drawn with another {what}; give another --out")
             # kept as an earlier version wrote them: index.html depends on the stored sampler
-            kept = found.model_dump(include={"format", "sampler", "rules"})
+            kept = found.model_dump(include={"format", "sampler", "rules", "courses"})
             wanted = wanted.model_copy(update=kept)
         return wanted
 
     def begin(self, info: SetInfo) -> None:
-        """Write set.json, and let samples.jsonl end with a whole line, so that tokens can be added."""
-        lines = self.lines()
-        self.check_free("samples.jsonl")
+        """Write set.json, and let the files that grow end with a whole line, of the same token, to add more.
+
+        Courses that are missing are left to be drawn again.
+        """
+        grows = {"samples.jsonl": self.lines(), "courses.jsonl": self.course_lines()}
+        for name in grows:
+            self.check_free(name)
         self.write_info(info)
-        if self.has("samples.jsonl"):
-            if self.samples.stat().st_nlink > 1:  # what is added must not reach its other names, as in a backup
-                write_atomic(self.samples, lines)
-            self.write("samples.jsonl", lines)
+        for name, lines in grows.items():
+            if self.has(name):
+                # what is added must not reach its other names, as in a backup
+                if (self.path / name).stat().st_nlink > 1:
+                    write_atomic(self.path / name, lines)
+                self.write(name, lines)
+
+    def course_lines(self) -> bytes:
+        """The whole lines of courses.jsonl; those of tokens that samples.jsonl lacks are left out."""
+        data = self.read_file("courses.jsonl") if self.has("courses.jsonl") else b""
+        lines = data.splitlines(keepends=True)[: self.lines().count(b"\n")]
+        return b"".join(line for line in lines if line.endswith(b"\n"))
 
     def lines(self) -> bytes:
         """The lines of samples.jsonl, whole ones alone; one that lacks nothing but its line break is whole.
@@ -187,7 +205,8 @@ class SetFolder:
 
     def edition(self) -> Edition:
         """The published tokens: all accepted ones, or those of selection.json if there is one."""
-        accepted = {record["token_id"]: record for record in self.records() if record["accepted"]}
+        records = self.records()
+        accepted = {record["token_id"]: record for record in records if record["accepted"]}
         kept = self.selection()
         if unknown := [str(token) for token in kept or () if token not in accepted]:
             raise UserError(f"{self.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
@@ -198,7 +217,18 @@ class SetFolder:
             "curated": kept is not None,
             "samples_sha256": sha256(self.lines()),
         }
-        return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]))
+        courses = self.courses(len(records)) if info.get("courses") else []
+        if courses:
+            info["courses_sha256"] = sha256(b"".join(courses))
+        return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]), courses)
+
+    def courses(self, tokens: int) -> list[bytes]:
+        """The lines of courses.jsonl, one for each token; UserError if it holds more, fewer, or a part of one."""
+        data = self.read_file("courses.jsonl")
+        if len(lines := data.splitlines(keepends=True)) != tokens or not data.endswith(b"\n" * bool(tokens)):
+            what = f"{counted(len(lines), 'course')} for {counted(tokens, 'token')}"
+            raise UserError(f"{self.path / 'courses.jsonl'}: holds {what}; collection.py draw-courses mends it")
+        return lines
 
     def selection(self) -> set[int] | None:
         """The token ids of selection.json; None if there is no such file."""

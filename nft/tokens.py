@@ -11,8 +11,10 @@ import torch
 from diffusion.samplers import SamplerSettings
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
+from generation.course import Change
 from generation.prompt import ANYTHING
 from generation.writer import Draft, Writer, Written, write_drafts
+from nft.courses import masked_course
 from nft.rules import Candidate, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
 from nft.traits import figures_of
@@ -28,6 +30,13 @@ class Drawn(NamedTuple):
 
     written: Written
     candidate: Candidate
+
+
+class Token(NamedTuple):
+    """What a set stores of a token: its record in samples.jsonl, and its course in courses.jsonl."""
+
+    record: dict[str, Any]
+    course: list[Change]
 
 
 class TextSource:
@@ -67,8 +76,8 @@ def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list
     return [draft.written(writer.vocabulary) for draft in drafts]
 
 
-def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[dict[str, Any]]:
-    """The records of these tokens, in order; each token has at most `attempts` texts drawn."""
+def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[Token]:
+    """These tokens, in order; each has at most `attempts` texts drawn."""
     # the rules that look at one text alone come first: what they drop is drawn again in whole batches, which is faster
     pending: Iterable[int] = numbers
     for attempt in range(attempts):
@@ -76,17 +85,17 @@ def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int)
         texts = {token: source.text_of(token, attempt).candidate for token in pending}
         pending = [token for token, text in texts.items() if judge.judge(text, text_only=True).dropped]
     for token in numbers:
-        record = token_record(source, judge, token, attempts)
+        record, course = draw_token(source, judge, token, attempts)
         if record["accepted"]:
             judge.accept(record["text"])
-        yield {**origin_of(source.info), **record}
+        yield Token({**origin_of(source.info), **record}, course)
     source.drawn.clear()
 
 
-def token_record(source: TextSource, judge: Judge, token: int, attempts: int) -> dict[str, Any]:
-    """The record of a token's first text that no rule drops, or of its last text, which is then not accepted.
+def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> Token:
+    """A token with its first text that no rule drops, or with its last text, which is then not accepted.
 
-    It lacks the fields of `origin_of`.
+    Its record lacks the fields of `origin_of`.
     """
     dropped: list[str] = []
     drawn = source.text_of(token, 0)
@@ -100,7 +109,7 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
     match = drawn.candidate.longest_match
     figures = {**text_figures(verdict.text, match, source.reference), **writing_figures(drawn.written)}
     text = "" if verdict.dropped else verdict.text
-    return {
+    record = {
         "token_id": token,
         "attempt": len(dropped) - bool(verdict.dropped),
         "accepted": not verdict.dropped,
@@ -112,11 +121,28 @@ def token_record(source: TextSource, judge: Judge, token: int, attempts: int) ->
         **figures,
         "traits": figures_of({"text": verdict.text, **figures}, first_format=source.info.format == FIRST_FORMAT),
     }
+    return Token(record, masked_course(drawn.written.course, drawn.written.text, text) if text else [])
 
 
 def origin_of(info: SetInfo) -> dict[str, Any]:
     """The fields that every record of a set holds with the same value."""
     return {"sampler": info.sampler, "seed": info.seed, **info.identity}
+
+
+def courses_again(writer: Writer, info: SetInfo, records: list[dict[str, Any]]) -> list[list[Change]]:
+    """How the accepted texts of these tokens are written when they are drawn again.
+
+    Empty for a token that is not accepted, and where another text comes out, as with another version or device.
+    """
+    keys = [(record["token_id"], record["attempt"]) for record in records if record["accepted"]]
+    written = dict(zip(keys, write_texts(writer, info.sampler_settings(), info.seed, keys), strict=True))
+
+    def course(record: dict[str, Any]) -> list[Change]:
+        own = written.get((record["token_id"], record["attempt"])) if record["accepted"] else None
+        same = own and sha256(own.text) == record["drawn_sha256"]
+        return masked_course(own.course, own.text, record["text"]) if own and same else []
+
+    return [course(record) for record in records]
 
 
 def text_figures(text: str, longest_match: int, reference: Reference) -> dict[str, Any]:

@@ -8,14 +8,15 @@ from typing import Any
 from config.command_line import check_numbers
 from config.messages import counted, say
 from generation.writer import Writer, Written
+from nft.courses import masked_course
 from nft.findings import Findings
 from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
-from nft.schemas import FIRST_FORMAT, SetInfo
-from nft.store import SetFolder, canonical_json, indented_json, selection_json
-from nft.tokens import TextSource, identity_of, token_record, write_texts, writing_figures
+from nft.schemas import FIRST_FORMAT, SetInfo, canonical_json
+from nft.store import Edition, SetFolder, indented_json, selection_json
+from nft.tokens import TextSource, Token, draw_token, identity_of, write_texts, writing_figures
 from nft.verify_files import check_files
-from nft.verify_records import check_records
+from nft.verify_records import check_courses, check_records
 from utils import pick_device, sha256, utf8
 
 Record = dict[str, Any]
@@ -31,7 +32,8 @@ def verify_set(arguments: argparse.Namespace) -> int:
         if not edition.records:
             found.not_checked("tokens: the set publishes none")
         at_hand = find_originals(found, info, arguments)
-        redrawn = check_drawing(found, records, info, at_hand, arguments)
+        edition = check_courses(found, edition, records)
+        redrawn = check_drawing(found, edition, records, info, at_hand, arguments)
         check_records(found, folder, records, at_hand, redrawn)
         check_files(found, folder, edition)
     print(f"{counted(len(records), 'token')}: {found.summary()}")
@@ -58,8 +60,9 @@ def check_sources(found: Findings, folder: SetFolder, info: SetInfo) -> None:
 
 
 def check_drawing(
-    found: Findings, records: list[Record], info: SetInfo, at_hand: Originals, arguments: argparse.Namespace
-) -> set[int]:
+    found: Findings, edition: Edition, records: list[Record], info: SetInfo, at_hand: Originals,
+    arguments: argparse.Namespace,
+) -> set[int]:  # fmt: skip
     """Draw some tokens again and compare them; -> those of which the whole record came out the same."""
     if not at_hand.checkpoint:
         return set()
@@ -72,8 +75,10 @@ def check_drawing(
     whole = at_hand.reference is not None and at_hand.knows_words
     again = records_again if whole else writings_again
     same: set[int] = set()
-    for record, expected in again(writer, chosen, records, info, at_hand):
-        if other := [key for key, value in expected.items() if record[key] != value]:
+    for record, (expected, course) in again(writer, chosen, records, info, at_hand):
+        other = [key for key, value in expected.items() if record[key] != value]
+        other += ["course"] * (course != edition.course(record) != [])
+        if other:
             what = f"token {record['token_id']}: drawn again, it is another text or has other figures"
             (found.not_checked if elsewhere else found.differs)(f"{what} ({', '.join(other)})")
         else:
@@ -86,8 +91,8 @@ def check_drawing(
 
 def records_again(
     writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
-) -> Iterator[tuple[Record, Record]]:
-    """Each chosen record, and what it is when its texts are drawn and judged again after the tokens before it."""
+) -> Iterator[tuple[Record, Token]]:
+    """Each chosen record, and the token when its texts are drawn and judged again after the tokens before it."""
     assert at_hand.reference
     source = TextSource(writer, info, at_hand.reference)
     attempts, numbers = at_hand.rules.attempts, {record["token_id"] for record in chosen}
@@ -95,20 +100,21 @@ def records_again(
     judge = Judge(at_hand.rules, info.copy_bound)
     for record in records:
         if record["token_id"] in numbers:
-            yield record, token_record(source, judge, record["token_id"], attempts)
+            yield record, draw_token(source, judge, record["token_id"], attempts)
         if record["accepted"]:
             judge.accept(record["text"])
 
 
 def writings_again(
     writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
-) -> Iterator[tuple[Record, Record]]:
+) -> Iterator[tuple[Record, Token]]:
     """Each chosen record, and how the model writes the text of its last attempt."""
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
     again = write_texts(writer, info.sampler_settings(), info.seed, keys)
     for record, written in zip(chosen, again, strict=True):
         text = masked_like(written, record["text"]) if record["accepted"] else ""
-        yield record, {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
+        figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
+        yield record, Token(figures, masked_course(written.course, written.text, text) if text else [])
 
 
 def masked_like(written: Written, text: str) -> str:

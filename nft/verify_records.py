@@ -1,20 +1,22 @@
 """Verifies the tokens of a set: each record against its text, the set's settings, the rules and the training text."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from config.messages import counted
-from config.schema import CollectionConfig
+from config.sets import Rules
 from diffusion.samplers import settings_read
 from generation.console import progress
+from nft.courses import course_line, course_of
 from nft.findings import Findings
 from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
-from nft.schemas import FIRST_FORMAT, SetInfo, rules_with_defaults, sampler_with_defaults
-from nft.store import SetFolder, canonical_json
+from nft.schemas import FIRST_FORMAT, SetInfo, canonical_json, rules_with_defaults, sampler_with_defaults
+from nft.store import Edition, SetFolder
 from nft.tokens import candidates, length_figures, origin_of, text_figures
 from nft.traits import figures_of
-from utils import sha256
+from utils import UserError, sha256
 
 Record = dict[str, Any]
 TEXTS_AT_ONCE = 4096  # compared with the training text together, which is read once each time
@@ -43,6 +45,29 @@ def check_records(
     check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound), at_hand)
     if masked := sum(is_masked(record) and record["token_id"] not in redrawn for record in accepted):
         found.not_checked(f"rules, copies and novelty of {counted(masked, 'token')} with masked text")
+
+
+def check_courses(found: Findings, edition: Edition, records: list[Record]) -> Edition:
+    """Compare each token's course with its text, and its line with the one that is written of it.
+
+    -> the edition without the courses that are damaged.
+    """
+    if not edition.courses:
+        return edition
+    unknown, sound = 0, list(edition.courses)
+    for line, record in zip(edition.courses, records, strict=True):
+        try:
+            course = course_of(line, record)
+        except UserError as error:
+            found.differs(str(error))
+            sound[record["token_id"] - 1] = course_line(record["token_id"], [])
+            continue
+        if course_line(record["token_id"], course) != line:
+            found.differs(f"token {record['token_id']}: its line of courses.jsonl is not canonical JSON")
+        unknown += record["accepted"] and not course
+    if unknown:
+        found.not_checked(f"how {counted(unknown, 'token')} were written: courses.jsonl holds no course of them")
+    return replace(edition, courses=sound)
 
 
 def report(found: Findings, record: Record, problems: Iterable[str]) -> None:
@@ -76,7 +101,7 @@ def other_origin(record: Record, info: SetInfo) -> Iterator[str]:
             yield f"its {key} is not that of set.json"
 
 
-def other_outcome(record: Record, rules: CollectionConfig) -> Iterator[str]:
+def other_outcome(record: Record, rules: Rules) -> Iterator[str]:
     """Where the attempts, the rules that dropped a text, and whether one was accepted do not go together."""
     attempts = len(record["dropped"]) + record["accepted"]
     if record["attempt"] != attempts - 1 or attempts > rules.attempts:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from config.schema import CollectionConfig, RunConfig, SamplingConfig, TrainingConfig
+from config.schema import RunConfig, SamplingConfig, TrainingConfig
+from config.sets import Rules
 from evaluation.evaluator import Request, evaluate_voice
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint
@@ -150,7 +151,7 @@ FIRST_SET = {
 def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
     sampler = SamplingConfig(sampler="surest", stretch=32, revisions=10, revised=0.15, temperature=0.9)
     settings = vars(replace(sampler.sampler_settings(), steps=32, renoise=0.15))
-    wanted = SetInfo(**{**FIRST_SET, "sampler": settings, "rules": CollectionConfig().model_dump()})
+    wanted = SetInfo(**{**FIRST_SET, "sampler": settings, "rules": Rules().model_dump()})
     folder = SetFolder(tmp_path)
     folder.write_info(SetInfo(**FIRST_SET))
     folder.write_info(folder.agreed(wanted))

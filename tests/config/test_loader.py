@@ -25,7 +25,7 @@ def sections(model=RunConfig):
     for name, field in model.model_fields.items():
         if hasattr(field.annotation, "model_fields"):
             for key, inner in field.annotation.model_fields.items():
-                yield name, key, inner.default
+                yield name, key, inner.get_default(call_default_factory=True)
 
 
 def test_shipped_config_names_every_key_with_its_default():

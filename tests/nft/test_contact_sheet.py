@@ -21,7 +21,7 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
     record = json.loads((folder / "samples.jsonl").read_text("utf-8").splitlines()[0])
     record["text"] = "</script><img src=x onerror=alert(1)> & more"
     info = {**json.loads((folder / "set.json").read_text("utf-8")), "curated": False}
-    page = contact_sheet(Edition(info, [record], {}))
+    page = contact_sheet(Edition(info, [record], {}, []))
     assert page.count("<script>") == 1 and page.count("</script>") == 1 and "<img" not in page
     svg = (folder / "images/1.svg").read_text("utf-8")
     assert "<script" not in svg and "&lt;script&gt;" in svg
@@ -38,7 +38,7 @@ def page_with_every_trait(title: str) -> str:
     bands = {name: {"edges": [], "labels": ["middle"]} for name in TRAITS}
     record = {"token_id": 1, "text": "words", "flags": [], "traits": dict.fromkeys(TRAITS, "middle")}
     info = {"title": title, "identity": {}, "seed": 0, "sampler": {}}
-    return contact_sheet(Edition(info, [record], bands))
+    return contact_sheet(Edition(info, [record], bands, []))
 
 
 @pytest.mark.slow

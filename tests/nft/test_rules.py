@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import collection
-from config.schema import CollectionConfig
+from config.sets import Rules
 from nft.rules import BLOT, Candidate, Judge, degenerate
 from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
@@ -19,7 +19,7 @@ from training.trainer import train_model
 
 
 def judge(**rules) -> Judge:
-    return Judge(CollectionConfig(**rules), copy_bound=10)
+    return Judge(Rules(**rules), copy_bound=10)
 
 
 def candidate(text: str, match: int = 0, line: bool = False) -> Candidate:

@@ -47,7 +47,8 @@ def test_verify_names_what_does_not_match(studio, verify, capsys):
 def test_a_set_without_tokens_is_not_fine(studio, verify):
     _, make = studio
     _, folder = make("set", 2)
-    (folder / "samples.jsonl").write_bytes(b"")
+    for name in ("samples.jsonl", "courses.jsonl"):
+        (folder / name).write_bytes(b"")
     assert collection.main(["export", str(folder)]) == 0
     status, out = verify(folder)
     assert status == 0 and "not checked: tokens: the set publishes none\n" in out and "everything matches" not in out

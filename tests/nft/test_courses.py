@@ -1,0 +1,131 @@
+"""courses.jsonl: how each token was written; it grows with the set, is mended, redrawn, and shows nothing masked."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import collection
+from generation.course import Change, text_after
+from nft.courses import course_line, course_of, masked_course
+from tests.nft.sets import alter, records, texts
+from utils import UserError, sha256
+
+
+def lines(folder: Path) -> list[bytes]:
+    return (folder / "courses.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_token_has_its_course_and_the_provenance_covers_them(studio, verify):
+    _, make = studio
+    _, folder = make("set", 6)
+    for line, record in zip(lines(folder), records(folder), strict=True):
+        course = course_of(line, record)
+        assert text_after(course) == record["text"] and line == course_line(record["token_id"], course)
+    proof = json.loads((folder / "provenance.json").read_text("utf-8"))
+    assert proof["courses_sha256"] == sha256((folder / "courses.jsonl").read_bytes())
+    assert verify(folder)[1].endswith("6 tokens: everything matches\n")
+
+
+def test_a_set_cut_short_anywhere_goes_on_to_the_same_bytes(studio):
+    _, make = studio
+    _, folder = make("set", 6, "--batch-size", "2")
+    whole, rng = everything(folder), random.Random(0)
+    for name, other in [("courses.jsonl", None), ("samples.jsonl", None), ("courses.jsonl", "samples.jsonl")] * 3:
+        for path in filter(None, (name, other)):
+            data = (folder / path).read_bytes()
+            (folder / path).write_bytes(data[: rng.randrange(len(data))])
+        assert make("set", 6, "--batch-size", "2")[0] == 0
+        assert everything(folder) == whole
+    (folder / "courses.jsonl").unlink()
+    assert make("set", 6)[0] == 0 and everything(folder) == whole
+
+
+def test_a_set_without_courses_says_nothing_of_them_until_they_are_drawn(studio, verify):
+    _, make = studio
+    _, folder = make("set", 6)
+    whole = everything(folder)
+    (folder / "courses.jsonl").unlink()
+    alter(folder / "set.json", ',\n  "courses": true', "")
+    assert collection.main(["export", str(folder)]) == 0
+    assert "courses_sha256" not in json.loads((folder / "provenance.json").read_text("utf-8"))
+    assert verify(folder)[1].endswith("6 tokens: everything matches\n")
+    assert collection.main(["draw-courses", str(folder)]) == 0
+    assert everything(folder) == whole
+
+
+def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    (folder / "courses.jsonl").unlink()
+    alter(folder / "samples.jsonl", records(folder)[1]["drawn_sha256"], "0" * 64)
+    assert collection.main(["draw-courses", str(folder)]) == 1
+    assert "1 token: another text came out when drawn again, so without a course: 2" in capsys.readouterr().err
+    assert lines(folder)[1] == b'{"course":[],"token_id":2}\n'
+    assert "how 1 token were written: courses.jsonl holds no course of them" in verify(folder)[1]
+
+
+def test_another_model_draws_no_courses(studio, tmp_path, capsys):
+    run, make = studio
+    _, folder = make("set", 2)
+    other = tmp_path / "other.pt"
+    data = run.model_file().read_bytes()
+    other.write_bytes(data + b"\0")
+    assert collection.main(["draw-courses", str(folder), "--model", str(other)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("forged", "message"),
+    [
+        ('[[9,[0],"ab"]]', "a step has more positions or characters than the other"),
+        ('[[9,[0],"a"]]', "it does not lead to the token's text"),
+        ('[[9,[0],"x"],[3,[1],"y"]]', "its steps are not in order"),
+        ('[[9,[-1],"x"]]', "damaged: course.0.1.0: Input should be greater than or equal to 0"),
+        ("7", "damaged: course: Input should be a valid array"),
+    ],
+)
+def test_a_damaged_course_is_named(forged, message):
+    with pytest.raises(UserError, match=message):
+        course_of(f'{{"course":{forged},"token_id":4}}'.encode(), {"token_id": 4, "text": "xy"})
+
+
+def test_verify_notices_a_forged_course(studio, verify):
+    _, make = studio
+    _, folder = make("set", 4)
+    found = lines(folder)
+    course = json.loads(found[1])["course"]
+    (folder / "courses.jsonl").write_bytes(b"".join([found[0], course_line(2, [Change(*course[0])]), *found[2:]]))
+    status, out = verify(folder)
+    assert status == 1 and "courses.jsonl line 2: damaged: it does not lead to the token's text" in out
+    moved = [Change(step + 1, *rest) for step, *rest in course]
+    (folder / "courses.jsonl").write_bytes(b"".join([found[0], course_line(2, moved), *found[2:]]))
+    assert collection.main(["export", str(folder)]) == 0
+    status, out = verify(folder)
+    assert status == 1 and "token 2: drawn again, it is another text or has other figures (course)" in out
+
+
+def test_what_is_masked_never_shows():
+    course = [Change(1, [0, 1, 2], "a@b"), Change(2, [1], "%"), Change(3, [0, 1], "c@"), Change(4, [2], "d")]
+    assert masked_course(course, "c@d", "c██") == [Change(1, [0], "a"), Change(3, [0, 1], "c█"), Change(4, [2], "█")]
+    assert masked_course([Change(1, [0, 1], "█a")], "█a", "█a") == [Change(1, [0, 1], "█a")]
+
+
+def test_a_masked_token_has_a_masked_course(studio, verify, tmp_path):
+    _, make = studio
+    _, probe = make("probe", 4)
+    (tmp_path / "words.txt").write_text("\n".join(" ".join(texts(probe)).split()), encoding="utf-8")
+    _, folder = make("set", 4, words="mask", word_list=str(tmp_path / "words.txt"), duplicates="keep")
+    masked = [record for record in records(folder) if "█" in record["text"]]
+    assert masked
+    for record in masked:
+        course = course_of(lines(folder)[record["token_id"] - 1], record)
+        hidden = {place for place, character in enumerate(record["text"]) if character == "█"}
+        pairs = [pair for change in course for pair in zip(change.positions, change.characters, strict=True)]
+        assert {character for place, character in pairs if place in hidden} == {"█"}
+    assert verify(folder)[0] == 0
