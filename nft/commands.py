@@ -21,11 +21,12 @@ from evaluation.seen import reference_of
 from generation.checkpoint import Start, load_checkpoint
 from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
+from nft.animation import find_ffmpeg
 from nft.drawing import draw_missing, draw_missing_courses
 from nft.files import record_of, write_files
 from nft.image import characters_without_glyph
 from nft.rules import Judge
-from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, first_problem, info_of
+from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
 from nft.store import SetFolder, selection_json
 from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
@@ -63,6 +64,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     with SetFolder.opened(arguments.out, new=True) as folder:
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
+        check_tools(info)
         check_records_fit(folder, info, arguments.size)
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
@@ -92,6 +94,12 @@ def set_info(
         "license": run.license, "source": run.source, "courses": True,
     }  # fmt: skip
     return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
+
+
+def check_tools(info: SetInfo) -> None:
+    """Raise UserError if the pieces of a set need a program that is not here."""
+    if "mp4" in (info.pieces or ()):
+        find_ffmpeg()
 
 
 def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
@@ -139,8 +147,9 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
 def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with the title, description or base URI that are given."""
     with SetFolder.opened(arguments.folder) as folder:
-        record = record_of(folder)
-        folder.write_info(info_of(folder.info().model_dump() | presentation_options(arguments)))
+        record, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
+        check_tools(info)
+        folder.write_info(info)
         write_and_name(folder, record)
         say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
@@ -167,7 +176,8 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         collection = CollectionConfig(**{key: given[key] for key in given.keys() & {"pieces", "theme"}})
     except ValidationError as error:
-        raise UserError(f"--{first_problem(error)}") from None
+        problem = error.errors()[0]
+        raise UserError(f"--{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}") from None
     return given | ({"pieces": collection.pieces} if "pieces" in given else {})
 
 

@@ -1,15 +1,19 @@
 """The list of all files that follow from the tokens of a set; writes them, and nothing that is not the set's own."""
 
+import operator
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from generation.outputs import OutputRecord, is_protected, is_regular
 from nft import image
+from nft.animated_svg import animated_svg
+from nft.animation import WRITERS, animation, same_animation
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
+from nft.player import player
 from nft.provenance import provenance
 from nft.store import LOCK, SOURCES, Edition, SetFolder, indented_json
 from text.vocabulary import one_line
@@ -28,16 +32,26 @@ class File(NamedTuple):
 
     path: str
     content: Callable[[], bytes]
-    exact: bool = True  # whether the bytes are the same with every library version; those of a PNG depend on Pillow's
+    same: Callable[[bytes, bytes], bool] = operator.eq  # the bytes of a picture depend on the version of Pillow
+
+    @property
+    def exact(self) -> bool:
+        """Whether the bytes are the same with every version of the libraries."""
+        return self.same is operator.eq
 
 
 def files(edition: Edition) -> Iterator[File]:
-    """All files of a set, each a function of the published tokens alone."""
+    """All files of a set, each a function of the published tokens and their courses alone."""
     for path, text in text_files(edition):
         yield File(path, partial(str.encode, text, "utf-8"))
     for number, record, _ in edition.numbered:
-        content = partial(image.png, record["text"], caption(edition, number))  # drawn only where it is wanted
-        yield File(f"images/{number}.png", content, exact=False)
+        look = (caption(edition, number), edition.theme)
+        content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
+        yield File(f"images/{number}.png", content, image.same_picture)
+        for kind in edition.pieces(record):
+            if kind in WRITERS:
+                content = partial(animation, kind, record["text"], edition.course(record), *look)
+                yield File(f"images/{number}.{kind}", content, same_animation)
 
 
 def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
@@ -52,14 +66,23 @@ def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
         yield f"json/{number}.json", indented_json(erc721(edition, number, record, traits))
         yield f"erc1155/{number:064x}.json", indented_json(erc1155(edition, number, record, traits))
         yield f"metaplex/{number - 1}.json", indented_json(metaplex(edition, number, record, traits))
-        yield f"images/{number}.svg", image.svg(record["text"], caption(edition, number))
+        yield from pages(edition, number, record)
     yield "provenance.json", indented_json(provenance(edition))
     yield "index.html", contact_sheet(edition)
 
 
+def pages(edition: Edition, number: int, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The picture of a token as SVG, which moves where its course is known, and the page that plays it."""
+    look, kinds = (caption(edition, number), edition.theme), edition.pieces(record)
+    text, course = record["text"], edition.course(record)
+    yield f"images/{number}.svg", animated_svg(text, course, *look) if "svg" in kinds else image.svg(text, *look)
+    if "html" in kinds:
+        yield f"images/{number}.html", player(text, course, *look)
+
+
 def is_made_of(file: File, found: bytes) -> bool:
     """Whether these bytes are what the tokens make of a file; of a picture, the same pixels are enough."""
-    return found == file.content() if file.exact else image.same_picture(found, file.content())
+    return file.same(found, file.content())
 
 
 def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:

@@ -2,35 +2,27 @@
 
 import io
 import re
-import textwrap
 import zlib
 from collections.abc import Iterator
 from functools import cache
 from html import escape
-from itertools import islice
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-SIDE, MARGIN = 1000, 90  # pixels
-TEXT_SIDE = SIDE - 2 * MARGIN  # of the square for text and caption
-FONT_SIZES = (72, 60, 50, 42, 36, 30, 26, 22, 18, 15, 12, 10)  # pixels; the largest at which all text fits is taken
-LINE_HEIGHT = 1.5  # times the font size
+from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, layout, shown
+from nft.themes import CAPTION_INK, FULL_INK, Theme
+
+FONTS = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 BASELINE = 0.93  # from the top of a line down, times the font size
-BACKGROUND, INK = (246, 243, 236), (29, 28, 26)  # RGB
-FULL_INK, CAPTION_INK = 255, 105  # how dark text and caption are: 0 is the background, 255 is INK
-CAPTION_SIZE = 22  # font size in pixels
-LONG_WORD = 30  # characters; a word longer than this, a web address for example, may be split over lines
-NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 SIGNATURE = b"\x89PNG\r\n\x1a\n"  # how a PNG begins
 # the chunks of a picture that is only pixels: any other may change what a viewer shows, or says what nobody checked
 PLAIN = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
 MOST_BYTES = {b"IHDR": 13, b"PLTE": 3 * 256, b"IEND": 0}  # in these chunks: of more a viewer shows nothing
 LARGEST = 4 * SIDE * SIDE  # bytes of its file; RGB takes 3 a pixel even where nothing is compressed
 FONT_FILE = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
-CHARACTER_WIDTH = 0.602  # of every DejaVu Sans Mono character, times the font size
 
 
 @cache
@@ -41,7 +33,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 def characters_without_glyph(text: str) -> set[str]:
     """The characters that the font lacks, for example emoji and Chinese; a PNG shows a box for each."""
     box = drawn("\uffff")  # which is no character
-    return {character for character in {*text} - {*"\t\n"} if drawn(NOT_XML.sub("\ufffd", character)) == box}
+    return {character for character in {*text} - {*"\t\n"} if drawn(shown(character)) == box}
 
 
 @cache
@@ -52,59 +44,7 @@ def drawn(character: str) -> bytes:
     return image.tobytes()
 
 
-def layout(text: str) -> tuple[int, list[str]]:
-    """The font size in pixels and the lines of a text; one too long for the smallest size ends in an ellipsis.
-
-    Characters that XML cannot hold become U+FFFD, so that PNG and SVG show the same.
-    """
-    text = NOT_XML.sub("\ufffd", text)
-    size = next((size for size in FONT_SIZES if fits(text, *grid(size))), FONT_SIZES[-1])
-    columns, rows = grid(size)
-    lines = first_lines(text, columns, rows + 1)
-    if len(lines) > rows:
-        lines = [*lines[: rows - 1], lines[rows - 1][: columns - 1] + "\u2026"]
-    return size, lines
-
-
-def grid(size: int) -> tuple[int, int]:
-    """How many characters fit in a line, and how many lines fit above the caption."""
-    return int(TEXT_SIDE / (CHARACTER_WIDTH * size)), int((TEXT_SIDE - 2 * CAPTION_SIZE) / (LINE_HEIGHT * size))
-
-
-def fits(text: str, columns: int, rows: int) -> bool:
-    """Whether the whole text fits, with no word split except very long ones."""
-    if len(first_lines(text, columns, rows + 1)) > rows:
-        return False
-    return all(len(word) <= max(columns, LONG_WORD) for word in text.split())
-
-
-def first_lines(text: str, columns: int, count: int) -> list[str]:
-    """The first lines of a text, at most `count`."""
-    return list(islice((line for part in text.split("\n") for line in wrap(part, columns, count)), count))
-
-
-def wrap(part: str, columns: int, count: int) -> list[str]:
-    """The lines of a text without line breaks, as textwrap parts them; the first `count` at least.
-
-    textwrap's time grows with the square of a word's length, so it gets no more than these lines need: enough visible
-    characters, and of long white space a part. What is left out of it are whole lines, which are never shown.
-    """
-
-    def shortened(white: re.Match[str]) -> str:
-        return white[0][:columns] + white[0][-columns - len(white[0]) % columns :]
-
-    long = 3 * columns
-    part = re.sub(rf"[ \r]{{{long},}}|[^\S \r]{{{long},}}", shortened, part.expandtabs())
-    needed = re.match(rf"\s*(?:\S\s*){{0,{columns * (count + 2)}}}", part)
-    return textwrap.wrap(needed[0] if needed else "", columns, break_on_hyphens=False) or [""]
-
-
-def colour(ink: int) -> tuple[int, ...]:
-    """RGB of an amount of ink from 0, the background, to 255."""
-    return tuple(round(b + (i - b) * ink / FULL_INK) for b, i in zip(BACKGROUND, INK, strict=True))
-
-
-def png(text: str, caption: str) -> bytes:
+def png(text: str, caption: str, theme: Theme) -> bytes:
     """The picture as the bytes of a PNG file of SIDE x SIDE pixels."""
     image = Image.new("L", (SIDE, SIDE), 0)  # one byte a pixel: its ink; a palette gives the colours
     draw = ImageDraw.Draw(image)
@@ -113,7 +53,7 @@ def png(text: str, caption: str) -> bytes:
         draw.text((MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, font(size))
     draw.text((MARGIN, SIDE - MARGIN), caption, CAPTION_INK, font(CAPTION_SIZE), anchor="ls")
     buffer = io.BytesIO()
-    image.putpalette([level for ink in range(FULL_INK + 1) for level in colour(ink)])
+    image.putpalette([level for ink in range(FULL_INK + 1) for level in theme.shade(ink)])
     image.save(buffer, "PNG")
     return buffer.getvalue()
 
@@ -168,9 +108,9 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield b"?", b""
 
 
-def svg(text: str, caption: str) -> str:
+def svg(text: str, caption: str, theme: Theme) -> str:
     """The same picture as SVG: the text stays text, in any monospace font that the viewer has."""
-    background, ink, caption_ink = ("#" + bytes(colour(level)).hex() for level in (0, FULL_INK, CAPTION_INK))
+    background, ink, caption_ink = (theme.web(level) for level in (0, FULL_INK, CAPTION_INK))
     size, lines = layout(text)
     rows = "".join(
         f'<text x="{MARGIN}" y="{MARGIN + round((row * LINE_HEIGHT + BASELINE) * size)}">{escape(line)}</text>\n'
@@ -179,8 +119,8 @@ def svg(text: str, caption: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}" height="{SIDE}">\n'
         f'<rect width="{SIDE}" height="{SIDE}" fill="{background}"/>\n'
-        f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{size}" fill="{ink}" '
+        f'<g font-family="{FONTS}" font-size="{size}" fill="{ink}" '
         f'xml:space="preserve">\n{rows}</g>\n'
-        f'<text x="{MARGIN}" y="{SIDE - MARGIN}" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" '
-        f'font-size="{CAPTION_SIZE}" fill="{caption_ink}">{escape(NOT_XML.sub(chr(0xFFFD), caption))}</text>\n</svg>\n'
+        f'<text x="{MARGIN}" y="{SIDE - MARGIN}" font-family="{FONTS}" '
+        f'font-size="{CAPTION_SIZE}" fill="{caption_ink}">{escape(shown(caption))}</text>\n</svg>\n'
     )

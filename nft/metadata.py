@@ -15,6 +15,14 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # marketplaces show a description as Markdown
 
 
+# by Metaplex's non-fungible standard
+MEDIA_TYPES = {
+    "png": "image/png", "svg": "image/svg+xml", "html": "text/html", "gif": "image/gif", "webp": "image/webp",
+    "apng": "image/apng", "mp4": "video/mp4",
+}  # fmt: skip
+CATEGORIES = {"": "image", "html": "html", "mp4": "video"}
+
+
 def caption(edition: Edition, number: int) -> str:
     return f"{edition.info['title']} #{number}"
 
@@ -75,12 +83,19 @@ def truncate(text: str, size: int) -> str:
     return text.encode("utf-8")[:size].decode("utf-8", errors="ignore")
 
 
+def moving_kind(edition: Edition, record: dict[str, Any]) -> str:
+    """Which piece of a token marketplaces show as its animation, a page or a film; "" for none."""
+    return next((kind for kind in ("html", "mp4") if kind in edition.pieces(record)), "")
+
+
 def common_metadata(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """The fields that every kind of metadata holds."""
+    moving = moving_kind(edition, record)
     return {
         "name": caption(edition, number),
         "description": description(edition, record),
         "image": edition.image_uri(number),
+        **({"animation_url": edition.image_uri(number, kind=moving)} if moving else {}),
         "attributes": attributes(traits),
         "properties": properties(edition, record),
     }
@@ -99,12 +114,14 @@ def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[
 def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """Metadata of Metaplex's non-fungible standard; its files are numbered from 0."""
     common, title, tail = common_metadata(edition, number, record, traits), edition.info["title"], f" #{number}"
-    files = [{"uri": common["image"], "type": "image/png"}]
+    moving = moving_kind(edition, record)
+    kinds = ["png", *edition.pieces(record)]
+    files = [{"uri": edition.image_uri(number, kind=kind), "type": MEDIA_TYPES[kind]} for kind in kinds]
     return {
         **common,
         "name": truncate(title, METAPLEX_NAME - len(tail)) + tail,
         "symbol": truncate("".join(filter(str.isalnum, title)).upper(), METAPLEX_SYMBOL),
-        "properties": {**common["properties"], "category": "image", "files": files},
+        "properties": {**common["properties"], "category": CATEGORIES[moving], "files": files},
     }
 
 

@@ -18,6 +18,7 @@ from generation.course import Change
 from generation.outputs import is_protected, is_regular
 from nft.courses import course_of
 from nft.schemas import Selection, SetInfo, Token, parse
+from nft.themes import THEMES, Theme
 from nft.traits import Bands, bands_of, rarity, traits_of
 from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
 
@@ -42,6 +43,15 @@ class Edition:
         traits = [traits_of(record["traits"], self.bands) for record in self.records]
         return list(zip(range(1, len(traits) + 1), self.records, traits, strict=True))
 
+    @property
+    def theme(self) -> Theme:
+        """What pictures and pieces look like."""
+        return THEMES[self.info.get("theme", "paper")]
+
+    def pieces(self, record: dict[str, Any]) -> list[str]:
+        """The files that show a token being written; none if that is not known."""
+        return self.info.get("pieces", []) if self.course(record) else []
+
     def course(self, record: dict[str, Any]) -> list[Change]:
         """How a token was written; empty if it is not known."""
         return course_of(self.courses[record["token_id"] - 1], record) if self.courses else []
@@ -51,9 +61,9 @@ class Edition:
         """The rarity of each token, in bits."""
         return rarity([traits for *_, traits in self.numbered])
 
-    def image_uri(self, number: int, relative: str = "../images") -> str:
-        """The address of a token's picture: under the base URI, or `relative` to its metadata if there is none."""
-        return f"{(self.info['base_uri'] or relative).rstrip('/')}/{number}.png"
+    def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
+        """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""
+        return f"{(self.info['base_uri'] or relative).rstrip('/')}/{number}.{kind}"
 
 
 def indented_json(value: Any) -> str:

@@ -9,11 +9,14 @@ from PIL import features
 
 from generation.console import progress
 from generation.outputs import is_regular
+from nft.animation import pictures_of
 from nft.files import FOLDERS, File, beside, files, others
 from nft.findings import Findings
-from nft.image import BACKGROUND, LARGEST, SIDE, pixels_of, same_picture
+from nft.image import LARGEST, pixels_of
+from nft.layout import SIDE
 from nft.schemas import FIRST_FORMAT
 from nft.store import LINK, Edition, SetFolder
+from nft.themes import Theme
 
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
@@ -24,7 +27,7 @@ MOST_APART = 0.15  # share of the ink that may lie in other blocks where another
 def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
     """Compare every file with the one that the tokens give, and name files that belong to no token."""
     expected: set[str] = set()
-    pictures = Pictures()
+    pictures = Pictures(edition.theme)
     for name in FOLDERS:
         if (folder.path / name).is_symlink():
             found.differs(f"{name}: {LINK}")
@@ -37,10 +40,10 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
             elif not path.is_file():
                 found.differs(f"{file.path}: missing")
             elif not file.exact:
-                pictures.compare(file.path, beginning(path, LARGEST + 1), file.content())
+                pictures.compare(file, beginning(path, LARGEST + 1))
             elif beginning(path, len(content := file.content()) + 1) != content:
                 report_text(found, file, edition)
-            advance(not file.exact)
+            advance(file.path.endswith(".png"))
     pictures.report(found)
     check_extra(found, folder, expected)
 
@@ -71,37 +74,54 @@ def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
 
 
 class Pictures:
-    """Pictures beside those that are drawn here: another version of Pillow or FreeType may draw edges otherwise."""
+    """Pictures beside those that are drawn here: another version of a library may draw edges otherwise."""
 
-    def __init__(self) -> None:
-        self.same = 0
+    def __init__(self, theme: Theme) -> None:
+        self.theme = theme
+        self.same: set[str] = set()  # kinds of file of which one is the same as here
         self.similar: list[str] = []
         self.foreign: list[str] = []
 
-    def compare(self, path: str, data: bytes, drawn_here: bytes) -> None:
+    def compare(self, file: File, data: bytes) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
-        if same_picture(data, drawn_here):
-            self.same += 1
+        drawn_here, kind = file.content(), Path(file.path).suffix
+        if file.same(data, drawn_here):
+            self.same.add(kind)
         else:
-            (self.similar if is_similar(data, drawn_here) else self.foreign).append(path)
+            (self.similar if SIMILAR[kind](data, drawn_here, self.theme) else self.foreign).append(file.path)
 
     def report(self, found: Findings) -> None:
-        """Report what differs. Versions draw all pictures alike: if one is the same, all others must be."""
-        for path in self.foreign + self.similar * (self.same > 0):
+        """Report what differs. Versions draw all pictures of a kind alike: if one is the same, all others must be."""
+        known = [path for path in self.similar if Path(path).suffix in self.same]
+        for path in self.foreign + known:
             found.differs(f"{path}: not the picture of its text")
-        if self.similar and not self.same:
+        if left := len(self.similar) - len(known):
             here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}"
             found.not_checked(
-                f"the pixels of {len(self.similar)} pictures: no picture is the same as here, with {here} and "
+                f"the pixels of {left} pictures: no picture is the same as here, with {here} and "
                 f"matplotlib {matplotlib.__version__}, so other versions drew them; they were compared roughly"
             )
 
 
-def is_similar(data: bytes, drawn_here: bytes) -> bool:
+def is_similar(data: bytes, drawn_here: bytes, theme: Theme) -> bool:
     """Whether two pictures have their ink in the same blocks, as the same text has, whatever version drew it."""
     pixels, own = pixels_of(data), pixels_of(drawn_here)
     if pixels is None or own is None:
         return False
     shape = (SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
-    found, wanted = (np.abs(np.array(BACKGROUND) - rgb).reshape(shape).sum((1, 3, 4)) for rgb in (pixels, own))
+    found, wanted = (np.abs(np.array(theme.ground) - rgb).reshape(shape).sum((1, 3, 4)) for rgb in (pixels, own))
     return bool(np.abs(found - wanted).sum() <= MOST_APART * wanted.sum())
+
+
+def has_same_frames(data: bytes, drawn_here: bytes, _: Theme) -> bool:
+    """Whether two animations have frames of the same size and time."""
+    found, own = ([(len(pixels), time) for pixels, time in pictures_of(file)] for file in (data, drawn_here))
+    return found == own
+
+
+def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:
+    """Whether a file begins as an MP4 does: other versions of ffmpeg write other bytes."""
+    return data[4:8] == drawn_here[4:8]
+
+
+SIMILAR = {".png": is_similar, **dict.fromkeys((".gif", ".webp", ".apng"), has_same_frames), ".mp4": is_film}

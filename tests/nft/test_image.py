@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nft.image import FONT_SIZES, LONG_WORD, SIDE, characters_without_glyph, grid, layout
+from nft.image import characters_without_glyph
+from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
 
 LONGEST = 1_000_000  # characters, of a text that a set may hold
 

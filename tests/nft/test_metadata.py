@@ -7,7 +7,7 @@ import json
 import jsonschema
 from PIL import Image
 
-from nft.image import SIDE
+from nft.layout import SIDE
 from nft.metadata import csv_text
 from tests.nft.sets import texts
 
@@ -47,7 +47,7 @@ SCHEMAS = {
                 "type": "object",
                 "required": ["files", "category"],
                 "properties": {
-                    "category": {"enum": ["image"]},
+                    "category": {"enum": ["image", "video", "html"]},
                     "files": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["uri", "type"]}},
                 },
             },

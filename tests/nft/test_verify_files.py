@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageFont, PngImagePlugin
 
 from nft import image
+from nft.themes import THEMES
 
 
 def png(picture: Image.Image, **options) -> bytes:
@@ -34,7 +35,7 @@ def forged_pictures(data: bytes, other: bytes):
     yield "cut short", data[: len(data) // 2]
     yield "no PNG", b"GIF89a" + data
     yield "white", png(Image.new("RGB", (image.SIDE, image.SIDE), "white"))
-    yield "blank", png(Image.new("RGB", (image.SIDE, image.SIDE), image.BACKGROUND))
+    yield "blank", png(Image.new("RGB", (image.SIDE, image.SIDE), THEMES["paper"].ground))
     yield "huge", png(Image.new("1", (20_000, 20_000)))
     yield "of another token", other
     yield "a pixel", png(dotted)

@@ -1,0 +1,78 @@
+"""A token as an animated SVG: its text being written, without a script, so that it plays inside an <img>.
+
+Where animation is off, or not known, it shows the finished text.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from html import escape
+
+from generation.course import Change
+from nft.image import BASELINE, FONTS
+from nft.layout import CAPTION_SIZE, MARGIN, SIDE, page, shown
+from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
+from nft.timeline import Timeline, timeline
+
+MOST_FRAMES = 90
+Glyphs = list[tuple[int, int, str]]  # pixels from the left and from the top, character
+When = tuple[int, int | None]  # frames: the first that shows it, and the first that does not
+
+
+def animated_svg(text: str, course: Sequence[Change], caption: str, theme: Theme) -> str:
+    """The piece: characters that are seen in the same frames are one <text>, which one animation shows and hides."""
+    laid, times = page(text), timeline(course, MOST_FRAMES)
+    written: dict[When, Glyphs] = defaultdict(list)
+    noise: dict[When, Glyphs] = defaultdict(list)
+
+    def add(to: dict[When, Glyphs], place: int, character: str, when: When) -> None:
+        if laid.cells[place] and character.strip():
+            x, top = laid.centre(place)
+            to[when].append((x, top + round(BASELINE * laid.size), character))
+
+    for place, character, first, last in times.spans:
+        # of the uniform process: random characters are noise as long as nothing else was written there
+        add(noise if first == 0 and last is not None else written, place, character, (first, last))
+    for place, first in times.begun.items():
+        if first:
+            add(noise, place, theme.noise_at(place, text), (0, first))
+    moving = sorted((written.keys() | noise.keys()) - {(0, None)}, key=str)
+    names = {when: f"k{k}" for k, when in enumerate(moving)}
+    body = [
+        f'<g fill="{theme.web(ink)}">\n{"".join(element(when, glyphs, names) for when, glyphs in group.items())}</g>\n'
+        for group, ink in ((noise, NOISE_INK), (written, FULL_INK))
+        if group
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {laid.height}" width="{SIDE}" '
+        f'height="{laid.height}" role="img">\n<title>{escape(shown(caption))}</title>\n'
+        f"<desc>{escape(shown(text))}</desc>\n"
+        f"<style>\n{style(times, names)}</style>\n"
+        f'<rect width="{SIDE}" height="{laid.height}" fill="{theme.web(0)}"/>\n'
+        f'<g class="t" font-family="{FONTS}" font-size="{laid.size}" text-anchor="middle">\n{"".join(body)}</g>\n'
+        f'<text x="{MARGIN}" y="{laid.height - MARGIN}" font-family="{FONTS}" font-size="{CAPTION_SIZE}" '
+        f'fill="{theme.web(CAPTION_INK)}">{escape(shown(caption))}</text>\n</svg>\n'
+    )
+
+
+def element(when: When, glyphs: Glyphs, names: dict[When, str]) -> str:
+    """Characters, each with a place of its own, that are seen at the same time; `h` hides what is not the end's."""
+    classes = " ".join(filter(None, ["h" * (when[1] is not None), names.get(when, "")]))
+    places = [" ".join(str(glyph[axis]) for glyph in glyphs) for axis in (0, 1)]
+    characters = escape("".join(shown(glyph[2]) for glyph in glyphs))
+    return f'<text class="{classes}" x="{places[0]}" y="{places[1]}">{characters}</text>\n'
+
+
+def style(times: Timeline, names: dict[When, str]) -> str:
+    """The animations, for viewers who have nothing against motion."""
+
+    def share(frame: int) -> str:
+        return f"{100 * times.seconds(frame) / times.length:.2f}%"
+
+    every = f"animation-duration:{times.length:.1f}s;animation-timing-function:step-end"
+    rules = [f".t text{{{every};animation-iteration-count:infinite}}"]
+    for (first, last), name in names.items():
+        parts = [f"0%{{opacity:{int(first == 0)}}}", f"{share(first)}{{opacity:1}}" * (first > 0)]
+        parts.append(f"{share(last)}{{opacity:0}}" if last is not None else "")
+        rules += [f".{name}{{animation-name:{name}}}", f"@keyframes {name}{{{''.join(parts)}}}"]
+    motion = "\n".join(rules)
+    return f".h{{opacity:0}}\n@media (prefers-reduced-motion:no-preference){{\n{motion}\n}}\n"

@@ -1,0 +1,141 @@
+"""A token as an animation of pixels: GIF, WebP and APNG through Pillow, MP4 through ffmpeg where it is found."""
+
+import io
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageSequence
+
+from generation.course import Change
+from nft.image import FONT_FILE, LARGEST
+from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
+from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
+from nft.timeline import Timeline, timeline
+from utils import UserError
+
+MOST_FRAMES = 45
+SCALE = 0.6  # of the picture's pixels; the files of a set are a tenth as large
+LEVELS = 16  # shades from ground to ink: enough for the edges of letters
+PER_SECOND = 10  # frames of a film
+Frames = list[tuple[Image.Image, int]]  # (H, W) levels 0-255 of ink, and milliseconds
+
+
+def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> Frames:
+    """The pictures of an animation, from noise to the finished text."""
+    times = timeline(course, MOST_FRAMES)
+    laid = page(text)
+    canvas = Image.new("L", (round(SIDE * SCALE), round(laid.height * SCALE) // 2 * 2), 0)
+    draw = ImageDraw.Draw(canvas)
+    left, bottom = MARGIN * SCALE, (laid.height - MARGIN) * SCALE
+    draw.text((left, bottom), caption, CAPTION_INK, font(round(CAPTION_SIZE * SCALE)), anchor="ls")
+    width, high = CHARACTER_WIDTH * laid.size * SCALE, LINE_HEIGHT * laid.size * SCALE
+    shown: Frames = []
+    for frame, written in enumerate(by_frame(text, times, theme)):
+        for place, character, ink in written:
+            if cell := laid.cells[place]:
+                x, y = left + cell[1] * width, left + cell[0] * high
+                draw.rectangle((round(x), round(y), round(x + width) - 1, round(y + high) - 1), 0)
+                if not character.isspace():
+                    draw.text((x, y), character, ink, font(round(laid.size * SCALE)))
+        last = frame == times.frames
+        seconds = (times.length if last else times.seconds(frame + 1)) - times.seconds(frame)
+        shown.append((canvas.copy(), round(1000 * seconds)))
+    return shown
+
+
+def by_frame(text: str, times: Timeline, theme: Theme) -> list[list[tuple[int, str, int]]]:
+    """What changes in each frame: (place, character, ink)."""
+    changes: dict[int, list[tuple[int, str, int]]] = defaultdict(list)
+    for place, first in times.begun.items():
+        if first and (noise := theme.noise_at(place, text)):
+            changes[0].append((place, noise, NOISE_INK))
+    for place, character, first, last in sorted(times.spans, key=lambda span: span.first):
+        # of the uniform process: random characters are noise as long as nothing else was written there
+        changes[first].append((place, character, NOISE_INK if first == 0 and last is not None else FULL_INK))
+    return [changes[frame] for frame in range(times.frames + 1)]
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(FONT_FILE, size)
+
+
+def in_colour(image: Image.Image, theme: Theme) -> Image.Image:
+    """A picture of ink with a palette of LEVELS shades."""
+    step = 256 // LEVELS
+    coloured = image.point([level // step for level in range(256)]).copy()
+    coloured.putpalette([c for level in range(LEVELS) for c in theme.shade(round(level * FULL_INK / (LEVELS - 1)))])
+    return coloured
+
+
+def by_pillow(kind: str, **options: object) -> Callable[[Frames, Theme], bytes]:
+    """Writes frames as one of Pillow's formats, to be played for ever."""
+
+    def write(shown: Frames, theme: Theme) -> bytes:
+        first, *others = (in_colour(image, theme) for image, _ in shown)
+        buffer, durations = io.BytesIO(), [milliseconds for _, milliseconds in shown]
+        first.save(buffer, kind, save_all=True, append_images=others, duration=durations, loop=0, **options)
+        return buffer.getvalue()
+
+    return write
+
+
+def mp4(shown: Frames, theme: Theme) -> bytes:
+    """Writes frames as H.264, which phones and marketplaces play."""
+    width, height = shown[0][0].size
+    given = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {PER_SECOND} -i -"
+    wanted = "-c:v libx264 -threads 1 -pix_fmt yuv420p -crf 20 -movflags +faststart"
+    plain = "-fflags +bitexact -flags:v +bitexact -map_metadata -1"  # nothing that differs from one run to the next
+    command = [find_ffmpeg(), "-v", "error", *f"{given} {wanted} {plain}".split()]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "piece.mp4"
+        pixels = b"".join(
+            in_colour(image, theme).convert("RGB").tobytes() * max(1, round(milliseconds * PER_SECOND / 1000))
+            for image, milliseconds in shown
+        )
+        done = subprocess.run([*command, str(path)], input=pixels, capture_output=True, check=False)
+        if done.returncode:
+            raise UserError(f"ffmpeg could not write an mp4: {done.stderr.decode(errors='replace').strip()[:200]}")
+        return path.read_bytes()
+
+
+def find_ffmpeg() -> str:
+    """The path of ffmpeg; UserError if it is not installed."""
+    if not (path := shutil.which("ffmpeg")):
+        raise UserError("collection.pieces: mp4 needs ffmpeg, which is not here; install it, or take mp4 out")
+    return path
+
+
+WRITERS: dict[str, Callable[[Frames, Theme], bytes]] = {
+    "gif": by_pillow("GIF", optimize=False, disposal=1),
+    "webp": by_pillow("WEBP", lossless=True, method=2),
+    "apng": by_pillow("PNG"),
+    "mp4": mp4,
+}
+
+
+def animation(kind: str, text: str, course: Sequence[Change], caption: str, theme: Theme) -> bytes:
+    """The file of one of WRITERS."""
+    return WRITERS[kind](frames(text, course, caption, theme), theme)
+
+
+def same_animation(first: bytes, second: bytes) -> bool:
+    """Whether two files show the same: how they are compressed depends on Pillow's version."""
+    return first == second or pictures_of(first) == pictures_of(second) != []
+
+
+def pictures_of(data: bytes) -> list[tuple[bytes, int]]:
+    """The pixels and milliseconds of each frame of a file; none of one that is damaged, foreign or too large."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["GIF", "WEBP", "PNG"]) as image:
+            if image.width * image.height > LARGEST or getattr(image, "n_frames", 1) > MOST_FRAMES + 1:
+                return []
+            pictures = ImageSequence.Iterator(image)
+            return [(frame.convert("RGB").tobytes(), int(frame.info.get("duration", 0))) for frame in pictures]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return []

@@ -1,0 +1,28 @@
+"""A token as one HTML page that plays how its text was written: it pauses, goes to any call, and needs no network."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from generation.course import Change
+from nft.layout import shown
+from nft.templates import filled, script_json
+from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, THEMES, Theme
+
+TEMPLATE = Path(__file__).with_name("player.html")
+INKS = {"GROUND": 0, "INK": FULL_INK, "NOISE": NOISE_INK, "FAINT": CAPTION_INK}
+
+
+def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> str:
+    """The page; a viewer without scripts, or a screen reader, finds the finished text in it."""
+    text = shown(text)
+    dark = THEMES[theme.dark]
+    changes = [(step, positions, shown(characters)) for step, positions, characters in course]
+    noise = [theme.noise_at(place, text) for place in range(len(text))]
+    colours = {f"<!--{name}-->": theme.web(ink) for name, ink in INKS.items()}
+    dark_colours = {f"<!--DARK-{name}-->": dark.web(ink) for name, ink in INKS.items()}
+    contents = {
+        **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)), "<!--TEXT-->": escape(text),
+        "/*COURSE*/[]": script_json(changes), '/*NOISE*/""': script_json("".join(noise)),
+    }  # fmt: skip
+    return filled(TEMPLATE, contents)

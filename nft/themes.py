@@ -1,0 +1,41 @@
+"""The themes of pictures and pieces: colours, and what stands where nothing is written yet."""
+
+from dataclasses import dataclass
+
+FULL_INK, CAPTION_INK, NOISE_INK = 255, 105, 60  # how dark text, caption and noise are: 0 is the ground, 255 the ink
+Colour = tuple[int, int, int]  # RGB, 0-255
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a set, and how a place looks at which nothing is written yet."""
+
+    ground: Colour
+    ink: Colour
+    noise: str  # blank | block | letters: those of the text itself
+    dark: str  # the theme of a page whose viewer prefers dark ones
+
+    def shade(self, ink: int) -> Colour:
+        """The colour of an amount of ink, from 0, the ground, to 255."""
+        red, green, blue = (round(g + (i - g) * ink / FULL_INK) for g, i in zip(self.ground, self.ink, strict=True))
+        return red, green, blue
+
+    def web(self, ink: int) -> str:
+        """The same as CSS and SVG write it."""
+        return "#" + bytes(self.shade(ink)).hex()
+
+    def noise_at(self, place: int, text: str) -> str:
+        """What stands at a place of a text before it is written; "" for nothing."""
+        letters = [character for character in text if not character.isspace()]
+        if self.noise == "letters" and letters:
+            return letters[(place + 1) * SHUFFLE % len(letters)]
+        return "\u2588" if self.noise == "block" else ""
+
+
+SHUFFLE = 7919  # a prime larger than most texts: neighbours get letters that lie far apart
+THEMES = {
+    "paper": Theme((246, 243, 236), (29, 28, 26), "blank", "night"),
+    "night": Theme((20, 21, 25), (228, 223, 211), "letters", "night"),
+    "frost": Theme((229, 234, 236), (27, 52, 74), "block", "night"),
+    "clay": Theme((92, 43, 33), (246, 228, 206), "letters", "clay"),
+}
