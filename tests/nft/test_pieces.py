@@ -47,12 +47,7 @@ def test_a_timeline_shows_each_character_from_its_step_to_the_next():
     assert times.begun == {0: 1, 3: 1, 1: 2, 2: 2}
     assert times.length == pytest.approx(LEAD + 2 * PACE + HOLD)
     # in fewer frames than steps, what is replaced within a frame is not seen
-    assert set(timeline(COURSE, 1).spans) == {
-        Span(0, "a", 1, None),
-        Span(3, "b", 1, None),
-        Span(2, "y", 1, None),
-        Span(1, "c", 1, None),
-    }
+    assert set(timeline(COURSE, 1).spans) == {Span(place, c, 1, None) for place, c in enumerate("acyb")}
     assert timeline([], 9) == (0, [], {})
 
 
@@ -153,9 +148,7 @@ def test_an_animation_has_the_frames_and_times_of_its_course(kind, theme):
         assert image.info["loop"] == 0
         shown = [(frame.convert("RGB").tobytes(), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     assert [time for _, time in shown] == [800, 100, 100, 4000]
-    wanted = [picture for picture, _ in frames("acyb", COURSE, "set #1", theme)]
-    levels = [sorted(set(picture.getdata())) for picture in wanted]
-    assert len({picture for picture, _ in shown}) == 4 and len(levels) == 4
+    assert len({picture for picture, _ in shown}) == 4
     assert shown[0][0][:3] == bytes(theme.ground)
     assert animation(kind, "acyb", COURSE, "set #1", theme) == data and same_animation(data, data)
     other = animation(kind, "acyb", [*COURSE[:2], Change(9, [1], "e")], "set #1", theme)
