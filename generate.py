@@ -3,8 +3,11 @@
 import argparse
 import re
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from config.command_line import (
     MOST_SAMPLES,
@@ -19,6 +22,9 @@ from config.command_line import (
     sampling_options,
 )
 from config.messages import counted, say
+
+if TYPE_CHECKING:
+    from generation.writer import Writer
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -36,6 +42,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
     )
+    parser.add_argument(
+        "--courses", action="store_true", help="also write how each document came to be: a .courses.jsonl"
+    )
+    parser.add_argument("--watch", action="store_true", help="show the documents while they are written")
     add_overwrite(parser)
     return parser.parse_args(argv)
 
@@ -47,11 +57,10 @@ def main(argv: list[str] | None = None) -> int:
 def generate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint, named_weights
-    from generation.console import progress
     from generation.outputs import Outputs
     from generation.prompt import Prompt
-    from generation.sample_files import sample_files
-    from generation.writer import Writer, write_documents
+    from generation.sample_files import course_file, sample_files
+    from generation.writer import Draft, Writer, Written, write_drafts
     from utils import pick_device
 
     check_numbers(arguments, {"samples": (1, MOST_SAMPLES), **SAMPLING_BOUNDS})
@@ -63,22 +72,41 @@ def generate(arguments: argparse.Namespace) -> int:
     size = arguments.batch_size or writer.run.sampling.batch_size
     here = config_or_defaults(arguments.config).placed(writer.run)
     output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_samples.txt"
-    objects = output.with_suffix(".jsonl")
-    names, inputs = [output.name, objects.name], [arguments.model, arguments.config, here.data_file()]
+    objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
+    names = [output.name, objects.name, *[courses.name] * arguments.courses]
+    inputs = [arguments.model, arguments.config, here.data_file()]
     outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite)
-    texts: list[str] = []
-    with named_weights(arguments.model), progress("documents written", arguments.samples) as advance:
+    written: list[Written] = []
+    with named_weights(arguments.model), showing(arguments, writer) as shown:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            texts += write_documents(writer, arguments.seed, indices, settings, prompt=prompt, progress=advance)
+            drafts = [Draft(writer, prompt, arguments.seed, index, 0) for index in indices]
+            write_drafts(writer, drafts, settings, **shown)
+            written += [draft.written(writer.vocabulary) for draft in drafts]
+    texts = [document.text for document in written]
     how = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
-    outputs.write(*sample_files(texts, how))
+    files = sample_files(texts, how)
+    outputs.write(*files, *[course_file(document.course for document in written)] * arguments.courses)
     length = int(statistics.median(map(len, texts)))
     calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
     of_length = f"for a document of the median length, {counted(length, 'character')}"
     print(f"{settings.sampler}: {counted(calls, 'network call')} {of_length}")
     say(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
     return 0
+
+
+@contextmanager
+def showing(arguments: argparse.Namespace, writer: "Writer") -> Iterator[dict[str, Any]]:
+    """What `write_drafts` is to tell while it writes: the documents themselves, or how many are done."""
+    from generation.console import progress
+    from generation.watch import watching
+
+    if arguments.watch:
+        with watching(writer) as watch:
+            yield {"watch": watch}
+    else:
+        with progress("documents written", arguments.samples) as advance:
+            yield {"progress": advance}
 
 
 def check_output(output: Path | None) -> None:

@@ -1,8 +1,10 @@
 """A model's documents as a text file, one a line, and with their settings as a JSON Lines file beside it."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
+from generation.course import Change
 from text.vocabulary import one_line
 from utils import utf8
 
@@ -13,3 +15,9 @@ def sample_files(texts: list[str], settings: dict[str, Any]) -> tuple[bytes, byt
     # a stream's samples hold newlines, which the text file shows as \n: a sample stays a line
     text, lines = ("".join(line + "\n" for line in part) for part in (map(one_line, texts), objects))
     return utf8(text), utf8(lines)
+
+
+def course_file(courses: Iterable[list[Change]]) -> bytes:
+    """How each document was written, a JSON line for each: [step, positions, characters] of every change."""
+    lines = (json.dumps({"index": k, "course": course}, ensure_ascii=False) + "\n" for k, course in enumerate(courses))
+    return utf8("".join(lines))

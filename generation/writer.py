@@ -8,7 +8,7 @@ shape may round differently.
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -152,6 +152,13 @@ class Draft:
         return Written(text, confidence, self.settling, self.corrections, course)
 
 
+class Watch(Protocol):
+    """Sees drafts while they are written."""
+
+    def __call__(self, drafts: list[Draft], ids: np.ndarray) -> None: ...  # (B, L) the state of their windows
+    def done(self, drafts: Iterable[Draft]) -> None: ...  # a window of each is written
+
+
 def write_documents(
     writer: Writer,
     seed: int,
@@ -160,25 +167,30 @@ def write_documents(
     *,
     prompt: Prompt = ANYTHING,
     attempt: int = 0,
-    progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """Write the documents of these indices; `progress` is called with the number of documents just finished."""
+    """Write the documents of these indices."""
     drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
-    write_drafts(writer, drafts, settings, progress)
+    write_drafts(writer, drafts, settings)
     return [draft.written(writer.vocabulary).text for draft in drafts]
 
 
 def write_drafts(
-    writer: Writer, drafts: list[Draft], settings: SamplerSettings, progress: Callable[[int], None] | None = None
-) -> None:
-    """Write drafts to their ends, as many windows at a time as fit into a call on each core."""
+    writer: Writer, drafts: list[Draft], settings: SamplerSettings,
+    *, progress: Callable[[int], None] | None = None, watch: Watch | None = None,
+) -> None:  # fmt: skip
+    """Write drafts to their ends, as many windows at a time as fit into a call on each core.
+
+    `progress` is called with the number of documents just finished.
+    """
     positions = min(CALL_POSITIONS[writer.device.type], CALL_PROBABILITIES // writer.vocabulary.size)
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
         while pending and len(calls) < parallel_tasks(writer.device):
             calls.append(next_call(pending, positions))
             pending = [draft for draft in pending if draft not in calls[-1].drafts]
-        map_on_cores(writer.device, lambda call: write_windows(writer, call, settings), calls)
+        map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, watch), calls)
+        if watch:
+            watch.done(draft for call in calls for draft in call.drafts)
         if progress:
             progress(sum(draft.finished for call in calls for draft in call.drafts))
 
@@ -199,7 +211,7 @@ def next_call(pending: list[Draft], positions: int) -> Call:
     return Call(heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled), rows, length)
 
 
-def write_windows(writer: Writer, call: Call, settings: SamplerSettings) -> None:
+def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: Watch | None = None) -> None:
     """Write the next window of each of a call's drafts; the rows left over hold frames."""
     drafts, rows, length = call
     forbidden = ([] if writer.run.data.format == "stream" else [FRAME]) + [
@@ -218,8 +230,14 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings) -> None
 
     ids, fixed = torch.from_numpy(ids).to(home), torch.from_numpy(given).to(home)
     recorder = ChangeRecorder(fixed, writer.vocabulary.size)
+
+    def observe(step: int, x: torch.Tensor, p: torch.Tensor | None) -> None:
+        recorder(step, x, p)
+        if watch:
+            watch(drafts, x.cpu().numpy())
+
     written = sample(
-        writer.diffusion, writer.network, ids, fixed, uniforms, settings, forbidden=forbidden, observe=recorder
+        writer.diffusion, writer.network, ids, fixed, uniforms, settings, forbidden=forbidden, observe=observe
     )
     log_p, changes = recorder.log_p.cpu().numpy(), recorder.by_row()
     for row, draft in enumerate(drafts):
