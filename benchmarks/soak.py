@@ -190,7 +190,7 @@ class Soak:
 
     def cut_short(self, unbroken: Unbroken) -> None:
         """Now and then cut a file that an ended command was adding to."""
-        growing = {"train": "models/*.resume.pt", "collection make": "outputs/set/samples.jsonl"}
+        growing = {"train": "models/*.resume.pt", "collection make": "outputs/set/[sc]*s.jsonl"}
         for path in self.plan.folder.glob(growing.get(unbroken.name, "nothing")):
             if self.random.random() < CUT:
                 os.truncate(path, self.random.randint(0, path.stat().st_size))
@@ -203,7 +203,7 @@ class Soak:
             self.fail("a traceback was shown")
         self.plan.log.write_bytes(b"")
         self.counts["trainings that went on from a state"] += log.count("going on from step")
-        for path in self.plan.folder.glob("models/*.resume.previous.pt"):  # the damaged one, kept as promised
+        for path in self.plan.folder.glob("models/*.resume.previous*.pt"):  # the damaged one, kept as promised
             path.unlink()
         found = tree(self.plan.folder)
         if wrong := differences(found, unbroken.expected):

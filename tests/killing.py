@@ -31,7 +31,7 @@ WAYS = ("kill all", "kill alone", "power cut")
 PART = re.compile(r"\..+\.part")  # the documented rest of a write that was ended
 # files that grow or change while a command runs; every other one is the old one or the new one at any moment
 GROWING = re.compile(
-    r".*(\.resume(\.previous)?\.pt|\.metrics\.jsonl|\.written\.jsonl|/samples\.jsonl)|datasets/\.cache/.*"
+    r".*(\.resume(\.previous(-\d+)?)?\.pt|\.metrics\.jsonl|\.written\.jsonl|/(samples|courses)\.jsonl)|datasets/\.cache/.*"
 )
 ROOT = Path(__file__).resolve().parents[1]
 open_file, fsync = io.open, os.fsync
