@@ -6,13 +6,13 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageSequence
+from PIL import Image, ImageDraw, ImageSequence
 
 from generation.course import Change
-from nft.image import FONT_FILE, LARGEST
+from nft.fonts import draw_character, font
+from nft.image import LARGEST
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
 from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
 from nft.timeline import Timeline, timeline
@@ -41,7 +41,7 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
                 x, y = left + cell[1] * width, left + cell[0] * high
                 draw.rectangle((round(x), round(y), round(x + width) - 1, round(y + high) - 1), 0)
                 if not character.isspace():
-                    draw.text((x, y), character, ink, font(round(laid.size * SCALE)))
+                    draw_character(draw, (x, y), character, ink, round(laid.size * SCALE))
         last = frame == times.frames
         seconds = (times.length if last else times.seconds(frame + 1)) - times.seconds(frame)
         shown.append((canvas.copy(), round(1000 * seconds)))
@@ -58,11 +58,6 @@ def by_frame(text: str, times: Timeline, theme: Theme) -> list[list[tuple[int, s
         # of the uniform process: random characters are noise as long as nothing else was written there
         changes[first].append((place, character, NOISE_INK if first == 0 and last is not None else FULL_INK))
     return [changes[frame] for frame in range(times.frames + 1)]
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(FONT_FILE, size)
 
 
 def in_colour(image: Image.Image, theme: Theme) -> Image.Image:

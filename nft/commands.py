@@ -24,7 +24,7 @@ from generation.writer import Writer
 from nft.animation import find_ffmpeg
 from nft.drawing import draw_missing, draw_missing_courses
 from nft.files import record_of, write_files
-from nft.image import characters_without_glyph
+from nft.fonts import others
 from nft.rules import Judge
 from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
 from nft.store import SetFolder, selection_json
@@ -135,9 +135,12 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
             say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if constant:
         say(f"the same for all tokens, so no trait: {', '.join(constant)}")
-    if missing := Counter(c for record in edition.records for c in characters_without_glyph(record["text"])):
-        shown = " ".join(character for character, _ in missing.most_common(10))
-        say(f"the PNG files show boxes for {counted(len(missing), 'character')} that their font lacks: {shown}")
+    foreign = {c: path for record in edition.records for c, path in others(record["text"]).items()}
+    if names := sorted({path.stem for path in foreign.values() if path}):
+        say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
+    if missing := [character for character, path in foreign.items() if not path]:
+        lacked = f"{counted(len(missing), 'character')} that no font here has: {' '.join(missing[:10])}"
+        say(f"pictures show boxes for {lacked}")
     if failed:
         what = f"left out: the rules dropped all texts that collection.attempts allows: {', '.join(failed)}"
         print(f"error: {counted(len(failed), 'token')} {what}", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from generation.outputs import OutputRecord, is_protected, is_regular
-from nft import image
+from nft import fonts, image
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, animation, same_animation
 from nft.contact_sheet import contact_sheet
@@ -33,6 +33,7 @@ class File(NamedTuple):
     path: str
     content: Callable[[], bytes]
     same: Callable[[bytes, bytes], bool] = operator.eq  # the bytes of a picture depend on the version of Pillow
+    own_font: bool = True  # whether the machine's other fonts have no part in it
 
     @property
     def exact(self) -> bool:
@@ -47,11 +48,12 @@ def files(edition: Edition) -> Iterator[File]:
     for number, record, _ in edition.numbered:
         look = (caption(edition, number), edition.theme)
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
-        yield File(f"images/{number}.png", content, image.same_picture)
+        own = not fonts.others(record["text"] + look[0])
+        yield File(f"images/{number}.png", content, image.same_picture, own)
         for kind in edition.pieces(record):
             if kind in WRITERS:
                 content = partial(animation, kind, record["text"], edition.course(record), *look)
-                yield File(f"images/{number}.{kind}", content, same_animation)
+                yield File(f"images/{number}.{kind}", content, same_animation, own)
 
 
 def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
@@ -96,7 +98,9 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise UserError(f"{path}: not a folder of this set; move it away")
     known = record.path.exists()
-    edition = folder.edition() if folder.has("samples.jsonl") and not (growing and known) else None
+    # one that keeps courses has had its record from the first file on; its courses may still be mended
+    unfinished = growing and (known or not folder.has("set.json") or folder.info().courses)
+    edition = folder.edition() if folder.has("samples.jsonl") and not unfinished else None
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path

@@ -4,14 +4,12 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
-from functools import cache
 from html import escape
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from nft.fonts import draw_line, font
 from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, layout, shown
 from nft.themes import CAPTION_INK, FULL_INK, Theme
 
@@ -22,26 +20,6 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"  # how a PNG begins
 PLAIN = re.compile(rb"IHDR(PLTE)?(IDAT)+IEND")
 MOST_BYTES = {b"IHDR": 13, b"PLTE": 3 * 256, b"IEND": 0}  # in these chunks: of more a viewer shows nothing
 LARGEST = 4 * SIDE * SIDE  # bytes of its file; RGB takes 3 a pixel even where nothing is compressed
-FONT_FILE = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(FONT_FILE, size)
-
-
-def characters_without_glyph(text: str) -> set[str]:
-    """The characters that the font lacks, for example emoji and Chinese; a PNG shows a box for each."""
-    box = drawn("\uffff")  # which is no character
-    return {character for character in {*text} - {*"\t\n"} if drawn(shown(character)) == box}
-
-
-@cache
-def drawn(character: str) -> bytes:
-    """The pixels of one character."""
-    image = Image.new("L", (2 * CAPTION_SIZE, 2 * CAPTION_SIZE))
-    ImageDraw.Draw(image).text((0, 0), character, FULL_INK, font(CAPTION_SIZE))
-    return image.tobytes()
 
 
 def png(text: str, caption: str, theme: Theme) -> bytes:
@@ -50,7 +28,7 @@ def png(text: str, caption: str, theme: Theme) -> bytes:
     draw = ImageDraw.Draw(image)
     size, lines = layout(text)
     for row, line in enumerate(lines):
-        draw.text((MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, font(size))
+        draw_line(draw, (MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, size)
     draw.text((MARGIN, SIDE - MARGIN), caption, CAPTION_INK, font(CAPTION_SIZE), anchor="ls")
     buffer = io.BytesIO()
     image.putpalette([level for ink in range(FULL_INK + 1) for level in theme.shade(ink)])

@@ -46,6 +46,19 @@ def test_a_set_cut_short_anywhere_goes_on_to_the_same_bytes(studio):
     assert make("set", 6)[0] == 0 and everything(folder) == whole
 
 
+@pytest.mark.parametrize(("tokens", "courses"), [(3, 4), (4, 3), (4, 0), (0, 2)])
+def test_a_set_killed_before_any_of_its_files_was_written_goes_on(studio, tokens, courses):
+    _, make = studio
+    _, folder = make("set", 6)
+    whole = everything(folder)
+    kept = {"samples.jsonl": tokens, "courses.jsonl": courses}
+    for path in whole.keys() - {"set.json", *kept}:
+        (folder / path).unlink()
+    for name, count in kept.items():
+        (folder / name).write_bytes(b"".join(whole[name].splitlines(keepends=True)[:count]))
+    assert make("set", 6)[0] == 0 and everything(folder) == whole
+
+
 def test_a_set_without_courses_says_nothing_of_them_until_they_are_drawn(studio, verify):
     _, make = studio
     _, folder = make("set", 6)

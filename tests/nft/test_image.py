@@ -7,16 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nft.image import characters_without_glyph
+from nft.fonts import OWN, font_of, fonts_of_the_machine, others
+from nft.image import png
 from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
+from nft.themes import THEMES
 
 LONGEST = 1_000_000  # characters, of a text that a set may hold
 
 
 def test_what_the_face_lacks_is_known():
-    assert characters_without_glyph("a naïve\u00a0Ω …\n\u200d🎉日א😀") >= {"🎉", "日", "א"}
+    assert others("a naïve\u00a0Ω …\n\u200d🎉日א😀").keys() >= {"🎉", "日", "א"}
     # a picture shows tab and newline as space and as a new line
-    assert not characters_without_glyph("\t\n" + "".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
+    assert not others("\t\n" + "".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
+
+
+def test_a_character_is_drawn_with_a_font_that_has_it_or_said_to_be_a_box(monkeypatch):
+    """The machine has one other font: that of matplotlib which has Hebrew letters."""
+    hebrew = OWN.with_name("DejaVuSans.ttf")
+    monkeypatch.setattr("nft.fonts.findSystemFonts", lambda: [str(hebrew), str(OWN.with_name("cmb10.ttf"))])
+    for cached in (fonts_of_the_machine, font_of):
+        cached.cache_clear()
+    try:
+        assert others("aא日") == {"א": hebrew, "日": None}
+        pictures = [png(text, "", THEMES["paper"]) for text in ("aא", "a日", "a")]
+        assert len(set(pictures)) == 3
+        _, lines = layout("aא")
+        assert lines == ["aא"]
+    finally:
+        for cached in (fonts_of_the_machine, font_of):
+            cached.cache_clear()
 
 
 def test_every_text_fits_its_card():

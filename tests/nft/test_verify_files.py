@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont, PngImagePlugin
 
-from nft import image
+from nft import fonts, image
 from nft.themes import THEMES
 
 
@@ -90,8 +90,9 @@ def test_a_picture_that_is_not_that_of_its_text_is_named(studio, verify):
 def test_pictures_of_other_versions_are_compared_roughly(studio, verify, monkeypatch):
     _, make = studio
     with monkeypatch.context() as there:
-        basic = lambda size: ImageFont.truetype(image.FONT_FILE, size, layout_engine=ImageFont.Layout.BASIC)  # noqa: E731
-        there.setattr(image, "font", basic)
+        basic = lambda size, path=fonts.OWN: ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)  # noqa: E731
+        for module in (fonts, image):
+            there.setattr(module, "font", basic)
         _, folder = make("set", 3)
     status, out = verify(folder)
     assert status == 0 and "not checked: the pixels of 3 pictures: no picture is the same as here, with Pillow " in out
