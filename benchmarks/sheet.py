@@ -60,8 +60,8 @@ def measured(page: Page, address: str) -> dict[str, float]:
     """The figures of one visit."""
     page.add_init_script(WATCH)
     page.goto(address)
-    page.wait_for_function("window.ready")
-    paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    paint = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+    page.wait_for_function(f"window.ready && {paint}")
     figures = {"first paint, ms": page.evaluate(paint), "painted and idle, ms": page.evaluate("window.ready")}
     page.mouse.move(500, 500)
     page.wait_for_timeout(500)

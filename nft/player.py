@@ -22,7 +22,8 @@ def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> s
     colours = {f"<!--{name}-->": theme.web(ink) for name, ink in INKS.items()}
     dark_colours = {f"<!--DARK-{name}-->": dark.web(ink) for name, ink in INKS.items()}
     contents = {
-        **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)), "<!--TEXT-->": escape(text),
+        **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)),
+        "<!--TEXT-->": escape(text).replace("\r", "&#13;"),  # HTML would read it as a line feed
         "/*COURSE*/[]": script_json(changes), '/*NOISE*/""': script_json("".join(noise)),
     }  # fmt: skip
     return filled(TEMPLATE, contents)
