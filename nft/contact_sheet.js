@@ -67,7 +67,7 @@ function play(card) { // its course, after a moment: a pointer or a key that onl
   playing?.querySelector("img")?.remove();
   playing = card;
   if (!card?.token.pieces.includes("svg")) return;
-  const image = element("img", { src: "", alt: "", onerror: () => image.remove() });
+  const image = element("img", { alt: "", onerror: () => image.remove() });
   wait = setTimeout(() => { image.src = `images/${card.token.number}.svg`; card.append(image) }, 150);
 }
 
@@ -88,6 +88,7 @@ function store() {
 
 function toggle(token, mark) {
   if (marks.get(token.id) === mark) marks.delete(token.id); else marks.set(token.id, mark);
+  note = "";
   paint(token);
   store();
 }
@@ -114,7 +115,7 @@ const orders = {
 by("order").append(...Object.keys(orders).map(name => element("option", { textContent: name })));
 for (const token of tokens) token.length = [...token.text].length;
 
-let note = "";
+let note = ""; // of the selection that was loaded last
 function survey() { // -> the tokens that pass; each filter counts those that pass all the others
   const words = by("search").value.toLowerCase();
   for (const { counts } of filters) counts.clear();

@@ -66,12 +66,19 @@ def course_to(text: str) -> list[Change]:
 
 
 def made_up_edition(texts: dict[int, str], *pieces: str) -> Edition:
-    """A set of these texts by token id, with these pieces of each, without a model."""
+    """A set of these texts by token id, with these pieces of each, without a model; token 13 has a flag."""
     records = []
     for token, text in texts.items():
         share = token % 10 / 10
         figures = {"chars": len(text), "novelty": share, "confidence": 1 - share, "invented": 0.0}
-        record = {"token_id": token, "text": text, "flags": [], "settling": 0, "corrections": 0, **figures}
+        record = {
+            "token_id": token,
+            "text": text,
+            "flags": ["words"] * (token == 13),
+            "settling": 0,
+            "corrections": 0,
+            **figures,
+        }
         records.append({**record, "traits": figures_of(record)})
     lines = {token: course_line(token, course_to(text)) for token, text in texts.items()}
     courses = [lines.get(token, b"") for token in range(1, max(texts) + 1)]

@@ -127,6 +127,30 @@ def test_a_course_plays_on_hover_and_focus_and_large(visit, tmp_path):
     assert marks(page) == {1: "reject"}
 
 
+def test_a_finger_opens_a_token_and_turns_to_the_next(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html", 390, 844, has_touch=True, is_mobile=True)
+    page.tap("#token-2")
+    assert page.locator("dialog").bounding_box() == {"x": 0, "y": 0, "width": 390, "height": 844}
+    page.tap("#after")
+    assert page.inner_text("h2") == "#3 · token 4"
+    page.tap("dialog .yes")
+    page.tap("#close")
+    page.wait_for_selector("dialog", state="hidden")
+    assert marks(page) == {4: "keep"} and page.get_attribute("#token-4", "class") == "keep"
+
+
+def test_a_browser_that_stores_no_marks_says_so(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html")
+    page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('not here') } })")
+    page.reload()
+    pressed(page, "Home k")
+    assert page.inner_text("#count").endswith(
+        "1 kept · 0 rejected · this browser does not store marks: save the selection"
+    )
+
+
 def test_a_set_without_pieces_shows_its_texts(visit, tmp_path):
     (tmp_path / "index.html").write_text(contact_sheet(made_up_edition(TEXTS)), encoding="utf-8")
     page = visit(tmp_path / "index.html")
@@ -139,7 +163,7 @@ def test_filters_count_what_passes_the_others(visit, tmp_path):
     page = visit(tmp_path / "index.html")
     options = "select => [...select.options].map(option => option.textContent)"
     names = page.eval_on_selector_all("#filters select", "all => all.map(select => select.ariaLabel)")
-    assert names == ["Length", "Novelty", "Confidence", "marks"]
+    assert names == ["Length", "Novelty", "Confidence", "flags", "marks"]
     pressed(page, "Home k End k")
     assert page.eval_on_selector("[aria-label=marks]", options) == [
         "marks",
@@ -147,11 +171,16 @@ def test_filters_count_what_passes_the_others(visit, tmp_path):
         "rejected (0)",
         "not marked (8)",
     ]
+    assert page.eval_on_selector("[aria-label=flags]", options) == ["flags", "no flag (9)", "words (1)"]
     page.select_option("[aria-label=marks]", "kept")
     lengths = page.eval_on_selector("[aria-label=Length]", options)
     assert lengths == ["Length", "shortest (1)", "short (0)", "medium (0)", "long (0)", "longest (1)"]
     page.select_option("[aria-label=Length]", "longest")
     assert texts_shown(page) == [TEXTS[13]] and page.inner_text("#count").startswith("1 of 10 shown")
+    assert "flagged: words" in page.inner_text("#token-13")
+    pressed(page, "Home Enter")
+    assert page.inner_text("dl").endswith("Flagged\nwords")
+    page.keyboard.press("Escape")
     # of its own values a filter counts what the others leave
     assert page.eval_on_selector("[aria-label=Length]", options) == lengths
 
