@@ -211,12 +211,12 @@ function focus(place) { // moves the page so that this card is seen, and gives i
 
 function step(onward) { // to the first card if none had the focus
   focus(current < 0 ? 0 : current + onward);
-  if (opened) open(shown[current]);
+  if (opened && opened !== shown[current]) open(shown[current]);
 }
 
 function act(key) { // -> whether this key does something
   const token = opened ?? document.activeElement.closest("article")?.token, { across } = grid();
-  const rows = { ArrowUp: -across, ArrowDown: across, Home: -tokens.length, End: tokens.length };
+  const rows = { ArrowUp: current < across ? 0 : -across, ArrowDown: across, Home: -tokens.length, End: tokens.length };
   const moves = { ArrowLeft: -1, ArrowRight: 1, ...(opened ? {} : rows) };
   if (key in moves) step(moves[key]);
   else if (token && key === "k") toggle(token, "keep");
@@ -257,7 +257,7 @@ by("save").onclick = () => {
 };
 
 const numbered = new Map(tokens.map(token => [token.id, token]));
-function named(text) { // -> the tokens that a selection names, and how many ids are of none; or what is wrong with it
+function named(text) { // -> the tokens that a selection names, and which parts of it name others; or what is wrong with it
   const [unclear] = text.replace(RANGE, (all, low, high) => high ? "0" : all).match(UNCLEAR) ?? [];
   if (unclear) return `${unclear} is neither token ids nor a range; write 3 7 or 3-7`;
   const found = new Set(), unknown = new Set();

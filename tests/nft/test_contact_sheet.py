@@ -74,9 +74,11 @@ def test_keys_move_open_and_mark(visit, tmp_path):
     page = visit(tmp_path / "index.html")
     across = len(page.evaluate("getComputedStyle(document.getElementById('cards')).gridTemplateColumns").split())
     focus, ids = "document.activeElement.id", [f"token-{token}" for token in TEXTS]
-    for key, place in [("ArrowRight", 0), ("ArrowRight", 1), ("ArrowDown", 1 + across), ("ArrowUp", 1), ("End", 9)]:
+    moves = [("Right", 0), ("Right", 1), ("Up", 1), ("Down", 1 + across), ("Up", 1)]
+    for key, place in [*((f"Arrow{way}", place) for way, place in moves), ("End", 9), ("ArrowDown", 9), ("Home", 0)]:
         page.keyboard.press(key)
         assert page.evaluate(focus) == ids[place], key
+    page.keyboard.press("End")
     pressed(page, "ArrowRight k ArrowLeft r Home k k k")
     assert marks(page) == {13: "keep", 12: "reject", 1: "keep"}
     # in a curated set numbers are not ids: both are shown
