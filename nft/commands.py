@@ -27,18 +27,14 @@ from nft.files import record_of, write_files
 from nft.fonts import others
 from nft.rules import Judge
 from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
+from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, selection_json
 from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
 from text.corpus import load_trained_corpus
-from utils import UserError, hash_file, pick_device, read_text, utf8
+from utils import UserError, hash_file, pick_device, utf8
 
-MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error must not fill the disk or the memory
-TO = r"(?:[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]|\.\.+|\u2026|to)"  # of a range: any dash, dots, or the word
-TOKEN_RANGE = re.compile(rf"(\d+)(?:[^\S\n]*{TO}[^\S\n]*(\d+))?", re.IGNORECASE)
-LONGEST_ID = 10  # digits that are read: no set has such a token
-UNCLEAR = re.compile(r"\d(?:[^\s\d,;\"']+\d)+")  # numbers with something between them that makes no ids of them
 MOST_NAMED = 20  # files that are left as they are
 
 
@@ -221,18 +217,3 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
-
-
-def token_ids(path: Path) -> set[int]:
-    """The token ids that a file names, alone or as ranges (3-7, 3 – 7, 3 to 7); words between them are ignored."""
-    text = read_text(path)
-    if unclear := UNCLEAR.search(TOKEN_RANGE.sub(lambda found: "0" if found[2] else found[0], text)):
-        raise UserError(f"{path}: {unclear[0][:100]!r} is neither token ids nor a range; write 3 7 or 3-7")
-    ranges = [(int(low[:LONGEST_ID]), int((high or low)[:LONGEST_ID])) for low, high in TOKEN_RANGE.findall(text)]
-    for low, high in ranges:
-        if not 0 <= high - low < MOST_TOKENS:
-            raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")
-    found = {token for low, high in ranges for token in range(low, high + 1)}
-    if not found:
-        raise UserError(f"{path}: names no token; token ids or ranges (3-7) are expected, as index.html saves them")
-    return found

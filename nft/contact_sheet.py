@@ -1,27 +1,39 @@
-"""The contact sheet of a set: one HTML page, without other files, to browse and mark tokens and save a selection."""
+"""The contact sheet of a set: a page to browse its tokens, watch them being written, mark them, save a selection."""
 
 from html import escape
 from pathlib import Path
 
 from nft.metadata import STATEMENT
+from nft.selection import TOKEN_RANGE, UNCLEAR
 from nft.store import Edition
 from nft.templates import filled, script_json
 from utils import hash_json
 
 TEMPLATE = Path(__file__).with_name("contact_sheet.html")
+FIGURES = ("text", "flags", "novelty", "confidence")  # of a record, that the page shows
+PLAYED = ("svg", "html")  # pieces that the page plays, from the folder images beside it
 
 
 def contact_sheet(edition: Edition) -> str:
     """The page: the template filled with the title and the tokens. A browser never reads a token's text as HTML."""
     data = [
-        {"number": n, "id": r["token_id"], "text": r["text"], "flags": r["flags"], "traits": t, "bits": round(b, 2)}
-        for (n, r, t), b in zip(edition.numbered, edition.bits, strict=True)
-    ]
+        {
+            "number": number, "id": record["token_id"], **{key: record[key] for key in FIGURES}, "traits": traits,
+            "bits": round(bits, 2), "rank": rank, "pieces": [k for k in edition.pieces(record) if k in PLAYED],
+        }
+        for (number, record, traits), bits, rank in zip(edition.numbered, edition.bits, edition.ranks, strict=True)
+    ]  # fmt: skip
     identity = hash_json([edition.info[key] for key in ("identity", "seed", "sampler")])
+    script = {
+        "/*TOKENS*/[]": script_json(data),
+        "/*BANDS*/{}": script_json({name: parts["labels"] for name, parts in edition.bands.items()}),
+        "/*SELECTION*/[]": script_json([TOKEN_RANGE.pattern, UNCLEAR.pattern]),
+        "<!--IDENTITY-->": identity[:16],
+    }
     contents = {
         "<!--TITLE-->": escape(edition.info["title"]),
         "<!--STATEMENT-->": escape(STATEMENT),
-        "<!--IDENTITY-->": identity[:16],
-        "/*TOKENS*/[]": script_json(data),
+        "/*STYLE*/\n": TEMPLATE.with_suffix(".css").read_text(encoding="utf-8"),
+        "/*SCRIPT*/\n": filled(TEMPLATE.with_suffix(".js"), script),
     }
     return filled(TEMPLATE, contents)

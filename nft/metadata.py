@@ -51,13 +51,11 @@ def csv_table(edition: Edition) -> str:
 
 def rarity_table(edition: Edition) -> str:
     """rarity.csv: the tokens with their traits, from the most information content to the least."""
-    tokens, bits = edition.numbered, edition.bits
-    order = sorted(range(len(tokens)), key=lambda i: (-bits[i], i))
     content = [
-        [rank, tokens[i][0], tokens[i][1]["token_id"], f"{bits[i]:.4f}", *tokens[i][2].values()]
-        for rank, i in enumerate(order, start=1)
+        [rank, number, record["token_id"], f"{bits:.4f}", *traits.values()]
+        for rank, bits, (number, record, traits) in zip(edition.ranks, edition.bits, edition.numbered, strict=True)
     ]
-    return csv_text(["rank", "number", "token_id", "bits", *edition.bands], content)
+    return csv_text(["rank", "number", "token_id", "bits", *edition.bands], sorted(content))
 
 
 def attributes(traits: dict[str, str]) -> list[dict[str, str]]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from generation.course import Change
 from nft.layout import shown
 from nft.templates import filled, script_json
-from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, THEMES, Theme
+from nft.themes import FULL_INK, NOISE_INK, THEMES, Theme
 
 TEMPLATE = Path(__file__).with_name("player.html")
-INKS = {"GROUND": 0, "INK": FULL_INK, "NOISE": NOISE_INK, "FAINT": CAPTION_INK}
+CONTROL_INK = 180  # contrast with the ground of every theme: 4.5 and more, as WCAG 1.4.3 asks of text
+INKS = {"GROUND": 0, "INK": FULL_INK, "NOISE": NOISE_INK, "FAINT": CONTROL_INK}
 
 
 def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> str:
@@ -22,7 +23,8 @@ def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> s
     colours = {f"<!--{name}-->": theme.web(ink) for name, ink in INKS.items()}
     dark_colours = {f"<!--DARK-{name}-->": dark.web(ink) for name, ink in INKS.items()}
     contents = {
-        **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)), "<!--TEXT-->": escape(text),
+        **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)),
+        "<!--TEXT-->": escape(text).replace("\r", "&#13;"),  # HTML would read it as a line feed
         "/*COURSE*/[]": script_json(changes), '/*NOISE*/""': script_json("".join(noise)),
     }  # fmt: skip
     return filled(TEMPLATE, contents)

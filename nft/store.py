@@ -61,6 +61,12 @@ class Edition:
         """The rarity of each token, in bits."""
         return rarity([traits for *_, traits in self.numbered])
 
+    @cached_property
+    def ranks(self) -> list[int]:
+        """The rank of each token among all, from 1, the rarest; of two that are as rare the first comes first."""
+        order = sorted(range(len(self.bits)), key=lambda i: (-self.bits[i], i))
+        return [rank for _, rank in sorted(zip(order, range(1, len(order) + 1), strict=True))]
+
     def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
         """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""
         return f"{(self.info['base_uri'] or relative).rstrip('/')}/{number}.{kind}"

@@ -1,4 +1,4 @@
-"""Fixtures: temporary projects; one core per operation; Hypothesis without deadlines, and how long it searches."""
+"""Fixtures: temporary projects; a browser; one core per operation; how long Hypothesis searches, without deadlines."""
 
 import multiprocessing
 from functools import partial
@@ -9,6 +9,7 @@ from hypothesis import settings
 from ruamel.yaml import YAML
 
 import train
+from tests.browser import Visits, chromium
 from tests.helpers import TINY, make_run, toy_lines
 from tests.killing import warm
 from training import worker
@@ -32,6 +33,21 @@ def warm_processes(monkeypatch):
     """Trainings begin as forks of one process that has imported torch, where a system can; what they print is lost."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         monkeypatch.setattr(worker, "CONTEXT", warm())
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop runs as long as it does
+def browser():
+    """Chromium; see tests/browser.py."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """A function (path, width, height, **options of Playwright) -> its page, which may ask for nothing elsewhere."""
+    visits = Visits(browser)
+    yield visits
+    visits.leave(tmp_path)
 
 
 @pytest.fixture

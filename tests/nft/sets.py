@@ -1,4 +1,4 @@
-"""What a set holds, and changes to it as a forger would make them, for the tests of sets."""
+"""What a set holds, changes to it as a forger would make them, and sets without a model, for the tests of sets."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from generation.course import Change
+from nft.contact_sheet import contact_sheet
 from nft.courses import course_line, course_of
+from nft.files import pages
+from nft.store import Edition
+from nft.traits import bands_of, figures_of
 from utils import UserError
 
 
@@ -46,3 +50,48 @@ def fit_courses(folder: Path) -> None:
             text = record["text"]
             fitting.append(course_line(record["token_id"], [Change(1, list(range(len(text))), text)] if text else []))
     path.write_bytes(b"".join(fitting))
+
+
+def course_to(text: str) -> list[Change]:
+    """A course that writes a text: from its two ends in turns, a wrong character first at every third place."""
+    order = sorted(range(len(text)), key=lambda place: min(place, len(text) - 1 - place))
+    size = max(1, len(text) // 40)
+    groups = [sorted(order[start : start + size]) for start in range(0, len(text), size)]
+    course = [
+        Change(2 * k + 1, own, "".join("#" if place % 3 == 0 else text[place] for place in own))
+        for k, own in enumerate(groups)
+    ]
+    wrong = list(range(0, len(text), 3))
+    return [*course, Change(2 * len(groups) + 5, wrong, "".join(text[place] for place in wrong))]
+
+
+def made_up_edition(texts: dict[int, str], *pieces: str) -> Edition:
+    """A set of these texts by token id, with these pieces of each, without a model; token 13 has a flag."""
+    records = []
+    for token, text in texts.items():
+        share = token % 10 / 10
+        figures = {"chars": len(text), "novelty": share, "confidence": 1 - share, "invented": 0.0}
+        record = {
+            "token_id": token,
+            "text": text,
+            "flags": ["words"] * (token == 13),
+            "settling": 0,
+            "corrections": 0,
+            **figures,
+        }
+        records.append({**record, "traits": figures_of(record)})
+    lines = {token: course_line(token, course_to(text)) for token, text in texts.items()}
+    courses = [lines.get(token, b"") for token in range(1, max(texts) + 1)]
+    info = {"title": "made up", "identity": {}, "seed": 0, "sampler": {}, "pieces": [*pieces], "theme": "paper"}
+    return Edition(info, records, bands_of([record["traits"] for record in records]), courses)
+
+
+def made_up_set(folder: Path, texts: dict[int, str]) -> Edition:
+    """The same with all that a browser shows of it written to a folder: the contact sheet, and two pieces of each."""
+    edition = made_up_edition(texts, "svg", "html")
+    (folder / "images").mkdir(parents=True)
+    for number, record, _ in edition.numbered:
+        for path, text in pages(edition, number, record):
+            (folder / path).write_text(text, encoding="utf-8", newline="\n")
+    (folder / "index.html").write_text(contact_sheet(edition), encoding="utf-8", newline="\n")
+    return edition

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 import collection
-from nft.commands import token_ids
+from nft.selection import token_ids
 from tests.helpers import tree
 from tests.nft.sets import alter, texts
 from utils import UserError

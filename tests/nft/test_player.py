@@ -1,0 +1,167 @@
+"""The page and the animated SVG of a token in a browser: keys, pointer, both ways to the same state, all text text."""
+
+import pytest
+
+from generation.course import text_after
+from nft.animated_svg import animated_svg
+from nft.player import CONTROL_INK, player
+from nft.themes import THEMES, Colour
+from tests.nft.sets import course_to
+
+TEXT = "Fix the reader, and\ttest it.\nTwice  over, at 3 places: abcdefghijklmnopqrstuvwxyz0123456789 is one word."
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)> ]]> & \" ' \u2028\u2029 \u202e\u05d0\u05d1 \U0001f9ff <!--TEXT--> \r end"
+)
+CELLS = "[...document.querySelectorAll('#sheet i')].map(cell => [cell.textContent, cell.className])"
+CALL = "Number(document.getElementById('call').value)"
+
+
+@pytest.fixture
+def played(visit, tmp_path):
+    """A function (text, width, height, **options of Playwright) -> the page of a text, played by `course_to`."""
+
+    def play(text: str, *size: int, theme: str = "paper", **options):
+        path = tmp_path / "piece.html"
+        page_source = player(text, course_to(text), "made up #1", THEMES[theme])
+        path.write_text(page_source, encoding="utf-8", newline="\n")
+        page = visit(path, *size, **options)
+        page.on("dialog", lambda dialog: pytest.fail("a script of a text ran"))
+        return page
+
+    return play
+
+
+def state(text: str, call: int) -> list[list[str]]:
+    """What the cells of a text hold after a call: the character, or nothing; `n` for what is still noise."""
+    written = {}
+    for step, places, characters in course_to(text):
+        if step <= call:
+            written |= dict(zip(places, characters, strict=True))
+    shown = {place: "" if character == "\n" else character for place, character in written.items()}
+    return [[shown.get(place, ""), "" if place in shown else "n"] for place in range(len(text))]
+
+
+def test_keys_go_to_every_call_and_back_to_the_same_state(played):
+    page = played(TEXT)
+    page.keyboard.press("End")
+    last = course_to(TEXT)[-1].step
+    assert page.evaluate(CALL) == last and page.evaluate(CELLS) == state(TEXT, last)
+    assert page.text_content("#text") == text_after(course_to(TEXT)) == TEXT
+    page.keyboard.press("Home")
+    assert page.evaluate(CALL) == 0 and page.evaluate(CELLS) == state(TEXT, 0)
+    for key, step in (("ArrowRight", 1), ("ArrowLeft", -1)):
+        for _ in range(last):
+            page.keyboard.press(key)
+            call = page.evaluate(CALL)
+            assert page.evaluate(CELLS) == state(TEXT, call)
+        assert call == (last if step > 0 else 0)
+    assert page.get_attribute("#call", "aria-valuetext") == f"call 0 of {last}"
+
+
+def test_the_pointer_scrubs(played):
+    page = played(TEXT)
+    box = page.locator("#call").bounding_box()
+    for share in (0.8, 0.3, 0.6):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        call = page.evaluate(CALL)
+        assert abs(call / course_to(TEXT)[-1].step - share) < 0.05
+        assert page.evaluate(CELLS) == state(TEXT, call) and page.get_attribute("#play", "aria-label") == "play"
+
+
+def test_space_and_the_button_pause_and_play(played):
+    page = played(TEXT)
+    label = "document.getElementById('play').ariaLabel"
+    page.wait_for_function(f"{CALL} > 3")
+    page.keyboard.press("Space")
+    assert page.evaluate(label) == "play"
+    page.keyboard.press("End")
+    page.click("#play")  # at the end it begins again, at once
+    assert page.evaluate(label) == "pause" and page.evaluate(CALL) == 0
+    page.keyboard.press("Space")  # with the focus on the button: once, not twice
+    assert page.evaluate(label) == "play"
+
+
+def test_it_plays_to_the_end_by_itself(played):
+    page = played("a few words")
+    page.wait_for_function(f"{CALL} === {course_to('a few words')[-1].step}")
+    assert "".join(text for text, _ in page.evaluate(CELLS)) == "a few words"
+
+
+def test_who_wants_no_motion_sees_the_finished_text_at_once(played):
+    page = played(TEXT, reduced_motion="reduce")
+    assert page.evaluate(CELLS) == state(TEXT, course_to(TEXT)[-1].step)
+    assert page.evaluate("playing") is False
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1440, 900), (320, 480), (844, 390)])
+def test_a_page_fits_every_window(played, size):
+    page = played(TEXT, *size)
+    assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [*size]
+    inside = "(({ scrollHeight, clientHeight }) => scrollHeight <= clientHeight)(document.getElementById('page'))"
+    assert page.evaluate(inside)
+    assert page.evaluate("getComputedStyle(document.getElementById('play')).fontSize") == "18px"
+    cells = page.evaluate("[...document.querySelectorAll('#sheet i')].map(c => c.getBoundingClientRect().toJSON())")
+    assert all(cell["left"] >= 0 and cell["right"] <= size[0] for cell in cells)
+
+
+@pytest.mark.parametrize("size", [(390, 844), (900, 500)])
+def test_a_long_text_scrolls(played, size):
+    text = ("Fix the reader, and test it. " * 200)[:4000]
+    page = played(text, *size, reduced_motion="reduce")
+    assert float(page.evaluate("getComputedStyle(page).fontSize").removesuffix("px")) >= 16
+    assert page.evaluate("page.scrollHeight > page.clientHeight && page.scrollWidth === page.clientWidth")
+    assert page.evaluate("page.scrollTop") == 0  # a finished text is read from its beginning
+    end = "page.scrollTop + page.clientHeight >= page.scrollHeight - 1"
+    for _ in range(60):
+        page.keyboard.press("PageDown")
+    page.wait_for_function(end)
+    page.keyboard.press("PageUp")
+    page.wait_for_function(f"!({end})")
+    page.mouse.move(200, 200)
+    page.mouse.wheel(0, 10_000)
+    page.wait_for_function(end)
+    page.keyboard.press("Home")
+    page.keyboard.press("End")
+    assert "".join(text for text, _ in page.evaluate(CELLS)) == text
+
+
+def luminance(colour: Colour) -> float:
+    """Relative luminance by WCAG 2."""
+    red, green, blue = (c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_controls_can_be_read(theme):
+    dark, light = sorted(luminance(THEMES[theme].shade(ink)) for ink in (0, CONTROL_INK))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_hostile_text_stays_text_in_the_page(played, theme):
+    page = played(HOSTILE, theme=theme)
+    page.keyboard.press("End")
+    assert page.text_content("#text") == HOSTILE
+    assert "".join(text for text, _ in page.evaluate(CELLS)) == HOSTILE
+    assert page.locator("img").count() == 0 and page.locator("script").count() == 1
+
+
+@pytest.mark.parametrize("text", [TEXT, HOSTILE], ids=["plain", "hostile"])
+def test_a_moving_svg_keeps_its_text_and_plays_inside_a_page(visit, tmp_path, text):
+    course, path = course_to(text), tmp_path / "piece.svg"
+    path.write_text(animated_svg(text, course, text[:40], THEMES["paper"]), encoding="utf-8", newline="\n")
+    still = visit(path, reduced_motion="reduce")
+    visible = [character for character in text if character.strip()]
+    all_shown = "document.querySelectorAll('.t text')"
+    at_rest = f"[...{all_shown}].filter(e => getComputedStyle(e).opacity === '1').map(e => e.textContent).join('')"
+    assert sorted(still.evaluate(at_rest)) == sorted(visible)
+    assert still.text_content("desc") == text.replace("\r", "\n")  # as XML has it
+    assert still.locator("script, img").count() == 0
+    moving = visit(path)
+    assert moving.evaluate("document.getAnimations().length") > 10
+    (tmp_path / "readme.html").write_text('<meta charset="utf-8"><img src="piece.svg" width="600">', encoding="utf-8")
+    page = visit(tmp_path / "readme.html")
+    page.wait_for_function("document.images[0].naturalWidth === 1000")
+    first = page.screenshot()
+    page.wait_for_timeout(2500)
+    assert page.screenshot() != first
