@@ -33,6 +33,20 @@ def test_copies_of_what_the_start_had_learnt_from_are_copies(started_voice, tmp_
     assert of_greek.plain()["start"] == "greek" and of_greek.plain()["unseen"] == []
 
 
+def test_copies_of_what_the_start_of_a_stream_had_learnt_from_are_copies(started_voice, tmp_path):
+    greek, _ = started_voice
+    root, stream = greek.model_file().parents[1], {"format": "stream"}
+    run = shape(make_run(root, prose(WORDS, 500, 2), "stream", training=LEARNT, data=stream), start_from="greek")
+    train_model(run, Quiet())
+    lines = greek.data_file().read_text(encoding="utf-8").splitlines()[:60]
+    in_a_row = ["\\n".join(lines[k : k + 3]) for k in range(57)]  # as the file has them
+    for copied in (lines, in_a_row):
+        found = judge(run, tmp_path, copied)
+        assert found.copies.gauge == "memorising" and len(found.copies.flagged) > 0.9 * len(copied)
+    assert min(judge(run, tmp_path, in_a_row).matches) > max(map(len, lines))  # across the ends of lines
+    assert judge(run, tmp_path, prose([word[::-1] for word in WORDS], 60, 7)).copies.gauge == "creating"
+
+
 def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_path):
     greek, build = started_voice
     data, lines = greek.data_file().read_bytes(), training_lines(greek)[:60]
