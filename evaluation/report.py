@@ -28,6 +28,7 @@ CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
     "exact: in the order of writing, / of a 5-gram, left to right"
 )
+NOT_KNOWN = "hold mostly characters that the voice does not know: they were not compared."
 MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
@@ -35,6 +36,7 @@ GAUGES = {
     "memorising": "It recites its source. Train it shorter, on more text or with dropout; do not publish this.",
     "repeating": "It writes the same texts again and again. Train it longer or on more text, or raise its temperature; "
     "do not publish this.",
+    "not checked": "Not everything was compared: copies may be among the rest, so do not publish this yet.",
     "too few to tell": "Too few samples, or too few real documents beside them, to tell copies from chance: "
     "judge more samples, or train on more text.",
 }
@@ -48,6 +50,7 @@ def summary(evaluation: Evaluation) -> str:
         f"copies {copies.share:.1%}: {copies.gauge}"
         + (f"; {counted(copies.repeats, 'repeat')}" if copies.repeats else "")
         + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
+        + (f"; {counted(copies.unknown, 'document')} not compared" if copies.unknown else "")
         + "".join(f"; not compared with the text of {name}" for name in evaluation.origin.unseen)
     )
 
@@ -192,6 +195,7 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%})."
         + (f" {copies.repeats} repeat an earlier one, case and white space aside." if copies.repeats else "")
+        + (f" {counted(copies.unknown, 'document')} {NOT_KNOWN}" if copies.unknown else "")
         + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else ""),
         "",
         *(

@@ -44,10 +44,10 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
 
 
 def lines_of(run: RunConfig, vocabulary: Vocabulary) -> Split:
-    """Every line of a run's text file, as ids of another vocabulary."""
+    """Every line of a run's text file, as ids of another vocabulary: where it lacks a character, of one that reads the same."""
     ids, sizes = [], []
     for codes in read_lines(run.data_file(), run.data, ReadingLog()):
-        ids.append(vocabulary.ids_of_codepoints[codes[codes != NEWLINE]])
+        ids.append(vocabulary.ids_of_alike[codes[codes != NEWLINE]])
         sizes.append(spans(codes)[1])
     return Split.whole(np.concatenate(ids), np.concatenate(sizes))
 

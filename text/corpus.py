@@ -245,13 +245,16 @@ def open_store(store: Path, stream: bool) -> Corpus:
 
 
 def all_training_text(corpus: Corpus, run: RunConfig) -> Split:
-    """All documents of a run's text that are not held out, those that data.max_documents leaves out too, as ids."""
-    if corpus.stream or not run.data.max_documents:
+    """All documents of a run's text that are not held out, those that data.max_documents leaves out too, as ids.
+
+    A character that the vocabulary leaves out has the id of one that reads the same.
+    """
+    if not (corpus.reading_log.unknown_characters or (run.data.max_documents and not corpus.stream)):
         return corpus.train
     path, whole = run.data_file(), run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
-    lengths, kept, held_out, _ = survey_lines(path, whole)
+    lengths, kept, held_out, _ = (survey_stream if corpus.stream else survey_lines)(path, whole)
     chosen = kept & ~held_out
-    ids = [corpus.vocabulary.ids_of_codepoints[codes] for codes in _codes_of(path, whole, lengths, chosen)]
+    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, chosen)]
     if hash_file(path) != corpus.sha256:
         raise UserError(CHANGED.format(path))
     return Split.whole(np.concatenate(ids), lengths[chosen])

@@ -68,6 +68,7 @@ VOICE = {
         "flagged": list,
         "worst": list,
         "repeats": int,
+        "unknown": int,
     },
     "examples": list,
     "data_sha256": str,

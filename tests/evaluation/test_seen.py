@@ -47,6 +47,19 @@ def test_copies_of_what_the_start_of_a_stream_had_learnt_from_are_copies(started
     assert judge(run, tmp_path, prose([word[::-1] for word in WORDS], 60, 7)).copies.gauge == "creating"
 
 
+def test_letters_that_a_voice_lacks_hide_no_copy_of_what_its_start_had_learnt_from(tmp_path):
+    lines = [" ".join(word.title() for word in line.split()) for line in prose(GREEK, 400, 1)]
+    start = make_run(tmp_path, [line.replace("Mu", "Mú") for line in lines], "start", training=LEARNT)
+    train_model(start, Quiet())
+    run = shape(make_run(tmp_path, prose([*WORDS, "gamma", "kappa", "zeta"], 400, 1)), start_from="start")
+    train_model(run, Quiet())
+    learnt = training_lines(start)[:60]
+    for form in (str, str.lower, str.swapcase):
+        found = judge(run, tmp_path, list(map(form, learnt))).copies
+        assert found.gauge == "memorising" and len(found.flagged) == 60, form
+    assert judge(run, tmp_path, prose(WORDS, 60, 7)).copies.gauge == "creating"
+
+
 def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_path):
     greek, build = started_voice
     data, lines = greek.data_file().read_bytes(), training_lines(greek)[:60]
@@ -54,10 +67,12 @@ def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_pat
         try:
             change(greek.data_file())
             found = judge(build, tmp_path, lines)
+            new = judge(build, tmp_path, prose(WORDS, 60, 7))
         finally:
             greek.data_file().write_bytes(data)
         assert "Not compared with the text of greek, which it learnt from too." in "\n".join(voice_page(found))
         assert "not compared with the text of greek" in summary(found)
+        assert new.copies.gauge == "not checked" and "safe" not in "\n".join(voice_page(new))
         assert found.plain()["unseen"] == ["greek"] and len(found.copies.flagged) < 60
 
 
