@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from evaluation import seen
 from evaluation.report import summary, voice_page
-from evaluation.seen import joined, without
+from evaluation.seen import joined, lines_of, without
+from generation.archive import set_aside
 from generation.checkpoint import load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge, training_lines
-from tests.helpers import WORDS, Quiet, make_run, prose, shape
+from tests.helpers import WORDS, Quiet, config_of, make_run, prose, shape
 from text.corpus import Split, load_corpus
 from training.trainer import train_model
 
@@ -74,6 +76,31 @@ def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_pat
         assert "not compared with the text of greek" in summary(found)
         assert new.copies.gauge == "not checked" and "safe" not in "\n".join(voice_page(new))
         assert found.plain()["unseen"] == ["greek"] and len(found.copies.flagged) < 60
+
+
+def test_a_text_that_was_kept_aside_is_looked_through(started_voice, tmp_path):
+    greek, build = started_voice
+    path, lines = greek.data_file(), training_lines(greek)[:60]
+    data = path.read_bytes()
+    try:
+        kept = set_aside(path)
+        path.write_bytes(b"another\n")
+        assert kept.name == "greek.previous.txt" and judge(build, tmp_path, lines).copies.gauge == "memorising"
+    finally:
+        kept.replace(path)
+    assert path.read_bytes() == data
+
+
+def test_a_text_that_a_model_names_often_is_read_once(started_voice, tmp_path, monkeypatch):
+    _, build = started_voice
+    checkpoint, calls = load_checkpoint(build.model_file()), []
+    monkeypatch.setattr(seen, "lines_of", lambda *arguments: calls.append(1) or lines_of(*arguments))
+    text = checkpoint.start.texts[0]
+    often = checkpoint.start.model_copy(update={"texts": [text] * 1000})
+    sought, missing = seen.seen_text(load_corpus(build), build, often, config_of(build))
+    assert len(calls) == 1 and not missing
+    one = checkpoint.start.model_copy(update={"texts": [text]})
+    assert len(sought.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build))[0].ids)
 
 
 def test_documents_of_both_texts_are_sought_once(started_voice):
