@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 
 from config.loader import BASE, BASE_FILE, load_config
 from generation.checkpoint import load_checkpoint
-from tests.helpers import Quiet, shape, toy_lines
+from tests.helpers import Quiet, shape, toy_lines, tree
 from text.corpus import load_corpus
 from text.vocabulary import Vocabulary
 from training.base import write_base_text
@@ -213,6 +213,47 @@ def test_a_base_that_does_not_fit_a_voice_is_found_before_anything_is_trained(pr
         for check in ((), ("--check",)):
             assert train("--all", "--base", *check) == 2
             assert said in capsys.readouterr().err and not (path.parent / "models").exists()
+
+
+def test_a_start_that_is_not_there_is_found_before_a_model_is_set_aside(project, capsys):
+    path, train = project
+    assert train("--dataset", "one") == 0
+    models = path.parent / "models"
+    before = tree(models)
+    write_config(path, datasets={"one": {"training": {"start_from": "nosuch"}}, "two": {}})
+    for option in ("--check", "--force", "--preset=baby"):
+        capsys.readouterr()
+        assert train("--dataset", "one", option) == 1
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "error: one:" in printed and "nosuch.pt: no such file" in printed.replace("/ ", "/")
+        assert tree(models) == before
+
+
+def test_a_voice_of_a_base_that_failed_says_so(project, capsys):
+    path, train = project
+    assert train("--all", "--base") == 0
+    before = (path.parent / "models" / "one.pt").read_bytes()
+    with (path.parent / "datasets" / "one.txt").open("a", encoding="utf-8") as file:
+        file.write("one more line\n")
+    (path.parent / "models" / ".base.lock").write_text("my own\n", encoding="utf-8")  # so that base fails
+    capsys.readouterr()
+    assert train("--all", "--base") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "error: one: failed: not begun: it starts from base, which was not trained (see above)" in printed
+    assert "two: skipped: done before" in printed
+    assert (path.parent / "models" / "one.pt").read_bytes() == before
+
+
+def test_what_a_voice_starts_from_is_trained_first(project, capsys):
+    path, train = project
+    write_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
+    assert train("--all", "--check") == 0
+    assert train("--all") == 0
+    assert load_checkpoint(path.parent / "models" / "one.pt").start.name == "two"
+    write_config(path, datasets={name: {"training": {"start_from": o}} for name, o in (("one", "two"), ("two", "one"))})
+    capsys.readouterr()
+    assert train("--all") == 2
+    assert "training.start_from: one and two and one start from each other; let one" in capsys.readouterr().err
 
 
 def test_a_config_may_name_the_base_as_the_start_of_all(project):
