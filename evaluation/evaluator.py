@@ -73,7 +73,7 @@ def evaluate_voice(
     if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     # all text at hand: which sample of it was learnt is for the model's file to say
-    sought, unseen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
+    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
     reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)
@@ -101,6 +101,7 @@ def evaluate_voice(
             training=checkpoint.metrics,
             start=checkpoint.start.name if checkpoint.start else "",
             unseen=unseen,
+            held_out_seen=held_out_seen,
         ),
         writer=writer,
         corpus=corpus,

@@ -103,6 +103,7 @@ class Origin:
     training: dict[str, Any]
     start: str  # the name of the model that training started from; "" for none
     unseen: list[str]  # models before this one whose texts are not at hand
+    held_out_seen: int  # held-out documents that are in the texts of models before this one
 
 
 @dataclass(frozen=True)

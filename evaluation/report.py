@@ -12,7 +12,7 @@ from config.messages import counted, number, with_error
 from evaluation.likelihood import Likelihood
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
-from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, VoiceComparison
+from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
 from generation.outputs import Outputs
 from utils import utf8
 
@@ -51,6 +51,7 @@ def summary(evaluation: Evaluation) -> str:
         + (f"; {counted(copies.repeats, 'repeat')}" if copies.repeats else "")
         + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
         + (f"; {counted(copies.unknown, 'document')} not compared" if copies.unknown else "")
+        + ("; its start may have learnt held-out text" if evaluation.origin.held_out_seen else "")
         + "".join(f"; not compared with the text of {name}" for name in evaluation.origin.unseen)
     )
 
@@ -137,7 +138,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         "95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
-        *("", "## Likelihood", "", *likelihood_lines(evaluation.likelihood)),
+        *("", "## Likelihood", "", *start_saw(origin), *likelihood_lines(evaluation.likelihood)),
         *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts), evaluation.unread), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
         f"{counted(origin.training['characters'], 'character')} seen;",
@@ -151,6 +152,14 @@ def voice_page(evaluation: Evaluation) -> list[str]:
 def not_compared(names: list[str]) -> str:
     """What the gauge could not see: texts that the model had learnt from before, and that are not at hand."""
     return escaped(f" Not compared with the text of {', '.join(names)}, which it learnt from too." if names else "")
+
+
+def start_saw(origin: Origin) -> list[str]:
+    """A warning where the start may have learnt what this model holds out."""
+    if not origin.held_out_seen:
+        return []
+    what = f"**In the text of the start, {escaped(origin.start)}: {counted(origin.held_out_seen, 'held-out document')}."
+    return [f"{what} It may have learnt them: figures of held-out text may be of text that is not new to it.**", ""]
 
 
 def verdict(copies: Copies) -> str:

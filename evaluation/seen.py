@@ -15,10 +15,11 @@ from text.vocabulary import NEWLINE, Vocabulary
 from utils import hash_file
 
 
-def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config) -> tuple[Split, list[str]]:
+def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config) -> tuple[Split, list[str], int]:
     """As ids of the model's vocabulary: its text, without what is held out, and the texts of `start` that are here.
 
-    Also -> the names of the models whose texts are not where config.yaml says, or not as they were.
+    Also -> the names of the models whose texts are not where config.yaml says, or not as they were; and how many
+    held-out documents are in the texts of `start` too.
     """
     own, missing = all_training_text(corpus, run), []
     parts, read = [own], set()
@@ -31,13 +32,20 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
             read.add(text.sha256)
         else:
             missing.append(text.name)
-    return joined(parts), missing
+    return joined(parts), missing, held_out_in(corpus, parts[1:], start)
 
 
 def file_with(sha256: str, file: Path) -> Path | None:
     """The text file with this hash: that of a dataset, or one that was kept aside when another took its name."""
     kept = sorted(file.parent.glob(f"{glob.escape(file.stem)}.previous*{glob.escape(file.suffix)}"))
     return next((path for path in (file, *kept) if path.is_file() and hash_file(path) == sha256), None)
+
+
+def held_out_in(corpus: Corpus, texts: list[Split], start: Start | None) -> int:
+    """How many held-out documents are in these texts of a start too: it may have learnt them, by another seed."""
+    if corpus.stream:
+        return int(any(text.sha256 == corpus.sha256 for text in (start.texts if start else [])))
+    return len(corpus.held_out.lengths) - len(without(corpus.held_out, joined(texts)).lengths) if texts else 0
 
 
 def without(split: Split, other: Split) -> Split:
@@ -51,7 +59,7 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
     """What a set's texts are compared with: what the model learnt from, and names as in `seen_text`."""
     sought, missing = None, []
     if checkpoint.start:
-        sought, missing = seen_text(corpus, checkpoint.run, checkpoint.start, config)
+        sought, missing, _ = seen_text(corpus, checkpoint.run, checkpoint.start, config)
     return Reference(corpus, checkpoint.run.model.context, sought), missing
 
 

@@ -78,6 +78,21 @@ def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_pat
         assert found.plain()["unseen"] == ["greek"] and len(found.copies.flagged) < 60
 
 
+def test_held_out_text_that_the_start_may_have_learnt_is_named(started_voice, tmp_path):
+    greek, build = started_voice
+    again = shape(greek.model_copy(update={"seed": 7, "name": "again"}), start_from="greek")
+    again = again.model_copy(update={"data": again.data.model_copy(update={"file": "greek.txt"})})
+    again.data_file().with_name("again.txt").write_bytes(greek.data_file().read_bytes())
+    train_model(again, Quiet())
+    found = judge(again, tmp_path, prose(WORDS, 60, 7))
+    count = len(load_corpus(again).held_out.lengths)
+    assert found.origin.held_out_seen == count
+    page = "\n".join(voice_page(found))
+    assert f"**In the text of the start, greek: {count} held-out documents. It may have learnt them" in page
+    assert "its start may have learnt held-out text" in summary(found)
+    assert judge(build, tmp_path, prose(WORDS, 60, 7)).origin.held_out_seen == 0
+
+
 def test_a_text_that_was_kept_aside_is_looked_through(started_voice, tmp_path):
     greek, build = started_voice
     path, lines = greek.data_file(), training_lines(greek)[:60]
@@ -97,7 +112,7 @@ def test_a_text_that_a_model_names_often_is_read_once(started_voice, tmp_path, m
     monkeypatch.setattr(seen, "lines_of", lambda *arguments: calls.append(1) or lines_of(*arguments))
     text = checkpoint.start.texts[0]
     often = checkpoint.start.model_copy(update={"texts": [text] * 1000})
-    sought, missing = seen.seen_text(load_corpus(build), build, often, config_of(build))
+    sought, missing, _ = seen.seen_text(load_corpus(build), build, often, config_of(build))
     assert len(calls) == 1 and not missing
     one = checkpoint.start.model_copy(update={"texts": [text]})
     assert len(sought.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build))[0].ids)
