@@ -50,6 +50,7 @@ def train(arguments: argparse.Namespace) -> int:
     from training.base import BASE_SHARE, with_base, write_base_text
     from training.check import check_runs
     from training.queue import Queue, share_hours
+    from training.start import in_order
     from utils import UserError
 
     check_numbers(arguments, {"minutes": (0, MOST_MINUTES)})
@@ -72,9 +73,10 @@ def train(arguments: argparse.Namespace) -> int:
             raise UserError("--hours and --minutes exclude each other; leave one out")
         runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1))
     if arguments.base:
-        started = with_base(config, runs, overrides)
-        write_base_text(runs)
+        started = in_order(with_base(config, runs, overrides))
+        write_base_text(started[0], runs)
         runs = started
+    runs = in_order(runs)
     queue = Queue(runs, arguments.force, command_of(arguments))
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
 

@@ -5,6 +5,7 @@ the context alone. The clock t runs from 0 (clean text) to 1 (noise); sigma is t
 Shapes: B batch, L positions, V characters, D states; ids are (B, L), t and sigma (B, 1), losses (B, L) in nats.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -114,9 +115,14 @@ def bell(times: Tensor, mean: float, width: float) -> Tensor:
 
     It maps quantiles to quantiles, so stratified times stay stratified.
     """
-    low, high = torch.special.ndtr((torch.tensor([T_MIN, 1.0], dtype=torch.float64) - mean) / width)
+    ends = (torch.tensor([T_MIN, 1.0], dtype=torch.float64) - mean) / width
+    above = bool(ends[0] > 0)  # all times lie above the mean, where ndtr is near 1 and has no digits left
+    low, high = torch.special.erfc(ends / math.sqrt(2)) / 2 if above else torch.special.ndtr(ends)
+    if low == high:  # nearer to the first time than numbers tell
+        return torch.full_like(times, T_MIN)
     quantiles = low + (high - low) * (times.double() - T_MIN) / (1 - T_MIN)
-    return (mean + width * torch.special.ndtri(quantiles)).clamp(T_MIN, 1).to(times.dtype)
+    side = -1 if above else 1
+    return (mean + side * width * torch.special.ndtri(quantiles)).clamp(T_MIN, 1).to(times.dtype)
 
 
 class Network(Protocol):

@@ -33,7 +33,7 @@ from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
-from text.vocabulary import Vocabulary, is_seen, seen
+from text.vocabulary import Vocabulary, codepoints, is_seen, seen
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -73,13 +73,13 @@ def evaluate_voice(
     if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     # all text at hand: which sample of it was learnt is for the model's file to say
-    sought, unseen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
+    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
     reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)
     else:
         texts, unread = write_documents(writer, request.seed, range(request.count), writer.settings()), 0
-    documents = [corpus.vocabulary.encode(known_characters(text, corpus.vocabulary)).astype(np.int64) for text in texts]
+    documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
     compared = min(len(documents), len(reference.held_out))
     real = reference.held_out[:compared]
@@ -93,7 +93,7 @@ def evaluate_voice(
         compared=compared,
         likelihood=likelihoods(writer, corpus, reference),
         comparisons={m.name: Comparison(m, of_samples[m.name], of_real[m.name]) for m in METRICS},
-        copies=find_copies(texts, documents, matches, reference),
+        copies=find_copies(texts, documents, matches, reference, unseen=bool(unseen)),
         origin=Origin(
             checkpoint.data_sha256,
             checkpoint.training_sha256,
@@ -101,6 +101,7 @@ def evaluate_voice(
             training=checkpoint.metrics,
             start=checkpoint.start.name if checkpoint.start else "",
             unseen=unseen,
+            held_out_seen=held_out_seen,
         ),
         writer=writer,
         corpus=corpus,
@@ -125,17 +126,12 @@ def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
     return [text.replace("\\n", "\n") for text in texts] if stream else texts, len(lines) - len(texts)
 
 
-def known_characters(text: str, vocabulary: Vocabulary) -> str:
-    """The text in characters that the vocabulary has, as far as they differ in case, or in nothing that is seen."""
-    known = {character.casefold(): character for character in vocabulary.characters}
-
-    def plain(character: str) -> str:
-        other = known.get(character.casefold(), " " if character.isspace() else character)
-        return character if character in vocabulary.characters else other
-
+def ids_alike(text: str, vocabulary: Vocabulary) -> np.ndarray:
+    """(length,) int64 ids of a text in characters that the vocabulary has and that read the same."""
     # before NFC, which joins what invisible characters keep apart
     shown = (c for c in text if is_seen(c) or c.isspace() or c in vocabulary.characters)
-    return "".join(map(plain, unicodedata.normalize("NFC", "".join(shown)))) or text
+    plain = unicodedata.normalize("NFC", "".join(shown)) or text
+    return vocabulary.ids_of_alike[codepoints(plain)].astype(np.int64)
 
 
 def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelihoods:
@@ -202,29 +198,43 @@ def split_likelihood(
     return replace(found, characters=found.characters // draws), batches
 
 
-def find_copies(texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference) -> Copies:
-    """Which samples are lines of the training text or hold more of it in a row than new real text does; the gauge."""
+def find_copies(
+    texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference, *, unseen: bool
+) -> Copies:
+    """Which samples are lines of the training text or hold more of it in a row than new real text does; the gauge.
+
+    `unseen`: text that the voice has learnt from is not at hand.
+    """
     flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
     lines = sum(reference.are_lines(documents))
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
     different = len(set(map(seen, texts)))
+    unknown = sum(mostly_unknown(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
+    whole = not unseen and unknown <= COPIES_CREATING * len(texts)
     shares = lines / len(texts), (len(flagged) - lines) / len(texts), 1 - different / len(texts)
     return Copies(
         bound=reference.copy_bound,
         share=len(flagged) / len(texts),
         calibrated_on=reference.calibrated_on,
-        gauge=gauge(*shares, different, reference.calibrated_on),
+        gauge=gauge(*shares, different, reference.calibrated_on, whole),
         flagged=flagged,
         worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
         repeats=len(texts) - different,
+        unknown=unknown,
     )
 
 
-def gauge(lines: float, passages: float, repeats: float, different: int, calibrated_on: int) -> str:
+def mostly_unknown(text: str, ids: np.ndarray, reference: Reference) -> bool:
+    """Whether less than half of what a text shows, accents aside, can be compared: its copies are not seen."""
+    shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in unicodedata.normalize("NFC", text))
+    return int(reference.seen[ids].sum()) < shown / 2
+
+
+def gauge(lines: float, passages: float, repeats: float, different: int, calibrated_on: int, whole: bool) -> str:
     """A word for how much a voice copies: shares of samples that are lines, hold long passages, repeat earlier ones.
 
     A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
-    tell what chance allows, copies that are not seen may still be there.
+    tell what chance allows, copies that are not seen may still be there; so they may if not the `whole` was compared.
     """
     # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
     chance = 2 / (calibrated_on + 1)
@@ -233,6 +243,8 @@ def gauge(lines: float, passages: float, repeats: float, different: int, calibra
         return "in between" if share <= COPIES_MEMORISING else "memorising"
     if repeats > MOST_REPEATS:
         return "repeating"
+    if not whole:
+        return "not checked"
     if COPIES_CREATING + chance > COPIES_MEMORISING / 2 or NONE_OF / different > COPIES_MEMORISING:
         return "too few to tell"
     return "creating"

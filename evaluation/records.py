@@ -86,10 +86,11 @@ class Copies:
     bound: int  # characters; a document with a longer match is a copy
     share: float  # of the samples
     calibrated_on: int  # real documents, not mostly copies themselves, whose matches with other text set the bound
-    gauge: str  # creating, in between, memorising, repeating or too few to tell
+    gauge: str  # creating, in between, memorising, repeating, not checked or too few to tell
     flagged: list[int]  # indices of the samples that copy
     worst: list[Copy]  # those with the longest matches, longest first
     repeats: int  # samples that are, but for case and white space, the same as an earlier one
+    unknown: int  # samples that hold mostly characters that the voice does not know, and so are not compared
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Origin:
     training: dict[str, Any]
     start: str  # the name of the model that training started from; "" for none
     unseen: list[str]  # models before this one whose texts are not at hand
+    held_out_seen: int  # held-out documents that are in the texts of models before this one
 
 
 @dataclass(frozen=True)

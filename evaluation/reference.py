@@ -43,9 +43,13 @@ class Reference:
         self.words, self.lines = self._words_and_lines(training, stream=corpus.stream)
         self._count(first_documents(training, REFERENCE_CHARACTERS))
         if sought and sought is not corpus.train:
-            training = shuffled_documents(sought, rng)
+            training = shuffled_documents(cut_stream(sought, context) if corpus.stream else sought, rng)
             _, self.lines = self._words_and_lines(training, stream=corpus.stream)
-        self._calibrate(training, corpus)
+        self._calibrate(training)
+        if corpus.stream:  # as one text: a match may run across the cuts, and from one line of another text to the next
+            text = sought or corpus.train
+            documents = [text.document(i) for i in range(len(text.lengths))]
+            self.finders = [MatchFinder(self._ids(framed(documents)[1:-1] if documents[1:] else documents[0]))]
 
     def _words_and_lines(self, documents: Documents, *, stream: bool) -> tuple[set[str], set[str]]:
         """All distinct words of documents, and all distinct documents as they are compared: none of a stream."""
@@ -81,17 +85,17 @@ class Reference:
         self.endings = Histogram.of(ending(document, self.vocabulary) for document in documents)
         self.model = NgramModel(text, self.vocabulary.size)
 
-    def _calibrate(self, training: Documents, corpus: Corpus) -> None:
-        """Set the longest match that is no copy, from documents that are no part of the text they are compared with."""
+    def _calibrate(self, training: Documents) -> None:
+        """Set the longest match that is no copy, from documents that are no part of the text they are compared with.
+
+        Copies are sought in all of that text together.
+        """
         # held-out documents may be few, so some training documents are compared with the rest of the training text too
         aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
         new = [self._ids(document) for document in self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]]
         rest = MatchFinder(self._ids(framed(training[aside:])))
         self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
-        if corpus.stream:  # as one text: a match may run across the cuts
-            self.finders = [MatchFinder(self._ids(corpus.train.document(0)))]
-        else:  # together: all of the text in which copies are sought
-            self.finders = [rest, MatchFinder(self._ids(framed(training[:aside])))]
+        self.finders = [rest, MatchFinder(self._ids(framed(training[:aside])))]
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each whole document, white space aside, is a line of the training text."""
@@ -108,9 +112,11 @@ class Reference:
 
 
 def cut_stream(split: Split, length: int) -> Split:
-    """A stream's text as documents of one length, the last one shorter."""
-    starts = np.arange(split.starts[0], split.starts[0] + split.lengths[0], length)
-    return Split(split.ids, starts, np.diff([*starts, split.starts[0] + split.lengths[0]]))
+    """A stream's text, and other text beside it, as documents of one length; the last one of each text is shorter."""
+    ends = split.starts + split.lengths
+    starts = [np.arange(start, end, length) for start, end in zip(split.starts, ends, strict=True)]
+    cuts = np.concatenate(starts)
+    return Split(split.ids, cuts, np.minimum(length, np.repeat(ends, list(map(len, starts))) - cuts))
 
 
 def shuffled_documents(split: Split, rng: np.random.Generator) -> Documents:

@@ -12,7 +12,7 @@ from config.messages import counted, number, with_error
 from evaluation.likelihood import Likelihood
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
-from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, VoiceComparison
+from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
 from generation.outputs import Outputs
 from utils import utf8
 
@@ -28,6 +28,7 @@ CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
     "exact: in the order of writing, / of a 5-gram, left to right"
 )
+NOT_KNOWN = "hold mostly characters that the voice does not know: they were not compared."
 MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
@@ -35,6 +36,7 @@ GAUGES = {
     "memorising": "It recites its source. Train it shorter, on more text or with dropout; do not publish this.",
     "repeating": "It writes the same texts again and again. Train it longer or on more text, or raise its temperature; "
     "do not publish this.",
+    "not checked": "Not everything was compared: copies may be among the rest, so do not publish this yet.",
     "too few to tell": "Too few samples, or too few real documents beside them, to tell copies from chance: "
     "judge more samples, or train on more text.",
 }
@@ -48,6 +50,8 @@ def summary(evaluation: Evaluation) -> str:
         f"copies {copies.share:.1%}: {copies.gauge}"
         + (f"; {counted(copies.repeats, 'repeat')}" if copies.repeats else "")
         + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
+        + (f"; {counted(copies.unknown, 'document')} not compared" if copies.unknown else "")
+        + ("; its start may have learnt held-out text" if evaluation.origin.held_out_seen else "")
         + "".join(f"; not compared with the text of {name}" for name in evaluation.origin.unseen)
     )
 
@@ -134,7 +138,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         "95 % intervals.",
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
-        *("", "## Likelihood", "", *likelihood_lines(evaluation.likelihood)),
+        *("", "## Likelihood", "", *start_saw(origin), *likelihood_lines(evaluation.likelihood)),
         *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts), evaluation.unread), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
         f"{counted(origin.training['characters'], 'character')} seen;",
@@ -148,6 +152,14 @@ def voice_page(evaluation: Evaluation) -> list[str]:
 def not_compared(names: list[str]) -> str:
     """What the gauge could not see: texts that the model had learnt from before, and that are not at hand."""
     return escaped(f" Not compared with the text of {', '.join(names)}, which it learnt from too." if names else "")
+
+
+def start_saw(origin: Origin) -> list[str]:
+    """A warning where the start may have learnt what this model holds out."""
+    if not origin.held_out_seen:
+        return []
+    what = f"**In the text of the start, {escaped(origin.start)}: {counted(origin.held_out_seen, 'held-out document')}."
+    return [f"{what} It may have learnt them: figures of held-out text may be of text that is not new to it.**", ""]
 
 
 def verdict(copies: Copies) -> str:
@@ -192,6 +204,7 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%})."
         + (f" {copies.repeats} repeat an earlier one, case and white space aside." if copies.repeats else "")
+        + (f" {counted(copies.unknown, 'document')} {NOT_KNOWN}" if copies.unknown else "")
         + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else ""),
         "",
         *(

@@ -1,9 +1,12 @@
 """All text that a model has learnt from: its own, and that of the models its training started from."""
 
+import glob
+from pathlib import Path
+
 import numpy as np
 
 from config.loader import Config
-from config.schema import RunConfig
+from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
 from generation.checkpoint import Checkpoint, Start
 from text.corpus import Corpus, Split, all_training_text
@@ -12,20 +15,37 @@ from text.vocabulary import NEWLINE, Vocabulary
 from utils import hash_file
 
 
-def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config) -> tuple[Split, list[str]]:
+def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config) -> tuple[Split, list[str], int]:
     """As ids of the model's vocabulary: its text, without what is held out, and the texts of `start` that are here.
 
-    Also -> the names of the models whose texts are not where config.yaml says, or not as they were.
+    Also -> the names of the models whose texts are not where config.yaml says, or not as they were; and how many
+    held-out documents are in the texts of `start` too.
     """
     own, missing = all_training_text(corpus, run), []
-    parts = [own]
-    for text in start.texts if start else []:
+    parts, read = [own], set()
+    for text in dict.fromkeys(start.texts if start else []):
+        if text.sha256 in read:  # a file may name a text again and again
+            continue
         other = config.merged(text.name, {})
-        if other.data_file().is_file() and hash_file(other.data_file()) == text.sha256:
-            parts.append(without(lines_of(other, corpus.vocabulary), own))
+        if file := file_with(text.sha256, other.data_file()):
+            parts.append(without(lines_of(file, other.data, corpus.vocabulary), own))
+            read.add(text.sha256)
         else:
             missing.append(text.name)
-    return joined(parts), missing
+    return joined(parts), missing, held_out_in(corpus, parts[1:], start)
+
+
+def file_with(sha256: str, file: Path) -> Path | None:
+    """The text file with this hash: that of a dataset, or one that was kept aside when another took its name."""
+    kept = sorted(file.parent.glob(f"{glob.escape(file.stem)}.previous*{glob.escape(file.suffix)}"))
+    return next((path for path in (file, *kept) if path.is_file() and hash_file(path) == sha256), None)
+
+
+def held_out_in(corpus: Corpus, texts: list[Split], start: Start | None) -> int:
+    """How many held-out documents are in these texts of a start too: it may have learnt them, by another seed."""
+    if corpus.stream:
+        return int(any(text.sha256 == corpus.sha256 for text in (start.texts if start else [])))
+    return len(corpus.held_out.lengths) - len(without(corpus.held_out, joined(texts)).lengths) if texts else 0
 
 
 def without(split: Split, other: Split) -> Split:
@@ -39,15 +59,15 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
     """What a set's texts are compared with: what the model learnt from, and names as in `seen_text`."""
     sought, missing = None, []
     if checkpoint.start:
-        sought, missing = seen_text(corpus, checkpoint.run, checkpoint.start, config)
+        sought, missing, _ = seen_text(corpus, checkpoint.run, checkpoint.start, config)
     return Reference(corpus, checkpoint.run.model.context, sought), missing
 
 
-def lines_of(run: RunConfig, vocabulary: Vocabulary) -> Split:
-    """Every line of a run's text file, as ids of another vocabulary."""
+def lines_of(file: Path, read_as: DataConfig, vocabulary: Vocabulary) -> Split:
+    """Every line of a text file, as ids of another vocabulary, or else of what reads the same."""
     ids, sizes = [], []
-    for codes in read_lines(run.data_file(), run.data, ReadingLog()):
-        ids.append(vocabulary.ids_of_codepoints[codes[codes != NEWLINE]])
+    for codes in read_lines(file, read_as, ReadingLog()):
+        ids.append(vocabulary.ids_of_alike[codes[codes != NEWLINE]])
         sizes.append(spans(codes)[1])
     return Split.whole(np.concatenate(ids), np.concatenate(sizes))
 

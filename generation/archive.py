@@ -107,9 +107,9 @@ def nearest_model(path: Path) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what stands here to NAME.previous.pt, or NAME.previous-2.pt and so on, over nothing that is kept there."""
+    """Rename NAME.pt, for example, to NAME.previous.pt, or NAME.previous-2.pt and so on, over nothing that is there."""
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    names = (path.with_suffix(f".previous{ending}.pt") for ending in endings)
+    names = (path.with_suffix(f".previous{ending}{path.suffix}") for ending in endings)
     return path.replace(next(kept for kept in names if not os.path.lexists(kept)))
 
 

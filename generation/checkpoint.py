@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from config.errors import describe, one_of, place, shown
+from config.errors import NAME_RULE, describe, is_safe_name, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
 from generation.archive import read_archive, set_aside, write_archive
@@ -29,8 +29,17 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_CHARACTERS = 60_000  # of a vocabulary, as in config.yaml; ids have 16 bits
 MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
 MEASURED = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
-SHA256, NAME = "^[0-9a-f]{64}$", "^[A-Za-z0-9_-]{1,100}$"
+SHA256 = "^[0-9a-f]{64}$"
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
+
+
+def named(name: str) -> str:
+    if not is_safe_name(name):
+        raise ValueError(f"{shown(name)} {NAME_RULE}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(named)]  # of a dataset
 
 
 class SeenText(BaseModel):
@@ -38,7 +47,7 @@ class SeenText(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Name
     sha256: Annotated[str, Field(pattern=SHA256)]
 
 
@@ -47,9 +56,9 @@ class Start(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: Annotated[str, Field(pattern=NAME)]
+    name: Name
     model_sha256: Annotated[str, Field(pattern=SHA256)]
-    texts: Annotated[list[SeenText], Field(max_length=1000)]
+    texts: Annotated[list[SeenText], Field(max_length=100)]
 
 
 @dataclass(frozen=True)

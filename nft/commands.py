@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
-from config.loader import load_config
+from config.errors import listed
+from config.loader import BASE, BASE_FILE, load_config
 from config.messages import counted, say
 from config.schema import RunConfig
 from config.sets import CollectionConfig
@@ -49,10 +50,11 @@ def make_set(arguments: argparse.Namespace) -> int:
     corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
     reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config)
     if unseen:
-        what = f"learnt also from the text of {', '.join(unseen)}, which is not here as it was"
-        raise UserError(
-            f"{arguments.model}: {what}: copies of it could not be dropped; train.py --all --base writes it"
-        )
+        what = f"learnt also from the text of {listed(unseen)}, which is not here as it was"
+        fix = f"put it back where {config.path} has the dataset {unseen[0]}"
+        if unseen == [BASE] and BASE not in config.datasets:
+            fix = f"train.py --all --base writes it, as {BASE_FILE}, from the texts that it was made of"
+        raise UserError(f"{arguments.model}: {what}: copies of it could not be dropped; {fix}")
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from config.errors import listed
 from config.loader import config_or_defaults
 from config.sets import Rules
 from evaluation.reference import Reference
@@ -111,9 +112,7 @@ def find_text(
         return None
     reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config_or_defaults(arguments.config))
     if unseen:
-        found.not_checked(
-            f"{OF_THE_TEXT}: the text of {', '.join(unseen)}, which the model learnt from too, is not here"
-        )
+        found.not_checked(f"{OF_THE_TEXT}: the text of {listed(unseen)}, which the model learnt from too, is not here")
         return None
     if reference.copy_bound != info.copy_bound:
         found.differs(f"set.json: copy_bound is {info.copy_bound}, but follows as {reference.copy_bound}")

@@ -7,6 +7,7 @@ vocabulary, and write their ids. The result is a *store*: a folder of `stores_of
 import contextlib
 import io
 import json
+import math
 import re
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import numpy as np
 from config.data_file import CACHE, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
-from text.survey import survey_lines, survey_stream
+from text.survey import survey
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
 from utils import UserError, exclusive_lock, flush_to_disk, hash_file, hash_json
 
@@ -191,8 +192,7 @@ def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:
     Only documents to train on are counted: the vocabulary must not depend on held-out text.
     """
     path = run.data_file()
-    survey = survey_stream if run.data.format == "stream" else survey_lines
-    lengths, kept, held_out, reading_log = survey(path, run)
+    lengths, kept, held_out, reading_log = survey(run)
     counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
     for codes in _codes_of(path, run, lengths, kept & ~held_out):
         found = np.bincount(codes)
@@ -210,6 +210,19 @@ def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:
     yield "held_out.npy", array_bytes(held_out[kept])
     info = {"characters": vocabulary.characters, "report": vars(reading_log), "sha256": sha256}
     yield "info.json", json.dumps(info).encode()
+
+
+def texts_of(run: RunConfig, lengths: np.ndarray, chosen: np.ndarray, most: float = math.inf) -> list[str]:
+    """The chosen documents of a run's file as they are read, in the file's order: about so many characters at most."""
+    parts, characters = [np.zeros(0, np.uint32)], 0
+    for codes in _codes_of(run.data_file(), run, lengths, chosen):
+        parts.append(codes)
+        characters += len(codes)
+        if characters >= most:
+            break
+    text = np.concatenate(parts).astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    ends = np.cumsum(lengths[chosen]).tolist()
+    return [text[end - length : end] for end, length in zip(ends, lengths[chosen].tolist(), strict=True)]
 
 
 def array_bytes(array: np.ndarray) -> bytes:
@@ -245,13 +258,16 @@ def open_store(store: Path, stream: bool) -> Corpus:
 
 
 def all_training_text(corpus: Corpus, run: RunConfig) -> Split:
-    """All documents of a run's text that are not held out, those that data.max_documents leaves out too, as ids."""
-    if corpus.stream or not run.data.max_documents:
+    """All documents of a run's text that are not held out, those that data.max_documents leaves out too, as ids.
+
+    A character that the vocabulary leaves out has the id of one that reads the same.
+    """
+    if not (corpus.reading_log.unknown_characters or (run.data.max_documents and not corpus.stream)):
         return corpus.train
     path, whole = run.data_file(), run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
-    lengths, kept, held_out, _ = survey_lines(path, whole)
+    lengths, kept, held_out, _ = survey(whole)
     chosen = kept & ~held_out
-    ids = [corpus.vocabulary.ids_of_codepoints[codes] for codes in _codes_of(path, whole, lengths, chosen)]
+    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, chosen)]
     if hash_file(path) != corpus.sha256:
         raise UserError(CHANGED.format(path))
     return Split.whole(np.concatenate(ids), lengths[chosen])

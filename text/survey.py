@@ -20,6 +20,11 @@ class Survey(NamedTuple):
     reading_log: ReadingLog
 
 
+def survey(run: RunConfig) -> Survey:
+    """Choose among the documents of a run's file."""
+    return (survey_stream if run.data.format == "stream" else survey_lines)(run.data_file(), run)
+
+
 def survey_lines(path: Path, run: RunConfig) -> Survey:
     """Choose among the lines of a file, one document each: blank lines and repetitions are dropped.
 

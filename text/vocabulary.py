@@ -3,13 +3,14 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 FRAME = 0  # id of the newline, which stands before and after every document and pads it
 NEWLINE = ord("\n")
 UNICODE_SIZE = 0x110000  # code points
+LAST_LETTER = 0x30000  # code points from here on have neither cases nor plainer forms, but for rare Chinese ones
 LINE_BREAKS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # some programs end a line at these
 # the other control characters but the tab: no text needs them, and a terminal that shows them obeys them
 CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
@@ -49,6 +50,20 @@ class Vocabulary:
         table[codepoints(self.characters)] = np.arange(len(self.characters), dtype=np.uint16)
         return table
 
+    @cached_property
+    def ids_of_alike(self) -> np.ndarray:
+        """(UNICODE_SIZE,) uint16: the id of every code point, or else of a character that reads the same.
+
+        That is one of another case or width or style, or without its accents; of white space, the space.
+        """
+        table = self.ids_of_codepoints.copy()
+        known = {character.casefold(): number for number, character in enumerate(self.characters)}
+        others = {ord(plain): (plain,) for plain in known if len(plain) == 1}  # where only the capital is known
+        for code, readings in (others | plain_readings()).items():
+            if table[code] == self.unk:
+                table[code] = next((known[plain] for plain in readings if plain in known), self.unk)
+        return table
+
     def encode(self, text: str) -> np.ndarray:
         """Text -> (length,) uint16 ids; a character outside the vocabulary becomes `<unk>`."""
         return self.ids_of_codepoints[codepoints(text)]
@@ -62,6 +77,20 @@ class Vocabulary:
         """(length,) ids -> text."""
         symbols = self.symbols
         return "".join([symbols[i] for i in ids.tolist()])
+
+
+@cache
+def plain_readings() -> dict[int, tuple[str, ...]]:
+    """Code points that are not their own plainest form -> what each reads as: in small, and without accents too."""
+    found = {}
+    for code in range(LAST_LETTER):
+        character = chr(code)
+        parts = unicodedata.normalize("NFKD", character)
+        bare = "".join(part for part in parts if unicodedata.category(part)[0] != "M").casefold()
+        readings = (character.casefold(), bare, *" " * character.isspace())
+        if readings != (character, character):
+            found[code] = readings
+    return found
 
 
 def codepoints(text: str) -> np.ndarray:

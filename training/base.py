@@ -1,15 +1,19 @@
 """A common start: one text of all datasets, of which a base model learns, and the runs that start from it."""
 
 import contextlib
-from pathlib import Path
+import math
 from typing import Any
 
 import numpy as np
 
 from config.loader import BASE, BASE_FILE, Config
+from config.messages import say
 from config.schema import RunConfig
-from text.corpus import load_corpus
-from text.vocabulary import Vocabulary
+from generation.archive import set_aside
+from generation.outputs import check_ours
+from text.corpus import load_corpus, texts_of
+from text.survey import survey
+from text.vocabulary import Vocabulary, fold
 from utils import UserError, hash_file, numpy_generator, sha256, write_atomic
 
 BASE_CHARACTERS = 2_000_000  # of each text at most, so that a large one does not drown the others
@@ -23,9 +27,16 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any]) 
     base, limits = config.merged(BASE, overrides), [run.training.max_minutes for run in runs]
     if base.data.file != BASE_FILE:
         raise UserError(f"{base.data_file()}: --base makes a model of this name; rename it")
+    for run in runs:
+        if (start := run.training.start_from) not in ("", BASE):
+            what = f"{start!r}, but --base starts every model from the base; take one out"
+            raise UserError(f"{config.path}: datasets.{run.name}.training.start_from: {what}")
     if all(limits):
         base = changed(base, max_minutes=sum(limits) * BASE_SHARE / (1 - BASE_SHARE))
-    return [base, *(changed(run, start_from=BASE) for run in runs)]
+    elsewhere = str(base.model_file())  # for a dataset with a folder of models of its own
+    same = [run.paths.models == base.paths.models for run in runs]
+    starts = [BASE if here else elsewhere for here in same]
+    return [base, *(changed(run, start_from=start) for run, start in zip(runs, starts, strict=True))]
 
 
 def changed(run: RunConfig, **settings: Any) -> RunConfig:
@@ -33,29 +44,65 @@ def changed(run: RunConfig, **settings: Any) -> RunConfig:
     return run.model_copy(update={"training": run.training.model_copy(update=settings)})
 
 
-def write_base_text(runs: list[RunConfig]) -> None:
-    """Write the base's text: of each run, documents that it trains on, none that it holds out, in a drawn order.
+def write_base_text(base: RunConfig, runs: list[RunConfig]) -> None:
+    """Write the base's text: of each run, documents that it trains on, none that any holds out, in a drawn order.
 
-    What is wrong with the text of a run, its own training says.
+    What is wrong with the text of a run, its own training says. A text of the base that is another is kept aside, since
+    models and sets may have come from it; while a run's text is missing, it stays.
     """
-    texts = []
+    path, missing = base.data_file(), [run.data_file() for run in runs if not run.data_file().is_file()]
+    check_ours(path, lambda content: True)
+    if missing and path.exists():
+        return say(f"{missing[0]}: no such file; the base keeps the text that it has")
+    if len(missing) == len(runs):
+        raise UserError(f"{missing[0]}: no such file; --base learns from the texts of all datasets, and none is there")
+    content = base_text(runs)
+    if path.exists() and hash_file(path) == sha256(content):
+        return None
+    if path.exists():
+        what = "is another now, so base and what starts from it are trained anew"
+        say(f"{path}: {what}; the old one is kept as {set_aside(path)}")
+    return write_atomic(path, content)
+
+
+def base_text(runs: list[RunConfig]) -> str:
+    """The text that a base of these runs learns from, whatever their order."""
+    texts, held_out = [], set()
     for run in runs:
         with contextlib.suppress(UserError):
-            texts.append(text_of(run))
-    path, content = Path(runs[0].paths.datasets) / BASE_FILE, "".join(texts)
-    if not path.is_file() or hash_file(path) != sha256(content):
-        write_atomic(path, content)
+            held_out |= held_out_lines(run)
+    for run in sorted(runs, key=lambda run: run.name):
+        with contextlib.suppress(UserError):
+            texts.append(text_of(run, held_out))
+    return "".join(texts)
 
 
-def text_of(run: RunConfig) -> str:
-    """Lines of a run's training text, BASE_CHARACTERS at most."""
-    corpus = load_corpus(run)
+def held_out_lines(run: RunConfig) -> set[str]:
+    """The lines that a run holds out, as they are compared."""
+    found = survey(run)
+    documents = texts_of(run, found.lengths, found.held_out)
+    return {compared(line) for document in documents for line in document.split("\n")} - {""}
+
+
+def compared(line: str) -> str:
+    """The form in which the lines of two texts are compared."""
+    return fold(line).casefold()
+
+
+def text_of(run: RunConfig, held_out: set[str]) -> str:
+    """Lines of a run's training text that are none of `held_out`, BASE_CHARACTERS at most."""
+    corpus, found = load_corpus(run), survey(run)
     order = numpy_generator(run.seed, BASE, run.name).permutation(len(corpus.train.lengths))
-    enough = int(np.searchsorted(np.cumsum(corpus.train.lengths[order]), BASE_CHARACTERS)) + 1
-    documents = (corpus.train.document(int(i))[:BASE_CHARACTERS] for i in order[:enough])
-    return "".join(f"{known_text(document, corpus.vocabulary)}\n" for document in documents)
+    order = order[: int(np.searchsorted(np.cumsum(corpus.train.lengths[order]), BASE_CHARACTERS)) + 1]
+    chosen = np.zeros(len(found.kept), dtype=bool)
+    chosen[np.flatnonzero(found.kept & ~found.held_out)[order]] = True
+    documents = texts_of(run, found.lengths, chosen, BASE_CHARACTERS if corpus.stream else math.inf)
+    drawn = (documents[i][:BASE_CHARACTERS] for i in np.argsort(np.argsort(order)))  # texts_of has the file's order
+    lines = (line for document in drawn for line in document.split("\n") if compared(line) not in held_out)
+    return "".join(f"{known_text(line, corpus.vocabulary)}\n" for line in lines)
 
 
-def known_text(document: np.ndarray, vocabulary: Vocabulary) -> str:
-    """A document without the characters that a voice does not know: those of other scripts, emoji."""
-    return vocabulary.decode(document[document != vocabulary.unk])
+def known_text(text: str, vocabulary: Vocabulary) -> str:
+    """A text without the characters that a voice does not know: those of other scripts, emoji."""
+    ids = vocabulary.encode(text)
+    return vocabulary.decode(ids[ids != vocabulary.unk])

@@ -16,6 +16,7 @@ from config.schema import RunConfig
 from generation.prompt import Prompt
 from text.personal import personal
 from training.base import changed
+from training.start import maker_of
 from training.trainer import Diverged, Training
 from utils import UserError, size_of
 
@@ -40,10 +41,12 @@ class CheckedRun:
 def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
     """Print the plan; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
     table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
-    needed, failed = 0, False
+    needed, failed, to_come = 0, False, []
     for run in runs:
         try:
-            checked = check_run(run, status_of(run))
+            status = status_of(run)
+            checked = check_run(changed(run, start_from="") if maker_of(run, to_come) else run, status)
+            to_come += [run] * (status != "done")
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             reason = " ".join(str(error).split()) or type(error).__name__
             console.print(f"error: {run.name}: {reason}")
@@ -66,8 +69,7 @@ def nearest_folder(path: Path) -> Path:
 
 def check_run(run: RunConfig, status: str) -> CheckedRun:
     """One run's row: its data are encoded, as for training, and a few steps are timed."""
-    start = run.start_file()
-    training = Training(changed(run, start_from="") if start and not start.is_file() else run)  # the base is to come
+    training = Training(run)
     corpus, limit = training.corpus, run.training.max_minutes
     seconds = training.total_steps * step_seconds(training)
     expected = "-" if status == "done" else clock(min(seconds, 60 * run.minutes()))

@@ -16,6 +16,7 @@ from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
 from training.resume import drop_state, start_sha256
+from training.start import beginning_of, maker_of
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
@@ -96,9 +97,18 @@ class Queue:
                     drop_state(run, checkpoint.data_sha256, checkpoint.run.minutes())
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
+                self.check_start(run)
                 self.console.print(f"{run.name}: {reason}; training anew")
                 self.set_aside(run)
+        self.check_start(run)
         return self.train(run)
+
+    def check_start(self, run: RunConfig) -> None:
+        """Raise UserError, before anything is set aside, if the run cannot start from what it names."""
+        start = maker_of(run, self.runs)
+        if start and start.name in {o.name for o in self.outcomes if o.state in (FAILED, MISSING)}:
+            raise UserError(f"not begun: it starts from {start.name}, which was not trained (see above)")
+        beginning_of(run)
 
     def train(self, run: RunConfig) -> Outcome:
         """Train in a process of its own, and pass a stop on to it."""
@@ -132,6 +142,8 @@ class Queue:
     def forget(self, run: RunConfig) -> None:
         """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""
         if run.data_file().is_file():
+            if not maker_of(run, self.runs):
+                self.check_start(run)
             with exclusive_training(run):
                 drop_state(run, hash_file(run.data_file()))
                 if run.model_file().is_file():

@@ -1,6 +1,7 @@
 """A start from a trained model: its weights, its characters matched with those of another text."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -31,15 +32,49 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     found = load_checkpoint(path)
     if found.network != "transformer":
         raise UserError(f"training.start_from: {path}: an imported model; only one that train.py made can be a start")
-    mine, theirs = run.model.model_dump(), found.run.model.model_dump()
+    check_alike(path, found.run, run)
+    texts = [*(found.start.texts if found.start else []), SeenText(name=found.run.name, sha256=found.data_sha256)]
+    texts = list(dict.fromkeys(texts))
+    return Beginning(found, Start(name=found.run.name, model_sha256=hash_file(path), texts=texts))
+
+
+def check_alike(path: Path, start: RunConfig, run: RunConfig) -> None:
+    """Raise UserError if the model of one run, which lies at `path`, is of another network than a run needs."""
+    mine, theirs = run.model.model_dump(), start.model.model_dump()
     differing = [(f"model.{key}", theirs[key], mine[key]) for key in ALIKE if theirs[key] != mine[key]]
-    if found.run.diffusion.process != run.diffusion.process:
-        differing.append(("diffusion.process", found.run.diffusion.process, run.diffusion.process))
+    if start.diffusion.process != run.diffusion.process:
+        differing.append(("diffusion.process", start.diffusion.process, run.diffusion.process))
     if differing:
         key, its, ours = differing[0]
         raise UserError(f"training.start_from: {path} has {key} {its}, this run {ours}; choose the same preset")
-    texts = [*(found.start.texts if found.start else []), SeenText(name=found.run.name, sha256=found.data_sha256)]
-    return Beginning(found, Start(name=found.run.name, model_sha256=hash_file(path), texts=texts))
+
+
+def maker_of(run: RunConfig, runs: list[RunConfig]) -> RunConfig | None:
+    """The one of these runs that makes the model which a run starts from."""
+    start = run.start_file()
+    return next((other for other in runs if start and other.model_file().absolute() == start.absolute()), None)
+
+
+def in_order(runs: list[RunConfig]) -> list[RunConfig]:
+    """The runs, each behind the one that makes its start. UserError if that is of another network, or for a circle."""
+    found: list[RunConfig] = []
+
+    def add(run: RunConfig, waiting: list[str]) -> None:
+        if run.name in waiting:
+            circle = " and ".join([*waiting[waiting.index(run.name) :], run.name])
+            raise UserError(f"training.start_from: {circle} start from each other; let one start from none")
+        if start := maker_of(run, runs):
+            try:
+                check_alike(start.model_file(), start, run)
+            except UserError as error:
+                raise UserError(f"{run.name}: {error}") from None
+            add(start, [*waiting, run.name])
+        if run not in found:
+            found.append(run)
+
+    for run in runs:
+        add(run, [])
+    return found
 
 
 def started(fresh: dict[str, Tensor], run: RunConfig, vocabulary: Vocabulary, start: Checkpoint) -> dict[str, Tensor]:

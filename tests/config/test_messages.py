@@ -43,3 +43,7 @@ def test_no_message_counts_one_documents():
         if path.parent.name != "nft"
         for found in bare.finditer(path.read_text(encoding="utf-8"))
     ]
+
+
+def test_of_one_document_no_error_is_known():
+    assert with_error(0.5, 0.01) == "0.500 ± 0.010" and with_error(0.002, 0.0) == "0.002 ± -"

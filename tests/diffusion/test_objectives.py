@@ -33,7 +33,7 @@ def test_times_are_stratified():
     assert strata.tolist() != list(range(50))  # in random order: length and noise stay independent
 
 
-@pytest.mark.parametrize("mean, width", [(0.5, 0.2), (0.0, 0.1), (0.9, 2.0), (0.3, 1e-3)])
+@pytest.mark.parametrize("mean, width", [(0.5, 0.2), (0.0, 0.1), (0.9, 2.0), (0.3, 1e-3), (0.0, 1e-5)])
 def test_a_bell_has_the_quantiles_of_a_normal_cut_to_the_times(mean, width):
     even = torch.linspace(T_MIN, 1, 201, dtype=torch.float64).unsqueeze(1)
     times = bell(even, mean, width)
@@ -41,6 +41,13 @@ def test_a_bell_has_the_quantiles_of_a_normal_cut_to_the_times(mean, width):
     expected = normal.ppf(np.linspace(0, 1, 201)).clip(T_MIN, 1)
     np.testing.assert_allclose(times.squeeze(1).numpy(), expected, rtol=1e-6, atol=1e-9)
     assert times.min() >= T_MIN and times.max() <= 1 and (times.diff(dim=0) >= 0).all()
+
+
+def test_a_bell_of_any_width_stays_where_it_is_set():
+    even = torch.linspace(1e-3, 1 - 1e-6, 201, dtype=torch.float64).unsqueeze(1)
+    for width in (1.3e-5, 1.2e-5, 1e-6, 1e-12, 5e-324):
+        for mean in (0.0, 0.5, 1.0):
+            assert (bell(even, mean, width) - max(mean, T_MIN)).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("loss, head", [("posterior", "x0"), ("nelbo", "x0"), ("nelbo", "score")])

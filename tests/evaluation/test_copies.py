@@ -1,9 +1,13 @@
 """No copy hides behind capitals, white space, characters that show nothing, or other marks."""
 
+import random
+
 import pytest
 
+from evaluation.report import summary, voice_page
 from tests.evaluation.voices import GREEK, judge, training_lines
 from tests.helpers import WORDS, Quiet, prose
+from text.corpus import load_corpus
 from training.trainer import train_model
 
 # controls, formats, a joiner, fillers, variation selectors, a tag, a blank that is no white space
@@ -78,3 +82,45 @@ def test_what_shows_nothing_hides_no_copy_though_the_voice_knows_it(tiny_run, tm
             assert judge(run, tmp_path, copied).copies.gauge == "memorising", ascii(character)
     if not stream:
         assert len(judge(run, tmp_path, [f"soft{k}" for k in range(30)]).copies.flagged) > 15
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_letters_that_the_vocabulary_leaves_out_hide_no_copy(tiny_run, tmp_path, stream):
+    lines = [line.title() for line in prose([word + word[1:] for word in WORDS], 400, 1)]
+    random.Random(0).shuffle(lines)
+    data = {"vocab_size": 19, "format": "stream" if stream else "lines"}
+    run = tiny_run(lines, data=data, model={"context": 64})
+    train_model(run, Quiet())
+    assert not set("FRPCB") & set(load_corpus(run).vocabulary.characters)
+    text = run.data_file().read_text(encoding="utf-8").splitlines()[50:110]
+    for form in (str, str.lower, str.upper):
+        found = judge(run, tmp_path, [*prose(GREEK, 60, 5), *map(form, text)]).copies
+        assert found.gauge == "memorising" and len(found.flagged) > 40
+
+
+FORMS = {
+    "full width": lambda c: chr(ord(c) + 0xFEE0),
+    "bold": lambda c: chr(ord(c) - ord("a") + 0x1D41A) if c.islower() else c,
+    "acute": lambda c: f"{c}\u0301",
+    "dot": lambda c: f"{c}\u0307",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_other_forms_of_letters_hide_no_copy(two_voices, tmp_path, form):
+    run = two_voices["build"]
+    copied = ["".join(FORMS[form](c) if c.isalnum() else c for c in line) for line in training_lines(run)[:60]]
+    found = judge(run, tmp_path, copied).copies
+    assert found.gauge == "memorising" and len(found.flagged) == 60
+
+
+def test_texts_of_characters_that_the_voice_does_not_know_are_not_called_safe(two_voices, tmp_path):
+    run = two_voices["build"]
+    foreign = ["".join(chr(ord(c) + 0x350) for c in line if c != " ") for line in prose(GREEK, 60, 5)]
+    found = judge(run, tmp_path, foreign)
+    assert found.copies.gauge == "not checked" and found.copies.unknown == 60
+    page = "\n".join(voice_page(found))
+    assert "60 documents hold mostly characters that the voice does not know: they were not compared." in page
+    assert "safe" not in page and "60 documents not compared" in summary(found)
+    few = judge(run, tmp_path, [*prose(GREEK, 97, 6), *foreign[:3]]).copies
+    assert few.gauge == "not checked" and few.unknown == 3

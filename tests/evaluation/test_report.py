@@ -68,6 +68,7 @@ VOICE = {
         "flagged": list,
         "worst": list,
         "repeats": int,
+        "unknown": int,
     },
     "examples": list,
     "data_sha256": str,
@@ -76,6 +77,7 @@ VOICE = {
     "training": dict,
     "start": str,
     "unseen": list,
+    "held_out_seen": int,
 }
 ATTRIBUTION = {"samples": float, "samples_error": float, "real": float, "real_error": float}
 

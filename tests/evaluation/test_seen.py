@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from evaluation import seen
 from evaluation.report import summary, voice_page
-from evaluation.seen import joined, without
+from evaluation.seen import joined, lines_of, without
+from generation.archive import set_aside
 from generation.checkpoint import load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge, training_lines
-from tests.helpers import WORDS, Quiet, make_run, prose, shape
+from tests.helpers import WORDS, Quiet, config_of, make_run, prose, shape
 from text.corpus import Split, load_corpus
 from training.trainer import train_model
 
@@ -33,6 +35,33 @@ def test_copies_of_what_the_start_had_learnt_from_are_copies(started_voice, tmp_
     assert of_greek.plain()["start"] == "greek" and of_greek.plain()["unseen"] == []
 
 
+def test_copies_of_what_the_start_of_a_stream_had_learnt_from_are_copies(started_voice, tmp_path):
+    greek, _ = started_voice
+    root, stream = greek.model_file().parents[1], {"format": "stream"}
+    run = shape(make_run(root, prose(WORDS, 500, 2), "stream", training=LEARNT, data=stream), start_from="greek")
+    train_model(run, Quiet())
+    lines = greek.data_file().read_text(encoding="utf-8").splitlines()[:60]
+    in_a_row = ["\\n".join(lines[k : k + 3]) for k in range(57)]  # as the file has them
+    for copied in (lines, in_a_row):
+        found = judge(run, tmp_path, copied)
+        assert found.copies.gauge == "memorising" and len(found.copies.flagged) > 0.9 * len(copied)
+    assert min(judge(run, tmp_path, in_a_row).matches) > max(map(len, lines))  # across the ends of lines
+    assert judge(run, tmp_path, prose([word[::-1] for word in WORDS], 60, 7)).copies.gauge == "creating"
+
+
+def test_letters_that_a_voice_lacks_hide_no_copy_of_what_its_start_had_learnt_from(tmp_path):
+    lines = [" ".join(word.title() for word in line.split()) for line in prose(GREEK, 400, 1)]
+    start = make_run(tmp_path, [line.replace("Mu", "Mú") for line in lines], "start", training=LEARNT)
+    train_model(start, Quiet())
+    run = shape(make_run(tmp_path, prose([*WORDS, "gamma", "kappa", "zeta"], 400, 1)), start_from="start")
+    train_model(run, Quiet())
+    learnt = training_lines(start)[:60]
+    for form in (str, str.lower, str.swapcase):
+        found = judge(run, tmp_path, list(map(form, learnt))).copies
+        assert found.gauge == "memorising" and len(found.flagged) == 60, form
+    assert judge(run, tmp_path, prose(WORDS, 60, 7)).copies.gauge == "creating"
+
+
 def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_path):
     greek, build = started_voice
     data, lines = greek.data_file().read_bytes(), training_lines(greek)[:60]
@@ -40,11 +69,53 @@ def test_a_text_of_the_start_that_is_not_at_hand_is_named(started_voice, tmp_pat
         try:
             change(greek.data_file())
             found = judge(build, tmp_path, lines)
+            new = judge(build, tmp_path, prose(WORDS, 60, 7))
         finally:
             greek.data_file().write_bytes(data)
         assert "Not compared with the text of greek, which it learnt from too." in "\n".join(voice_page(found))
         assert "not compared with the text of greek" in summary(found)
+        assert new.copies.gauge == "not checked" and "safe" not in "\n".join(voice_page(new))
         assert found.plain()["unseen"] == ["greek"] and len(found.copies.flagged) < 60
+
+
+def test_held_out_text_that_the_start_may_have_learnt_is_named(started_voice, tmp_path):
+    greek, build = started_voice
+    again = shape(greek.model_copy(update={"seed": 7, "name": "again"}), start_from="greek")
+    again = again.model_copy(update={"data": again.data.model_copy(update={"file": "greek.txt"})})
+    again.data_file().with_name("again.txt").write_bytes(greek.data_file().read_bytes())
+    train_model(again, Quiet())
+    found = judge(again, tmp_path, prose(WORDS, 60, 7))
+    count = len(load_corpus(again).held_out.lengths)
+    assert found.origin.held_out_seen == count
+    page = "\n".join(voice_page(found))
+    assert f"**In the text of the start, greek: {count} held-out documents. It may have learnt them" in page
+    assert "its start may have learnt held-out text" in summary(found)
+    assert judge(build, tmp_path, prose(WORDS, 60, 7)).origin.held_out_seen == 0
+
+
+def test_a_text_that_was_kept_aside_is_looked_through(started_voice, tmp_path):
+    greek, build = started_voice
+    path, lines = greek.data_file(), training_lines(greek)[:60]
+    data = path.read_bytes()
+    try:
+        kept = set_aside(path)
+        path.write_bytes(b"another\n")
+        assert kept.name == "greek.previous.txt" and judge(build, tmp_path, lines).copies.gauge == "memorising"
+    finally:
+        kept.replace(path)
+    assert path.read_bytes() == data
+
+
+def test_a_text_that_a_model_names_often_is_read_once(started_voice, tmp_path, monkeypatch):
+    _, build = started_voice
+    checkpoint, calls = load_checkpoint(build.model_file()), []
+    monkeypatch.setattr(seen, "lines_of", lambda *arguments: calls.append(1) or lines_of(*arguments))
+    text = checkpoint.start.texts[0]
+    often = checkpoint.start.model_copy(update={"texts": [text] * 1000})
+    sought, missing, _ = seen.seen_text(load_corpus(build), build, often, config_of(build))
+    assert len(calls) == 1 and not missing
+    one = checkpoint.start.model_copy(update={"texts": [text]})
+    assert len(sought.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build))[0].ids)
 
 
 def test_documents_of_both_texts_are_sought_once(started_voice):

@@ -111,6 +111,11 @@ def test_every_field_wrong_in_every_way_loads_or_is_named(model, tmp_path, part)
     assert not failures, "\n".join(failures[:20])
 
 
+def start_of(name: str) -> dict:
+    """A start that has learnt from a text of this name."""
+    return {"name": "a", "model_sha256": "0" * 64, "texts": [{"name": name, "sha256": "0" * 64}]}
+
+
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
@@ -139,6 +144,8 @@ def test_every_field_wrong_in_every_way_loads_or_is_named(model, tmp_path, part)
         (("config", "model", "layers"), 48, "the weights do not fit the model's config: "),
         (("config", "sampling"), {"steps": 4096, "overlap": 30, "max_length": 10_000}, "calls for one document, more"),
         (("stranger",), 1, "stranger: no such key"),
+        (("start",), start_of("con"), "start.texts.0.name: 'con' must consist of at most 100 letters, digits"),
+        (("start",), start_of("-x"), "start.texts.0.name: '-x' must consist of at most 100 letters, digits"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named(model, tmp_path, capsys, place, value, message):

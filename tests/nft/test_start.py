@@ -49,9 +49,9 @@ def test_without_the_text_of_the_start_no_set_is_made_and_none_matches(started_s
     folder = make("set")[1]
     start.data_file().unlink()
     assert make("other")[0] == 2
-    assert (
-        f"{run.model_file()}: learnt also from the text of toy, which is not here as it was" in capsys.readouterr().err
-    )
+    error = capsys.readouterr().err
+    assert f"{run.model_file()}: learnt also from the text of toy, which is not here as it was" in error
+    assert "put it back where" in error and "--base" not in error  # which would not write it
     status, printed = verify(folder)
     assert status == 0 and "everything matches" not in printed
     assert "not checked: copies, novelty, invented words and dropped texts: the text of toy, which the model" in printed
