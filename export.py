@@ -30,6 +30,18 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_config(page, "names the folders of texts and outputs")
     add_data(page)
     add_overwrite(page)
+    for name, what, output in (
+        ("onnx", "the network as ONNX, for texts of any length", "file to write (default: the model's, with .onnx)"),
+        (
+            "safetensors",
+            "weights, config.json and vocabulary.json",
+            "folder to write to (default: the model's without .pt)",
+        ),
+    ):
+        other = commands.add_parser(name, help=what)
+        other.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+        other.add_argument("--output", type=Path, help=output)
+        add_overwrite(other)
     return parser.parse_args(argv)
 
 
@@ -44,9 +56,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_subcommand(arguments: argparse.Namespace) -> int:
+    from exporting.onnx import export_onnx
     from exporting.page import export_page
+    from exporting.safetensors import export_safetensors
 
-    return {"page": export_page}[arguments.command](arguments)
+    commands = {"page": export_page, "onnx": export_onnx, "safetensors": export_safetensors}
+    return commands[arguments.command](arguments)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def prove(
                 f"{arguments.model}: the page's logits differ from Python's by {difference:.2g}, more than"
                 f" {LARGEST_DIFFERENCE}; this is an error of the page, no choice of yours helps"
             )
-        with progress("documents compared", DOCUMENTS) as advance:
+        with progress("documents written, by Python and by the page", 2 * DOCUMENTS) as advance:
             equal = equal_documents(file, writer, settings, arguments.seed, advance)
     if equal < EQUAL:
         raise UserError(

@@ -123,8 +123,8 @@ def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
 def equal_documents(
     page: Path, writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]
 ) -> int:
-    """How many of the first DOCUMENTS the page writes as Python does; `advance` hears of each that was compared."""
-    texts = write_documents(writer, seed, range(DOCUMENTS), settings)
+    """How many of the first DOCUMENTS the page writes as Python does; `advance` hears of each, once from either."""
+    texts = write_documents(writer, seed, range(DOCUMENTS), settings, progress=advance)
 
     def compare(indices: Sequence[int]) -> int:
         equal = 0

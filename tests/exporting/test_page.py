@@ -91,7 +91,7 @@ def test_weights_that_are_too_coarse_are_not_written(model, capsys):
 @needs_node
 def test_too_few_equal_documents_write_no_page(model, capsys, monkeypatch):
     real = proof.write_documents
-    monkeypatch.setattr(proof, "write_documents", lambda *what: ["x", *real(*what)[1:]])
+    monkeypatch.setattr(proof, "write_documents", lambda *what, **how: ["x", *real(*what, **how)[1:]])
     monkeypatch.setattr("exporting.page.EQUAL", 100)
     assert run(model, *FINE) == 2
     assert "the page writes 99 of 100 documents as Python does, fewer than 100" in capsys.readouterr().err
