@@ -45,6 +45,7 @@ class Network {
     this.taps = {};
     for (const [name, array] of Object.entries(weights))
       if (array.shape.length === 4) this.taps[name] = tapsWithResidual(array);
+    this.vector = new Float32Array(this.headWidth);
     this.turns = rotaryTurns(context, this.headWidth, voice.constants.rotary_base);
   }
 
@@ -91,7 +92,7 @@ class Network {
       if (last)
         rows.forEach((from, to) => numbers.copyWithin(x.at + to * x.stride, x.at + from * x.stride, x.at + from * x.stride + width));
       this.heap.multiply(this.hidden, this.mixed, this.matrices[`${block}up.weight`], rows.length);
-      for (let i = this.hidden.at; i < this.hidden.at + rows.length * this.hidden.stride; i++) numbers[i] = gelu(numbers[i]);
+      this.activate(rows.length);
       this.heap.multiply(this.branch, this.hidden, this.matrices[`${block}down.weight`], rows.length);
       this.add(rows.length, part[5]);
     }
@@ -162,15 +163,21 @@ class Network {
   // mixed = the short convolution of normal at these rows, one behind the other.
   convolve(rows, length, taps) {
     const { normal, mixed, width, numbers } = this, half = taps.length >> 1;
-    rows.forEach((row, place) => {
-      const to = mixed.at + place * mixed.stride;
+    for (let place = 0; place < rows.length; place++) {
+      const row = rows[place], to = mixed.at + place * mixed.stride;
       const first = Math.max(0, row - half), beyond = Math.min(length, row + half + 1);
       numbers.fill(0, to, to + width);
       for (let other = first; other < beyond; other++) {
         const from = normal.at + other * normal.stride, tap = taps[other - row + half];
         for (let j = 0; j < width; j++) numbers[to + j] += numbers[from + j] * tap[j];
       }
-    });
+    }
+  }
+
+  // hidden = gelu(hidden)
+  activate(rows) {
+    const { hidden, numbers } = this, end = hidden.at + rows * hidden.stride;
+    for (let i = hidden.at; i < end; i++) numbers[i] = gelu(numbers[i]);
   }
 
   // x += branch (1 + gate)
@@ -201,28 +208,30 @@ class Network {
 
   // A head's queries and keys, turned by their positions and of length 1, and its values, where products read them.
   turnAndPlace(length, head) {
-    const { numbers, qkv, query, keys, values, width, headWidth, turns } = this;
+    const { numbers, qkv, query, keys, values, width, headWidth } = this;
     for (let i = 0; i < length; i++) {
       const from = qkv.at + i * qkv.stride + head * headWidth;
-      const [cosines, sines] = turns[i];
-      for (const [offset, put] of [
-        [0, (j, value) => (numbers[query.at + i * query.stride + j] = value)],
-        [width, (j, value) => (numbers[Heap.inPanels(keys, j, i)] = value)],
-      ]) {
-        const turned = new Float32Array(headWidth);
-        let squares = 0;
-        for (let j = 0; j < headWidth; j += 2) {
-          const a = numbers[from + offset + j], b = numbers[from + offset + j + 1];
-          const c = cosines[j / 2], s = sines[j / 2];
-          turned[j] = a * c - b * s;
-          turned[j + 1] = a * s + b * c;
-          squares += turned[j] ** 2 + turned[j + 1] ** 2;
-        }
-        const norm = Math.max(Math.sqrt(squares), SMALLEST_NORM);
-        for (let j = 0; j < headWidth; j++) put(j, turned[j] / norm);
-      }
+      const turnedQuery = this.turned(from, i), to = query.at + i * query.stride;
+      for (let j = 0; j < headWidth; j++) numbers[to + j] = turnedQuery[j];
+      const turnedKey = this.turned(from + width, i), key = Heap.inPanels(keys, 0, i);
+      for (let j = 0; j < headWidth; j++) numbers[key + 8 * j] = turnedKey[j];
       for (let j = 0; j < headWidth; j++) numbers[Heap.inPanels(values, i, j)] = numbers[from + 2 * width + j];
     }
+  }
+
+  // The vector that begins here, its pairs turned as position i turns them, divided by its norm.
+  turned(from, i) {
+    const { numbers, headWidth, vector, turns } = this, [cosines, sines] = turns[i];
+    let squares = 0;
+    for (let pair = 0; 2 * pair < headWidth; pair++) {
+      const a = numbers[from + 2 * pair], b = numbers[from + 2 * pair + 1], c = cosines[pair], s = sines[pair];
+      vector[2 * pair] = a * c - b * s;
+      vector[2 * pair + 1] = a * s + b * c;
+      squares += vector[2 * pair] ** 2 + vector[2 * pair + 1] ** 2;
+    }
+    const norm = Math.max(Math.sqrt(squares), SMALLEST_NORM);
+    for (let j = 0; j < headWidth; j++) vector[j] /= norm;
+    return vector;
   }
 
   softmaxRows(length) {

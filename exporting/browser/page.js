@@ -11,7 +11,8 @@ const FONT_SIZES = [72, 60, 50, 42, 36, 30, 26, 22, 18, 16]; // pixels; the larg
 const CHARACTER_WIDTH = 0.61, LINE_HEIGHT = 1.5; // times the font size
 const NARROWEST = 14; // characters of a line
 const BLANK = "·"; // a guessed space: what has none yet may break anywhere, so the lines keep their places
-const FAINTEST = 0.12; // opacity of a guess that could be any character
+const FAINTEST = 12, FULLEST = 48; // per cent of ink of a guess: at least, and more the surer it is
+const SHADE = 6; // per cent between two shades
 
 const at = (id) => document.getElementById(id);
 const search = new URLSearchParams(location.search);
@@ -48,7 +49,7 @@ function dress() {
   for (const [name, colour] of Object.entries(theme)) document.documentElement.style.setProperty(`--${name}`, colour);
 }
 
-let spans = [], shown = "", worker, number = 0, paused = false, writing = false, heard = 0, losses = 0;
+let spans = [], coming = null, worker, number = 0, paused = false, writing = false, heard = 0, losses = 0;
 
 function say(state) {
   const seeded = seed === BigInt(voice.seed) ? "" : ` · seed ${seed}`;
@@ -74,8 +75,9 @@ function fit(length) {
 }
 
 function clear() {
-  at("text").textContent = at("spoken").textContent = shown = "";
+  at("text").textContent = at("spoken").textContent = "";
   spans = [];
+  coming = null;
 }
 
 // Shows what stands: written characters, and of the others what the network would guess, as faint as it is unsure.
@@ -86,18 +88,27 @@ function show({ ids, sure, written }) {
   }
   ids.forEach((id, i) => {
     const span = spans[i], symbol = written[i] || voice.symbols[id] !== " " ? voice.symbols[id] : BLANK;
-    if (written[i] && span.written && span.textContent !== symbol) span.written = false; // written again
+    const ink = written[i] ? "" : `${SHADE * Math.round((FAINTEST + FULLEST * sure[i]) / SHADE)}%`;
+    const fresh = Boolean(written[i] && (span.ink !== "" || span.textContent !== symbol));
     if (span.textContent !== symbol) span.textContent = symbol;
-    span.style.opacity = written[i] ? 1 : FAINTEST + (1 - FAINTEST) * 0.6 * sure[i];
-    span.classList.toggle("fresh", Boolean(written[i] && !span.written));
-    span.written = Boolean(written[i]);
+    if (span.ink !== ink) span.style.color = ink && `color-mix(in srgb, var(--ink) ${ink}, var(--ground))`;
+    span.ink = ink;
+    span.classList.toggle("fresh", fresh);
   });
+}
+
+// The last state that has come is shown with the next picture of the screen; states may come faster.
+function showSoon(state) {
+  if (!coming) requestAnimationFrame(() => (coming && show(coming), (coming = null)));
+  coming = state;
 }
 
 function stand(text) {
   writing = false;
+  coming = null;
+  const symbols = Array.from(text);
+  show({ ids: symbols.map((symbol) => voice.symbols.indexOf(symbol)), sure: [], written: symbols.map(() => 1) });
   for (const span of spans) span.classList.remove("fresh");
-  if (!spans.length) show({ ids: Array.from(text, (symbol) => voice.symbols.indexOf(symbol)), sure: [], written: text.replace(/[^]/gu, "1") });
   at("spoken").textContent = text;
   say("");
   setTimeout(() => platform.preview(), calm.matches ? 0 : SETTLING);
@@ -141,7 +152,7 @@ function hear({ data }) {
   }
   if (data.number !== number) return undefined; // of a document that was left
   if (data.text !== undefined) return stand(data.text);
-  return calm.matches ? undefined : show(data.state);
+  return calm.matches ? undefined : showSoon(data.state);
 }
 
 function open() {

@@ -1,6 +1,8 @@
 """The network as ONNX: it computes what torch does, for every shape of network and any length of text."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from exporting import libraries
 from exporting.onnx import Exporter, largest_difference
 from generation.checkpoint import network_of, save_checkpoint
 from tests.exporting.voices import voice_with
+from tests.helpers import ROOT
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: requirements-export.txt")
 runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: requirements-export.txt")
@@ -38,11 +41,31 @@ def test_the_network_computes_what_torch_does(tmp_path, shape):
     assert np.allclose(found, expected, atol=1e-4) and expected.std() > 1
 
 
-def test_a_wrong_weight_is_seen(tmp_path):
+def test_a_network_that_differs_from_torch_writes_no_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     checkpoint = voice_with(tmp_path)
+    save_checkpoint(Path("m.pt"), checkpoint)
     weights = {**checkpoint.weights, "noise.mlp.2.bias": checkpoint.weights["noise.mlp.2.bias"] + 0.01}
-    data = Exporter(checkpoint.run.model, weights).model(checkpoint.vocabulary.size, {})
-    assert largest_difference(data, network_of(checkpoint).eval()) > 1e-3
+    wrong = replace(checkpoint, weights=weights)
+    monkeypatch.setattr("exporting.onnx.network_of", lambda _: network_of(wrong))
+    assert export.main(["onnx", "--model", "m.pt"]) == 2
+    message = (
+        r"error: m\.pt: onnxruntime's logits differ from torch's by 0\.\d+, more than 0\.0001; this is an error of .*"
+    )
+    assert re.fullmatch(message, capsys.readouterr().err.strip())
+    assert not Path("m.onnx").exists()
+
+
+def test_the_example_of_the_page_writes_a_text(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    save_checkpoint(Path("models/github_commits.pt"), voice_with(tmp_path, model={"context": 48}))
+    assert export.main(["onnx", "--model", "models/github_commits.pt"]) == 0
+    capsys.readouterr()
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs/live.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert example
+    exec(example[1], {})
+    assert re.fullmatch(r"[^\n]{30}\n", capsys.readouterr().out)
 
 
 def test_the_command_writes_a_file_that_names_its_vocabulary_and_config(tmp_path, monkeypatch, capsys):
