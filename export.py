@@ -24,6 +24,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--weights", choices=WEIGHTS, default="int8", help="how weights are kept (default int8, a scale per row)"
     )
     page.add_argument("--quantised", type=Path, metavar="MODEL", help="also write the model with the page's weights")
+    page.add_argument("--set", type=Path, metavar="FOLDER", help="show the tokens of this set, made from such a model")
     page.add_argument("--unproven", action="store_true", help="skip the proof that the page writes what Python does")
     page.add_argument("--seed", type=int, default=0, help="seed of the page's documents (default 0)")
     add_writing(page)

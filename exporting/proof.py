@@ -4,7 +4,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +16,14 @@ from evaluation.likelihood import held_out_likelihood
 from exporting.html import SOURCES
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus
-from utils import UserError, map_on_cores, parallel_tasks, torch_generator
+from utils import UserError, map_on_cores, parallel_tasks, sha256, torch_generator
 
 CPU = torch.device("cpu")
-DOCUMENTS, EQUAL = 100, 95  # documents that both write, and how many of them must be equal
+DOCUMENTS, EQUAL = 100, 0.95  # documents that both write, and which share of them must be equal
 WINDOWS, LARGEST_DIFFERENCE = 16, 1e-3  # held-out windows whose logits are compared; nats that rounding explains
 NELBO_CHARACTERS, NELBO_LOSS = 50_000, 0.02  # held-out characters; bits that quantisation may cost
+Key = tuple[int, int]  # a document's index and attempt, both from 0
+Expected = dict[Key, str]  # SHA-256 of the text of each
 NO_NODE = (
     "no Node.js is here to run the page's engine and prove it: install it, or pip install -r requirements-export.txt;"
     " or write the page --unproven"
@@ -31,6 +33,7 @@ NO_NODE = (
 class Proof(NamedTuple):
     """What was compared: bits of the NELBO lost, the largest difference of logits, equal documents of how many."""
 
+    what: str  # was compared, in words
     nelbo_loss: float
     difference: float
     equal: int
@@ -38,7 +41,7 @@ class Proof(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.equal} of {self.documents} documents equal to Python's, logits within {self.difference:.1e},"
+            f"{self.equal} of {self.documents} {self.what}, logits within {self.difference:.1e},"
             f" NELBO {self.nelbo_loss:+.4f} bits by quantisation"
         )
 
@@ -120,19 +123,23 @@ def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
     return worst
 
 
-def equal_documents(
-    page: Path, writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]
-) -> int:
-    """How many of the first DOCUMENTS the page writes as Python does; `advance` hears of each, once from either."""
+def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]) -> Expected:
+    """The first DOCUMENTS as Python writes them; `advance` hears how many more are done."""
     texts = write_documents(writer, seed, range(DOCUMENTS), settings, progress=advance)
+    return {(index, 0): sha256(text) for index, text in enumerate(texts)}
 
-    def compare(indices: Sequence[int]) -> int:
+
+def equal_documents(page: Path, seed: int, expected: Expected, advance: Callable[[int], None]) -> int:
+    """How many of these documents the page writes; `advance` hears of each that was compared."""
+    places = list(expected)
+
+    def compare(part: list[Key]) -> int:
         equal = 0
         with Engine(page) as engine:
-            for index in indices:
-                equal += engine.write(seed, index)["text"] == texts[index]
+            for index, attempt in part:
+                equal += sha256(engine.write(seed, index, attempt=attempt)["text"]) == expected[index, attempt]
                 advance(1)
         return equal
 
     parts = parallel_tasks(CPU)
-    return sum(map_on_cores(CPU, compare, [range(first, DOCUMENTS, parts) for first in range(parts)]))
+    return sum(map_on_cores(CPU, compare, [places[first::parts] for first in range(parts)]))

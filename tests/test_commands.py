@@ -131,7 +131,7 @@ PATHS = [
     (collection, ["make", "--size", "1"], ["--model", "--config", "--data", "--out"]),
     (collection, ["verify", "set"], ["--model", "--config", "--data"]),
     *((collection, [command], ["folder"]) for command in ("verify", "export", "select")),
-    (export, ["page"], ["--model", "--config", "--data", "--output", "--quantised"]),
+    (export, ["page"], ["--model", "--config", "--data", "--output", "--quantised", "--set"]),
     (import_model, ["notebook", "x.pt"], ["--vocabulary", "--output"]),
     (import_model, ["notebook"], ["file"]),
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import collection
 import export
 from exporting import html, proof
 from exporting.quantise import SCHEMES
@@ -92,10 +93,37 @@ def test_weights_that_are_too_coarse_are_not_written(model, capsys):
 def test_too_few_equal_documents_write_no_page(model, capsys, monkeypatch):
     real = proof.write_documents
     monkeypatch.setattr(proof, "write_documents", lambda *what, **how: ["x", *real(*what, **how)[1:]])
-    monkeypatch.setattr("exporting.page.EQUAL", 100)
+    monkeypatch.setattr("exporting.page.EQUAL", 1.0)
     assert run(model, *FINE) == 2
-    assert "the page writes 99 of 100 documents as Python does, fewer than 100" in capsys.readouterr().err
+    assert "the page writes 99 of 100 documents as Python does, fewer than 100%" in capsys.readouterr().err
     assert not Path("outputs/other_live.html").exists()
+
+
+@needs_node
+def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
+    assert run(model, *FINE, "--unproven", "--quantised", "models/live.pt", "--output", "outputs/first.html") == 0
+    Path("config.yaml").write_text("datasets: {toy: }\n", encoding="utf-8")
+    made = ["make", "--size", "40", "--seed", "3", "--temperature", "0.9", "--out", "outputs/set"]
+    assert collection.main([*made, "--model", "models/live.pt"]) < 2  # 1: of so wild a voice rules drop some for good
+    tokens = [json.loads(line) for line in Path("outputs/set/samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    accepted = [token for token in tokens if token["accepted"]]
+    again = {str(token["token_id"]): token["attempt"] for token in accepted if token["attempt"]}
+    assert again and len(accepted) > 20
+    assert run(model, *FINE, "--set", "outputs/set") == 0
+    assert f"Proven: {len(accepted)} of {len(accepted)} tokens of the set, logits" in capsys.readouterr().out
+    voice = json.loads(Scripts(Path("outputs/other_live.html").read_text(encoding="utf-8")).found["voice"])
+    assert (voice["attempts"], voice["seed"], voice["sampler"]["temperature"]) == (again, "3", 0.9)
+    before = Path("outputs/other_live.html").read_bytes()
+    other = [*made[:-1], "outputs/wild", "--model", str(model)]  # of the model itself, whose texts are others
+    assert collection.main(other) < 2
+    assert run(model, "--weights", "int8-grouped", "--set", "outputs/wild") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"error: models/other\.pt: the page writes \d+ of \d+ tokens of outputs/wild, fewer than 95%; make the set from"
+        r" the model that --quantised writes",
+        error,
+    )
+    assert Path("outputs/other_live.html").read_bytes() == before
 
 
 def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch):
@@ -120,6 +148,12 @@ def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch
         (
             ["--data", "nothing.txt"],
             "nothing.txt: no such file; name the text that models/other.pt was trained on with --data",
+        ),
+        (["--set", "s", "--seed", "3"], "--seed: the set says how its tokens were drawn; leave out --seed or --set"),
+        (["--set", "s", "--top-p", "1"], "--top-p: the set says how its tokens were drawn; leave out --top-p or --set"),
+        (
+            ["--set", "models"],
+            "models/set.json: no such file; name the folder of a set, as collection.py make --out",
         ),
         (["--output", "models/other.pt"], "models/other.pt: this command reads it; name another --output"),
     ],
@@ -150,6 +184,17 @@ def test_a_page_holds_all_it_needs_and_names_no_address(tmp_path):
     voice = json.loads(scripts["voice"])
     assert "<" in voice["symbols"] and voice["packed"] == len(scripts["weights"])
     assert scripts["engine"].strip() == html.joined(html.ENGINE)
+
+
+@pytest.mark.parametrize("line", ["", "{}", '{"accepted": true, "token_id": 1}', "[1]", '{"accepted": false}'])
+def test_a_damaged_set_is_one_line(model, capsys, line):
+    sampler = load_checkpoint(model).run.sampling.model_dump(include={"sampler", "stretch"})
+    Path("set").mkdir()
+    Path("set/set.json").write_text(json.dumps({"seed": 0, "sampler": sampler}), encoding="utf-8")
+    Path("set/samples.jsonl").write_text(line + "\n", encoding="utf-8")
+    assert run(model, "--unproven", "--set", "set") == 2
+    message = "set: set.json or samples.jsonl is damaged or holds no token; see collection.py verify"
+    assert capsys.readouterr().err == f"error: {message}\n"
 
 
 def test_a_title_and_a_platform_are_in_the_page(model):
