@@ -13,7 +13,7 @@ PY = $(BIN)/python
 FUZZERS = tests/test_fuzz.py tests/test_strangers.py tests/config/test_yaml_reader.py \
 	tests/generation/test_hostile_models.py tests/generation/test_archive.py tests/nft/test_edits.py
 
-.PHONY: demo test test-all lint bench soak clean
+.PHONY: demo test test-all lint bench soak kernel clean
 
 demo: .venv/installed
 	@echo "Reading the documentation that ships with Python"
@@ -44,6 +44,11 @@ bench: .venv/installed
 soak: .venv/installed-dev
 	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough $(FUZZERS)
 	$(PY) benchmarks/soak.py --minutes 60 --output benchmarks/results/soak.md
+
+# the page's matrix product, from its source; npx comes with Node.js
+kernel:
+	cd exporting/browser && npx --yes --package assemblyscript@0.28.20 asc kernel.ts -O3 --noAssert --runtime stub \
+		--enable simd --importMemory --outFile kernel.wasm
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or later is needed: make PYTHON=python3.12')"

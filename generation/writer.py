@@ -58,6 +58,12 @@ class Writer:
                 raise UserError(f"--{key.replace('_', '-')}: {not_read(settings.sampler)}")
         return replace(settings, **wanted)
 
+    @property
+    def forbidden(self) -> list[int]:
+        """The ids that are never written: the frame of documents, and `<unk>`, which stands for no one character."""
+        frame = [] if self.run.data.format == "stream" else [FRAME]
+        return frame + [self.vocabulary.unk] * self.vocabulary.open
+
     def network_calls(self, settings: SamplerSettings, prompt: Prompt) -> int:
         """How many network calls one document takes, all its windows together; `prompt` fixes its length."""
         draft, calls = Draft(self, prompt, 0, 0, 0), 0
@@ -214,9 +220,6 @@ def next_call(pending: list[Draft], positions: int) -> Call:
 def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: Watch | None = None) -> None:
     """Write the next window of each of a call's drafts; the rows left over hold frames."""
     drafts, rows, length = call
-    forbidden = ([] if writer.run.data.format == "stream" else [FRAME]) + [
-        writer.vocabulary.unk
-    ] * writer.vocabulary.open
     home = exact_device(writer.device)
     ids, given = np.full((rows, length), FRAME), np.ones((rows, length), dtype=bool)  # spare rows are all frame
     for row, draft in enumerate(drafts):
@@ -237,7 +240,7 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: 
             watch(drafts, x.cpu().numpy())
 
     written = sample(
-        writer.diffusion, writer.network, ids, fixed, uniforms, settings, forbidden=forbidden, observe=observe
+        writer.diffusion, writer.network, ids, fixed, uniforms, settings, forbidden=writer.forbidden, observe=observe
     )
     log_p, changes = recorder.log_p.cpu().numpy(), recorder.by_row()
     for row, draft in enumerate(drafts):

@@ -10,6 +10,7 @@ import pytest
 
 import collection
 import evaluate
+import export
 import generate
 import import_model
 import train
@@ -99,6 +100,8 @@ MISTAKES = [
     (train, ["--all", "--hours", "inf"], "--hours inf: must be above 0, and at most 10000"),
     (train, ["--all", "--preset", ""], "config.yaml: preset: '' is not one of baby"),
     (collection, ["make", "--model", "models", "--size", "1", "--out", "set"], f"models: {FOLDER}; {MODEL}"),
+    (export, ["page", "--model", "models"], f"models: {FOLDER}; {MODEL}"),
+    (export, ["page", "--model", "x", "--temperature", "nan"], "--temperature nan: must be between 0.001 and 10"),
     (import_model, ["notebook", "models", "--vocabulary", "text.txt"], f"models: {FOLDER}; {MODEL}"),
     (import_model, ["notebook", "x.pt", "--vocabulary", "models"], f"models: {FOLDER}"),
     (import_model, ["notebook", "x.pt", "--vocabulary", "text.gz"], "text.gz: is compressed (gzip); unpack it first"),
@@ -128,6 +131,7 @@ PATHS = [
     (collection, ["make", "--size", "1"], ["--model", "--config", "--data", "--out"]),
     (collection, ["verify", "set"], ["--model", "--config", "--data"]),
     *((collection, [command], ["folder"]) for command in ("verify", "export", "select")),
+    (export, ["page"], ["--model", "--config", "--data", "--output", "--quantised", "--set"]),
     (import_model, ["notebook", "x.pt"], ["--vocabulary", "--output"]),
     (import_model, ["notebook"], ["file"]),
 ]  # fmt: skip
@@ -174,7 +178,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path, monkeypatch, capsys):
         assert capsys.readouterr().err.startswith("error: pipe: is a pipe or a device, not a file")
 
 
-@pytest.mark.parametrize("script", ["train.py", "generate.py"])
+@pytest.mark.parametrize("script", ["train.py", "generate.py", "export.py"])
 def test_help_does_not_wait_for_torch(script):
     name = script.removesuffix(".py")
     code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"

@@ -1,0 +1,69 @@
+"""Take a model out of this program: python export.py page --model models/NAME.pt"""
+
+import argparse
+from pathlib import Path
+
+from config.command_line import Parser, add_config, add_data, add_overwrite, run_command, run_program
+
+# rows of exporting.html and exporting.quantise, which import torch; a test compares them
+THEMES = ("auto", "paper", "night", "sea", "moss", "rose", "terminal")
+PLATFORMS = ("none", "fxhash", "highlight")
+WEIGHTS = ("int8", "int8-grouped", "float16")
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = Parser(description="Take a model out of this program, to where it runs without it.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    page = commands.add_parser("page", help="one HTML file in which the model writes, without a network")
+    page.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+    page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
+    page.add_argument("--title", help="shown on the page (default: the dataset's name)")
+    page.add_argument("--theme", choices=THEMES, default="auto", help="colours (auto: paper or night, as the viewer's)")
+    page.add_argument("--platform", choices=PLATFORMS, default="none", help="whose script stands beside the page")
+    page.add_argument(
+        "--weights", choices=WEIGHTS, default="int8", help="how weights are kept (default int8, a scale per row)"
+    )
+    page.add_argument("--quantised", type=Path, metavar="MODEL", help="also write the model with the page's weights")
+    page.add_argument("--set", type=Path, metavar="FOLDER", help="show the tokens of this set, made from such a model")
+    page.add_argument("--unproven", action="store_true", help="skip the proof that the page writes what Python does")
+    page.add_argument("--seed", type=int, default=0, help="seed of the page's documents (default 0)")
+    add_writing(page)
+    add_config(page, "names the folders of texts and outputs")
+    add_data(page)
+    add_overwrite(page)
+    for name, what, output in (
+        ("onnx", "the network as ONNX, for texts of any length", "file to write (default: the model's, with .onnx)"),
+        (
+            "safetensors",
+            "weights, config.json and vocabulary.json",
+            "folder to write to (default: the model's without .pt)",
+        ),
+    ):
+        other = commands.add_parser(name, help=what)
+        other.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+        other.add_argument("--output", type=Path, help=output)
+        add_overwrite(other)
+    return parser.parse_args(argv)
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of the sampler, which the page then has for good."""
+    for name, kind in (("steps", int), ("stretch", int), ("revisions", int), ("temperature", float), ("top-p", float)):
+        parser.add_argument(f"--{name}", type=kind, help="as in generate.py (default: the model's config)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(run_subcommand, parse_arguments(argv))
+
+
+def run_subcommand(arguments: argparse.Namespace) -> int:
+    from exporting.onnx import export_onnx
+    from exporting.page import export_page
+    from exporting.safetensors import export_safetensors
+
+    commands = {"page": export_page, "onnx": export_onnx, "safetensors": export_safetensors}
+    return commands[arguments.command](arguments)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,206 @@
+// The page as a piece: shows a document being written, the next one at a click or key, and what goes wrong.
+
+"use strict";
+
+const PACE = 30; // milliseconds between two states, so that an eye can follow
+const UNHURRIED = 200; // characters; of longer documents states follow faster
+const PATIENCE = 15000; // milliseconds without a word from the worker until it counts as lost
+const SETTLING = 1300; // milliseconds in which the last colours fade, as in style.css
+const TYPING = 500; // milliseconds after the last letter of a prefix
+const FONT_SIZES = [72, 60, 50, 42, 36, 30, 26, 22, 18, 16]; // pixels; the largest at which all text fits, else the last
+const CHARACTER_WIDTH = 0.61, LINE_HEIGHT = 1.5; // times the font size
+const NARROWEST = 14; // characters of a line
+const BLANK = "·"; // a guessed space: what has none yet may break anywhere, so the lines keep their places
+const FAINTEST = 12, FULLEST = 48; // per cent of ink of a guess: at least, and more the surer it is
+const SHADE = 6; // per cent between two shades
+
+const at = (id) => document.getElementById(id);
+const search = new URLSearchParams(location.search);
+const voice = JSON.parse(at("voice").textContent);
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+// Digits are the seed itself; of any other text, the hash of a token for example, 48 bits of its SHA-256 are.
+function seedOf(text) {
+  if (/^\d+$/.test(text)) return BigInt(text);
+  const [first, second] = sha256(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+  return (BigInt(first) << 16n) | BigInt(second >>> 16);
+}
+
+const seed = seedOf(search.get("seed") || platform.hash() || voice.seed);
+let token = Math.max(1, parseInt(search.get("token"), 10) || 1);
+
+function documentNow() {
+  return { seed, index: token - 1, attempt: voice.attempts[token] || 0, prefix: at("prefix").value };
+}
+
+// Traits follow from the draw of the length, before anything is written.
+function traitsOf(length) {
+  const { values, counts } = voice.lengths, all = counts.reduce((sum, count) => sum + count, 0);
+  const share = counts.reduce((sum, count, i) => sum + (values[i] < length ? count : 0), 0) / all;
+  const bands = [[0.1, "very short"], [0.35, "short"], [0.65, "medium"], [0.9, "long"], [2, "very long"]];
+  return { Voice: voice.title, Length: bands.find(([end]) => share < end)[1], Characters: length };
+}
+
+platform.setTraits(traitsOf(lengthOf(voice, documentNow())));
+
+function dress() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches ? "night" : "paper";
+  const theme = voice.themes[search.get("theme")] || voice.themes[voice.theme] || voice.themes[dark];
+  for (const [name, colour] of Object.entries(theme)) document.documentElement.style.setProperty(`--${name}`, colour);
+}
+
+let spans = [], coming = null, worker, number = 0, paused = false, writing = false, heard = 0, losses = 0;
+
+function say(state) {
+  const seeded = seed === BigInt(voice.seed) ? "" : ` · seed ${seed}`;
+  at("caption").textContent = [`${voice.title}${seeded} · ${token}`, state].filter(Boolean).join(" · ");
+}
+
+function fail(message) {
+  writing = false;
+  at("caption").textContent = message;
+  at("controls").hidden = true;
+}
+
+// The font size at which a text of this length fits.
+function fit(length) {
+  const main = at("piece"), style = getComputedStyle(main);
+  const width = main.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  const height = main.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
+  const size = FONT_SIZES.find((size) => {
+    const columns = Math.floor(Math.min(width / size, 46) / CHARACTER_WIDTH), rows = Math.floor(height / (LINE_HEIGHT * size));
+    return columns >= NARROWEST && Math.ceil(length / (columns - columns / 6)) <= rows; // lines end at words
+  });
+  at("text").style.fontSize = `${size || FONT_SIZES.at(-1)}px`;
+}
+
+function clear() {
+  at("text").textContent = at("spoken").textContent = "";
+  spans = [];
+  coming = null;
+}
+
+// Shows what stands: written characters, and of the others what the network would guess, as faint as it is unsure.
+function show({ ids, sure, written }) {
+  while (spans.length < ids.length) {
+    spans.push(document.createElement("span"));
+    at("text").append(spans.at(-1));
+  }
+  ids.forEach((id, i) => {
+    const span = spans[i], symbol = written[i] || voice.symbols[id] !== " " ? voice.symbols[id] : BLANK;
+    const ink = written[i] ? "" : `${SHADE * Math.round((FAINTEST + FULLEST * sure[i]) / SHADE)}%`;
+    const fresh = Boolean(written[i] && (span.ink !== "" || span.textContent !== symbol));
+    if (span.textContent !== symbol) span.textContent = symbol;
+    if (span.ink !== ink) span.style.color = ink && `color-mix(in srgb, var(--ink) ${ink}, var(--ground))`;
+    span.ink = ink;
+    span.classList.toggle("fresh", fresh);
+  });
+}
+
+// The last state that has come is shown with the next picture of the screen; states may come faster.
+function showSoon(state) {
+  if (!coming) requestAnimationFrame(() => (coming && show(coming), (coming = null)));
+  coming = state;
+}
+
+function stand(text) {
+  writing = false;
+  coming = null;
+  const symbols = Array.from(text);
+  show({ ids: symbols.map((symbol) => voice.symbols.indexOf(symbol)), sure: [], written: symbols.map(() => 1) });
+  for (const span of spans) span.classList.remove("fresh");
+  at("spoken").textContent = text;
+  say("");
+  setTimeout(() => platform.preview(), calm.matches ? 0 : SETTLING);
+}
+
+function write() {
+  const asked = documentNow(), unknown = Array.from(asked.prefix).find((symbol) => !voice.symbols.includes(symbol));
+  if (unknown) return say(`this voice does not know “${unknown}”`);
+  clear();
+  const length = lengthOf(voice, asked);
+  fit(length);
+  number++;
+  writing = true;
+  heard = performance.now();
+  setPaused(false);
+  const slow = search.has("pace") ? Number(search.get("pace")) || 0 : Math.min(PACE, (PACE * UNHURRIED) / length);
+  worker.postMessage({ write: { document: asked, number, pace: calm.matches ? 0 : slow } });
+}
+
+function setPaused(now) {
+  paused = now && writing;
+  heard = performance.now();
+  at("pause").textContent = paused ? "go on" : "pause";
+  at("pause").setAttribute("aria-pressed", String(paused));
+  worker.postMessage({ pause: paused });
+  if (writing) say(paused ? "paused" : "writing");
+}
+
+function go(step) {
+  token = Math.max(1, token + step);
+  write();
+}
+
+function hear({ data }) {
+  heard = performance.now();
+  if (data.error) return fail(`This page cannot write: ${data.error}.`);
+  if (data.ready) {
+    document.documentElement.dataset.engine = data.ready;
+    at("controls").hidden = false;
+    return write();
+  }
+  if (data.number !== number) return undefined; // of a document that was left
+  if (data.text !== undefined) return stand(data.text);
+  return calm.matches ? undefined : showSoon(data.state);
+}
+
+function open() {
+  heard = performance.now();
+  writing = true;
+  try {
+    const source = new Blob([at("engine").textContent, "\nserve();"], { type: "text/javascript" });
+    worker = new Worker(URL.createObjectURL(source));
+  } catch (error) {
+    return fail(`This browser lets the page start no worker: ${error.message}.`);
+  }
+  worker.onmessage = hear;
+  worker.onerror = (event) => fail(`This page cannot write: ${event.message || "its worker does not start"}.`);
+  return worker.postMessage({ open: { voice, weights: at("weights").textContent, kernel: search.has("plain") ? "" : at("kernel").textContent } });
+}
+
+// A worker that the system ended says nothing more: another one begins the document again, once.
+function watch() {
+  if (!writing || paused || document.hidden || performance.now() - heard < PATIENCE) return;
+  worker.terminate();
+  if (losses++) fail("The writing stopped twice; this device may lack memory. Load the page again to try once more.");
+  else open();
+}
+
+function listen() {
+  at("next").onclick = () => go(1);
+  at("previous").onclick = () => go(-1);
+  at("pause").onclick = () => setPaused(!paused);
+  at("piece").onclick = () => at("controls").hidden || String(getSelection()) || go(1);
+  at("controls").onsubmit = (event) => (event.preventDefault(), write());
+  let typing;
+  at("prefix").oninput = () => (clearTimeout(typing), (typing = setTimeout(write, TYPING)));
+  addEventListener("keydown", (event) => {
+    if (event.target.closest("input, button") || event.ctrlKey || event.metaKey || event.altKey || at("controls").hidden) return;
+    const act = { " ": () => go(1), ArrowRight: () => go(1), ArrowLeft: () => go(-1), p: () => setPaused(!paused) }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+  addEventListener("resize", () => spans.length && fit(lengthOf(voice, documentNow())));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
+  setInterval(watch, 1000);
+}
+
+dress();
+addEventListener("DOMContentLoaded", () => {
+  const arrived = at("weights")?.textContent.length || 0;
+  if (arrived < voice.packed) return fail(`This file is incomplete: ${arrived} of ${voice.packed} characters of the model are here. Load it again.`);
+  listen();
+  return open();
+});

@@ -1,0 +1,55 @@
+// The worker of a page: opens the voice, then writes documents a network call at a time, so that messages are heard.
+
+"use strict";
+
+// The header, the weights and the kernel as the page holds them -> the network. Without SIMD the kernel does not run.
+async function openVoice(voice, weights, kernel) {
+  const code = kernel && typeof WebAssembly === "object" ? bytesOfBase64(kernel) : null;
+  const arrays = unpackWeights(voice.arrays, await inflate(bytesOfBase64(weights)));
+  return new Network(voice, arrays, code && WebAssembly.validate(code) ? new WebAssembly.Module(code) : null);
+}
+
+// Hears { open }, { write } and { pause }; says { ready }, { state }, { text } and { error }.
+function serve() {
+  let network, current = 0, paused = false, wake = () => {};
+
+  // A message that has come meanwhile is heard at the next turn of the event loop.
+  const turn = new MessageChannel();
+  const nextTurn = () => new Promise((resolve) => ((turn.port1.onmessage = resolve), turn.port2.postMessage(0)));
+
+  const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+  // `pace`: milliseconds from one state to the next, at least.
+  async function write({ document, number, pace }) {
+    current = number;
+    const writing = writeDocument(network, document);
+    for (let due = performance.now(); ; due = Math.max(due + pace, performance.now())) {
+      await (due > performance.now() ? wait(due - performance.now()) : nextTurn());
+      while (paused && number === current) await new Promise((resolve) => (wake = resolve));
+      if (number !== current) return; // another one is asked for
+      const { done, value } = writing.next();
+      postMessage(done ? { number, text: value } : { number, state: value });
+      if (done) return;
+    }
+  }
+
+  const hear = {
+    async open({ voice, weights, kernel }) {
+      network = await openVoice(voice, weights, kernel);
+      postMessage({ ready: network.engine });
+    },
+    write,
+    pause: (now) => (paused = now),
+  };
+  onmessage = async ({ data }) => {
+    try {
+      for (const [what, value] of Object.entries(data)) {
+        const heard = hear[what](value);
+        wake();
+        await heard;
+      }
+    } catch (error) {
+      postMessage({ error: String(error?.message || error) });
+    }
+  };
+}

@@ -1,0 +1,14 @@
+"""Libraries that only exports need: imported at their use, and one line says what to install where they lack."""
+
+import importlib
+from typing import Any
+
+from utils import UserError
+
+
+def library(name: str) -> Any:
+    """A module of an optional library. Raises UserError if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(f"{name.split('.')[0]} is not installed; pip install -r requirements-export.txt") from None

@@ -1,0 +1,153 @@
+"""Export of a model as one page that writes in the browser: quantised, proven equal to Python, then written."""
+
+import argparse
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
+from config.loader import config_or_defaults
+from config.messages import say
+from diffusion.samplers import SamplerSettings
+from exporting.html import SCRIPTS, page_of
+from exporting.minted import Minted, read_set
+from exporting.proof import (
+    CPU,
+    DOCUMENTS,
+    EQUAL,
+    LARGEST_DIFFERENCE,
+    NELBO_LOSS,
+    Engine,
+    Expected,
+    Proof,
+    equal_documents,
+    largest_difference,
+    nelbo_loss,
+    node,
+    written_in_python,
+)
+from exporting.quantise import SCHEMES
+from exporting.voice import check_exportable, voice_of
+from exporting.weights import Packed, in_float32, pack, quantised
+from generation.checkpoint import Checkpoint, load_checkpoint, named_weights, save_checkpoint
+from generation.console import progress
+from generation.outputs import Outputs
+from generation.writer import Writer
+from text.corpus import Corpus, load_trained_corpus
+from utils import UserError, utf8
+
+UNPROVEN = "Not proven equal to Python."
+
+
+def export_page(arguments: argparse.Namespace) -> int:
+    """Write the page of a model. Raises UserError, and writes nothing, if it does not do what Python does."""
+    check_options(arguments)
+    checkpoint = load_checkpoint(arguments.model)
+    check_exportable(checkpoint, str(arguments.model))
+    here = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data)
+    output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_live.html"
+    inputs = [arguments.model, arguments.config, here.data_file()]
+    outputs = Outputs(output.parent, [output.name], inputs, overwrite=arguments.overwrite)
+    minted = read_set(arguments.set) if arguments.set else None
+    packed = packed_weights(checkpoint, arguments)
+    exported = quantised(checkpoint, packed)
+    writer = Writer.of(exported, CPU)
+    settings = minted.settings if minted else writer.settings(**sampling_options(arguments))
+    seed, attempts = (minted.seed, minted.attempts) if minted else (arguments.seed, {})
+    voice = voice_of(writer, settings, packed, arguments.title or checkpoint.run.name)
+    voice |= {"seed": str(seed), "theme": arguments.theme, "attempts": attempts}
+    filled = partial(page_of, voice, packed, script=SCRIPTS[arguments.platform])
+    how = UNPROVEN
+    if not arguments.unproven:
+        node()  # before minutes of work
+        corpus = load_trained_corpus(here, checkpoint.data_sha256, arguments.model)
+        with named_weights(arguments.model), candidate(filled()) as page:
+            lost = check_weights(checkpoint, writer, corpus, arguments)
+            difference = check_logits(page, writer, corpus, arguments.model)
+            with progress("documents written", DOCUMENTS) as advance:
+                expected = expected_texts(writer, settings, seed, minted, advance)
+            equal = check_documents(page, seed, expected, arguments)
+            what = "tokens of the set" if minted else "documents equal to Python's"
+            how = f"Proven: {Proof(what, lost, difference, equal, len(expected))}."
+    page = utf8(filled(proof=how))
+    outputs.write(page)
+    if arguments.quantised:
+        save_checkpoint(arguments.quantised, exported)
+        say(f"{arguments.quantised}: the model as the page has it; a set made from it has the page's texts")
+    say(f"{output}: {len(page) / 1e6:.2f} MB. {how}")
+    return 0
+
+
+def check_options(arguments: argparse.Namespace) -> None:
+    """Raise UserError for numbers out of bounds, and for what --set says already."""
+    check_numbers(arguments, {key: bounds for key, bounds in SAMPLING_BOUNDS.items() if key != "batch_size"})
+    given = [key for key, value in sampling_options(arguments).items() if value is not None]
+    if arguments.set and (given or arguments.seed):
+        option = "--" + (given or ["seed"])[0].replace("_", "-")
+        raise UserError(f"{option}: the set says how its tokens were drawn; leave out {option} or --set")
+
+
+def packed_weights(checkpoint: Checkpoint, arguments: argparse.Namespace) -> Packed:
+    """The weights as --weights says."""
+    try:
+        return pack(checkpoint.weights, arguments.weights)
+    except OverflowError as error:
+        raise UserError(f"{arguments.model}: {error}; its training went wrong, train anew") from None
+
+
+@contextlib.contextmanager
+def candidate(page: str) -> Iterator[Path]:
+    """A page's file for the time of its proof."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.html"
+        file.write_bytes(utf8(page))
+        yield file
+
+
+def check_weights(checkpoint: Checkpoint, writer: Writer, corpus: Corpus, arguments: argparse.Namespace) -> float:
+    """Bits of the NELBO that quantisation costs. Raises UserError if they are too many."""
+    loss, finer = nelbo_loss(Writer.of(in_float32(checkpoint), CPU), writer, corpus), SCHEMES[arguments.weights].instead
+    if loss > NELBO_LOSS:
+        raise UserError(
+            f"{arguments.model}: quantised as {arguments.weights} its NELBO is {loss:.3f} bits worse, more than"
+            f" {NELBO_LOSS}; " + (f"choose --weights {finer}" if finer else "no finer weights are offered")
+        )
+    return loss
+
+
+def check_logits(page: Path, writer: Writer, corpus: Corpus, model: Path) -> float:
+    """The largest difference of a logit between page and Python. Raises UserError if rounding does not explain it."""
+    with Engine(page) as engine:
+        difference = largest_difference(engine, writer, corpus)
+    if difference > LARGEST_DIFFERENCE:
+        raise UserError(
+            f"{model}: the page's logits differ from Python's by {difference:.2g}, more than"
+            f" {LARGEST_DIFFERENCE}; this is an error of the page, no choice of yours helps"
+        )
+    return difference
+
+
+def expected_texts(
+    writer: Writer, settings: SamplerSettings, seed: int, minted: Minted | None, advance: Callable[[int], None]
+) -> Expected:
+    """What the page must write: the set's first tokens as they stand in it, or documents as Python writes them now."""
+    if minted:
+        return dict(list(minted.hashes.items())[:DOCUMENTS])
+    return written_in_python(writer, settings, seed, advance)
+
+
+def check_documents(page: Path, seed: int, expected: Expected, arguments: argparse.Namespace) -> int:
+    """How many of the expected texts the page writes. Raises UserError if they are too few."""
+    with progress("documents compared", len(expected)) as advance:
+        equal = equal_documents(page, seed, expected, advance)
+    if equal < EQUAL * len(expected):
+        texts = f"tokens of {arguments.set}" if arguments.set else "documents as Python does"
+        advice = "choose fewer --revisions, or a longer training"
+        if arguments.set:
+            advice = "make the set from the model that --quantised writes"
+        raise UserError(
+            f"{arguments.model}: the page writes {equal} of {len(expected)} {texts}, fewer than {EQUAL:.0%}; {advice}"
+        )
+    return equal

