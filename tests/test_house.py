@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.helpers import MODULES, ROOMS, ROOT
 
-COMMANDS = ("train", "generate", "evaluate", "collection", "import_model")
+COMMANDS = ("train", "generate", "evaluate", "collection", "import_model", "prepare")
 
 
 def room_of(module: str) -> str:
