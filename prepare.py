@@ -44,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def prepare(arguments: argparse.Namespace) -> int:
+    from config.data_file import RECORD
     from config.loader import dataset_file
-    from config.origin import SUFFIX
     from generation.console import progress
     from generation.outputs import Outputs
     from sources.files import find_files
@@ -57,7 +57,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     path = dataset_file(arguments.config, arguments.name)
     request = Request.of(vars(arguments))
     found = find_files(arguments.files, arguments.git)
-    names = [path.name, path.with_suffix(SUFFIX).name]
+    names = [path.name, path.with_suffix(RECORD).name]
     inputs = [arguments.config, *(file.path for file in found)]
     outputs = Outputs(path.parent, names, inputs, overwrite=arguments.overwrite, option="--name")
     with (

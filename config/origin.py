@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from config.data_file import RECORD
 from config.schema import Section
 from utils import UserError, read_text
 
-SUFFIX = ".source.json"
 MOST_BYTES = 1 << 20  # of a record
 LONGEST = 20_000  # characters of a source or a licence, as in a set
 
@@ -23,7 +23,7 @@ class Origin(Section):
 
 def origin_of(data_file: Path) -> Origin:
     """The origin recorded beside a text, empty if there is no record. Raises UserError if it is damaged."""
-    path = data_file.with_suffix(SUFFIX)
+    path = data_file.with_suffix(RECORD)
     if not path.exists():
         return Origin()
     text = read_text(path, "move it away", MOST_BYTES)

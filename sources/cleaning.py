@@ -20,7 +20,7 @@ BLOCK = (
     "track|ul|video"
 )
 # no piece crosses a <, and each is bounded, so that no text takes long
-ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<>]{0,2000}"|'[^'<>]{0,2000}'){0,2000})?/?"""
+ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000})?/?"""
 TAG = re.compile(rf"</?(?:(?P<block>{BLOCK})|{INLINE}){ATTRIBUTES}>", re.IGNORECASE)
 UNSHOWN = re.compile(r"<(?P<end>/?)(?P<name>script|style)\b[^<>]{0,2000}>|<!--|-->", re.IGNORECASE)
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")

@@ -137,9 +137,9 @@ class Filter:
     """
 
     def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row]) -> None:
+        self.connection, self.where = connect(), where
         import duckdb
 
-        self.connection, self.where = connect(), where
         try:
             duckdb.SQLExpression(where)
         except duckdb.Error as error:

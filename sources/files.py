@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from config.data_file import RECORD
 from config.errors import listed
 from utils import UserError, check_readable
 
@@ -97,10 +98,10 @@ PACKED_ALSO = f"{', '.join(PACKED)} of them, and .zip"
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Found]]:
-    """(name, file) of all files below a folder, in order; hidden ones and links to folders are not followed."""
+    """(name, file) of all files below a folder, in order, but no hidden ones and no records of ours."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
+        for name in sorted(name for name in names if not name.startswith(".") and not name.endswith(RECORD)):
             path = Path(parent) / name
             if path.is_file():
                 kind, packing = kind_of(name)
