@@ -12,7 +12,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         description="Make datasets/NAME.txt, one document per line, from CSV, TSV, JSON, JSON lines or Parquet files, "
         "mailboxes, Stack Exchange's XML dumps, .txt and .md files, also .gz, .bz2, .zst, .zip, or git repositories.",
     )
-    parser.add_argument("files", nargs="*", metavar="SOURCE", help="files, folders, globs, or ARCHIVE.zip/FILE")
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="SOURCE", help="files, folders, globs, or ARCHIVE.zip/FILE"
+    )
     parser.add_argument(
         "--git", type=Path, action="append", default=[], metavar="PATH", help="a git repository's commits"
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from config.data_file import RECORD
-from config.errors import listed
+from config.errors import listed, shown
 from utils import UserError, check_readable
 
 # how a file's name ends -> its kind
@@ -36,10 +36,11 @@ class Found:
     @property
     def name(self) -> str:
         """The file as messages name it."""
-        return f"{self.path}/{self.member}" if self.member else str(self.path)
+        name = f"{self.path}/{self.member}" if self.member else str(self.path)
+        return name if name.isprintable() else shown(name)
 
 
-def find_files(sources: Iterable[str], repositories: Iterable[Path]) -> list[Found]:
+def find_files(sources: Iterable[Path], repositories: Iterable[Path]) -> list[Found]:
     """All files that the names of files, folders and globs stand for, in order, and git repositories.
 
     Raises UserError for what is not there, and for what is no source.
@@ -54,11 +55,11 @@ def find_files(sources: Iterable[str], repositories: Iterable[Path]) -> list[Fou
     return list(dict.fromkeys(found))
 
 
-def expanded(source: str) -> list[Path]:
+def expanded(source: Path) -> list[Path]:
     """The paths that a name stands for: itself, or those that match it as a glob, which Windows' shells leave to us."""
-    if os.path.lexists(source) or not glob.has_magic(source):
-        return [Path(source)]
-    paths = [Path(path) for path in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207  it may be absolute
+    if os.path.lexists(source) or not glob.has_magic(str(source)):
+        return [source]
+    paths = [Path(path) for path in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  it may be absolute
     if not paths:
         raise UserError(f"{source}: no file matches")
     return paths

@@ -12,6 +12,7 @@ import collection
 import evaluate
 import generate
 import import_model
+import prepare
 import train
 from tests.helpers import ROOT
 from tests.training.program import posix
@@ -129,6 +130,7 @@ PATHS = [
     (collection, ["verify", "set"], ["--model", "--config", "--data"]),
     *((collection, [command], ["folder"]) for command in ("verify", "export", "select")),
     (import_model, ["notebook", "x.pt"], ["--vocabulary", "--output"]),
+    (prepare, ["--name", "x"], ["--git", "--config", "SOURCE"]),
     (import_model, ["notebook"], ["file"]),
 ]  # fmt: skip
 
