@@ -67,7 +67,7 @@ def prepare(arguments: argparse.Namespace) -> int:
         progress("bytes read", sum(size_of(file.path) for file in found)) as advance,
     ):
         made = make_text(request, found, scratch, advance)
-        outputs.place(made.text, made.record)
+        outputs.place(made.text, made.sha256, made.record)
     for line in report(made, path):
         say(line)
     return 0

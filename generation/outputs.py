@@ -174,15 +174,18 @@ class Outputs:
         self.record.close(self.names)
         return self.record.folder / self.names[0]
 
-    def place(self, finished: Path, *contents: bytes) -> Path:
-        """As `write`, but the first file stands finished on the same disk, and is moved: it may be of any size."""
+    def place(self, finished: Path, found: str, *contents: bytes) -> Path:
+        """As `write`, but the first file, of this SHA-256, stands finished on the same disk and is moved.
+
+        It may be of any size.
+        """
         self.record = OutputRecord(self.record.path)
         self.check()
         name, *others = self.names
         files = dict(zip(others, contents, strict=True))
-        self.record.announce({name: hash_file(finished)})
+        self.record.announce({name: found})
         finished.replace(self.record.folder / name)
         self.record.write(files)
-        self.record.hashes[name] = {self.record.hash_at(name)}
+        self.record.hashes[name] = {found}
         self.record.close(self.names)
         return self.record.folder / name

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from config.errors import listed
@@ -10,15 +9,17 @@ from config.messages import printable
 from config.origin import LONGEST
 from sources.log import SourceLog
 from sources.unpack import Plain
-from utils import VERSION, hash_file, sha256, utf8
+from utils import VERSION, sha256, utf8
 
 FORMAT = 1
 MOST_NAMED = 1000  # files that a record names; of more it holds one hash
 LONGEST_NAME = 300  # characters of a file's name in it
 
 
-def record_of(asked: dict[str, Any], column: str, files: Sequence[Plain], text: Path, log: SourceLog) -> bytes:
-    """The record of a text that was made. It names files without their folders, which are those of one machine."""
+def record_of(
+    asked: dict[str, Any], column: str, files: Sequence[Plain], text: tuple[str, int], log: SourceLog
+) -> bytes:
+    """The record of a text of this SHA-256 and size. Files are named without their folders."""
     listing = [
         {"name": name_of(plain), "kind": plain.found.kind, "bytes": plain.bytes, "sha256": plain.sha256}
         if plain.found.kind != "git"
@@ -32,8 +33,8 @@ def record_of(asked: dict[str, Any], column: str, files: Sequence[Plain], text: 
         "source": asked["source"] or in_words(asked, column, files)[:LONGEST],
         "license": asked["license"],
         "text": {
-            "sha256": hash_file(text),
-            "bytes": text.stat().st_size,
+            "sha256": text[0],
+            "bytes": text[1],
             "documents": log.documents,
             "characters": log.characters,
         },

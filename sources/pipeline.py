@@ -26,7 +26,7 @@ from sources.origin import record_of
 from sources.records import open_git, open_mbox, open_text, open_xml
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
-from utils import UserError, exclusive_lock, flush_to_disk
+from utils import UserError, exclusive_lock, flush_to_disk, hash_file
 
 READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
@@ -77,6 +77,7 @@ class Made:
     """A text that was made, still in the scratch folder, its record, and what was counted."""
 
     text: Path
+    sha256: str
     record: bytes
     log: SourceLog
     notes: list[str]  # which columns there are, and which was chosen
@@ -154,7 +155,9 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
         raise UserError(f"{listed(file.name for file in found)}: no document is left of {log.rows:,} rows: {why}")
     log.repeated = repeated(hashes)
     flush_to_disk(path)
-    return Made(path, record_of(asdict(request), choice.column, files, path, log), log, choice.notes)
+    sha256 = hash_file(path)
+    record = record_of(asdict(request), choice.column, files, (sha256, path.stat().st_size), log)
+    return Made(path, sha256, record, log, choice.notes)
 
 
 def texts(file: Found, table: Table, request: Request, choice: Choice, log: SourceLog) -> Iterator[str]:
