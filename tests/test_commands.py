@@ -176,7 +176,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path, monkeypatch, capsys):
         assert capsys.readouterr().err.startswith("error: pipe: is a pipe or a device, not a file")
 
 
-@pytest.mark.parametrize("script", ["train.py", "generate.py"])
+@pytest.mark.parametrize("script", ["train.py", "generate.py", "prepare.py"])
 def test_help_does_not_wait_for_torch(script):
     name = script.removesuffix(".py")
     code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
