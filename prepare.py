@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def prepare(arguments: argparse.Namespace) -> int:
     from config.data_file import RECORD
-    from config.loader import dataset_file
+    from config.loader import run_to_prepare
     from generation.console import progress
     from generation.outputs import Outputs
     from sources.files import find_files
@@ -56,7 +56,8 @@ def prepare(arguments: argparse.Namespace) -> int:
     from utils import size_of
 
     check_numbers(arguments, {"max_documents": (0, None), "min_characters": (1, None), "max_characters": (0, None)})
-    path = dataset_file(arguments.config, arguments.name)
+    run = run_to_prepare(arguments.config, arguments.name)
+    path = run.data_file()
     request = Request.of(vars(arguments))
     found = find_files(arguments.files, arguments.git)
     names = [path.name, path.with_suffix(RECORD).name]
@@ -68,7 +69,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     ):
         made = make_text(request, found, scratch, advance)
         outputs.place(made.text, made.sha256, made.record)
-    for line in report(made, path):
+    for line in report(made, run):
         say(line)
     return 0
 

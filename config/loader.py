@@ -146,8 +146,8 @@ def config_or_defaults(path: Path) -> Config:
     return Config(path, {}) if path == CONFIG_FILE and not path.exists() else load_config(path)
 
 
-def dataset_file(path: Path, name: str) -> Path:
-    """Where the text of a dataset of this name lies, NAME.txt, by a config file that need not be there.
+def run_to_prepare(path: Path, name: str) -> RunConfig:
+    """The run of a dataset whose text, NAME.txt, is to be made, by a config file that need not be there.
 
     Raises UserError for a name that no dataset can have, and if the config names another file for it.
     """
@@ -157,7 +157,7 @@ def dataset_file(path: Path, name: str) -> Path:
     run = config.merged(name, {})
     if run.data.file not in ("", f"{name}.txt"):
         raise UserError(f"{path}: datasets.{name}: data.file is {run.data.file!r}, and {name}.txt would not be read")
-    return Path(run.paths.datasets) / f"{name}.txt"
+    return run
 
 
 def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:

@@ -33,4 +33,4 @@ def origin_of(data_file: Path) -> Origin:
         problem = error.errors()[0]
         place = ".".join(map(str, problem["loc"]))
         what = f"{place}: {problem['msg'].removeprefix('Value error, ')}" if place else "is no JSON object"
-        raise UserError(f"{path}: {what}; run prepare.py again, or move it away") from None
+        raise UserError(f"{path}: {what}; move it away") from None

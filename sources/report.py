@@ -1,15 +1,15 @@
 """What prepare.py says at its end: what was made of how many rows, what was left out or changed, with examples."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from config.messages import counted
+from config.schema import RunConfig
 from sources.pipeline import Made
 
 
-def report(made: Made, path: Path) -> Iterator[str]:
-    """The lines that tell a user what became of the sources, and the next command."""
-    log = made.log
+def report(made: Made, run: RunConfig) -> Iterator[str]:
+    """The lines that tell a user what became of the sources, and the next commands."""
+    log, path = made.log, run.data_file()
     yield from made.notes
     made_of = f"{counted(log.characters, 'character')}, of {counted(log.rows, 'row')}"
     yield f"{path}: {counted(log.documents, 'document')}, {made_of}"
@@ -23,4 +23,5 @@ def report(made: Made, path: Path) -> Iterator[str]:
         yield f"not of that encoding: {counted(log.replaced, 'character')}, now U+FFFD"
     if log.repeated:
         yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
-    yield f"now: python train.py --dataset {path.stem} --minutes 60"
+    yield f"now: python train.py --dataset {run.name} --minutes 60"
+    yield f"then: python generate.py --model {run.model_file()} --samples 100"

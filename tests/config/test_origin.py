@@ -52,7 +52,7 @@ def test_a_damaged_record_is_one_line(folder, content, what):
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
         resolved(folder)
-    assert str(error.value) == f"{path}: {what}; run prepare.py again, or move it away"
+    assert str(error.value) == f"{path}: {what}; move it away"
 
 
 def test_a_record_of_any_size_is_not_read(folder):
