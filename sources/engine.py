@@ -3,6 +3,7 @@
 It can reach neither the network nor a file but the one that is read: external access is off, and its settings locked.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,18 +70,23 @@ def fetched(connection: Any, name: str, query: str, parameters: Sequence[object]
         raise UserError(f"{name}: {reason(error)}") from None
 
 
+def rows_of(path: Path, name: str, query: str) -> Iterator[Row]:
+    """The rows of a query about a file, which is closed at their end: Windows removes no file that is open."""
+    with contextlib.closing(connect(path)) as connection:
+        yield from fetched(connection, name, query)
+
+
 def open_json(path: Path, name: str) -> Table:
     """A file of JSON objects, one a line or in one list; its columns are the keys of the first thousand.
 
     A line that is no JSON is left out and counted; what is wrong in a list is an error.
     """
-    connection = connect(path)
     lines = is_lines(path)
     options = "format='newline_delimited', ignore_errors=true" if lines else "format='auto'"
     source = f"read_json_objects({quoted(str(path.absolute()))}, {options}, maximum_object_size={MOST_ROW})"
     keys = f"SELECT json_keys(json), json_type(json) FROM (SELECT json FROM {source} LIMIT {SAMPLED})"
     found: dict[str, None] = {}
-    for names, kind in fetched(connection, name, keys):
+    for names, kind in rows_of(path, name, keys):
         if kind not in (None, "OBJECT"):
             raise UserError(f"{name}: holds {str(kind).lower()}s; JSON objects are needed, which name their columns")
         found |= dict.fromkeys(names or ())
@@ -91,7 +97,7 @@ def open_json(path: Path, name: str) -> Table:
         names = [[*found][number] for number in wanted]
         cells = [f"json->>{quoted('/' + key.replace('~', '~0').replace('/', '~1'))}" for key in names]
         for number, (bad, *row) in enumerate(
-            fetched(connection, name, f"SELECT {', '.join(['json IS NULL', *cells])} FROM {source}"), 1
+            rows_of(path, name, f"SELECT {', '.join(['json IS NULL', *cells])} FROM {source}"), 1
         ):
             if bad:
                 log.bad_row("that is no JSON", f"{name} record {number}")
@@ -113,9 +119,8 @@ def is_lines(path: Path) -> bool:
 
 def open_parquet(path: Path, name: str) -> Table:
     """A Parquet file. What is no text is read as text; the texts of a list are joined by spaces."""
-    connection = connect(path)
     source = f"read_parquet({quoted(str(path.absolute()))}, binary_as_string=true, hive_partitioning=false)"
-    found = {str(row[0]): str(row[1]) for row in fetched(connection, name, f"DESCRIBE SELECT * FROM {source}")}
+    found = {str(row[0]): str(row[1]) for row in rows_of(path, name, f"DESCRIBE SELECT * FROM {source}")}
     if len(found) > MOST_COLUMNS:
         raise UserError(f"{name}: has {len(found):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
 
@@ -125,7 +130,7 @@ def open_parquet(path: Path, name: str) -> Table:
             cell = identifier(column)
             listing = found[column] == "VARCHAR[]"
             cells.append(f"array_to_string({cell}, ' ')" if listing else f"CAST({cell} AS VARCHAR)")
-        return fetched(connection, name, f"SELECT {', '.join(cells)} FROM {source}")
+        return rows_of(path, name, f"SELECT {', '.join(cells)} FROM {source}")
 
     return Table([*found], read)
 
@@ -144,7 +149,9 @@ class Filter:
             duckdb.SQLExpression(where)
         except duckdb.Error as error:
             raise UserError(f"--where {where!r}: {reason(error)}; for example 'stars = 5'") from None
-        self.used = [number for number, name in enumerate(columns) if name.lower() in where.lower()]
+        self.used = [
+            number for number, name in enumerate(columns) if name and name.lower().replace('"', '""') in where.lower()
+        ]
         cells = [
             f"{typed(f'r[{place}]', [row[number] for row in sample])} AS {identifier(columns[number])}"
             for place, number in enumerate(self.used, 2)

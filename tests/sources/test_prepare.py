@@ -88,6 +88,22 @@ def test_what_duckdb_exports():
         assert run(target) == EXPECTED, target
 
 
+def test_where_takes_the_same_rows_of_every_kind():
+    duckdb = pytest.importorskip("duckdb")
+    write_csv("a.csv")
+    Path("b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reviews()))
+    duckdb.connect().execute("COPY (FROM 'a.csv') TO 'c.parquet'")
+    expected = [one_line(row["text"]) for row in reviews() if row["stars"] == 5]
+    for name in ("a.csv", "b.jsonl", "c.parquet"):
+        assert run(name, "--where", "stars = 5") == expected, name
+
+
+def test_keys_of_any_name_are_columns():
+    pytest.importorskip("duckdb")
+    Path("a.json").write_text(json.dumps([{"a/b~\"c'": f"some words {n}", "*": n, "": n} for n in range(9)]))
+    assert run("a.json", "--where", '"a/b~""c\'" LIKE \'%5\'') == ["some words 5"]
+
+
 def test_json_lines_and_a_list_of_pythons_json():
     pytest.importorskip("duckdb")
     Path("a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in reviews()))
