@@ -11,7 +11,8 @@ endif
 PY = $(BIN)/python
 # tests of files and commands made to do harm
 FUZZERS = tests/test_fuzz.py tests/test_strangers.py tests/config/test_yaml_reader.py \
-	tests/generation/test_hostile_models.py tests/generation/test_archive.py tests/nft/test_edits.py
+	tests/generation/test_hostile_models.py tests/generation/test_archive.py tests/nft/test_edits.py \
+	tests/sources/test_any_bytes.py
 
 .PHONY: demo test test-all lint bench soak kernel clean
 

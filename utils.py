@@ -33,9 +33,9 @@ FOREIGN = {
     b"\x28\xb5\x2f\xfd": "is compressed (zstd); unpack it first",
     b"7z\xbc\xaf\x27\x1c": "is compressed (7z); unpack it first",
     b"PK\x03\x04": "is a zip archive, an office document or a model; plain text is needed",
+    b"PAR1": "is a Parquet table; plain text is needed",
     b"%PDF-": "is a PDF; save its text as plain text",
-    b"\xff\xfe": "is UTF-16; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16; save it as UTF-8",
+    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
 }
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed

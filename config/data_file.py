@@ -7,6 +7,8 @@ from config.errors import NAME_RULE, is_safe_name, nearest
 from utils import unreadable
 
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
+RECORD = ".source.json"  # what prepare.py writes beside a text
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".mbox", ".zip")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
 
@@ -14,12 +16,20 @@ def no_data(path: Path, missing: str) -> str:
     """Why a dataset's file is none, and what to do; `missing` if nothing like it is there."""
     if (why := unreadable(path)) != "no such file":
         return f"{path}: {why}; put a text file there, one document per line"
-    beside = next((file for file in files_in(path.parent) if file.name.split(".")[0] == path.name.split(".")[0]), None)
-    return f"{path}: {why}, but {beside.name} is there; {make_of(beside)} {path.name}" if beside else missing
+    stem = path.name.split(".")[0]
+    near = (
+        file for file in files_in(path.parent) if file.name.split(".")[0] == stem and not file.name.endswith(RECORD)
+    )
+    if beside := next(near, None):
+        return f"{path}: {why}, but {beside.name} is there; {make_of(beside, stem)}"
+    return missing
 
 
-def make_of(file: Path) -> str:
-    return "unpack it to" if file.suffix.lower() in COMPRESSED else "rename it to"
+def make_of(file: Path, name: str) -> str:
+    """What makes the text of a dataset of this name of a file."""
+    if any(suffix.lower() in TABLES for suffix in file.suffixes):
+        return f"python prepare.py {file} --name {name} makes a text of it"
+    return f"{'unpack' if file.suffix.lower() in COMPRESSED else 'rename'} it to {name}.txt"
 
 
 def misnamed(name: str, folder: Path, names: list[str]) -> str:
@@ -32,7 +42,7 @@ def misnamed(name: str, folder: Path, names: list[str]) -> str:
     file = next((file for file in files_in(folder) if path.name in (file.stem, file.name)), None)
     safe = re.sub("[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-")
     if file and is_safe_name(safe):
-        return f"{file}: a dataset's name {NAME_RULE}; {make_of(file)} {safe}.txt and type --dataset {safe}"
+        return f"{file}: a dataset's name {NAME_RULE}; {make_of(file, safe)} and type --dataset {safe}"
     return f"--dataset {name!r}: a dataset's name {NAME_RULE}{nearest(name, names)}"
 
 

@@ -55,7 +55,7 @@ def place(location: Sequence[object]) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """The first names of many, joined by commas, and how many more there are."""
-    every = list(names)
+    every = [name if name.isprintable() else shown(name) for name in names]
     more = len(every) - MOST_LISTED
     return ", ".join(every[:MOST_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 

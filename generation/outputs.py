@@ -88,19 +88,23 @@ class OutputRecord:
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write files, each whole or not at all; their hashes are on the disk before they are."""
-        if self.path.exists() and self.path.stat().st_nlink > 1:  # what is added must not reach its other names
-            write_atomic(self.path, self.path.read_bytes())
-        with named_errors(self.path), self.path.open("a", encoding="utf-8", newline="\n") as record:
-            for name, data in files.items():
-                self.add(name, sha256(data))
-                record.write("\n" + entry(name, sha256(data)))  # a new line, wherever a full disk cut the last one
-            record.flush()
-            os.fsync(record.fileno())
+        self.announce({name: sha256(data) for name, data in files.items()})
         for name, data in files.items():
             if self.hash_at(name) != sha256(data):
                 # under one name: to look for what a kill left of each of a set's thousands would take too long
                 write_atomic(self.folder / name, data, self.path)
             self.hashes[name] = {sha256(data)}
+
+    def announce(self, hashes: dict[str, str]) -> None:
+        """Add files that are about to be written, by their hashes, to the list on the disk."""
+        if self.path.exists() and self.path.stat().st_nlink > 1:  # what is added must not reach its other names
+            write_atomic(self.path, self.path.read_bytes())
+        with named_errors(self.path), self.path.open("a", encoding="utf-8", newline="\n") as record:
+            for name, found in hashes.items():
+                self.add(name, found)
+                record.write("\n" + entry(name, found))  # a new line, wherever a full disk cut the last one
+            record.flush()
+            os.fsync(record.fileno())
 
     def close(self, names: Iterable[str]) -> None:
         """Write the list anew, with these files alone; old parts of a killed process go."""
@@ -116,12 +120,15 @@ def entry(name: str, found: str) -> str:
 class Outputs:
     """The files that a command is to write, checked before its work and again when they are written."""
 
-    def __init__(self, folder: Path, names: list[str], inputs: Iterable[Path], *, overwrite: bool) -> None:
+    def __init__(
+        self, folder: Path, names: list[str], inputs: Iterable[Path], *, overwrite: bool, option: str = "--output"
+    ) -> None:
         """`names` of the outputs; the record bears the first. `overwrite`: also over files that are not this program's.
 
-        Raises UserError for what may not be written to, and for what the command reads in any case.
+        `option` of the command names them. Raises UserError for what may not be written to, and for what the command
+        reads in any case.
         """
-        self.names, self.overwrite = names, overwrite
+        self.names, self.overwrite, self.option = names, overwrite, option
         self.inputs = [path for path in inputs if path.exists()]
         self.record = OutputRecord(folder / f".{names[0]}{SUFFIX}")
         self.check()
@@ -143,13 +150,13 @@ class Outputs:
     def check(self) -> None:
         for path in (self.record.folder / name for name in self.names):
             if path.exists() and any(path.samefile(other) for other in self.inputs):
-                raise UserError(f"{path}: this command reads it; name another --output")
+                raise UserError(f"{path}: this command reads it; name another {self.option}")
             if os.path.lexists(path) and not is_regular(path):
-                raise UserError(f"{path}: not a regular file; name another --output")
+                raise UserError(f"{path}: not a regular file; name another {self.option}")
             foreign = self.record.is_foreign(path.name)
             why = self.owner(path.name) if foreign else "is read-only" if is_protected(path) else ""
             if why and not self.overwrite:
-                raise UserError(f"{path}: {why}; name another --output, or replace it with --overwrite")
+                raise UserError(f"{path}: {why}; name another {self.option}, or replace it with --overwrite")
 
     def owner(self, name: str) -> str:
         """Whose a file is that the record does not know, in words."""
@@ -166,3 +173,19 @@ class Outputs:
         self.record.write(dict(zip(self.names, contents, strict=True)))
         self.record.close(self.names)
         return self.record.folder / self.names[0]
+
+    def place(self, finished: Path, found: str, *contents: bytes) -> Path:
+        """As `write`, but the first file, of this SHA-256, stands finished on the same disk and is moved.
+
+        It may be of any size.
+        """
+        self.record = OutputRecord(self.record.path)
+        self.check()
+        name, *others = self.names
+        files = dict(zip(others, contents, strict=True))
+        self.record.announce({name: found})
+        finished.replace(self.record.folder / name)
+        self.record.write(files)
+        self.record.hashes[name] = {found}
+        self.record.close(self.names)
+        return self.record.folder / name

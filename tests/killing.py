@@ -21,7 +21,7 @@ from typing import Any
 WARM = (
     "tests.killing", "torch._dynamo", "matplotlib.pyplot", "nft.verify", "nft.commands", "evaluation.report",
     "evaluation.evaluator", "generation.notebook_import", "training.check", "training.curve", "training.queue",
-    "training.worker",
+    "training.worker", "sources.pipeline",
 )  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # audit events of calls that change a folder; their first argument is a path

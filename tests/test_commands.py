@@ -13,6 +13,7 @@ import evaluate
 import export
 import generate
 import import_model
+import prepare
 import train
 from tests.helpers import ROOT
 from tests.training.program import posix
@@ -133,6 +134,7 @@ PATHS = [
     *((collection, [command], ["folder"]) for command in ("verify", "export", "select")),
     (export, ["page"], ["--model", "--config", "--data", "--output", "--quantised", "--set"]),
     (import_model, ["notebook", "x.pt"], ["--vocabulary", "--output"]),
+    (prepare, ["--name", "x"], ["--git", "--config", "SOURCE"]),
     (import_model, ["notebook"], ["file"]),
 ]  # fmt: skip
 
@@ -178,7 +180,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path, monkeypatch, capsys):
         assert capsys.readouterr().err.startswith("error: pipe: is a pipe or a device, not a file")
 
 
-@pytest.mark.parametrize("script", ["train.py", "generate.py", "export.py"])
+@pytest.mark.parametrize("script", ["train.py", "generate.py", "prepare.py", "export.py"])
 def test_help_does_not_wait_for_torch(script):
     name = script.removesuffix(".py")
     code = f"import sys, {name}\ntry: {name}.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.helpers import MODULES, ROOMS, ROOT
 
-COMMANDS = ("train", "generate", "evaluate", "collection", "export", "import_model")
+COMMANDS = ("prepare", "train", "generate", "evaluate", "collection", "export", "import_model")
 
 
 def room_of(module: str) -> str:

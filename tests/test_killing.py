@@ -31,6 +31,7 @@ COMMANDS = [
     ("export", "collection export outputs/set --title another"),
     ("verify", "collection verify outputs/set"),
     ("select all", "collection select outputs/set --keep all"),
+    ("prepare", "prepare table.csv more.csv --name three --max-documents 20"),
     ("import", "import_model notebook notebook.pth --vocabulary notebook.txt --heads 2 --output models/notebook.pt"),
 ]
 
@@ -57,6 +58,9 @@ def write_project(folder: Path) -> None:
     torch.manual_seed(0)
     torch.save(NotebookNetwork(NOTEBOOK_SHAPE, 4, 4).state_dict(), folder / "notebook.pth")
     (folder / "notebook.txt").write_text("abc\n", encoding="utf-8")
+    for name in ("table.csv", "more.csv"):
+        rows = [f"{number},{line}\n" for number, line in enumerate(toy_lines(60, len(name)))]
+        (folder / name).write_text("".join(["id,text\n", *rows]), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

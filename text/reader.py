@@ -12,6 +12,7 @@ import numpy as np
 
 from config.messages import counted
 from config.schema import DataConfig
+from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
 from utils import UserError, foreign, mix64, numpy_generator
 
@@ -69,7 +70,7 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
     with path.open("rb") as file:
         begin = file.read(MAGIC_BYTES)
         if what := foreign(begin):
-            raise UserError(f"{path}: {what}")
+            raise UserError(f"{path}: {what}{true_name(begin)}")
         file.seek(len(BOM) if begin.startswith(BOM) else 0)
         while block := file.read(CHUNK_BYTES):
             cut = block.rfind(b"\n") + 1

@@ -14,6 +14,7 @@ from rich.table import Table
 from config.messages import clock, counted
 from config.schema import RunConfig
 from generation.prompt import Prompt
+from text.disguise import suspicion
 from text.personal import personal
 from training.base import changed
 from training.start import maker_of
@@ -114,6 +115,8 @@ def findings(training: Training) -> list[str]:
     ]
     if corpus.stream:
         return found
+    if what := suspicion(training.run.data_file()):
+        found.append(what)
     median, long, longest = np.quantile(lengths, [0.5, 0.95, 1]).astype(int)
     found.append(
         f"lengths: median {median}, 95 % up to {long}, longest {longest:,}; "

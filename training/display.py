@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from config.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
+from text.disguise import suspicion
 from text.vocabulary import one_line
 from training.events import Status
 
@@ -50,6 +51,8 @@ class TrainingDisplay:
             f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}, {known} of "
             f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else "")
         )
+        if what := suspicion(run.data_file()):
+            self.note(what)
         budget = f"at most {counted(steps, 'step')}" + (f" or {counted(limit, 'minute')}" if limit else "")
         self.note(f"{counted(parameters, 'parameter')} on {device.type}, {budget}")
         if device.type == "cpu" and run.preset == "baby":

@@ -21,6 +21,7 @@ from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, sha
 from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
+from text.disguise import check_text
 from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
 from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
@@ -80,6 +81,7 @@ class Training:
 
     def __init__(self, run: RunConfig) -> None:
         self.run, self.device = run, pick_device(run.device)
+        check_text(run)
         self.corpus = load_corpus(run)
         self.batches = TrainingBatches(self.corpus, run)
         self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))

@@ -27,6 +27,12 @@ TYPED = [
     ("notes", "datasets/notes.txt: no such file, but notes.md is there; rename it to notes.txt"),
     ("packed", "datasets/packed.txt: no such file, but packed.txt.gz is there; unpack it to packed.txt"),
     ("packed.txt.gz", f"datasets/packed.txt.gz: {RULE}; unpack it to packed.txt and type --dataset packed"),
+    ("table", "datasets/table.txt: no such file, but table.csv.gz is there; "
+     "python prepare.py datasets/table.csv.gz --name table makes a text of it"),
+    ("table.csv.gz", f"datasets/table.csv.gz: {RULE}; "
+     "python prepare.py datasets/table.csv.gz --name table makes a text of it and type --dataset table"),
+    ("recorded",
+     "config.yaml: no dataset 'recorded' here, and no file datasets/recorded.txt; did you mean 'configured'?"),
     ("folder", "datasets/folder.txt: is a folder, not a file; put a text file there, one document per line"),
     ("tow", "config.yaml: no dataset 'tow' here, and no file datasets/tow.txt; did you mean 'two'?"),
     ("ONE", "config.yaml: no dataset 'ONE' here, and no file datasets/ONE.txt; did you mean 'one'?"),
@@ -52,6 +58,8 @@ def folder(tmp_path, monkeypatch) -> Path:
         "other/mine.txt",
     ):
         (tmp_path / name).write_text("a\nb\nc\n")
+    (tmp_path / "datasets/table.csv.gz").write_bytes(gzip.compress(b"a,b\n"))
+    (tmp_path / "datasets/recorded.source.json").write_text("{}")
     (tmp_path / "datasets/packed.txt.gz").write_bytes(gzip.compress(b"a\nb\n"))
     return tmp_path
 
@@ -85,6 +93,9 @@ def test_a_dataset_of_the_config_whose_file_is_none_says_what_it_is(folder, caps
     assert f"error: configured: missing: {Path('datasets/configured.txt')}: {why}\n" in capsys.readouterr().out
 
 
+TRUE = "or run prepare.py on it under its true name, for example NAME"
+
+
 def zipped(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("text.txt", "a")
@@ -93,9 +104,10 @@ def zipped(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda path: path.write_bytes(gzip.compress(b"a")), "is compressed (gzip); unpack it first"),
-        (lambda path: path.write_bytes(bz2.compress(b"a")), "is compressed (bzip2); unpack it first"),
-        (zipped, "is a zip archive, an office document or a model; plain text is needed"),
+        (lambda path: path.write_bytes(gzip.compress(b"a")), f"is compressed (gzip); unpack it first; {TRUE}.csv.gz"),
+        (lambda path: path.write_bytes(bz2.compress(b"a")), f"is compressed (bzip2); unpack it first; {TRUE}.csv.bz2"),
+        (zipped, f"is a zip archive, an office document or a model; plain text is needed; {TRUE}.zip"),
+        (lambda path: path.write_bytes(b"PAR1"), f"is a Parquet table; plain text is needed; {TRUE}.parquet"),
         (lambda path: path.write_bytes(b"%PDF-1.7\n%\xe2\n"), "is a PDF; save its text as plain text"),
         (lambda path: path.write_text("a\nb\n", encoding="utf-16"), "is UTF-16; save it as UTF-8"),
     ],

@@ -1,0 +1,108 @@
+"""Cleans a document to one line of plain text: HTML, entities, line breaks, control characters; all of it counted."""
+
+import html
+import re
+from collections.abc import Callable
+
+from sources.log import MOST_EXAMPLES, SourceLog
+from text.vocabulary import CONTROL
+
+# HTML's own elements alone: vector<int>, a <- b and <3 are no HTML, and a parser of HTML would lose them
+INLINE = (
+    "a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|q|rp|rt|ruby|s|samp|small|"
+    "span|strike|strong|sub|sup|time|tt|u|var|wbr"
+)
+BLOCK = (
+    "address|article|aside|audio|base|blockquote|body|br|button|canvas|caption|center|col|colgroup|dd|details|"
+    "dialog|div|dl|dt|embed|fieldset|figcaption|figure|footer|form|frame|frameset|h1|h2|h3|h4|h5|h6|head|header|"
+    "hr|html|iframe|img|input|legend|li|link|main|map|meta|nav|noscript|object|ol|optgroup|option|p|param|"
+    "picture|pre|progress|section|select|source|summary|svg|table|tbody|td|textarea|tfoot|th|thead|title|tr|"
+    "track|ul|video"
+)
+# no piece crosses a <, and each is bounded, so that no text takes long
+ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000})?/?"""
+TAG = re.compile(rf"</?(?:(?P<block>{BLOCK})|{INLINE}){ATTRIBUTES}>", re.IGNORECASE)
+UNSHOWN = re.compile(r"<(?P<end>/?)(?P<name>script|style)\b[^<>]{0,2000}>|<!--|-->", re.IGNORECASE)
+ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+UNFIT = re.compile(rf"{CONTROL.pattern}|[\ud800-\udfff]")
+AROUND = 30  # characters shown on either side of a change
+
+
+def without_tags(text: str) -> str:
+    """The text without HTML's tags, comments and scripts; where an element begins a line, a space stands."""
+    if "<" not in text:
+        return text
+    found = TAG.sub(lambda tag: "\n" if tag["block"] else "", without_unshown(text))
+    return on_one_line(found) if found != text else text
+
+
+def without_unshown(text: str) -> str:
+    """The text without comments, scripts and styles; one without an end stays."""
+    parts, begin, inside = [], 0, None
+    for found in UNSHOWN.finditer(text):
+        kind, opens = (found["name"] or "").lower(), found[0] == "<!--" or found["end"] == ""
+        if inside is None and opens:
+            inside = kind
+            parts.append(text[begin : found.start()])
+            begin = found.start()
+        elif inside == kind and not opens:
+            inside, begin = None, found.end()
+    return "".join([*parts, text[begin:]])
+
+
+def without_entities(text: str) -> str:
+    """The text with what its entities stand for, once: those that end in a semicolon, for a ?a&copy=1 is none."""
+    return ENTITY.sub(lambda found: html.unescape(found[0]), text)
+
+
+def on_one_line(text: str) -> str:
+    """The text with a space for its line breaks and the white space around them."""
+    return " ".join(filter(None, map(str.strip, text.splitlines())))  # at every LINE_BREAKS of text.vocabulary too
+
+
+def without_controls(text: str) -> str:
+    """The text without control characters and halves of characters."""
+    return UNFIT.sub("", text)
+
+
+# what is done, in this order -> what is shown as changed
+MARKUP = {"HTML removed": without_tags, "entities resolved": without_entities}
+LINES = {"line breaks made spaces": on_one_line, "control characters removed": without_controls}
+
+
+class Cleaner:
+    """Cleans documents, and counts in a log those that each step changes."""
+
+    def __init__(self, log: SourceLog, *, keep_html: bool = False) -> None:
+        self.log = log
+        self.steps: dict[str, Callable[[str], str]] = LINES if keep_html else MARKUP | LINES
+        self.marks = "" if keep_html else "<&"
+
+    def __call__(self, text: str) -> str:
+        """The document as one line, without white space around it."""
+        text = text.strip()
+        if text.isprintable() and not any(mark in text for mark in self.marks):
+            return text
+        for step, change in self.steps.items():
+            changed = change(text).strip()
+            if changed != text:
+                self.count(step, text, changed)
+                text = changed
+        return text
+
+    def count(self, step: str, before: str, after: str) -> None:
+        self.log.changed[step] += 1
+        examples = self.log.examples.setdefault(step, [])
+        if len(examples) < MOST_EXAMPLES:
+            examples.append(excerpts(before, after))
+
+
+def excerpts(before: str, after: str) -> tuple[str, str]:
+    """Both texts around the first place where they differ."""
+    same = next(
+        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
+    )
+    begin = max(0, same - AROUND)
+    shown = (text[begin : same + AROUND] for text in (before, after))
+    first, second = ((("..." if begin else "") + text + ("..." if len(text) > AROUND else "")) for text in shown)
+    return first, second

@@ -1,0 +1,91 @@
+"""Which column holds the text, and how --join makes a text of several."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from config.errors import listed, nearest
+from sources.tables import Row
+from utils import UserError
+
+PROSE = 0.7  # share of letters and spaces from which a value looks like prose; an address or a code has fewer
+NEARLY = 0.3  # of the best column's prose, from which another is named too
+SHOWN = 60  # characters of a value
+WORD = re.compile(r"\w+")
+
+
+def prose(values: Iterable[str]) -> float:
+    """Characters of prose in the average of these values, weighed by how many of them differ."""
+    every = list(values)
+    if not every:
+        return 0.0
+    total = sum(len(value) for value in every if looks_like_prose(value))
+    return total / len(every) * len(set(every)) / len(every)
+
+
+def looks_like_prose(value: str) -> bool:
+    """Several words, or a few characters of a script without spaces, mostly letters."""
+    letters = sum(map(str.isalpha, value)) + value.count(" ")
+    return letters >= PROSE * len(value) and (len(value.split()) > 1 or not value.isascii())
+
+
+def describe(columns: Sequence[str], sample: Sequence[Row]) -> list[str]:
+    """A line for each column: its name, what its values are like, and the first of them."""
+    width = max(map(len, columns), default=0)
+    lines = []
+    for number, name in enumerate(columns):
+        values = [value for row in sample if (value := row[number])]
+        first = " ".join(values[0].split()) if values else ""
+        example = first if len(first) <= SHOWN else first[: SHOWN - 3] + "..."
+        mean = sum(map(len, values)) / max(len(values), 1)
+        lines.append(f"  {name:{width}}  {round(mean):5,} long, {len(set(values)):5,} different  {example}")
+    return lines
+
+
+def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[int, str]:
+    """The number of the column that holds prose, and why it is this one. Raises UserError if none does."""
+    scores = [prose(value for row in sample if (value := row[number])) for number in range(len(columns))]
+    best = max(range(len(columns)), key=scores.__getitem__, default=-1)
+    if best < 0 or not scores[best]:
+        raise UserError(f"{name}: no column holds prose; name one with --column: {listed(columns)}")
+    values = [value for row in sample if (value := row[best])]
+    words = sum(len(value.split()) for value in values) / len(values)
+    why = f"it holds prose, {words:,.0f} words in the average of the first rows"
+    also = [columns[n] for n in range(len(columns)) if n != best and scores[n] > NEARLY * scores[best]]
+    return best, why + (f"; so does {listed(also)}: --column or --join takes others" if also else "")
+
+
+def number_of(column: str, columns: Sequence[str], name: str, option: str = "--column") -> int:
+    """The number of a column of this name, in any case. Raises UserError if there is none."""
+    lower = [each.lower() for each in columns]
+    if column.lower() not in lower:
+        hint = f"{nearest(column, columns)}; it has {listed(columns)}"
+        raise UserError(f"{option} {column!r}: {name} has no such column{hint}")
+    return columns.index(column) if column in columns else lower.index(column.lower())
+
+
+def join(template: str, columns: Sequence[str], name: str) -> tuple[list[int], Callable[[Row], str]]:
+    """--join: the columns that a template names, and a function of their values -> the text.
+
+    Every word of the template is the name of a column; what stands between two of them is written as it is. An empty
+    column is left out together with what stands before it, or after it where it is the first.
+    """
+    longest = sorted(columns, key=len, reverse=True)  # so that "review text" is found before "review"
+    pattern = "|".join(re.escape(column) for column in longest if column)
+    parts = re.split(rf"(?<!\w)({pattern})(?!\w)", template, flags=re.IGNORECASE)
+    for between in parts[::2]:
+        if found := WORD.search(between):
+            number_of(found[0], columns, name, f"--join {template!r}:")
+    if len(parts) == 1:
+        raise UserError(f"--join {template!r}: names no column; {name} has {listed(columns)}")
+    numbers = [number_of(column, columns, name) for column in parts[1::2]]
+    first, *separators = parts[::2]
+    *separators, last = separators
+
+    def joined(row: Row) -> str:
+        text = ""
+        for number, value in enumerate(row):
+            if value and value.strip():
+                text += (separators[number - 1] if text else "") + value.strip()
+        return first + text + last if text else ""
+
+    return numbers, joined

@@ -1,0 +1,39 @@
+"""What preparing a text counts: rows read, rows left out and why, documents changed and how, with examples."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+MOST_EXAMPLES = 3  # of each kind
+
+
+@dataclass
+class SourceLog:
+    """Counts of preparing a text, and the first examples of each kind."""
+
+    rows: int = 0
+    documents: int = 0
+    characters: int = 0
+    repeated: int = 0  # documents that are equal to an earlier one; training drops them
+    replaced: int = 0  # characters that the encoding does not know, now U+FFFD
+    left_out: Counter[str] = field(default_factory=Counter)  # rows, by the reason
+    changed: Counter[str] = field(default_factory=Counter)  # documents, by what was done to them
+    places: dict[str, list[str]] = field(default_factory=dict)  # of rows that could not be read
+    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # excerpts before and after
+
+    @property
+    def bad_rows(self) -> int:
+        """Rows that could not be read, for any reason."""
+        return sum(self.left_out[reason] for reason in self.places)
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Count rows that make no document."""
+        if count:
+            self.left_out[reason] += count
+
+    def bad_row(self, reason: str, place: str) -> None:
+        """Count a row that could not be read."""
+        self.rows += 1
+        self.left_out[reason] += 1
+        places = self.places.setdefault(reason, [])
+        if len(places) < MOST_EXAMPLES:
+            places.append(place)

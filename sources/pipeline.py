@@ -1,0 +1,278 @@
+"""Makes the text of a dataset from downloads: reads rows, cleans documents, takes a sample, and makes the record."""
+
+import contextlib
+import math
+import os
+import random
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from config.data_file import CACHE
+from config.errors import listed
+from config.origin import LONGEST
+from sources.cleaning import Cleaner
+from sources.columns import choose, describe, join, number_of
+from sources.engine import Filter, open_json, open_parquet
+from sources.files import Found
+from sources.log import SourceLog
+from sources.origin import record_of
+from sources.records import open_git, open_mbox, open_text, open_xml
+from sources.tables import Row, Table, open_csv, open_tsv
+from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
+from utils import UserError, exclusive_lock, flush_to_disk, hash_file
+
+READERS: dict[str, Callable[[Path, str], Table]] = {
+    "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
+    "git": open_git, "text": open_text,
+}  # fmt: skip
+COLUMNS = {"mbox": "text", "git": "message", "text": "text"}  # kinds whose text is known
+SAMPLED, SAMPLED_CHARACTERS = 1000, 1 << 23  # rows that are looked at to choose a column
+FILTERED, FILTERED_CHARACTERS = 4096, 1 << 22  # rows that --where is asked about at a time
+TOLD = 1000  # documents between two reports of progress
+MOST_BAD = 0.5  # share of a table's rows that cannot be read, above which it is no such table
+SCRATCH_FILES = ("plain", "text", "sample")
+SEED = 0  # of the sample that --max-documents takes
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the options of prepare.py."""
+
+    column: str = ""
+    join: str = ""
+    where: str = ""
+    unit: str = ""
+    encoding: str = ""
+    keep_html: bool = False
+    min_characters: int = 1
+    max_characters: int = 0  # 0: no limit
+    max_documents: int = 0  # 0: all
+    source: str = ""
+    license: str = ""
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Request":
+        """The request of a command line. Raises UserError for options that do not fit."""
+        request = cls(**{field.name: options[field.name] for field in fields(cls)})
+        check_encoding(request.encoding)
+        for option, value in (("source", request.source), ("license", request.license)):
+            if len(value) > LONGEST or not value.isprintable():
+                raise UserError(f"--{option}: must be one line, not longer than {LONGEST:,}")
+        if 0 < request.max_characters < request.min_characters:
+            raise UserError(f"--max-characters {request.max_characters}: is less than --min-characters")
+        if request.max_documents == 1:
+            raise UserError("--max-documents 1: one to learn from and one to hold out are needed")
+        return request
+
+
+@dataclass(frozen=True)
+class Made:
+    """A text that was made, still in the scratch folder, its record, and what was counted."""
+
+    text: Path
+    sha256: str
+    record: bytes
+    log: SourceLog
+    notes: list[str]  # which columns there are, and which was chosen
+
+
+@contextlib.contextmanager
+def scratch_folder(text: Path) -> Iterator[Path]:
+    """A folder on the disk of a text to be made, for what is made on the way.
+
+    What a killed command left there goes, and so does all at the end.
+    """
+    cache, name = text.parent / CACHE, text.stem
+    folder = cache / f"{name}.prepare"
+    trouble = f"another prepare.py makes {name} at this moment; wait for it, or choose another --name"
+    with exclusive_lock(cache / f"{name}.prepare.lock", trouble):
+        if os.path.lexists(folder):
+            remove_scratch(folder)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            remove_scratch(folder)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove a scratch folder, and nothing that this program did not put there."""
+    for name in SCRATCH_FILES if folder.is_dir() and not folder.is_symlink() else ():
+        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        raise UserError(f"{folder}: holds what this program did not put there; move it away") from None
+
+
+class Choice:
+    """Which columns make a document, in each table that is read; the first table decides."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.column = request, request.column
+        self.notes: list[str] = []
+
+    def of(self, name: str, kind: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[list[int], Any]:
+        """The numbers of the columns to read, and a function of their values -> the text."""
+        if self.request.join:
+            return join(self.request.join, columns, name)
+        self.column = self.column or COLUMNS.get(kind, "")
+        if not self.column:
+            number, why = choose(name, columns, sample)
+            self.column = columns[number]
+            self.notes = [f"{name}: its first rows", *describe(columns, sample), f"the text is {self.column!r}: {why}"]
+        return [number_of(self.column, columns, name)], lambda row: row[0] or ""
+
+
+def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: Callable[[int], None]) -> Made:
+    """Make a text of all the files, in order, within bounded memory. `advance` is told how many bytes are read.
+
+    Raises UserError for what cannot be read; nothing but the scratch folder is changed.
+    """
+    log, choice, path = SourceLog(), Choice(request), scratch / "text"
+    cleaner, files, hashes = Cleaner(log, keep_html=request.keep_html), [], array("q")
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for file in found:
+            with source_table(file, request, scratch, log) as (plain, table):
+                files.append(plain)
+                for text in metered(texts(file, table, request, choice, log), plain, advance):
+                    if is_accepted(document := cleaner(text), request, log):
+                        out.write(document + "\n")
+                        hashes.append(hash(document))
+                        log.characters += len(document)
+    log.documents = len(hashes)
+    if request.max_documents and log.documents > request.max_documents:
+        path, hashes = sampled(path, request.max_documents, log)
+    if not log.documents:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in log.left_out.items())
+        raise UserError(f"{listed(file.name for file in found)}: no document is left of {log.rows:,} rows: {why}")
+    log.repeated = repeated(hashes)
+    flush_to_disk(path)
+    sha256 = hash_file(path)
+    record = record_of(asdict(request), choice.column, files, (sha256, path.stat().st_size), log)
+    return Made(path, sha256, record, log, choice.notes)
+
+
+def texts(file: Found, table: Table, request: Request, choice: Choice, log: SourceLog) -> Iterator[str]:
+    """The text of each row that --where takes. Raises UserError if most rows of a table are not whole."""
+    sample = first_rows(table)
+    numbers, made = choice.of(file.name, file.kind, table.columns, sample)
+    bad, before = log.bad_rows, log.rows
+    taken = Filter(request.where, table.columns, sample) if request.where else None
+    rows = counted_rows(table.read([*numbers, *(taken.used if taken else ())], log), log)
+    width = len(numbers)
+    if taken:
+        while several := list(pieces(rows)):
+            kept = taken([row[width:] for row in several])
+            log.leave_out("not taken by --where", len(several) - len(kept))
+            yield from (made(several[number][:width]) for number in kept)
+    else:
+        yield from map(made, rows)
+    if (bad := log.bad_rows - bad) > MOST_BAD * (log.rows - before):
+        place = next(iter(log.places.values()))[0]
+        raise UserError(f"{file.name}: {bad:,} of {log.rows - before:,} rows cannot be read, as {place}")
+
+
+def counted_rows(rows: Iterator[Row], log: SourceLog) -> Iterator[Row]:
+    for row in rows:
+        log.rows += 1
+        yield row
+
+
+def pieces(rows: Iterator[Row]) -> Iterator[Row]:
+    """As many of the next rows as --where is asked about at a time."""
+    size = 0
+    for row in islice(rows, FILTERED):
+        yield row
+        size += sum(len(value or "") for value in row)
+        if size > FILTERED_CHARACTERS:
+            return
+
+
+def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None]) -> Iterator[str]:
+    """The texts of a source. Tells progress as characters of text, and at the end the bytes that were no text.
+
+    Raises UserError for more text than any file of this size is packed from.
+    """
+    told = size = 0
+    most = max(MOST_UNPACKED, MOST_RATIO * plain.bytes) if plain.bytes else math.inf
+    for number, text in enumerate(every):
+        size += len(text)
+        if number % TOLD == 0:
+            more = min(size, plain.bytes) - told
+            advance(more)
+            told += more
+        if size > most:
+            raise UserError(f"{plain.found.name}: holds more than {most / 1e9:,.1f} GB of text, which its size belies")
+        yield text
+    advance(plain.bytes - told)
+
+
+def is_accepted(document: str, request: Request, log: SourceLog) -> bool:
+    """Whether a document is as long as is asked for; one that is not is counted."""
+    if not document:
+        log.leave_out("empty")
+    elif len(document) < request.min_characters:
+        log.leave_out("shorter than --min-characters")
+    elif request.max_characters and len(document) > request.max_characters:
+        log.leave_out("longer than --max-characters")
+    else:
+        return True
+    return False
+
+
+def sampled(path: Path, count: int, log: SourceLog) -> tuple[Path, array]:
+    """A random sample of the lines of a text, in their order (Knuth's algorithm S), and its hashes; always the same."""
+    draw, chosen, hashes, left = random.Random(SEED), path.with_name("sample"), array("q"), log.documents
+    log.characters = 0
+    with path.open(encoding="utf-8", newline="\n") as lines, chosen.open("w", encoding="utf-8", newline="\n") as out:
+        for line in lines:
+            if draw.random() * left < count - len(hashes):
+                out.write(line)
+                hashes.append(hash(line))
+                log.characters += len(line) - 1
+            left -= 1
+    log.leave_out("not in the sample of --max-documents", log.documents - count)
+    log.documents = count
+    return chosen, hashes
+
+
+def repeated(hashes: array) -> int:
+    """How many documents are equal to an earlier one, by hashes of 64 bits."""
+    ordered = np.frombuffer(hashes, dtype=np.int64)
+    ordered.sort()
+    return int((ordered[1:] == ordered[:-1]).sum())
+
+
+@contextlib.contextmanager
+def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -> Iterator[tuple[Plain, Table]]:
+    """A source as a plain file and as a table of it."""
+    if file.kind == "git":
+        table = open_git(file.path, file.name)
+        commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
+        yield Plain(file.path, file, commit or "", 0), table
+        return
+    encoding = request.encoding if file.kind != "parquet" else ""
+    with plain_file(file, scratch, encoding, log) as plain:
+        opener = READERS[file.kind]
+        if file.kind == "text":
+            opener = partial(open_text, unit=request.unit or ("line" if file.chosen else "file"))
+        yield plain, opener(plain.path, file.name)
+
+
+def first_rows(table: Table) -> list[Row]:
+    """The first rows of a table, whole; reading them counts nothing."""
+    rows, size = [], 0
+    for row in islice(table.read(range(len(table.columns)), SourceLog()), SAMPLED):
+        rows.append(row)
+        size += sum(len(value or "") for value in row)
+        if size > SAMPLED_CHARACTERS:
+            break
+    return rows

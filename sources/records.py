@@ -1,0 +1,205 @@
+"""What is no table, as one: XML dumps, mailboxes, the history of a git repository, and plain text."""
+
+import contextlib
+import email.policy
+import itertools
+import mailbox
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from xml.parsers import expat
+
+from sources.log import SourceLog
+from sources.tables import MOST_COLUMNS, Row, Table
+from sources.unpack import BLOCK_BYTES, MOST_ROW
+from utils import UserError
+
+SAMPLED = 1000  # rows whose attributes are the columns of an XML dump
+UNITS = ("line", "paragraph", "file")  # what a document of a plain text is
+GIT_COLUMNS = {"commit": "%H", "date": "%aI", "subject": "%s", "body": "%b", "message": "%B"}
+# a repository may come from a stranger: nothing that it names is run, and nothing is fetched
+GIT_OPTIONS = (
+    "--no-pager",
+    "-c",
+    "log.showSignature=false",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "protocol.allow=never",
+)
+GIT_SURROUNDINGS = {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+MISFITS = (LookupError, ValueError, TypeError, AttributeError, AssertionError, UnicodeError)  # of a hostile message
+
+
+def table_of(columns: Sequence[str], rows: Callable[[SourceLog], Iterator[dict[str, str]]]) -> Table:
+    """A table of rows that name their values."""
+
+    def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
+        names = [columns[number] for number in wanted]
+        for row in rows(log):
+            yield [row.get(name) for name in names]
+
+    return Table([*columns], read)
+
+
+def open_xml(path: Path, name: str) -> Table:
+    """An XML dump as Stack Exchange gives them: an element <row> for each row, an attribute for each column."""
+    found: dict[str, None] = {}
+    for row in itertools.islice(xml_rows(path, name), SAMPLED):
+        found |= dict.fromkeys(row)
+    if not found:
+        raise UserError(f"{name}: holds no element <row>, as a dump of Stack Exchange does; no other XML is read")
+    if len(found) > MOST_COLUMNS:
+        raise UserError(f"{name}: has more than {MOST_COLUMNS:,} columns; is it a table of texts?")
+    return table_of([*found], lambda _: xml_rows(path, name))
+
+
+def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
+    """The attributes of each <row>, a piece of the file at a time. Entities of the file's own are refused."""
+    rows: list[dict[str, str]] = []
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda tag, attributes: rows.append(attributes) if tag == "row" else None
+
+    def refuse(*_: Any) -> None:
+        raise UserError(f"{name}: defines entities of its own, which no dump needs; it is not read")
+
+    parser.EntityDeclHandler = refuse
+    done = 0
+    with path.open("rb") as file:
+        while True:
+            block = file.read(BLOCK_BYTES // 4)
+            try:
+                parser.Parse(block, not block)
+            except expat.ExpatError as error:
+                raise UserError(
+                    f"{name} line {error.lineno}: no well-formed XML: {expat.ErrorString(error.code)}"
+                ) from None
+            yield from rows
+            rows.clear()
+            done += len(block)
+            if done - max(parser.CurrentByteIndex, 0) > 2 * MOST_ROW:
+                raise UserError(f"{name} line {parser.CurrentLineNumber}: a row of more than {MOST_ROW >> 20} MB")
+            if not block:
+                return
+
+
+def open_mbox(path: Path, name: str) -> Table:
+    """A mailbox: subject, date and text of each message; HTML where it has no plain text. No addresses."""
+
+    def rows(log: SourceLog) -> Iterator[dict[str, str]]:
+        with contextlib.closing(mailbox.mbox(path, create=False)) as box:
+            for number, key in enumerate(box.iterkeys(), 1):
+                content = box.get_file(key).read(MOST_ROW + 1)
+                place = f"{name} message {number}"
+                if len(content) > MOST_ROW:
+                    log.bad_row(f"of more than {MOST_ROW >> 20} MB", place)
+                elif row := message_row(content):
+                    yield row
+                else:
+                    log.bad_row("that is no message with text", place)
+
+    with path.open("rb") as file:
+        if not file.read(5) == b"From ":
+            raise UserError(f"{name}: is no mailbox; one begins with 'From '")
+    return table_of(["subject", "date", "text"], rows)
+
+
+def message_row(content: bytes) -> dict[str, str] | None:
+    """Subject, date and text of a message; None if it has no text, or one that no program can read."""
+    try:
+        message = email.message_from_bytes(content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        body = message.get_body(("plain", "html"))
+        if body is None:
+            return None
+        return {
+            "subject": str(message["subject"] or ""),
+            "date": str(message["date"] or ""),
+            "text": body.get_content(),
+        }
+    except MISFITS:
+        return None
+
+
+def open_git(path: Path, name: str) -> Table:
+    """The commits of a local git repository, newest first."""
+    return table_of([*GIT_COLUMNS], lambda _: git_rows(path, name))
+
+
+def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
+    form = "%x00".join(GIT_COLUMNS.values())
+    command = ["git", *GIT_OPTIONS, "-C", str(path), "log", "-z", "--encoding=UTF-8", f"--format={form}"]
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env={**os.environ, **GIT_SURROUNDINGS},
+            )
+        except FileNotFoundError:
+            raise UserError("git is not installed, or not found") from None
+        with process:
+            assert process.stdout
+            try:
+                cells = cells_of(process.stdout, name)
+                while row := list(itertools.islice(cells, len(GIT_COLUMNS))):
+                    if len(row) == len(GIT_COLUMNS):
+                        yield dict(zip(GIT_COLUMNS, row, strict=True))
+            finally:
+                process.kill()
+        said.seek(0)
+        lines = said.read(10_000).decode(errors="replace").strip().splitlines()
+        if process.returncode > 0:
+            raise UserError(f"--git {name}: {lines[-1] if lines else 'git failed'}")
+
+
+def cells_of(stream: Any, name: str) -> Iterator[str]:
+    """What stands between the NULs of git's output."""
+    rest = b""
+    while block := stream.read1(BLOCK_BYTES):
+        *cells, rest = (rest + block).split(b"\0")
+        yield from (cell.decode("utf-8", "replace") for cell in cells)
+        if len(rest) > MOST_ROW:
+            raise UserError(f"{name}: a commit's message has more than {MOST_ROW >> 20} MB")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def open_text(path: Path, name: str, unit: str = "line") -> Table:
+    """A plain text whose lines, paragraphs (what stands between blank lines), or whole are documents."""
+    return table_of(["text"], lambda _: ({"text": text} for text in UNIT_READERS[unit](path, name)))
+
+
+def lines_of(path: Path, name: str) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            yield line.rstrip("\r\n")
+
+
+def paragraphs_of(path: Path, name: str) -> Iterator[str]:
+    for blank, lines in itertools.groupby(lines_of(path, name), lambda line: not line.strip()):
+        if not blank:
+            yield "\n".join(held(lines, f"{name}: a paragraph"))
+
+
+def whole_of(path: Path, name: str) -> Iterator[str]:
+    yield "\n".join(held(lines_of(path, name), f"{name}: a file"))
+
+
+def held(lines: Iterator[str], what: str) -> Iterator[str]:
+    """The lines of a document; raises UserError if it has no end."""
+    size = 0
+    for line in lines:
+        size += len(line) + 1
+        if size > MOST_ROW:
+            raise UserError(f"{what} of more than {MOST_ROW >> 20} MB is no document; choose another --unit")
+        yield line
+
+
+UNIT_READERS = {"line": lines_of, "paragraph": paragraphs_of, "file": whole_of}

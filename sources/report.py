@@ -1,0 +1,27 @@
+"""What prepare.py says at its end: what was made of how many rows, what was left out or changed, with examples."""
+
+from collections.abc import Iterator
+
+from config.messages import counted
+from config.schema import RunConfig
+from sources.pipeline import Made
+
+
+def report(made: Made, run: RunConfig) -> Iterator[str]:
+    """The lines that tell a user what became of the sources, and the next commands."""
+    log, path = made.log, run.data_file()
+    yield from made.notes
+    made_of = f"{counted(log.characters, 'character')}, of {counted(log.rows, 'row')}"
+    yield f"{path}: {counted(log.documents, 'document')}, {made_of}"
+    for reason, count in log.left_out.most_common():
+        yield f"left out: {counted(count, 'row')} {reason}"
+        yield from (f"    {place}" for place in log.places.get(reason, ()))
+    for what, count in log.changed.most_common():
+        yield f"{what}: in {counted(count, 'document')}"
+        yield from (f"    {before!r} -> {after!r}" for before, after in log.examples[what])
+    if log.replaced:
+        yield f"not of that encoding: {counted(log.replaced, 'character')}, now U+FFFD"
+    if log.repeated:
+        yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
+    yield f"now: python train.py --dataset {run.name} --minutes 60"
+    yield f"then: python generate.py --model {run.model_file()} --samples 100"

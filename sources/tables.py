@@ -1,0 +1,153 @@
+"""Reads tables of text, CSV and TSV, with Python's csv: which delimiter, which quotes, and whether a row is whole."""
+
+import csv
+import io
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sources.log import SourceLog
+from sources.unpack import MOST_ROW
+from utils import UserError
+
+Row = Sequence[str | None]
+DELIMITERS = ",;\t|"
+NO_DELIMITER = "\x1f"  # of a table of one column, whose commas are text
+HEAD = 1 << 20  # characters of a file that tell how it is written
+MOST_COLUMNS = 2000
+LONGEST_NAME = 60  # characters of a column's name
+BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a source, and a function that reads some of them, by number, as often as it is called."""
+
+    columns: list[str]
+    read: Callable[[Sequence[int], SourceLog], Iterator[Row]]  # rows that are none are counted there
+
+
+def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
+    """A CSV file; `name` is what messages call it. Rows that are not whole are left out.
+
+    Python's csv rather than a database's reader: it is as fast for text, and it loses no row in silence.
+    """
+    csv.field_size_limit(MOST_ROW)
+    with path.open(encoding="utf-8", newline="") as file:
+        head = file.read(HEAD)
+    cut = len(head) == HEAD
+    dialect = dialect_of(head[: head.rfind("\n") + 1] if cut else head, delimiters, cut)
+    first = next((row for row in rows_of(head, dialect) if row), [])
+    if len(first) > MOST_COLUMNS:
+        raise UserError(f"{name}: has {len(first):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
+    named = is_header(first)
+    columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
+
+    def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in itertools.islice(whole_rows(file, dialect, len(columns), name, log), int(named), None):
+                yield [row[number] for number in wanted]
+
+    return Table(columns, read)
+
+
+def open_tsv(path: Path, name: str) -> Table:
+    return open_csv(path, name, "\t")
+
+
+def dialect_of(head: str, delimiters: str, cut: bool) -> dict[str, Any]:
+    """How a table is written that begins so: the delimiter of its first line, and the quotes that leave rows whole."""
+    first = re.sub('"[^"]*"', "", head.split("\n", 1)[0])
+    delimiter = max(delimiters, key=first.count)
+    if delimiter not in first:
+        delimiter = NO_DELIMITER
+    quotes: list[dict[str, Any]] = [{"quotechar": '"'}]
+    if BACKSLASH.search(head):
+        quotes.append({"quotechar": '"', "escapechar": "\\"})
+    if delimiter in "\t|":  # where these delimit, quotation marks are often text
+        quotes.append({"quotechar": None, "quoting": csv.QUOTE_NONE})
+    dialects = [{"delimiter": delimiter, "strict": True, **each} for each in quotes]
+    return max(dialects, key=lambda dialect: whole_share(head, dialect, cut))
+
+
+def whole_share(head: str, dialect: dict[str, Any], cut: bool) -> float:
+    """The share of rows that have as many columns as the first; where the head is cut, its last row may be none."""
+    rows = list(rows_of(head, dialect))
+    if cut and rows[-1:] == [None]:
+        rows.pop()
+    return sum(row is not None and len(row) == len(rows[0] or ()) for row in rows) / max(len(rows), 1)
+
+
+def rows_of(text: str, dialect: dict[str, Any]) -> Iterator[list[str] | None]:
+    """The rows of a text; None for one that cannot be read. Blank lines are none."""
+    reader = csv.reader(lines_of(io.StringIO(text, newline="")), **dialect)
+    while True:
+        try:
+            row = next(reader, NotImplemented)
+        except csv.Error:
+            row = None
+        if row is NotImplemented:
+            return
+        if row != []:
+            yield row
+
+
+def lines_of(file: Iterable[str]) -> Iterable[str]:
+    """The lines of an open file as csv reads them: that of Python 3.10 takes no NUL, and another control character is
+    dropped and counted as one."""
+    return file if sys.version_info >= (3, 11) else (line.replace("\0", "\1") for line in file)
+
+
+def is_header(first: Sequence[str]) -> bool:
+    """Whether a first row names columns: short and no numbers; pandas leaves the first name empty."""
+    names = [cell.strip() for cell in first]
+    plain = all(len(name) <= LONGEST_NAME and "\n" not in name and not is_number(name) for name in names)
+    return bool(names) and plain and all(names[1:])
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """The names, each another whatever its case: an empty one is called by its number, a repeated one numbered."""
+    found: dict[str, str] = {}
+    for number, name in enumerate(names, 1):
+        free = name = name or f"column{number}"
+        again = 2
+        while free.lower() in found:
+            free, again = f"{name}_{again}", again + 1
+        found[free.lower()] = free
+    return list(found.values())
+
+
+def whole_rows(file: Any, dialect: dict[str, Any], width: int, name: str, log: SourceLog) -> Iterator[list[str]]:
+    """The rows of an open file that have this many columns; the others are counted. Blank lines are none."""
+    reader = csv.reader(lines_of(file), **dialect)
+    while True:
+        line = reader.line_num + 1
+        try:
+            for row in reader:
+                if len(row) == width:
+                    yield row
+                elif row:
+                    reason = "too few columns" if len(row) < width else "too many columns"
+                    log.bad_row(f"with {reason}", f"{name} line {line}: {len(row)} of {width} columns")
+                line = reader.line_num + 1
+            return
+        except csv.Error as error:
+            what = str(error)
+            if "unexpected end" in what:
+                raise UserError(f"{name} line {line}: a quotation mark is opened here and never closed") from None
+            if "field limit" in what:
+                much = f"a text of more than {MOST_ROW >> 20} MB begins here"
+                raise UserError(f"{name} line {line}: {much}; is a quotation mark not closed?") from None
+            log.bad_row("that cannot be read", f"{name} line {line}: {what}")

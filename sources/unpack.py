@@ -1,0 +1,229 @@
+"""Makes a plain UTF-8 file of a source: unpacked, decoded, within bounds, with the SHA-256 of what it came from."""
+
+import bz2
+import codecs
+import contextlib
+import gzip
+import hashlib
+import itertools
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import IO, Any
+
+from sources.files import Found
+from sources.log import SourceLog
+from utils import UserError, foreign, hash_file
+
+BLOCK_BYTES = 1 << 20
+MOST_ROW = 4 << 20  # bytes of a row or a document: a long novel has a third of it
+MOST_UNPACKED = 1 << 30  # bytes of what a packed file holds, or
+MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to less than a fiftieth
+MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many
+ZSTD_BYTES = 1 << 12  # that are unpacked at a time: they may hold thirty thousand times as many
+LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
+BINARY = ("parquet",)
+ZEROS = 0.25  # share of NUL bytes above which a text is UTF-16 or UTF-32
+BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A file of plain UTF-8 (or Parquet), and what it was made from."""
+
+    path: Path
+    found: Found
+    sha256: str  # of the file at found.path
+    bytes: int  # of the same
+
+
+def fingerprint(path: Path) -> tuple[int, int]:
+    """What changes when a file is written to: its size and its time."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+@cache
+def hash_once(path: Path, _fingerprint: tuple[int, int]) -> str:
+    """SHA-256 of a file: once, however many members of an archive are read."""
+    return hash_file(path)
+
+
+@contextlib.contextmanager
+def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> Iterator[Plain]:
+    """The plain file of a source, in `scratch` if it must be made; it goes at the end.
+
+    `encoding`, where it is not "", is that of a text; what does not fit it becomes U+FFFD and is counted. Raises
+    UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
+    """
+    before, made, digest = fingerprint(found.path), scratch / "plain", hashlib.sha256()
+    packed, text = bool(found.packing or found.member), found.kind not in BINARY
+    try:
+        with opened(found) as blocks, clear_errors(found):
+            first = next(blocks, b"")
+            blocks = hashed(itertools.chain([first], blocks), digest)
+            if packed:
+                blocks = bounded(found, blocks, before[0])
+            elif what := foreign(first) if text and not first.startswith(tuple(BOMS)) else "":
+                raise UserError(f"{found.name}: {what}; its name does not say so")
+            marked = encoding or next((name for mark, name in BOMS.items() if text and first.startswith(mark)), "")
+            if marked:
+                blocks = decoded(found, blocks, marked, "replace" if encoding else "strict", log)
+            if text:
+                blocks = checked(found, blocks)
+            with made.open("wb") if packed or marked else contextlib.nullcontext() as copy:
+                for block in blocks:
+                    if copy:
+                        write_block(copy, block)
+        sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
+        yield Plain(made if packed or marked else found.path, found, sha256, before[0])
+        if fingerprint(found.path) != before:
+            raise UserError(f"{found.name}: the file changed while it was read; start again")
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def write_block(copy: IO[bytes], block: bytes) -> None:
+    try:
+        copy.write(block)
+    except OSError as error:  # that of a full disk names no file
+        error.filename = error.filename or copy.name
+        raise
+
+
+@contextlib.contextmanager
+def opened(found: Found) -> Iterator[Iterator[bytes]]:
+    """What a source holds, a block at a time; unpacked where it is packed."""
+    with contextlib.ExitStack() as stack, clear_errors(found):
+        if found.member:
+            archive = stack.enter_context(zipfile.ZipFile(found.path))
+            info = archive.getinfo(found.member)
+            if info.flag_bits & 1:
+                raise UserError(f"{found.name}: needs a password; unpack it first")
+            file: Any = stack.enter_context(archive.open(info))
+        else:
+            file = stack.enter_context(found.path.open("rb"))
+        yield UNPACKERS[found.packing](file)
+
+
+def blocks_of(file: Any) -> Iterator[bytes]:
+    return iter(partial(file.read, BLOCK_BYTES), b"")
+
+
+def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """The blocks of a file in zstd's format, of several frames too. Raises EOFError if it is cut short."""
+    try:
+        import zstandard
+    except ImportError:
+        raise UserError("zstandard is not installed; pip install -r requirements-prepare.txt") from None
+    frame = None
+    while rest := file.read(ZSTD_BYTES):
+        while rest:
+            frame = frame or zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW).decompressobj()
+            yield frame.decompress(rest)
+            rest, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+    if frame:
+        raise EOFError("its last frame has no end")
+
+
+UNPACKERS: dict[str, Callable[[Any], Iterator[bytes]]] = {
+    "": blocks_of,
+    ".gz": lambda file: blocks_of(gzip.GzipFile(fileobj=file)),
+    ".bz2": lambda file: blocks_of(bz2.BZ2File(file)),
+    ".zst": zstd_blocks,
+}
+
+
+@contextlib.contextmanager
+def clear_errors(found: Found) -> Iterator[None]:
+    """Turn what the unpackers raise into one line."""
+    try:
+        yield
+    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UserError(f"{found.name}: damaged or cut short: {error}") from None
+    except OSError as error:
+        if error.errno is None:  # how gzip and bz2 say that data are damaged
+            raise UserError(f"{found.name}: damaged or cut short: {error}") from None
+        raise
+    except Exception as error:
+        if type(error).__name__ == "ZstdError":
+            raise UserError(f"{found.name}: damaged or cut short: {error}") from None
+        raise
+
+
+def hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
+    for block in blocks:
+        digest.update(block)
+        yield block
+
+
+def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int) -> Iterator[bytes]:
+    """The blocks of a packed file; raises UserError if it holds more than any text is packed from."""
+    most, total = max(MOST_UNPACKED, MOST_RATIO * packed_bytes), 0
+    for block in blocks:
+        total += len(block)
+        if total > most:
+            limit = f"{most / 1e9:,.1f} GB, {MOST_RATIO} times its size or {MOST_UNPACKED / 1e9:,.1f} GB"
+            raise UserError(f"{found.name}: unpacks to more than {limit}; unpack it yourself if you trust it")
+        yield block
+
+
+def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str, log: SourceLog) -> Iterator[bytes]:
+    """The blocks as UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    try:
+        for block in blocks:
+            text = decoder.decode(block)
+            log.replaced += text.count("\ufffd")
+            yield text.encode("utf-8", "replace")
+        text = decoder.decode(b"", True)
+        log.replaced += text.count("\ufffd")
+        yield text.encode("utf-8", "replace")
+    except UnicodeError as error:
+        raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
+
+
+NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
+
+
+def check_encoding(name: str) -> None:
+    """Raise UserError for an encoding that Python does not know, or that is none of texts."""
+    try:
+        if name:
+            b"a".decode(name, "replace")
+            codecs.getincrementaldecoder(name)
+    except (LookupError, UnicodeError, ValueError):
+        raise UserError(f"--encoding {name}: unknown; for example utf-8, cp1252, latin-1, utf-16, gb18030") from None
+
+
+def checked(found: Found, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks of a text; raises UserError for the first that is not UTF-8, and for a line that has no end."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line, length = 1, 0
+    for block in blocks:
+        yield check_block(found, decoder, block, line)
+        breaks = block.count(b"\n")
+        last = block.rfind(b"\n")
+        length = length + len(block) if last < 0 else len(block) - last
+        line += breaks
+        if found.kind in LINES and length > MOST_ROW:
+            raise UserError(f"{found.name} line {line}: has more than {MOST_ROW >> 20} MB; no document is so long")
+    try:
+        decoder.decode(b"", True)
+    except UnicodeDecodeError:
+        raise UserError(f"{found.name} line {line}: ends within a character of UTF-8; is it cut short?") from None
+
+
+def check_block(found: Found, decoder: Any, block: bytes, line: int) -> bytes:
+    if block.count(0) > ZEROS * len(block):
+        raise UserError(f"{found.name}: is UTF-16 or no text; if it is, say --encoding utf-16-le")
+    try:
+        decoder.decode(block)
+    except UnicodeDecodeError as error:
+        place = line + error.object.count(b"\n", 0, error.start)
+        byte = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise UserError(f"{found.name} line {place}: {byte}; {NAME_ENCODING}") from None
+    return block

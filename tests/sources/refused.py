@@ -1,0 +1,25 @@
+"""What a refusal of prepare.py must be: one line, status 2, and nothing written."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import prepare
+from tests.helpers import one_short_line, tree
+
+
+def files() -> dict[Path, object]:
+    """All that lies here, but for folders and the cache, in which no more than a lock may be left."""
+    assert not [path for path in Path().glob("datasets/.cache/*/*") if path.suffix != ".lock"]
+    return {path: content for path, content in tree(Path()).items() if path.is_file() and ".cache" not in path.parts}
+
+
+def assert_refused(*arguments: str, line: str = "", starts: str = "", name: str = "x") -> None:
+    """prepare.py says this line, or one that starts so, and changes nothing."""
+    before = files()
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert prepare.main([*arguments, "--name", name]) == 2
+    told = [each for each in said.getvalue().splitlines() if not each.startswith("bytes read: ")]
+    assert len(told) == 1 and one_short_line(told[0]), told
+    assert told[0].startswith(f"error: {starts}") and line in ("", told[0].removeprefix("error: ")), told[0]
+    assert files() == before

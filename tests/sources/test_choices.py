@@ -1,0 +1,270 @@
+"""What is asked for: columns, --where, --join, lengths and samples; what is cleaned, counted and recorded."""
+
+import csv
+import hashlib
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import prepare
+import train
+from sources.cleaning import Cleaner
+from sources.columns import choose, join
+from sources.log import SourceLog
+from tests.helpers import TINY
+from tests.sources.refused import assert_refused
+from utils import UserError
+
+COLUMNS = ["id", "stars", "title", "review text", "review"]
+ROWS = [
+    ["1", "5", "Good", "I liked this one.", "a"],
+    ["2", "4.5", "", "Not bad at all.", ""],
+    ["3", "", "Nothing", "", ""],
+    ["4", "x", "Odd", "Who gave x stars?", "b"],
+    ["5", "5", "", "", ""],
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    """A folder with a table."""
+    monkeypatch.chdir(tmp_path)
+    with Path("a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *ROWS])
+    return tmp_path
+
+
+def run(*arguments: str) -> list[str]:
+    assert prepare.main([*arguments, "--name", "x"]) == 0
+    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("where", "taken"),
+    [
+        ("id = 1", "1"), ("id > 2 AND id < 5", "34"), ("stars = 'x'", "4"), ("title IS NULL", "25"),
+        ("\"review text\" LIKE '%one%'", "1"), ("ID IN (1, 4)", "14"), ("length(title) = 4 -- only", "1"),
+        ("id = 1 OR stars = '4.5'", "12"),
+    ],
+)  # fmt: skip
+def test_where_is_an_expression_of_columns(where, taken):
+    pytest.importorskip("duckdb")
+    assert run("a.csv", "--column", "id", "--where", where) == list(taken)
+
+
+def test_where_compares_numbers_as_numbers_if_the_first_rows_are():
+    pytest.importorskip("duckdb")
+    rows = [[str(n % 100), f"text number {n}"] for n in range(9000)]
+    rows[8000][0] = "many"  # beyond the rows that are looked at: no number, so it is never above 98.5
+    with Path("b.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["n", "text"], *rows])
+    assert run("b.csv", "--where", "n > 98.5") == [text for n, text in rows if n == "99"]
+
+
+SECRET = Path(__file__).as_posix()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        f"id IN (SELECT 1 FROM read_text('{SECRET}'))", f"EXISTS (SELECT * FROM '{SECRET}')",
+        "EXISTS (SELECT * FROM glob('/*'))", "EXISTS (SELECT * FROM read_csv('https://example.org/a.csv'))",
+        "EXISTS (SELECT * FROM read_csv('a.csv'))", "id = 1; COPY (SELECT 1) TO 'evil.csv'", "id = 1) UNION (SELECT 1",
+        "INSTALL httpfs", "id = getenv('HOME')", "count(id) > 1", "row_number() OVER () > 1", "id = ?", " ", "nix = 1",
+        "EXISTS (SELECT * FROM duckdb_secrets())", "EXISTS (SELECT * FROM sniff_csv('/etc/passwd'))", "id, 1", "*",
+    ],
+)  # fmt: skip
+def test_where_reaches_no_file_and_no_network(where):
+    pytest.importorskip("duckdb")
+    assert_refused("a.csv", "--where", where, starts="--where ")
+    assert sorted(path.name for path in Path().iterdir() if path.is_file()) == ["a.csv"]
+
+
+def test_join_puts_columns_into_a_template():
+    assert run("a.csv", "--join", "title. review text") == [
+        "Good. I liked this one.", "Not bad at all.", "Nothing", "Odd. Who gave x stars?",
+    ]  # fmt: skip
+    numbers, made = join("<Review>: REVIEW TEXT (title)", COLUMNS, "a.csv")
+    assert numbers == [4, 3, 2] and made(["a", "b", "c"]) == "<a>: b (c)"
+    assert made([None, "b", " "]) == "<b)" and made(["a", "", "c"]) == "<a (c)" and made(["", None, " "]) == ""
+
+
+def test_a_word_of_join_that_is_no_column_is_named():
+    columns = "; it has id, stars, title, review text, review"
+    what = "a.csv has no such column; did you mean 'title'?"
+    assert_refused("a.csv", "--join", "titel. review", line=f"--join 'titel. review': 'titel': {what[:-1]}?{columns}")
+    assert_refused("a.csv", "--join", "...", starts="--join '...': names no column; a.csv has id, stars")
+    assert_refused("a.csv", "--column", "rewiew", line=f"--column 'rewiew': a.csv has no such column; "
+                   f"did you mean 'review'?{columns}")  # fmt: skip
+
+
+def test_the_column_of_prose_is_found_and_the_reason_given(capsys):
+    assert run("a.csv") == ["I liked this one.", "Not bad at all.", "Who gave x stars?"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[:6] == [
+        "a.csv: its first rows",
+        "  id               1 long,     5 different  1",
+        "  stars            2 long,     3 different  5",
+        "  title            5 long,     3 different  Good",
+        "  review text     16 long,     3 different  I liked this one.",
+        "  review           1 long,     2 different  a",
+    ]
+    assert said[6] == "the text is 'review text': it holds prose, 4 words in the average of the first rows"
+    assert "left out: 2 rows empty" in said and said[-2:] == [
+        "now: python train.py --dataset x --minutes 60",
+        f"then: python generate.py --model {Path('models/x.pt')} --samples 100",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "best"),
+    [
+        ({"url": "https://example.org/one/two", "name": "Ann Lee", "body": "It works as it should."}, "body"),
+        ({"code": "AB-12 34/56", "label": "very positive", "text": "good"}, "label"),
+        ({"id": "12", "text": "今日は良い天気です"}, "text"),
+    ],
+)
+def test_addresses_and_codes_are_no_prose(columns, best):
+    rows = [[f"{value}{n}" for value in columns.values()] for n in range(9)]
+    assert [*columns][choose("x", [*columns], rows)[0]] == best
+    with pytest.raises(UserError, match=r"^x: no column holds prose; name one with --column: a, b$"):
+        choose("x", ["a", "b"], [["1", None], ["2", "x"]])
+
+
+CLEANED = [
+    ("one<br/>two", "one two"), ("<p>one</p>\n<p class=\"a > b\">two <b>bo</b>ld</p>", "one two bold"),
+    ("a < b and c > d, vector<int>, <3, List<String>, <stdio.h>", None),
+    ("x<!-- no -->y<script>if (a<b) {}</script>z", "xyz"),
+    ("<!-- never ends", None),
+    ("AT&amp;T &#39;n&#x27; &lt;b&gt; &eacute;", "AT&T 'n' <b> é"),
+    ("?a=1&copy=2 & &nix; &amp", None),
+    ("one\n\n  two\r\nthree\u2028four\vfive", "one two three four five"), ("\x1b[31mred\x07 \x00x", "[31mred x"),
+    (" padded\t", "padded"), ("tab\tstays  and spaces", None), ("&#10;x&#0;y", "x\ufffdy"), ("<DIV>A</DIV>", "A"),
+    ("half \ud800 a", "half  a"), ("<a href='x'\nid=\"y\">link</a>", "link"), ("<style>a{}</style >b", "b"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "cleaned"), CLEANED)
+def test_a_document_is_cleaned_to_one_line_of_text(text, cleaned):
+    assert Cleaner(SourceLog())(text) == (text if cleaned is None else cleaned)
+
+
+def test_html_stays_where_it_is_wanted():
+    assert Cleaner(SourceLog(), keep_html=True)("<b>a</b> &amp;\nb") == "<b>a</b> &amp; b"
+
+
+def test_every_change_is_counted_with_three_examples():
+    log = SourceLog()
+    cleaner = Cleaner(log)
+    for number in range(5):
+        cleaner(f"number {number}<br>and &amp;")
+        cleaner(f"two\nlines {number}")
+        cleaner(f"bell\a {number}")
+        cleaner("nothing to do")
+    assert log.changed == dict.fromkeys(("HTML removed", "entities resolved", "line breaks made spaces",
+                                         "control characters removed"), 5)  # fmt: skip
+    assert all(len(examples) == 3 for examples in log.examples.values())
+    assert log.examples["HTML removed"][2] == ("number 2<br>and &amp;", "number 2 and &amp;")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<script>" * 400_000, '<a "' * 900_000, "<!--" * 900_000, "<p " + "a='" * 1_000_000, "&#" * 2_000_000,
+     " " * 3_900_000 + "x\n",
+     "<p " + "\"a\" " * 900_000, "<br>" * 900_000],
+)  # fmt: skip
+def test_no_text_takes_long_to_clean(text):
+    import time
+
+    began = time.process_time()
+    Cleaner(SourceLog())(text)
+    assert time.process_time() - began < 10
+
+
+def test_a_sample_is_random_and_always_the_same(capsys):
+    lines = [f"document number {n}" for n in range(5000)]
+    Path("b.txt").write_text("\n".join(lines) + "\n")
+    first = run("b.txt", "--max-documents", "500")
+    assert run("b.txt", "--max-documents", "500") == first and len(first) == 500
+    numbers = [int(line.split()[-1]) for line in first]
+    assert numbers == sorted(numbers) and len({n // 500 for n in numbers}) == 10  # in their order, from everywhere
+    assert 2000 < sum(numbers) / 500 < 3000
+    assert "left out: 4,500 rows not in the sample of --max-documents" in capsys.readouterr().out
+    assert run("b.txt", "--max-documents", "5000") == lines
+    assert_refused("b.txt", "--max-documents", "1", starts="--max-documents 1: one to learn from")
+    assert_refused("b.txt", "--max-documents", "-1", starts="--max-documents -1: must be at least 0")
+
+
+def test_lengths_and_repeats_are_counted(capsys):
+    Path("b.txt").write_text("aa\nbbbb\nbbbb\ncccccc\n\n")
+    assert run("b.txt", "--min-characters", "3", "--max-characters", "5") == ["bbbb", "bbbb"]
+    said = capsys.readouterr().out.splitlines()
+    for line in ("left out: 1 row shorter than --min-characters", "left out: 1 row longer than --max-characters",
+                 "left out: 1 row empty", "repeated: 1 document; training drops them"):  # fmt: skip
+        assert line in said
+    assert_refused("b.txt", "--min-characters", "9", "--max-characters", "5", starts="--max-characters 5: is less than")
+    assert_refused("b.txt", "--min-characters", "99", starts="b.txt: no document is left of 5 rows: ")
+
+
+def test_the_record_says_what_was_read_and_what_became_of_it():
+    pytest.importorskip("duckdb")
+    options = ["--license", "CC0-1.0", "--where", "id < 4", "--column", "Review Text", "--min-characters", "2"]
+    text = "\n".join(run("a.csv", *options)) + "\n"
+    record = json.loads(Path("datasets/x.source.json").read_text("utf-8"))
+    assert record["source"] == "a.csv, column Review Text, where id < 4" and record["license"] == "CC0-1.0"
+    content = Path("a.csv").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert record["files"] == [{"name": "a.csv", "kind": "csv", "bytes": len(content), "sha256": digest}]
+    assert record["text"] == {"sha256": hashlib.sha256(text.encode()).hexdigest(), "bytes": len(text), "documents": 2,
+                              "characters": len(text) - 2}  # fmt: skip
+    assert (record["rows"], record["left_out"]) == (5, {"not taken by --where": 2, "empty": 1})
+    before = Path("datasets/x.source.json").read_bytes(), Path("datasets/x.txt").read_bytes()
+    run("a.csv", *options)
+    assert before == (Path("datasets/x.source.json").read_bytes(), Path("datasets/x.txt").read_bytes())
+    run("a.csv", "--source", "my own")
+    assert json.loads(Path("datasets/x.source.json").read_text("utf-8"))["source"] == "my own"
+    assert_refused("a.csv", "--license", "a\nb", line="--license: must be one line, not longer than 20,000")
+
+
+def test_a_text_of_somebody_else_is_never_written_over():
+    Path("datasets").mkdir()
+    text = Path("datasets/x.txt")
+    text.write_text("mine\n")
+    why = f"{text}: not written by this program, or changed since; name another --name, or replace it with --overwrite"
+    assert_refused("a.csv", line=why)
+    assert run("a.csv", "--overwrite") == run("a.csv")  # from now on it is this program's
+    text.write_text(text.read_text() + "mine\n")
+    assert_refused("a.csv", line=why)
+    assert_refused("datasets/x.txt", "--overwrite", line=f"{text}: this command reads it; name another --name")
+    assert_refused("datasets", "--overwrite", line=f"{text}: this command reads it; name another --name")
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", "nul", "x" * 101])
+def test_a_name_that_no_dataset_can_have_is_one_line(name):
+    assert_refused("a.csv", name=name, starts="--name ")
+
+
+def test_a_config_that_names_another_file_for_the_dataset_is_named():
+    Path("config.yaml").write_text("datasets: {x: {data: {file: y.txt}}}\n")
+    what = "datasets.x: data.file is 'y.txt', and x.txt would not be read"
+    assert_refused("a.csv", line=f"config.yaml: {what}")
+
+
+def test_files_of_other_columns_are_named():
+    Path("b.csv").write_text("id,reviews\n1,some words\n")
+    assert_refused("a.csv", "b.csv", starts="--column 'review text': b.csv has no such column; did you mean")
+
+
+def test_three_commands_from_a_table_to_a_voice(capsys):
+    draw = random.Random(0)
+    words = ["fix", "the", "parser", "of", "lines", "and", "tests"]
+    with Path("c.csv").open("w", newline="") as file:
+        rows = [[n, draw.randint(1, 5), " ".join(draw.choices(words, k=6)) + f" {n}"] for n in range(200)]
+        csv.writer(file).writerows([["id", "stars", "text"], *rows])
+    run("c.csv")
+    Path("config.yaml").write_text(json.dumps(TINY))
+    assert train.main(["--dataset", "x", "--check"]) == 0
+    assert Counter(path.suffix for path in Path("datasets").iterdir() if path.name[0] != ".") == {".txt": 1, ".json": 1}

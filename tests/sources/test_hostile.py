@@ -1,0 +1,290 @@
+"""Files made to do harm, or cut, or changed while they are read: one line, and nothing half written."""
+
+import bz2
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import prepare
+from sources import unpack
+from sources.files import Found
+from sources.log import SourceLog
+from sources.unpack import plain_file
+from tests.sources.refused import assert_refused
+from tests.training.program import posix
+from utils import UserError, exclusive_lock
+
+ROW = b"1,some words of a text\n"
+TABLE = b"id,text\n" + ROW * 50_000
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def zipped(path: str, members: dict[str, bytes], **options) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("damage", [lambda data: data[:-200], lambda data: data[:60] + b"\xff\0\xff" + data[63:]])
+def test_a_damaged_archive_is_one_line(pack, damage):
+    name = f"a.csv.{'gz' if pack is gzip.compress else 'bz2'}"
+    Path(name).write_bytes(damage(pack(os.urandom(100_000).hex().encode() + b"\n" + TABLE)))
+    assert_refused(name, starts=f"{name}: damaged or cut short: ")
+
+
+def test_a_damaged_zip_is_one_line():
+    zipped("a.zip", {"a.csv": TABLE})
+    whole = Path("a.zip").read_bytes()
+    Path("a.zip").write_bytes(whole[:-40])
+    assert_refused("a.zip", starts="a.zip: is no whole zip archive: ")
+    Path("a.zip").write_bytes(whole[:100] + b"\xff\0\xff" + whole[103:])
+    assert_refused("a.zip", starts="a.zip/a.csv: damaged or cut short: ")
+
+
+@pytest.mark.parametrize("name", ["../a.csv", "/tmp/a.csv", "x/../../a.csv", "C:\\a.csv", "..\\a.csv"])
+def test_a_name_that_leads_out_of_an_archive_is_one_line(name):
+    zipped("a.zip", {"b.csv": TABLE, "c.csv": b""})
+    data = Path("a.zip").read_bytes()
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("b.csv", TABLE)
+        archive.writestr(zipfile.ZipInfo("x"), TABLE)
+        archive.filelist[-1].filename = name
+    assert data and not Path("../a.csv").exists()
+    stored = zipfile.ZipFile("a.zip").namelist()[-1]
+    assert_refused("a.zip", line=f"a.zip: holds {stored!r}, a name that leads out of its folder; nothing is read")
+
+
+def test_a_zip_that_needs_a_password_is_one_line():
+    zipped("a.zip", {"a.csv": TABLE})
+    data = bytearray(Path("a.zip").read_bytes())
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(mark) + place] |= 1
+    Path("a.zip").write_bytes(data)
+    assert_refused("a.zip", line="a.zip/a.csv: needs a password; unpack it first")
+
+
+def test_what_unpacks_to_more_than_any_text_is_one_line(monkeypatch):
+    monkeypatch.setattr(unpack, "MOST_UNPACKED", 1 << 20)
+    content = b"id,text\n" + b"1,a a\n" * 1_000_000
+    rule = "unpacks to more than 0.0 GB, 200 times its size or 0.0 GB; unpack it yourself if you trust it"
+    for name, pack in (("a.csv.gz", gzip.compress), ("a.csv.bz2", bz2.compress)):
+        Path(name).write_bytes(pack(content))
+        assert_refused(name, line=f"{name}: {rule}")
+    zipped("a.zip", {"a.csv": content})
+    assert_refused("a.zip", line=f"a.zip/a.csv: {rule}")
+    if zstd := shutil.which("zstd"):
+        Path("b.csv").write_bytes(content)
+        subprocess.run([zstd, "-q", "b.csv"], check=True)
+        pytest.importorskip("zstandard")
+        assert_refused("b.csv.zst", line=f"b.csv.zst: {rule}")
+
+
+def test_a_line_without_an_end_is_one_line():
+    with Path("a.csv").open("wb") as file:
+        file.write(b"id,text\n1,a b\n2,")
+        for _ in range(40):
+            file.write(b"x" * 1_000_000)
+    line = "a.csv line 3: has more than 4 MB; no document is so long"
+    assert_refused("a.csv", line=line)
+    shutil.copy("a.csv", "a.txt")
+    assert_refused("a.txt", line=line.replace("a.csv", "a.txt"))
+
+
+def test_a_json_without_an_end_takes_no_memory_and_is_one_line():
+    pytest.importorskip("duckdb")
+    for name, begin in (("a.jsonl", '{"text": "a b"}\n{"text": "'), ("b.json", '[{"text": "')):
+        with Path(name).open("w") as file:
+            file.write(begin)
+            for _ in range(60):
+                file.write("x" * 1_000_000)
+        assert_refused(name, starts=f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"id,text\n1,caf\xe9 au lait\n", "a.csv line 2: byte 0xe9 is not UTF-8; " + unpack.NAME_ENCODING),
+        (TABLE * 2 + b"2,caf\xe9 au lait\n", "a.csv line 100003: byte 0xe9 is not UTF-8; " + unpack.NAME_ENCODING),
+        (b"id,text\n1,caf\xc3", "a.csv line 2: ends within a character of UTF-8; is it cut short?"),
+        ("id,text\n1,a b\n".encode("utf-16-le"), "a.csv: is UTF-16 or no text; if it is, say --encoding utf-16-le"),
+        (b"\x1f\x8bid,text\n", "a.csv: is compressed (gzip); unpack it first; its name does not say so"),
+    ],
+)  # fmt: skip
+def test_bytes_that_are_no_utf_8_are_named_with_their_line(content, line):
+    Path("a.csv").write_bytes(content)
+    assert_refused("a.csv", line=line)
+
+
+def test_utf_16_cut_within_a_character_is_one_line():
+    Path("a.csv").write_bytes("id,text\n1,a b\n".encode("utf-16")[:-1])
+    assert_refused("a.csv", starts="a.csv: is not utf-16: ")
+
+
+def test_mixed_encodings_are_read_as_the_one_that_is_named(capsys):
+    Path("a.csv").write_bytes(b"id,text\n1,caf\xe9 au lait\n2,\x93quoted\x94 here\n3,a \x81 b\n")
+    assert prepare.main(["a.csv", "--name", "x", "--encoding", "cp1252"]) == 0
+    assert Path("datasets/x.txt").read_text("utf-8") == "café au lait\n“quoted” here\na \ufffd b\n"
+    assert "not of that encoding: 1 character, now U+FFFD" in capsys.readouterr().out.splitlines()
+    Path("b.csv").write_bytes("id,text\n1,a bc\n2,é f\n".encode("utf-16"))
+    assert prepare.main(["b.csv", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text("utf-8") == "a bc\né f\n"
+    for name in ("nix", "rot13", "zlib", "a\0b"):
+        assert_refused("a.csv", "--encoding", name, starts="--encoding ")
+
+
+def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path):
+    path = Path("a.csv")
+    path.write_bytes(TABLE)
+    with (
+        pytest.raises(UserError, match=r"^a.csv: the file changed while it was read; start again$"),
+        plain_file(Found(path, "csv"), tmp_path, "", SourceLog()),
+    ):
+        path.write_bytes(TABLE + ROW)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("", "a.xml line 1: no well-formed XML: no element found"),
+        ("<posts><page/></posts>",
+         "a.xml: holds no element <row>, as a dump of Stack Exchange does; no other XML is read"),
+        ('<posts><row Body="a b"/><row Body=', "a.xml line 1: no well-formed XML: unclosed token"),
+        ('<!DOCTYPE p [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><p><row Body="&c;"/></p>',
+         "a.xml: defines entities of its own, which no dump needs; it is not read"),
+        ('<!DOCTYPE p [<!ENTITY a SYSTEM "file:///etc/passwd">]><p><row Body="a"/>&a;</p>',
+         "a.xml: defines entities of its own, which no dump needs; it is not read"),
+        (f'<p><row Body="{"x" * 20_000_000}"/></p>', "a.xml line 1: a row of more than 4 MB"),
+    ],
+)  # fmt: skip
+def test_hostile_xml_is_one_line(content, line):
+    Path("a.xml").write_text(content)
+    assert_refused("a.xml", line=line)
+
+
+def test_a_million_columns_of_json_are_one_line():
+    pytest.importorskip("duckdb")
+    Path("a.json").write_text(json.dumps([{f"k{n}": "a b" for n in range(50_000)}]))
+    assert_refused("a.json", starts="a.json: has more than 2,000 columns")
+    Path("b.json").write_text('[{"text": ' + "[" * 100_000 + "]" * 100_000 + "}]")
+    assert_refused("b.json", starts="b.json: ")
+    Path("c.json").write_text('["a b", "c d"]')
+    assert_refused("c.json", starts="c.json: holds varchars; JSON objects are needed")
+
+
+def test_lines_that_are_no_json_are_counted_and_a_list_cut_short_is_one_line(capsys):
+    pytest.importorskip("duckdb")
+    lines = ['{"text": "a b"}', '{"text": "c', '{"text": "d e"}', '{"text": "f g"}', '{"text": null}']
+    Path("a.jsonl").write_text("\n".join(lines))
+    assert prepare.main(["a.jsonl", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text() == "a b\nd e\nf g\n"
+    said = capsys.readouterr().out.splitlines()
+    assert "left out: 1 row that is no JSON" in said and "left out: 1 row empty" in said
+    Path("b.json").write_text(json.dumps([{"text": "a b"}] * 5000)[:-10])
+    assert_refused("b.json", starts="b.json: Malformed JSON")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"PAR1" + data[4:2000] + b"PAR1"])
+def test_a_damaged_parquet_is_one_line(damage):
+    duckdb = pytest.importorskip("duckdb")
+    duckdb.connect().execute("COPY (SELECT 'a b ' || range AS text FROM range(100000)) TO 'a.parquet'")
+    Path("a.parquet").write_bytes(damage(Path("a.parquet").read_bytes()))
+    assert_refused("a.parquet", starts="a.parquet: ")
+
+
+def test_a_table_most_of_whose_rows_are_not_whole_is_one_line():
+    Path("a.csv").write_text("id,text\n" + "1,a,b\n" * 6 + "1,a b\n" * 5)
+    what = "a.csv: 6 of 11 rows cannot be read, as a.csv line 2: 3 of 2 columns"
+    assert_refused("a.csv", "--column", "text", line=what)
+
+
+@posix
+def test_what_is_no_file_is_one_line():
+    os.mkfifo("pipe.csv")
+    Path("gone.csv").symlink_to("nowhere")
+    Path("empty").mkdir()
+    Path("a.pdf").write_bytes(b"%PDF")
+    assert_refused("pipe.csv", starts="pipe.csv: is a pipe or a device")
+    assert_refused("gone.csv", starts="gone.csv: is a link to a file that is not there")
+    assert_refused("nix.csv", starts="nix.csv: no such file; name a file, a folder or a zip archive")
+    assert_refused("*.nix", line="*.nix: no file matches")
+    assert_refused("empty", starts="empty: no file in it is of a kind that is read")
+    assert_refused("a.pdf", starts="a.pdf: not a kind of file that is read; these are: .csv")
+    assert_refused("https://example.org/a.csv", starts="https:/example.org/a.csv: no such file")
+    assert_refused("/dev/zero", starts="/dev/zero: is a pipe or a device")
+    assert_refused(line="nothing to read: name files or folders, or a repository with --git")
+    assert_refused("--git", "empty", starts="--git empty: fatal: not a git repository")
+    assert_refused("--git", "nix", line="--git nix: no such folder; name the folder of a git repository")
+
+
+def test_a_mailbox_with_messages_that_no_program_reads_counts_them(capsys):
+    parts = [
+        b"From a\nSubject: s\n\nhello there\n\n",
+        b"From a\nContent-Type: text/plain; charset=nix\n\nx y\n\n",
+        b"From a\nContent-Type: image/png\n\nxx\n\n",
+        b"From a\nContent-Type: multipart/mixed; boundary=\"\n\n--\n\n",
+        b"From a\n\n" + b"x" * (5 << 20) + b"\n\n",
+        b"From a\n\nmore words\n",
+    ]  # fmt: skip
+    Path("a.mbox").write_bytes(b"".join(parts))
+    assert prepare.main(["a.mbox", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text().splitlines()[0] == "hello there"
+    assert Path("datasets/x.txt").read_text().splitlines()[-1] == "more words"
+    assert "left out: 1 row of more than 4 MB" in capsys.readouterr().out
+
+
+def test_two_commands_for_one_text_and_what_one_left():
+    Path("a.csv").write_bytes(TABLE)
+    cache = Path("datasets/.cache/diffusion-gpt-local")
+    with exclusive_lock(cache / "x.prepare.lock", "held"):
+        what = "another prepare.py makes x at this moment; wait for it, or choose another --name"
+        assert_refused("a.csv", line=what)
+    (cache / "x.prepare").mkdir()
+    (cache / "x.prepare/text").write_text("of a killed command")
+    assert prepare.main(["a.csv", "--name", "x"]) == 0 and not (cache / "x.prepare").exists()
+    (cache / "x.prepare").mkdir()
+    (cache / "x.prepare/mine").write_text("a person's")
+    assert prepare.main(["a.csv", "--name", "x"]) == 2
+    assert (cache / "x.prepare/mine").read_text() == "a person's"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
+@posix
+def test_nothing_that_a_repository_names_is_run(tmp_path):
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    environment |= {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    subprocess.run(["git", "init", "-q", "repo"], check=True, env=environment)
+    subprocess.run(["git", "-C", "repo", "commit", "-qm", "a b", "--allow-empty"], check=True, env=environment)
+    evil = tmp_path / "evil.sh"
+    evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    evil.chmod(0o755)
+    for key in ("core.pager", "pager.log", "gpg.program", "core.fsmonitor", "core.sshCommand", "diff.external"):
+        subprocess.run(["git", "-C", "repo", "config", key, str(evil)], check=True)
+    subprocess.run(["git", "-C", "repo", "config", "log.showSignature", "true"], check=True)
+    assert prepare.main(["--git", "repo", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text() == "a b\n" and not Path("ran").exists()
+
+
+def test_without_the_optional_packages_a_line_says_what_to_install(monkeypatch):
+    Path("a.json").write_text('[{"text": "a b"}]')
+    Path("a.csv").write_text("id,text\n1,a b\n")
+    Path("a.csv.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    what = "is not installed; pip install -r requirements-prepare.txt"
+    assert_refused("a.json", line=f"DuckDB {what}")
+    assert_refused("a.csv", "--where", "id = 1", line=f"DuckDB {what}")
+    assert_refused("a.csv.zst", line=f"zstandard {what}")
+    assert prepare.main(["a.csv", "--name", "x"]) == 0

@@ -1,0 +1,96 @@
+"""CSV and TSV: delimiters, quotes and headers are found, and no row is lost in silence."""
+
+import csv
+import io
+import random
+
+import pytest
+
+from sources.log import SourceLog
+from sources.tables import open_csv, open_tsv
+from utils import UserError
+
+
+def read(path, content: str | bytes, opener=open_csv):
+    """The columns, the rows and the log of a file of this content."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    table, log = opener(path, path.name), SourceLog()
+    return table.columns, [tuple(row) for row in table.read(range(len(table.columns)), log)], log
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "rows"),
+    [
+        ("id,text\n1,a b\n2,\"c, d\"\n", ["id", "text"], [("1", "a b"), ("2", "c, d")]),
+        ("id;text\r\n1;\"a\r\nb\"\r\n", ["id", "text"], [("1", "a\r\nb")]),
+        ("id\ttext\n1\tan \"odd\" one\n", ["id", "text"], [("1", "an \"odd\" one")]),
+        ("id|text\n1|a\n2|b\n", ["id", "text"], [("1", "a"), ("2", "b")]),
+        ("text\nno comma\n\"two\nlines\"\na, b\n", ["text"], [("no comma",), ("two\nlines",), ("a, b",)]),
+        ("id,text\n1,\"he said \\\"hi\\\" to me\"\n", ["id", "text"], [("1", 'he said "hi" to me')]),
+        ("id,text\n1,\"he said \"\"hi\"\" to me\"\n", ["id", "text"], [("1", 'he said "hi" to me')]),
+        (",text,text,Text\n0,a,b,c\n", ["column1", "text", "text_2", "Text_3"], [("0", "a", "b", "c")]),
+        ("0,2009-01-01,some words here\n4,2009-01-02,more of them\n", ["column1", "column2", "column3"],
+         [("0", "2009-01-01", "some words here"), ("4", "2009-01-02", "more of them")]),
+        ("id,text\n", ["id", "text"], []),
+        ("", [], []),
+        ("id,text\n\n1,a\n\n\n2,b\n", ["id", "text"], [("1", "a"), ("2", "b")]),
+        ("id,text\n1,x\r\n2,\"y\rz\"\n", ["id", "text"], [("1", "x"), ("2", "y\rz")]),
+    ],
+)  # fmt: skip
+def test_a_table_is_read_however_it_is_written(tmp_path, content, columns, rows):
+    found = read(tmp_path / "x.csv", content)
+    assert found[:2] == (columns, rows) and not found[2].left_out
+
+
+def test_what_pythons_csv_writes_is_read_back(tmp_path):
+    draw = random.Random(0)
+    rows = [[str(n), "".join(draw.choices('ab ,;"\n\t|é', k=draw.randint(1, 40)))] for n in range(3000)]
+    text = io.StringIO()
+    csv.writer(text).writerows([["id", "text"], *rows])
+    columns, found, log = read(tmp_path / "x.csv", text.getvalue())
+    assert columns == ["id", "text"] and found == [tuple(row) for row in rows] and not log.left_out
+
+
+def test_a_quote_that_comes_late_in_a_file_is_one(tmp_path):
+    lines = "".join(f"{n},plain words here\n" for n in range(200_000))
+    *_, log = found = read(tmp_path / "x.csv", f'id,text\n{lines}9,"now, quoted\nof two lines"\n')
+    assert len(found[1]) == 200_001 and found[1][-1] == ("9", "now, quoted\nof two lines") and not log.left_out
+
+
+def test_rows_that_are_not_whole_are_counted_and_named(tmp_path):
+    content = 'id,title,text\n1,a,b\n2,c\n3,d,e,f\n4,g,"h\ni"\n5,"he said "hi" to",j\n6,k,l\n'
+    _, rows, log = read(tmp_path / "x.csv", content)
+    assert rows == [("1", "a", "b"), ("4", "g", "h\ni"), ("6", "k", "l")]
+    assert log.left_out == {"with too few columns": 1, "with too many columns": 1, "that cannot be read": 1}
+    assert log.places["with too few columns"] == ["x.csv line 3: 2 of 3 columns"]
+    assert log.places["with too many columns"] == ["x.csv line 4: 4 of 3 columns"]
+    assert log.places["that cannot be read"][0].startswith("x.csv line 7: ")
+    assert log.bad_rows == 3
+
+
+def test_a_tsv_whose_quotes_are_text_is_read_as_it_is(tmp_path):
+    content = "id\ttext\n" + "".join(f'{n}\t"opened only\n{n}\tan inch is 1" or so\n' for n in range(50))
+    _, rows, log = read(tmp_path / "x.tsv", content, open_tsv)
+    assert len(rows) == 100 and rows[0] == ("0", '"opened only') and not log.left_out
+
+
+def test_a_quote_that_is_never_closed_is_one_line(tmp_path):
+    content = "id,text\n" + '1,"a"\n' * 300_000 + '2,"never closed\n' + "3,b\n" * 100
+    with pytest.raises(UserError, match=r"^x.csv line 300002: a quotation mark is opened here and never closed$"):
+        read(tmp_path / "x.csv", content)
+
+
+def test_a_quote_that_swallows_megabytes_is_one_line(tmp_path):
+    content = "id,text\n" + '1,"a"\n' * 300_000 + '2,"never closed\n' + "3,b\n" * 1_200_000
+    with pytest.raises(UserError, match=r"^x.csv line 300002: a text of more than 4 MB begins here; is a quot"):
+        read(tmp_path / "x.csv", content)
+
+
+def test_a_million_columns_are_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"^x.csv: has 500,000 columns, more than 2,000; is it a table of texts\?$"):
+        read(tmp_path / "x.csv", ",".join("c" for _ in range(500_000)) + "\n")
+
+
+def test_nul_bytes_are_kept_for_cleaning_to_count(tmp_path):
+    _, rows, _ = read(tmp_path / "x.csv", b"id,text\n1,he\0llo\n2,plain\n")
+    assert rows[0][1] in ("he\0llo", "he\1llo") and rows[1] == ("2", "plain")

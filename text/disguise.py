@@ -1,0 +1,87 @@
+"""Finds tables, JSON and archives that bear the name of a text, and says how prepare.py reads them."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+from config.schema import RunConfig
+from utils import UserError, unreadable
+
+HEAD_BYTES = 1 << 16
+ENOUGH = 3  # lines that tell; fewer may be anything
+MOST_LINES = 100
+DELIMITERS = ",;\t|"
+NAME = re.compile(r"[^\W\d][\w .-]{0,40}")  # of a column
+JSON_LIST = re.compile(r'\[\s*\{\s*"')
+NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+# how a file begins -> what its name would end in
+PACKED = {
+    b"\x1f\x8b": ".csv.gz",
+    b"BZh": ".csv.bz2",
+    b"\x28\xb5\x2f\xfd": ".csv.zst",
+    b"PK": ".zip",
+    b"PAR1": ".parquet",
+}
+
+
+def true_name(begin: bytes) -> str:
+    """What to do with an archive or a table that begins so; "" for anything else."""
+    suffix = next((suffix for magic, suffix in PACKED.items() if begin.startswith(magic)), "")
+    return f"; or run prepare.py on it under its true name, for example NAME{suffix}" if suffix else ""
+
+
+def head_lines(path: Path) -> list[str]:
+    """The first whole lines of a text that are not blank."""
+    if unreadable(path):  # as that of a training that goes on without it
+        return []
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    lines = head.decode("utf-8-sig", "replace").split("\n")
+    whole = lines if len(head) < HEAD_BYTES else lines[:-1]
+    return [line for line in whole if line.strip()][:MOST_LINES]
+
+
+def check_text(run: RunConfig) -> None:
+    """Raise UserError if the text of a run begins with a list of JSON objects, or is one on every line at its begin.
+
+    Continuous text may be anything.
+    """
+    path = run.data_file()
+    lines = [] if run.data.format == "stream" else head_lines(path)
+    if JSON_LIST.match("\n".join(lines)) or (len(lines) >= ENOUGH and all(map(is_object, lines))):
+        raise UserError(f"{path}: is JSON, not a text; {how_to(path, '.json')}")
+
+
+def how_to(path: Path, suffix: str) -> str:
+    """What to type to make a text of a file that has the suffix of one."""
+    other = path.with_suffix(suffix)
+    rename = "" if other == path else f"rename it to {other.name}, then "
+    return f"{rename}python prepare.py {other} --name {path.stem}"
+
+
+def is_object(line: str) -> bool:
+    try:
+        return line.lstrip().startswith("{") and isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def suspicion(path: Path) -> str:
+    """A line for a text that looks like a table, which it may be or not; "" for any other."""
+    lines = head_lines(path)
+    if not any(is_table(lines, delimiter) for delimiter in DELIMITERS):
+        return ""
+    return f"{path.name} looks like a table; if it is one, {how_to(path, '.csv')}"
+
+
+def is_table(lines: list[str], delimiter: str) -> bool:
+    """Whether lines are rows of equal length under names of columns, one of which holds numbers alone."""
+    try:
+        names, *rows = list(csv.reader(lines, delimiter=delimiter))[:-1]  # the last may be cut within quotes
+    except (csv.Error, ValueError):
+        return False
+    named = len(names) > 1 and all(NAME.fullmatch(name.strip()) for name in names)
+    if len(rows) < ENOUGH - 1 or not named or any(len(row) != len(names) for row in rows):
+        return False
+    return any(all(NUMBER.fullmatch(cell.strip()) for cell in column) for column in zip(*rows, strict=True))
