@@ -53,7 +53,8 @@ def main() -> None:
     columns = ["table", "options", "seconds", "MB/s", "seconds of processors", "MB/s of a core", "most memory, MB"]
     lines = heading("How fast and in how much memory prepare.py reads")
     lines += [f"| {' | '.join(columns)} |", "|--:|---|--:|--:|--:|--:|--:|"]
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
         for size in arguments.megabytes:
             path = Path(folder).absolute() / f"{size}.csv"
             write_table(path, texts, size)
@@ -67,7 +68,6 @@ def main() -> None:
                 )
                 print(lines[-1], flush=True)
             path.unlink()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
