@@ -19,8 +19,8 @@ function* writeDocument(network, { seed, index, attempt = 0, prefix = "" }) {
     const size = Math.min(Math.ceil((length - start) / voice.bucket) * voice.bucket, context);
     const here = new Int32Array(size).fill(FRAME), fixed = new Uint8Array(size).fill(1);
     here.set(ids.subarray(start, start + size));
-    for (let i = 0; i < Math.min(size, length - start); i++) fixed[i] = given[start + i] || start + i < settled ? 1 : 0;
     const end = Math.min(start + size, length), shown = Math.min(end, length - edge);
+    for (let place = start; place < end; place++) fixed[place - start] = given[place] || place < settled ? 1 : 0;
     const writing = writeWindow(network, here, fixed, (count) => Array.from({ length: count }, draws));
     for (let step = writing.next(); ; step = writing.next()) {
       if (step.done) {
@@ -36,7 +36,8 @@ function* writeDocument(network, { seed, index, attempt = 0, prefix = "" }) {
 
 // What stands of a document, of which a window from `start` on is being written.
 function wholeOf(state, ids, start, edge, shown) {
-  const whole = { ids: ids.slice(edge, shown), sure: new Float32Array(shown - edge).fill(1), written: new Uint8Array(shown - edge).fill(1) };
+  const size = shown - edge, sure = new Float32Array(size).fill(1), written = new Uint8Array(size).fill(1);
+  const whole = { ids: ids.slice(edge, shown), sure, written };
   for (let i = Math.max(start, edge); i < shown; i++) {
     whole.ids[i - edge] = state.ids[i - start];
     if (state.sure[i - start]) whole.sure[i - edge] = state.sure[i - start];
@@ -50,7 +51,8 @@ function* writeWindow(network, ids, given, uniforms) {
   const { voice } = network, { characters, uniform_share, forbidden, sampler } = voice;
   const x = Int32Array.from(uniforms(ids.length), (uniform, i) => {
     if (given[i]) return ids[i];
-    return uniform < uniform_share ? Math.min(Math.floor((uniform / uniform_share) * characters), characters - 1) : characters;
+    if (uniform >= uniform_share) return characters; // the mask
+    return Math.min(Math.floor((uniform / uniform_share) * characters), characters - 1);
   });
   const look = (x, sigma, positions) =>
     network.logits(x, given, sigma, positions).map((logits) => {

@@ -71,7 +71,8 @@ function philox(counter, key) {
   return [a, b, c, d];
 }
 
-// The generator of `numpy_generator(...parts)`, of texts without quotation marks and whole numbers: a function that gives the next uniform number in [0, 1).
+// The generator of `numpy_generator(...parts)`: a function that gives the next uniform number in [0, 1).
+// Parts are whole numbers, and texts without quotation marks.
 function generator(...parts) {
   const shown = parts.map((part) => (typeof part === "string" ? `'${part}'` : `${part}`)); // as Python's repr
   const [high, low] = sha256(`(${shown.join(", ")})`);

@@ -21,7 +21,8 @@ const gelu = (() => {
   return (x) => {
     if (!(Math.abs(x) < TABLE_REACH)) return x > 0 ? x : 0;
     const place = (x + TABLE_REACH) * TABLE_STEPS, i = Math.floor(place), t = place - i, u = 1 - t;
-    return x * (u * u * ((1 + 2 * t) * value[i] + t * slope[i]) + t * t * ((3 - 2 * t) * value[i + 1] - u * slope[i + 1]));
+    const before = (1 + 2 * t) * value[i] + t * slope[i], behind = (3 - 2 * t) * value[i + 1] - u * slope[i + 1];
+    return x * (u * u * before + t * t * behind);
   };
 })();
 
@@ -90,7 +91,10 @@ class Network {
       if (last) rows = positions;
       this.convolve(rows, length, this.taps[`${block}conv_mlp.weight`]);
       if (last)
-        rows.forEach((from, to) => numbers.copyWithin(x.at + to * x.stride, x.at + from * x.stride, x.at + from * x.stride + width));
+        rows.forEach((row, place) => {
+          const from = x.at + row * x.stride;
+          numbers.copyWithin(x.at + place * x.stride, from, from + width);
+        });
       this.heap.multiply(this.hidden, this.mixed, this.matrices[`${block}up.weight`], rows.length);
       this.activate(rows.length);
       this.heap.multiply(this.branch, this.hidden, this.matrices[`${block}down.weight`], rows.length);
@@ -106,8 +110,8 @@ class Network {
   read(rows) {
     const { output, numbers } = this, bias = this.weights["head.bias"].values;
     return Array.from({ length: rows }, (_, row) => {
-      const begin = output.at + row * output.stride;
-      return Float64Array.from(numbers.subarray(begin, begin + output.columns), (value, i) => Math.fround(value + bias[i]));
+      const begin = output.at + row * output.stride, products = numbers.subarray(begin, begin + output.columns);
+      return Float64Array.from(products, (value, i) => Math.fround(value + bias[i]));
     });
   }
 

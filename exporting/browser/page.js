@@ -7,9 +7,9 @@ const UNHURRIED = 200; // characters; of longer documents states follow faster
 const PATIENCE = 15000; // milliseconds without a word from the worker until it counts as lost
 const SETTLING = 1300; // milliseconds in which the last colours fade, as in style.css
 const TYPING = 500; // milliseconds after the last letter of a prefix
-const FONT_SIZES = [72, 60, 50, 42, 36, 30, 26, 22, 18, 16]; // pixels; the largest at which all text fits, else the last
+const FONT_SIZES = [72, 60, 50, 42, 36, 30, 26, 22, 18, 16]; // pixels; the largest at which all fits, else the last
 const CHARACTER_WIDTH = 0.61, LINE_HEIGHT = 1.5; // times the font size
-const NARROWEST = 14; // characters of a line
+const NARROWEST = 14, WIDEST = 46; // of a line: characters at least, font sizes at most, as in style.css
 const BLANK = "·"; // a guessed space: what has none yet may break anywhere, so the lines keep their places
 const FAINTEST = 12, FULLEST = 48; // per cent of ink of a guess: at least, and more the surer it is
 const SHADE = 6; // per cent between two shades
@@ -22,7 +22,8 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 // Digits are the seed itself; of any other text, the hash of a token for example, 48 bits of its SHA-256 are.
 function seedOf(text) {
   if (/^\d+$/.test(text)) return BigInt(text);
-  const [first, second] = sha256(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+  const bytes = Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte));
+  const [first, second] = sha256(bytes.join(""));
   return (BigInt(first) << 16n) | BigInt(second >>> 16);
 }
 
@@ -68,7 +69,8 @@ function fit(length) {
   const width = main.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   const height = main.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
   const size = FONT_SIZES.find((size) => {
-    const columns = Math.floor(Math.min(width / size, 46) / CHARACTER_WIDTH), rows = Math.floor(height / (LINE_HEIGHT * size));
+    const columns = Math.floor(Math.min(width / size, WIDEST) / CHARACTER_WIDTH);
+    const rows = Math.floor(height / (LINE_HEIGHT * size));
     return columns >= NARROWEST && Math.ceil(length / (columns - columns / 6)) <= rows; // lines end at words
   });
   at("text").style.fontSize = `${size || FONT_SIZES.at(-1)}px`;
@@ -80,6 +82,11 @@ function clear() {
   coming = null;
 }
 
+// Whether a guess can be seen: a space cannot, and a mask has no symbol.
+function isSeen(symbol) {
+  return symbol !== undefined && symbol !== " ";
+}
+
 // Shows what stands: written characters, and of the others what the network would guess, as faint as it is unsure.
 function show({ ids, sure, written }) {
   while (spans.length < ids.length) {
@@ -87,7 +94,7 @@ function show({ ids, sure, written }) {
     at("text").append(spans.at(-1));
   }
   ids.forEach((id, i) => {
-    const span = spans[i], symbol = written[i] || voice.symbols[id] !== " " ? voice.symbols[id] : BLANK;
+    const span = spans[i], symbol = written[i] || isSeen(voice.symbols[id]) ? voice.symbols[id] : BLANK;
     const ink = written[i] ? "" : `${SHADE * Math.round((FAINTEST + FULLEST * sure[i]) / SHADE)}%`;
     const fresh = Boolean(written[i] && (span.ink !== "" || span.textContent !== symbol));
     if (span.textContent !== symbol) span.textContent = symbol;
@@ -116,12 +123,12 @@ function stand(text) {
 
 function write() {
   const asked = documentNow(), unknown = Array.from(asked.prefix).find((symbol) => !voice.symbols.includes(symbol));
-  if (unknown) return say(`this voice does not know “${unknown}”`);
   clear();
+  number++; // what still comes of another document is not shown
+  writing = !unknown;
+  if (unknown) return say(`this voice does not know “${unknown}”`);
   const length = lengthOf(voice, asked);
   fit(length);
-  number++;
-  writing = true;
   heard = performance.now();
   setPaused(false);
   const slow = search.has("pace") ? Number(search.get("pace")) || 0 : Math.min(PACE, (PACE * UNHURRIED) / length);
@@ -166,7 +173,8 @@ function open() {
   }
   worker.onmessage = hear;
   worker.onerror = (event) => fail(`This page cannot write: ${event.message || "its worker does not start"}.`);
-  return worker.postMessage({ open: { voice, weights: at("weights").textContent, kernel: search.has("plain") ? "" : at("kernel").textContent } });
+  const kernel = search.has("plain") ? "" : at("kernel").textContent;
+  return worker.postMessage({ open: { voice, weights: at("weights").textContent, kernel } });
 }
 
 // A worker that the system ended says nothing more: another one begins the document again, once.
@@ -177,6 +185,8 @@ function watch() {
   else open();
 }
 
+const KEYS = { " ": () => go(1), ArrowRight: () => go(1), ArrowLeft: () => go(-1), p: () => setPaused(!paused) };
+
 function listen() {
   at("next").onclick = () => go(1);
   at("previous").onclick = () => go(-1);
@@ -186,11 +196,10 @@ function listen() {
   let typing;
   at("prefix").oninput = () => (clearTimeout(typing), (typing = setTimeout(write, TYPING)));
   addEventListener("keydown", (event) => {
-    if (event.target.closest("input, button") || event.ctrlKey || event.metaKey || event.altKey || at("controls").hidden) return;
-    const act = { " ": () => go(1), ArrowRight: () => go(1), ArrowLeft: () => go(-1), p: () => setPaused(!paused) }[event.key];
-    if (!act) return;
+    if (event.target.closest("input, button") || at("controls").hidden) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
     event.preventDefault();
-    act();
+    KEYS[event.key]();
   });
   addEventListener("resize", () => spans.length && fit(lengthOf(voice, documentNow())));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
@@ -200,7 +209,10 @@ function listen() {
 dress();
 addEventListener("DOMContentLoaded", () => {
   const arrived = at("weights")?.textContent.length || 0;
-  if (arrived < voice.packed) return fail(`This file is incomplete: ${arrived} of ${voice.packed} characters of the model are here. Load it again.`);
+  if (arrived < voice.packed) {
+    const share = `${arrived} of ${voice.packed} characters of the model are here`;
+    return fail(`This file is incomplete: ${share}. Load it again.`);
+  }
   listen();
   return open();
 });

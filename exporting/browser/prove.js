@@ -18,7 +18,8 @@ function engineOf(page) {
 
 const TASKS = {
   write(network, { document }, { writeDocument }) {
-    const writing = writeDocument(network, { ...document, seed: BigInt(document.seed) }); // JSON has no numbers of 64 bits
+    const seed = BigInt(document.seed); // a text in JSON, whose numbers have 53 bits
+    const writing = writeDocument(network, { ...document, seed });
     const begun = performance.now();
     let calls = 0, step = writing.next();
     for (; !step.done; step = writing.next()) calls++;
@@ -40,7 +41,8 @@ async function main() {
     if (task.page) {
       const page = readFileSync(task.page, "utf8");
       engine = engineOf(page);
-      network = await engine.openVoice(JSON.parse(partOf(page, "voice")), partOf(page, "weights"), task.plain ? "" : partOf(page, "kernel"));
+      const kernel = task.plain ? "" : partOf(page, "kernel");
+      network = await engine.openVoice(JSON.parse(partOf(page, "voice")), partOf(page, "weights"), kernel);
       console.log(JSON.stringify({ engine: network.engine }));
     } else console.log(JSON.stringify(TASKS[task.do](network, task, engine)));
   }

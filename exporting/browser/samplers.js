@@ -116,7 +116,8 @@ function* walk(step, look, x, given, uniforms, settings, voice) {
   const places = placesOf(opposite(given)), sure = new Float32Array(x.length);
   const golden = voice.constants.golden_ratio, levels = settings.levels, noise = noiseOf(voice);
   for (let k = 0; k < settings.steps; k++) {
-    const last = k === settings.steps - 1, back = settings.renoise * levels[k + 1], greedy = last && settings.greedy_last_step;
+    const last = k === settings.steps - 1, greedy = last && settings.greedy_last_step;
+    const back = settings.renoise * levels[k + 1]; // noise removed beyond the next level and added again
     const [start] = greedy ? [0] : uniforms(1), become = greedy ? [] : uniforms(x.length);
     const logPi = look(x, levels[k], places);
     places.forEach((place, row) => {

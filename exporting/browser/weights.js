@@ -20,7 +20,7 @@ function half(bits) {
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : (2 ** -14 * fraction) / 1024);
 }
 
-// How the numbers of an array are kept: functions of its entry, and of a function that takes so many bytes from the file.
+// How the numbers of an array are kept: functions of its entry, and of a function that takes bytes from the file.
 const KINDS = {
   float16: ({ size }, take) => Float32Array.from(new Uint16Array(take(2 * size)), half),
   int8: ({ size, group }, take) => {

@@ -22,6 +22,11 @@ window.hl = { tx: { hash: "0xab", tokenId: "4" }, token: {
   setTraits: (traits) => (window.seen = { traits, text: document.getElementById("text")?.textContent || "" }),
   capturePreview: () => (window.captured = (window.captured || 0) + 1) } };
 """
+# keeps every text that was ever shown
+TEXTS = """
+new MutationObserver(() => (window.texts ||= new Set()).add(document.getElementById("text")?.textContent))
+  .observe(document, { subtree: true, childList: true, characterData: true });
+"""
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +86,16 @@ def test_tokens_are_the_documents_of_python_on_both_paths(piece, visit, query, e
     assert page.text_content("#caption") == "toy · seed 11 · 4"
 
 
-@pytest.mark.parametrize("weights", ["int8-grouped", "float16"])
-def test_other_weights_and_samplers_run_in_the_browser_too(tmp_path, visit, weights):
+@pytest.mark.parametrize(("weights", "process"), [("int8-grouped", "uniform"), ("float16", "absorbing")])
+def test_other_weights_and_samplers_run_in_the_browser_too(tmp_path, visit, weights, process):
     sampling = {"sampler": "tweedie", "steps": 6, "overlap": 8}
-    checkpoint = voice_with(tmp_path, diffusion={"process": "uniform"}, sampling=sampling, model={"width": 64})
+    checkpoint = voice_with(tmp_path, diffusion={"process": process}, sampling=sampling, model={"width": 64})
     file, writer = page_with(checkpoint, tmp_path, weights)
     assert len(pack(checkpoint.weights, weights).data) > 10_000
-    page = visit(file)
+    page = visit(file, "?pace=80", script=TEXTS)
     assert text_of(page) == write_documents(writer, 0, [0], writer.settings())[0]
+    shown = page.evaluate("[...window.texts]")
+    assert len(shown) > 2 and not [text for text in shown if text and "undefined" in text]
 
 
 def test_a_prefix_is_continued_and_an_unknown_character_named(piece, visit):
@@ -152,9 +159,7 @@ def test_a_pause_stops_the_writing_and_another_document_ends_it(piece, visit):
 
 def test_who_wants_less_motion_sees_the_text_when_it_stands(piece, visit):
     file, _ = piece
-    page = visit(file, "", reduced_motion="reduce", script="""
-        new MutationObserver(() => (window.texts ||= new Set()).add(document.getElementById("text")?.textContent))
-          .observe(document, { subtree: true, childList: true, characterData: true });""")  # fmt: skip
+    page = visit(file, "", reduced_motion="reduce", script=TEXTS)
     text = text_of(page)
     assert set(page.evaluate("[...window.texts]")) <= {"", None, text}
     assert page.evaluate("getComputedStyle(document.querySelector('#text span')).transitionDuration") == "0s"
