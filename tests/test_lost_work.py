@@ -93,8 +93,7 @@ def test_weights_that_give_no_number_are_named_with_their_file(home, capsys, mon
     def broken(*arguments, **options):
         raise FloatingPointError("the network's output is not a number")
 
-    monkeypatch.setattr("generation.writer.write_documents", broken)
-    monkeypatch.setattr("evaluation.evaluator.write_documents", broken)
+    monkeypatch.setattr("generation.writer.write_drafts", broken)
     for command in (lambda: generate.main([*MODEL, *GENERATE]), lambda: evaluate.main([*MODEL, "--count", "3"])):
         assert command() == 2
         assert capsys.readouterr().err == "error: models/toy.pt: the network's output is not a number\n"
