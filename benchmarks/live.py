@@ -2,7 +2,7 @@
 
 For each page, with WebAssembly and without: its size, seconds from opening it to the first character, and seconds per
 100 characters, the median over some documents with the fastest and the slowest; on Linux also what the processor
-spent on them, with all that Chromium does, which does not depend on what else runs on the machine.
+spent on them, with all that Chromium does, which depends less on what else runs on the machine.
 """
 
 import argparse
