@@ -11,7 +11,7 @@ from generation.course import Change
 from nft.image import BASELINE, FONTS
 from nft.layout import CAPTION_SIZE, MARGIN, SIDE, page, shown
 from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
-from nft.timeline import Timeline, timeline
+from nft.timeline import Timeline, seen, timeline
 
 MOST_FRAMES = 90
 Glyphs = list[tuple[int, int, str]]  # pixels from the left and from the top, character
@@ -21,25 +21,16 @@ When = tuple[int, int | None]  # frames: the first that shows it, and the first 
 def animated_svg(text: str, course: Sequence[Change], caption: str, theme: Theme) -> str:
     """The piece: characters that are seen in the same frames are one <text>, which one animation shows and hides."""
     laid, times = page(text), timeline(course, MOST_FRAMES)
-    written: dict[When, Glyphs] = defaultdict(list)
-    noise: dict[When, Glyphs] = defaultdict(list)
-
-    def add(to: dict[When, Glyphs], place: int, character: str, when: When) -> None:
+    groups: dict[int, dict[When, Glyphs]] = {NOISE_INK: defaultdict(list), FULL_INK: defaultdict(list)}
+    for (place, character, first, last), ink in seen(times, text, theme):
         if laid.cells[place] and character.strip():
             x, top = laid.centre(place)
-            to[when].append((x, top + round(BASELINE * laid.size), character))
-
-    for place, character, first, last in times.spans:
-        # of the uniform process: random characters are noise as long as nothing else was written there
-        add(noise if first == 0 and last is not None else written, place, character, (first, last))
-    for place, first in times.begun.items():
-        if first:
-            add(noise, place, theme.noise_at(place, text), (0, first))
-    moving = sorted((written.keys() | noise.keys()) - {(0, None)}, key=str)
+            groups[ink][first, last].append((x, top + round(BASELINE * laid.size), character))
+    moving = sorted({when for group in groups.values() for when in group} - {(0, None)}, key=str)
     names = {when: f"k{k}" for k, when in enumerate(moving)}
     body = [
         f'<g fill="{theme.web(ink)}">\n{"".join(element(when, glyphs, names) for when, glyphs in group.items())}</g>\n'
-        for group, ink in ((noise, NOISE_INK), (written, FULL_INK))
+        for ink, group in groups.items()
         if group
     ]
     return (

@@ -4,7 +4,6 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from generation.course import Change
 from nft.fonts import draw_character, font
 from nft.image import LARGEST
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
-from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
-from nft.timeline import Timeline, timeline
+from nft.themes import CAPTION_INK, FULL_INK, Theme
+from nft.timeline import Timeline, seen, timeline
 from utils import UserError
 
 MOST_FRAMES = 45
@@ -50,14 +49,10 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
 
 def by_frame(text: str, times: Timeline, theme: Theme) -> list[list[tuple[int, str, int]]]:
     """What changes in each frame: (place, character, ink)."""
-    changes: dict[int, list[tuple[int, str, int]]] = defaultdict(list)
-    for place, first in times.begun.items():
-        if first and (noise := theme.noise_at(place, text)):
-            changes[0].append((place, noise, NOISE_INK))
-    for place, character, first, last in sorted(times.spans, key=lambda span: span.first):
-        # of the uniform process: random characters are noise as long as nothing else was written there
-        changes[first].append((place, character, NOISE_INK if first == 0 and last is not None else FULL_INK))
-    return [changes[frame] for frame in range(times.frames + 1)]
+    changes: list[list[tuple[int, str, int]]] = [[] for _ in range(times.frames + 1)]
+    for span, ink in seen(times, text, theme):
+        changes[span.first].append((span.place, span.character, ink))
+    return changes
 
 
 def in_colour(image: Image.Image, theme: Theme) -> Image.Image:

@@ -1,10 +1,11 @@
 """When each character of a token is seen while its course is played: the common time of all animated pieces."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from generation.course import Change
+from nft.themes import FULL_INK, NOISE_INK, Theme
 
 LEAD, HOLD = 0.8, 4.0  # seconds before the first character, and of the finished text, before it begins again
 PACE = 0.1  # seconds of a frame: ten changes a second, each of a few characters
@@ -34,6 +35,16 @@ class Timeline(NamedTuple):
     def length(self) -> float:
         """Seconds until it begins again."""
         return self.seconds(self.frames) + HOLD
+
+
+def seen(times: Timeline, text: str, theme: Theme) -> Iterator[tuple[Span, int]]:
+    """Every character that an animation of a text shows, noise too, with its ink."""
+    for span in times.spans:
+        # of the uniform process: random characters are noise as long as nothing else was written there
+        yield span, NOISE_INK if span.first == 0 and span.last is not None else FULL_INK
+    for place, first in times.begun.items():
+        if first and (noise := theme.noise_at(place, text)):
+            yield Span(place, noise, 0, first), NOISE_INK
 
 
 def timeline(course: Sequence[Change], most: int) -> Timeline:
