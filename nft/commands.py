@@ -36,8 +36,6 @@ from nft.verify_records import other_origin
 from text.corpus import load_trained_corpus
 from utils import UserError, hash_file, pick_device, utf8
 
-MOST_NAMED = 20  # files that are left as they are
-
 
 def make_set(arguments: argparse.Namespace) -> int:
     """Draw a set, or the tokens that it lacks, and write its files; -> exit status."""
@@ -159,8 +157,7 @@ def export_set(arguments: argparse.Namespace) -> int:
 def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
     """Write the files of a set, and name what is left as it is."""
     if left := write_files(folder, record):
-        shown = ", ".join(left[:MOST_NAMED]) + (f" and {len(left) - MOST_NAMED} more" if left[MOST_NAMED:] else "")
-        say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {shown}")
+        say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {listed(left)}")
 
 
 def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -197,8 +194,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         write_and_name(folder, record)
         say(f"the courses of {counted(len(folder.records()), 'token')}: {folder.courses_file}")
         if unknown:
-            shown = ", ".join(map(str, unknown[:MOST_NAMED])) + " and others" * (len(unknown) > MOST_NAMED)
-            what = f"another text came out when drawn again, so without a course: {shown}"
+            what = f"another text came out when drawn again, so without a course: {listed(map(str, unknown))}"
             print(f"error: {counted(len(unknown), 'token')}: {what}", file=sys.stderr)
     return 1 if unknown else 0
 

@@ -98,9 +98,10 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise UserError(f"{path}: not a folder of this set; move it away")
     known = record.path.exists()
+    edition = None
     # one that keeps courses has had its record from the first file on; its courses may still be mended
-    unfinished = growing and (known or not folder.has("set.json") or folder.info().courses)
-    edition = folder.edition() if folder.has("samples.jsonl") and not unfinished else None
+    if folder.has("samples.jsonl") and not (growing and (known or folder.info().courses)):
+        edition = folder.edition()
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path

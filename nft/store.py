@@ -48,9 +48,14 @@ class Edition:
         """What pictures and pieces look like."""
         return THEMES[self.info.get("theme", "paper")]
 
+    @cached_property
+    def watchable(self) -> set[int]:
+        """The ids of the tokens of which it is known how they were written."""
+        return {record["token_id"] for record in self.records if self.course(record)}
+
     def pieces(self, record: dict[str, Any]) -> list[str]:
         """The files that show a token being written; none if that is not known."""
-        return self.info.get("pieces", []) if self.course(record) else []
+        return self.info.get("pieces", []) if record["token_id"] in self.watchable else []
 
     def course(self, record: dict[str, Any]) -> list[Change]:
         """How a token was written; empty if it is not known."""
