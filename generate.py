@@ -60,7 +60,7 @@ def generate(arguments: argparse.Namespace) -> int:
     from generation.outputs import Outputs
     from generation.prompt import Prompt
     from generation.sample_files import course_file, sample_files
-    from generation.writer import Draft, Writer, Written, write_drafts
+    from generation.writer import Writer, Written, written_documents
     from utils import pick_device
 
     check_numbers(arguments, {"samples": (1, MOST_SAMPLES), **SAMPLING_BOUNDS})
@@ -80,9 +80,7 @@ def generate(arguments: argparse.Namespace) -> int:
     with named_weights(arguments.model), showing(arguments, writer) as shown:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            drafts = [Draft(writer, prompt, arguments.seed, index, 0) for index in indices]
-            write_drafts(writer, drafts, settings, **shown)
-            written += [draft.written(writer.vocabulary) for draft in drafts]
+            written += written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
     texts = [document.text for document in written]
     how = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
     files = sample_files(texts, how)
@@ -97,7 +95,7 @@ def generate(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def showing(arguments: argparse.Namespace, writer: "Writer") -> Iterator[dict[str, Any]]:
-    """What `write_drafts` is to tell while it writes: the documents themselves, or how many are done."""
+    """What `written_documents` is to tell while it writes: the documents themselves, or how many are done."""
     from generation.console import progress
     from generation.watch import watching
 

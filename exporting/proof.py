@@ -14,8 +14,7 @@ from dataset_loader import held_out_batches, held_out_windows
 from diffusion.samplers import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
 from exporting.html import SOURCES
-from generation.prompt import ANYTHING
-from generation.writer import Draft, Writer, write_drafts
+from generation.writer import Writer, written_documents
 from text.corpus import Corpus
 from utils import UserError, map_on_cores, parallel_tasks, sha256, torch_generator
 
@@ -126,9 +125,8 @@ def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
 
 def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]) -> Expected:
     """The first DOCUMENTS as Python writes them; `advance` hears how many more are done."""
-    drafts = [Draft(writer, ANYTHING, seed, index, 0) for index in range(DOCUMENTS)]
-    write_drafts(writer, drafts, settings, progress=advance)
-    return {(k, 0): sha256(draft.written(writer.vocabulary).text) for k, draft in enumerate(drafts)}
+    written = written_documents(writer, seed, range(DOCUMENTS), settings, progress=advance)
+    return {(index, 0): sha256(document.text) for index, document in enumerate(written)}
 
 
 def equal_documents(page: Path, seed: int, expected: Expected, advance: Callable[[int], None]) -> int:

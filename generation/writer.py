@@ -165,7 +165,7 @@ class Watch(Protocol):
     def done(self, drafts: Iterable[Draft]) -> None: ...  # a window of each is written
 
 
-def write_documents(
+def written_documents(
     writer: Writer,
     seed: int,
     indices: Iterable[int],
@@ -173,11 +173,22 @@ def write_documents(
     *,
     prompt: Prompt = ANYTHING,
     attempt: int = 0,
-) -> list[str]:
-    """Write the documents of these indices."""
+    progress: Callable[[int], None] | None = None,
+    watch: Watch | None = None,
+) -> list[Written]:
+    """Write the documents of these indices; `progress` is called with the number of documents just finished."""
     drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
-    write_drafts(writer, drafts, settings)
-    return [draft.written(writer.vocabulary).text for draft in drafts]
+    write_drafts(writer, drafts, settings, progress=progress, watch=watch)
+    return [draft.written(writer.vocabulary) for draft in drafts]
+
+
+def write_documents(
+    writer: Writer, seed: int, indices: Iterable[int], settings: SamplerSettings,
+    *, prompt: Prompt = ANYTHING, attempt: int = 0,
+) -> list[str]:  # fmt: skip
+    """The texts alone of `written_documents`."""
+    written = written_documents(writer, seed, indices, settings, prompt=prompt, attempt=attempt)
+    return [document.text for document in written]
 
 
 def write_drafts(
