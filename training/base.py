@@ -12,7 +12,7 @@ from config.schema import RunConfig
 from generation.archive import set_aside
 from generation.outputs import check_ours
 from text.corpus import load_corpus, texts_of
-from text.survey import survey
+from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold
 from utils import UserError, hash_file, numpy_generator, sha256, write_atomic
 
@@ -67,19 +67,20 @@ def write_base_text(base: RunConfig, runs: list[RunConfig]) -> None:
 
 def base_text(runs: list[RunConfig]) -> str:
     """The text that a base of these runs learns from, whatever their order."""
-    texts, held_out = [], set()
-    for run in runs:
-        with contextlib.suppress(UserError):
-            held_out |= held_out_lines(run)
+    texts, surveyed, held_out = [], [], set()
     for run in sorted(runs, key=lambda run: run.name):
         with contextlib.suppress(UserError):
-            texts.append(text_of(run, held_out))
+            found = survey(run)
+            held_out |= held_out_lines(run, found)
+            surveyed.append((run, found))
+    for run, found in surveyed:
+        with contextlib.suppress(UserError):
+            texts.append(text_of(run, found, held_out))
     return "".join(texts)
 
 
-def held_out_lines(run: RunConfig) -> set[str]:
+def held_out_lines(run: RunConfig, found: Survey) -> set[str]:
     """The lines that a run holds out, as they are compared."""
-    found = survey(run)
     documents = texts_of(run, found.lengths, found.held_out)
     return {compared(line) for document in documents for line in document.split("\n")} - {""}
 
@@ -89,9 +90,9 @@ def compared(line: str) -> str:
     return fold(line).casefold()
 
 
-def text_of(run: RunConfig, held_out: set[str]) -> str:
+def text_of(run: RunConfig, found: Survey, held_out: set[str]) -> str:
     """Lines of a run's training text that are none of `held_out`, BASE_CHARACTERS at most."""
-    corpus, found = load_corpus(run), survey(run)
+    corpus = load_corpus(run)
     order = numpy_generator(run.seed, BASE, run.name).permutation(len(corpus.train.lengths))
     order = order[: int(np.searchsorted(np.cumsum(corpus.train.lengths[order]), BASE_CHARACTERS)) + 1]
     chosen = np.zeros(len(found.kept), dtype=bool)

@@ -100,7 +100,8 @@ class Queue:
                 self.check_start(run)
                 self.console.print(f"{run.name}: {reason}; training anew")
                 self.set_aside(run)
-        self.check_start(run)
+        else:
+            self.check_start(run)
         return self.train(run)
 
     def check_start(self, run: RunConfig) -> None:

@@ -220,23 +220,26 @@ def test_a_selection_is_saved_and_loaded(visit, tmp_path):
     pressed(page, "Home r")
     assert saved() == set(TEXTS) - {1}
     file = tmp_path / "mine.txt"
+
+    def load(text: str, note: str) -> None:
+        """Load a selection of this text, and wait until the page says this of it."""
+        file.write_text(text, encoding="utf-8")
+        page.set_input_files("#file", file)
+        page.wait_for_function("note => document.getElementById('count').textContent.endsWith(note)", arg=note)
+
     for text, note in [
         ("12\n4", "mine.txt loaded"),
         ("keep 4 – 7, 13", "mine.txt loaded; not in this sheet: 4-7"),
         ("tokens 1..2 and 99", "mine.txt loaded; not in this sheet: 99"),
     ]:
-        file.write_text(text, encoding="utf-8")
-        page.set_input_files("#file", file)
-        page.wait_for_function("note => document.getElementById('count').textContent.endsWith(note)", arg=note)
+        load(text, note)
         assert saved() == token_ids(file) & set(TEXTS)
     for text, note in [
         ("1/2", "1/2 is neither token ids nor a range; write 3 7 or 3-7"),
         ("7-3", "7-3 must run upwards"),
         ("none", "names no token of this sheet; token ids or ranges (3-7) are expected"),
     ]:
-        file.write_text(text, encoding="utf-8")
-        page.set_input_files("#file", file)
-        page.wait_for_function("note => document.getElementById('count').textContent.endsWith(note)", arg=note)
+        load(text, note)
         assert marks(page) == {1: "keep", 2: "keep"}
 
 
