@@ -176,7 +176,10 @@ function open(token) {
     [element("dt", { textContent: name }), element("dd", { textContent: value })]));
   play(null);
   current = shown.indexOf(token);
-  if (!large.open) large.showModal();
+  if (!large.open) {
+    large.showModal();
+    by("name").focus(); // not by autofocus, which would also ask for it when the sheet is loaded
+  }
   by("words").scrollTop = 0;
   paint(token);
 }

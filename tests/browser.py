@@ -48,6 +48,6 @@ class Visits:
         """No page had an error, and none asked for anything outside this folder."""
         for page in self.pages:
             page.context.close()
-        assert not self.errors
+        assert not self.errors, self.errors
         inside = (folder.as_uri() + "/", "blob:", "about:")
         assert self.requests and not [url for url in self.requests if not url.startswith(inside)]
