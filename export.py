@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from config.command_line import Parser, add_config, add_data, add_overwrite, run_command, run_program
+from pages.themes import THEMES
 
 # rows of exporting.html and exporting.quantise, which import torch; a test compares them
-THEMES = ("auto", "paper", "night", "sea", "moss", "rose", "terminal")
 PLATFORMS = ("none", "fxhash", "highlight")
 WEIGHTS = ("int8", "int8-grouped", "float16")
 
@@ -18,7 +18,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     page.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
     page.add_argument("--title", help="shown on the page (default: the dataset's name)")
-    page.add_argument("--theme", choices=THEMES, default="auto", help="colours (auto: paper or night, as the viewer's)")
+    page.add_argument(
+        "--theme", choices=("auto", *THEMES), default="auto", help="colours (auto: paper or night, as the viewer's)"
+    )
     page.add_argument("--platform", choices=PLATFORMS, default="none", help="whose script stands beside the page")
     page.add_argument(
         "--weights", choices=WEIGHTS, default="int8", help="how weights are kept (default int8, a scale per row)"

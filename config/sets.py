@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from config.errors import one_of
 from config.section import Section
+from pages.themes import THEMES
 
 ACTIONS = ("keep", "flag", "drop")  # what a rule does with a text: nothing, mark it, or have another text drawn
 ACTIONS_WITH_MASK = (*ACTIONS, "mask")  # or cover the part of the text that the rule found
@@ -27,7 +28,6 @@ class Rules(Section):
 
 
 PIECES = ("svg", "html", "gif", "webp", "apng", "mp4")  # files that show a text being written
-THEMES = ("paper", "night", "frost", "clay")  # colours, and what noise looks like
 
 
 class CollectionConfig(Rules):

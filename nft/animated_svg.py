@@ -10,8 +10,8 @@ from html import escape
 from generation.course import Change
 from nft.image import BASELINE, FONTS
 from nft.layout import CAPTION_SIZE, MARGIN, SIDE, page, shown
-from nft.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
 from nft.timeline import Timeline, seen, timeline
+from pages.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
 
 MOST_FRAMES = 90
 Glyphs = list[tuple[int, int, str]]  # pixels from the left and from the top, character

@@ -13,8 +13,8 @@ from generation.course import Change
 from nft.fonts import draw_character, font
 from nft.image import LARGEST
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
-from nft.themes import CAPTION_INK, FULL_INK, Theme
 from nft.timeline import Timeline, seen, timeline
+from pages.themes import CAPTION_INK, FULL_INK, Theme
 from utils import UserError
 
 MOST_FRAMES = 45

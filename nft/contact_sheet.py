@@ -6,7 +6,7 @@ from pathlib import Path
 from nft.metadata import STATEMENT
 from nft.selection import TOKEN_RANGE, UNCLEAR
 from nft.store import Edition
-from nft.templates import filled, script_json
+from pages.template import filled, script_json
 from utils import hash_json
 
 TEMPLATE = Path(__file__).with_name("contact_sheet.html")

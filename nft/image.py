@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from nft.fonts import draw_line, font
 from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, layout, shown
-from nft.themes import CAPTION_INK, FULL_INK, Theme
+from pages.themes import CAPTION_INK, FULL_INK, Theme
 
 FONTS = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 BASELINE = 0.93  # from the top of a line down, times the font size

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from generation.course import Change
 from nft.layout import shown
-from nft.templates import filled, script_json
-from nft.themes import FULL_INK, NOISE_INK, THEMES, Theme
+from pages.template import filled, script_json
+from pages.themes import FULL_INK, NOISE_INK, THEMES, Theme
 
 TEMPLATE = Path(__file__).with_name("player.html")
 CONTROL_INK = 180  # contrast with the ground of every theme: 4.5 and more, as WCAG 1.4.3 asks of text

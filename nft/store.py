@@ -18,8 +18,8 @@ from generation.course import Change
 from generation.outputs import is_protected, is_regular
 from nft.courses import course_of
 from nft.schemas import Selection, SetInfo, Token, parse
-from nft.themes import THEMES, Theme
 from nft.traits import Bands, bands_of, rarity, traits_of
+from pages.themes import THEMES, Theme
 from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
 
 SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from generation.course import Change
-from nft.themes import FULL_INK, NOISE_INK, Theme
+from pages.themes import FULL_INK, NOISE_INK, Theme
 
 LEAD, HOLD = 0.8, 4.0  # seconds before the first character, and of the finished text, before it begins again
 PACE = 0.1  # seconds of a frame: ten changes a second, each of a few characters

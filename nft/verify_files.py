@@ -17,7 +17,7 @@ from nft.image import LARGEST, pixels_of
 from nft.layout import SIDE
 from nft.schemas import FIRST_FORMAT
 from nft.store import LINK, Edition, SetFolder
-from nft.themes import Theme
+from pages.themes import Theme
 
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
 PART = re.compile(r"\..+\.part")  # what a write that was killed left

@@ -248,7 +248,7 @@ def test_colours_are_those_of_the_system_or_of_the_address(piece, visit, scheme,
     themes = json.loads(page.text_content("#voice"))["themes"]
     colour = "getComputedStyle(document.documentElement).getPropertyValue('--ground')"
     assert page.evaluate(colour) == themes[theme]["ground"]
-    assert visit(piece[0], "?theme=sea", color_scheme=scheme).evaluate(colour) == themes["sea"]["ground"]
+    assert visit(piece[0], "?theme=clay", color_scheme=scheme).evaluate(colour) == themes["clay"]["ground"]
 
 
 def test_a_browser_without_workers_is_told(piece, visit):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nft.fonts import OWN, font_of, fonts_of_the_machine, others
 from nft.image import png
 from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
-from nft.themes import THEMES
+from pages.themes import THEMES
 
 LONGEST = 1_000_000  # characters, of a text that a set may hold
 

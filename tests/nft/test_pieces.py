@@ -13,14 +13,13 @@ from PIL import Image, ImageSequence
 
 import collection
 from config.sets import PIECES
-from config.sets import THEMES as NAMES
 from generation.course import Change
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, animation, frames, same_animation
 from nft.layout import SIDE, layout, page
 from nft.player import player
-from nft.themes import THEMES, Theme
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
+from pages.themes import THEMES, Theme
 from tests.nft.sets import records
 from utils import UserError
 
@@ -35,7 +34,7 @@ def at_once(text: str) -> list[Change]:
 
 
 def test_the_tables_hold_what_the_config_offers():
-    assert tuple(THEMES) == NAMES and {"svg", "html", *WRITERS} == set(PIECES)
+    assert {"svg", "html", *WRITERS} == set(PIECES)
     assert all(theme.dark in THEMES for theme in THEMES.values())
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageFont, PngImagePlugin
 
 from nft import fonts, image
-from nft.themes import THEMES
+from pages.themes import THEMES
 
 
 def png(picture: Image.Image, **options) -> bytes:

@@ -6,12 +6,18 @@ FULL_INK, CAPTION_INK, NOISE_INK = 255, 105, 60  # how dark text, caption and no
 Colour = tuple[int, int, int]  # RGB, 0-255
 
 
+def css(colour: Colour) -> str:
+    """A colour as CSS and SVG write it."""
+    return "#" + bytes(colour).hex()
+
+
 @dataclass(frozen=True)
 class Theme:
     """The colours of a set, and how a place looks at which nothing is written yet."""
 
     ground: Colour
     ink: Colour
+    fresh: Colour  # of a character just written, in the page in which a model writes
     noise: str  # blank | block | letters: those of the text itself
     dark: str  # the theme of a page whose viewer prefers dark ones
 
@@ -22,7 +28,7 @@ class Theme:
 
     def web(self, ink: int) -> str:
         """The same as CSS and SVG write it."""
-        return "#" + bytes(self.shade(ink)).hex()
+        return css(self.shade(ink))
 
     def noise_at(self, place: int, text: str) -> str:
         """What stands at a place of a text before it is written; "" for nothing."""
@@ -34,8 +40,8 @@ class Theme:
 
 SHUFFLE = 7919  # a prime larger than most texts: neighbours get letters that lie far apart
 THEMES = {
-    "paper": Theme((246, 243, 236), (29, 28, 26), "blank", "night"),
-    "night": Theme((20, 21, 25), (228, 223, 211), "letters", "night"),
-    "frost": Theme((229, 234, 236), (27, 52, 74), "block", "night"),
-    "clay": Theme((92, 43, 33), (246, 228, 206), "letters", "clay"),
+    "paper": Theme((246, 243, 236), (29, 28, 26), (163, 71, 31), "blank", "night"),
+    "night": Theme((20, 21, 25), (228, 223, 211), (229, 154, 92), "letters", "night"),
+    "frost": Theme((229, 234, 236), (27, 52, 74), (152, 62, 30), "block", "night"),
+    "clay": Theme((92, 43, 33), (246, 228, 206), (242, 193, 78), "letters", "clay"),
 }

@@ -1,4 +1,4 @@
-"""Fills the HTML templates of a set's pages, so that no text in them is ever read as markup or script."""
+"""Fills the templates of HTML pages, so that no text in them is ever read as markup or script."""
 
 import json
 import re
