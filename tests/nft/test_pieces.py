@@ -161,7 +161,7 @@ def test_the_last_frame_of_an_animation_is_the_text_drawn_at_once():
 
 @pytest.mark.parametrize(("noise", "shown"), [("blank", ""), ("block", "█"), ("letters", "acyb")])
 def test_noise_stands_where_nothing_is_written_yet(noise, shown):
-    svg = animated_svg("acyb", COURSE, "set #1", Theme((0, 0, 0), (255, 255, 255), noise, "clay"))
+    svg = animated_svg("acyb", COURSE, "set #1", Theme((0, 0, 0), (255, 255, 255), (255, 255, 255), noise, "clay"))
     first = "".join(seen(svg, 0).values())
     assert set(first) <= set(shown) and len(first) == (4 if shown else 0)
     assert sorted(seen(svg, 0.999).values()) == sorted("acyb")
