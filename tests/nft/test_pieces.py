@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 import collection
-from config.sets import PIECES
 from generation.course import Change
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, animation, frames, same_animation
 from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
-from pages.themes import THEMES, Theme
+from pages.themes import PIECES, THEMES, Theme
 from tests.nft.sets import records
 from utils import UserError
 
