@@ -1,4 +1,4 @@
-"""What a training reports and to whom: its status, its validations, and the listener that may stop it."""
+"""What a training reports and to whom: its status, its validations, the listener that may stop it, its messages."""
 
 import json
 import math
@@ -77,6 +77,25 @@ class Listener(Protocol):
     def validated(self, status: Status) -> None: ...
     def finishing(self, status: Status) -> None: ...  # the model is about to be saved
     def stopping(self) -> bool: ...  # whether to save the state and stop
+
+
+@dataclass(frozen=True)
+class Note:
+    """A message of a training in another process: a line for a person."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Advance:
+    """A message of a training in another process: how far it is, with its last validation, and whether that is new."""
+
+    status: Status
+    validated: bool = False
+
+
+Hear = Callable[[Note | Advance], None]
 
 
 class Stopped(Exception):

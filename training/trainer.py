@@ -40,10 +40,13 @@ class Diverged(Exception):
     """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
 
 
-def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
-    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics."""
+def train_model(run: RunConfig, listener: Listener, *, cut_for: int = 0) -> Checkpoint:
+    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
+
+    Steps are cut for so many cores, which enters their sums; 0: for those that this process may use.
+    """
     check_writable(Path(run.paths.models))
-    training, saved = Training(run), time.monotonic()
+    training, saved = Training(run, cut_for), time.monotonic()
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
     training.restore(listener)
     try:
@@ -79,7 +82,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
 class Training:
     """The state of a training. Every random draw is a function of (seed, name, step), so no generator needs saving."""
 
-    def __init__(self, run: RunConfig) -> None:
+    def __init__(self, run: RunConfig, cut_for: int = 0) -> None:
         self.run, self.device = run, pick_device(run.device)
         check_text(run)
         self.corpus = load_corpus(run)
@@ -95,7 +98,8 @@ class Training:
         if self.beginning:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
-        self.learner = Learner(run, self.diffusion, self.model, shard_count(self.device, self.batches.positions))
+        shards = shard_count(self.device, self.batches.positions, cut_for)
+        self.learner = Learner(run, self.diffusion, self.model, shards)
         self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
