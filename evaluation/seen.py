@@ -65,7 +65,7 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
 
 def lines_of(file: Path, read_as: DataConfig, vocabulary: Vocabulary) -> Split:
     """Every line of a text file, as ids of another vocabulary, or else of what reads the same."""
-    ids, sizes = [], []
+    ids, sizes = [np.empty(0, vocabulary.ids_of_alike.dtype)], [np.empty(0, np.int64)]  # a text may hold no line
     for codes in read_lines(file, read_as, ReadingLog()):
         ids.append(vocabulary.ids_of_alike[codes[codes != NEWLINE]])
         sizes.append(spans(codes)[1])
