@@ -58,12 +58,17 @@ class Damaged(UserError):
     """A file that was cut short or changed, or is another program's."""
 
 
-def write_archive(path: Path, content: dict[str, Any]) -> None:
-    """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
+def archive_bytes(content: dict[str, Any]) -> bytes:
+    """Plain values and tensors -> a file's bytes; the same run gives the same."""
     buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
     torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def write_archive(path: Path, content: dict[str, Any]) -> None:
+    """Write `archive_bytes` as a file, whole or not at all."""
     try:
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, archive_bytes(content))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
