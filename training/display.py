@@ -2,20 +2,34 @@
 
 import contextlib
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from config.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.disguise import suspicion
-from text.vocabulary import one_line
 from training.events import Advance, Note, Status
+from training.preview import Preview
 
-PREVIEW_CHARACTERS = 160  # characters of the sample shown at a validation
 BAR_COLUMNS = 20
+
+
+class Bars(Progress):
+    """Progress bars, and the sample that is being played below them."""
+
+    def __init__(self, *columns: ProgressColumn, preview: Preview, **options: Any) -> None:
+        self.preview = preview
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.preview.text:
+            yield self.preview
 
 
 class QueueDisplay:
@@ -25,9 +39,10 @@ class QueueDisplay:
         self.console, self.lanes, self.total, self.over = console, lanes, total, 0
         self.later: list[tuple[float, float]] = []  # of each to come: characters to train on, seconds at most
         self.running: dict[str, Status] = {}
-        self.bar = Progress(
+        self.preview = Preview()
+        self.bar = Bars(
             TextColumn("{task.description}"), BarColumn(BAR_COLUMNS), TextColumn("{task.fields[text]}"),
-            console=console, transient=True, disable=not console.is_terminal,
+            console=console, transient=True, disable=not console.is_terminal, preview=self.preview,
         )  # fmt: skip
         self.tasks: dict[str, TaskID] = {}
         self.queue = self.bar.add_task("queue", total=total, text="", visible=total > 1)  # stands above the others
@@ -37,6 +52,7 @@ class QueueDisplay:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.print_sample()
         with contextlib.suppress(OSError):  # the terminal was closed
             self.bar.stop()
 
@@ -51,17 +67,27 @@ class QueueDisplay:
         if name in self.tasks:
             self.bar.remove_task(self.tasks.pop(name))
         self.over += 1
+        self.print_sample()
+
+    def print_sample(self) -> None:
+        """Put the last sample among the lines that stay: it was played until now."""
+        if line := self.preview.finished():
+            self.console.print(line)
 
     def hear(self, message: Note | Advance) -> None:
         if isinstance(message, Note):
+            self.print_sample()
             self.console.print(f"{message.name}: {message.text}")
             return
         status = message.status
         self.running[status.name] = status
         if message.validated:
+            self.print_sample()
             self.console.print(f"{status.name}: {validation_text(status)}  {self.left_text(status)}")
             whose = f"{status.name}: " if self.lanes > 1 else ""
-            self.console.print(f"{whose}    {one_line(status.history[-1].sample)[:PREVIEW_CHARACTERS]}")
+            self.preview.play(whose + "    ", status.history[-1].sample, message.course)
+            if not self.console.is_terminal:
+                self.print_sample()
         text = f"{status.progress:>3.0%}  {live_text(status)}  left {clock(status.seconds_left())}"
         self.bar.update(self.tasks[status.name], completed=status.progress, text=text)
         text = f"{self.over} of {self.total}  left {clock(self.seconds_left())}"

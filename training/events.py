@@ -12,6 +12,7 @@ from torch import Tensor
 
 from config.schema import RunConfig
 from diffusion.objectives import Network
+from generation.course import Change
 from generation.outputs import check_ours
 from text.corpus import Corpus
 from utils import UserError, write_atomic
@@ -74,7 +75,7 @@ class Listener(Protocol):
     def resumed(self, status: Status) -> None: ...
     def note(self, text: str) -> None: ...
     def stepped(self, status: Status) -> None: ...
-    def validated(self, status: Status) -> None: ...
+    def validated(self, status: Status, course: list[Change]) -> None: ...
     def finishing(self, status: Status) -> None: ...  # the model is about to be saved
     def stopping(self) -> bool: ...  # whether to save the state and stop
 
@@ -89,10 +90,14 @@ class Note:
 
 @dataclass(frozen=True)
 class Advance:
-    """A message of a training in another process: how far it is, with its last validation, and whether that is new."""
+    """A message of a training in another process: how far it is, with its last validation.
+
+    If that is new, also how its sample was written.
+    """
 
     status: Status
     validated: bool = False
+    course: list[Change] = field(default_factory=list)
 
 
 Hear = Callable[[Note | Advance], None]

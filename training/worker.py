@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from config.messages import with_error
 from config.schema import RunConfig
+from generation.course import Change
 from generation.outputs import check_ours
 from text.corpus import Corpus
 from training.display import start_notes
@@ -134,14 +135,14 @@ class Reporter:
     def stepped(self, status: Status) -> None:
         self.status = status
         if time.monotonic() - self.sent > ADVANCE_SECONDS:
-            self.advance(validated=False)
+            self.advance()
 
-    def validated(self, status: Status) -> None:
+    def validated(self, status: Status, course: list[Change]) -> None:
         self.status = status
-        self.advance(validated=True)
+        self.advance(validated=True, course=course)
 
-    def advance(self, *, validated: bool) -> None:
-        self.send(Advance(replace(self.status, history=self.status.history[-1:]), validated))
+    def advance(self, **news: Any) -> None:
+        self.send(Advance(replace(self.status, history=self.status.history[-1:]), **news))
         self.sent = time.monotonic()
 
     def finishing(self, status: Status) -> None:

@@ -6,9 +6,11 @@ import pytest
 from rich.console import Console
 
 from generation.console import make_console
+from generation.course import Change
 from tests.helpers import Quiet, shape
 from training.display import QueueDisplay
 from training.events import Advance, Note, Status, Validation
+from training.preview import PER_SECOND
 from training.queue import Queue
 from training.trainer import train_model
 
@@ -88,3 +90,29 @@ def test_a_terminal_shows_a_line_for_each_training_and_the_queue():
     shown.print(display.bar)
     assert "one" not in [line.split()[0] for line in shown.file.getvalue().splitlines()[3:]]
     assert "1 of 3" in shown.file.getvalue()
+
+
+def test_a_terminal_plays_how_the_sample_was_written_and_keeps_it(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    display = QueueDisplay(console, 1, 1)
+    display.begin("one")
+    status = Status("one", progress=0.5, loss=3.0, speed=1000.0, seconds=30.0, history=[record(2.5)])
+    course = [
+        Change(1, [8, 9], "pa"),
+        Change(2, [0, 1], "fa"),
+        Change(4, [1, *range(2, 8), *range(10, 14)], "ix the rser"),
+    ]
+    display.hear(Advance(status, validated=True, course=course))
+    shown = []
+    for step in (0, 1, 2, 3, 4, 9):
+        monkeypatch.setattr("time.monotonic", lambda now=display.preview.began + step / PER_SECOND: now)
+        lines = Console(file=io.StringIO(), width=100)
+        lines.print(display.bar)
+        shown.append(lines.file.getvalue().splitlines()[-1].strip())
+    assert shown == [
+        "··············", "········pa····", "fa······pa····", "fa······pa····", "fix the parser", "fix the parser"
+    ]  # fmt: skip
+    assert "fix the parser" not in console.file.getvalue()
+    display.hear(Note("one", "going on"))
+    assert console.file.getvalue().splitlines()[-2:] == ["    fix the parser", "one: going on"]
+    assert display.preview.finished() == ""
