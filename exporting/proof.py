@@ -24,6 +24,7 @@ CPU = torch.device("cpu")
 DOCUMENTS, EQUAL = 100, 0.95  # documents that both write, and which share of them must be equal
 WINDOWS, LARGEST_DIFFERENCE = 16, 1e-3  # held-out windows whose logits are compared; nats that rounding explains
 NELBO_CHARACTERS, NELBO_LOSS = 50_000, 0.02  # held-out characters; bits that quantisation may cost
+OLDEST_NODE = 18  # in which the engine was run
 Key = tuple[int, int]  # a document's index and attempt, both from 0
 Expected = dict[Key, str]  # SHA-256 of the text of each
 NO_NODE = (
@@ -59,13 +60,17 @@ class Engine:
         self.name = self.ask(page=str(page.resolve()), plain=plain)["engine"]
 
     def ask(self, **task: Any) -> Any:
-        """The answer to a task of prove.js. Raises RuntimeError if the process has ended."""
+        """The answer to a task of prove.js. Raises UserError if the process has ended, or answers what is none."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps(task) + "\n")
-        self.process.stdin.flush()
-        if not (line := self.process.stdout.readline()):
-            raise RuntimeError("the page's engine ended; its error stands above")
-        return json.loads(line)
+        try:
+            self.process.stdin.write(json.dumps(task) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):  # BrokenPipeError, or no JSON
+            raise UserError(
+                f"{node()} does not run the page's engine (what it says of that stands above); install Node.js"
+                f" {OLDEST_NODE} or later, or write the page --unproven"
+            ) from None
 
     def write(self, seed: int, index: int, **more: Any) -> dict[str, Any]:
         """A document: its text, the network calls and seconds that it took."""

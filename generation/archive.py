@@ -4,6 +4,7 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 """
 
 import difflib
+import glob
 import io
 import itertools
 import os
@@ -116,6 +117,11 @@ def set_aside(path: Path) -> Path:
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     names = (path.with_suffix(f".previous{ending}{path.suffix}") for ending in endings)
     return path.replace(next(kept for kept in names if not os.path.lexists(kept)))
+
+
+def kept_aside(path: Path) -> list[Path]:
+    """The files that `set_aside` has made of earlier ones of this name."""
+    return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
 
 
 def check_end(path: Path) -> None:

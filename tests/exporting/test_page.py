@@ -19,6 +19,7 @@ from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
 from tests.exporting.voices import page_with, voice_with
 from tests.helpers import one_short_line
+from tests.training.program import posix
 from utils import UserError
 
 try:
@@ -133,6 +134,18 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
         error,
     )
     assert Path("outputs/other_live.html").read_bytes() == before
+
+
+@posix
+@pytest.mark.parametrize("script", ["exit 9", "echo mine", "read task; echo '{\"engine\": 1}'"])
+def test_a_node_that_does_not_run_the_engine_is_one_line(model, tmp_path, capsys, monkeypatch, script):
+    program = tmp_path / "node"
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr("exporting.proof.node", lambda: program)
+    assert run(model, *FINE) == 2
+    message = f"error: {program} does not run the page's engine (what it says of that stands above); install Node.js"
+    assert capsys.readouterr().err.endswith(f"{message} 18 or later, or write the page --unproven\n")
 
 
 def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch):
