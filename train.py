@@ -3,9 +3,13 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.command_line import Parser, check_numbers, run_command, run_program
+
+if TYPE_CHECKING:
+    from config.schema import RunConfig
+    from training.lanes import Lanes
 
 MOST_MINUTES = 600_000  # over a year
 
@@ -33,9 +37,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--jobs",
-        default="1",
         metavar="N",
         help="trainings at once, each in its own process with its share of the cores; auto: one a core (default 1)",
+    )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="train on the machines of a Ray cluster, by default on all their cores (see docs/machines.md)",
     )
     parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
     parser.add_argument("--device", help="auto, cpu, cuda or mps, instead of the config's")
@@ -55,7 +65,6 @@ def train(arguments: argparse.Namespace) -> int:
     from config.loader import load_config
     from training.base import BASE_SHARE, with_base, write_base_text
     from training.check import check_runs
-    from training.lanes import LocalLanes, lane_count
     from training.queue import Queue, share_hours
     from training.start import in_order
     from utils import UserError
@@ -71,7 +80,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
-    lanes = lane_count(arguments.jobs, runs)
+    lanes = lanes_of(arguments, runs)
     if arguments.base and not arguments.all:
         raise UserError("--base: learns from all datasets, so it goes with --all")
     if arguments.hours is not None:
@@ -79,22 +88,33 @@ def train(arguments: argparse.Namespace) -> int:
             raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
         if arguments.minutes is not None:
             raise UserError("--hours and --minutes exclude each other; leave one out")
-        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes)
+        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
     if arguments.base:
-        started = in_order(with_base(config, runs, overrides, lanes if arguments.hours else 1))
+        started = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
         write_base_text(started[0], runs)
         runs = started
-    queue = Queue(in_order(runs), arguments.force, command_of(arguments), LocalLanes(lanes))
+    queue = Queue(in_order(runs), arguments.force, command_of(arguments), lanes)
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
+
+
+def lanes_of(arguments: argparse.Namespace, runs: "list[RunConfig]") -> "Lanes":
+    """Where the trainings run, and how many at once."""
+    if arguments.ray is None:
+        from training.lanes import LocalLanes, lane_count
+
+        return LocalLanes(lane_count(arguments.jobs or "1", runs))
+    from training.ray_lanes import RayLanes
+
+    return RayLanes(arguments.ray, arguments.jobs or "auto", runs)
 
 
 def command_of(arguments: argparse.Namespace) -> str:
     """The command that goes on where this one was stopped."""
     everything = ["--all", *["--base"] * arguments.base]
     words = everything if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
-    for key in ("config", "preset", "minutes", "hours", "device", "jobs"):
-        if (value := getattr(arguments, key)) not in (None, Path("config.yaml"), "1"):
-            words += [f"--{key}", str(value)]
+    for key in ("config", "preset", "minutes", "hours", "device", "jobs", "ray"):
+        if (value := getattr(arguments, key)) not in (None, Path("config.yaml")):
+            words += [f"--{key}", str(value)] if value != "" else [f"--{key}"]
     return shlex.join(["python", "train.py", *words])
 
 

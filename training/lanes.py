@@ -1,5 +1,6 @@
 """Where trainings run, several at a time: the protocol of such a place, and the one of processes on this machine."""
 
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Protocol
 
@@ -74,8 +75,15 @@ class LocalLanes:
             training.kill()
 
 
-def lane_count(jobs: str, runs: list[RunConfig]) -> int:
-    """How many trainings run at once: as asked for, `auto` or a number, and no more than there are to run."""
+def one_a_core(runs: list[RunConfig]) -> int:
+    """One lane for each core of a CPU that memory allows, and one on a GPU (see benchmarks/results/jobs.md)."""
+    if any(pick_device(run.device).type != "cpu" for run in runs):
+        return 1
+    return int(min(parallel_tasks(CPU), memory_bytes() // LANE_BYTES))
+
+
+def lane_count(jobs: str, runs: list[RunConfig], automatic: Callable[[list[RunConfig]], int] = one_a_core) -> int:
+    """How many trainings run at once: a number, or `auto`, as `automatic` says; no more than there are to run."""
     if jobs == "auto":
         return max(1, min(automatic(runs), len(runs)))
     try:
@@ -85,10 +93,3 @@ def lane_count(jobs: str, runs: list[RunConfig]) -> int:
     if count < 1:
         raise UserError(f"--jobs {jobs}: must be a whole number of at least 1, or auto")
     return min(count, len(runs))
-
-
-def automatic(runs: list[RunConfig]) -> int:
-    """One lane for each core of a CPU that memory allows, and one on a GPU (see benchmarks/results/jobs.md)."""
-    if any(pick_device(run.device).type != "cpu" for run in runs):
-        return 1
-    return int(min(parallel_tasks(CPU), memory_bytes() // LANE_BYTES))

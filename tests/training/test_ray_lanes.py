@@ -1,0 +1,97 @@
+"""Trainings on a Ray cluster: the same bytes as without it, though a machine dies, and one line without Ray."""
+
+import builtins
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import toy_lines
+from tests.training.program import posix
+from training.ray_lanes import RayLanes, train_on_node
+from training.worker import Cores
+
+pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
+
+NAMES = ("one", "two", "three", "four")
+
+
+@pytest.fixture
+def four(project):
+    path, run = project
+    for number, name in enumerate(NAMES):
+        lines = toy_lines(60 + number, number)
+        (path.parent / "datasets" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("two: {}", "two: {}\n  three: {}\n  four: {}")
+    path.write_text(text.replace("batch_size: 4", "batch_size: 16"), encoding="utf-8")
+    return path, run
+
+
+@pytest.fixture
+def cluster():
+    """Two machines of one core each, and a third that holds no core, where the queue is."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    found.workers = [found.add_node(num_cpus=1) for _ in range(2)]
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+def models(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted((path.parent / "models").glob("*.pt"))}
+
+
+@posix
+@pytest.mark.slow
+def test_a_machine_that_dies_costs_no_training_and_no_byte(four, cluster, capfd, monkeypatch):
+    path, run = four
+    assert run("--all") == 0
+    alone = models(path)
+    for file in (path.parent / "models").iterdir():
+        file.unlink()
+
+    finished, began = RayLanes.finished, time.monotonic()
+
+    def finished_and_lose_a_machine(lanes, seconds, hear):
+        if len(cluster.workers) == 2 and time.monotonic() - began > 5 and lanes.tasks:
+            cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
+        return finished(lanes, seconds, hear)
+
+    monkeypatch.setattr(RayLanes, "finished", finished_and_lose_a_machine)
+    assert run("--all", "--ray", cluster.address) == 0
+    assert len(alone) == 4 and models(path) == alone and len(cluster.workers) == 1
+    out = capfd.readouterr().out
+    assert all(f"{name}: trained: " in out for name in NAMES)
+
+
+def test_without_ray_it_is_one_line(four, capsys, monkeypatch):
+    _, run = four
+    honest = builtins.__import__
+
+    def missing(name, *arguments, **options):
+        if name == "ray":
+            raise ImportError(name)
+        return honest(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    assert run("--all", "--ray") == 2
+    assert capsys.readouterr().err == "error: Ray is not installed; pip install -r requirements-ray.txt\n"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head", "head:port", "127.0.0.1:99999"])
+def test_no_cluster_is_one_line(four, capsys, address):
+    _, run = four
+    assert run("--all", "--ray", address) == 2
+    fix = "begin one with ray start --head, which names its HOST:PORT"
+    assert capsys.readouterr().err == f"error: --ray {address}: no cluster answers; {fix}\n"
+
+
+def test_a_machine_without_the_folder_trains_nothing(tiny_run, tmp_path):
+    run = tiny_run()
+    place = (tmp_path, tmp_path / "models" / ".shared-elsewhere")
+    outcome = train_on_node(run, Cores(1, 1), None, place)
+    assert outcome.state == "failed" and not run.model_file().exists()
+    assert "does not see" in outcome.detail and "share these folders under the same names" in outcome.detail

@@ -1,0 +1,151 @@
+"""Trainings as tasks of a Ray cluster, on machines that share the project's folder. Ray is imported here alone."""
+
+import os
+import platform
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from config.schema import RunConfig
+from training.events import Advance, Hear, Note
+from training.lanes import CPU, lane_count
+from training.worker import FAILED, Cores, Outcome, Reporter, train_to_outcome
+from utils import UserError, parallel_tasks
+
+ROOT = Path(__file__).resolve().parents[1]  # of this program, which the nodes import from the same place
+TRIES = 4  # of a training whose machine dies: each goes on from the state that the last one saved
+CONNECT_SECONDS = 5
+Message = Note | Advance
+
+
+def ray_library() -> Any:
+    """The module. Raises UserError if Ray is not installed."""
+    try:
+        import ray
+    except ImportError:
+        raise UserError("Ray is not installed; pip install -r requirements-ray.txt") from None
+    return ray
+
+
+def check_address(address: str) -> None:
+    """Raise UserError at once if nothing answers there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        if address:
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError, OverflowError):
+        fix = "begin one with ray start --head, which names its HOST:PORT"
+        raise UserError(f"--ray {address}: no cluster answers; {fix}") from None
+
+
+class RayLanes:
+    """Each training is a task with cores, and a share of a GPU, of its own, on whichever machine has them free.
+
+    Steps are cut as on this machine, so the results are those of `LocalLanes` where processors compute alike.
+    """
+
+    def __init__(self, address: str, jobs: str, runs: list[RunConfig]) -> None:
+        """Connect to the cluster at `address`; "": the one of this machine, started if there is none."""
+        self.ray = ray = ray_library()
+        check_address(address)
+        options: dict[str, Any] = {} if address else {"include_dashboard": False}
+        environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
+        found = ray.cluster_resources()
+        self.cores, self.gpus = int(found.get("CPU", 1)), found.get("GPU", 0)
+        self.widest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+        self.count = lane_count(jobs, runs, lambda runs: int(self.gpus) or self.cores)
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )  # the mailbox lives as long as this machine, whichever other dies
+        self.mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
+        folder = runs[0].model_file().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        # that every node must see; it goes with this object
+        self.marker = tempfile.NamedTemporaryFile(dir=folder, prefix=".shared-")  # noqa: SIM115
+        self.tasks: dict[Any, tuple[RunConfig, int]] = {}  # by Ray's reference: the run and its cores
+
+    def submit(self, run: RunConfig, at_once: int) -> None:
+        free = self.cores - sum(cores for _, cores in self.tasks.values())
+        lanes = max(1, min(self.count, at_once) - len(self.tasks))  # that share the free cores
+        cores = max(1, min(self.widest, free // lanes))
+        share = min(1.0, self.gpus / self.count) if self.gpus else 0
+        task = self.ray.remote(
+            num_cpus=cores, num_gpus=share, max_retries=TRIES - 1, max_calls=1, scheduling_strategy="SPREAD"
+        )(train_on_node)
+        place = (Path.cwd(), Path(self.marker.name).absolute())
+        reference = task.remote(run, Cores(cores, parallel_tasks(CPU)), self.mailbox, place)
+        self.tasks[reference] = (run, cores)
+
+    def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
+        ended, _ = self.ray.wait(list(self.tasks), timeout=seconds)
+        names = {run.name for run, _ in self.tasks.values()}
+        for message in self.ray.get(self.mailbox.take.remote()):
+            if name_of(message) in names:  # a machine that was lost may still be heard
+                hear(message)
+        return [self.outcome(reference) for reference in ended]
+
+    def outcome(self, reference: Any) -> Outcome:
+        run, _ = self.tasks.pop(reference)
+        try:
+            return self.ray.get(reference)
+        except self.ray.exceptions.RayError as error:
+            return Outcome(run.name, FAILED, f"Ray: {' '.join(str(error).split())[:300]}", retryable=True)
+
+    def stop(self) -> None:
+        self.mailbox.stop.remote()
+
+    def kill(self) -> None:
+        for reference in self.tasks:
+            self.ray.cancel(reference, force=True)
+
+
+class Mailbox:
+    """An actor on the machine of the queue: keeps what trainings say, and tells them whether to stop."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.stopping = False
+
+    def put(self, message: Message) -> bool:
+        """Keep a message; -> whether to stop."""
+        self.messages.append(message)
+        return self.stopping
+
+    def take(self) -> list[Message]:
+        """What has come since this was last asked."""
+        messages, self.messages = self.messages, []
+        return messages
+
+    def stop(self) -> None:
+        self.stopping = True
+
+
+def train_on_node(run: RunConfig, cores: Cores, mailbox: Any, place: tuple[Path, Path]) -> Outcome:
+    """What a task runs. `place`: the working directory, and a file that is there if the folder of models is shared."""
+    folder, marker = place
+    if not (folder.is_dir() and marker.exists() and run.data_file().is_file()):
+        what = f"{platform.node()} does not see {folder}, {run.data_file()} and {run.model_file().parent}"
+        return Outcome(run.name, FAILED, f"{what}; share these folders under the same names, by NFS for example")
+    ray = ray_library()
+    os.chdir(folder)
+    torch.set_num_threads(cores.used)
+    replies: list[Any] = []
+
+    def send(message: Message) -> None:
+        replies[:] = [mailbox.put.remote(message)]
+
+    def stop_asked() -> bool:
+        ready, _ = ray.wait(replies, timeout=0) if replies else ([], [])
+        return bool(ready) and ray.get(ready[0])
+
+    outcome = train_to_outcome(run, Reporter(run, send, stop_asked), cores.cut_for)
+    ray.get(replies)  # so that all was heard before the end is
+    return outcome
+
+
+def name_of(message: Message) -> str:
+    return message.name if isinstance(message, Note) else message.status.name
