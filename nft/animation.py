@@ -112,7 +112,12 @@ WRITERS: dict[str, Callable[[Frames, Theme], bytes]] = {
 
 def animation(kind: str, text: str, course: Sequence[Change], caption: str, theme: Theme) -> bytes:
     """The file of one of WRITERS."""
-    return WRITERS[kind](frames(text, course, caption, theme), theme)
+    return in_format(kind, lambda: frames(text, course, caption, theme), theme)
+
+
+def in_format(kind: str, drawn: Callable[[], Frames], theme: Theme) -> bytes:
+    """The file of one of WRITERS that shows these frames."""
+    return WRITERS[kind](drawn(), theme)
 
 
 def same_animation(first: bytes, second: bytes) -> bool:
