@@ -88,8 +88,8 @@ def lengths(seen: Inspection) -> Finding:
     median, long, longest = np.quantile(sizes, [0.5, 0.95, 1]).astype(int)
     beyond = int((sizes > context - 2).sum())
     sentence = (
-        f"lengths: median {median}, 95 % up to {long:,}, longest {longest:,}; {percent(beyond, len(sizes))} exceed the "
-        f"context of {context}"
+        f"median length {median}, 95 % up to {long:,}, longest {longest:,} characters; "
+        f"{percent(beyond, len(sizes))} exceed the context of {context}"
     )
     if beyond < MANY * len(sizes):
         return Finding(GOOD, sentence)
@@ -270,7 +270,7 @@ def prose(seen: Inspection) -> Finding:
 def licence(seen: Inspection) -> Finding:
     if seen.run.license:
         return Finding(GOOD, f"licence: {seen.run.license}")
-    fix = "to have sets carry it, " + seen.setting('license: "CC BY 4.0"') + ", or whatever holds"
+    fix = "to have sets carry it, this one or whatever holds, " + seen.setting('license: "CC BY 4.0"')
     return Finding(NOTE, "the licence of the text is not known: may you publish what learns from it?", fix)
 
 

@@ -11,21 +11,24 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from checkup.findings import GOOD, Finding, Inspection, examine
+from checkup.findings import GOOD, Inspection, examine
+from checkup.page import Checked, is_page, page_of
 from checkup.sample import read_sample
 from config.messages import clock, counted
 from config.schema import RunConfig
+from generation.outputs import check_ours
 from generation.prompt import Prompt
 from training.base import changed
 from training.start import maker_of
 from training.trainer import Diverged, Training
-from utils import UserError, size_of
+from utils import UserError, size_of, write_atomic
 
 BURST = 3  # steps that are timed
 WARM_UP = {False: 1, True: 2}  # steps before them, without and with graphs
 # how often the disk holds the parameters while a model trains: a state holds weights, average, best and AdamW's two
 # moments, all of them again for where to go back to; twice that while it is rewritten; and the model
 MODEL_COPIES = 21
+PAGE = "check.html"  # in paths.outputs
 
 
 @dataclass(frozen=True)
@@ -33,20 +36,22 @@ class CheckedRun:
     """One row of the plan, and what was found of its data."""
 
     cells: list[str]
-    facts: list[str]  # a sentence each
-    findings: dict[str, Finding]
+    text: Checked
     bytes: int  # disk space needed
 
     def lines(self) -> list[str]:
         """What is worth a line on the terminal: all but what is good, of which the last one names each."""
-        amiss = (finding for finding in self.findings.values() if finding.severity != GOOD)
+        findings = self.text.findings
+        amiss = (finding for finding in findings.values() if finding.severity != GOOD)
         told = [line for finding in amiss for line in (finding.sentence, f"    {finding.fix}")[: 1 + bool(finding.fix)]]
-        good = ", ".join(name for name, finding in self.findings.items() if finding.severity == GOOD)
-        return [*self.facts, *told, *[f"nothing amiss: {good}"] * bool(good)]
+        good = ", ".join(name for name, finding in findings.items() if finding.severity == GOOD)
+        return [*self.text.facts, *told, *[f"nothing amiss: {good}"] * bool(good)]
 
 
 def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
-    """Print the plan; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
+    """Print the plan, and write the page; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
+    page, texts = Path(runs[0].paths.outputs) / PAGE, []
+    check_ours(page, is_page)
     table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
     needed, failed, to_come = 0, False, []
     for run in runs:
@@ -62,10 +67,14 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
         for line in checked.lines():
             console.print(f"{run.name}: {line}")
         table.add_row(*checked.cells)
+        texts.append(checked.text)
         needed += checked.bytes
     console.print(table)
     free = shutil.disk_usage(nearest_folder(Path(runs[0].paths.models))).free
     console.print(f"disk: {needed / 1e6:,.0f} MB needed at most, {free / 1e6:,.0f} MB free")
+    if texts:
+        write_atomic(page, page_of(texts))
+        console.print(f"all of it, with plots and examples: {page}")
     return 1 if failed or needed > free else 0
 
 
@@ -91,8 +100,8 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         status,
         expected,
     ]
-    found = examine(Inspection(run, corpus, read_sample(run)))
-    return CheckedRun(cells, facts(training), found, 4 * MODEL_COPIES * training.parameters)
+    seen = Inspection(run, corpus, read_sample(run))
+    return CheckedRun(cells, Checked(seen, facts(training), examine(seen)), 4 * MODEL_COPIES * training.parameters)
 
 
 def step_seconds(training: Training) -> float:
