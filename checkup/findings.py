@@ -9,6 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from checkup.languages import MISSING, name_of, recognised
+from checkup.outlook import Outlook
 from checkup.sample import Sample
 from config.messages import counted
 from config.schema import RunConfig
@@ -19,6 +20,7 @@ from text.personal import handles, personal
 from text.vocabulary import NEWLINE
 
 SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
+TOO_FEW, ENOUGH = 100_000, 1_000_000  # characters to learn from; benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not worth a word
 FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
@@ -48,6 +50,7 @@ class Inspection:
     run: RunConfig
     corpus: Corpus
     sample: Sample
+    outlook: Outlook
 
     def share(self, texts: int) -> tuple[str, str]:
         """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
@@ -80,6 +83,19 @@ def severity_of(part: int, whole: int) -> str:
     """WARNING from MANY on, NOTE from FEW on."""
     share = part / max(whole, 1)
     return WARNING if share >= MANY else NOTE if share >= FEW else GOOD
+
+
+def amount(seen: Inspection) -> Finding:
+    """Whether there is enough to learn from."""
+    characters, preset = int(seen.corpus.train.lengths.sum()), seen.run.preset
+    sentence = f"{characters:,} characters to learn from"
+    if characters < TOO_FEW:
+        sentence += ": of so few a voice learns the documents rather than their language"
+        return Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
+    if characters < ENOUGH:
+        fix = f"to pass over it often: python train.py --dataset {seen.run.name} --preset tiny"
+        return Finding(NOTE, f"{sentence}; a megabyte is better", fix if preset != "tiny" else "")
+    return Finding(GOOD, f"{sentence}: enough for every preset")
 
 
 def lengths(seen: Inspection) -> Finding:
@@ -276,7 +292,7 @@ def licence(seen: Inspection) -> Finding:
 
 # what is checked, in the order shown -> how; those of documents have no use for a stream
 CHECKS: dict[str, Callable[[Inspection], Finding]] = {
-    "lengths": lengths, "characters": characters, "languages": languages, "repeats": repeats,
+    "amount": amount, "lengths": lengths, "characters": characters, "languages": languages, "repeats": repeats,
     "near repeats": near_repeats, "openings and endings": edges, "HTML": html, "personal data": private,
     "@names": names, "prose": prose, "licence": licence,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from checkup.findings import GOOD, Inspection, examine
+from checkup.outlook import in_words, outlook_of
 from checkup.page import Checked, is_page, page_of
 from checkup.sample import read_sample
 from config.messages import clock, counted
@@ -87,8 +88,9 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
     """One run's row: its data are encoded, as for training, and a few steps are timed."""
     training = Training(run)
     corpus, limit = training.corpus, run.training.max_minutes
-    seconds = training.total_steps * step_seconds(training)
-    expected = "-" if status == "done" else clock(min(seconds, 60 * run.minutes()))
+    seconds, characters = burst(training)
+    planned, most = min(training.total_steps * seconds, 60 * run.minutes()), training.total_steps * characters
+    expected = "-" if status == "done" else clock(planned)
     cells = [
         run.name,
         run.data_file().name,
@@ -100,12 +102,20 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         status,
         expected,
     ]
-    seen = Inspection(run, corpus, read_sample(run))
-    return CheckedRun(cells, Checked(seen, facts(training), examine(seen)), 4 * MODEL_COPIES * training.parameters)
+    outlook = outlook_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
+    seen = Inspection(run, corpus, read_sample(run), outlook)
+    return CheckedRun(
+        cells,
+        Checked(seen, [*facts(training), in_words(outlook)], examine(seen)),
+        4 * MODEL_COPIES * training.parameters,
+    )
 
 
-def step_seconds(training: Training) -> float:
-    """Seconds of a step, without the first ones, which set things up: on a GPU a graph is captured at the second."""
+def burst(training: Training) -> tuple[float, float]:
+    """Seconds and characters of a step, on average over a few.
+
+    The first ones, which set things up, do not count: on a GPU a graph is captured at the second.
+    """
     graphs = training.learner.graphs
     batches = [training.batches.batch(0 if graphs else step) for step in range(WARM_UP[graphs] + BURST)]
     for batch in batches[:-BURST]:
@@ -115,7 +125,8 @@ def step_seconds(training: Training) -> float:
         training.advance(batch)
     if graphs:
         torch.cuda.synchronize()
-    return (time.perf_counter() - began) / BURST
+    seconds = time.perf_counter() - began
+    return seconds / BURST, sum(int((~batch.given).sum()) for batch in batches[-BURST:]) / BURST
 
 
 def facts(training: Training) -> list[str]:

@@ -7,12 +7,15 @@ import pytest
 
 import prepare
 from checkup.findings import CHECKS, GOOD, NOTE, OF_DOCUMENTS, WARNING, Finding, Inspection, examine
+from checkup.outlook import Outlook
 from checkup.sample import read_sample
 from tests.helpers import toy_lines
 from text.corpus import load_corpus
 
 LETTERS = np.random.default_rng(0).choice(list("aeinrstlo"), size=(900, 6, 5))
 PROSE = [" ".join("".join(word) for word in line) for line in LETTERS]  # no two of which have anything in common
+
+OUTLOOK = Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 20.0, True)
 
 
 @pytest.fixture
@@ -21,18 +24,29 @@ def found(tiny_run):
 
     def examined(content, **sections) -> dict[str, Finding]:
         run = tiny_run(content, **sections)
-        return examine(Inspection(run, load_corpus(run), read_sample(run)))
+        return examine(Inspection(run, load_corpus(run), read_sample(run), OUTLOOK))
 
     return examined
 
 
-def test_of_sound_prose_only_what_nobody_can_see_in_it_is_amiss(found):
+def test_of_sound_prose_only_its_amount_is_amiss_and_what_nobody_can_see_in_it(found):
     checked = found(PROSE, model={"context": 64})
     assert list(checked) == list(CHECKS)
     amiss = {name for name, finding in checked.items() if finding.severity != GOOD}
-    assert amiss - {"languages"} == {"licence"}  # without its library, languages are not looked for
-    assert "nothing" not in checked["licence"].sentence
+    assert amiss - {"languages"} == {"amount", "licence"}  # without its library, languages are not looked for
     assert found(PROSE, license="CC0")["licence"] == Finding(GOOD, "licence: CC0")
+
+
+def test_an_amount_is_too_small_small_or_enough(found):
+    few, more, many = (
+        found([f"{n:05}" + "x" * 995 for n in range(count)], data={"held_out": 1e-6})["amount"]
+        for count in (100, 102, 1002)
+    )
+    sentence = "99,000 characters to learn from: of so few a voice learns the documents rather than their language"
+    assert few == Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
+    assert more.sentence == "101,000 characters to learn from; a megabyte is better" and more.severity == NOTE
+    assert more.fix == "to pass over it often: python train.py --dataset toy --preset tiny"
+    assert many == Finding(GOOD, "1,001,000 characters to learn from: enough for every preset")
 
 
 def test_documents_longer_than_the_context_are_counted(found):
@@ -90,12 +104,12 @@ def test_what_it_says_to_type_mends_it(tiny_run, tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     run = tiny_run(PROSE[:300] + amiss)
     run = run.model_copy(update={"paths": type(run.paths)()})
-    checked = examine(Inspection(run, load_corpus(run), read_sample(run)))[kind]
+    checked = examine(Inspection(run, load_corpus(run), read_sample(run), OUTLOOK))[kind]
     assert checked.severity == WARNING and checked.examples
     command = shlex.split(checked.fix.split(": ", 1)[1])
     assert command[:2] == ["python", "prepare.py"] and prepare.main(command[2:]) == 0
     clean = run.model_copy(update={"name": "toy_clean"})
-    assert examine(Inspection(clean, load_corpus(clean), read_sample(clean)))[kind].severity == GOOD
+    assert examine(Inspection(clean, load_corpus(clean), read_sample(clean), OUTLOOK))[kind].severity == GOOD
     lines = (tmp_path / "datasets" / "toy_clean.txt").read_text(encoding="utf-8").splitlines()
     assert set(PROSE[:300]) <= set(lines)
 

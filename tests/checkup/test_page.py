@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from checkup.findings import Inspection, examine
+from checkup.outlook import Outlook
 from checkup.page import Checked, is_page, page_of
 from checkup.plots import HEIGHT, WIDTH, bars, label
 from checkup.sample import read_sample
@@ -25,7 +26,7 @@ def checked(tiny_run):
 
     def examined(content, name="toy", **sections) -> Checked:
         run = tiny_run(content, name, **sections)
-        seen = Inspection(run, load_corpus(run), read_sample(run))
+        seen = Inspection(run, load_corpus(run), read_sample(run), Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 20.0, True))
         return Checked(seen, ["two facts, <b>both</b> of them"], examine(seen))
 
     return examined
@@ -54,7 +55,7 @@ def test_every_finding_and_some_documents_stand_in_the_page(checked):
         assert f"{name}: {finding.sentence}" in page.text
         assert all(part in page.text for part in finding.fix.split(": ", 1))
     assert "two facts, <b>both</b> of them" in page.text and toy_lines(40)[0] in page.text
-    assert "Checkup of toy" in page.text and page.tags.count("svg") == 2
+    assert "Checkup of toy" in page.text and page.tags.count("svg") == 3
 
 
 def test_nothing_of_a_text_is_read_as_markup(checked):

@@ -1,0 +1,88 @@
+"""Estimates what a voice will reach, from counts of its text, this machine's speed, and trainings measured before."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from config.messages import clock
+from config.schema import RunConfig
+from dataset_loader import Batch
+from evaluation.ngram import framed
+from evaluation.reference import REFERENCE_CHARACTERS, cut_stream, first_documents, shuffled_documents
+from evaluation.two_sided import two_sided_bits
+from text.corpus import Corpus
+from utils import numpy_generator
+
+# Whole trainings of the presets as they are, each of one seed: text, preset, million characters read, and how many bits
+# a character the NELBO of held-out text was then below that of counts of both sides; benchmarks/results/learning.md
+MEASURED = (
+    ("recipes", "tiny", 0.93, 0.196),
+    ("news_headlines", "tiny", 1.05, -0.030),
+    ("shakespeare", "tiny", 0.99, 0.066),
+    ("tweets", "tiny", 1.06, -0.070),
+    ("github_commits", "tiny", 7.27, 0.519),
+    ("arxiv_abstracts", "tiny", 18.52, 0.734),
+    ("github_commits", "tiny", 20.75, 0.678),
+    ("github_commits", "tiny", 31.33, 0.750),
+    ("arxiv_abstracts", "cpu", 34.50, 0.887),
+)
+PRESETS = sorted({preset for _, preset, _, _ in MEASURED})
+READ = np.array([1e6 * millions for _, _, millions, _ in MEASURED])
+LEAST, MOST = float(READ.min()), float(READ.max())  # characters read, between which anything is known
+# the gain grows with the logarithm of what was read; twice the standard deviation about that line holds most voices
+LINE = np.polyfit(np.log(READ), [gain for *_, gain in MEASURED], 1)
+RESIDUALS = np.polyval(LINE, np.log(READ)) - [gain for *_, gain in MEASURED]
+ERROR = 2 * float(np.sqrt((RESIDUALS**2).sum() / (len(MEASURED) - 2)))
+FEW_PASSES = 5  # over a text, that all of them made at most
+BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": 28_800}  # seconds
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a training before it begins."""
+
+    counts: float  # bits per character of held-out text that counts of both sides need
+    speed: float  # characters a second, as measured
+    characters: float  # that the plan reads, within its minutes
+    most: float  # that it would read without a limit of time
+    passes: float  # over the text, that these are
+    known: bool  # whether trainings of this preset were measured
+
+    def bits(self, characters: float) -> float:
+        """The estimate after so many characters; the last that was measured if there are more."""
+        return self.counts - float(np.polyval(LINE, math.log(min(max(characters, LEAST), MOST))))
+
+    def told(self, characters: float) -> str:
+        """The estimate in words."""
+        low, high = self.bits(characters) - ERROR, self.bits(characters) + ERROR
+        if characters < LEAST:
+            return f"over {low:.1f}"
+        return f"{low:.1f} to {high:.1f}" + " or less" * (characters > MOST)
+
+
+def outlook_of(
+    run: RunConfig, corpus: Corpus, held_out: list[Batch], *, speed: float, seconds: float, most: float
+) -> Outlook:
+    """`held_out` are the batches that a training measures itself on.
+
+    The speed is in characters a second; `seconds` and characters, `most`, are the limits of the plan.
+    """
+    split = cut_stream(corpus.train, run.model.context) if corpus.stream else corpus.train
+    documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
+    counts = two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
+    known = run.preset in PRESETS and not run.training.start_from
+    passes = most / max(int(corpus.train.lengths.sum()), 1)
+    return Outlook(counts, speed, min(speed * seconds, most), most, passes, known)
+
+
+def in_words(outlook: Outlook) -> str:
+    """A sentence: what the budgets of a quarter of an hour, an hour and a night bring on this machine."""
+    speed = f"{outlook.speed:,.0f} characters a second here, as fast as the steps just timed"
+    if not outlook.known:
+        return f"{speed}; no training of this preset was measured, so nothing is known of its bits"
+    read = {budget: outlook.speed * seconds for budget, seconds in BUDGETS.items()}
+    parts = [f"{outlook.told(n)} after {budget}" for budget, n in read.items() if n < outlook.most]
+    parts.append(f"{outlook.told(outlook.most)} at the end, after {clock(outlook.most / outlook.speed)}")
+    less = f" (less is known of over {FEW_PASSES} passes)" * (outlook.passes > FEW_PASSES)
+    return f"bits a character to expect, as {len(MEASURED)} trainings went: {', '.join(parts)}{less}; {speed}"
