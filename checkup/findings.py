@@ -9,7 +9,7 @@ from itertools import takewhile
 import numpy as np
 
 from checkup.languages import MISSING, name_of, recognised
-from checkup.outlook import Outlook
+from checkup.outlook import NIGHT, Outlook
 from checkup.sample import Sample
 from config.messages import counted
 from config.schema import RunConfig
@@ -20,7 +20,7 @@ from text.personal import handles, personal
 from text.vocabulary import NEWLINE
 
 SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
-TOO_FEW, ENOUGH = 100_000, 1_000_000  # characters to learn from; benchmarks/results/learning.md
+TOO_FEW, ENOUGH = 100_000, 800_000  # characters to learn from; benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not worth a word
 FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
@@ -111,7 +111,8 @@ def lengths(seen: Inspection) -> Finding:
         return Finding(GOOD, sentence)
     sentence += ", are written in windows, and wander more the longer they are"
     if beyond > len(sizes) / 2:
-        return Finding(NOTE, sentence, f"to give them a night: python train.py --dataset {seen.run.name} --minutes 480")
+        fix = f"to give them a night: python train.py --dataset {seen.run.name} --minutes 480"
+        return Finding(NOTE, sentence, fix if seen.outlook.gains_from(NIGHT) else "")
     return Finding(NOTE, sentence, "to leave them out: " + seen.prepare(f"--max-characters {context - 2}"))
 
 

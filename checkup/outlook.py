@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from utils import numpy_generator
 MEASURED = (
     ("recipes", "tiny", 0.93, 0.196),
     ("news_headlines", "tiny", 1.05, -0.030),
+    ("yelp_reviews", "tiny", 0.94, 0.020),
     ("shakespeare", "tiny", 0.99, 0.066),
     ("tweets", "tiny", 1.06, -0.070),
     ("github_commits", "tiny", 7.27, 0.519),
@@ -35,7 +37,8 @@ LINE = np.polyfit(np.log(READ), [gain for *_, gain in MEASURED], 1)
 RESIDUALS = np.polyval(LINE, np.log(READ)) - [gain for *_, gain in MEASURED]
 ERROR = 2 * float(np.sqrt((RESIDUALS**2).sum() / (len(MEASURED) - 2)))
 FEW_PASSES = 5  # over a text, that all of them made at most
-BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": 28_800}  # seconds
+NIGHT = 28_800  # seconds
+BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": NIGHT}
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,16 @@ class Outlook:
     speed: float  # characters a second, as measured
     characters: float  # that the plan reads, within its minutes
     most: float  # that it would read without a limit of time
-    passes: float  # over the text, that these are
+    text: int  # characters of the text to learn from
     known: bool  # whether trainings of this preset were measured
 
     def bits(self, characters: float) -> float:
         """The estimate after so many characters; the last that was measured if there are more."""
         return self.counts - float(np.polyval(LINE, math.log(min(max(characters, LEAST), MOST))))
+
+    def gains_from(self, seconds: float) -> bool:
+        """Whether a training of so many seconds reads more than is planned."""
+        return min(self.speed * seconds, self.most) > self.characters
 
     def told(self, characters: float) -> str:
         """The estimate in words."""
@@ -72,8 +79,7 @@ def outlook_of(
     documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
     counts = two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
     known = run.preset in PRESETS and not run.training.start_from
-    passes = most / max(int(corpus.train.lengths.sum()), 1)
-    return Outlook(counts, speed, min(speed * seconds, most), most, passes, known)
+    return Outlook(counts, speed, min(speed * seconds, most), most, int(corpus.train.lengths.sum()), known)
 
 
 def in_words(outlook: Outlook) -> str:
@@ -81,8 +87,12 @@ def in_words(outlook: Outlook) -> str:
     speed = f"{outlook.speed:,.0f} characters a second here, as fast as the steps just timed"
     if not outlook.known:
         return f"{speed}; no training of this preset was measured, so nothing is known of its bits"
-    read = {budget: outlook.speed * seconds for budget, seconds in BUDGETS.items()}
-    parts = [f"{outlook.told(n)} after {budget}" for budget, n in read.items() if n < outlook.most]
-    parts.append(f"{outlook.told(outlook.most)} at the end, after {clock(outlook.most / outlook.speed)}")
-    less = f" (less is known of over {FEW_PASSES} passes)" * (outlook.passes > FEW_PASSES)
-    return f"bits a character to expect, as {len(MEASURED)} trainings went: {', '.join(parts)}{less}; {speed}"
+    read = {f"after {budget}": outlook.speed * seconds for budget, seconds in BUDGETS.items()}
+    read = {when: characters for when, characters in read.items() if characters < outlook.most}
+    read[f"at the end, after {clock(outlook.most / outlook.speed)}"] = outlook.most
+    measured = sum(characters <= MOST for characters in read.values())
+    told = dict(islice(read.items(), measured + 1))  # of what is beyond that, the first
+    parts = ", ".join(f"{outlook.told(characters)} {when}" for when, characters in told.items())
+    many = max(told.values()) > FEW_PASSES * outlook.text
+    less = f" (less is known of over {FEW_PASSES} passes)" * many
+    return f"bits a character to expect, as {len(MEASURED)} trainings went: {parts}{less}; {speed}"

@@ -15,7 +15,7 @@ from text.corpus import load_corpus
 LETTERS = np.random.default_rng(0).choice(list("aeinrstlo"), size=(900, 6, 5))
 PROSE = [" ".join("".join(word) for word in line) for line in LETTERS]  # no two of which have anything in common
 
-OUTLOOK = Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 20.0, True)
+OUTLOOK = Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True)
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ def test_of_sound_prose_only_its_amount_is_amiss_and_what_nobody_can_see_in_it(f
 def test_an_amount_is_too_small_small_or_enough(found):
     few, more, many = (
         found([f"{n:05}" + "x" * 995 for n in range(count)], data={"held_out": 1e-6})["amount"]
-        for count in (100, 102, 1002)
+        for count in (100, 102, 802)
     )
     sentence = "99,000 characters to learn from: of so few a voice learns the documents rather than their language"
     assert few == Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
     assert more.sentence == "101,000 characters to learn from; a megabyte is better" and more.severity == NOTE
     assert more.fix == "to pass over it often: python train.py --dataset toy --preset tiny"
-    assert many == Finding(GOOD, "1,001,000 characters to learn from: enough for every preset")
+    assert many == Finding(GOOD, "801,000 characters to learn from: enough for every preset")
 
 
 def test_documents_longer_than_the_context_are_counted(found):

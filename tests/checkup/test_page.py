@@ -26,7 +26,7 @@ def checked(tiny_run):
 
     def examined(content, name="toy", **sections) -> Checked:
         run = tiny_run(content, name, **sections)
-        seen = Inspection(run, load_corpus(run), read_sample(run), Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 20.0, True))
+        seen = Inspection(run, load_corpus(run), read_sample(run), Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True))
         return Checked(seen, ["two facts, <b>both</b> of them"], examine(seen))
 
     return examined
