@@ -61,8 +61,9 @@ class Inspection:
 
     def prepare(self, *options: str) -> str:
         """A command that makes a better text of this one."""
-        name = f"{self.run.name}_clean"
-        return " ".join(["python prepare.py", str(self.run.data_file()), "--name", name, *options])
+        path = str(self.run.data_file())
+        source = f'"{path}"' if " " in path else path
+        return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_clean", *options])
 
     def without(self, where: str) -> str:
         """A command that leaves out the documents for which this is true, an expression of SQL."""

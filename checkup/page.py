@@ -114,7 +114,7 @@ def figures(seen: Inspection) -> list[str]:
     found = [figure("Characters", *characters_plot(seen))]
     if not seen.corpus.stream:
         found.insert(0, figure("Lengths", *lengths_plot(seen)))
-    if seen.outlook.known:
+    if seen.outlook.known and seen.outlook.alike:
         found.append(figure("Bits a character to expect", *learning_plot(seen)))
     return found
 
