@@ -3,27 +3,22 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import takewhile
 
 import numpy as np
 
 from checkup.languages import MISSING, name_of, recognised
-from checkup.outlook import NIGHT, Outlook
-from checkup.sample import Sample
+from checkup.outlook import NIGHT
+from checkup.records import FEW, GOOD, MANY, NOTE, SEVERITIES, WARNING, Finding, Inspection, percent, severity_of
 from config.messages import counted
-from config.schema import RunConfig
 from sources.cleaning import without_entities, without_tags
-from text.corpus import Corpus
 from text.disguise import suspicion
 from text.personal import handles, personal
 from text.vocabulary import NEWLINE
 
-SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
 TOO_FEW, ENOUGH = 100_000, 800_000  # characters to learn from; benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not worth a word
-FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
 EDGE = 20  # characters that documents must begin or end with alike; fewer are a habit of any language
 SHARED = 5  # documents that must do so
 COVERED = 0.999  # share of the text that a larger vocabulary is to cover
@@ -31,59 +26,6 @@ SELDOM = 1e-5  # share of the text below which a network hardly learns a charact
 SHOWN, SHOWN_CHARACTERS = 3, 12  # examples
 AROUND = 20  # characters shown on either side of what was found
 QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What a check found, in one sentence; what to type or to set, and what for; and parts of the text that show it."""
-
-    severity: str  # GOOD, NOTE or WARNING
-    sentence: str
-    fix: str = ""
-    examples: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What the checks look at."""
-
-    run: RunConfig
-    corpus: Corpus
-    sample: Sample
-    outlook: Outlook
-
-    def share(self, texts: int) -> tuple[str, str]:
-        """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
-        documents = len(self.sample.texts)
-        return f"{texts:,} of {counted(documents, 'document')} read ({percent(texts, documents)})", severity_of(
-            texts, documents
-        )
-
-    def prepare(self, *options: str) -> str:
-        """A command that makes a better text of this one."""
-        path = str(self.run.data_file())
-        source = f'"{path}"' if " " in path else path
-        return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_clean", *options])
-
-    def without(self, where: str) -> str:
-        """A command that leaves out the documents for which this is true, an expression of SQL."""
-        return self.prepare(f'--where "NOT {where}"')
-
-    def setting(self, line: str) -> str:
-        """Where a line of config.yaml goes."""
-        return f"in config.yaml, under datasets, {self.run.name}: {line}"
-
-
-def percent(part: int, whole: int) -> str:
-    """A share for people: a small one is not called none."""
-    share = part / max(whole, 1)
-    return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
-
-
-def severity_of(part: int, whole: int) -> str:
-    """WARNING from MANY on, NOTE from FEW on."""
-    share = part / max(whole, 1)
-    return WARNING if share >= MANY else NOTE if share >= FEW else GOOD
 
 
 def amount(seen: Inspection) -> Finding:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from checkup.findings import GOOD, WARNING, Finding, Inspection
 from checkup.outlook import BUDGETS, ERROR, LEAST, MEASURED, MOST
 from checkup.plots import HEIGHT, band, bars, label, line, plot, y_of
+from checkup.records import GOOD, WARNING, Finding, Inspection
 from config.messages import counted, printable
 from pages.template import filled
 from pages.themes import CAPTION_INK, FULL_INK, THEMES, Theme, css
@@ -102,7 +102,8 @@ def item(what: str, finding: Finding) -> str:
         if quotes
         else ""
     )
-    return f'<li class="{finding.severity}"><b>{escape(what)}</b>: {shown(finding.sentence)}{todo}{examples}</li>'
+    named = "" if finding.sentence.startswith(what) else f"<b>{escape(what)}</b>: "
+    return f'<li class="{finding.severity}">{named}{shown(finding.sentence)}{todo}{examples}</li>'
 
 
 def shorter(text: str) -> str:

@@ -11,9 +11,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from checkup.findings import GOOD, Inspection, examine
+from checkup.findings import examine
 from checkup.outlook import in_words, outlook_of
 from checkup.page import Checked, is_page, page_of
+from checkup.records import GOOD, Inspection
 from checkup.sample import read_sample
 from config.messages import clock, counted
 from config.schema import RunConfig

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import prepare
-from checkup.findings import CHECKS, GOOD, NOTE, OF_DOCUMENTS, WARNING, Finding, Inspection, examine
+from checkup.findings import CHECKS, OF_DOCUMENTS, examine
 from checkup.outlook import Outlook
+from checkup.records import GOOD, NOTE, WARNING, Finding, Inspection
 from checkup.sample import read_sample
 from tests.helpers import toy_lines
 from text.corpus import load_corpus
