@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from config.command_line import Parser, add_config, add_data, add_sampling, run_command, run_program
-from config.sets import PIECES, THEMES
+from pages.themes import PIECES, THEMES
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Train models, one after the other: python train.py --dataset NAME, or --all"""
+"""Train models, one after the other or several at once: python train.py --dataset NAME, or --all"""
 
 import argparse
 import shlex
@@ -31,6 +31,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--hours", type=float, help="hours for all models together, shared out by the size of their data"
     )
+    parser.add_argument(
+        "--jobs",
+        default="1",
+        metavar="N",
+        help="trainings at once, each in its own process with its share of the cores; auto: one a core (default 1)",
+    )
     parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
     parser.add_argument("--device", help="auto, cpu, cuda or mps, instead of the config's")
     parser.add_argument(
@@ -49,6 +55,7 @@ def train(arguments: argparse.Namespace) -> int:
     from config.loader import load_config
     from training.base import BASE_SHARE, with_base, write_base_text
     from training.check import check_runs
+    from training.lanes import LocalLanes, lane_count
     from training.queue import Queue, share_hours
     from training.start import in_order
     from utils import UserError
@@ -64,6 +71,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
+    lanes = lane_count(arguments.jobs, runs)
     if arguments.base and not arguments.all:
         raise UserError("--base: learns from all datasets, so it goes with --all")
     if arguments.hours is not None:
@@ -71,13 +79,12 @@ def train(arguments: argparse.Namespace) -> int:
             raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
         if arguments.minutes is not None:
             raise UserError("--hours and --minutes exclude each other; leave one out")
-        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1))
+        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes)
     if arguments.base:
-        started = in_order(with_base(config, runs, overrides))
+        started = in_order(with_base(config, runs, overrides, lanes if arguments.hours else 1))
         write_base_text(started[0], runs)
         runs = started
-    runs = in_order(runs)
-    queue = Queue(runs, arguments.force, command_of(arguments))
+    queue = Queue(in_order(runs), arguments.force, command_of(arguments), LocalLanes(lanes))
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
 
 
@@ -85,8 +92,8 @@ def command_of(arguments: argparse.Namespace) -> str:
     """The command that goes on where this one was stopped."""
     everything = ["--all", *["--base"] * arguments.base]
     words = everything if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
-    for key in ("config", "preset", "minutes", "hours", "device"):
-        if (value := getattr(arguments, key)) not in (None, Path("config.yaml")):
+    for key in ("config", "preset", "minutes", "hours", "device", "jobs"):
+        if (value := getattr(arguments, key)) not in (None, Path("config.yaml"), "1"):
             words += [f"--{key}", str(value)]
     return shlex.join(["python", "train.py", *words])
 

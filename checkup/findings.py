@@ -31,7 +31,7 @@ QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it
 def amount(seen: Inspection) -> Finding:
     """Whether there is enough to learn from."""
     characters, preset = int(seen.corpus.train.lengths.sum()), seen.run.preset
-    sentence = f"{characters:,} characters to learn from"
+    sentence = f"{counted(characters, 'character')} to learn from"
     if characters < TOO_FEW:
         sentence += ": of so few a voice learns the documents rather than their language"
         return Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
@@ -44,10 +44,10 @@ def amount(seen: Inspection) -> Finding:
 def lengths(seen: Inspection) -> Finding:
     """Documents longer than the context, which are written in windows."""
     sizes, context = seen.corpus.train.lengths, seen.run.model.context
-    median, long, longest = np.quantile(sizes, [0.5, 0.95, 1]).astype(int)
+    median, long, longest = np.quantile(sizes, [0.5, 0.95, 1]).astype(int).tolist()
     beyond = int((sizes > context - 2).sum())
     sentence = (
-        f"median length {median}, 95 % up to {long:,}, longest {longest:,} characters; "
+        f"median length {median}, 95 % up to {long:,}, longest {counted(longest, 'character')}; "
         f"{percent(beyond, len(sizes))} exceed the context of {context}"
     )
     if beyond < MANY * len(sizes):

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from config.messages import clock
+from config.messages import clock, counted
 from config.schema import RunConfig
 from dataset_loader import Batch
 from evaluation.ngram import framed
@@ -88,7 +88,7 @@ def outlook_of(
 
 def in_words(outlook: Outlook) -> str:
     """A sentence: what the budgets of a quarter of an hour, an hour and a night bring on this machine."""
-    speed = f"{outlook.speed:,.0f} characters a second here, as fast as the steps just timed"
+    speed = f"{counted(round(outlook.speed), 'character')} a second here, as fast as the steps just timed"
     if not outlook.known:
         return f"{speed}; no training of this preset was measured, so nothing is known of its bits"
     if not outlook.alike:

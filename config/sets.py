@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from config.errors import one_of
 from config.section import Section
-from pages.themes import THEMES
+from pages.themes import PIECES, THEMES
 
 ACTIONS = ("keep", "flag", "drop")  # what a rule does with a text: nothing, mark it, or have another text drawn
 ACTIONS_WITH_MASK = (*ACTIONS, "mask")  # or cover the part of the text that the rule found
@@ -25,9 +25,6 @@ class Rules(Section):
     handles: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "keep"
     words: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "flag"
     word_list: str = ""
-
-
-PIECES = ("svg", "html", "gif", "webp", "apng", "mp4")  # files that show a text being written
 
 
 class CollectionConfig(Rules):

@@ -1,6 +1,5 @@
 """All text that a model has learnt from: its own, and that of the models its training started from."""
 
-import glob
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from config.loader import Config
 from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
+from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, Start
 from text.corpus import Corpus, Split, all_training_text
 from text.reader import ReadingLog, read_lines, spans
@@ -37,8 +37,7 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
 
 def file_with(sha256: str, file: Path) -> Path | None:
     """The text file with this hash: that of a dataset, or one that was kept aside when another took its name."""
-    kept = sorted(file.parent.glob(f"{glob.escape(file.stem)}.previous*{glob.escape(file.suffix)}"))
-    return next((path for path in (file, *kept) if path.is_file() and hash_file(path) == sha256), None)
+    return next((path for path in (file, *kept_aside(file)) if path.is_file() and hash_file(path) == sha256), None)
 
 
 def held_out_in(corpus: Corpus, texts: list[Split], start: Start | None) -> int:
@@ -65,7 +64,7 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
 
 def lines_of(file: Path, read_as: DataConfig, vocabulary: Vocabulary) -> Split:
     """Every line of a text file, as ids of another vocabulary, or else of what reads the same."""
-    ids, sizes = [], []
+    ids, sizes = [np.empty(0, vocabulary.ids_of_alike.dtype)], [np.empty(0, np.int64)]  # a text may hold no line
     for codes in read_lines(file, read_as, ReadingLog()):
         ids.append(vocabulary.ids_of_alike[codes[codes != NEWLINE]])
         sizes.append(spans(codes)[1])

@@ -31,10 +31,12 @@ from exporting.proof import (
 from exporting.quantise import SCHEMES
 from exporting.voice import check_exportable, voice_of
 from exporting.weights import Packed, in_float32, pack, quantised
-from generation.checkpoint import Checkpoint, load_checkpoint, named_weights, save_checkpoint
+from generation.archive import archive_bytes
+from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.console import progress
 from generation.outputs import Outputs
 from generation.writer import Writer
+from nft.store import SOURCES
 from text.corpus import Corpus, load_trained_corpus
 from utils import UserError, utf8
 
@@ -49,7 +51,9 @@ def export_page(arguments: argparse.Namespace) -> int:
     here = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data)
     output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_live.html"
     inputs = [arguments.model, arguments.config, here.data_file()]
+    inputs += [arguments.set / name for name in SOURCES] if arguments.set else []
     outputs = Outputs(output.parent, [output.name], inputs, overwrite=arguments.overwrite)
+    model_outputs = quantised_outputs(arguments, [*inputs, output]) if arguments.quantised else None
     minted = read_set(arguments.set) if arguments.set else None
     packed = packed_weights(checkpoint, arguments)
     exported = quantised(checkpoint, packed)
@@ -73,11 +77,19 @@ def export_page(arguments: argparse.Namespace) -> int:
             how = f"Proven: {Proof(what, lost, difference, equal, len(expected))}."
     page = utf8(filled(proof=how))
     outputs.write(page)
-    if arguments.quantised:
-        save_checkpoint(arguments.quantised, exported)
+    if model_outputs:
+        model_outputs.write(archive_bytes(content_of(exported)))
         say(f"{arguments.quantised}: the model as the page has it; a set made from it has the page's texts")
     say(f"{output}: {len(page) / 1e6:.2f} MB. {how}")
     return 0
+
+
+def quantised_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> Outputs:
+    """The file of --quantised. Raises UserError if it is the page's own, one that is read, or somebody else's."""
+    path: Path = arguments.quantised
+    if path.absolute() == inputs[-1].absolute():
+        raise UserError(f"{path}: --output names the same file; name another --quantised")
+    return Outputs(path.parent, [path.name], inputs, overwrite=arguments.overwrite, option="--quantised")
 
 
 def check_options(arguments: argparse.Namespace) -> None:
@@ -121,7 +133,7 @@ def check_logits(page: Path, writer: Writer, corpus: Corpus, model: Path) -> flo
     """The largest difference of a logit between page and Python. Raises UserError if rounding does not explain it."""
     with Engine(page) as engine:
         difference = largest_difference(engine, writer, corpus)
-    if difference > LARGEST_DIFFERENCE:
+    if not difference <= LARGEST_DIFFERENCE:  # nor NaN
         raise UserError(
             f"{model}: the page's logits differ from Python's by {difference:.2g}, more than"
             f" {LARGEST_DIFFERENCE}; this is an error of the page, no choice of yours helps"

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from dataset_loader import held_out_batches, held_out_windows
 from diffusion.samplers import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
 from exporting.html import SOURCES
+from exporting.weights import numbers
 from generation.writer import Writer, written_documents
 from text.corpus import Corpus
 from utils import UserError, map_on_cores, parallel_tasks, sha256, torch_generator
@@ -22,6 +24,7 @@ CPU = torch.device("cpu")
 DOCUMENTS, EQUAL = 100, 0.95  # documents that both write, and which share of them must be equal
 WINDOWS, LARGEST_DIFFERENCE = 16, 1e-3  # held-out windows whose logits are compared; nats that rounding explains
 NELBO_CHARACTERS, NELBO_LOSS = 50_000, 0.02  # held-out characters; bits that quantisation may cost
+OLDEST_NODE = 18  # in which the engine was run
 Key = tuple[int, int]  # a document's index and attempt, both from 0
 Expected = dict[Key, str]  # SHA-256 of the text of each
 NO_NODE = (
@@ -57,13 +60,17 @@ class Engine:
         self.name = self.ask(page=str(page.resolve()), plain=plain)["engine"]
 
     def ask(self, **task: Any) -> Any:
-        """The answer to a task of prove.js. Raises RuntimeError if the process has ended."""
+        """The answer to a task of prove.js. Raises UserError if the process has ended, or answers what is none."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps(task) + "\n")
-        self.process.stdin.flush()
-        if not (line := self.process.stdout.readline()):
-            raise RuntimeError("the page's engine ended; its error stands above")
-        return json.loads(line)
+        try:
+            self.process.stdin.write(json.dumps(task) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):  # BrokenPipeError, or no JSON
+            raise UserError(
+                f"{node()} does not run the page's engine (what it says of that stands above); install Node.js"
+                f" {OLDEST_NODE} or later, or write the page --unproven"
+            ) from None
 
     def write(self, seed: int, index: int, **more: Any) -> dict[str, Any]:
         """A document: its text, the network calls and seconds that it took."""
@@ -97,7 +104,7 @@ def nelbo_loss(original: Writer, quantised: Writer, corpus: Corpus) -> float:
         alphabet=original.vocabulary.size, stream=corpus.stream,
     )  # fmt: skip
     bits = [held_out_likelihood(w.diffusion, w.network, batches, run.seed, CPU).bits for w in (quantised, original)]
-    return bits[0] - bits[1]
+    return float(numbers(torch.tensor(bits[0] - bits[1])))
 
 
 def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
@@ -109,18 +116,19 @@ def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
     rows = [
         (batch.ids[row : row + 1], batch.given[row : row + 1]) for batch in windows for row in range(len(batch.ids))
     ]
-    worst = 0.0
+    differences = []
     for number, (x0, given) in enumerate(rows):
         sigma = writer.diffusion.schedule.sigma(torch.full((1, 1), (number + 0.5) / len(rows), dtype=torch.float64))
         x_t = torch.where(given, x0, writer.diffusion.process.noise(x0, sigma, torch_generator(CPU, run.seed, number)))
         with torch.no_grad():
-            expected = writer.network(x_t, sigma.squeeze(1).float(), given)[0]
+            expected = numbers(writer.network(x_t, sigma.squeeze(1).float(), given)[0])
         found = engine.ask(
             do="logits", ids=x_t[0].tolist(), given=given[0].int().tolist(), sigma=sigma.item(),
             positions=list(range(x_t.shape[1])),
         )  # fmt: skip
-        worst = max(worst, float((torch.tensor(found) - expected).abs().max()))
-    return worst
+        logits = np.array(found, dtype=np.float64)  # null, as JSON has NaN, becomes NaN again
+        differences.append(np.abs(logits - expected.numpy()).max())
+    return float(np.max(differences))
 
 
 def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]) -> Expected:

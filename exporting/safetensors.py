@@ -3,6 +3,8 @@
 import argparse
 import json
 
+import torch
+
 from config.messages import say
 from exporting.libraries import library
 from generation.checkpoint import Checkpoint, load_checkpoint
@@ -38,7 +40,7 @@ def export_safetensors(arguments: argparse.Namespace) -> int:
     folder = arguments.output or arguments.model.with_suffix("")
     names = [WEIGHTS, CONFIG, VOCABULARY]
     outputs = Outputs(folder, names, [arguments.model], overwrite=arguments.overwrite)
-    weights = {name: value.contiguous() for name, value in checkpoint.weights.items()}
+    weights = {name: value.clone(memory_format=torch.contiguous_format) for name, value in checkpoint.weights.items()}
     lengths = {"values": checkpoint.lengths.values.tolist(), "counts": checkpoint.lengths.counts.tolist()}
     config = {**config_of(checkpoint), "lengths": lengths}
     outputs.write(

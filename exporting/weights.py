@@ -41,6 +41,13 @@ def parts_of(entries: list[Entry], data: bytes) -> Iterable[tuple[Entry, bytes]]
         at += bytes_of(entry)
 
 
+def numbers(logits: Tensor) -> Tensor:
+    """What torch computes, to be compared with what others do. Raises FloatingPointError unless all are numbers."""
+    if not logits.isfinite().all():
+        raise FloatingPointError("the network's output is not a number (NaN or infinite); its weights are damaged")
+    return logits
+
+
 def in_float32(checkpoint: Checkpoint) -> Checkpoint:
     """The same model, computing in float32 on every machine."""
     training = checkpoint.run.training.model_copy(update={"precision": "float32"})

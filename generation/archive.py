@@ -4,6 +4,7 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 """
 
 import difflib
+import glob
 import io
 import itertools
 import os
@@ -58,12 +59,17 @@ class Damaged(UserError):
     """A file that was cut short or changed, or is another program's."""
 
 
-def write_archive(path: Path, content: dict[str, Any]) -> None:
-    """Plain values and tensors -> a file, whole or not at all; the same run gives the same bytes."""
+def archive_bytes(content: dict[str, Any]) -> bytes:
+    """Plain values and tensors -> a file's bytes; the same run gives the same."""
     buffer = io.BytesIO()  # a buffer has no name, so the archive inside does not depend on the path
     torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def write_archive(path: Path, content: dict[str, Any]) -> None:
+    """Write `archive_bytes` as a file, whole or not at all."""
     try:
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, archive_bytes(content))
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -111,6 +117,11 @@ def set_aside(path: Path) -> Path:
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     names = (path.with_suffix(f".previous{ending}{path.suffix}") for ending in endings)
     return path.replace(next(kept for kept in names if not os.path.lexists(kept)))
+
+
+def kept_aside(path: Path) -> list[Path]:
+    """The files that `set_aside` has made of earlier ones of this name."""
+    return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
 
 
 def check_end(path: Path) -> None:

@@ -171,8 +171,7 @@ class Outputs:
         self.record = OutputRecord(self.record.path)  # another command may have written meanwhile
         self.check()
         self.record.write(dict(zip(self.names, contents, strict=True)))
-        self.record.close(self.names)
-        return self.record.folder / self.names[0]
+        return self.finish()
 
     def place(self, finished: Path, found: str, *contents: bytes) -> Path:
         """As `write`, but the first file, of this SHA-256, stands finished on the same disk and is moved.
@@ -187,5 +186,12 @@ class Outputs:
         finished.replace(self.record.folder / name)
         self.record.write(files)
         self.record.hashes[name] = {found}
+        return self.finish()
+
+    def finish(self) -> Path:
+        """Remove what an earlier command wrote beside the first file, which is another now; -> the path of that."""
+        for name in self.record.hashes.keys() - {*self.names}:
+            if self.record.knows(name) and not is_protected(self.record.folder / name):
+                (self.record.folder / name).unlink()
         self.record.close(self.names)
-        return self.record.folder / name
+        return self.record.folder / self.names[0]

@@ -19,6 +19,7 @@ from utils import UserError
 
 MOST_FRAMES = 45
 SCALE = 0.6  # of the picture's pixels; the files of a set are a tenth as large
+FRAME_SIDE = round(SIDE * SCALE)
 LEVELS = 16  # shades from ground to ink: enough for the edges of letters
 PER_SECOND = 10  # frames of a film
 Frames = list[tuple[Image.Image, int]]  # (H, W) levels 0-255 of ink, and milliseconds
@@ -28,7 +29,7 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
     """The pictures of an animation, from noise to the finished text."""
     times = timeline(course, MOST_FRAMES)
     laid = page(text)
-    canvas = Image.new("L", (round(SIDE * SCALE), round(laid.height * SCALE) // 2 * 2), 0)
+    canvas = Image.new("L", (FRAME_SIDE, round(laid.height * SCALE) // 2 * 2), 0)
     draw = ImageDraw.Draw(canvas)
     left, bottom = MARGIN * SCALE, (laid.height - MARGIN) * SCALE
     draw.text((left, bottom), caption, CAPTION_INK, font(round(CAPTION_SIZE * SCALE)), anchor="ls")
@@ -89,7 +90,7 @@ def mp4(shown: Frames, theme: Theme) -> bytes:
             for image, milliseconds in shown
         )
         done = subprocess.run([*command, str(path)], input=pixels, capture_output=True, check=False)
-        if done.returncode:
+        if done.returncode or not path.exists():
             raise UserError(f"ffmpeg could not write an mp4: {done.stderr.decode(errors='replace').strip()[:200]}")
         return path.read_bytes()
 

@@ -22,7 +22,7 @@ from evaluation.seen import reference_of
 from generation.checkpoint import Start, load_checkpoint
 from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
-from nft.animation import find_ffmpeg
+from nft.animation import animation
 from nft.drawing import draw_missing, draw_missing_courses
 from nft.files import record_of, write_files
 from nft.fonts import others
@@ -33,6 +33,7 @@ from nft.store import SetFolder, selection_json
 from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
+from pages.themes import THEMES
 from text.corpus import load_trained_corpus
 from utils import UserError, hash_file, pick_device, utf8
 
@@ -93,9 +94,9 @@ def set_info(
 
 
 def check_tools(info: SetInfo) -> None:
-    """Raise UserError if the pieces of a set need a program that is not here."""
+    """Raise UserError if the pieces of a set need a program that is not here, or cannot do it."""
     if "mp4" in (info.pieces or ()):
-        find_ffmpeg()
+        animation("mp4", "", [], "", THEMES["paper"])
 
 
 def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
@@ -204,6 +205,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
     with SetFolder.opened(arguments.folder) as folder:
         written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
         known = {record["token_id"] for record in folder.records() if record["accepted"]}
+        check_tools(folder.info())
         if arguments.keep == "all":
             folder.check_free(selection.name)
             selection.unlink(missing_ok=True)

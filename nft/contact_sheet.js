@@ -261,8 +261,9 @@ by("save").onclick = () => {
 
 const numbered = new Map(tokens.map(token => [token.id, token]));
 function named(text) { // -> the tokens that a selection names, and which parts of it name others; or what is wrong with it
-  const [unclear] = text.replace(RANGE, (all, low, high) => high ? "0" : all).match(UNCLEAR) ?? [];
-  if (unclear) return `${unclear} is neither token ids nor a range; write 3 7 or 3-7`;
+  const withoutRanges = text.replace(RANGE, (all, low, high) => high ? "0" : all), unclear = withoutRanges.search(UNCLEAR);
+  const line = text.split("\n")[withoutRanges.slice(0, unclear).split("\n").length - 1].trim();
+  if (unclear >= 0) return `${line.slice(0, 100)} is neither token ids nor a range; write 3 7 or 3-7`;
   const found = new Set(), unknown = new Set();
   for (const [, low, high] of text.matchAll(RANGE)) {
     if (high && Number(high) < Number(low)) return `${low}-${high} must run upwards`;

@@ -24,7 +24,10 @@ def course_of(line: bytes, record: Record) -> list[Change]:
         raise UserError(f"{where}: damaged: holds token {found.token_id}")
     if any(len(change.positions) != len(change.characters) for change in course):
         raise UserError(f"{where}: damaged: a step has more positions or characters than the other")
-    if course and text_after(course) != record["text"]:
+    if any(change.positions != sorted({*change.positions}) for change in course):
+        raise UserError(f"{where}: damaged: the positions of a step are not in order")
+    places = {place for change in course for place in change.positions}
+    if course and (text_after(course) != record["text"] or places != {*range(len(places))}):
         raise UserError(f"{where}: damaged: it does not lead to the token's text")
     if [change.step for change in course] != sorted(change.step for change in course):
         raise UserError(f"{where}: damaged: its steps are not in order")

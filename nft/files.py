@@ -157,7 +157,8 @@ def others(folder: SetFolder, expected: set[str]) -> list[str]:
 
 def beside(folder: SetFolder, expected: set[str]) -> list[str]:
     """What lies beside the folders of a set and is none of its files."""
-    known = {*expected, *FOLDERS, *SOURCES, RECORD, LOCK}
+    undeclared = set() if folder.info().courses else {"courses.jsonl"}
+    known = {*expected, *FOLDERS, *SOURCES, RECORD, LOCK} - undeclared
     present = (path for path in folder.path.iterdir() if path.name not in known)
     return sorted(path.name for path in present if not is_of_a_system(path))
 

@@ -9,6 +9,7 @@ from config.loader import config_or_defaults
 from config.sets import Rules
 from evaluation.reference import Reference
 from evaluation.seen import reference_of
+from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.schemas import SetInfo, rules_with_defaults
@@ -38,7 +39,7 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
         if path:
             check_readable(path)
     rules, knows_words = rules_at_hand(found, info)
-    checkpoint = find_model(found, info, arguments.model or Path(info.model_file))
+    checkpoint = find_model(found, info, arguments.model)
     reference = None
     if checkpoint:
         try:
@@ -69,15 +70,20 @@ def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
     return without, rules.words == "keep"
 
 
-def find_model(found: Findings, info: SetInfo, path: Path) -> Checkpoint | None:
-    """The model that a set was drawn with; None if it is not at hand."""
-    if not (model_sha256 := hash_at_hand(path)):
-        found.not_checked(
-            f"how the tokens were drawn, {OF_THE_TEXT}: {path} is not at hand; give the model's path with --model"
-        )
-        return None
-    if model_sha256 != info.identity["model_sha256"]:
-        found.differs(f"{path}: not the model that this set was drawn with")
+def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint | None:
+    """The model that a set was drawn with: the file that is named, or that of set.json, or one kept aside for it."""
+    path = named or Path(info.model_file)
+    there = [path] if named else [path, *kept_aside(path)]
+    hashes = {file: model_sha256 for file in there if (model_sha256 := hash_at_hand(file))}
+    path = next((file for file, model_sha256 in hashes.items() if model_sha256 == info.identity["model_sha256"]), path)
+    if hashes.get(path) != info.identity["model_sha256"]:
+        if named:
+            found.differs(f"{path}: not the model that this set was drawn with")
+        else:
+            what = "is another model than the set's" if path in hashes else "is not at hand"
+            found.not_checked(
+                f"how the tokens were drawn, {OF_THE_TEXT}: {path} {what}; give the model's path with --model"
+            )
         return None
     checkpoint = load_checkpoint(path)
     own = {"config_sha256": checkpoint.training_sha256, "data_sha256": checkpoint.data_sha256}

@@ -10,16 +10,17 @@ from PIL import features
 from config.messages import counted
 from generation.console import progress
 from generation.outputs import is_regular
-from nft.animation import pictures_of
+from nft.animation import FRAME_SIDE, pictures_of
 from nft.files import FOLDERS, File, beside, files, others
 from nft.findings import Findings
 from nft.image import LARGEST, pixels_of
-from nft.layout import SIDE
 from nft.schemas import FIRST_FORMAT
 from nft.store import LINK, Edition, SetFolder
 from pages.themes import Theme
+from utils import UserError
 
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
+FILM = ".mp4"
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
 MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
@@ -79,30 +80,39 @@ class Pictures:
 
     def __init__(self, theme: Theme) -> None:
         self.theme = theme
-        self.same: set[str] = set()  # kinds of file of which one is the same as here
+        self.same: set[str] = set()  # libraries by which one file is the same as here
         self.similar: list[str] = []
         self.foreign: list[str] = []
-        self.of_other_fonts = 0
+        self.of_other_fonts = self.films = 0  # that cannot be compared
 
     def compare(self, file: File, data: bytes) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
-        drawn_here, kind = file.content(), Path(file.path).suffix
+        kind = Path(file.path).suffix
+        try:
+            drawn_here = file.content()
+        except UserError:  # without ffmpeg
+            self.films += 1
+            return
         if file.same(data, drawn_here):
-            self.same.add(kind)
+            self.same.add(library_of(file.path))
         elif not file.own_font:
             self.of_other_fonts += 1
         else:
             (self.similar if SIMILAR[kind](data, drawn_here, self.theme) else self.foreign).append(file.path)
 
     def report(self, found: Findings) -> None:
-        """Report what differs. Versions draw all pictures of a kind alike: if one is the same, all others must be."""
-        known = [path for path in self.similar if Path(path).suffix in self.same]
+        """Report what differs. A version draws all pictures alike: if one is the same, all others must be."""
+        known = [path for path in self.similar if library_of(path) in self.same]
         for path in self.foreign + known:
             found.differs(f"{path}: not the picture of its text")
         if count := self.of_other_fonts:
             what = "characters that DejaVu Sans Mono lacks, which other fonts than those here may have drawn"
             found.not_checked(f"{counted(count, 'picture')} with {what}")
-        if left := len(self.similar) - len(known):
+        unknown = [path for path in self.similar if path not in known]
+        films = [path for path in unknown if path.endswith(FILM)]
+        if count := self.films + len(films):
+            found.not_checked(f"what is seen in {counted(count, 'film')}: no ffmpeg is here that writes the same bytes")
+        if left := len(unknown) - len(films):
             here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}"
             found.not_checked(
                 f"the pixels of {left} pictures: no picture is the same as here, with {here} and "
@@ -113,17 +123,38 @@ class Pictures:
 def is_similar(data: bytes, drawn_here: bytes, theme: Theme) -> bool:
     """Whether two pictures have their ink in the same blocks, as the same text has, whatever version drew it."""
     pixels, own = pixels_of(data), pixels_of(drawn_here)
-    if pixels is None or own is None:
-        return False
-    shape = (SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
-    found, wanted = (np.abs(np.array(theme.ground) - rgb).reshape(shape).sum((1, 3, 4)) for rgb in (pixels, own))
+    return pixels is not None and own is not None and similar_ink(pixels, own, theme)
+
+
+def similar_ink(pixels: np.ndarray, own: np.ndarray, theme: Theme) -> bool:
+    """Whether two (H, W, 3) pictures have their ink in the same blocks."""
+    high, wide = (size // BLOCK for size in own.shape[:2])
+    shape = (high, BLOCK, wide, BLOCK, 3)
+    found, wanted = (
+        np.abs(np.array(theme.ground) - rgb[: high * BLOCK, : wide * BLOCK]).reshape(shape).sum((1, 3, 4))
+        for rgb in (pixels, own)
+    )
     return bool(np.abs(found - wanted).sum() <= MOST_APART * wanted.sum())
 
 
-def has_same_frames(data: bytes, drawn_here: bytes, _: Theme) -> bool:
-    """Whether two animations have frames of the same size and time."""
-    found, own = ([(len(pixels), time) for pixels, time in pictures_of(file)] for file in (data, drawn_here))
-    return found == own
+def in_rows(pixels: bytes) -> np.ndarray:
+    """(H, W, 3) of a frame."""
+    return np.frombuffer(pixels, np.uint8).reshape(-1, FRAME_SIDE, 3)
+
+
+def library_of(path: str) -> str:
+    """Which library has written a picture: pictures of one version of it are all the same, or all others."""
+    return "ffmpeg" if path.endswith(FILM) else "Pillow"
+
+
+def has_similar_frames(data: bytes, drawn_here: bytes, theme: Theme) -> bool:
+    """Whether two animations have frames of the same size and time, with their ink in the same blocks."""
+    frames, own = pictures_of(data), pictures_of(drawn_here)
+    if [(len(pixels), time) for pixels, time in frames] != [(len(pixels), time) for pixels, time in own]:
+        return False
+    return all(
+        similar_ink(in_rows(first), in_rows(second), theme) for (first, _), (second, _) in zip(frames, own, strict=True)
+    )
 
 
 def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:
@@ -131,4 +162,4 @@ def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:
     return data[4:8] == drawn_here[4:8]
 
 
-SIMILAR = {".png": is_similar, **dict.fromkeys((".gif", ".webp", ".apng"), has_same_frames), ".mp4": is_film}
+SIMILAR = {".png": is_similar, **dict.fromkeys((".gif", ".webp", ".apng"), has_similar_frames), FILM: is_film}

@@ -1,9 +1,10 @@
-"""The themes of pictures and pieces: colours, and what stands where nothing is written yet."""
+"""What pictures and pieces may look like: its format, colours, and what stands for noise."""
 
 from dataclasses import dataclass
 
 FULL_INK, CAPTION_INK, NOISE_INK = 255, 105, 60  # how dark text, caption and noise are: 0 is the ground, 255 the ink
 Colour = tuple[int, int, int]  # RGB, 0-255
+PIECES = ("svg", "html", "gif", "webp", "apng", "mp4")  # files that show a text being written
 
 
 def css(colour: Colour) -> str:

@@ -15,6 +15,7 @@ from diffusion.objectives import HEADS
 from diffusion.processes import Process
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ("prepare", "train", "generate", "evaluate", "collection", "export", "import_model")
 ROOMS = (
     "config", "text", "sources", "diffusion", "generation", "evaluation", "checkup", "exporting", "training", "nft",
     "pages",
@@ -108,7 +109,7 @@ class Quiet:
     def stopping(self) -> bool:
         return self.last is not None and self.last.step == self.stop_at
 
-    def validated(self, status) -> None: ...
+    def validated(self, status, course) -> None: ...
 
     def finishing(self, status) -> None: ...
 

@@ -4,9 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from tests.helpers import MODULES, ROOMS, ROOT
-
-COMMANDS = ("prepare", "train", "generate", "evaluate", "collection", "export", "import_model")
+from tests.helpers import COMMANDS, MODULES, ROOMS, ROOT
 
 
 def room_of(module: str) -> str:

@@ -20,8 +20,11 @@ BASE_CHARACTERS = 2_000_000  # of each text at most, so that a large one does no
 BASE_SHARE = 0.2  # of the time for all
 
 
-def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any]) -> list[RunConfig]:
-    """The base's run, and these, which start from it. Where their time is limited, the base gets BASE_SHARE of all."""
+def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], lanes: int = 1) -> list[RunConfig]:
+    """The base's run, and these, which start from it. Where their time is limited, the base gets BASE_SHARE of all.
+
+    If the runs share the time of so many lanes, the base, which has all lanes to itself, counts once.
+    """
     if BASE in config.datasets:
         raise UserError(f"{config.path}: datasets.{BASE}: --base makes a model of this name; rename the dataset")
     base, limits = config.merged(BASE, overrides), [run.training.max_minutes for run in runs]
@@ -32,7 +35,7 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any]) 
             what = f"{start!r}, but --base starts every model from the base; take one out"
             raise UserError(f"{config.path}: datasets.{run.name}.training.start_from: {what}")
     if all(limits):
-        base = changed(base, max_minutes=sum(limits) * BASE_SHARE / (1 - BASE_SHARE))
+        base = changed(base, max_minutes=sum(limits) / lanes * BASE_SHARE / (1 - BASE_SHARE))
     elsewhere = str(base.model_file())  # for a dataset with a folder of models of its own
     same = [run.paths.models == base.paths.models for run in runs]
     starts = [BASE if here else elsewhere for here in same]

@@ -1,110 +1,145 @@
-"""What a person sees while a model trains: a live line on a terminal, and a line per validation."""
+"""What a person sees of trainings: on a terminal a live line for each and one for the queue, and plain lines."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from config.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.disguise import suspicion
-from text.vocabulary import one_line
-from training.events import Status
+from training.events import Advance, Note, Status
+from training.preview import Preview
 
-PREVIEW_CHARACTERS = 160  # characters of the sample shown at a validation
+BAR_COLUMNS = 20
 
 
-class TrainingDisplay:
-    """Shows one training: a live line on a terminal, and everywhere a plain line per validation."""
+class Bars(Progress):
+    """Progress bars, and the sample that is being played below them."""
 
-    def __init__(
-        self, console: Console, run: RunConfig, stop_asked: Callable[[], bool], on_start: Callable[[], None],
-        queued: list[tuple[float, float]],
-    ) -> None:  # fmt: skip
-        """`queued` holds (characters to train on, seconds at most) of each training still to come."""
-        self.console, self.run, self.stop_asked, self.on_start, self.queued = console, run, stop_asked, on_start, queued
-        self.status, self.reader_left = Status(run.name), False
-        self.documents = self.parameters = ""
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %  {task.fields[text]}"),
-            console=self.console, transient=True, disable=not self.console.is_terminal,
+    def __init__(self, *columns: ProgressColumn, preview: Preview, **options: Any) -> None:
+        self.preview = preview
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.preview.text:
+            yield self.preview
+
+
+class QueueDisplay:
+    """Shows the trainings of a queue, as many as `lanes` at once; `total` of them there are."""
+
+    def __init__(self, console: Console, lanes: int, total: int) -> None:
+        self.console, self.lanes, self.total, self.over = console, lanes, total, 0
+        self.later: list[tuple[float, float]] = []  # of each to come: characters to train on, seconds at most
+        self.running: dict[str, Status] = {}
+        self.preview = Preview()
+        self.bar = Bars(
+            TextColumn("{task.description}"), BarColumn(BAR_COLUMNS), TextColumn("{task.fields[text]}"),
+            console=console, transient=True, disable=not console.is_terminal, preview=self.preview,
         )  # fmt: skip
-        self.task = self.bar.add_task(run.name, total=1.0, text="")
+        self.tasks: dict[str, TaskID] = {}
+        self.queue = self.bar.add_task("queue", total=total, text="", visible=total > 1)  # stands above the others
 
-    def __enter__(self) -> "TrainingDisplay":
+    def __enter__(self) -> "QueueDisplay":
         self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.bar.stop()
+        self.print_sample()
+        with contextlib.suppress(OSError):  # the terminal was closed
+            self.bar.stop()
 
-    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
-        """Say what was read, how large the network is, and how long training may take."""
-        self.on_start()
-        reading_log, losses = corpus.reading_log, corpus.reading_log.losses()
-        self.documents, self.parameters = f"{reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
-        known, limit = len(corpus.vocabulary.characters) - 1, run.training.max_minutes
-        self.note(
-            f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}, {known} of "
-            f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else "")
-        )
-        if what := suspicion(run.data_file()):
-            self.note(what)
-        budget = f"at most {counted(steps, 'step')}" + (f" or {counted(limit, 'minute')}" if limit else "")
-        self.note(f"{counted(parameters, 'parameter')} on {device.type}, {budget}")
-        if device.type == "cpu" and run.preset == "baby":
-            self.note("this is the size for a GPU, or a long night; --preset cpu learns faster here")
+    def begin(self, name: str) -> None:
+        self.running[name] = Status(name)
+        if name not in self.tasks:  # else it is its second try
+            self.tasks[name] = self.bar.add_task(name, total=1.0, text="")
 
-    def resumed(self, status: Status) -> None:
-        self.status = status
-        self.note(f"going on from step {status.step:,}")
+    def end(self, name: str) -> None:
+        """A dataset of the queue is over, whether it was trained or not."""
+        self.running.pop(name, None)
+        if name in self.tasks:
+            self.bar.remove_task(self.tasks.pop(name))
+        self.over += 1
+        self.print_sample()
 
-    def stepped(self, status: Status) -> None:
-        self.status = status
-        if not self.bar.disable:
-            text = f"{speed_text(status)}  loss {number(status.loss, '.2f')}  {self.left_text(status)}"
-            self.bar.update(self.task, completed=status.progress, text=text)
+    def print_sample(self) -> None:
+        """Put the last sample among the lines that stay: it was played until now."""
+        if line := self.preview.finished():
+            self.console.print(line)
 
-    def stopping(self) -> bool:
-        return self.reader_left or self.stop_asked()
-
-    def validated(self, status: Status) -> None:
-        self.status, last = status, status.history[-1]
-        self.note(
-            f"{last.progress:4.0%}  {last.characters / 1e6:.2f}M chars  {speed_text(status)}  "
-            f"loss {number(last.train_loss, '.2f')}  "
-            f"held-out {with_error(last.held_out, last.held_out_error)} bits/char  "
-            f"{self.left_text(status)}"
-        )
-        self.print("    " + one_line(last.sample)[:PREVIEW_CHARACTERS])
-
-    def finishing(self, status: Status) -> None:
-        """Draw the learning curve: before the model is saved, so that a kill leaves no model without its curve."""
-        try:
-            from training.curve import plot_curve  # matplotlib is slow to import, and only the end needs it
-
-            plot_curve(status, self.run)
-        except Exception as error:  # whatever is wrong with a picture, the model is worth more
-            self.note(f"learning curve not saved, and going on: {error}")
+    def hear(self, message: Note | Advance) -> None:
+        if isinstance(message, Note):
+            self.print_sample()
+            self.console.print(f"{message.name}: {message.text}")
+            return
+        status = message.status
+        self.running[status.name] = status
+        if message.validated:
+            self.print_sample()
+            self.console.print(f"{status.name}: {validation_text(status)}  {self.left_text(status)}")
+            whose = f"{status.name}: " if self.lanes > 1 else ""
+            self.preview.play(whose + "    ", status.history[-1].sample, message.course)
+            if not self.console.is_terminal:
+                self.print_sample()
+        text = f"{status.progress:>3.0%}  {live_text(status)}  left {clock(status.seconds_left())}"
+        self.bar.update(self.tasks[status.name], completed=status.progress, text=text)
+        text = f"{self.over} of {self.total}  left {clock(self.seconds_left())}"
+        self.bar.update(self.queue, completed=self.over, text=text)
 
     def left_text(self, status: Status) -> str:
-        """Time left for this training, and for the queue."""
+        """Time left for this training, and for the queue if that has others."""
         text = f"left {clock(status.seconds_left())}"
-        # an estimate: the others at this training's speed
-        after = sum(min(characters / (status.speed or math.nan), limit) for characters, limit in self.queued)
-        return f"{text}, queue {clock(status.seconds_left() + after)}" if after else text
+        return f"{text}, queue {clock(self.seconds_left())}" if self.later or len(self.running) > 1 else text
 
-    def note(self, text: str) -> None:
-        self.print(f"{self.run.name}: {text}")
+    def seconds_left(self) -> float:
+        """An estimate for the queue: each to come takes the first free lane, at the mean speed of those under way."""
+        lanes = [status.seconds_left() for status in self.running.values()]
+        speeds = [status.speed for status in self.running.values()]
+        speed = sum(speeds) / len(speeds) if speeds else math.nan
+        after = [min(characters / (speed or math.nan), limit) for characters, limit in self.later]
+        if any(map(math.isnan, lanes + after)):
+            return math.nan
+        lanes += [0.0] * (self.lanes - len(lanes))
+        for seconds in after:
+            lanes[lanes.index(min(lanes))] += seconds
+        return max(lanes)
 
-    def print(self, text: str) -> None:
-        try:
-            self.console.print(text)
-        except BrokenPipeError:  # stop as at Ctrl+C, with the state saved
-            self.reader_left = True
+
+def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> list[str]:
+    """What was read, how large the network is, and how long training may take: a line each."""
+    reading_log, limit = corpus.reading_log, run.training.max_minutes
+    losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - 1
+    budget = f"at most {counted(steps, 'step')}" + (f" or {counted(limit, 'minute')}" if limit else "")
+    what = suspicion(run.data_file())
+    notes = [
+        f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}, {known} of "
+        f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else ""),
+        *([what] if what else []),
+        f"{counted(parameters, 'parameter')} on {device.type}, {budget}",
+    ]
+    if device.type == "cpu" and run.preset == "baby":
+        notes.append("this is the size for a GPU, or a long night; --preset cpu learns faster here")
+    return notes
+
+
+def validation_text(status: Status) -> str:
+    last = status.history[-1]
+    return (
+        f"{last.progress:4.0%}  {last.characters / 1e6:.2f}M chars  {speed_text(status)}  "
+        f"loss {number(last.train_loss, '.2f')}  held-out {with_error(last.held_out, last.held_out_error)} bits/char"
+    )
+
+
+def live_text(status: Status) -> str:
+    bits = f"  {number(status.history[-1].held_out, '.2f')} bits/char" if status.history else ""
+    return f"{speed_text(status)}  loss {number(status.loss, '.2f')}{bits}"
 
 
 def speed_text(status: Status) -> str:

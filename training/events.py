@@ -1,4 +1,4 @@
-"""What a training reports and to whom: its status, its validations, and the listener that may stop it."""
+"""What a training reports and to whom: its status, its validations, the listener that may stop it, its messages."""
 
 import json
 import math
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from config.schema import RunConfig
 from diffusion.objectives import Network
+from generation.course import Change
 from generation.outputs import check_ours
 from text.corpus import Corpus
 from utils import UserError, write_atomic
@@ -74,9 +75,32 @@ class Listener(Protocol):
     def resumed(self, status: Status) -> None: ...
     def note(self, text: str) -> None: ...
     def stepped(self, status: Status) -> None: ...
-    def validated(self, status: Status) -> None: ...
+    def validated(self, status: Status, course: list[Change]) -> None: ...
     def finishing(self, status: Status) -> None: ...  # the model is about to be saved
     def stopping(self) -> bool: ...  # whether to save the state and stop
+
+
+@dataclass(frozen=True)
+class Note:
+    """A message of a training in another process: a line for a person."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Advance:
+    """A message of a training in another process: how far it is, with its last validation.
+
+    If that is new, also how its sample was written.
+    """
+
+    status: Status
+    validated: bool = False
+    course: list[Change] = field(default_factory=list)
+
+
+Hear = Callable[[Note | Advance], None]
 
 
 class Stopped(Exception):

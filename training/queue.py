@@ -1,9 +1,10 @@
-"""The queue of trainings: one after another, each in its own process, and a table at the end."""
+"""The queue of trainings: in order, or several at once, each in its own process, and a table at the end."""
 
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from rich.table import Table
 from rich.text import Text
@@ -15,9 +16,12 @@ from config.schema import RunConfig
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
+from training.base import changed
+from training.display import QueueDisplay
+from training.lanes import Lanes, LocalLanes
 from training.resume import drop_state, start_sha256
 from training.start import beginning_of, maker_of
-from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, TrainingProcess, bits_text, exclusive_training
+from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
@@ -25,45 +29,107 @@ POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
 
 class Queue:
-    """Trains runs in order. A failure does not stop the others; Ctrl+C or SIGTERM saves the state and stops all."""
+    """Trains runs in one lane in order, in several the longest first. A failure does not stop the others.
 
-    def __init__(self, runs: list[RunConfig], force: bool, command: str) -> None:
+    Ctrl+C or SIGTERM saves the states and stops all.
+    """
+
+    def __init__(self, runs: list[RunConfig], force: bool, command: str, lanes: Lanes | None = None) -> None:
         self.runs, self.force, self.command = runs, force, command
+        self.lanes = lanes or LocalLanes(1)
         self.console = make_console()
-        self.outcomes: list[Outcome] = []
+        self.display = QueueDisplay(self.console, self.lanes.count, len(runs))
+        self.waiting, self.running = self.in_order(), dict[str, RunConfig]()
+        self.outcomes: dict[str, Outcome] = {}
         self.done: dict[str, bool] = {}
         self.failed: dict[str, Outcome] = {}  # what went wrong before or in the training of a dataset
-        self.stop = False
-        self.training: TrainingProcess | None = None
+        self.retried: set[str] = set()
+        self.stop = self.lost = False  # whether it was asked to stop, and whether a state could then not be saved
+
+    def in_order(self) -> list[RunConfig]:
+        """The runs as they begin: with several lanes, those that others start from, then the longest first."""
+        if self.lanes.count == 1:
+            return [*self.runs]
+        starts = {maker.name for run in self.runs if (maker := maker_of(run, self.runs))}
+        return sorted(self.runs, key=lambda run: (run.name not in starts, -run.minutes(), -characters_of(run)))
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
+        self.console.patient = True  # a reader that leaves is noticed, and stops the trainings
         for run in self.runs if self.force else ():  # all before the first, so that a stop leaves none as done
             self.attempt(run, self.forget)
         handlers = {number: signal.signal(number, self.ask_to_stop) for number in stop_signals()}
         try:
-            for run in self.runs:
-                outcome = self.failed.get(run.name) or self.attempt(run, self.run_one)
-                self.outcomes.append(outcome)
-                self.print_outcome(outcome)
-                self.stop |= outcome.state == STOPPED
-                if self.stop:
-                    break
+            with self.display:
+                self.train_all()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+        if self.console.reader_left:
+            raise BrokenPipeError
         self.show_table()
         if self.stop:
-            lost = "" if self.outcomes[-1].state == FAILED else "; nothing is lost"
+            lost = "" if self.lost else "; nothing is lost"
             self.console.print(Text(printable(f"stopped{lost}. To go on: {self.command}")))  # whole, to be typed
             return 130
-        return 1 if {outcome.state for outcome in self.outcomes} & {FAILED, MISSING} else 0
+        return 1 if {outcome.state for outcome in self.outcomes.values()} & {FAILED, MISSING} else 0
+
+    def train_all(self) -> None:
+        """Keep the lanes full until all is trained, or all have stopped. A reader that leaves stops them too."""
+        stopping = False
+        while self.running or (self.waiting and not self.stop):
+            self.stop |= self.console.reader_left
+            if not self.stop:
+                self.fill_lanes()
+            elif not stopping:
+                self.lanes.stop()
+                stopping = True
+            for outcome in self.lanes.finished(POLL_SECONDS, self.display.hear):
+                self.training_ended(self.running.pop(outcome.name), outcome)
+
+    def fill_lanes(self) -> None:
+        """Begin what waits while lanes are free; what is done, missing or fails at once is over at once."""
+        waited = len(self.waiting)
+        while (ready := self.ready()) and len(self.running) < self.lanes.count and not self.stop:
+            run, at_once = ready[0], len(self.running) + len(ready)
+            self.waiting.remove(run)
+            outcome = self.failed.get(run.name) or self.attempt(run, partial(self.begin, at_once=at_once))
+            if outcome:
+                self.over(outcome)
+        if len(self.waiting) != waited:  # with the lanes at work: it reads data and models
+            self.display.later = self.still_to_come()
+
+    def ready(self) -> list[RunConfig]:
+        """What waits, without what starts from a model that another run is still to make."""
+
+        def start_is_made(run: RunConfig) -> bool:
+            maker = maker_of(run, self.runs)
+            return maker is None or maker.name in self.outcomes
+
+        return list(filter(start_is_made, self.waiting))
+
+    def training_ended(self, run: RunConfig, outcome: Outcome) -> None:
+        """Note how a training ended, or try it once more after a failure that may not come again."""
+        if outcome.retryable and self.stop:
+            outcome = Outcome(run.name, STOPPED, "at once")
+        if outcome.retryable and run.name not in self.retried:
+            self.retried.add(run.name)
+            self.console.print(f"{run.name}: {outcome.detail}; trying once more")
+            self.waiting.insert(0, run)
+            return
+        self.lost |= self.stop and outcome.state == FAILED
+        self.stop |= outcome.state == STOPPED
+        self.over(outcome)
+
+    def over(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.name] = outcome
+        self.display.end(outcome.name)
+        self.print_outcome(outcome)
 
     def ask_to_stop(self, number: int, frame: object) -> None:
-        """The first signal ends the training after its current step, the second at once."""
+        """The first signal ends the trainings after their current step, the second at once."""
         if self.stop:
-            if self.training:
-                self.training.kill()
+            self.lanes.kill()
             sys.exit(130)
         self.stop = True
 
@@ -71,24 +137,14 @@ class Queue:
         """Do this for a dataset. What goes wrong is the outcome of this one alone."""
         try:
             return work(run)
-        except BrokenPipeError:
-            raise
         except (UserError, OSError) as error:
             self.failed[run.name] = Outcome(run.name, FAILED, str(error))
             return self.failed[run.name]
 
-    def run_one(self, run: RunConfig) -> Outcome:
-        """Train one dataset unless it is done; try once more after a failure that may not come again."""
+    def begin(self, run: RunConfig, at_once: int) -> Outcome | None:
+        """Begin a training, or say why not; a model of other data or settings is kept aside."""
         if not run.data_file().is_file():
             return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
-        outcome = self.train_unless_done(run)
-        if outcome.retryable and not self.stop:
-            self.console.print(f"{run.name}: {outcome.detail}; trying once more")
-            outcome = self.train_unless_done(run)
-        return outcome
-
-    def train_unless_done(self, run: RunConfig) -> Outcome:
-        """Train, or say that it was done before; a model of other data or settings is kept aside."""
         if run.model_file().is_file():
             with exclusive_training(run):
                 checkpoint, reason = finished_model(run)
@@ -102,30 +158,21 @@ class Queue:
                 self.set_aside(run)
         else:
             self.check_start(run)
-        return self.train(run)
+        self.lanes.submit(run, at_once)
+        self.running[run.name] = run
+        self.display.begin(run.name)
+        return None
 
     def check_start(self, run: RunConfig) -> None:
         """Raise UserError, before anything is set aside, if the run cannot start from what it names."""
         start = maker_of(run, self.runs)
-        if start and start.name in {o.name for o in self.outcomes if o.state in (FAILED, MISSING)}:
+        if start and start.name in {o.name for o in self.outcomes.values() if o.state in (FAILED, MISSING)}:
             raise UserError(f"not begun: it starts from {start.name}, which was not trained (see above)")
         beginning_of(run)
 
-    def train(self, run: RunConfig) -> Outcome:
-        """Train in a process of its own, and pass a stop on to it."""
-        self.training, stopping = TrainingProcess(run, self.still_to_come(run)), False
-        while not (outcome := self.training.outcome(POLL_SECONDS)):
-            if self.stop and not stopping:
-                self.training.stop()
-                stopping = True
-        self.training = None
-        self.console.show_cursor()  # a live line hides it, and a killed process does not bring it back
-        return Outcome(run.name, STOPPED, "at once") if self.stop and outcome.retryable else outcome
-
-    def still_to_come(self, run: RunConfig) -> list[tuple[float, float]]:
-        """Of each dataset to come: an estimate of the characters to train on; seconds at most."""
-        later = self.runs[self.runs.index(run) + 1 :]
-        return [(characters_of(other), 60 * other.minutes()) for other in later if not self.done_before(other)]
+    def still_to_come(self) -> list[tuple[float, float]]:
+        """Of each dataset that waits: an estimate of the characters to train on; seconds at most."""
+        return [(characters_of(run), 60 * run.minutes()) for run in self.waiting if not self.done_before(run)]
 
     def done_before(self, run: RunConfig) -> bool:
         """Whether a later run was done when this was first asked: it reads data and model."""
@@ -161,7 +208,7 @@ class Queue:
         table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")
         for column in table.columns:
             column.no_wrap = True
-        for o in self.outcomes:
+        for o in (self.outcomes[run.name] for run in self.runs if run.name in self.outcomes):
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
         self.console.print(table)
 
@@ -172,14 +219,30 @@ def characters_of(run: RunConfig) -> float:
     return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
 
 
-def share_hours(runs: list[RunConfig], hours: float) -> list[RunConfig]:
-    """Each run with its share of the hours, by the size of its file; a run without a file gets none."""
+def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[RunConfig]:
+    """Each run with its share of the hours, by the size of its file; a run without a file gets none.
+
+    Several lanes have the hours each, shared by the files that fall to one; all end when the hours are over.
+    """
     sizes = [size_of(run.data_file()) for run in runs]
-    minutes = [max(60 * hours * size / max(sum(sizes), 1), LEAST_MINUTES) if size else 0 for size in sizes]
+    each, loads = in_lanes(sizes, lanes)
+    minutes = [60 * hours * size / max(loads[lane], 1) for size, lane in zip(sizes, each, strict=True)]
+    if lanes > 1:  # as the queue fills the lanes, the longest first, one may last longer
+        longest = max(in_lanes(minutes, lanes)[1])
+        minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
     return [
-        run.model_copy(update={"training": run.training.model_copy(update={"max_minutes": share})}) if share else run
+        changed(run, max_minutes=max(share, LEAST_MINUTES)) if share else run
         for run, share in zip(runs, minutes, strict=True)
     ]
+
+
+def in_lanes(amounts: Sequence[float], lanes: int) -> tuple[list[int], list[float]]:
+    """Put amounts, the largest first, into the lane that holds least -> the lane of each, what each lane holds."""
+    each, loads = [0] * len(amounts), [0.0] * lanes
+    for number in sorted(range(len(amounts)), key=lambda number: -amounts[number]):
+        each[number] = loads.index(min(loads))
+        loads[each[number]] += amounts[number]
+    return each, loads
 
 
 def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:

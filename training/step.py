@@ -55,9 +55,9 @@ def memory_bytes() -> float:
         return math.inf
 
 
-def shard_count(device: torch.device, positions: int) -> int:
-    """How many shards a step is cut into: one on a GPU, the same number for each core of a CPU."""
-    cores = parallel_tasks(device)
+def shard_count(device: torch.device, positions: int, cores: int = 0) -> int:
+    """How many shards a step is cut into: one on a GPU, the same number for each core of a CPU; 0: all there are."""
+    cores = cores if cores and device.type == "cpu" else parallel_tasks(device)
     rounds = math.ceil(positions / (cores * MOST_SHARD)) if device.type == "cpu" else 1
     return max(1, min(cores * rounds, positions // LEAST_SHARD))
 

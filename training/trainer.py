@@ -6,7 +6,6 @@ import time
 import traceback
 from dataclasses import asdict, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,8 @@ from dataset_loader import Batch, TrainingBatches, held_out_batches
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, shape_of
-from generation.writer import Writer, write_documents
+from generation.course import Change
+from generation.writer import Writer, Written, written_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from text.disguise import check_text
@@ -40,17 +40,19 @@ class Diverged(Exception):
     """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
 
 
-def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
-    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics."""
-    check_writable(Path(run.paths.models))
-    training, saved = Training(run), time.monotonic()
+def train_model(run: RunConfig, listener: Listener, *, cut_for: int = 0) -> Checkpoint:
+    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
+
+    Steps are cut for so many cores, which enters their sums; 0: for those that this process may use.
+    """
+    check_writable(run.model_file().parent)
+    training, saved = Training(run, cut_for), time.monotonic()
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
     training.restore(listener)
     try:
         while True:
             if measured := training.validation_due():  # first, so that an interrupted validation is done after resuming
-                training.validate(listener)
-                listener.validated(training.status)
+                listener.validated(training.status, training.validate(listener))
             if measured or time.monotonic() - saved > SAVE_SECONDS:
                 try_save(listener, training.save_state)
                 saved = time.monotonic()
@@ -79,7 +81,7 @@ def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
 class Training:
     """The state of a training. Every random draw is a function of (seed, name, step), so no generator needs saving."""
 
-    def __init__(self, run: RunConfig) -> None:
+    def __init__(self, run: RunConfig, cut_for: int = 0) -> None:
         self.run, self.device = run, pick_device(run.device)
         check_text(run)
         self.corpus = load_corpus(run)
@@ -95,7 +97,8 @@ class Training:
         if self.beginning:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
-        self.learner = Learner(run, self.diffusion, self.model, shard_count(self.device, self.batches.positions))
+        shards = shard_count(self.device, self.batches.positions, cut_for)
+        self.learner = Learner(run, self.diffusion, self.model, shards)
         self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
@@ -173,8 +176,8 @@ class Training:
         network = Denoiser(self.average, self.precision)
         return Writer(self.run, self.corpus.vocabulary, self.lengths, self.diffusion, network, self.device)
 
-    def validate(self, listener: Listener) -> None:
-        """Likelihood of the averaged weights, by the same draws every time; keeps the best weights."""
+    def validate(self, listener: Listener) -> list[Change]:
+        """Likelihood of the averaged weights, by the same draws every time; keeps the best; -> course of the sample."""
         status, writer = self.status, self.writer()
         writer = replace(writer, network=stoppable(writer.network, listener))
         found, learnt = (
@@ -182,7 +185,7 @@ class Training:
             for batches in (self.held_out, self.learnt)
         )
         bits = found.bits if math.isfinite(found.bits) else math.inf  # nan compares as neither better nor worse
-        sample = self._preview(writer) if math.isfinite(bits) else ""
+        text, *_, course = self._preview(writer) if math.isfinite(bits) else ("", [])
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         status.seconds = self.elapsed()  # with the time of this validation
@@ -190,19 +193,20 @@ class Training:
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         record = Validation(
             step=status.step, progress=status.progress, characters=status.characters, train_loss=status.loss,
-            held_out=bits, held_out_error=found.error, learning_rate=rate, minutes=minutes, sample=sample,
+            held_out=bits, held_out_error=found.error, learning_rate=rate, minutes=minutes, sample=text,
             learnt=learnt.bits,
         )  # fmt: skip
         status.history.append(record)
         try_save(listener, lambda: write_metrics(self.run, status.history))
         if math.isfinite(bits):
             self.sound = self.snapshot()
+        return course
 
-    def _preview(self, writer: Writer) -> str:
+    def _preview(self, writer: Writer) -> Written:
         """A document of one window: a long one would take longer to write than the validation takes."""
         writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
         settings = replace(writer.settings(), **PREVIEW_SETTINGS)
-        return write_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
+        return written_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
 
     def elapsed(self) -> float:
         """Seconds of training so far, those before an interruption included."""

@@ -3,23 +3,29 @@
 import contextlib
 import multiprocessing
 import signal
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import torch
 
 from config.messages import with_error
 from config.schema import RunConfig
-from generation.console import make_console
+from generation.course import Change
 from generation.outputs import check_ours
-from training.display import TrainingDisplay
-from training.events import Stopped
+from text.corpus import Corpus
+from training.display import start_notes
+from training.events import Advance, Note, Status, Stopped
 from training.trainer import train_model
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory, write_atomic
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
+ADVANCE_SECONDS = 0.2  # between messages that say how far a training is
 LOCK_SECONDS = 5  # to wait for a training that still saves its state after its queue was killed
 LESS_MEMORY = "lower training.batch_size or choose a smaller preset"
 OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
@@ -43,30 +49,35 @@ class Outcome:
     retryable: bool = False  # a failure that a second try may not meet again
 
 
-class TrainingProcess:
-    """A training under way. `outcome` waits a moment for its end; `stop` makes it save its state and end."""
+class Cores(NamedTuple):
+    """The cores that a training uses at once, and for how many its steps are cut, which enters their sums."""
 
-    def __init__(self, run: RunConfig, queued: list[tuple[float, float]]) -> None:
-        self.name, self.started = run.name, False
+    used: int
+    cut_for: int
+
+
+class TrainingProcess:
+    """A training under way. `receive` takes its next message; `stop` makes it save its state and end."""
+
+    def __init__(self, run: RunConfig, cores: Cores) -> None:
+        self.name, self.cores, self.started = run.name, cores, False
         self.link, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=train_in_process, args=(run, queued, theirs), daemon=True)
+        self.process = CONTEXT.Process(target=train_in_process, args=(run, cores, theirs), daemon=True)
         with ctrl_c_blocked():  # the process inherits this: the queue hears Ctrl+C and passes it on
             self.process.start()
         theirs.close()  # while it is open here, the link would not report that the process has ended
 
-    def outcome(self, seconds: float) -> Outcome | None:
-        """How the training ended; None if it still runs after so many seconds."""
+    def receive(self) -> Note | Advance | Outcome:
+        """The next message of the training, waited for; the last one says how it ended."""
         try:
-            if not self.link.poll(seconds):
-                return None
-            outcome: Outcome | None = self.link.recv()  # None says that training has started
+            message: Note | Advance | Outcome = self.link.recv()
         except (EOFError, OSError):
             self.process.join()
             return Outcome(self.name, FAILED, self.exit_reason(), retryable=True)
         self.started = True
-        if outcome:
+        if isinstance(message, Outcome):
             self.process.join()
-        return outcome
+        return message
 
     def exit_reason(self) -> str:
         """Why the process ended without an outcome, from its exit status."""
@@ -101,7 +112,50 @@ def ctrl_c_blocked() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def train_in_process(run: RunConfig, queued: list[tuple[float, float]], link: Connection) -> None:
+class Reporter:
+    """The listener of a training in its process: sends the queue messages, and asks it whether to stop."""
+
+    def __init__(self, run: RunConfig, send: Callable[[Note | Advance], None], stop_asked: Callable[[], bool]) -> None:
+        self.run, self.send, self.stopping = run, send, stop_asked
+        self.status, self.sent = Status(run.name), 0.0
+        self.documents = self.parameters = ""
+
+    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
+        self.documents, self.parameters = f"{corpus.reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
+        for text in start_notes(run, corpus, parameters, device, steps):
+            self.note(text)
+
+    def resumed(self, status: Status) -> None:
+        self.status = status
+        self.note(f"going on from step {status.step:,}")
+
+    def note(self, text: str) -> None:
+        self.send(Note(self.run.name, text))
+
+    def stepped(self, status: Status) -> None:
+        self.status = status
+        if time.monotonic() - self.sent > ADVANCE_SECONDS:
+            self.advance()
+
+    def validated(self, status: Status, course: list[Change]) -> None:
+        self.status = status
+        self.advance(validated=True, course=course)
+
+    def advance(self, **news: Any) -> None:
+        self.send(Advance(replace(self.status, history=self.status.history[-1:]), **news))
+        self.sent = time.monotonic()
+
+    def finishing(self, status: Status) -> None:
+        """Draw the learning curve: before the model is saved, so that a kill leaves no model without its curve."""
+        try:
+            from training.curve import plot_curve  # matplotlib is slow to import, and only the end needs it
+
+            plot_curve(status, self.run)
+        except Exception as error:  # whatever is wrong with a picture, the model is worth more
+            self.note(f"learning curve not saved, and going on: {error}")
+
+
+def train_in_process(run: RunConfig, cores: Cores, link: Connection) -> None:
     """What the process runs. It stops when the queue says so or has ended, and at SIGTERM."""
     signals: list[int] = []
 
@@ -111,21 +165,22 @@ def train_in_process(run: RunConfig, queued: list[tuple[float, float]], link: Co
         except OSError:  # Windows reports in this way that the queue has ended
             return True
 
-    def send(message: Outcome | None) -> None:
+    def send(message: Note | Advance | Outcome) -> None:
         with contextlib.suppress(OSError):  # the queue may have ended
             link.send(message)
 
     def terminate(number: int, frame: object) -> None:
         signals.append(number)
-        if not display.parameters:  # still reading its data, so that nothing looks at `signals` yet
+        if not reporter.parameters:  # still reading its data, so that nothing looks at `signals` yet
             raise Stopped
 
     make_streams_safe()
-    display = TrainingDisplay(make_console(), run, stop_asked, lambda: send(None), queued)
+    reporter = Reporter(run, send, stop_asked)
     for number in IGNORED:  # a terminal sends these to every process; the queue passes them on
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminate)
-    send(train_to_outcome(run, display))
+    torch.set_num_threads(cores.used)
+    send(train_to_outcome(run, reporter, cores.cut_for))
 
 
 def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
@@ -134,19 +189,19 @@ def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
     return exclusive_lock(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
 
 
-def train_to_outcome(run: RunConfig, display: TrainingDisplay) -> Outcome:
+def train_to_outcome(run: RunConfig, reporter: Reporter, cut_for: int) -> Outcome:
     """Train; -> how it ended, also after an error."""
 
     def ended(state: str, detail: str, bits: str = "", *, retryable: bool = False) -> Outcome:
-        minutes = f"{display.status.seconds / 60:.1f}"
+        minutes = f"{reporter.status.seconds / 60:.1f}"
         return Outcome(
-            run.name, state, detail, documents=display.documents, parameters=display.parameters, minutes=minutes,
+            run.name, state, detail, documents=reporter.documents, parameters=reporter.parameters, minutes=minutes,
             bits=bits, retryable=retryable,
         )  # fmt: skip
 
     try:
-        with exclusive_training(run), display:
-            checkpoint = train_model(run, display)
+        with exclusive_training(run):
+            checkpoint = train_model(run, reporter, cut_for=cut_for)
     except Stopped:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:

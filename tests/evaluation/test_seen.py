@@ -118,6 +118,13 @@ def test_a_text_that_a_model_names_often_is_read_once(started_voice, tmp_path, m
     assert len(sought.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build))[0].ids)
 
 
+def test_a_start_may_have_learnt_from_a_text_without_a_line(started_voice, tmp_path):
+    _, build = started_voice
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    assert len(lines_of(empty, build.data, load_corpus(build).vocabulary).lengths) == 0
+
+
 def test_documents_of_both_texts_are_sought_once(started_voice):
     greek, build = (load_corpus(run).train for run in started_voice)
     assert len(without(greek, greek).lengths) == 0 and len(without(greek, build).lengths) == len(greek.lengths)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
 
 import collection
 import export
@@ -18,6 +19,7 @@ from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
 from tests.exporting.voices import page_with, voice_with
 from tests.helpers import one_short_line
+from tests.training.program import posix
 from utils import UserError
 
 try:
@@ -56,6 +58,15 @@ def model(tmp_path, monkeypatch):
     path = Path("models/other.pt")
     save_checkpoint(path, checkpoint)
     return path
+
+
+@pytest.fixture
+def shown_set(model):
+    """The folder of a set of three tokens, of the model."""
+    Path("config.yaml").write_text("datasets: {toy: }\n", encoding="utf-8")
+    made = ["make", "--size", "3", "--out", "outputs/set", "--model", str(model)]
+    assert collection.main(made) < 2  # 1: of so wild a voice rules drop some for good
+    return Path("outputs/set")
 
 
 def run(model: Path, *options: str) -> int:
@@ -125,6 +136,18 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
     assert Path("outputs/other_live.html").read_bytes() == before
 
 
+@posix
+@pytest.mark.parametrize("script", ["exit 9", "echo mine", "read task; echo '{\"engine\": 1}'"])
+def test_a_node_that_does_not_run_the_engine_is_one_line(model, tmp_path, capsys, monkeypatch, script):
+    program = tmp_path / "node"
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr("exporting.proof.node", lambda: program)
+    assert run(model, *FINE) == 2
+    message = f"error: {program} does not run the page's engine (what it says of that stands above); install Node.js"
+    assert capsys.readouterr().err.endswith(f"{message} 18 or later, or write the page --unproven\n")
+
+
 def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(proof.importlib.util, "find_spec", lambda name: None)
@@ -152,7 +175,7 @@ def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch
         (["--set", "s", "--top-p", "1"], "--top-p: the set says how its tokens were drawn; leave out --top-p or --set"),
         (
             ["--set", "models"],
-            "models/set.json: no such file; name the folder of a set, as collection.py make --out",
+            "models: no set is here; set.json is missing",
         ),
         (["--output", "models/other.pt"], "models/other.pt: this command reads it; name another --output"),
     ],
@@ -185,15 +208,63 @@ def test_a_page_holds_all_it_needs_and_names_no_address(tmp_path):
     assert scripts["engine"].strip() == html.joined(html.ENGINE)
 
 
-@pytest.mark.parametrize("line", ["", "{}", '{"accepted": true, "token_id": 1}', "[1]", '{"accepted": false}'])
-def test_a_damaged_set_is_one_line(model, capsys, line):
-    sampler = load_checkpoint(model).run.sampling.model_dump(include={"sampler", "stretch"})
-    Path("set").mkdir()
-    Path("set/set.json").write_text(json.dumps({"seed": 0, "sampler": sampler}), encoding="utf-8")
-    Path("set/samples.jsonl").write_text(line + "\n", encoding="utf-8")
-    assert run(model, "--unproven", "--set", "set") == 2
-    message = "set: set.json or samples.jsonl is damaged or holds no token; see collection.py verify"
-    assert capsys.readouterr().err == f"error: {message}\n"
+@pytest.mark.parametrize(
+    ("file", "field", "value"),
+    [
+        ("set.json", '"seed":', "Infinity"),
+        ("set.json", '"sampler":', "[]"),
+        ("samples.jsonl", '"attempt":', "-1"),
+        ("samples.jsonl", '"token_id":', "1e400"),
+    ],
+)
+def test_a_damaged_set_is_one_line(shown_set, capsys, file, field, value):
+    path = shown_set / file
+    damaged = re.sub(rf"{field} ?(\d+|\{{[^}}]*\}})", f"{field}{value}", path.read_text(encoding="utf-8"), count=1)
+    path.write_text(damaged, encoding="utf-8")
+    assert run(Path("models/other.pt"), "--unproven", "--set", str(shown_set)) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {path}") and one_short_line(message)
+
+
+@pytest.mark.parametrize("name", ["set.json", "samples.jsonl", "courses.jsonl"])
+def test_a_set_that_is_shown_is_not_written_over(shown_set, capsys, name):
+    before = (shown_set / name).read_bytes()
+    output = str(shown_set / name)
+    assert run(Path("models/other.pt"), "--unproven", "--set", str(shown_set), "--output", output, "--overwrite") == 2
+    assert capsys.readouterr().err == f"error: {output}: this command reads it; name another --output\n"
+    assert (shown_set / name).read_bytes() == before
+
+
+def test_the_coarser_model_is_written_over_nothing_else(model, capsys):
+    mine = Path("mine.txt")
+    mine.write_text("mine", encoding="utf-8")
+    Path("config.yaml").write_text("datasets: {toy: }\n", encoding="utf-8")
+    reads = "this command reads it; name another --quantised"
+    foreign = "not written by this program, or changed since; name another --quantised, or replace it with --overwrite"
+    for path, message in {
+        "mine.txt": foreign,
+        "config.yaml": reads,
+        "models/other.pt": reads,
+        "outputs": "not a regular file; name another --quantised",
+        "outputs/page.html": "--output names the same file; name another --quantised",
+    }.items():
+        Path("outputs").mkdir(exist_ok=True)
+        assert run(model, "--unproven", "--quantised", path, "--output", "outputs/page.html") == 2
+        assert capsys.readouterr().err == f"error: {path}: {message}\n"
+    assert mine.read_text(encoding="utf-8") == "mine" and not Path("outputs/page.html").exists()
+
+
+@pytest.mark.parametrize("command", ["page", "onnx"])
+def test_weights_that_give_no_numbers_are_one_line(model, capsys, command):
+    """Finite weights may overflow on the way: NaN is above and below no bound."""
+    checkpoint = load_checkpoint(model)
+    weights = {**checkpoint.weights, "head.weight": torch.full_like(checkpoint.weights["head.weight"], 3e38)}
+    save_checkpoint(Path("models/large.pt"), replace(checkpoint, weights=weights))
+    assert export.main([command, "--model", "models/large.pt"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: models/large.pt: the network's output is not a number")
+    assert one_short_line(message)
+    assert not [*Path("outputs").glob("*"), *Path("models").glob("*.onnx")]
 
 
 def test_a_title_and_a_platform_are_in_the_page(model):

@@ -1,6 +1,7 @@
 """A model as safetensors: another program can build the network from the files alone, and it computes the same."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_the_network_can_be_built_from_the_files_alone(tmp_path, monkeypatch, ca
     ids, sigma, given = torch.arange(20).view(1, 20), torch.tensor([0.4]), torch.zeros(1, 20, dtype=torch.bool)
     with torch.no_grad():
         assert torch.equal(network.eval()(ids, sigma, given), network_of(checkpoint).eval()(ids, sigma, given))
+
+
+def test_weights_that_share_their_memory_are_written_each(tmp_path, monkeypatch):
+    """As a stranger's file may hold them; the library refuses to write such tensors."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = voice_with(tmp_path)
+    shared = checkpoint.weights["blocks.0.up.weight"]
+    weights = {**checkpoint.weights, "blocks.1.up.weight": shared}
+    save_checkpoint(Path("m.pt"), replace(checkpoint, weights=weights))
+    assert export.main(["safetensors", "--model", "m.pt"]) == 0
+    assert torch.equal(safetensors.load_file("m/model.safetensors")["blocks.1.up.weight"], shared)
 
 
 def test_files_of_others_are_left(tmp_path, monkeypatch, capsys):

@@ -66,6 +66,10 @@ def test_the_courses_of_documents_lead_to_their_texts(run, tmp_path):
     assert [record["index"] for record in courses] == list(range(9))
     assert [text_after(Change(*change) for change in record["course"]) for record in courses] == texts
     assert all(record["course"][0] == [0, [0, 1], "a "] for record in courses)
+    assert generate.main(options(run, tmp_path, "o.txt")) == 0  # of other texts: the old courses would be beside them
+    assert not (tmp_path / "o.courses.jsonl").exists()
+    assert generate.main([*options(run, tmp_path, "o.txt"), "--courses"]) == 0
     (tmp_path / "o.courses.jsonl").write_text("mine")
+    assert generate.main(options(run, tmp_path, "o.txt")) == 0 and (tmp_path / "o.courses.jsonl").exists()
     assert generate.main([*options(run, tmp_path, "o.txt"), "--courses"]) == 2
     assert (tmp_path / "o.courses.jsonl").read_text() == "mine"

@@ -53,7 +53,7 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
 
 def test_a_range_is_read_as_one_or_refused(tmp_path):
     keep = tmp_path / "keep.txt"
-    dashes = ("-", " - ", "\u2011", "\u2013", "\u2014", " \u2212 ", "..", "...", "\u2026", " to ")
+    dashes = ("-", " - ", "\u2011", "\u2013", "\u2014", " \u2212 ", "..", "...", "\u2026", " to ", " -- ", "---")
     listed = ("2,3;4", "tokens: 2 3 and 4", '["2","3", 4]', "2\n3\n4", "2-\n3\n-4")
     for text in (*(f"2{dash}4" for dash in dashes), *listed):
         keep.write_text(text, encoding="utf-8")
@@ -62,6 +62,9 @@ def test_a_range_is_read_as_one_or_refused(tmp_path):
         keep.write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match="neither token ids nor a range") if text[0] == "2" else nullcontext():
             assert token_ids(keep) == {9_999_999_999}
+    keep.write_text("1-3\nof 2026-11-27\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"keep.txt: 'of 2026-11-27' is neither token ids nor a range"):
+        token_ids(keep)
 
 
 def test_one_token_is_no_tokens(studio, tmp_path, capsys):

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 import collection
-from config.sets import PIECES
 from generation.course import Change
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, animation, frames, same_animation
 from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
-from pages.themes import THEMES, Theme
+from pages.themes import PIECES, THEMES, Theme
 from tests.nft.sets import records
 from utils import UserError
 
@@ -161,7 +160,7 @@ def test_the_last_frame_of_an_animation_is_the_text_drawn_at_once():
 
 @pytest.mark.parametrize(("noise", "shown"), [("blank", ""), ("block", "█"), ("letters", "acyb")])
 def test_noise_stands_where_nothing_is_written_yet(noise, shown):
-    svg = animated_svg("acyb", COURSE, "set #1", Theme((0, 0, 0), (255, 255, 255), noise, "clay"))
+    svg = animated_svg("acyb", COURSE, "set #1", Theme((0, 0, 0), (255, 255, 255), (255, 255, 255), noise, "clay"))
     first = "".join(seen(svg, 0).values())
     assert set(first) <= set(shown) and len(first) == (4 if shown else 0)
     assert sorted(seen(svg, 0.999).values()) == sorted("acyb")

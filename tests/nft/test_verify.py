@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import collection
+from generation.archive import set_aside
 from nft.store import indented_json
 from tests.helpers import Quiet, tree
 from tests.nft.sets import alter, change_tokens, records, texts
@@ -115,6 +116,20 @@ def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
+def test_a_set_whose_model_was_trained_anew_is_as_it_was(studio, verify):
+    run, make = studio
+    _, folder = make("set", 2)
+    model = run.model_file()
+    kept, data = set_aside(model), model.with_suffix(".previous.pt").read_bytes()
+    model.write_bytes(data + b"\0")
+    assert verify(folder) == (0, "2 tokens drawn again, 2 the same\n2 tokens: everything matches\n")
+    kept.unlink()
+    status, out = verify(folder)
+    assert status == 0 and f"{model} is another model than the set's; give the model's path with --model\n" in out
+    status, out = verify(folder, "--model", str(model))
+    assert status == 1 and f"does not match: {model}: not the model that this set was drawn with\n" in out
+
+
 def test_a_model_of_any_size_is_not_read(studio, verify, tmp_path):
     _, make = studio
     _, folder = make("set", 1)

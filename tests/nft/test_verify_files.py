@@ -1,6 +1,7 @@
 """Every file of a set is compared: texts by their bytes, pictures by their pixels; strangers among them are named."""
 
 import io
+import json
 import os
 import shutil
 import sys
@@ -8,10 +9,19 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont, PngImagePlugin
+from PIL import Image, ImageFont, ImageSequence, PngImagePlugin
 
+import collection
 from nft import fonts, image
+from nft.animation import animation, same_animation
+from nft.files import File
+from nft.findings import Findings
+from nft.store import indented_json
+from nft.verify_files import Pictures, has_similar_frames
 from pages.themes import THEMES
+from tests.nft.test_pieces import at_once
+
+WITHOUT_FFMPEG = "no ffmpeg is here that writes the same bytes"
 
 
 def png(picture: Image.Image, **options) -> bytes:
@@ -99,6 +109,60 @@ def test_pictures_of_other_versions_are_compared_roughly(studio, verify, monkeyp
     shutil.copy(folder / "images/1.png", folder / "images/2.png")
     status, out = verify(folder)
     assert status == 1 and "does not match: images/2.png: not the picture of its text" in out
+
+
+def test_animations_that_all_show_something_else_are_named(studio, verify):
+    """If the pictures are those of this version of Pillow, so must the animations be."""
+    _, make = studio
+    _, folder = make("set", 3)
+    assert collection.main(["export", str(folder), "--pieces", "gif"]) == 0
+    for path in (folder / "images").glob("*.gif"):
+        with Image.open(path) as animation:
+            times = [frame.info["duration"] for frame in ImageSequence.Iterator(animation)]
+            plain = [Image.new("P", animation.size, number) for number in range(len(times))]
+        plain[0].save(path, "GIF", save_all=True, append_images=plain[1:], duration=times, loop=0)
+    status, out = verify(folder)
+    assert status == 1 and out.count(".gif: not the picture of its text\n") == 3
+
+
+def test_rough_frames_show_which_text_they_are():
+    frames = [animation("gif", text, at_once(text), "set #1", THEMES["paper"]) for text in ("one text", "another")]
+    assert has_similar_frames(frames[0], frames[0], THEMES["paper"])
+    assert not has_similar_frames(frames[1], frames[0], THEMES["paper"])
+    assert not has_similar_frames(b"", frames[0], THEMES["paper"])
+
+
+def test_films_that_could_not_be_compared_are_said_to_be_unknown(capsys):
+    pictures = Pictures(THEMES["paper"])
+    for number in (1, 2):
+        pictures.compare(File(f"images/{number}.mp4", lambda: b"....ftypA", same_animation), b"....ftypB")
+    pictures.report(Findings())
+    assert capsys.readouterr().out == f"not checked: what is seen in 2 films: {WITHOUT_FFMPEG}\n"
+
+
+def test_a_set_with_films_is_verified_and_left_alone_without_ffmpeg(studio, verify, tmp_path, monkeypatch, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    (folder / "set.json").write_text(indented_json(info | {"pieces": ["mp4"]}), "utf-8")
+    for number in (1, 2):
+        (folder / f"images/{number}.mp4").write_bytes(b"....ftyp")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert f"not checked: what is seen in 2 films: {WITHOUT_FFMPEG}\n" in verify(folder)[1]
+    (tmp_path / "keep").write_text("1", "utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 2
+    assert "mp4 needs ffmpeg, which is not here" in capsys.readouterr().err
+    assert not (folder / "selection.json").exists()
+
+
+def test_courses_that_a_set_does_not_declare_are_no_file_of_it(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    (folder / "set.json").write_text(indented_json({key: info[key] for key in info if key != "courses"}), "utf-8")
+    assert collection.main(["export", str(folder)]) == 0
+    (folder / "courses.jsonl").write_text("<script>", "utf-8")
+    assert "not checked: courses.jsonl: no file of a set" in verify(folder)[1]
 
 
 def test_files_that_are_missing_or_belong_to_no_token_are_named(studio, verify):

@@ -1,35 +1,118 @@
-"""What a person sees while a model trains: estimates that hold, and none where nothing is known."""
+"""What a person sees while models train: estimates that hold, none where nothing is known, and a line for each."""
+
+import io
+
+import pytest
+from rich.console import Console
 
 from generation.console import make_console
+from generation.course import Change
 from tests.helpers import Quiet, shape
-from training.display import TrainingDisplay
-from training.events import Status
+from training.display import QueueDisplay
+from training.events import Advance, Note, Status, Validation
+from training.preview import PER_SECOND
 from training.queue import Queue
 from training.trainer import train_model
 
 
-def left_text(run, queued, **status) -> str:
-    display = TrainingDisplay(make_console(), run, lambda: False, lambda: None, queued)
-    return display.left_text(Status(run.name, **status))
+def left_text(lanes=1, later=(), **status) -> str:
+    display = QueueDisplay(make_console(), lanes, 1 + len(later))
+    display.begin("toy")
+    display.later, display.running["toy"] = list(later), Status("toy", **status)
+    return display.left_text(display.running["toy"])
 
 
 def test_the_queue_is_estimated_by_the_steps_of_the_others(tiny_run):
     first, other = tiny_run(name="first"), shape(tiny_run(name="other"), max_steps=100)
     assert first.training.epochs == 1000 and other.data_file().stat().st_size * 1000 > 900_000
-    [(characters, seconds)] = Queue([first, other], force=False, command="").still_to_come(first)
+    [_, (characters, seconds)] = Queue([first, other], force=False, command="").still_to_come()
     assert characters == 100 * other.training.batch_size * other.model.context and seconds == float("inf")
     few = shape(other, max_steps=0, epochs=2.0)
-    [(characters, _)] = Queue([first, few], force=False, command="").still_to_come(first)
+    [_, (characters, _)] = Queue([first, few], force=False, command="").still_to_come()
     assert characters == 2 * few.data_file().stat().st_size
 
 
 def test_the_queue_does_not_wait_for_what_is_done(tiny_run):
     first, other = tiny_run(name="first"), tiny_run(name="other")
     train_model(other, Quiet())
-    assert Queue([first, other], force=False, command="").still_to_come(first) == []
+    assert len(Queue([first, other], force=False, command="").still_to_come()) == 1
 
 
-def test_nothing_known_is_a_question_mark(tiny_run):
+def test_nothing_known_is_a_question_mark():
     queued = [(1e6, float("inf"))]
-    assert left_text(tiny_run(), queued, speed=0.0, progress=0.5, seconds=10.0) == "left 0m10s, queue ?"
-    assert left_text(tiny_run(), queued, progress=1e-12, seconds=10.0) == "left over 100 days, queue ?"
+    assert left_text(1, queued, speed=0.0, progress=0.5, seconds=10.0) == "left 0m10s, queue ?"
+    assert left_text(1, queued, progress=1e-12, seconds=10.0) == "left over 100 days, queue ?"
+
+
+@pytest.mark.parametrize(("lanes", "queue"), [(1, "3m10s"), (2, "1m50s"), (3, "1m20s")])
+def test_the_queue_takes_the_first_free_lane(lanes, queue):
+    later = [(8000, float("inf")), (9000, 50.0), (5000, float("inf"))]  # 80, 50 and 50 seconds
+    known = {"speed": 100.0, "progress": 0.5, "seconds": 10.0}
+    assert left_text(lanes, later, **known) == f"left 0m10s, queue {queue}"
+
+
+def record(bits: float) -> Validation:
+    return Validation(3, 0.5, 5000, 3.1, bits, 0.04, 1e-3, 0.5, "fix the parser")
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_without_a_terminal_lines_name_their_training(lanes, capsys):
+    display = QueueDisplay(make_console(), lanes, 2)
+    with display:
+        display.begin("one")
+        display.begin("two")
+        display.hear(Note("two", "going on from step 3"))
+        status = Status("one", progress=0.5, loss=3.0, speed=1000.0, seconds=30.0, history=[record(2.5)])
+        display.hear(Advance(status, validated=True))
+        display.hear(Advance(status))
+    validation = (
+        "one:  50%  0.01M chars  1.0k chars/s  loss 3.10  held-out 2.500 ± 0.040 bits/char  left 0m30s, queue ?"
+    )
+    sample = "one:     fix the parser" if lanes > 1 else "    fix the parser"
+    assert capsys.readouterr().out.splitlines() == ["two: going on from step 3", validation, sample]
+
+
+def test_a_terminal_shows_a_line_for_each_training_and_the_queue():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    display = QueueDisplay(console, 2, 3)
+    for name, progress, bits in (("one", 0.5, 2.5), ("two", 0.25, 2.75)):
+        display.begin(name)
+        status = Status(name, progress=progress, loss=3.0, speed=1000.0, seconds=30.0, history=[record(bits)])
+        display.hear(Advance(status))
+    shown = Console(file=io.StringIO(), width=100)
+    shown.print(display.bar)
+    queue, one, two = map(str.split, shown.file.getvalue().splitlines())
+    assert queue[0] == "queue" and queue[-5:] == ["0", "of", "3", "left", "1m30s"]
+    assert one[0] == "one" and " ".join(one[2:]) == "50% 1.0k chars/s loss 3.00 2.50 bits/char left 0m30s"
+    assert two[0] == "two" and " ".join(two[2:]) == "25% 1.0k chars/s loss 3.00 2.75 bits/char left 1m30s"
+    display.end("one")
+    display.hear(Advance(status))
+    shown.print(display.bar)
+    assert "one" not in [line.split()[0] for line in shown.file.getvalue().splitlines()[3:]]
+    assert "1 of 3" in shown.file.getvalue()
+
+
+def test_a_terminal_plays_how_the_sample_was_written_and_keeps_it(monkeypatch):
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    display = QueueDisplay(console, 1, 1)
+    display.begin("one")
+    status = Status("one", progress=0.5, loss=3.0, speed=1000.0, seconds=30.0, history=[record(2.5)])
+    course = [
+        Change(1, [8, 9], "pa"),
+        Change(2, [0, 1], "fa"),
+        Change(4, [1, *range(2, 8), *range(10, 14)], "ix the rser"),
+    ]
+    display.hear(Advance(status, validated=True, course=course))
+    shown = []
+    for step in (0, 1, 2, 3, 4, 9):
+        monkeypatch.setattr("time.monotonic", lambda now=display.preview.began + step / PER_SECOND: now)
+        lines = Console(file=io.StringIO(), width=100)
+        lines.print(display.bar)
+        shown.append(lines.file.getvalue().splitlines()[-1].strip())
+    assert shown == [
+        "··············", "········pa····", "fa······pa····", "fa······pa····", "fix the parser", "fix the parser"
+    ]  # fmt: skip
+    assert "fix the parser" not in console.file.getvalue()
+    display.hear(Note("one", "going on"))
+    assert console.file.getvalue().splitlines()[-2:] == ["    fix the parser", "one: going on"]
+    assert display.preview.finished() == ""

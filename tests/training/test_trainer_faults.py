@@ -135,7 +135,7 @@ def test_data_that_vanish_or_shrink_in_training_change_nothing(tiny_run, harm):
     run.model_file().unlink()
 
     class Harmful(Quiet):
-        def validated(self, status) -> None:
+        def validated(self, status, course) -> None:
             if run.data_file().exists():
                 harm(run.data_file())
 

@@ -1,0 +1,94 @@
+"""Where trainings run, several at a time: the protocol of such a place, and the one of processes on this machine."""
+
+from multiprocessing.connection import wait
+from typing import Protocol
+
+import torch
+
+from config.schema import RunConfig
+from training.events import Hear
+from training.step import memory_bytes
+from training.worker import Cores, Outcome, TrainingProcess
+from utils import UserError, parallel_tasks, pick_device
+
+CPU = torch.device("cpu")
+LANE_BYTES = 1 << 30  # of memory for a lane that --jobs auto opens
+
+
+class Lanes(Protocol):
+    """Runs each training in a process of its own, `count` of them at once. One training has one lane."""
+
+    count: int
+
+    def submit(self, run: RunConfig, at_once: int) -> None:
+        """Start a training in a free lane. `at_once`: how many could run beside each other now, with this one."""
+        ...
+
+    def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
+        """How trainings ended, after so many seconds at most; what the others say meanwhile goes to `hear`."""
+        ...
+
+    def stop(self) -> None:
+        """Ask every training to save its state and end; `finished` still says how each did."""
+        ...
+
+    def kill(self) -> None:
+        """End every training at once."""
+        ...
+
+
+class LocalLanes:
+    """Processes on this machine, which share its cores. The results are the same for any number of lanes.
+
+    Steps are cut for all cores, as where one training has them all: a lane with fewer computes the same parts, later.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.cores = count, parallel_tasks(CPU)
+        self.trainings: list[TrainingProcess] = []
+
+    def submit(self, run: RunConfig, at_once: int) -> None:
+        free = self.cores - sum(training.cores.used for training in self.trainings)
+        lanes = max(1, min(self.count, at_once) - len(self.trainings))  # that share the free cores
+        self.trainings.append(TrainingProcess(run, Cores(max(1, free // lanes), self.cores)))
+
+    def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
+        ended: list[Outcome] = []
+        by_link = {training.link: training for training in self.trainings}
+        for link in wait(by_link, seconds):
+            training = by_link[link]  # pyright: ignore[reportArgumentType]: only these were waited for
+            message = training.receive()
+            if isinstance(message, Outcome):
+                self.trainings.remove(training)
+                ended.append(message)
+            else:
+                hear(message)
+        return ended
+
+    def stop(self) -> None:
+        for training in self.trainings:
+            training.stop()
+
+    def kill(self) -> None:
+        for training in self.trainings:
+            training.kill()
+
+
+def lane_count(jobs: str, runs: list[RunConfig]) -> int:
+    """How many trainings run at once: as asked for, `auto` or a number, and no more than there are to run."""
+    if jobs == "auto":
+        return max(1, min(automatic(runs), len(runs)))
+    try:
+        count = int(jobs)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise UserError(f"--jobs {jobs}: must be a whole number of at least 1, or auto")
+    return min(count, len(runs))
+
+
+def automatic(runs: list[RunConfig]) -> int:
+    """One lane for each core of a CPU that memory allows, and one on a GPU (see benchmarks/results/jobs.md)."""
+    if any(pick_device(run.device).type != "cpu" for run in runs):
+        return 1
+    return int(min(parallel_tasks(CPU), memory_bytes() // LANE_BYTES))
