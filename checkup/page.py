@@ -94,8 +94,8 @@ def section(checked: Checked) -> str:
 
 def item(what: str, finding: Finding) -> str:
     """A finding as an item of a list."""
-    fix = finding.fix.split(": ", 1)
-    todo = f"<small>{shown(fix[0])}</small><code>{shown(fix[1])}</code>" if fix[1:] else shown(finding.fix)
+    what_for, _, typed = finding.fix.partition(": ")
+    todo = f"<small>{shown(what_for)}</small>" * bool(what_for) + f"<code>{shown(typed)}</code>" * bool(typed)
     quotes = "".join(f'<q dir="auto">{shown(shorter(text))}</q>' for text in finding.examples)
     examples = (
         f"<details{' open' * (finding.severity != GOOD)}><summary>examples</summary>{quotes}</details>"
