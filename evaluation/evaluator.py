@@ -12,7 +12,6 @@ from config.loader import Config
 from config.messages import counted
 from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
-from diffusion.objectives import Diffusion
 from evaluation.classifier import SourceClassifier
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
@@ -29,7 +28,7 @@ from evaluation.records import (
 )
 from evaluation.reference import Documents, Reference
 from evaluation.seen import seen_text
-from evaluation.two_sided import TwoSidedCounts
+from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
@@ -143,7 +142,7 @@ def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelih
     measured = {int(document) for batch in batches for document in batch.documents}
     chosen = [0] if corpus.stream else sorted(measured)  # a stream is one document, whose batches number windows
     documents = [np.asarray(corpus.held_out.document(d), dtype=np.int64) for d in chosen]
-    counts = two_sided_bits(writer, batches, reference)
+    counts = two_sided_bits(reference.text, corpus.vocabulary.size, batches, writer.run.seed)
     ordered = ordered_likelihoods(writer, corpus)
     return Likelihoods(held_out, training, ordered, baselines_of(documents, reference, counts))
 
@@ -164,14 +163,6 @@ def ordered_likelihoods(writer: Writer, corpus: Corpus) -> dict[str, Likelihood]
         name: ordered_likelihood(writer.diffusion, writer.network, windows, order, writer.device)
         for name, order in known.items()
     }
-
-
-def two_sided_bits(writer: Writer, batches: list[Batch], reference: Reference) -> float:
-    """NELBO in bits per character of these batches under counts of both sides, by the noise of an absorbing process."""
-    characters = reference.vocabulary.size
-    absorbing = Diffusion.named("absorbing", "log_linear", "x0", characters)
-    counts = TwoSidedCounts(reference.text, characters)
-    return held_out_likelihood(absorbing, counts, batches, writer.run.seed, torch.device("cpu")).bits
 
 
 def baselines_of(documents: Documents, reference: Reference, two_sided: float) -> Baselines:

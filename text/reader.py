@@ -84,6 +84,24 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
         yield from _decode(b"".join(parts) + b"\n", line, path, config, reading_log)
 
 
+def read_stretches(path: Path, config: DataConfig, most_bytes: int) -> Iterator[np.ndarray]:
+    """Yield code points as `read_lines` does, of all the file, or of about so many bytes in stretches spread evenly.
+
+    The lines of a stretch are whole, but for one that is longer than it: of that a part is read, and ends there.
+    """
+    size = path.stat().st_size
+    if size <= most_bytes:
+        yield from read_lines(path, config, ReadingLog())
+        return
+    with path.open("rb") as file:
+        for begin in np.linspace(0, size - CHUNK_BYTES, most_bytes // CHUNK_BYTES).astype(int).tolist():
+            file.seek(begin)
+            block = file.read(CHUNK_BYTES)
+            first, last = block.find(b"\n") + 1 if begin else 0, block.rfind(b"\n") + 1
+            lines = block[first:last] or block.decode("utf-8", "ignore").encode() + b"\n"  # it may cut a character
+            yield from _decode(lines, 1, path, config, ReadingLog())
+
+
 def _decode(
     data: bytes, first_line: int, path: Path, config: DataConfig, reading_log: ReadingLog
 ) -> Iterator[np.ndarray]:

@@ -11,36 +11,49 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from checkup.findings import examine
+from checkup.outlook import in_words, outlook_of
+from checkup.page import Checked, is_page, page_of
+from checkup.records import GOOD, Inspection
+from checkup.sample import read_sample
 from config.messages import clock, counted
 from config.schema import RunConfig
+from generation.outputs import check_ours
 from generation.prompt import Prompt
-from text.disguise import suspicion
-from text.personal import personal
 from training.base import changed
 from training.start import maker_of
 from training.trainer import Diverged, Training
-from utils import UserError, size_of
+from utils import UserError, size_of, write_atomic
 
 BURST = 3  # steps that are timed
 WARM_UP = {False: 1, True: 2}  # steps before them, without and with graphs
-READ = 2000  # training documents that are searched for personal data
 # how often the disk holds the parameters while a model trains: a state holds weights, average, best and AdamW's two
 # moments, all of them again for where to go back to; twice that while it is rewritten; and the model
 MODEL_COPIES = 21
-LETTERS = 0.5  # share of letters below which a text hardly looks like language
+PAGE = "check.html"  # in paths.outputs
 
 
 @dataclass(frozen=True)
 class CheckedRun:
-    """One row of the plan, and what reading the data found."""
+    """One row of the plan, and what was found of its data."""
 
     cells: list[str]
-    findings: list[str]
+    text: Checked
     bytes: int  # disk space needed
+
+    def lines(self) -> list[str]:
+        """What is worth a line on the terminal: all but what is good, of which the last one names each."""
+        findings = self.text.findings
+        amiss = (finding for finding in findings.values() if finding.severity != GOOD)
+        told = [line for finding in amiss for line in (finding.sentence, f"    {finding.fix}")[: 1 + bool(finding.fix)]]
+        good = ", ".join(name for name, finding in findings.items() if finding.severity == GOOD)
+        return [*self.text.facts, *told, *[f"nothing amiss: {good}"] * bool(good)]
 
 
 def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
-    """Print the plan; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
+    """Print the plan, and write the page; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
+    page, texts = Path(runs[0].paths.outputs) / PAGE, []
+    check_ours(page, is_page)
     table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
     needed, failed, to_come = 0, False, []
     for run in runs:
@@ -53,13 +66,17 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
             console.print(f"error: {run.name}: {reason}")
             failed = True
             continue
-        for finding in checked.findings:
-            console.print(f"{run.name}: {finding}")
+        for line in checked.lines():
+            console.print(f"{run.name}: {line}")
         table.add_row(*checked.cells)
+        texts.append(checked.text)
         needed += checked.bytes
     console.print(table)
     free = shutil.disk_usage(nearest_folder(Path(runs[0].paths.models))).free
     console.print(f"disk: {needed / 1e6:,.0f} MB needed at most, {free / 1e6:,.0f} MB free")
+    if texts:
+        write_atomic(page, page_of(texts))
+        console.print(f"all of it, with plots and examples: {page}")
     return 1 if failed or needed > free else 0
 
 
@@ -72,8 +89,9 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
     """One run's row: its data are encoded, as for training, and a few steps are timed."""
     training = Training(run)
     corpus, limit = training.corpus, run.training.max_minutes
-    seconds = training.total_steps * step_seconds(training)
-    expected = "-" if status == "done" else clock(min(seconds, 60 * run.minutes()))
+    seconds, characters = burst(training)
+    planned, most = min(training.total_steps * seconds, 60 * run.minutes()), training.total_steps * characters
+    expected = "-" if status == "done" else clock(planned)
     cells = [
         run.name,
         run.data_file().name,
@@ -85,11 +103,20 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         status,
         expected,
     ]
-    return CheckedRun(cells, findings(training), 4 * MODEL_COPIES * training.parameters)
+    outlook = outlook_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
+    seen = Inspection(run, corpus, read_sample(run), outlook)
+    return CheckedRun(
+        cells,
+        Checked(seen, [*facts(training), in_words(outlook)], examine(seen)),
+        4 * MODEL_COPIES * training.parameters,
+    )
 
 
-def step_seconds(training: Training) -> float:
-    """Seconds of a step, without the first ones, which set things up: on a GPU a graph is captured at the second."""
+def burst(training: Training) -> tuple[float, float]:
+    """Seconds and characters of a step, on average over a few.
+
+    The first ones, which set things up, do not count: on a GPU a graph is captured at the second.
+    """
     graphs = training.learner.graphs
     batches = [training.batches.batch(0 if graphs else step) for step in range(WARM_UP[graphs] + BURST)]
     for batch in batches[:-BURST]:
@@ -99,39 +126,23 @@ def step_seconds(training: Training) -> float:
         training.advance(batch)
     if graphs:
         torch.cuda.synchronize()
-    return (time.perf_counter() - began) / BURST
+    seconds = time.perf_counter() - began
+    return seconds / BURST, sum(int((~batch.given).sum()) for batch in batches[-BURST:]) / BURST
 
 
-def findings(training: Training) -> list[str]:
-    """What to know of the data before a night is spent on them, a sentence each."""
-    corpus, context, writer = training.corpus, training.run.model.context, training.writer()
-    reading_log, lengths, settings = corpus.reading_log, corpus.train.lengths, writer.settings()
-    known = len(corpus.vocabulary.characters) - 1
-    covered = 1 - reading_log.unknown_characters / max(reading_log.characters, 1)
+def facts(training: Training) -> list[str]:
+    """What was read, and what writing will take."""
+    reading_log, writer = training.corpus.reading_log, training.writer()
     found = [
         f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}; "
-        + (reading_log.losses() or "nothing dropped or changed"),
-        f"{known} of {counted(reading_log.distinct_characters, 'distinct character')} kept: {covered:.2%} of the text",
+        + (reading_log.losses() or "nothing dropped or changed")
     ]
-    if corpus.stream:
+    if training.corpus.stream:
         return found
-    if what := suspicion(training.run.data_file()):
-        found.append(what)
-    median, long, longest = np.quantile(lengths, [0.5, 0.95, 1]).astype(int)
-    found.append(
-        f"lengths: median {median}, 95 % up to {long}, longest {longest:,}; "
-        f"{np.mean(lengths > context - 2):.1%} exceed the context of {context} and are written in windows"
-    )
-    length = min(median, training.run.sampling.max_length)
+    settings = writer.settings()
+    length = min(int(np.median(training.corpus.train.lengths)), training.run.sampling.max_length)
     calls = writer.network_calls(settings, Prompt(shortest=length, longest=length))
-    found.append(f"writing: {counted(calls, 'network call')} for a document of the median length ({settings.sampler})")
-    chosen = np.linspace(0, len(lengths) - 1, min(READ, len(lengths))).astype(int)
-    texts = [corpus.vocabulary.decode(corpus.train.document(i)) for i in chosen]
-    private = sum(bool(personal(text)) for text in texts)
-    if private:
-        read = counted(len(texts), "document")
-        found.append(f"likely personal data in {private} of {read} read: addresses, numbers or keys")
-    letters = sum(character.isalpha() for text in texts for character in text) / max(sum(map(len, texts)), 1)
-    if letters < LETTERS:
-        found.append(f"only {letters:.0%} of the characters are letters: is this the text you mean?")
-    return found
+    return [
+        *found,
+        f"writing: {counted(calls, 'network call')} for a document of the median length ({settings.sampler})",
+    ]

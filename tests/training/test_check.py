@@ -54,3 +54,23 @@ def test_hours_are_shared_out_by_size(tiny_run, capfd):
     assert shared == pytest.approx([120 * size / sum(sizes) for size in sizes], abs=0.01)
     assert train.main(["--all", "--hours", "0"]) == 2
     assert "--hours 0: must be above 0" in capfd.readouterr().err
+
+
+def test_the_page_lies_in_the_outputs_folder_and_is_written_anew(project):
+    path, run = project
+    page = path.parent / "outputs" / "check.html"
+    assert run("--all", "--check") == 0
+    first = page.read_text(encoding="utf-8")
+    assert re.findall('<h2 id="(.*?)"', first) == ["one", "two"]
+    assert run("--dataset", "two", "--check") == 0
+    assert re.findall('<h2 id="(.*?)"', page.read_text(encoding="utf-8")) == ["two"]
+
+
+def test_a_file_that_is_no_page_of_a_checkup_is_left_alone(project, capfd):
+    path, run = project
+    page = path.parent / "outputs" / "check.html"
+    page.parent.mkdir()
+    page.write_text("mine")
+    assert run("--all", "--check") == 2
+    assert capfd.readouterr().err.strip() == f"error: {page}: not written by this program; move it away"
+    assert page.read_text() == "mine" and list(page.parent.iterdir()) == [page]

@@ -1,0 +1,1 @@
+"""Is a text fit to learn from?"""

@@ -1,0 +1,105 @@
+"""Estimates what a voice will reach, from counts of its text, this machine's speed, and trainings measured before."""
+
+import math
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from config.messages import clock, counted
+from config.schema import RunConfig
+from dataset_loader import Batch
+from evaluation.ngram import framed
+from evaluation.reference import REFERENCE_CHARACTERS, cut_stream, first_documents, shuffled_documents
+from evaluation.two_sided import two_sided_bits
+from text.corpus import Corpus
+from utils import numpy_generator
+
+# Whole trainings of the presets as they are, each of one seed: text, preset, million characters read, then the NELBO of
+# held-out text, and that of counts of both sides for the same windows; benchmarks/results/learning.md
+MEASURED = (
+    ("recipes", "tiny", 0.93, 2.435, 2.632),
+    ("yelp_reviews", "tiny", 0.94, 2.889, 2.909),
+    ("shakespeare", "tiny", 0.99, 2.762, 2.828),
+    ("news_headlines", "tiny", 1.05, 3.072, 3.042),
+    ("tweets", "tiny", 1.06, 3.300, 3.230),
+    ("github_commits", "tiny", 7.27, 2.448, 2.967),
+    ("arxiv_abstracts", "tiny", 18.52, 2.180, 2.914),
+    ("github_commits", "tiny", 20.75, 2.289, 2.967),
+    ("github_commits", "tiny", 31.33, 2.217, 2.967),
+    ("arxiv_abstracts", "cpu", 34.50, 2.027, 2.914),
+)
+_, PRESETS, MILLIONS, BITS, COUNTS = zip(*MEASURED, strict=True)
+READ, GAINS = 1e6 * np.array(MILLIONS), np.array(COUNTS) - np.array(BITS)
+LEAST, MOST = float(READ.min()), float(READ.max())  # characters read, between which anything is known
+# the gain grows with the logarithm of what was read; twice the standard deviation about that line holds most voices
+LINE = np.polyfit(np.log(READ), GAINS, 1)
+ERROR = 2 * float(np.sqrt(((np.polyval(LINE, np.log(READ)) - GAINS) ** 2).sum() / (len(MEASURED) - 2)))
+FEW_PASSES = 5  # over a text, that all of them made at most
+NIGHT = 28_800  # seconds
+BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": NIGHT}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a training before it begins."""
+
+    counts: float  # bits per character of held-out text that counts of both sides need
+    speed: float  # characters a second, as measured
+    characters: float  # that the plan reads, within its minutes
+    most: float  # that it would read without a limit of time
+    text: int  # characters of the text to learn from
+    known: bool  # whether trainings of this preset from random weights were measured
+
+    @property
+    def alike(self) -> bool:
+        """Whether texts were measured that are about as hard to foretell."""
+        return min(COUNTS) - ERROR <= self.counts <= max(COUNTS) + ERROR
+
+    def bits(self, characters: float) -> float:
+        """The estimate after so many characters; the last that was measured if there are more."""
+        return self.counts - float(np.polyval(LINE, math.log(min(max(characters, LEAST), MOST))))
+
+    def gains_from(self, seconds: float) -> bool:
+        """Whether a training of so many seconds reads more than is planned."""
+        return min(self.speed * seconds, self.most) > self.characters
+
+    def told(self, characters: float) -> str:
+        """The estimate in words."""
+        low, high = self.bits(characters) - ERROR, self.bits(characters) + ERROR
+        if characters < LEAST:
+            return f"over {low:.1f}"
+        return f"{low:.1f} to {high:.1f}" + " or less" * (characters > MOST)
+
+
+def outlook_of(
+    run: RunConfig, corpus: Corpus, held_out: list[Batch], *, speed: float, seconds: float, most: float
+) -> Outlook:
+    """`held_out` are the batches that a training measures itself on.
+
+    The speed is in characters a second; `seconds` and characters, `most`, are the limits of the plan.
+    """
+    split = cut_stream(corpus.train, run.model.context) if corpus.stream else corpus.train
+    documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
+    counts = two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
+    known = run.preset in PRESETS and not run.training.start_from
+    return Outlook(counts, speed, min(speed * seconds, most), most, int(corpus.train.lengths.sum()), known)
+
+
+def in_words(outlook: Outlook) -> str:
+    """A sentence: what the budgets of a quarter of an hour, an hour and a night bring on this machine."""
+    speed = f"{counted(round(outlook.speed), 'character')} a second here, as fast as the steps just timed"
+    if not outlook.known:
+        return f"{speed}; no training of this preset was measured, so nothing is known of its bits"
+    if not outlook.alike:
+        counts = f"counts of neighbours need {outlook.counts:.1f} bits a character, of texts that were measured"
+        return f"{speed}; {counts} {min(COUNTS):.1f} to {max(COUNTS):.1f}, so nothing is known of its bits"
+    read = {f"after {budget}": outlook.speed * seconds for budget, seconds in BUDGETS.items()}
+    read = {when: characters for when, characters in read.items() if characters < outlook.most}
+    read[f"at the end, after {clock(outlook.most / outlook.speed)}"] = outlook.most
+    measured = sum(characters <= MOST for characters in read.values())
+    told = dict(islice(read.items(), measured + 1))  # of what is beyond that, the first
+    parts = ", ".join(f"{outlook.told(characters)} {when}" for when, characters in told.items())
+    many = max(told.values()) > FEW_PASSES * outlook.text
+    less = f" (less is known of over {FEW_PASSES} passes)" * many
+    return f"bits a character to expect, as {len(MEASURED)} trainings went: {parts}{less}; {speed}"

@@ -1,0 +1,65 @@
+"""What the checks of a text look at, and what they find."""
+
+from dataclasses import dataclass
+
+from checkup.outlook import Outlook
+from checkup.sample import Sample
+from config.messages import counted
+from config.schema import RunConfig
+from text.corpus import Corpus
+
+SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
+FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
+
+
+def percent(part: int, whole: int) -> str:
+    """A share for people: a small one is not called none."""
+    share = part / max(whole, 1)
+    return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
+
+
+def severity_of(part: int, whole: int) -> str:
+    """WARNING from MANY on, NOTE from FEW on."""
+    share = part / max(whole, 1)
+    return WARNING if share >= MANY else NOTE if share >= FEW else GOOD
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, in one sentence; what to type or to set, and what for; and parts of the text that show it."""
+
+    severity: str  # GOOD, NOTE or WARNING
+    sentence: str
+    fix: str = ""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the checks look at."""
+
+    run: RunConfig
+    corpus: Corpus
+    sample: Sample
+    outlook: Outlook
+
+    def share(self, texts: int) -> tuple[str, str]:
+        """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
+        documents = len(self.sample.texts)
+        return f"{texts:,} of {counted(documents, 'document')} read ({percent(texts, documents)})", severity_of(
+            texts, documents
+        )
+
+    def prepare(self, *options: str) -> str:
+        """A command that makes a better text of this one."""
+        path = str(self.run.data_file())
+        source = f'"{path}"' if " " in path else path
+        return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_clean", *options])
+
+    def without(self, where: str) -> str:
+        """A command that leaves out the documents for which this is true, an expression of SQL."""
+        return self.prepare(f'--where "NOT {where}"')
+
+    def setting(self, line: str) -> str:
+        """Where a line of config.yaml goes."""
+        return f"in config.yaml, under datasets, {self.run.name}: {line}"

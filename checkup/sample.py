@@ -1,0 +1,91 @@
+"""Reads a sample of a text for its checkup: documents as they stand, how often each character occurs, what is alike."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from config.schema import RunConfig
+from text.reader import IS_SPACE, DocumentHasher, read_stretches, spans
+from text.survey import first_occurrences
+from text.vocabulary import NEWLINE, UNICODE_SIZE
+from utils import size_of
+
+MOST_BYTES = 1 << 26  # of a file that are read, in stretches; a checkup of a larger one takes no longer
+DOCUMENTS, CHARACTERS = 4000, 4_000_000  # kept as texts, at most
+LONGEST = 10_000  # characters of a document that are kept
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was read of a text. Documents are lines that are not blank, each counted once however often it stands there.
+
+    In a stream, whose newlines are characters, they are its lines.
+    """
+
+    texts: list[str]  # some of the documents, spread evenly over what was read
+    alike: np.ndarray  # (texts,) how many documents have the letters of each one, in the same order: 1 is itself
+    documents: int  # that were read
+    near: int  # of these, how many have the letters of an earlier one, but other marks, digits or capitals
+    counts: np.ndarray  # (UNICODE_SIZE,) how often each character was read
+    bytes: int  # that were read
+    whole: bool  # whether that is all of the file
+
+
+@cache
+def letters() -> np.ndarray:
+    """(UNICODE_SIZE,) uint32: each letter's small form, the newline itself, and 0 for all else."""
+    table = np.zeros(UNICODE_SIZE, dtype=np.uint32)
+    for code in range(UNICODE_SIZE):
+        if chr(code).isalpha():
+            table[code] = ord(chr(code).lower()[0])
+    table[NEWLINE] = NEWLINE
+    return table
+
+
+def read_sample(run: RunConfig) -> Sample:
+    """Read the sample of a run's text; the same file gives the same sample.
+
+    It takes 8 bytes of memory for a document and its letters each.
+    """
+    path, hasher = run.data_file(), DocumentHasher()
+    size, counts = size_of(path), np.zeros(UNICODE_SIZE, dtype=np.int64)
+    lines: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    by_letters: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    kept: list[tuple[str, int]] = []
+    stride, number = 1, 0
+    for codes in read_stretches(path, run.data, MOST_BYTES):
+        found = np.bincount(codes)
+        counts[: len(found)] += found
+        starts, lengths = spans(codes)
+        told = np.flatnonzero(~np.logical_and.reduceat(IS_SPACE[codes], starts))
+        whole = hasher(codes, starts, lengths)[told]
+        lines.append(whole)
+        by_letters.append(hashes_by_letters(hasher, codes, told, whole))
+        for i in range(-number % stride, len(told), stride):
+            start, length = starts[told[i]], min(lengths[told[i]], LONGEST)
+            kept.append((text_of(codes[start : start + length]), number + i))
+        number += len(told)
+        while len(kept) > DOCUMENTS or sum(len(text) for text, _ in kept) > CHARACTERS:
+            kept, stride = kept[::2], 2 * stride
+    distinct = first_occurrences(np.concatenate(lines))
+    groups = np.concatenate(by_letters)
+    keys, sizes = np.unique(groups[distinct], return_counts=True)
+    kept = [(text, place) for text, place in kept if distinct[place]]
+    alike = sizes[np.searchsorted(keys, groups[[place for _, place in kept]])] if kept else np.zeros(0, dtype=int)
+    return Sample(
+        [text for text, _ in kept], alike, int(distinct.sum()), int(distinct.sum()) - len(keys), counts,
+        min(size, MOST_BYTES), size <= MOST_BYTES,
+    )  # fmt: skip
+
+
+def hashes_by_letters(hasher: DocumentHasher, codes: np.ndarray, told: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Hashes of the letters of the lines `told`; those of `whole` for a line without letters."""
+    small = letters()[codes]
+    small = small[small > 0]
+    starts, lengths = spans(small)
+    return np.where(lengths[told] > 0, hasher(small, starts, lengths)[told], whole)
+
+
+def text_of(codes: np.ndarray) -> str:
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

@@ -1,0 +1,143 @@
+"""What a checkup finds in texts made to have it, in its very words, and that what it says to type mends it."""
+
+import shlex
+
+import numpy as np
+import pytest
+
+import prepare
+from checkup.findings import CHECKS, OF_DOCUMENTS, examine
+from checkup.outlook import Outlook
+from checkup.records import GOOD, NOTE, WARNING, Finding, Inspection
+from checkup.sample import read_sample
+from tests.helpers import toy_lines
+from text.corpus import load_corpus
+
+LETTERS = np.random.default_rng(0).choice(list("aeinrstlo"), size=(900, 6, 5))
+PROSE = [" ".join("".join(word) for word in line) for line in LETTERS]  # no two of which have anything in common
+
+OUTLOOK = Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True)
+
+
+@pytest.fixture
+def found(tiny_run):
+    """A function (lines, **sections) -> all findings, by name."""
+
+    def examined(content, **sections) -> dict[str, Finding]:
+        run = tiny_run(content, **sections)
+        return examine(Inspection(run, load_corpus(run), read_sample(run), OUTLOOK))
+
+    return examined
+
+
+def test_of_sound_prose_only_its_amount_is_amiss_and_what_nobody_can_see_in_it(found):
+    checked = found(PROSE, model={"context": 64})
+    assert list(checked) == list(CHECKS)
+    amiss = {name for name, finding in checked.items() if finding.severity != GOOD}
+    assert amiss - {"languages"} == {"amount", "licence"}  # without its library, languages are not looked for
+    assert found(PROSE, license="CC0")["licence"] == Finding(GOOD, "licence: CC0")
+
+
+def test_an_amount_is_too_small_small_or_enough(found):
+    few, more, many = (
+        found([f"{n:05}" + "x" * 995 for n in range(count)], data={"held_out": 1e-6})["amount"]
+        for count in (100, 102, 802)
+    )
+    sentence = "99,000 characters to learn from: of so few a voice learns the documents rather than their language"
+    assert few == Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
+    assert more.sentence == "101,000 characters to learn from; a megabyte is better" and more.severity == NOTE
+    assert more.fix == "to pass over it often: python train.py --dataset toy --preset tiny"
+    assert many == Finding(GOOD, "801,000 characters to learn from: enough for every preset")
+
+
+def test_documents_longer_than_the_context_are_counted(found):
+    lines = ["x" * 30 + f" {n:03}" for n in range(80)] + [f"y {n:03}" for n in range(120)]
+    checked = found(lines, data={"held_out": 0.01})["lengths"]
+    assert checked.severity == NOTE and "exceed the context of 32" in checked.sentence
+    assert checked.fix.endswith("--name toy_clean --max-characters 30")
+    assert found(PROSE, model={"context": 64})["lengths"].severity == GOOD
+
+
+def test_characters_that_are_left_out_are_named_and_a_size_that_keeps_them_does(found):
+    rare = "àâçèêëîïôùûüÿ"
+    lines = [f"{line} {number} {rare[number % len(rare)]}" for number, line in enumerate(toy_lines(400))]
+    checked = found(lines, data={"vocab_size": 40})["characters"]
+    assert checked.severity == WARNING and set(checked.sentence.rsplit(": ")[-1]) <= set(rare)
+    size = int(checked.fix.split("vocab_size: ")[1].rstrip("}"))
+    assert checked.fix.startswith("to keep 99.9% of the text, in config.yaml, under datasets, toy: data: {vocab_size: ")
+    assert found(lines, data={"vocab_size": size})["characters"].severity == GOOD
+    assert found(lines, data={"vocab_size": size - 1})["characters"].severity != GOOD
+
+
+def test_rare_characters_cost_where_noise_draws_them(found):
+    lines = [*PROSE, *["the same words over and over, for a long text " * 40 + str(n) for n in range(60)], "Ω"]
+    sections = {"data": {"vocab_size": 128, "held_out": 0.001}}
+    checked = found(lines, **sections)["characters"]
+    assert checked.severity == NOTE and "1 of them are rarer than one in 100,000" in checked.sentence
+    assert found(lines, **sections, diffusion={"process": "absorbing"})["characters"].severity == GOOD
+
+
+def test_two_languages_are_a_warning(found):
+    pytest.importorskip("py3langid", reason="py3langid is missing: requirements-check.txt brings it")
+    german = [f"Der {a} des Hauses und der {b} des Gartens haben nichts damit zu tun, {n}" for n in range(40)
+              for a, b in (("Turm", "Zaun"),)]  # fmt: skip
+    english = [f"The tower of the house and the fence of the garden have nothing to do with it, {n}" for n in range(60)]
+    checked = found(english + german)["languages"]
+    assert (checked.severity, checked.sentence) == (
+        WARNING,
+        "English 60%, German 40% of the 100 documents long and clear enough to tell: one voice mixes them",
+    )
+
+
+def test_repeats_are_counted(found):
+    checked = found(PROSE[:80] + PROSE[:20])["repeats"]
+    assert checked == Finding(NOTE, "20 lines (20.0%) repeat an earlier one; each is learnt once")
+
+
+@pytest.mark.parametrize("kind", ["near repeats", "openings and endings", "HTML"])
+def test_what_it_says_to_type_mends_it(tiny_run, tmp_path, monkeypatch, kind):
+    pytest.importorskip("duckdb", reason="DuckDB is missing: requirements-prepare.txt brings it")
+    amiss = {
+        "near repeats": [f"Bump version to 2.{number}" for number in range(40)],
+        "openings and endings": [f"{line} - read more at our site." for line in PROSE[700:740]],
+        "HTML": [f"{line}<br />&amp; more" for line in PROSE[700:740]],
+    }[kind]
+    monkeypatch.chdir(tmp_path)
+    run = tiny_run(PROSE[:300] + amiss)
+    run = run.model_copy(update={"paths": type(run.paths)()})
+    checked = examine(Inspection(run, load_corpus(run), read_sample(run), OUTLOOK))[kind]
+    assert checked.severity == WARNING and checked.examples
+    command = shlex.split(checked.fix.split(": ", 1)[1])
+    assert command[:2] == ["python", "prepare.py"] and prepare.main(command[2:]) == 0
+    clean = run.model_copy(update={"name": "toy_clean"})
+    assert examine(Inspection(clean, load_corpus(clean), read_sample(clean), OUTLOOK))[kind].severity == GOOD
+    lines = (tmp_path / "datasets" / "toy_clean.txt").read_text(encoding="utf-8").splitlines()
+    assert set(PROSE[:300]) <= set(lines)
+
+
+def test_personal_data_and_names_are_shown_where_they_stand(found):
+    lines = [*PROSE[:50], "Write to jane@example.org today", *[f"thanks @someone_{n} for this" for n in range(10)]]
+    checked = found(lines)
+    private = checked["personal data"]
+    assert private.severity == NOTE and private.examples == ("Write to jane@example.org today",)
+    assert private.sentence.startswith("likely personal data in 1 of 61 documents read (1.6%)") and not private.fix
+    assert found(lines, collection={"personal": "keep"})["personal data"].fix.endswith("collection: {personal: drop}")
+    assert checked["@names"].sentence == "@names in 10 of 61 documents read (16.4%)"
+    assert checked["@names"].fix.endswith("under datasets, toy: collection: {handles: mask}")
+    assert not found(lines, collection={"handles": "mask"})["@names"].fix
+
+
+def test_what_is_no_prose_is_a_warning(found):
+    table = ["id,stars,text", *[f"{n},{n % 5},{line}" for n, line in enumerate(PROSE[:50])]]
+    assert "looks like a table" in found(table)["prose"].sentence
+    numbers = found([f"{n} {n * n} {n * n * n}" for n in range(100)])["prose"]
+    assert numbers == Finding(WARNING, "only 0% of the characters are letters: is this the text you mean?")
+
+
+def test_of_a_stream_only_what_is_no_matter_of_documents_is_checked(found):
+    checked = found(PROSE, data={"format": "stream"})
+    assert set(checked) == set(CHECKS) - OF_DOCUMENTS
+
+
+def test_a_text_of_two_documents_can_be_checked(found):
+    assert set(found(["a", "b"])) == set(CHECKS)

@@ -1,0 +1,54 @@
+"""The sample of a checkup: what is read of a text, what is counted, and what of it is alike."""
+
+from collections import Counter
+
+import numpy as np
+
+from checkup import sample
+from checkup.sample import read_sample
+from text import reader
+
+
+def by_letters(line: str) -> str:
+    """Independently: the letters of a line in small, or the line where it has none."""
+    return "".join(c.lower() for c in line if c.isalpha()) or line
+
+
+def test_a_sample_of_a_small_text_is_all_of_it_and_its_counts_are_those_of_python(tiny_run):
+    lines = ["Git 2.1", "git 2.2!", "git 2.2!", "", "  ", "é à", "1.0", "1.1", "1.0", "Other line"]
+    found = read_sample(tiny_run(lines))
+    distinct = list(dict.fromkeys(line for line in lines if line.strip()))
+    assert found.texts == distinct and found.documents == len(distinct) == 6
+    groups = Counter(map(by_letters, distinct))
+    assert found.alike.tolist() == [groups[by_letters(line)] for line in distinct] == [2, 2, 1, 1, 1, 1]
+    assert found.near == len(distinct) - len(groups) == 1
+    counted = Counter("".join(line + "\n" for line in lines))
+    assert {chr(code): int(found.counts[code]) for code in np.flatnonzero(found.counts)} == counted
+    assert found.whole and found.bytes == len(("\n".join(lines) + "\n").encode())
+
+
+def test_of_many_documents_some_are_kept_spread_evenly(tiny_run, monkeypatch):
+    monkeypatch.setattr(sample, "DOCUMENTS", 100)
+    lines = [f"document {number}" for number in range(1000)]
+    found = read_sample(tiny_run(lines))
+    assert found.texts == lines[::16] and found.documents == 1000 and found.near == 999
+    monkeypatch.setattr(sample, "CHARACTERS", 300)
+    assert read_sample(tiny_run(lines)).texts == lines[::64]
+
+
+def test_of_a_large_file_stretches_are_read_and_their_lines_are_whole(tiny_run, monkeypatch):
+    monkeypatch.setattr(sample, "MOST_BYTES", 4 * 1000)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 1000)
+    lines = [f"Zeile {number:04} über eine Straße" for number in range(1000)]
+    found = read_sample(tiny_run(lines))
+    assert set(found.texts) < set(lines) and not found.whole and found.bytes == 4000
+    numbers = [int(text.split()[1]) for text in found.texts]
+    assert numbers == sorted(numbers) and numbers[0] == 0 and numbers[-1] == 999
+    assert 4 * 25 < found.documents == len(found.texts) < 4000 / 30  # of each stretch, all but its first and last line
+
+
+def test_of_a_line_longer_than_a_stretch_parts_are_read(tiny_run, monkeypatch):
+    monkeypatch.setattr(sample, "MOST_BYTES", 4 * 1000)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 1000)
+    found = read_sample(tiny_run(["ü€😀" * 10_000, "short"]))
+    assert 3 <= len(found.texts) <= 5 and all(set(text) <= set("ü€😀short") for text in found.texts)
