@@ -93,7 +93,8 @@ def train(arguments: argparse.Namespace) -> int:
         started = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
         write_base_text(started[0], runs)
         runs = started
-    queue = Queue(in_order(runs), arguments.force, command_of(arguments), lanes)
+    runs = in_order(runs)
+    queue = Queue(runs, arguments.force, command_of(arguments), lanes)
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
 
 

@@ -172,13 +172,13 @@ def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
 
 def test_going_on_cuts_a_step_as_before_the_interruption(tiny_run, monkeypatch):
     run, rest = tiny_run(), Quiet()  # measured at step 3
-    monkeypatch.setattr(training_module, "shard_count", lambda device, positions: 2)
+    monkeypatch.setattr(training_module, "shard_count", lambda device, positions, cores: 2)
     train_model(run, Quiet())
     unbroken = run.model_file().read_bytes()
     run.model_file().unlink()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=4))
-    monkeypatch.setattr(training_module, "shard_count", lambda device, positions: 1)  # another machine, or fewer cores
+    monkeypatch.setattr(training_module, "shard_count", lambda device, positions, cores: 1)  # another machine, or fewer cores
     train_model(run, rest)
     assert rest.resumed_from == 4 and run.model_file().read_bytes() == unbroken
 
