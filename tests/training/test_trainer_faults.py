@@ -178,7 +178,8 @@ def test_going_on_cuts_a_step_as_before_the_interruption(tiny_run, monkeypatch):
     run.model_file().unlink()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=4))
-    monkeypatch.setattr(training_module, "shard_count", lambda device, positions, cores: 1)  # another machine, or fewer cores
+    # another machine, or fewer cores
+    monkeypatch.setattr(training_module, "shard_count", lambda device, positions, cores: 1)
     train_model(run, rest)
     assert rest.resumed_from == 4 and run.model_file().read_bytes() == unbroken
 
