@@ -259,9 +259,10 @@ def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -
         commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
         yield Plain(file.path, file, commit or "", 0), table
         return
-    encoding = request.encoding if file.kind != "parquet" else ""
-    with plain_file(file, scratch, encoding, log) as plain:
+    with plain_file(file, scratch, request.encoding, log) as plain:
         opener = READERS[file.kind]
+        if file.kind == "mbox":
+            opener = partial(open_mbox, encoding=request.encoding)
         if file.kind == "text":
             opener = partial(open_text, unit=request.unit or ("line" if file.chosen else "file"))
         yield plain, opener(plain.path, file.name)

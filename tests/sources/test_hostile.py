@@ -229,22 +229,6 @@ def test_what_is_no_file_is_one_line():
     assert_refused("--git", "nix", line="--git nix: no such folder; name the folder of a git repository")
 
 
-def test_a_mailbox_with_messages_that_no_program_reads_counts_them(capsys):
-    parts = [
-        b"From a\nSubject: s\n\nhello there\n\n",
-        b"From a\nContent-Type: text/plain; charset=nix\n\nx y\n\n",
-        b"From a\nContent-Type: image/png\n\nxx\n\n",
-        b"From a\nContent-Type: multipart/mixed; boundary=\"\n\n--\n\n",
-        b"From a\n\n" + b"x" * (5 << 20) + b"\n\n",
-        b"From a\n\nmore words\n",
-    ]  # fmt: skip
-    Path("a.mbox").write_bytes(b"".join(parts))
-    assert prepare.main(["a.mbox", "--name", "x"]) == 0
-    assert Path("datasets/x.txt").read_text().splitlines()[0] == "hello there"
-    assert Path("datasets/x.txt").read_text().splitlines()[-1] == "more words"
-    assert "left out: 1 row of more than 4 MB" in capsys.readouterr().out
-
-
 def test_two_commands_for_one_text_and_what_one_left():
     Path("a.csv").write_bytes(TABLE)
     cache = Path("datasets/.cache/diffusion-gpt-local")
