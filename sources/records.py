@@ -33,7 +33,11 @@ GIT_OPTIONS = (
     "-c",
     "protocol.allow=never",
 )
-GIT_SURROUNDINGS = {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+GIT_SURROUNDINGS = {
+    "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
+}  # fmt: skip
+NO_REPOSITORY = "is no git repository; name its top folder"
+GIT_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH")  # of a person's variables; others name another repository, or parts of it
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
 LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
 # what Python's email raises for a hostile message
@@ -188,15 +192,12 @@ def open_git(path: Path, name: str) -> Table:
 
 def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
     form = "%x00".join(GIT_COLUMNS.values())
-    command = ["git", *GIT_OPTIONS, "-C", str(path), "log", "-z", "--encoding=UTF-8", f"--format={form}"]
+    command = ["git", *GIT_OPTIONS, git_folder(path), "log", "-z", "--encoding=UTF-8", f"--format={form}"]
+    mine = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(GIT_KEPT)}
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env={**os.environ, **GIT_SURROUNDINGS},
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env={**mine, **GIT_SURROUNDINGS}
             )
         except FileNotFoundError:
             raise UserError("git is not installed, or not found") from None
@@ -204,15 +205,22 @@ def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
             assert process.stdout
             try:
                 cells = cells_of(process.stdout, name)
-                while row := list(itertools.islice(cells, len(GIT_COLUMNS))):
-                    if len(row) == len(GIT_COLUMNS):
-                        yield dict(zip(GIT_COLUMNS, row, strict=True))
+                while len(row := list(itertools.islice(cells, len(GIT_COLUMNS)))) == len(GIT_COLUMNS):
+                    yield dict(zip(GIT_COLUMNS, row, strict=True))
+                process.wait()
             finally:
-                process.kill()
+                process.kill()  # where no more rows are wanted
         said.seek(0)
         lines = said.read(10_000).decode(errors="replace").strip().splitlines()
-        if process.returncode > 0:
-            raise UserError(f"--git {name}: {lines[-1] if lines else 'git failed'}")
+        if process.returncode:
+            why = lines[-1] if lines else "git ended before its end"
+            raise UserError(f"--git {name}: {NO_REPOSITORY if 'not a git repository' in why else why}")
+
+
+def git_folder(path: Path) -> str:
+    """The option that names the repository of a folder, as git would else look for one around it too."""
+    inner = path.absolute() / ".git"
+    return f"--git-dir={inner if os.path.lexists(inner) else inner.parent}"
 
 
 def cells_of(stream: Any, name: str) -> Iterator[str]:
