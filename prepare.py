@@ -59,7 +59,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     run = run_to_prepare(arguments.config, arguments.name)
     path = run.data_file()
     request = Request.of(vars(arguments))
-    found = find_files(arguments.files, arguments.git)
+    found, unread = find_files(arguments.files, arguments.git)
     names = [path.name, path.with_suffix(RECORD).name]
     inputs = [arguments.config, *(file.path for file in found)]
     outputs = Outputs(path.parent, names, inputs, overwrite=arguments.overwrite, option="--name")
@@ -69,7 +69,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     ):
         made = make_text(request, found, scratch, advance)
         outputs.place(made.text, made.sha256, made.record)
-    for line in report(made, run):
+    for line in report(made, run, unread):
         say(line)
     return 0
 
