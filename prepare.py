@@ -51,8 +51,9 @@ def prepare(arguments: argparse.Namespace) -> int:
     from generation.console import progress
     from generation.outputs import Outputs
     from sources.files import find_files
-    from sources.pipeline import Request, make_text, scratch_folder
+    from sources.pipeline import Request, make_text
     from sources.report import report
+    from sources.scratch import scratch_folder
     from utils import size_of
 
     check_numbers(arguments, {"max_documents": (0, None), "min_characters": (1, None), "max_characters": (0, None)})

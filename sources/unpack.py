@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from sources.files import Found
 from sources.log import SourceLog
+from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
 
 BLOCK_BYTES = 1 << 20
@@ -83,10 +84,10 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
                 blocks = decoded(found, blocks, marked, "replace" if encoding else "strict", log)
             if found.kind not in (*BINARY, *MIXED):
                 blocks = checked(found, blocks)
-            with made.open("wb") if packed or marked else contextlib.nullcontext() as copy:
+            with writing_bytes(made) if packed or marked else contextlib.nullcontext() as copy:
                 for block in blocks:
                     if copy:
-                        write_block(copy, block)
+                        copy.write(block)
         sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
         yield Plain(made if packed or marked else found.path, found, sha256, before[0])
         if fingerprint(found.path) != before:
@@ -132,14 +133,6 @@ def declared(found: Found, first: bytes) -> str:
         what = f"declares the encoding {name!r}, by which it is not to be read"
         raise UserError(f"{found.name}: {what}; {NAME_ENCODING}")
     return "" if codecs.lookup(name).name in ("utf-8", "ascii") else name
-
-
-def write_block(copy: IO[bytes], block: bytes) -> None:
-    try:
-        copy.write(block)
-    except OSError as error:  # that of a full disk names no file
-        error.filename = error.filename or copy.name
-        raise
 
 
 @contextlib.contextmanager

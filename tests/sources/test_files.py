@@ -1,5 +1,6 @@
 """Which files of a folder or an archive are read; those that are not are named."""
 
+import gzip
 import os
 import zipfile
 from pathlib import Path
@@ -101,3 +102,19 @@ def test_a_folder_that_cannot_be_listed_is_one_line(monkeypatch):
 
     monkeypatch.setattr(os, "scandir", denied)
     assert_refused("k", starts=f"{Path('k/b')}: Permission denied")
+
+
+@posix
+@pytest.mark.parametrize(("packed", "name"), [(False, "text"), (True, "plain")])
+def test_a_disk_without_room_is_one_line(packed, name):
+    import resource
+
+    content = b"".join(b"document number %d\n" % number for number in range(9000))
+    Path("a.txt.gz" if packed else "a.txt").write_bytes(gzip.compress(content) if packed else content)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, hard))
+    try:
+        line = f"datasets/.cache/diffusion-gpt-local/x.prepare/{name}: File too large"
+        assert_refused("a.txt.gz" if packed else "a.txt", line=line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
