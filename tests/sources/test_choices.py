@@ -64,6 +64,33 @@ def test_where_compares_numbers_as_numbers_if_the_first_rows_are():
     assert run("b.csv", "--where", "n > 98.5") == [text for n, text in rows if n == "99"]
 
 
+CASES = [{"x": "aaa bbb", "X": "one one", "x_1": "", "t": "first text"},
+         {"x": "two two", "X": "aaa bbb", "x_1": "", "t": "second text"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["json", "xml", "csv"])
+def test_names_that_differ_in_case_alone_are_told_apart(kind):
+    pytest.importorskip("duckdb")
+    path = Path(f"b.{kind}")
+    if kind == "json":
+        path.write_text(json.dumps(CASES))
+    elif kind == "xml":
+        rows = ("".join(f' {key}="{value}"' for key, value in row.items()) for row in CASES)
+        path.write_text(f"<p>{''.join(f'<row{row}/>' for row in rows)}</p>")
+    else:
+        path.write_text("\n".join(map(",".join, [CASES[0], *(row.values() for row in CASES)])) + "\n")
+    assert run(path.name, "--column", "X") == ["one one", "aaa bbb"]
+    assert run(path.name, "--join", "x X") == ["aaa bbb one one", "two two aaa bbb"]
+    for name, text in (("x_2", "first text"), ("X_3", "second text"), ('"X_3"', "second text")):
+        assert run(path.name, "--column", "t", "--where", f"{name} = 'aaa bbb'") == [text]
+    for name in ("x", "X"):
+        line = f"""--where '"{name}" = 1': Referenced column "{name}" not found in FROM clause!; it has x_2, X_3"""
+        assert_refused(path.name, "--column", "t", "--where", f'"{name}" = 1', line=line)
+    Path("c.json").write_text('[{"aB": "a b", "Ab": "c d"}]')
+    what = "c.json has several of this name, aB, Ab; type one as it is written"
+    assert_refused("c.json", "--column", "ab", line=f"--column 'ab': {what}")
+
+
 SECRET = Path(__file__).as_posix()
 
 
