@@ -13,7 +13,7 @@ from typing import Any
 
 from config.errors import listed, nearest
 from sources.log import SourceLog
-from sources.tables import MOST_COLUMNS, Row, Table
+from sources.tables import MOST_COLUMNS, Row, Table, is_number
 from sources.unpack import MOST_ROW
 from utils import UserError
 
@@ -21,6 +21,7 @@ MEMORY = "512MB"
 FETCHED = 128  # rows at a time
 SAMPLED = 1000  # rows that tell the keys of JSON objects
 NUMBER = '"number of the row"'
+WHOLE = {"BIGINT": 1 << 63, "HUGEINT": 1 << 127}  # types of whole numbers, and what is too large for them
 SETTINGS = {
     "threads": 2, "memory_limit": MEMORY, "temp_directory": "", "enable_external_file_cache": False,
     "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
@@ -195,10 +196,16 @@ def sql_names(columns: Sequence[str]) -> list[str]:
 def typed(cell: str, values: Sequence[str | None]) -> str:
     """A cell as a number where all these values are numbers, else as text; an empty one has no value."""
     present = [value for value in values if value]
-    for kind, python in (("BIGINT", int), ("DOUBLE", float)):
-        try:
-            if present and all(python(value) is not None for value in present):
-                return f"TRY_CAST({cell} AS {kind})"
-        except ValueError:
-            continue
-    return f"NULLIF({cell}, '')"
+    kind = "DOUBLE" if present and all(map(is_number, present)) else ""
+    if present and all(map(is_whole, present)):  # where none is exact, they are compared as texts
+        largest = max(abs(int(value)) for value in present)
+        kind = next((kind for kind, limit in WHOLE.items() if largest < limit), "")
+    return f"TRY_CAST({cell} AS {kind})" if kind else f"NULLIF({cell}, '')"
+
+
+def is_whole(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return text.isascii()
