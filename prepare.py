@@ -2,9 +2,21 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from config.command_line import Parser, add_config, add_overwrite, check_numbers, run_command, run_program
 from config.messages import say
+
+
+class Given(argparse.Action):
+    """An option with a value: an empty one, as of a shell's variable without one, would be no choice."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if not values:
+            raise argparse.ArgumentError(self, "an empty text; leave the option out, or give it a value")
+        setattr(namespace, self.dest, values)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -20,11 +32,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--name", required=True, help="of the dataset")
     columns = parser.add_mutually_exclusive_group()
-    columns.add_argument("--column", default="", help="the column of the text (default: the one that holds most prose)")
-    columns.add_argument(
-        "--join", default="", metavar="TEMPLATE", help='several columns: "title. body"; each word is one'
-    )
-    parser.add_argument("--where", default="", metavar="SQL", help='which rows to take: "stars = 5 AND year > 2020"')
+    most = "the column of the text (default: the one that holds most prose)"
+    columns.add_argument("--column", default="", action=Given, help=most)
+    several = 'several columns: "title. body"; each word is one'
+    columns.add_argument("--join", default="", action=Given, metavar="TEMPLATE", help=several)
+    rows = 'which rows to take: "stars = 5 AND year > 2020"'
+    parser.add_argument("--where", default="", action=Given, metavar="SQL", help=rows)
     parser.add_argument(
         "--unit", choices=("line", "paragraph", "file"), default="",
         help="what a document of a .txt or .md file is (default: a line; in folders and archives, a file)",
@@ -33,7 +46,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--min-characters", type=int, default=1, help="leave out shorter documents")
     parser.add_argument("--max-characters", type=int, default=0, help="leave out longer documents")
     parser.add_argument("--keep-html", action="store_true", help="leave HTML's tags and entities as they are")
-    parser.add_argument("--encoding", default="", help="of the files, where it is not UTF-8: cp1252, latin-1, utf-16")
+    names = "of files that are not UTF-8 and do not say what they are: cp1252, latin-1, utf-16"
+    parser.add_argument("--encoding", default="", action=Given, help=names)
     parser.add_argument("--source", default="", metavar="TEXT", help="where the texts are from, for sets")
     parser.add_argument("--license", default="", metavar="TEXT", help="licence of the texts, for sets")
     add_config(parser, "folder of texts")
@@ -51,15 +65,16 @@ def prepare(arguments: argparse.Namespace) -> int:
     from generation.console import progress
     from generation.outputs import Outputs
     from sources.files import find_files
-    from sources.pipeline import Request, make_text, scratch_folder
+    from sources.pipeline import Request, make_text
     from sources.report import report
+    from sources.scratch import scratch_folder
     from utils import size_of
 
     check_numbers(arguments, {"max_documents": (0, None), "min_characters": (1, None), "max_characters": (0, None)})
     run = run_to_prepare(arguments.config, arguments.name)
     path = run.data_file()
     request = Request.of(vars(arguments))
-    found = find_files(arguments.files, arguments.git)
+    found, unread = find_files(arguments.files, arguments.git)
     names = [path.name, path.with_suffix(RECORD).name]
     inputs = [arguments.config, *(file.path for file in found)]
     outputs = Outputs(path.parent, names, inputs, overwrite=arguments.overwrite, option="--name")
@@ -69,7 +84,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     ):
         made = make_text(request, found, scratch, advance)
         outputs.place(made.text, made.sha256, made.record)
-    for line in report(made, run):
+    for line in report(made, run, unread):
         say(line)
     return 0
 

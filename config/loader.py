@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from config.command_line import CONFIG_FILE
 from config.data_file import CACHE, misnamed, no_data, text_files
 from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, place, shown
-from config.origin import origin_of
 from config.schema import AUTO, RunConfig
 from config.yaml_reader import read_yaml
 from diffusion.samplers import SAMPLERS, not_read
@@ -98,7 +97,7 @@ class Config:
                 if not (Path(base.paths.datasets) / f"{BASE}.txt").is_file():  # a text of the user's own
                     # by the voices' seed it would hold out what they do, of which its text has nothing
                     return base.model_copy(update={"seed": base.seed ^ 1})
-            return with_origin(RunConfig.model_validate({**content, "name": name}))
+            return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
             problems = [describe(problem, RunConfig, ordered) for problem in error.errors()[:MOST_PROBLEMS]]
             raise UserError("\n".join(f"{self.path}: {problem}" for problem in problems)) from None
@@ -179,15 +178,6 @@ def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:
         for key in sampling if prefix or chosen_here else ():
             if key in sampler_keys and key not in reads:
                 raise UserError(f"{path}: {prefix}sampling.{key}: {not_read(sampler)}")
-
-
-def with_origin(run: RunConfig) -> RunConfig:
-    """The run with the source and the licence that prepare.py recorded, where the config gives none."""
-    if run.source and run.license:
-        return run
-    origin = origin_of(run.data_file())
-    found = {"source": run.source or origin.source, "license": run.license or origin.license}
-    return run.model_copy(update=found)
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:

@@ -1,24 +1,53 @@
 """Source and licence of a text, as prepare.py recorded them beside it in NAME.source.json."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from config.data_file import RECORD
-from config.schema import Section
+from config.schema import RunConfig, Section
 from utils import UserError, read_text
 
 MOST_BYTES = 1 << 20  # of a record
 LONGEST = 20_000  # characters of a source or a licence, as in a set
 
 
-class Origin(Section):
-    """What config.yaml takes from a record; the rest of it is for people."""
+class Recorded(Section):
+    """What is read of a record; the rest of it is for people."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
+
+class RecordedText(Recorded):
+    """The text that a record is of; without a hash it is of none."""
+
+    sha256: str = ""
+
+
+class Origin(Recorded):
+    """Source and licence, and of which text."""
+
     source: str = Field(default="", max_length=LONGEST)
     license: str = Field(default="", max_length=LONGEST)
+    text: RecordedText = RecordedText()
+
+
+def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None] = lambda _: None) -> RunConfig:
+    """The run with the source and the licence recorded of a text of this SHA-256, where the config gives none.
+
+    A text may be replaced beside its record: `tell` is told of a record that is of another one.
+    """
+    if run.source and run.license:
+        return run
+    origin = origin_of(run.data_file())
+    if origin.text.sha256 != sha256:
+        if origin.source or origin.license:
+            what = "is the record of another text, so no source or license is taken from it; give them in config.yaml"
+            tell(f"{run.data_file().with_suffix(RECORD)}: {what}")
+        return run
+    found = {"source": run.source or origin.source, "license": run.license or origin.license}
+    return run.model_copy(update=found)
 
 
 def origin_of(data_file: Path) -> Origin:

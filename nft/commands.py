@@ -15,6 +15,7 @@ from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.errors import listed
 from config.loader import BASE, BASE_FILE, load_config
 from config.messages import counted, say
+from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
 from diffusion.samplers import SamplerSettings, settings_read
@@ -47,6 +48,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
     placed = config.placed(checkpoint.run, arguments.data)
     corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
+    run = with_origin(run, corpus.sha256, say)
     reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config)
     if unseen:
         what = f"learnt also from the text of {listed(unseen)}, which is not here as it was"

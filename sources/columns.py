@@ -55,12 +55,17 @@ def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[in
 
 
 def number_of(column: str, columns: Sequence[str], name: str, option: str = "--column") -> int:
-    """The number of a column of this name, in any case. Raises UserError if there is none."""
-    lower = [each.lower() for each in columns]
-    if column.lower() not in lower:
+    """The number of a column of this name, in any case if only one has it. Raises UserError if there is none."""
+    if column in columns:
+        return columns.index(column)
+    alike = [number for number, each in enumerate(columns) if each.lower() == column.lower()]
+    if len(alike) > 1:
+        what = f"several of this name, {listed(columns[number] for number in alike)}; type one as it is written"
+        raise UserError(f"{option} {column!r}: {name} has {what}")
+    if not alike:
         hint = f"{nearest(column, columns)}; it has {listed(columns)}"
         raise UserError(f"{option} {column!r}: {name} has no such column{hint}")
-    return columns.index(column) if column in columns else lower.index(column.lower())
+    return alike[0]
 
 
 def join(template: str, columns: Sequence[str], name: str) -> tuple[list[int], Callable[[Row], str]]:

@@ -4,14 +4,16 @@ It can reach neither the network nor a file but the one that is read: external a
 """
 
 import contextlib
+import itertools
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from config.errors import nearest
+from config.errors import listed, nearest
 from sources.log import SourceLog
-from sources.tables import MOST_COLUMNS, Row, Table
+from sources.tables import MOST_COLUMNS, Row, Table, is_number
 from sources.unpack import MOST_ROW
 from utils import UserError
 
@@ -19,6 +21,7 @@ MEMORY = "512MB"
 FETCHED = 128  # rows at a time
 SAMPLED = 1000  # rows that tell the keys of JSON objects
 NUMBER = '"number of the row"'
+WHOLE = {"BIGINT": 1 << 63, "HUGEINT": 1 << 127}  # types of whole numbers, and what is too large for them
 SETTINGS = {
     "threads": 2, "memory_limit": MEMORY, "temp_directory": "", "enable_external_file_cache": False,
     "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
@@ -138,7 +141,8 @@ def open_parquet(path: Path, name: str) -> Table:
 class Filter:
     """--where: an expression of SQL about the columns of a row, which DuckDB answers without access to any file.
 
-    A column whose values in the sample are all numbers is one of numbers; what is none further on is no value.
+    A column whose values in the sample are all numbers is one of numbers; what is none further on is no value. Names
+    that differ in case alone, which SQL does not tell apart, are numbered, so that neither is taken for the other.
     """
 
     def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row]) -> None:
@@ -149,17 +153,16 @@ class Filter:
             duckdb.SQLExpression(where)
         except duckdb.Error as error:
             raise UserError(f"--where {where!r}: {reason(error)}; for example 'stars = 5'") from None
-        self.used = [
-            number for number, name in enumerate(columns) if name and name.lower().replace('"', '""') in where.lower()
-        ]
+        asked = where.lower()
+        self.used = [n for n, name in enumerate(columns) if name and name.lower().replace('"', '""') in asked]
+        self.names = sql_names(columns)
         cells = [
-            f"{typed(f'r[{place}]', [row[number] for row in sample])} AS {identifier(columns[number])}"
+            f"{typed(f'r[{place}]', [row[number] for row in sample])} AS {identifier(self.names[number])}"
             for place, number in enumerate(self.used, 2)
         ]
         rows = """SELECT unnest(from_json(?::JSON, '[["VARCHAR"]]')) AS r"""
         inner = f"SELECT {', '.join([f'r[1]::INT AS {NUMBER}', *cells])} FROM ({rows})"
         self.query = f"SELECT {NUMBER} FROM ({inner}) WHERE (\n{where}\n) ORDER BY ALL"
-        self.columns = columns
 
     def __call__(self, rows: Sequence[Row]) -> list[int]:
         """Some rows, of which each holds the columns `used` in order -> the numbers of those it is true of."""
@@ -167,17 +170,42 @@ class Filter:
         try:
             return [int(row[0] or 0) for row in fetched(self.connection, "", self.query, [content])]
         except UserError as error:
-            hint = nearest(self.where.split()[0], self.columns) if "not found" in str(error) else ""
+            hint = self.known_names() if "not found" in str(error) else ""
             raise UserError(f"--where {self.where!r}{error}{hint}") from None
+
+    def known_names(self) -> str:
+        """What to type in place of a name that no column has."""
+        alike = listed(self.names[number] for number in self.used)
+        return nearest(self.where.split()[0], self.names) or (f"; it has {alike}" if alike else "")
+
+
+def sql_names(columns: Sequence[str]) -> list[str]:
+    """The names of columns, each another whatever its case."""
+    lower = [name.lower() for name in columns]
+    taken, many = set(lower), Counter(lower)
+    names = []
+    for name in columns:
+        free = name
+        if many[name.lower()] > 1:
+            free = next(free for n in itertools.count(1) if (free := f"{name}_{n}").lower() not in taken)
+            taken.add(free.lower())
+        names.append(free)
+    return names
 
 
 def typed(cell: str, values: Sequence[str | None]) -> str:
     """A cell as a number where all these values are numbers, else as text; an empty one has no value."""
     present = [value for value in values if value]
-    for kind, python in (("BIGINT", int), ("DOUBLE", float)):
-        try:
-            if present and all(python(value) is not None for value in present):
-                return f"TRY_CAST({cell} AS {kind})"
-        except ValueError:
-            continue
-    return f"NULLIF({cell}, '')"
+    kind = "DOUBLE" if present and all(map(is_number, present)) else ""
+    if present and all(map(is_whole, present)):  # where none is exact, they are compared as texts
+        largest = max(abs(int(value)) for value in present)
+        kind = next((kind for kind, limit in WHOLE.items() if largest < limit), "")
+    return f"TRY_CAST({cell} AS {kind})" if kind else f"NULLIF({cell}, '')"
+
+
+def is_whole(text: str) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return text.isascii()

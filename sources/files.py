@@ -1,12 +1,14 @@
 """Finds the files of a download: in folders, globs and zip archives, and of which kind each is by its name."""
 
 import glob
+import itertools
 import os
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NoReturn
 
 from config.data_file import RECORD
 from config.errors import listed, shown
@@ -21,17 +23,19 @@ PACKED = (".gz", ".bz2", ".zst")
 # of what lies in one folder or archive the first of these that is there is taken: a README beside tables is no source
 RANKS = (("csv", "tsv", "json", "parquet"), ("xml", "mbox"), ("text",))
 MOST_FILES = 200_000  # of a folder or an archive
+REPLACED = "one of this name comes later"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file to read: where it lies, which member of a zip archive it is, and of which kind."""
+    """A file: where it lies, which member of a zip archive it is, and of which kind."""
 
     path: Path
-    kind: str  # a value of KINDS, or "git"
+    kind: str  # a value of KINDS, or "git"; "" for one that is not read
     packing: str = ""  # one of PACKED
     member: str = ""  # of the zip archive at `path`
     chosen: bool = True  # named by the user, not found in a folder or an archive
+    reason: str = ""  # why it is not read, where its name does not tell
 
     @property
     def name(self) -> str:
@@ -40,10 +44,11 @@ class Found:
         return name if name.isprintable() else shown(name)
 
 
-def find_files(sources: Iterable[Path], repositories: Iterable[Path]) -> list[Found]:
+def find_files(sources: Iterable[Path], repositories: Iterable[Path]) -> tuple[list[Found], list[str]]:
     """All files that the names of files, folders and globs stand for, in order, and git repositories.
 
-    Raises UserError for what is not there, and for what is no source.
+    Also the names of those in their folders and archives that are not read. Raises UserError for what is not there,
+    and for what is no source.
     """
     found = [file for source in sources for path in expanded(source) for file in found_at(path)]
     for path in repositories:
@@ -52,7 +57,14 @@ def find_files(sources: Iterable[Path], repositories: Iterable[Path]) -> list[Fo
         found.append(Found(path, "git"))
     if not found:
         raise UserError("nothing to read: name files or folders, or a repository with --git")
-    return list(dict.fromkeys(found))
+    found = list(dict.fromkeys(found))
+    read = [file for file in found if file.kind]
+    names = {file.name for file in read}
+    return read, [described(file) for file in found if file.reason or not (file.kind or file.name in names)]
+
+
+def described(file: Found) -> str:
+    return f"{file.name} ({file.reason})" if file.reason else file.name
 
 
 def expanded(source: Path) -> list[Path]:
@@ -66,18 +78,20 @@ def expanded(source: Path) -> list[Path]:
 
 
 def found_at(path: Path) -> list[Found]:
-    """The files to read of a path: a file, a folder, a zip archive, or ARCHIVE.zip/MEMBER."""
-    archive = next((parent for parent in path.parents if parent.suffix.lower() == ".zip" and parent.is_file()), None)
+    """The files of a path: a file, a folder, a zip archive, or ARCHIVE.zip/MEMBER."""
+    archive = next((parent for parent in path.parents if is_archive(parent)), None)
     if archive:
-        return members(archive, path.relative_to(archive).as_posix())
+        return member(archive, path.relative_to(archive).as_posix())
     if path.is_dir():
         return of_one_rank(path, files_below(path))
     check_readable(path, "name a file, a folder or a zip archive")
     if not stat.S_ISREG(path.stat().st_mode):
         raise UserError(f"{path}: is a pipe or a device, not a file")
-    if path.suffix.lower() == ".zip":
-        return members(path)
-    return [classified(path, path.name)]
+    return of_one_rank(path, members(path)) if is_archive(path) else [classified(path, path.name)]
+
+
+def is_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and path.is_file()
 
 
 def kind_of(name: str) -> tuple[str, str]:
@@ -98,34 +112,67 @@ def classified(path: Path, name: str, member: str = "") -> Found:
 PACKED_ALSO = f"{', '.join(PACKED)} of them, and .zip"
 
 
-def files_below(folder: Path) -> Iterator[tuple[str, Found]]:
-    """(name, file) of all files below a folder, in order, but no hidden ones and no records of ours."""
-    for parent, folders, names in os.walk(folder):
+def files_below(folder: Path) -> Iterator[Found]:
+    """All files below a folder and in its archives, in order, but no hidden ones and no records of ours."""
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".") and not name.endswith(RECORD)):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]  # os.walk does not follow them
+        for name in sorted(name for name in [*names, *links] if not name.startswith(".") and not name.endswith(RECORD)):
             path = Path(parent) / name
-            if path.is_file():
-                kind, packing = kind_of(name)
-                yield path.relative_to(folder).as_posix(), Found(path, kind, packing, chosen=False)
+            if reason := no_source(path, folder):
+                yield Found(path, "", chosen=False, reason=reason)
+            elif is_archive(path):
+                yield from members(path)
+            else:
+                yield Found(path, *kind_of(name), chosen=False)
 
 
-def members(archive: Path, chosen: str = "") -> list[Found]:
-    """The files to read of a zip archive, or the one that is chosen; no name in it is ever used as a path."""
+def no_source(path: Path, folder: Path) -> str:
+    """Why what lies in a folder is not read, whatever its name; "" for a file."""
+    if path.is_dir():
+        return "a link to a folder"
+    if not path.is_file():
+        return "no file"
+    leads_out = path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+    return "a link that leads out of the folder" if leads_out else ""
+
+
+def names_in(archive: Path) -> list[str]:
+    """The names of the files of a zip archive; none is ever used as a path."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            infos = [info for info in opened.infolist() if not info.is_dir()]
+            names = [info.filename for info in opened.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
         raise UserError(f"{archive}: is no whole zip archive: {error}") from None
-    for info in infos:
-        if climbs(info.filename):
-            raise UserError(f"{archive}: holds {info.filename!r}, a name that leads out of its folder; nothing is read")
-    if chosen:
-        if chosen not in [info.filename for info in infos]:
-            raise UserError(f"{archive}: has no {chosen!r}; it holds {listed(info.filename for info in infos)}")
-        return [classified(archive, chosen, chosen)]
-    names = [info.filename for info in infos if not any(part[:1] in "._" for part in info.filename.split("/"))]
-    kinds = {name: kind_of(name) for name in names}
-    return of_one_rank(archive, ((n, Found(archive, k, p, n, chosen=False)) for n, (k, p) in kinds.items()))
+    for name in names:
+        if climbs(name):
+            raise UserError(f"{archive}: holds {name!r}, a name that leads out of its folder; nothing is read")
+    return names
+
+
+def members(archive: Path) -> Iterator[Found]:
+    """The files of a zip archive, but no hidden ones. Of several of one name the last holds, as in unpacking."""
+    names = names_in(archive)
+    last = {name: number for number, name in enumerate(names)}
+    for number, name in enumerate(names):
+        if not any(part[:1] in "._" for part in name.split("/")):
+            if number < last[name]:
+                yield Found(archive, "", member=name, chosen=False, reason=REPLACED)
+            else:
+                yield Found(archive, *kind_of(name), member=name, chosen=False)
+
+
+def member(archive: Path, name: str) -> list[Found]:
+    """One file of a zip archive, and those that it replaces."""
+    names = names_in(archive)
+    if name not in names:
+        raise UserError(f"{archive}: has no {name!r}; it holds {listed(names)}")
+    replaced = [Found(archive, "", member=name, reason=REPLACED)] * (names.count(name) - 1)
+    return [*replaced, classified(archive, name, name)]
 
 
 def climbs(name: str) -> bool:
@@ -133,15 +180,13 @@ def climbs(name: str) -> bool:
     return any(".." in path.parts or path.anchor for path in (PurePosixPath(name), PureWindowsPath(name)))
 
 
-def of_one_rank(place: Path, files: Iterable[tuple[str, Found]]) -> list[Found]:
-    """The files of the first rank that is there."""
-    every = []
-    for name, file in files:
-        every.append((name, file))
-        if len(every) > MOST_FILES:
-            raise UserError(f"{place}: holds more than {MOST_FILES:,} files; name a part of them")
+def of_one_rank(place: Path, files: Iterable[Found]) -> list[Found]:
+    """The files, those that are not of the first rank that is there as files that are not read."""
+    every = list(itertools.islice(files, MOST_FILES + 1))
+    if len(every) > MOST_FILES:
+        raise UserError(f"{place}: holds more than {MOST_FILES:,} files; name a part of them")
     for rank in RANKS:
-        if found := [file for _, file in every if file.kind in rank]:
-            return found
-    holds = f"; it holds {listed(name for name, _ in every)}" if every else ""
+        if any(file.kind in rank for file in every):
+            return [file if file.kind in rank else replace(file, kind="") for file in every]
+    holds = f"; it holds {listed(map(described, every))}" if every else ""
     raise UserError(f"{place}: no file in it is of a kind that is read: {', '.join(KINDS)}{holds}")

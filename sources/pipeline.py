@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import os
 import random
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from config.data_file import CACHE
 from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import Cleaner
@@ -24,9 +22,10 @@ from sources.files import Found
 from sources.log import SourceLog
 from sources.origin import record_of
 from sources.records import open_git, open_mbox, open_text, open_xml
+from sources.scratch import writing
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
-from utils import UserError, exclusive_lock, flush_to_disk, hash_file
+from utils import UserError, flush_to_disk, hash_file
 
 READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
@@ -37,7 +36,6 @@ SAMPLED, SAMPLED_CHARACTERS = 1000, 1 << 23  # rows that are looked at to choose
 FILTERED, FILTERED_CHARACTERS = 4096, 1 << 22  # rows that --where is asked about at a time
 TOLD = 1000  # documents between two reports of progress
 MOST_BAD = 0.5  # share of a table's rows that cannot be read, above which it is no such table
-SCRATCH_FILES = ("plain", "text", "sample")
 SEED = 0  # of the sample that --max-documents takes
 
 
@@ -83,35 +81,6 @@ class Made:
     notes: list[str]  # which columns there are, and which was chosen
 
 
-@contextlib.contextmanager
-def scratch_folder(text: Path) -> Iterator[Path]:
-    """A folder on the disk of a text to be made, for what is made on the way.
-
-    What a killed command left there goes, and so does all at the end.
-    """
-    cache, name = text.parent / CACHE, text.stem
-    folder = cache / f"{name}.prepare"
-    trouble = f"another prepare.py makes {name} at this moment; wait for it, or choose another --name"
-    with exclusive_lock(cache / f"{name}.prepare.lock", trouble):
-        if os.path.lexists(folder):
-            remove_scratch(folder)
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            remove_scratch(folder)
-
-
-def remove_scratch(folder: Path) -> None:
-    """Remove a scratch folder, and nothing that this program did not put there."""
-    for name in SCRATCH_FILES if folder.is_dir() and not folder.is_symlink() else ():
-        (folder / name).unlink(missing_ok=True)
-    try:
-        folder.rmdir()
-    except OSError:
-        raise UserError(f"{folder}: holds what this program did not put there; move it away") from None
-
-
 class Choice:
     """Which columns make a document, in each table that is read; the first table decides."""
 
@@ -138,7 +107,7 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
     """
     log, choice, path = SourceLog(), Choice(request), scratch / "text"
     cleaner, files, hashes = Cleaner(log, keep_html=request.keep_html), [], array("q")
-    with path.open("w", encoding="utf-8", newline="\n") as out:
+    with writing(path) as out:
         for file in found:
             with source_table(file, request, scratch, log) as (plain, table):
                 files.append(plain)
@@ -232,7 +201,7 @@ def sampled(path: Path, count: int, log: SourceLog) -> tuple[Path, array]:
     """A random sample of the lines of a text, in their order (Knuth's algorithm S), and its hashes; always the same."""
     draw, chosen, hashes, left = random.Random(SEED), path.with_name("sample"), array("q"), log.documents
     log.characters = 0
-    with path.open(encoding="utf-8", newline="\n") as lines, chosen.open("w", encoding="utf-8", newline="\n") as out:
+    with path.open(encoding="utf-8", newline="\n") as lines, writing(chosen) as out:
         for line in lines:
             if draw.random() * left < count - len(hashes):
                 out.write(line)
@@ -259,9 +228,10 @@ def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -
         commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
         yield Plain(file.path, file, commit or "", 0), table
         return
-    encoding = request.encoding if file.kind != "parquet" else ""
-    with plain_file(file, scratch, encoding, log) as plain:
+    with plain_file(file, scratch, request.encoding, log) as plain:
         opener = READERS[file.kind]
+        if file.kind == "mbox":
+            opener = partial(open_mbox, encoding=request.encoding)
         if file.kind == "text":
             opener = partial(open_text, unit=request.unit or ("line" if file.chosen else "file"))
         yield plain, opener(plain.path, file.name)

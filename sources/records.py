@@ -1,5 +1,6 @@
 """What is no table, as one: XML dumps, mailboxes, the history of a git repository, and plain text."""
 
+import codecs
 import contextlib
 import email.policy
 import itertools
@@ -8,6 +9,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from email.errors import MessageError
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from xml.parsers import expat
 
 from sources.log import SourceLog
 from sources.tables import MOST_COLUMNS, Row, Table
-from sources.unpack import BLOCK_BYTES, MOST_ROW
+from sources.unpack import BLOCK_BYTES, MOST_ROW, NAME_ENCODING
 from utils import UserError
 
 SAMPLED = 1000  # rows whose attributes are the columns of an XML dump
@@ -31,8 +33,17 @@ GIT_OPTIONS = (
     "-c",
     "protocol.allow=never",
 )
-GIT_SURROUNDINGS = {"GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
-MISFITS = (LookupError, ValueError, TypeError, AttributeError, AssertionError, UnicodeError)  # of a hostile message
+GIT_SURROUNDINGS = {
+    "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
+}  # fmt: skip
+NO_REPOSITORY = "is no git repository; name its top folder"
+GIT_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH")  # of a person's variables; others name another repository, or parts of it
+ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
+LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
+# what Python's email raises for a hostile message
+MISFITS = (
+    LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, RecursionError, MessageError,
+)  # fmt: skip
 
 
 def table_of(columns: Sequence[str], rows: Callable[[SourceLog], Iterator[dict[str, str]]]) -> Table:
@@ -61,7 +72,7 @@ def open_xml(path: Path, name: str) -> Table:
 def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
     """The attributes of each <row>, a piece of the file at a time. Entities of the file's own are refused."""
     rows: list[dict[str, str]] = []
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")  # whatever it declares: it was decoded before
     parser.StartElementHandler = lambda tag, attributes: rows.append(attributes) if tag == "row" else None
 
     def refuse(*_: Any) -> None:
@@ -87,8 +98,11 @@ def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
                 return
 
 
-def open_mbox(path: Path, name: str) -> Table:
-    """A mailbox: subject, date and text of each message; HTML where it has no plain text. No addresses."""
+def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
+    """A mailbox: subject, date and text of each message; HTML where it has no plain text. No addresses.
+
+    `encoding` is that of what names none and is not UTF-8.
+    """
 
     def rows(log: SourceLog) -> Iterator[dict[str, str]]:
         with contextlib.closing(mailbox.mbox(path, create=False)) as box:
@@ -97,7 +111,7 @@ def open_mbox(path: Path, name: str) -> Table:
                 place = f"{name} message {number}"
                 if len(content) > MOST_ROW:
                     log.bad_row(f"of more than {MOST_ROW >> 20} MB", place)
-                elif row := message_row(content):
+                elif row := message_row(content, place, encoding):
                     yield row
                 else:
                     log.bad_row("that is no message with text", place)
@@ -105,24 +119,70 @@ def open_mbox(path: Path, name: str) -> Table:
     with path.open("rb") as file:
         if not file.read(5) == b"From ":
             raise UserError(f"{name}: is no mailbox; one begins with 'From '")
-    return table_of(["subject", "date", "text"], rows)
+    table = table_of(["subject", "date", "text"], rows)
+
+    def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
+        for row in table.read(wanted, log):
+            log.replaced += sum((cell or "").count("\ufffd") for cell in row)
+            yield row
+
+    return Table(table.columns, read)
 
 
-def message_row(content: bytes) -> dict[str, str] | None:
+class Bounded(email.policy.EmailPolicy):
+    """How a message is parsed: as today's programs do, but no header that is longer than any is."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        if len(value) > LONGEST_HEADER:
+            raise ValueError(name)
+        return super().header_fetch_parse(name, value)
+
+
+BOUNDED = Bounded()
+
+
+def message_row(content: bytes, place: str, encoding: str) -> dict[str, str] | None:
     """Subject, date and text of a message; None if it has no text, or one that no program can read."""
     try:
-        message = email.message_from_bytes(content, policy=email.policy.default)
+        message = email.message_from_bytes(content, policy=BOUNDED)
         assert isinstance(message, EmailMessage)
         body = message.get_body(("plain", "html"))
         if body is None:
             return None
-        return {
-            "subject": str(message["subject"] or ""),
-            "date": str(message["date"] or ""),
-            "text": body.get_content(),
-        }
+        headers = {name: header(message, name, encoding) for name in ("subject", "date")}
+        return {**headers, "text": body_text(body, place, encoding)}
     except MISFITS:
         return None
+
+
+def header(message: EmailMessage, name: str, encoding: str) -> str:
+    """A header of a message, "" if it has none that can be read; bytes that are not ASCII name no encoding."""
+    raw = next((value for key, value in message.raw_items() if key.lower() == name), "")
+    text = unnamed(raw.encode("utf-8", "surrogateescape"), "", encoding or "utf-8")
+    try:
+        return str(BOUNDED.header_fetch_parse(name, text))
+    except MISFITS:
+        return ""
+
+
+def body_text(body: Any, place: str, encoding: str) -> str:
+    """The text of a message in the encoding that it names; many name ASCII, or none, and are UTF-8."""
+    content, charset = body.get_payload(decode=True), body.get_content_charset("us-ascii")
+    codec = codecs.lookup(charset).name
+    if codec in ESCAPES:
+        raise LookupError(charset)
+    return unnamed(content, place, encoding) if codec == "ascii" else content.decode(charset, "replace")
+
+
+def unnamed(content: bytes, place: str, encoding: str) -> str:
+    """What names no encoding: as UTF-8, or in `encoding` where it is none. Raises UserError if that is ""."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        if not encoding:
+            byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
+            raise UserError(f"{place}: {byte}; {NAME_ENCODING}") from None
+        return content.decode(encoding, "replace")
 
 
 def open_git(path: Path, name: str) -> Table:
@@ -132,15 +192,12 @@ def open_git(path: Path, name: str) -> Table:
 
 def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
     form = "%x00".join(GIT_COLUMNS.values())
-    command = ["git", *GIT_OPTIONS, "-C", str(path), "log", "-z", "--encoding=UTF-8", f"--format={form}"]
+    command = ["git", *GIT_OPTIONS, git_folder(path), "log", "-z", "--encoding=UTF-8", f"--format={form}"]
+    mine = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(GIT_KEPT)}
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env={**os.environ, **GIT_SURROUNDINGS},
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env={**mine, **GIT_SURROUNDINGS}
             )
         except FileNotFoundError:
             raise UserError("git is not installed, or not found") from None
@@ -148,15 +205,22 @@ def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
             assert process.stdout
             try:
                 cells = cells_of(process.stdout, name)
-                while row := list(itertools.islice(cells, len(GIT_COLUMNS))):
-                    if len(row) == len(GIT_COLUMNS):
-                        yield dict(zip(GIT_COLUMNS, row, strict=True))
+                while len(row := list(itertools.islice(cells, len(GIT_COLUMNS)))) == len(GIT_COLUMNS):
+                    yield dict(zip(GIT_COLUMNS, row, strict=True))
+                process.wait()
             finally:
-                process.kill()
+                process.kill()  # where no more rows are wanted
         said.seek(0)
         lines = said.read(10_000).decode(errors="replace").strip().splitlines()
-        if process.returncode > 0:
-            raise UserError(f"--git {name}: {lines[-1] if lines else 'git failed'}")
+        if process.returncode:
+            why = lines[-1] if lines else "git ended before its end"
+            raise UserError(f"--git {name}: {NO_REPOSITORY if 'not a git repository' in why else why}")
+
+
+def git_folder(path: Path) -> str:
+    """The option that names the repository of a folder, as git would else look for one around it too."""
+    inner = path.absolute() / ".git"
+    return f"--git-dir={inner if os.path.lexists(inner) else inner.parent}"
 
 
 def cells_of(stream: Any, name: str) -> Iterator[str]:

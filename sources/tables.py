@@ -118,15 +118,15 @@ def is_number(text: str) -> bool:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The names, each another whatever its case: an empty one is called by its number, a repeated one numbered."""
-    found: dict[str, str] = {}
+    """The names, each another: an empty one is called by its number, a repeated one numbered."""
+    found: dict[str, None] = {}
     for number, name in enumerate(names, 1):
         free = name = name or f"column{number}"
         again = 2
-        while free.lower() in found:
+        while free in found:
             free, again = f"{name}_{again}", again + 1
-        found[free.lower()] = free
-    return list(found.values())
+        found[free] = None
+    return [*found]
 
 
 def whole_rows(file: Any, dialect: dict[str, Any], width: int, name: str, log: SourceLog) -> Iterator[list[str]]:

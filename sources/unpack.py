@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import hashlib
 import itertools
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 from sources.files import Found
 from sources.log import SourceLog
+from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
 
 BLOCK_BYTES = 1 << 20
@@ -26,8 +28,15 @@ MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask fo
 ZSTD_BYTES = 1 << 12  # that are unpacked at a time: they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
 BINARY = ("parquet",)
+MIXED = ("mbox",)  # kinds of which each part names its own encoding
 ZEROS = 0.25  # share of NUL bytes above which a text is UTF-16 or UTF-32
-BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+HEAD = 1 << 10  # bytes of a file that hold its mark and what it declares
+BOMS = {  # those of UTF-32 first, for one of them begins with one of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+DECLARATION = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
+ASCII = bytes(range(32, 127)).replace(b"\\", rb"\u0041")  # what Python's escapes and punycode change
 
 
 @dataclass(frozen=True)
@@ -56,28 +65,29 @@ def hash_once(path: Path, _fingerprint: tuple[int, int]) -> str:
 def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> Iterator[Plain]:
     """The plain file of a source, in `scratch` if it must be made; it goes at the end.
 
-    `encoding`, where it is not "", is that of a text; what does not fit it becomes U+FFFD and is counted. Raises
-    UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
+    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD and is
+    counted. Raises UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has
+    changed meanwhile.
     """
     before, made, digest = fingerprint(found.path), scratch / "plain", hashlib.sha256()
-    packed, text = bool(found.packing or found.member), found.kind not in BINARY
+    packed = bool(found.packing or found.member)
     try:
         with opened(found) as blocks, clear_errors(found):
-            first = next(blocks, b"")
+            first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
+            marked = encoding_of(found, first, encoding)
             if packed:
                 blocks = bounded(found, blocks, before[0])
-            elif what := foreign(first) if text and not first.startswith(tuple(BOMS)) else "":
+            elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
                 raise UserError(f"{found.name}: {what}; its name does not say so")
-            marked = encoding or next((name for mark, name in BOMS.items() if text and first.startswith(mark)), "")
             if marked:
                 blocks = decoded(found, blocks, marked, "replace" if encoding else "strict", log)
-            if text:
+            if found.kind not in (*BINARY, *MIXED):
                 blocks = checked(found, blocks)
-            with made.open("wb") if packed or marked else contextlib.nullcontext() as copy:
+            with writing_bytes(made) if packed or marked else contextlib.nullcontext() as copy:
                 for block in blocks:
                     if copy:
-                        write_block(copy, block)
+                        copy.write(block)
         sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
         yield Plain(made if packed or marked else found.path, found, sha256, before[0])
         if fingerprint(found.path) != before:
@@ -86,12 +96,43 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
         made.unlink(missing_ok=True)
 
 
-def write_block(copy: IO[bytes], block: bytes) -> None:
+def head_of(blocks: Iterator[bytes]) -> bytes:
+    """The first blocks, as many as are needed to tell the encoding."""
+    head = b""
+    while len(head) < HEAD and (block := next(blocks, None)) is not None:
+        head += block
+    return head
+
+
+def mark_of(first: bytes) -> str:
+    """The encoding that a byte order mark tells; "" without one."""
+    return next((name for mark, name in BOMS.items() if first.startswith(mark)), "")
+
+
+def encoding_of(found: Found, first: bytes, encoding: str) -> str:
+    """In which encoding a file that begins so is to be read; "" for bytes to be taken as they are.
+
+    Its mark tells; else `encoding`, where that is not ""; else what the file declares.
+    """
+    if found.kind in BINARY:
+        return ""
+    if found.kind in MIXED:
+        return mark_of(first)
+    return mark_of(first) or encoding or declared(found, first)
+
+
+def declared(found: Found, first: bytes) -> str:
+    """The encoding that a file of XML declares; "" for UTF-8. Raises UserError for one of which ASCII is no part."""
+    said = DECLARATION.match(first) if found.kind == "xml" else None
+    name = said[1].decode() if said else "utf-8"
     try:
-        copy.write(block)
-    except OSError as error:  # that of a full disk names no file
-        error.filename = error.filename or copy.name
-        raise
+        fits = ASCII.decode(name) == ASCII.decode()
+    except (LookupError, UnicodeError):
+        fits = False
+    if not fits:  # its declaration, which is ASCII, would not be there
+        what = f"declares the encoding {name!r}, by which it is not to be read"
+        raise UserError(f"{found.name}: {what}; {NAME_ENCODING}")
+    return "" if codecs.lookup(name).name in ("utf-8", "ascii") else name
 
 
 @contextlib.contextmanager

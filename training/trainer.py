@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from config.origin import with_origin
 from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
@@ -82,9 +83,10 @@ class Training:
     """The state of a training. Every random draw is a function of (seed, name, step), so no generator needs saving."""
 
     def __init__(self, run: RunConfig, cut_for: int = 0) -> None:
-        self.run, self.device = run, pick_device(run.device)
+        self.device = pick_device(run.device)
         check_text(run)
         self.corpus = load_corpus(run)
+        self.run = with_origin(run, self.corpus.sha256)
         self.batches = TrainingBatches(self.corpus, run)
         self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
         if run.training.max_steps:

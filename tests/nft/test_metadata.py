@@ -7,9 +7,11 @@ import json
 import jsonschema
 from PIL import Image
 
+import collection
 from nft.layout import SIDE
 from nft.metadata import csv_text
 from tests.nft.sets import texts
+from utils import hash_file
 
 STRING, URI = {"type": "string", "minLength": 1}, {"type": "string", "minLength": 1}
 ATTRIBUTES = {
@@ -102,3 +104,26 @@ def test_names_keep_within_metaplex_bytes(studio):
     found = json.loads((folder / "metaplex/1.json").read_text("utf-8"))
     assert len(found["name"].encode()) <= 32 and found["name"].endswith(" #2")
     assert 0 < len(found["symbol"].encode()) <= 10
+
+
+def test_a_set_takes_source_and_licence_of_its_own_text_alone(studio, tmp_path, capsys):
+    run, make = studio
+    make("before", 1)
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text("utf-8").replace("license: CC0-1.0\n", "").replace("source: made up\n", ""))
+    text, record = run.data_file(), run.data_file().with_suffix(".source.json")
+    own, options = {"sha256": hash_file(text)}, ["--model", str(run.model_file()), "--config", str(config)]
+    for name, recorded, expected in (("own", own, ["a.csv", "MIT"]), ("other", {"sha256": "0" * 64}, ["", ""])):
+        record.write_text(json.dumps({"source": "a.csv", "license": "MIT", "text": recorded}))
+        capsys.readouterr()
+        assert collection.main(["make", *options, "--size", "2", "--out", str(tmp_path / name)]) == 0
+        said = f"{record}: is the record of another text" in capsys.readouterr().out
+        contract = json.loads((tmp_path / name / "contract.json").read_text("utf-8"))
+        assert ([contract["source"], contract["license"]], said) == (expected, name == "other")
+    # a model of another text, though of the same name, which is here under a name of its own
+    record.write_text(json.dumps({"source": "a.csv", "license": "MIT", "text": {"sha256": "0" * 64}}))
+    moved = text.rename(tmp_path / "els.txt")
+    text.write_text("mine\n")
+    out = tmp_path / "third"
+    assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
+    assert json.loads((out / "set.json").read_text("utf-8"))["license"] == ""

@@ -1,4 +1,4 @@
-"""What is asked for: columns, --where, --join, lengths and samples; what is cleaned, counted and recorded."""
+"""What is asked for: columns, --join, lengths and samples; what is cleaned, counted and recorded."""
 
 import csv
 import hashlib
@@ -40,47 +40,6 @@ def home(tmp_path, monkeypatch) -> Path:
 def run(*arguments: str) -> list[str]:
     assert prepare.main([*arguments, "--name", "x"]) == 0
     return Path("datasets/x.txt").read_text("utf-8").splitlines()
-
-
-@pytest.mark.parametrize(
-    ("where", "taken"),
-    [
-        ("id = 1", "1"), ("id > 2 AND id < 5", "34"), ("stars = 'x'", "4"), ("title IS NULL", "25"),
-        ("\"review text\" LIKE '%one%'", "1"), ("ID IN (1, 4)", "14"), ("length(title) = 4 -- only", "1"),
-        ("id = 1 OR stars = '4.5'", "12"),
-    ],
-)  # fmt: skip
-def test_where_is_an_expression_of_columns(where, taken):
-    pytest.importorskip("duckdb")
-    assert run("a.csv", "--column", "id", "--where", where) == list(taken)
-
-
-def test_where_compares_numbers_as_numbers_if_the_first_rows_are():
-    pytest.importorskip("duckdb")
-    rows = [[str(n % 100), f"text number {n}"] for n in range(9000)]
-    rows[8000][0] = "many"  # beyond the rows that are looked at: no number, so it is never above 98.5
-    with Path("b.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["n", "text"], *rows])
-    assert run("b.csv", "--where", "n > 98.5") == [text for n, text in rows if n == "99"]
-
-
-SECRET = Path(__file__).as_posix()
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        f"id IN (SELECT 1 FROM read_text('{SECRET}'))", f"EXISTS (SELECT * FROM '{SECRET}')",
-        "EXISTS (SELECT * FROM glob('/*'))", "EXISTS (SELECT * FROM read_csv('https://example.org/a.csv'))",
-        "EXISTS (SELECT * FROM read_csv('a.csv'))", "id = 1; COPY (SELECT 1) TO 'evil.csv'", "id = 1) UNION (SELECT 1",
-        "INSTALL httpfs", "id = getenv('HOME')", "count(id) > 1", "row_number() OVER () > 1", "id = ?", " ", "nix = 1",
-        "EXISTS (SELECT * FROM duckdb_secrets())", "EXISTS (SELECT * FROM sniff_csv('/etc/passwd'))", "id, 1", "*",
-    ],
-)  # fmt: skip
-def test_where_reaches_no_file_and_no_network(where):
-    pytest.importorskip("duckdb")
-    assert_refused("a.csv", "--where", where, starts="--where ")
-    assert sorted(path.name for path in Path().iterdir() if path.is_file()) == ["a.csv"]
 
 
 def test_join_puts_columns_into_a_template():

@@ -225,24 +225,8 @@ def test_what_is_no_file_is_one_line():
     assert_refused("https://example.org/a.csv", starts="https:/example.org/a.csv: no such file")
     assert_refused("/dev/zero", starts="/dev/zero: is a pipe or a device")
     assert_refused(line="nothing to read: name files or folders, or a repository with --git")
-    assert_refused("--git", "empty", starts="--git empty: fatal: not a git repository")
+    assert_refused("--git", "empty", line="--git empty: is no git repository; name its top folder")
     assert_refused("--git", "nix", line="--git nix: no such folder; name the folder of a git repository")
-
-
-def test_a_mailbox_with_messages_that_no_program_reads_counts_them(capsys):
-    parts = [
-        b"From a\nSubject: s\n\nhello there\n\n",
-        b"From a\nContent-Type: text/plain; charset=nix\n\nx y\n\n",
-        b"From a\nContent-Type: image/png\n\nxx\n\n",
-        b"From a\nContent-Type: multipart/mixed; boundary=\"\n\n--\n\n",
-        b"From a\n\n" + b"x" * (5 << 20) + b"\n\n",
-        b"From a\n\nmore words\n",
-    ]  # fmt: skip
-    Path("a.mbox").write_bytes(b"".join(parts))
-    assert prepare.main(["a.mbox", "--name", "x"]) == 0
-    assert Path("datasets/x.txt").read_text().splitlines()[0] == "hello there"
-    assert Path("datasets/x.txt").read_text().splitlines()[-1] == "more words"
-    assert "left out: 1 row of more than 4 MB" in capsys.readouterr().out
 
 
 def test_two_commands_for_one_text_and_what_one_left():
@@ -258,23 +242,6 @@ def test_two_commands_for_one_text_and_what_one_left():
     (cache / "x.prepare/mine").write_text("a person's")
     assert prepare.main(["a.csv", "--name", "x"]) == 2
     assert (cache / "x.prepare/mine").read_text() == "a person's"
-
-
-@pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
-@posix
-def test_nothing_that_a_repository_names_is_run(tmp_path):
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    environment |= {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(["git", "init", "-q", "repo"], check=True, env=environment)
-    subprocess.run(["git", "-C", "repo", "commit", "-qm", "a b", "--allow-empty"], check=True, env=environment)
-    evil = tmp_path / "evil.sh"
-    evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    evil.chmod(0o755)
-    for key in ("core.pager", "pager.log", "gpg.program", "core.fsmonitor", "core.sshCommand", "diff.external"):
-        subprocess.run(["git", "-C", "repo", "config", key, str(evil)], check=True)
-    subprocess.run(["git", "-C", "repo", "config", "log.showSignature", "true"], check=True)
-    assert prepare.main(["--git", "repo", "--name", "x"]) == 0
-    assert Path("datasets/x.txt").read_text() == "a b\n" and not Path("ran").exists()
 
 
 def test_without_the_optional_packages_a_line_says_what_to_install(monkeypatch):

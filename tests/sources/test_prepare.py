@@ -5,7 +5,6 @@ import csv
 import gzip
 import json
 import mailbox
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -159,23 +158,6 @@ def test_a_dump_of_stack_exchange():
     )
     Path("Posts.xml").write_text(f'<?xml version="1.0" encoding="utf-8"?>\n<posts>\n{rows}</posts>')
     assert run("Posts.xml") == EXPECTED
-
-
-@pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
-def test_the_history_of_a_repository():
-    environment = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    environment |= {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(["git", "init", "-q", "repo"], check=True, env=environment)
-    for row in reviews(7):
-        message = f"{row['title']}\n\n{row['text']}"
-        command = ["git", "-C", "repo", "commit", "-q", "--allow-empty", "-m", message]
-        subprocess.run(command, check=True, env=environment)
-    whole = [f"{row['title']} {one_line(row['text'])}" for row in reviews(7)][::-1]
-    assert run("--git", "repo") == whole
-    assert run("--git", "repo", "--column", "subject") == [row["title"] for row in reviews(7)][::-1]
-    record = json.loads(Path("datasets/x.source.json").read_text())
-    head = subprocess.run(["git", "-C", "repo", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
-    assert record["files"] == [{"name": "repo", "kind": "git", "commit": head}]
 
 
 def test_folders_of_text_by_file_paragraph_and_line():

@@ -28,7 +28,7 @@ def read(path, content: str | bytes, opener=open_csv):
         ("text\nno comma\n\"two\nlines\"\na, b\n", ["text"], [("no comma",), ("two\nlines",), ("a, b",)]),
         ("id,text\n1,\"he said \\\"hi\\\" to me\"\n", ["id", "text"], [("1", 'he said "hi" to me')]),
         ("id,text\n1,\"he said \"\"hi\"\" to me\"\n", ["id", "text"], [("1", 'he said "hi" to me')]),
-        (",text,text,Text\n0,a,b,c\n", ["column1", "text", "text_2", "Text_3"], [("0", "a", "b", "c")]),
+        (",text,text,Text\n0,a,b,c\n", ["column1", "text", "text_2", "Text"], [("0", "a", "b", "c")]),
         ("0,2009-01-01,some words here\n4,2009-01-02,more of them\n", ["column1", "column2", "column3"],
          [("0", "2009-01-01", "some words here"), ("4", "2009-01-02", "more of them")]),
         ("id,text\n", ["id", "text"], []),

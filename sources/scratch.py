@@ -1,0 +1,63 @@
+"""The folder on the disk of a text for what is made on the way to it, and files whose errors name them."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from config.data_file import CACHE
+from utils import UserError, exclusive_lock
+
+SCRATCH_FILES = ("plain", "text", "sample")
+
+
+class NamedFile(io.FileIO):
+    """A file to write whose errors name it: those of a full disk name none."""
+
+    def write(self, data: Any) -> int | None:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = error.filename or self.name
+            raise
+
+
+def writing(path: Path) -> io.TextIOWrapper:
+    """A new text file, to be written."""
+    return io.TextIOWrapper(writing_bytes(path), encoding="utf-8", newline="\n")
+
+
+def writing_bytes(path: Path) -> io.BufferedWriter:
+    """A new file of bytes, to be written."""
+    return io.BufferedWriter(NamedFile(path, "w"))
+
+
+@contextlib.contextmanager
+def scratch_folder(text: Path) -> Iterator[Path]:
+    """A folder on the disk of a text to be made, for what is made on the way.
+
+    What a killed command left there goes, and so does all at the end.
+    """
+    cache, name = text.parent / CACHE, text.stem
+    folder = cache / f"{name}.prepare"
+    trouble = f"another prepare.py makes {name} at this moment; wait for it, or choose another --name"
+    with exclusive_lock(cache / f"{name}.prepare.lock", trouble):
+        if os.path.lexists(folder):
+            remove_scratch(folder)
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            remove_scratch(folder)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove a scratch folder, and nothing that this program did not put there."""
+    for name in SCRATCH_FILES if folder.is_dir() and not folder.is_symlink() else ():
+        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        raise UserError(f"{folder}: holds what this program did not put there; move it away") from None

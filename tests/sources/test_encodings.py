@@ -1,0 +1,68 @@
+"""In which encoding a source is read: by its mark, by --encoding, or by what it declares."""
+
+import codecs
+from pathlib import Path
+
+import pytest
+
+import prepare
+from sources.unpack import NAME_ENCODING
+from tests.sources.refused import assert_refused
+
+CAFE = "café is “open” today"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> list[str]:
+    assert prepare.main([*arguments, "--name", "x"]) == 0
+    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("options", [[], ["--encoding", "utf-8"], ["--encoding", "cp1252"]])
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+        (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    ],
+)  # fmt: skip
+def test_a_byte_order_mark_is_no_part_of_a_text_whatever_the_options(mark, encoding, options):
+    Path("a.csv").write_bytes(mark + f"text,id\n{CAFE},1\n".encode(encoding))
+    assert run("a.csv", "--column", "text", *options) == [CAFE]
+    Path("a.txt").write_bytes(mark + f"{CAFE}\n".encode(encoding))
+    assert run("a.txt", *options) == [CAFE]
+
+
+@pytest.mark.parametrize("options", [[], ["--encoding", "cp1252"]])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_xml_is_read_in_the_encoding_that_it_declares(options, quote):
+    declared = f"<?xml version={quote}1.0{quote} encoding={quote}windows-1252{quote} ?>"
+    Path("a.xml").write_bytes(f'{declared}\n<posts><row Body="{CAFE}"/></posts>'.encode("cp1252"))
+    assert run("a.xml", *options) == [CAFE]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF8", "utf-16", "gb18030", "euc-jp", "iso-2022-jp"])
+def test_xml_of_any_encoding_and_mark(encoding):
+    text = "今日は良い天気です"
+    content = f'<?xml version="1.0" encoding="{encoding}"?><p><row Body="{text}"/></p>'
+    Path("a.xml").write_bytes(content.encode(encoding))
+    assert run("a.xml") == [text]
+
+
+@pytest.mark.parametrize("encoding", ["nix", "punycode", "unicode_escape", "hz", "cp037", "rot13", "utf-16"])
+def test_xml_that_declares_what_it_is_not_is_one_line(encoding):
+    Path("a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><p><row Body="a b"/></p>')
+    what = f"declares the encoding {encoding!r}, by which it is not to be read"
+    assert_refused("a.xml", line=f"a.xml: {what}; {NAME_ENCODING}")
+    assert run("a.xml", "--encoding", "utf-8") == ["a b"]
+
+
+def test_xml_that_is_not_what_it_declares_is_one_line():
+    Path("a.xml").write_bytes(b'<?xml version="1.0" encoding="windows-1252"?><p><row Body="a \x81 b"/></p>')
+    assert_refused("a.xml", starts="a.xml: is not windows-1252: ")
+    assert run("a.xml", "--encoding", "cp1252") == ["a \ufffd b"]

@@ -1,0 +1,120 @@
+"""Which files of a folder or an archive are read; those that are not are named."""
+
+import gzip
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import prepare
+from tests.sources.refused import assert_refused
+from tests.training.program import posix
+
+TABLE = "id,text\n1,some words here\n2,more words here\n"
+WORDS = ["some words here", "more words here"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("k").mkdir()
+    return tmp_path
+
+
+def run(*arguments: str) -> list[str]:
+    assert prepare.main([*arguments, "--name", "x"]) == 0
+    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+
+
+def not_read(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("not read: ")]
+
+
+def test_an_archive_in_a_folder_is_read_and_what_is_not_is_named(capsys):
+    Path("k/README.md").write_text("about these reviews\n")
+    Path("k/more.7z").write_bytes(b"7z")
+    with zipfile.ZipFile("k/reviews.zip", "w") as archive:
+        archive.writestr("a.csv", TABLE)
+        archive.writestr("LICENSE.txt", "free\n")
+        archive.writestr("inner.zip", b"PK")
+        archive.writestr("__MACOSX/._a.csv", b"\0")
+    assert run("k") == WORDS
+    names = (Path("k/README.md"), Path("k/more.7z"), f"{Path('k/reviews.zip')}/LICENSE.txt")
+    shown = f"{', '.join(map(str, names))}, {Path('k/reviews.zip')}/inner.zip"
+    assert not_read(capsys.readouterr().out) == [f"not read: 4 files: {shown}"]
+    assert run("k/README.md") == ["about these reviews"] and not not_read(capsys.readouterr().out)
+
+
+def test_a_text_beside_what_is_not_read_is_not_all_there_is(capsys):
+    Path("k/README.md").write_text("about these reviews\n")
+    Path("k/data.xlsx").write_bytes(b"PK")
+    Path("k/.hidden").write_bytes(b"x")
+    assert run("k") == ["about these reviews"]
+    assert not_read(capsys.readouterr().out) == [f"not read: 1 file: {Path('k/data.xlsx')}"]
+
+
+def test_a_damaged_archive_in_a_folder_is_one_line():
+    Path("k/a.csv").write_text(TABLE)
+    Path("k/b.zip").write_bytes(b"PK")
+    assert_refused("k", starts=f"{Path('k/b.zip')}: is no whole zip archive: ")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_of_one_name_the_last_is_read_and_the_other_named(capsys):
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("a.csv", "id,text\n1,an old text here\n")
+        archive.writestr("a.csv", TABLE)
+    for name in ("a.zip", "a.zip/a.csv"):
+        assert run(name) == WORDS
+        assert not_read(capsys.readouterr().out) == ["not read: 1 file: a.zip/a.csv (one of this name comes later)"]
+
+
+@posix
+def test_no_link_leads_out_of_a_folder(home, capsys):
+    for folder in ("k/in", "outside"):
+        Path(folder).mkdir()
+    Path("secret.txt").write_text("a secret\n")
+    Path("k/in/a.txt").write_text("my words\n")
+    Path("k/again.txt").symlink_to("in/a.txt")
+    Path("k/b.txt").symlink_to(home / "secret.txt")
+    Path("k/c.txt").symlink_to("gone")
+    Path("k/d").symlink_to(home / "outside")
+    os.mkfifo("k/e.txt")
+    assert run("k") == ["my words", "my words"]
+    out = " (a link that leads out of the folder)"
+    shown = f"k/b.txt{out}, k/c.txt (no file), k/d (a link to a folder), k/e.txt (no file)"
+    assert not_read(capsys.readouterr().out) == [f"not read: 4 files: {shown}"]
+    assert run("k/b.txt") == ["a secret"]
+    Path("linked").symlink_to("k")
+    assert run("linked") == ["my words", "my words"]
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(monkeypatch):
+    Path("k/a.csv").write_text(TABLE)
+    Path("k/b").mkdir()
+    scandir = os.scandir
+
+    def denied(path):
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert_refused("k", starts=f"{Path('k/b')}: Permission denied")
+
+
+@posix
+@pytest.mark.parametrize(("packed", "name"), [(False, "text"), (True, "plain")])
+def test_a_disk_without_room_is_one_line(packed, name):
+    import resource
+
+    content = b"".join(b"document number %d\n" % number for number in range(9000))
+    Path("a.txt.gz" if packed else "a.txt").write_bytes(gzip.compress(content) if packed else content)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, hard))
+    try:
+        line = f"datasets/.cache/diffusion-gpt-local/x.prepare/{name}: File too large"
+        assert_refused("a.txt.gz" if packed else "a.txt", line=line)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

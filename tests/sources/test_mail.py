@@ -1,0 +1,103 @@
+"""Mailboxes: each message is read in its own encoding, and none costs the others or hours."""
+
+import base64
+import codecs
+import time
+from pathlib import Path
+
+import pytest
+
+import prepare
+from sources.unpack import NAME_ENCODING
+from tests.sources.refused import assert_refused
+
+CAFE = "café is “open” today"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> list[str]:
+    assert prepare.main([*arguments, "--name", "x"]) == 0
+    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+
+
+def message(headers: str, body: bytes) -> bytes:
+    return f"From a\n{headers}".encode("latin-1") + b"\n" + body + b"\n\n"
+
+
+PLAIN = "Content-Type: text/plain; charset={}\nContent-Transfer-Encoding: {}\n"
+MESSAGES = [
+    message(PLAIN.format("windows-1252", "8bit"), CAFE.encode("cp1252")),
+    message(PLAIN.format("utf-8", "8bit"), CAFE.encode()),
+    message(PLAIN.format("utf-8", "base64"), base64.b64encode(CAFE.encode())),
+    message(PLAIN.format("utf-16", "base64"), base64.b64encode(CAFE.encode("utf-16"))),
+    message(PLAIN.format("gb18030", "8bit"), CAFE.encode("gb18030")),
+    message(PLAIN.format('"us-ascii"', "8bit"), CAFE.encode()),  # as many programs send them
+    message("", CAFE.encode()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", [[], ["--encoding", "latin-1"]])
+def test_each_message_of_a_mailbox_is_read_in_its_own_encoding(options, capsys):
+    Path("a.mbox").write_bytes(b"".join(MESSAGES))
+    assert run("a.mbox", *options) == [CAFE] * len(MESSAGES)
+    assert "now U+FFFD" not in capsys.readouterr().out
+
+
+def test_what_a_message_does_not_say_is_asked_for():
+    Path("a.mbox").write_bytes(message("", b"hello there") + message("Subject: caf\xe9 latte\n", b"caf\xe9 au lait"))
+    what = f"a.mbox message 2: byte 0xe9 is not UTF-8; {NAME_ENCODING}"
+    assert_refused("a.mbox", line=what)
+    assert run("a.mbox", "--encoding", "cp1252") == ["hello there", "café au lait"]
+    assert run("a.mbox", "--encoding", "cp1252", "--column", "subject") == ["café latte"]
+
+
+def test_what_does_not_fit_the_encoding_of_a_message_is_counted(capsys):
+    Path("a.mbox").write_bytes(message(PLAIN.format("utf-8", "8bit"), b"caf\xe9 au lait"))
+    assert run("a.mbox") == ["caf\ufffd au lait"]
+    assert "not of that encoding: 1 character, now U+FFFD" in capsys.readouterr().out.splitlines()
+
+
+def test_a_mailbox_with_a_mark_is_read():
+    Path("a.mbox").write_bytes(codecs.BOM_UTF8 + b"".join(MESSAGES[1:3]))
+    assert run("a.mbox") == [CAFE] * 2
+
+
+def test_a_mailbox_with_messages_that_no_program_reads_counts_them(capsys):
+    parts = [
+        b"From a\nSubject: s\n\nhello there\n\n",
+        b"From a\nContent-Type: text/plain; charset=nix\n\nx y\n\n",
+        b"From a\nContent-Type: image/png\n\nxx\n\n",
+        b"From a\nContent-Type: multipart/mixed; boundary=\"\n\n--\n\n",
+        b"From a\n\n" + b"x" * (5 << 20) + b"\n\n",
+        b"From a\n\nmore words\n",
+    ]  # fmt: skip
+    Path("a.mbox").write_bytes(b"".join(parts))
+    assert prepare.main(["a.mbox", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text().splitlines()[0] == "hello there"
+    assert Path("datasets/x.txt").read_text().splitlines()[-1] == "more words"
+    assert "left out: 1 row of more than 4 MB" in capsys.readouterr().out
+
+
+HEADERS = [
+    b"Date: Thu, 1 Jan 2020 00:00:00 +99999999999999999999\n", b"Date: Thu, 1 Jan 99999999999 00:00:00\n",
+    b"Subject: " + b"=?utf-8?q?a?= " * 100_000 + b"\n",
+]  # fmt: skip
+SPOILT = [
+    b"Content-Type: text/plain; " + b"(" * 5000 + b"\n", b"Content-Type: message/rfc822\n\n" * 3000,
+    b"Content-Type: text/plain; charset=punycode\n", b"Content-Type: " + b"=?utf-8?q?a?= " * 100_000 + b"\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("headers", "lost"), [*((found, 0) for found in HEADERS), *((found, 1) for found in SPOILT)])
+def test_a_message_costs_neither_the_mailbox_nor_hours(headers, lost, capsys):
+    Path("a.mbox").write_bytes(b"From a\n\nhello there\n\nFrom a\n" + headers + b"\nmore words\n")
+    began = time.process_time()
+    assert prepare.main(["a.mbox", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text().splitlines() == ["hello there", "more words"][: 2 - lost]
+    assert ("left out: 1 row that is no message with text" in capsys.readouterr().out.splitlines()) == bool(lost)
+    assert time.process_time() - began < 20

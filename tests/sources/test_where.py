@@ -1,0 +1,124 @@
+"""--where: which rows it takes, of which columns and numbers, and that it reaches nothing else."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import prepare
+from tests.sources.refused import assert_refused
+
+COLUMNS = ["id", "stars", "title", "review text", "review"]
+ROWS = [
+    ["1", "5", "Good", "I liked this one.", "a"],
+    ["2", "4.5", "", "Not bad at all.", ""],
+    ["3", "", "Nothing", "", ""],
+    ["4", "x", "Odd", "Who gave x stars?", "b"],
+    ["5", "5", "", "", ""],
+]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch) -> Path:
+    """A folder with a table."""
+    monkeypatch.chdir(tmp_path)
+    with Path("a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *ROWS])
+    return tmp_path
+
+
+def run(*arguments: str) -> list[str]:
+    assert prepare.main([*arguments, "--name", "x"]) == 0
+    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("where", "taken"),
+    [
+        ("id = 1", "1"), ("id > 2 AND id < 5", "34"), ("stars = 'x'", "4"), ("title IS NULL", "25"),
+        ("\"review text\" LIKE '%one%'", "1"), ("ID IN (1, 4)", "14"), ("length(title) = 4 -- only", "1"),
+        ("id = 1 OR stars = '4.5'", "12"),
+    ],
+)  # fmt: skip
+def test_where_is_an_expression_of_columns(where, taken):
+    pytest.importorskip("duckdb")
+    assert run("a.csv", "--column", "id", "--where", where) == list(taken)
+
+
+def test_where_compares_numbers_as_numbers_if_the_first_rows_are():
+    pytest.importorskip("duckdb")
+    rows = [[str(n % 100), f"text number {n}"] for n in range(9000)]
+    rows[8000][0] = "many"  # beyond the rows that are looked at: no number, so it is never above 98.5
+    with Path("b.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["n", "text"], *rows])
+    assert run("b.csv", "--where", "n > 98.5") == [text for n, text in rows if n == "99"]
+
+
+CASES = [{"x": "aaa bbb", "X": "one one", "x_1": "", "t": "first text"},
+         {"x": "two two", "X": "aaa bbb", "x_1": "", "t": "second text"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["json", "xml", "csv"])
+def test_names_that_differ_in_case_alone_are_told_apart(kind):
+    pytest.importorskip("duckdb")
+    path = Path(f"b.{kind}")
+    if kind == "json":
+        path.write_text(json.dumps(CASES))
+    elif kind == "xml":
+        rows = ("".join(f' {key}="{value}"' for key, value in row.items()) for row in CASES)
+        path.write_text(f"<p>{''.join(f'<row{row}/>' for row in rows)}</p>")
+    else:
+        path.write_text("\n".join(map(",".join, [CASES[0], *(row.values() for row in CASES)])) + "\n")
+    assert run(path.name, "--column", "X") == ["one one", "aaa bbb"]
+    assert run(path.name, "--join", "x X") == ["aaa bbb one one", "two two aaa bbb"]
+    for name, text in (("x_2", "first text"), ("X_3", "second text"), ('"X_3"', "second text")):
+        assert run(path.name, "--column", "t", "--where", f"{name} = 'aaa bbb'") == [text]
+    for name in ("x", "X"):
+        line = f"""--where '"{name}" = 1': Referenced column "{name}" not found in FROM clause!; it has x_2, X_3"""
+        assert_refused(path.name, "--column", "t", "--where", f'"{name}" = 1', line=line)
+    Path("c.json").write_text('[{"aB": "a b", "Ab": "c d"}]')
+    what = "c.json has several of this name, aB, Ab; type one as it is written"
+    assert_refused("c.json", "--column", "ab", line=f"--column 'ab': {what}")
+
+
+SECRET = Path(__file__).as_posix()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        f"id IN (SELECT 1 FROM read_text('{SECRET}'))", f"EXISTS (SELECT * FROM '{SECRET}')",
+        "EXISTS (SELECT * FROM glob('/*'))", "EXISTS (SELECT * FROM read_csv('https://example.org/a.csv'))",
+        "EXISTS (SELECT * FROM read_csv('a.csv'))", "id = 1; COPY (SELECT 1) TO 'evil.csv'", "id = 1) UNION (SELECT 1",
+        "INSTALL httpfs", "id = getenv('HOME')", "count(id) > 1", "row_number() OVER () > 1", "id = ?", " ", "nix = 1",
+        "EXISTS (SELECT * FROM duckdb_secrets())", "EXISTS (SELECT * FROM sniff_csv('/etc/passwd'))", "id, 1", "*",
+    ],
+)  # fmt: skip
+def test_where_reaches_no_file_and_no_network(where):
+    pytest.importorskip("duckdb")
+    assert_refused("a.csv", "--where", where, starts="--where ")
+    assert sorted(path.name for path in Path().iterdir() if path.is_file()) == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "where", "taken"),
+    [
+        (["1", "9" * 30, "-5"], "n > 0", [0, 1]), (["1" * 30, "1" * 29 + "2"], f"n = {'1' * 30}", [0]),
+        (["1" * 30, "1.5"], "n > 1", [0, 1]), (["1" * 50, "1" * 49 + "2"], f"n = '{'1' * 50}'", [0]),
+        (["1", str(2**63 - 1), str(-(2**63))], f"n = {-(2**63)} OR n = {2**63 - 1}", [1, 2]),
+    ],
+)  # fmt: skip
+def test_numbers_of_any_length_are_compared_exactly(numbers, where, taken):
+    pytest.importorskip("duckdb")
+    Path("b.csv").write_text("n,text\n" + "".join(f"{n},text number {k}\n" for k, n in enumerate(numbers)))
+    assert run("b.csv", "--column", "text", "--where", where) == [f"text number {k}" for k in taken]
+
+
+@pytest.mark.parametrize("option", ["--where", "--column", "--join", "--encoding"])
+def test_an_option_without_a_value_is_no_choice(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        prepare.main(["a.csv", option, "", "--name", "x"])
+    assert ended.value.code == 2 and not Path("datasets").exists()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith(f"error: argument {option}: an empty text; leave the option out, or give it a value")
