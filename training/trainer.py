@@ -27,6 +27,7 @@ from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
 from training.start import beginning_of, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
+from training.tensorboard import check_tensorboard, write_events
 from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
 
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
@@ -81,6 +82,7 @@ class Training:
 
     def __init__(self, run: RunConfig) -> None:
         self.run, self.device = run, pick_device(run.device)
+        check_tensorboard([run])
         check_text(run)
         self.corpus = load_corpus(run)
         self.batches = TrainingBatches(self.corpus, run)
@@ -195,6 +197,8 @@ class Training:
         )  # fmt: skip
         status.history.append(record)
         try_save(listener, lambda: write_metrics(self.run, status.history))
+        if self.run.training.tensorboard:
+            try_save(listener, lambda: write_events(self.run, status.history))
         if math.isfinite(bits):
             self.sound = self.snapshot()
 
