@@ -8,6 +8,7 @@ from config.command_line import Parser, add_config, add_data, add_overwrite, run
 # rows of exporting.html and exporting.quantise, which import torch; a test compares them
 THEMES = ("auto", "paper", "night", "sea", "moss", "rose", "terminal")
 PLATFORMS = ("none", "fxhash", "highlight")
+MODEL = "a model file, models/NAME.pt, or a folder of export.py hub"
 WEIGHTS = ("int8", "int8-grouped", "float16")
 
 
@@ -15,7 +16,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Take a model out of this program, to where it runs without it.")
     commands = parser.add_subparsers(dest="command", required=True)
     page = commands.add_parser("page", help="one HTML file in which the model writes, without a network")
-    page.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+    page.add_argument(
+        "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
+    )
     page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
     page.add_argument("--title", help="shown on the page (default: the dataset's name)")
     page.add_argument("--theme", choices=THEMES, default="auto", help="colours (auto: paper or night, as the viewer's)")
@@ -40,7 +43,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         ),
     ):
         other = commands.add_parser(name, help=what)
-        other.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+        other.add_argument(
+            "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
+        )
         other.add_argument("--output", type=Path, help=output)
         add_overwrite(other)
     return parser.parse_args(argv)
