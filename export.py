@@ -48,6 +48,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         )
         other.add_argument("--output", type=Path, help=output)
         add_overwrite(other)
+    hub = commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded")
+    hub.add_argument("--model", type=Path, required=True, help=MODEL)
+    hub.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write to")
+    hub.add_argument(
+        "--language", action="append", default=[], metavar="CODE", help="of the texts, for the card: en; repeatable"
+    )
+    hub.add_argument("--device", default="auto", help="that draws its samples: auto, cpu, cuda or mps (default auto)")
+    add_config(hub, "names the folder of reports, from which the card takes its figures")
+    add_overwrite(hub)
     return parser.parse_args(argv)
 
 
@@ -62,11 +71,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_subcommand(arguments: argparse.Namespace) -> int:
+    from exporting.hub import export_hub
     from exporting.onnx import export_onnx
     from exporting.page import export_page
     from exporting.safetensors import export_safetensors
 
-    commands = {"page": export_page, "onnx": export_onnx, "safetensors": export_safetensors}
+    commands = {"page": export_page, "onnx": export_onnx, "safetensors": export_safetensors, "hub": export_hub}
     return commands[arguments.command](arguments)
 
 
