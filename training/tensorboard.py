@@ -16,7 +16,7 @@ from typing import Any
 from config.schema import RunConfig
 from evaluation.markdown import fenced
 from generation.outputs import check_ours
-from training.events import Validation
+from training.events import Listener, Validation, try_save, write_metrics
 from utils import UserError, flush_to_disk, write_atomic
 
 SOFTWARE = "diffusion-gpt-local"  # in every file, by which a later validation knows it
@@ -39,6 +39,13 @@ def part(name: str, package: str = "") -> Any:
     except ImportError:
         what = "training.tensorboard: tensorboardX is not installed"
         raise UserError(f"{what}; pip install -r requirements-tensorboard.txt") from None
+
+
+def write_history(run: RunConfig, history: list[Validation], listener: Listener) -> None:
+    """Write the validations of a training: metrics.jsonl, and the event file if the run asks for one."""
+    try_save(listener, lambda: write_metrics(run, history))
+    if run.training.tensorboard:
+        try_save(listener, lambda: write_events(run, history))
 
 
 def write_events(run: RunConfig, history: list[Validation]) -> None:

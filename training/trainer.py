@@ -22,12 +22,12 @@ from generation.writer import Writer, write_documents
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from text.disguise import check_text
-from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
+from training.events import SILENT, Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save
 from training.learner import Learner
 from training.resume import Damaged, drop_state, read_state, write_state
 from training.start import beginning_of, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
-from training.tensorboard import check_tensorboard, write_events
+from training.tensorboard import check_tensorboard, write_history
 from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
 
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
@@ -41,8 +41,11 @@ class Diverged(Exception):
     """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
 
 
-def train_model(run: RunConfig, listener: Listener) -> Checkpoint:
-    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics."""
+def train_model(run: RunConfig, listener: Listener = SILENT) -> Checkpoint:
+    """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
+
+    Goes on from a saved state. Raises UserError for what cannot be trained on, Stopped once the listener asks to stop.
+    """
     check_writable(Path(run.paths.models))
     training, saved = Training(run), time.monotonic()
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
@@ -196,9 +199,7 @@ class Training:
             learnt=learnt.bits,
         )  # fmt: skip
         status.history.append(record)
-        try_save(listener, lambda: write_metrics(self.run, status.history))
-        if self.run.training.tensorboard:
-            try_save(listener, lambda: write_events(self.run, status.history))
+        write_history(self.run, status.history, listener)
         if math.isfinite(bits):
             self.sound = self.snapshot()
 
@@ -274,9 +275,8 @@ class Training:
         if state is None:
             listener.note(f"{path} is {what}; it is kept as {set_aside(path)}")
             return
-        self.learner.cut(
-            state["shards"]
-        )  # as stored, whatever this machine would choose: sums and dropout depend on it
+        # as stored, whatever this machine would choose: sums and dropout depend on it
+        self.learner.cut(state["shards"])
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()
         listener.resumed(self.status)
