@@ -8,6 +8,7 @@ from pages.themes import THEMES
 
 # rows of exporting.html and exporting.quantise, which import torch; a test compares them
 PLATFORMS = ("none", "fxhash", "highlight")
+MODEL = "a model file, models/NAME.pt, or a folder of export.py hub"
 WEIGHTS = ("int8", "int8-grouped", "float16")
 
 
@@ -15,7 +16,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Take a model out of this program, to where it runs without it.")
     commands = parser.add_subparsers(dest="command", required=True)
     page = commands.add_parser("page", help="one HTML file in which the model writes, without a network")
-    page.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+    page.add_argument(
+        "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
+    )
     page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
     page.add_argument("--title", help="shown on the page (default: the dataset's name)")
     page.add_argument(
@@ -42,9 +45,20 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         ),
     ):
         other = commands.add_parser(name, help=what)
-        other.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+        other.add_argument(
+            "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
+        )
         other.add_argument("--output", type=Path, help=output)
         add_overwrite(other)
+    hub = commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded")
+    hub.add_argument("--model", type=Path, required=True, help=MODEL)
+    hub.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write to")
+    hub.add_argument(
+        "--language", action="append", default=[], metavar="CODE", help="of the texts, for the card: en; repeatable"
+    )
+    hub.add_argument("--device", default="auto", help="that draws its samples: auto, cpu, cuda or mps (default auto)")
+    add_config(hub, "names the folder of reports, from which the card takes its figures")
+    add_overwrite(hub)
     return parser.parse_args(argv)
 
 
@@ -59,11 +73,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run_subcommand(arguments: argparse.Namespace) -> int:
+    from exporting.hub import export_hub
     from exporting.onnx import export_onnx
     from exporting.page import export_page
     from exporting.safetensors import export_safetensors
 
-    commands = {"page": export_page, "onnx": export_onnx, "safetensors": export_safetensors}
+    commands = {"page": export_page, "onnx": export_onnx, "safetensors": export_safetensors, "hub": export_hub}
     return commands[arguments.command](arguments)
 
 

@@ -31,7 +31,9 @@ LONGEST = 100_000  # characters that --length can ask for
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Write documents with a trained model, one a line.")
-    parser.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
+    )
     parser.add_argument("--samples", type=int, default=100, help="how many documents (default 100)")
     add_sampling(parser)
     parser.add_argument("--prefix", default="", help="what every document begins with")

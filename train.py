@@ -67,6 +67,7 @@ def train(arguments: argparse.Namespace) -> int:
     from training.check import check_runs
     from training.queue import Queue, share_hours
     from training.start import in_order
+    from training.tensorboard import check_tensorboard
     from utils import UserError
 
     check_numbers(arguments, {"minutes": (0, MOST_MINUTES)})
@@ -80,6 +81,7 @@ def train(arguments: argparse.Namespace) -> int:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
+    check_tensorboard(runs)
     lanes = lanes_of(arguments, runs)
     if arguments.base and not arguments.all:
         raise UserError("--base: learns from all datasets, so it goes with --all")

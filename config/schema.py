@@ -124,6 +124,7 @@ class TrainingConfig(Section):
     validations: int = Field(default=20, ge=1)
     validation_characters: int = Field(default=20_000, ge=100)
     patience: int = Field(default=5, ge=0)
+    tensorboard: bool = False
 
 
 FromZero = Annotated[float, Field(ge=0, lt=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
@@ -236,12 +237,12 @@ class RunConfig(Section):
         return self.training.max_minutes or float("inf")
 
     def training_settings(self, *, defaults: bool = True) -> dict[str, Any]:
-        """The settings that determine the weights, as plain values: without paths, sampling and the limit of time.
+        """The settings that determine the weights, as plain values: without paths, sampling, time and event files.
 
         Without `defaults`, only those that differ from the defaults.
         """
         sections = {"name", "seed", "data", "model", "diffusion", "training"}
-        exclude = {"training": {"max_minutes"}}
+        exclude = {"training": {"max_minutes", "tensorboard"}}
         found = self.model_dump(include=sections, exclude=exclude, exclude_defaults=not defaults)
         return {key: value for key, value in found.items() if value != {}}
 

@@ -258,9 +258,23 @@ def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:
 
 
 def style_bits(voice: Evaluation, other: Evaluation) -> float:
-    """Bits per character of another voice's held-out text under this one; characters it lacks become `<unk>`."""
-    documents = [voice.corpus.vocabulary.encode(text) for text in other.real_texts]
+    """Bits per character of another voice's held-out text under this one."""
+    texts, stream = other.real_texts, other.corpus.stream
+    return text_likelihood(voice.writer, texts, characters=STYLE_CHARACTERS, stream=stream).bits
+
+
+def text_likelihood(
+    writer: Writer, texts: list[str], *, characters: int = LIKELIHOOD_CHARACTERS, stream: bool = False
+) -> Likelihood:
+    """NELBO of documents under a voice, in bits per character with its standard error; characters it lacks are `<unk>`.
+
+    Of more than so many `characters`, a sample is measured; the draws are the same every time. `stream`: each text is
+    continuous, and is cut at any place. Raises ValueError if there is no character to measure.
+    """
+    documents = [writer.vocabulary.encode(text) for text in texts if text]
+    if not documents:
+        raise ValueError("no text to measure")
     lengths = np.array([len(document) for document in documents])
     split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
-    found, _ = split_likelihood(voice.writer, split, STYLE_CHARACTERS, stream=other.corpus.stream)
-    return found.bits
+    found, _ = split_likelihood(writer, split, characters, stream=stream)
+    return found

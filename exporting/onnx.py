@@ -5,6 +5,7 @@ The graph is written node by node: torch's exporter takes neither complex number
 """
 
 import argparse
+import json
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from torch import Tensor
 
 from config.messages import counted, say
 from config.schema import ModelConfig
-from exporting.libraries import library
-from exporting.safetensors import settings_of
 from exporting.weights import numbers
-from generation.checkpoint import load_checkpoint, named_weights, network_of
+from generation.checkpoint import content_of, load_checkpoint, named_weights, network_of
+from generation.folder import config_of
+from generation.libraries import library
 from generation.outputs import Outputs
 from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, NoiseEmbedding
 from utils import UserError
@@ -166,6 +167,16 @@ class Exporter:
         return model.SerializeToString(deterministic=True)
 
 
+def settings_of(content: dict[str, Any]) -> dict[str, str]:
+    """What a file of ONNX says of its model: config, vocabulary and versions, as texts."""
+    return {
+        "format": "pt",
+        "program": f"diffusion-gpt-local {content['version']}",
+        "config": json.dumps(config_of(content)),
+        "vocabulary": json.dumps(content["vocabulary"]),
+    }
+
+
 def export_onnx(arguments: argparse.Namespace) -> int:
     """Write the network of a model as ONNX. Raises UserError if onnxruntime does not compute what torch does."""
     checkpoint = load_checkpoint(arguments.model)
@@ -176,7 +187,7 @@ def export_onnx(arguments: argparse.Namespace) -> int:
     network = network_of(checkpoint)
     assert isinstance(network, DiffusionTransformer)
     exporter = Exporter(checkpoint.run.model, checkpoint.weights)
-    data = exporter.model(network.head.out_features, settings_of(checkpoint))
+    data = exporter.model(network.head.out_features, settings_of(content_of(checkpoint)))
     with named_weights(arguments.model):
         difference = largest_difference(data, network.eval())
     if not difference <= LARGEST_DIFFERENCE:  # nor NaN

@@ -1,4 +1,4 @@
-"""The model file: config, vocabulary, lengths and weights in one; reading it never runs code that it holds."""
+"""The model file, or folder: config, vocabulary, lengths and weights; reading it never runs code that it holds."""
 
 import contextlib
 import os
@@ -17,6 +17,7 @@ from config.errors import NAME_RULE, describe, is_safe_name, one_of, place, show
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
 from generation.archive import read_archive, set_aside, write_archive
+from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
 from text.corpus import Lengths
@@ -231,12 +232,28 @@ def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a model file. Anything else is a UserError of one line; nothing in the file is executed."""
-    checkpoint = checkpoint_of(path, read_archive(path, lambda content: checkpoint_of(path, content)))
+    """Read a model file, or a folder of its parts. Anything else is a UserError of one line; nothing in it is executed.
+
+    The weights are on the CPU, in the type that they were stored in.
+    """
+    if is_model_folder(path):
+        checkpoint = of_folder(path)
+    else:
+        checkpoint = checkpoint_of(path, read_archive(path, lambda content: checkpoint_of(path, content)))
     try:
         check_finite(checkpoint.weights)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
+    return checkpoint
+
+
+def of_folder(folder: Path) -> Checkpoint:
+    """The model of a folder, checked as a model file is."""
+    content, said = read_folder(folder)
+    checkpoint = checkpoint_of(folder, content)
+    for key, expected in derived(content_of(checkpoint)).items():
+        if said[key] != expected:
+            raise UserError(f"{folder / CONFIG}: {key} is {shown(said[key])}, not {expected}")
     return checkpoint
 
 

@@ -44,6 +44,7 @@ class Writer:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Writer":
+        """The network of a model on a device. Raises UserError if the weights are not of the network of its config."""
         run, vocabulary = checkpoint.run, checkpoint.vocabulary
         model = network_of(checkpoint).to(device).eval()
         network = Denoiser(model, pick_precision(run.training.precision, device))
@@ -176,7 +177,11 @@ def written_documents(
     progress: Callable[[int], None] | None = None,
     watch: Watch | None = None,
 ) -> list[Written]:
-    """Write the documents of these indices; `progress` is called with the number of documents just finished."""
+    """Write the documents of these indices, in their order; each follows from writer, seed, index and attempt alone.
+
+    `progress` is called with the number of documents just finished. Raises FloatingPointError for weights that give no
+    numbers.
+    """
     drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
     write_drafts(writer, drafts, settings, progress=progress, watch=watch)
     return [draft.written(writer.vocabulary) for draft in drafts]

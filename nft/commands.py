@@ -36,7 +36,9 @@ from nft.traits import TRAITS
 from nft.verify_records import other_origin
 from pages.themes import THEMES
 from text.corpus import load_trained_corpus
-from utils import UserError, hash_file, pick_device, utf8
+from utils import UserError, check_readable, hash_file, pick_device, utf8
+
+OF_A_FILE = "a set is made of a model file, models/NAME.pt, whose hash it names"
 
 
 def make_set(arguments: argparse.Namespace) -> int:
@@ -44,6 +46,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     check_numbers(arguments, {"size": (1, MOST_TOKENS), **SAMPLING_BOUNDS})
     checkpoint = load_checkpoint(arguments.model)
+    check_readable(arguments.model, OF_A_FILE)
     config = load_config(arguments.config)
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
     placed = config.placed(checkpoint.run, arguments.data)
@@ -188,6 +191,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         info = folder.info()
         path = arguments.model or Path(info.model_file)
         checkpoint = load_checkpoint(path)
+        check_readable(path, OF_A_FILE)
         if hash_file(path) != info.identity["model_sha256"]:
             raise UserError(f"{path}: not the model that this set was drawn with; give that with --model")
         writer = Writer.of(checkpoint, pick_device(arguments.device))

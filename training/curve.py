@@ -7,17 +7,27 @@ from matplotlib.ticker import MaxNLocator
 from config.schema import RunConfig
 from evaluation.pictures import png_of
 from generation.outputs import check_ours
-from training.events import Status
+from training.events import Status, Validation
 from utils import write_atomic
 
+SIZE, DPI = (7, 4), 120  # inches, and pixels to an inch
 SOFTWARE = "diffusion-gpt-local"  # a text in the file, by which a later training knows it
 
 
 def plot_curve(status: Status, run: RunConfig) -> None:
-    """Draw bits per character of held-out and of training text over the characters read, with minutes above."""
-    history = status.history
+    """Write the picture of a training that has ended."""
+    path = run.model_file().with_suffix(".png")
+    check_ours(path, lambda found: f"Software\0{SOFTWARE}".encode() in found)
+    write_atomic(path, curve_png(run.name, status.history)[-1])
+
+
+def curve_png(name: str, history: list[Validation]) -> tuple[int, int, bytes]:
+    """Bits per character of held-out and of training text over the characters read, with minutes above.
+
+    -> width and height in pixels, and the picture as PNG.
+    """
     seen, minutes = [record.characters / 1e6 for record in history], [record.minutes for record in history]
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=SIZE, layout="constrained")
     bits, errors = [record.held_out for record in history], [record.held_out_error for record in history]
     axes.errorbar(seen, bits, errors, label="held-out text", capsize=2)
     learnt = [(record.characters / 1e6, record.learnt) for record in history if record.learnt is not None]
@@ -30,7 +40,6 @@ def plot_curve(status: Status, run: RunConfig) -> None:
     times = [time for time in MaxNLocator(8).tick_values(minutes[0], minutes[-1]) if minutes[0] <= time <= minutes[-1]]
     clock.set_xticks(np.interp(times, minutes, seen), [f"{time:g}" for time in times])
     clock.set(xlabel="minutes", xlim=axes.get_xlim())
-    figure.suptitle(run.name)
-    path = run.model_file().with_suffix(".png")
-    check_ours(path, lambda found: f"Software\0{SOFTWARE}".encode() in found)
-    write_atomic(path, png_of(figure, dpi=120, metadata={"Software": SOFTWARE}))
+    figure.suptitle(name)
+    width, height = (round(DPI * inches) for inches in SIZE)
+    return width, height, png_of(figure, dpi=DPI, metadata={"Software": SOFTWARE})

@@ -69,15 +69,36 @@ def smoothed(average: float, value: float) -> float:
 
 
 class Listener(Protocol):
-    """Hears what a training does, and may ask it to stop: a display, or a test."""
+    """Hears what a training does, and may ask it to stop: a display, or a test. A subclass says what it needs alone."""
 
-    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None: ...
-    def resumed(self, status: Status) -> None: ...
-    def note(self, text: str) -> None: ...
-    def stepped(self, status: Status) -> None: ...
-    def validated(self, status: Status, course: list[Change]) -> None: ...
-    def finishing(self, status: Status) -> None: ...  # the model is about to be saved
-    def stopping(self) -> bool: ...  # whether to save the state and stop
+    def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
+        """Data are read and the network is built; it takes so many steps at most."""
+
+    def resumed(self, status: Status) -> None:
+        """A saved state is gone on from."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should know happened."""
+
+    def stepped(self, status: Status) -> None:
+        """A step is done."""
+
+    def validated(self, status: Status, course: list[Change]) -> None:
+        """The last of `status.history` is new; `course` says how its sample was written."""
+
+    def finishing(self, status: Status) -> None:
+        """The model is about to be saved."""
+
+    def stopping(self) -> bool:
+        """Whether to save the state and stop."""
+        return False
+
+
+class Silent(Listener):
+    """A listener that says nothing and never stops a training."""
+
+
+SILENT = Silent()
 
 
 @dataclass(frozen=True)

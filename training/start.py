@@ -9,7 +9,7 @@ from torch import Tensor
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, SeenText, Start, diffusion_of, load_checkpoint
 from text.vocabulary import Vocabulary
-from utils import UserError, hash_file
+from utils import UserError, check_readable, hash_file
 
 # settings of the network that decide what its weights mean
 ALIKE = ("layers", "attention_layers", "heads", "width", "conv_width", "noise_width", "parameterization")
@@ -30,6 +30,7 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     if path is None:
         return None
     found = load_checkpoint(path)
+    check_readable(path, "a training starts from a model file, models/NAME.pt, whose hash it names")
     if found.network != "transformer":
         raise UserError(f"training.start_from: {path}: an imported model; only one that train.py made can be a start")
     check_alike(path, found.run, run)

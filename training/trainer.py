@@ -19,21 +19,22 @@ from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
 from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, shape_of
 from generation.course import Change
-from generation.writer import Writer, Written, written_documents
+from generation.writer import Writer
 from model import Denoiser, DiffusionTransformer
 from text.corpus import Lengths, Split, load_corpus
 from text.disguise import check_text
-from training.events import Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save, write_metrics
+from training.events import SILENT, Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save
 from training.learner import Learner
+from training.preview import sample_of
 from training.resume import Damaged, drop_state, read_state, write_state
 from training.start import beginning_of, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
+from training.tensorboard import check_tensorboard, write_history
 from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
 
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
-PREVIEW_SETTINGS = {"steps": 16, "stretch": 16, "revisions": 5}  # of the sample shown at a validation, written fast
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 
 
@@ -41,10 +42,11 @@ class Diverged(Exception):
     """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
 
 
-def train_model(run: RunConfig, listener: Listener, *, cut_for: int = 0) -> Checkpoint:
+def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0) -> Checkpoint:
     """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
 
-    Steps are cut for so many cores, which enters their sums; 0: for those that this process may use.
+    Steps are cut for so many cores, which enters their sums; 0: for those that this process may use. Goes on from a
+    saved state. Raises UserError for what cannot be trained on, Stopped once the listener asks to stop.
     """
     check_writable(run.model_file().parent)
     training, saved = Training(run, cut_for), time.monotonic()
@@ -84,6 +86,7 @@ class Training:
 
     def __init__(self, run: RunConfig, cut_for: int = 0) -> None:
         self.device = pick_device(run.device)
+        check_tensorboard([run])
         check_text(run)
         self.corpus = load_corpus(run)
         self.run = with_origin(run, self.corpus.sha256)
@@ -187,7 +190,7 @@ class Training:
             for batches in (self.held_out, self.learnt)
         )
         bits = found.bits if math.isfinite(found.bits) else math.inf  # nan compares as neither better nor worse
-        text, *_, course = self._preview(writer) if math.isfinite(bits) else ("", [])
+        text, *_, course = sample_of(writer, len(status.history)) if math.isfinite(bits) else ("", [])
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         status.seconds = self.elapsed()  # with the time of this validation
@@ -199,16 +202,10 @@ class Training:
             learnt=learnt.bits,
         )  # fmt: skip
         status.history.append(record)
-        try_save(listener, lambda: write_metrics(self.run, status.history))
+        write_history(self.run, status.history, listener)
         if math.isfinite(bits):
             self.sound = self.snapshot()
         return course
-
-    def _preview(self, writer: Writer) -> Written:
-        """A document of one window: a long one would take longer to write than the validation takes."""
-        writer = replace(writer, lengths=self.lengths.capped(self.run.model.context - 2))
-        settings = replace(writer.settings(), **PREVIEW_SETTINGS)
-        return written_documents(writer, self.run.seed, [len(self.status.history)], settings)[0]
 
     def elapsed(self) -> float:
         """Seconds of training so far, those before an interruption included."""
@@ -276,9 +273,8 @@ class Training:
         if state is None:
             listener.note(f"{path} is {what}; it is kept as {set_aside(path)}")
             return
-        self.learner.cut(
-            state["shards"]
-        )  # as stored, whatever this machine would choose: sums and dropout depend on it
+        # as stored, whatever this machine would choose: sums and dropout depend on it
+        self.learner.cut(state["shards"])
         self.take_up(state)
         self.sound = state["sound"] or self.snapshot()
         listener.resumed(self.status)

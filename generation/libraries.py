@@ -1,4 +1,4 @@
-"""Libraries that only exports need: imported at their use, and one line says what to install where they lack."""
+"""Optional libraries, of exports and of what was exported: imported at their use; a line says what to install."""
 
 import importlib
 from typing import Any

@@ -1,0 +1,108 @@
+"""A model as a folder for Hugging Face: weights, config, samples, figures, a card; nothing is uploaded."""
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from config.loader import Config, config_or_defaults
+from config.messages import counted, say
+from config.schema import RunConfig
+from evaluation.stored import StoredEvaluation, evaluation_record, stored_evaluation
+from exporting.card import CARD, Subject, card_of
+from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
+from generation.console import progress
+from generation.folder import FILES, folder_files
+from generation.libraries import library
+from generation.outputs import Outputs, is_regular
+from generation.sample_files import sample_files
+from generation.writer import Writer, written_documents
+from text.personal import personal
+from utils import UserError, pick_device, utf8
+
+SAMPLES = "samples.txt"
+COUNT = 10  # documents that a card shows; a long one takes a while
+CURVE, FIGURES = "learning_curve.png", "evaluation.png"
+SHOWS = {CURVE: "learning curve", FIGURES: "figures of the evaluation"}
+LIBRARIES = ("huggingface_hub", "safetensors")
+PNG = b"\x89PNG\r\n\x1a\n"
+MOST_BYTES = 16 << 20  # of a picture
+LANGUAGE = re.compile("[a-z]{2,3}|code|multilingual")
+
+
+def export_hub(arguments: argparse.Namespace) -> int:
+    """Write the folder of a model. Raises UserError, before anything is drawn, for what it cannot write or show."""
+    check_languages(arguments.language)
+    for name in LIBRARIES:
+        library(name)
+    checkpoint, here = with_origin(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
+    name, reports = arguments.model.stem, Path(here.paths.outputs)
+    evaluation, why_not = stored_evaluation(reports, name, checkpoint)
+    pictures = pictures_of(arguments.model, reports, evaluation)
+    names = [CARD, *FILES, SAMPLES, *pictures]
+    inputs = [arguments.model, arguments.config, here.data_file()]
+    outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out")
+    old = [path for path in SHOWS if path not in names and outputs.record.knows(path)]
+    texts = drawn(checkpoint, arguments)
+    private = sum(bool(personal(text)) for text in texts)
+    shown = {name: SHOWS[name] for name in pictures}
+    subject = Subject(arguments.out, checkpoint, texts, private, evaluation, why_not, shown, arguments.language)
+    samples, _ = sample_files(texts, {})
+    files = folder_files(content_of(checkpoint))
+    outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
+    for path in old:  # pictures of an earlier export, of which this card knows nothing
+        (arguments.out / path).unlink()
+    tell(subject, names)
+    return 0
+
+
+def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, RunConfig]:
+    """A model with the licence and the source that the config of this machine gives by now; its run placed here."""
+    here = config.merged(checkpoint.run.name, {})
+    origin = {key: getattr(here, key) or getattr(checkpoint.run, key) for key in ("license", "source")}
+    run = checkpoint.run.model_copy(update=origin)
+    return replace(checkpoint, run=run), config.placed(run)
+
+
+def check_languages(languages: list[str]) -> None:
+    """Raise UserError for what is no language code."""
+    for language in languages:
+        if not LANGUAGE.fullmatch(language):
+            raise UserError(f"--language {language}: must be an ISO 639 code such as en, or code or multilingual")
+
+
+def pictures_of(model: Path, reports: Path, evaluation: StoredEvaluation | None) -> dict[str, bytes]:
+    """The learning curve beside a model file, and the figures of its evaluation, by their names in the folder."""
+    sources = {CURVE: model.with_suffix(".png")} if model.is_file() else {}
+    figures = reports / f"{model.stem}_evaluation.png"
+    if evaluation and evaluation_record(reports, model.stem).knows(figures.name):
+        sources[FIGURES] = figures
+    found = {name: path.read_bytes() for name, path in sources.items() if is_picture(path)}
+    return {name: data for name, data in found.items() if data.startswith(PNG)}
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file of a picture's size stands here."""
+    return is_regular(path) and path.stat().st_size <= MOST_BYTES
+
+
+def drawn(checkpoint: Checkpoint, arguments: argparse.Namespace) -> list[str]:
+    """The first documents of seed 0, as generate.py writes them."""
+    writer = Writer.of(checkpoint, pick_device(arguments.device))
+    with named_weights(arguments.model), progress("documents written", COUNT) as advance:
+        written = written_documents(writer, 0, range(COUNT), writer.settings(), progress=advance)
+    return [document.text for document in written]
+
+
+def tell(subject: Subject, names: list[str]) -> None:
+    """Say what was written, and what the card lacks."""
+    say(f"{subject.folder}: {', '.join(names)}")
+    if subject.personal:
+        say(f"{counted(subject.personal, 'document')} in {SAMPLES} may hold personal data: look before you publish")
+    if not subject.evaluation:
+        say(f"not evaluated: {subject.why_not}; run evaluate.py, then this again")
+    if not subject.checkpoint.run.license:
+        say("no licence: give the dataset one in config.yaml, or edit the card")
+    if not subject.languages:
+        say("no language: give it with --language, en for example")
+    say(f"nothing was uploaded; the last lines of {subject.folder / CARD} say how")

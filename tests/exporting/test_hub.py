@@ -1,0 +1,197 @@
+"""A folder for Hugging Face: it writes what the model writes, its card says what was measured and no more."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evaluate
+import export
+import generate
+from exporting.card import LICENSES, license_of
+from generation.checkpoint import load_checkpoint, save_checkpoint
+from generation.outputs import Outputs
+from tests.helpers import ROOT, Quiet, make_run, toy_lines
+from training.trainer import train_model
+
+hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: requirements-export.txt")
+pytest.importorskip("safetensors", reason="safetensors is not installed: requirements-export.txt")
+ABSORBING = {"diffusion": {"process": "absorbing"}, "sampling": {"sampler": "surest", "stretch": 8, "revisions": 1}}
+CONFIG = 'datasets: {toy: {license: CC BY-SA 4.0, source: "https://a.example\\nand <b>`b`</b>"}}\n'
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A model, models/toy.pt, of a project in the working directory; the training itself knew no licence."""
+    monkeypatch.chdir(tmp_path)
+    run = make_run(tmp_path, toy_lines(120), **ABSORBING)
+    train_model(run, Quiet())
+    Path("config.yaml").write_text(CONFIG, "utf-8")
+    Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\ncurve")
+    return run
+
+
+def export_folder(*options: str) -> int:
+    return export.main(["hub", "--model", "models/toy.pt", "--out", "hub/toy", *options])
+
+
+def card() -> str:
+    return Path("hub/toy/README.md").read_text("utf-8")
+
+
+def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys):
+    assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
+    capsys.readouterr()
+    assert export_folder("--language", "en", "--language", "no") == 0
+    files = ["README.md", "model.safetensors", "config.json", "vocabulary.json", "samples.txt", "learning_curve.png"]
+    said = capsys.readouterr().out.replace(os.sep, "/").splitlines()
+    assert said == [
+        f"hub/toy: {', '.join([*files, 'evaluation.png'])}",
+        "nothing was uploaded; the last lines of hub/toy/README.md say how",
+    ]
+    # all of huggingface_hub's validation that needs no network: it reads the head with the Hub's own pattern, builds
+    # the typed data and the model index, raises for either that is not valid, and writes the same head again
+    read = hub.ModelCard.load("hub/toy/README.md")
+    assert str(read) == card() and hub.ModelCardData(**read.data.to_dict()).to_dict() == read.data.to_dict()
+    data = read.data
+    assert (data.license, data.language, data.library_name) == ("cc-by-sa-4.0", ["en", "no"], "diffusion-gpt-local")
+    assert data.pipeline_tag == "text-generation" and "character-level" in data.tags and data.model_name == "toy"
+    stored = json.loads(Path("outputs/toy_evaluation.json").read_text("utf-8"))
+    model = load_checkpoint(Path("models/toy.pt"))
+    found = {(row.metric_type, row.metric_name): row.metric_value for row in data.eval_results}
+    expected = {
+        ("bits-per-character", "NELBO of the training's validation"): model.metrics["held_out_bits"],
+        ("bits-per-character", "NELBO"): stored["likelihood"]["held_out"]["bits"],
+        **{("bits-per-character", f"exact, {k}"): v["bits"] for k, v in stored["likelihood"]["ordered"].items()},
+        **{(re.sub("[^a-z0-9]+", "-", k.lower()), k): v["samples"]["value"] for k, v in stored["figures"].items()},
+    }
+    expected = {key: value for key, value in expected.items() if value is not None}
+    assert found == pytest.approx(expected, abs=5e-5) and len(found) > 8
+    assert {row.dataset_revision for row in data.eval_results} == {model.data_sha256}
+    assert stored["figures"]["known words"]["samples"]["value"] is None or "| known words | " in card()
+    assert f"| documents judged | {stored['judged']} |" in card() and model.data_sha256 in card()
+    assert f"**{stored['copies']['gauge'].capitalize()}.**" in card()
+    assert "https://a.example\\nand <b>`b`</b>" in card()  # as code, on one line
+    assert card().endswith("```\nhf upload USER/toy hub/toy . --exclude '.*'\n```\n")
+
+
+def test_the_folder_writes_what_the_model_writes_and_its_code_runs(trained):
+    assert export_folder() == 0
+    for model, output in (("models/toy.pt", "a.txt"), ("hub/toy", "b.txt")):
+        assert generate.main(["--model", model, "--samples", "10", "--output", output]) == 0
+    written = Path("hub/toy/samples.txt").read_bytes()
+    assert Path("a.txt").read_bytes() == Path("b.txt").read_bytes() == written
+    [code] = re.findall(r"```python\n(.*?)```", card(), re.DOTALL)
+    assert len(code.splitlines()) < 20
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd="hub", env=environment, capture_output=True, timeout=300)
+    assert ran.stdout.replace(b"\r\n", b"\n") == written, ran.stderr
+
+
+def test_what_was_not_measured_is_not_in_the_card(trained, capsys):
+    def says(why: str) -> None:
+        capsys.readouterr()
+        assert export_folder() == 0
+        assert f"not evaluated: {why}; run evaluate.py, then this again" in capsys.readouterr().out.replace(os.sep, "/")
+        assert "Not measured: " in card() and "documents judged" not in card()
+        assert len(hub.ModelCard(card()).data.eval_results) == 1 and not Path("hub/toy/evaluation.png").exists()
+
+    report = Path("outputs/toy_evaluation.json")
+    says("there is no outputs/toy_evaluation.json")
+    assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
+    assert export_folder() == 0 and "documents judged" in card() and Path("hub/toy/evaluation.png").exists()
+    written = report.read_bytes()
+    report.write_bytes(written.replace(b'"gauge": "', b'"gauge": "creating or '))
+    says("outputs/toy_evaluation.json was changed since evaluate.py wrote it")
+    report.write_bytes(written)
+    Path("models/toy.pt").unlink()
+    train_model(trained.model_copy(update={"seed": 5}), Quiet())
+    says("outputs/toy_evaluation.json is of another model")
+    assert "no language: give it with --language, en for example" in (export_folder(), capsys.readouterr().out)[1]
+
+
+def test_a_stored_evaluation_that_is_none_is_one_line(trained, capsys):
+    names = ["toy_evaluation.md", "toy_evaluation.json"]
+    for content, message in (
+        (b"[", "not JSON"), (b"[" * 100_000, "not JSON"), (b"{}", "samples: is missing"),
+    ):  # fmt: skip
+        Outputs(Path("outputs"), names, [], overwrite=True).write(b"", content)
+        assert export_folder() == 2
+        error = capsys.readouterr().err.replace(os.sep, "/")
+        assert error.startswith("error: outputs/toy_evaluation.json: ") and error.count("\n") == 1, error
+        assert "; evaluate.py writes it anew" in error and message.split(":")[0] in error
+        assert not list(Path("hub/toy").glob("*"))
+
+
+def test_a_licence_is_named_as_the_hub_names_it():
+    for text, known in (
+        ("", "unknown"),
+        ("MIT", "mit"),
+        ("CC0 1.0", "cc0-1.0"),
+        ("CC-BY 4.0", "cc-by-4.0"),
+        ("ask me", "other"),
+    ):
+        assert license_of(text) == known and known in LICENSES
+
+
+def test_another_licence_has_a_name(trained):
+    Path("config.yaml").write_text("datasets: {toy: {license: 'Terms of <b>a.example</b>: ask!'}}", "utf-8")
+    assert export_folder() == 0
+    data = hub.ModelCard.load("hub/toy/README.md").data
+    assert (data.license, data["license_name"]) == ("other", "terms-of-b-a.example-b-ask")
+    assert "The texts: `Terms of <b>a.example</b>: ask!`" in card()
+
+
+def test_samples_cannot_end_the_head_or_their_block(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{'-' * 3} ``` a@b.example {n}" for n in range(40)]
+    train_model(make_run(tmp_path, lines, data={"vocab_size": 60}), Quiet())
+    assert export_folder() == 0
+    capsys.readouterr()
+    read = hub.ModelCard.load("hub/toy/README.md")
+    assert read.data.model_name == "toy" and str(read) == card()
+    samples = Path("hub/toy/samples.txt").read_text("utf-8")
+    fence = re.findall(r"\n(`{3,})\n" + re.escape(samples) + r"\1\n", card())
+    assert len(fence) == 1 and fence[0] not in samples
+
+
+def test_mistakes_are_one_line(trained, capsys, monkeypatch):
+    capsys.readouterr()
+    assert export_folder("--language", "English") == 2
+    rule = "must be an ISO 639 code such as en, or code or multilingual"
+    assert capsys.readouterr().err == f"error: --language English: {rule}\n"
+    Path("hub/toy").mkdir(parents=True)
+    Path("hub/toy/README.md").write_text("mine", "utf-8")
+    assert export_folder() == 2
+    error = capsys.readouterr().err.replace(os.sep, "/")
+    what = "not written by this program, or changed since; name another --out, or replace it with --overwrite"
+    assert error == f"error: hub/toy/README.md: {what}\n" and len(list(Path("hub/toy").iterdir())) == 1
+    for name in ("safetensors", "huggingface_hub"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, name, None)
+            assert export_folder() == 2
+            what = f"{name} is not installed; pip install -r requirements-export.txt"
+            assert capsys.readouterr().err == f"error: {what}\n"
+
+
+def test_a_folder_can_be_exported_again_from_itself(trained, capsys):
+    assert export_folder() == 0
+    assert export.main(["hub", "--model", "hub/toy", "--out", "again/toy"]) == 0
+    for name in ("model.safetensors", "config.json", "vocabulary.json", "samples.txt"):
+        assert Path("again/toy", name).read_bytes() == Path("hub/toy", name).read_bytes()
+
+
+def test_an_imported_model_has_a_card(trained):
+    checkpoint = load_checkpoint(Path("models/toy.pt"))
+    from dataclasses import replace
+
+    bare = replace(checkpoint, metrics={"parameters": 5}, network="transformer", data_sha256="", training_sha256="")
+    metrics = {"held_out_bits": float("nan"), "held_out_error": float("nan"), "characters": 0}
+    save_checkpoint(Path("models/bare.pt"), replace(bare, metrics=bare.metrics | metrics))
+    assert export.main(["hub", "--model", "models/bare.pt", "--out", "hub/toy"]) == 0
+    read = hub.ModelCard.load("hub/toy/README.md")
+    assert not read.data.eval_results and "model-index" not in card() and "not known" in card()
