@@ -116,7 +116,7 @@ def body(subject: Subject) -> Iterator[str]:
     yield from ("", "## How it was made", "", *making(subject.checkpoint))
     yield from ("", "## Licence", "", *licence(subject.checkpoint))
     yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then:", "")
-    yield from ("```", f"hf upload USER/{run.name} {shell(subject.folder)} . --exclude '.*'", "```")
+    yield from ("```", f'hf upload USER/{run.name} {shell(subject.folder)} . --exclude ".*"', "```")
 
 
 def shell(folder: Path) -> str:
