@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 def generate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint, named_weights
+    from generation.folder import model_files
     from generation.outputs import Outputs
     from generation.prompt import Prompt
     from generation.sample_files import course_file, sample_files
@@ -76,7 +77,7 @@ def generate(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_samples.txt"
     objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
     names = [output.name, objects.name, *[courses.name] * arguments.courses]
-    inputs = [arguments.model, arguments.config, here.data_file()]
+    inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite)
     written: list[Written] = []
     with named_weights(arguments.model), showing(arguments, writer) as shown:

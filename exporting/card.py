@@ -116,7 +116,7 @@ def body(subject: Subject) -> Iterator[str]:
     yield from ("", "## How it was made", "", *making(subject.checkpoint))
     yield from ("", "## Licence", "", *licence(subject.checkpoint))
     yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then:", "")
-    yield from ("```", f"hf upload USER/{run.name} {shell(subject.folder)} . --exclude '.*'", "```")
+    yield from ("```", f'hf upload USER/{run.name} {shell(subject.folder)} . --exclude ".*"', "```")
 
 
 def shell(folder: Path) -> str:
@@ -185,7 +185,8 @@ def memorisation(subject: Subject) -> Iterator[str]:
         return
     copies = found.copies
     yield from ("| memorisation | |", "|---|--:|", f"| documents judged | {found.judged:,} |")
-    yield f"| a copy is a line of the training text, or holds more of it in a row than | {copies.bound} characters |"
+    bound = counted(copies.bound, "character")
+    yield f"| a copy is a line of the training text, or holds more of it in a row than | {bound} |"
     yield f"| real documents that set this bound | {copies.calibrated_on:,} |"
     yield f"| copies | {len(copies.flagged):,} ({copies.share:.1%}) |"
     yield f"| repeats of an earlier document | {copies.repeats:,} |"
@@ -204,7 +205,8 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
         "network": checkpoint.network,
         "process": run.diffusion.process,
         "preset": run.preset,
-        "text": f"{run.name}, {len(checkpoint.vocabulary.characters):,} characters known",
+        "text": run.name,
+        "characters known": f"{len(checkpoint.vocabulary.characters):,}",
         "SHA-256 of the text": checkpoint.data_sha256 or "not known",
         "SHA-256 of the settings": checkpoint.training_sha256 or "not known",
         "seed": str(run.seed),

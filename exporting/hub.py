@@ -12,7 +12,7 @@ from evaluation.stored import StoredEvaluation, evaluation_record, stored_evalua
 from exporting.card import CARD, Subject, card_of
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.console import progress
-from generation.folder import FILES, folder_files
+from generation.folder import FILES, folder_files, model_files
 from generation.libraries import library
 from generation.outputs import Outputs, is_regular
 from generation.sample_files import sample_files
@@ -40,7 +40,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
     pictures = pictures_of(arguments.model, reports, evaluation)
     names = [CARD, *FILES, SAMPLES, *pictures]
-    inputs = [arguments.model, arguments.config, here.data_file()]
+    inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out")
     old = [path for path in SHOWS if path not in names and outputs.record.knows(path)]
     texts = drawn(checkpoint, arguments)

@@ -34,6 +34,11 @@ def is_model_folder(path: Path) -> bool:
     return (path / CONFIG).exists()
 
 
+def model_files(path: Path) -> list[Path]:
+    """The files that a model is read from: itself, or those of its folder."""
+    return [path / name for name in FILES] if is_model_folder(path) else [path]
+
+
 def config_of(content: dict[str, Any]) -> dict[str, Any]:
     """The settings by which a program can build the network and sample from it, of a model file's content; no paths."""
     run = content["config"]

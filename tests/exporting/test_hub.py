@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 import evaluate
 import export
 import generate
-from exporting.card import LICENSES, license_of
+from evaluation.stored import stored_evaluation
+from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.outputs import Outputs
 from tests.helpers import ROOT, Quiet, make_run, toy_lines
@@ -76,7 +78,7 @@ def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys)
     assert f"| documents judged | {stored['judged']} |" in card() and model.data_sha256 in card()
     assert f"**{stored['copies']['gauge'].capitalize()}.**" in card()
     assert "https://a.example\\nand <b>`b`</b>" in card()  # as code, on one line
-    assert card().endswith("```\nhf upload USER/toy hub/toy . --exclude '.*'\n```\n")
+    assert card().endswith('```\nhf upload USER/toy hub/toy . --exclude ".*"\n```\n')
 
 
 def test_the_folder_writes_what_the_model_writes_and_its_code_runs(trained):
@@ -185,10 +187,36 @@ def test_a_folder_can_be_exported_again_from_itself(trained, capsys):
         assert Path("again/toy", name).read_bytes() == Path("hub/toy", name).read_bytes()
 
 
-def test_an_imported_model_has_a_card(trained):
-    checkpoint = load_checkpoint(Path("models/toy.pt"))
-    from dataclasses import replace
+def test_a_folder_is_not_written_over_by_what_is_made_of_it(trained, capsys):
+    assert export_folder() == 0
+    before = {path: path.read_bytes() for path in Path("hub/toy").iterdir()}
+    reads = "model.safetensors: this command reads it; name another"
+    for arguments, option in (
+        (["hub", "--model", "hub/toy", "--out", "hub/toy"], "--out"),
+        (["safetensors", "--model", "hub/toy"], "--output"),
+    ):
+        capsys.readouterr()
+        assert export.main([*arguments, "--overwrite"]) == 2
+        assert f"{reads} {option}" in capsys.readouterr().err
+    assert generate.main(["--model", "hub/toy", "--output", "hub/toy/config.json", "--overwrite"]) == 2
+    assert "config.json: this command reads it" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in Path("hub/toy").iterdir()} == before
 
+
+def test_the_card_warns_of_personal_data_and_of_texts_that_were_not_compared(trained):
+    assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
+    model = load_checkpoint(Path("models/toy.pt"))
+    found, why_not = stored_evaluation(Path("outputs"), "toy", model)
+    assert found and not why_not
+    unseen = found.model_copy(update={"unseen": ["base"], "held_out_seen": 3})
+    text = card_of(Subject(Path("hub/toy"), model, ["write to a@b.example"], 1, unseen, "", {}, []))
+    assert "\n1 document of these may hold personal data.\n" in text and "\nlanguage:" not in text
+    assert "Not compared with the texts of base, from which it learnt too." in text
+    assert "| held-out documents that its start may have learnt | 3 |" in text
+
+
+def test_a_model_of_which_nothing_is_known_has_a_card(trained):
+    checkpoint = load_checkpoint(Path("models/toy.pt"))
     bare = replace(checkpoint, metrics={"parameters": 5}, network="transformer", data_sha256="", training_sha256="")
     metrics = {"held_out_bits": float("nan"), "held_out_error": float("nan"), "characters": 0}
     save_checkpoint(Path("models/bare.pt"), replace(bare, metrics=bare.metrics | metrics))

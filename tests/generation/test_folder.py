@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,13 @@ def test_what_a_config_says_of_ids_must_be_so(folder):
     config = json.loads((folder / CONFIG).read_text("utf-8"))
     (folder / CONFIG).write_text(json.dumps({**config, "characters": 5}), "utf-8")
     assert outcome(folder) == f"{folder / CONFIG}: characters is 5, not {config['characters']}"
+
+
+def test_without_safetensors_a_folder_is_one_line(folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    assert generate.main(["--model", str(folder)]) == 2
+    what = "safetensors is not installed; pip install -r requirements-export.txt"
+    assert capsys.readouterr().err == f"error: {what}\n"
 
 
 @pytest.mark.parametrize("name", [VOCABULARY, WEIGHTS])
