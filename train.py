@@ -105,10 +105,10 @@ def lanes_of(arguments: argparse.Namespace, runs: "list[RunConfig]") -> "Lanes":
     if arguments.ray is None:
         from training.lanes import LocalLanes, lane_count
 
-        return LocalLanes(lane_count(arguments.jobs or "1", runs))
+        return LocalLanes(lane_count("1" if arguments.jobs is None else arguments.jobs, runs))
     from training.ray_lanes import RayLanes
 
-    return RayLanes(arguments.ray, arguments.jobs or "auto", runs)
+    return RayLanes(arguments.ray, "auto" if arguments.jobs is None else arguments.jobs, runs)
 
 
 def command_of(arguments: argparse.Namespace) -> str:

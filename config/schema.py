@@ -143,6 +143,7 @@ class SamplingConfig(Section):
     stretch: int = Field(default=32, ge=1, le=4096)
     revisions: int = Field(default=10, ge=0, le=1000)
     revised: FromZero = 0.15
+    revision_stretch: int = Field(default=0, ge=0, le=4096)
     max_length: int = Field(default=4000, ge=1, le=LONGEST_DOCUMENT)
     overlap: int = Field(default=64, ge=1)
     batch_size: int = Field(default=256, ge=1)

@@ -25,7 +25,9 @@ from diffusion.schedules import SCHEDULES
 
 JUDGING_CALLS = 4  # network calls that judge a text; each hides another quarter of its characters
 ENTROPY_SHARE = 0.5  # weight of entropy in a judgement: 0 makes text too predictable, 1 lets nonsense pass
-REVISION_SPEEDUP = 4  # a revision's stretches are shorter by this factor: most text is known, so few calls do
+REVISION_SPEEDUP = (
+    4  # by which a revision's stretches are shorter unless they are set: most text is known, so few calls do
+)
 
 
 def tweedie_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
@@ -57,6 +59,11 @@ class SamplerSettings:
     stretch: int  # positions of a stretch at most; each network call writes one in every stretch
     revisions: int  # how often the text is judged and a part of it written again
     revised: float  # share of the text that each revision writes again
+    revision_stretch: int  # positions of a stretch at most while a revision writes; 0: a quarter of `stretch`
+
+    def stretch_of_revisions(self) -> int:
+        """Positions of a stretch at most while a revision writes: as many network calls."""
+        return self.revision_stretch or max(1, self.stretch // REVISION_SPEEDUP)
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:
@@ -114,7 +121,7 @@ def surest_first(
     fits its surroundings worst, and writes it again.
     """
     length, masks, size = x.shape[1], x, (~given).sum(1, keepdim=True).clamp_min(1)
-    shorter = max(1, settings.stretch // REVISION_SPEEDUP)
+    shorter = settings.stretch_of_revisions()
 
     def write(x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
         """Write what is unwritten, at most `most` positions of a row, in stretches of at most `longest`."""
@@ -167,7 +174,7 @@ def surest_calls(settings: SamplerSettings, characters: int) -> int:
         return -(-characters // -(-characters // longest)) if characters else 0
 
     rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
-    revision = JUDGING_CALLS + longest_stretch(rewritten, max(1, settings.stretch // REVISION_SPEEDUP))
+    revision = JUDGING_CALLS + longest_stretch(rewritten, settings.stretch_of_revisions())
     revisions = settings.revisions if settings.revised and characters else 0
     return longest_stretch(characters, settings.stretch) + revisions * revision
 
@@ -186,7 +193,7 @@ WALK = Sampler(
     ("grid", "steps", "greedy_last_step", "renoise", *SHARED),
     lambda settings, characters: settings.steps * (characters > 0),
 )
-SUREST = Sampler(surest_first, ("stretch", "revisions", "revised", *SHARED), surest_calls)
+SUREST = Sampler(surest_first, ("stretch", "revisions", "revised", "revision_stretch", *SHARED), surest_calls)
 SAMPLERS = {**dict.fromkeys(STEPS, WALK), "surest": SUREST}
 
 

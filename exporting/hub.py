@@ -42,7 +42,6 @@ def export_hub(arguments: argparse.Namespace) -> int:
     names = [CARD, *FILES, SAMPLES, *pictures]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out")
-    old = [path for path in SHOWS if path not in names and outputs.record.knows(path)]
     texts = drawn(checkpoint, arguments)
     private = sum(bool(personal(text)) for text in texts)
     shown = {name: SHOWS[name] for name in pictures}
@@ -50,8 +49,6 @@ def export_hub(arguments: argparse.Namespace) -> int:
     samples, _ = sample_files(texts, {})
     files = folder_files(content_of(checkpoint))
     outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
-    for path in old:  # pictures of an earlier export, of which this card knows nothing
-        (arguments.out / path).unlink()
     tell(subject, names)
     return 0
 

@@ -67,10 +67,10 @@ class Engine:
             self.process.stdin.flush()
             return json.loads(self.process.stdout.readline())
         except (OSError, ValueError):  # BrokenPipeError, or no JSON
-            raise UserError(
-                f"{node()} does not run the page's engine (what it says of that stands above); install Node.js"
-                f" {OLDEST_NODE} or later, or write the page --unproven"
-            ) from None
+            what, fix = f"{node()} does not run the page's engine", f"install Node.js {OLDEST_NODE} or later"
+            if "page" not in task:
+                what, fix = "the page's engine ended", "free memory and try again"
+            raise UserError(f"{what} (what it says stands above); {fix}, or write the page --unproven") from None
 
     def write(self, seed: int, index: int, **more: Any) -> dict[str, Any]:
         """A document: its text, the network calls and seconds that it took."""

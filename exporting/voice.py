@@ -8,7 +8,6 @@ from diffusion.draws import GOLDEN_RATIO
 from diffusion.samplers import (
     ENTROPY_SHARE,
     JUDGING_CALLS,
-    REVISION_SPEEDUP,
     STEPS,
     SamplerSettings,
     noise_levels,
@@ -27,7 +26,6 @@ CONSTANTS = {
     "golden_ratio": GOLDEN_RATIO,
     "judging_calls": JUDGING_CALLS,
     "entropy_share": ENTROPY_SHARE,
-    "revision_speedup": REVISION_SPEEDUP,
     "rotary_base": ROTARY_BASE,
     "smallest_sigma": SMALLEST_SIGMA,
     "noise_frequencies": NoiseEmbedding(1).frequencies.tolist(),
@@ -50,7 +48,7 @@ def check_exportable(checkpoint: Checkpoint, model: str) -> None:
 def voice_of(writer: Writer, settings: SamplerSettings, packed: Packed, title: str) -> dict[str, Any]:
     """The header of a model's page, ready for JSON."""
     run, vocabulary, process = writer.run, writer.vocabulary, writer.diffusion.process
-    how = settings_read(settings)
+    how = settings_read(settings) | {"revision_stretch": settings.stretch_of_revisions()}
     if settings.sampler in STEPS:
         how["levels"] = noise_levels(settings.grid, settings.steps).tolist()
     return {

@@ -66,7 +66,6 @@ function* surest(look, x, given, uniforms, settings, voice) {
   }
 
   yield* write(free.slice(), settings.stretch);
-  const shorter = Math.max(1, Math.floor(settings.stretch / constants.revision_speedup));
   const part = roundToEven(Math.fround(Math.fround(settings.revised) * total(free))); // in float32, as in torch
   for (let revision = 0; settings.revised && revision < settings.revisions; revision++) {
     const judged = new Float64Array(x.length), doubtful = new Uint8Array(x.length);
@@ -78,7 +77,7 @@ function* surest(look, x, given, uniforms, settings, voice) {
       doubtful[place] = 1;
       x[place] = characters; // the mask
     }
-    yield* write(doubtful, shorter);
+    yield* write(doubtful, settings.revision_stretch);
   }
   return x;
 }

@@ -9,7 +9,7 @@ from diffusion.samplers import SamplerSettings, sample
 ROWS = 8000
 
 
-PLAIN = SamplerSettings("tweedie", "log_linear", 64, 1.0, 1.0, True, 0.0, 3, 1, 0.0)
+PLAIN = SamplerSettings("tweedie", "log_linear", 64, 1.0, 1.0, True, 0.0, 3, 1, 0.0, 0)
 
 
 def uniform_stream(rows: int, seed: int = 0):

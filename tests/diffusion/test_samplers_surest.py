@@ -133,17 +133,19 @@ def test_positions_of_a_call_hold_all_masks_and_depend_on_no_other_row(given, re
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @given(
-    st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 24), st.integers(0, 3), st.floats(0, 0.9)
+    st.lists(st.booleans(), min_size=1, max_size=60), st.tuples(st.integers(1, 24), st.integers(0, 24)),
+    st.integers(0, 3), st.floats(0, 0.9),
 )  # fmt: skip
-@example([False] * 190, 28, 1, 0.15)  # 28.5 characters, which float32 rounds up
-def test_network_calls_are_counted_exactly(sampler, given, stretch, revisions, revised):
+@example([False] * 190, (28, 0), 1, 0.15)  # 28.5 characters, which float32 rounds up
+def test_network_calls_are_counted_exactly(sampler, given, stretches, revisions, revised):
     diffusion, calls = Diffusion.named("absorbing", "log_linear", "x0", 5), []
 
     def network(x_t, sigma, given, *, positions=None):
         calls.append(1)
         return answering(lambda x_t, sigma, given: torch.zeros(*x_t.shape, 5))(x_t, sigma, given, positions=positions)
 
-    own = replace(PLAIN, sampler=sampler, steps=7, stretch=stretch, revisions=revisions, revised=revised)
+    own = replace(PLAIN, sampler=sampler, steps=7, revisions=revisions, revised=revised)
+    own = replace(own, stretch=stretches[0], revision_stretch=stretches[1])
     fixed = torch.tensor([given])
     sample(diffusion, network, fixed.long(), fixed, uniform_stream(1), own, forbidden=[])
     expected = SAMPLERS[sampler].calls(own, given.count(False))

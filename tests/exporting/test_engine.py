@@ -61,6 +61,7 @@ CASES = {
     "surest": {},
     "surest, never revised": {"sampling": {**SUREST, "revisions": 0, "top_p": 0.8}},
     "surest, all of it revised but a tenth": {"sampling": {**SUREST, "revised": 0.9, "stretch": 5}},
+    "surest, revised in few calls": {"sampling": {**SUREST, "revised": 0.4, "revision_stretch": 3}},
     "tweedie, uniform": UNIFORM,
     "tweedie, absorbing": {"sampling": {**UNIFORM["sampling"], "top_p": 0.9}},
     "tweedie, hybrid, noise added again": {
@@ -125,5 +126,5 @@ def test_weights_that_give_no_numbers_are_named(tmp_path):
     page, _ = page_with(
         replace(checkpoint, weights={**checkpoint.weights, "head.weight": huge.clamp(-3e38, 3e38)}), tmp_path
     )
-    with Engine(page) as engine, pytest.raises(RuntimeError, match="the page's engine ended"):
+    with Engine(page) as engine, pytest.raises(UserError, match="the page's engine ended"):
         engine.write(0, 0)

@@ -137,15 +137,22 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
 
 
 @posix
-@pytest.mark.parametrize("script", ["exit 9", "echo mine", "read task; echo '{\"engine\": 1}'"])
-def test_a_node_that_does_not_run_the_engine_is_one_line(model, tmp_path, capsys, monkeypatch, script):
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 9", "{} does not run the page's engine (what it says stands above); install Node.js 18 or later"),
+        ("echo mine", "{} does not run the page's engine (what it says stands above); install Node.js 18 or later"),
+        ("echo '{\"engine\": 1}'", "the page's engine ended (what it says stands above); free memory and try again"),
+    ],
+)
+def test_a_node_that_does_not_run_the_engine_is_one_line(model, tmp_path, capsys, monkeypatch, script, message):
     program = tmp_path / "node"
     program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setattr("exporting.proof.node", lambda: program)
     assert run(model, *FINE) == 2
-    message = f"error: {program} does not run the page's engine (what it says of that stands above); install Node.js"
-    assert capsys.readouterr().err.endswith(f"{message} 18 or later, or write the page --unproven\n")
+    said = capsys.readouterr().err
+    assert said.endswith(f"error: {message.format(program)}, or write the page --unproven\n")
 
 
 def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch):
@@ -165,7 +172,8 @@ def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch
         (["--temperature", "0"], "--temperature 0: must be between 0.001 and 10"),
         (
             ["--steps", "9"],
-            "--steps: the sampler surest does not read it; it reads stretch, revisions, revised, temperature, top_p",
+            "--steps: the sampler surest does not read it; it reads stretch, revisions, revised, revision_stretch, "
+            "temperature, top_p",
         ),
         (
             ["--data", "nothing.txt"],

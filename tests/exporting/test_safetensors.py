@@ -37,11 +37,11 @@ def test_weights_that_share_their_memory_are_written_each(tmp_path, monkeypatch)
     """As a stranger's file may hold them; the library refuses to write such tensors."""
     monkeypatch.chdir(tmp_path)
     checkpoint = voice_with(tmp_path)
-    shared = checkpoint.weights["blocks.0.up.weight"]
-    weights = {**checkpoint.weights, "blocks.1.up.weight": shared}
+    shared = checkpoint.weights["blocks.0.conv_mlp.weight"]
+    weights = {**checkpoint.weights, "blocks.0.conv_attention.weight": shared}
     save_checkpoint(Path("m.pt"), replace(checkpoint, weights=weights))
     assert export.main(["safetensors", "--model", "m.pt"]) == 0
-    assert torch.equal(safetensors.load_file("m/model.safetensors")["blocks.1.up.weight"], shared)
+    assert torch.equal(safetensors.load_file("m/model.safetensors")["blocks.0.conv_attention.weight"], shared)
 
 
 def test_files_of_others_are_left(tmp_path, monkeypatch, capsys):

@@ -139,7 +139,7 @@ def test_what_is_written_is_appended(tiny_run):
     run, seen = asking(tiny_run()), []
 
     class Looking(Quiet):
-        def validated(self, status):
+        def validated(self, status, course):
             seen.append(event_files(run)[0].read_bytes())
 
     train_model(run, Looking())
