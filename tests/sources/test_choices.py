@@ -9,37 +9,18 @@ from pathlib import Path
 
 import pytest
 
-import prepare
 import train
 from sources.cleaning import Cleaner
 from sources.columns import choose, join
 from sources.log import SourceLog
 from tests.helpers import TINY
-from tests.sources.refused import assert_refused
+from tests.sources.helpers import COLUMNS, assert_refused, run, write_table
 from utils import UserError
-
-COLUMNS = ["id", "stars", "title", "review text", "review"]
-ROWS = [
-    ["1", "5", "Good", "I liked this one.", "a"],
-    ["2", "4.5", "", "Not bad at all.", ""],
-    ["3", "", "Nothing", "", ""],
-    ["4", "x", "Odd", "Who gave x stars?", "b"],
-    ["5", "5", "", "", ""],
-]
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    """A folder with a table."""
-    monkeypatch.chdir(tmp_path)
-    with Path("a.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *ROWS])
-    return tmp_path
-
-
-def run(*arguments: str) -> list[str]:
-    assert prepare.main([*arguments, "--name", "x"]) == 0
-    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+def table(home) -> None:
+    write_table()
 
 
 def test_join_puts_columns_into_a_template():

@@ -5,22 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import prepare
 from sources.unpack import NAME_ENCODING
-from tests.sources.refused import assert_refused
+from tests.sources.helpers import assert_refused, run
 
 CAFE = "café is “open” today"
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(*arguments: str) -> list[str]:
-    assert prepare.main([*arguments, "--name", "x"]) == 0
-    return Path("datasets/x.txt").read_text("utf-8").splitlines()
 
 
 @pytest.mark.parametrize("options", [[], ["--encoding", "utf-8"], ["--encoding", "cp1252"]])

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import prepare
-from tests.sources.refused import assert_refused
+from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 
 TABLE = "id,text\n1,some words here\n2,more words here\n"
@@ -20,11 +19,6 @@ def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("k").mkdir()
     return tmp_path
-
-
-def run(*arguments: str) -> list[str]:
-    assert prepare.main([*arguments, "--name", "x"]) == 0
-    return Path("datasets/x.txt").read_text("utf-8").splitlines()
 
 
 def not_read(said: str) -> list[str]:

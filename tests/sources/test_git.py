@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import prepare
-from tests.sources.refused import assert_refused
+from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
@@ -37,11 +37,6 @@ def repository(path: str, *messages: str) -> str:
     for message in messages:
         git("-C", path, "commit", "-qm", message, "--allow-empty")
     return path
-
-
-def run(*arguments: str) -> list[str]:
-    assert prepare.main([*arguments, "--name", "x"]) == 0
-    return Path("datasets/x.txt").read_text("utf-8").splitlines()
 
 
 def test_the_history_of_a_repository():

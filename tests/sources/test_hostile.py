@@ -17,18 +17,12 @@ from sources import unpack
 from sources.files import Found
 from sources.log import SourceLog
 from sources.unpack import plain_file
-from tests.sources.refused import assert_refused
+from tests.sources.helpers import assert_refused
 from tests.training.program import posix
 from utils import UserError, exclusive_lock
 
 ROW = b"1,some words of a text\n"
 TABLE = b"id,text\n" + ROW * 50_000
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def zipped(path: str, members: dict[str, bytes], **options) -> None:

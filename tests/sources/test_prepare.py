@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import prepare
-from tests.sources.refused import assert_refused
+from tests.sources.helpers import assert_refused
 
 WORDS = ["the", "parser", "now", "reads", "every", "line", "of", "a", "file", "and", "says", "what", "it", "found"]
 

@@ -7,30 +7,12 @@ from pathlib import Path
 import pytest
 
 import prepare
-from tests.sources.refused import assert_refused
-
-COLUMNS = ["id", "stars", "title", "review text", "review"]
-ROWS = [
-    ["1", "5", "Good", "I liked this one.", "a"],
-    ["2", "4.5", "", "Not bad at all.", ""],
-    ["3", "", "Nothing", "", ""],
-    ["4", "x", "Odd", "Who gave x stars?", "b"],
-    ["5", "5", "", "", ""],
-]
+from tests.sources.helpers import assert_refused, run, write_table
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    """A folder with a table."""
-    monkeypatch.chdir(tmp_path)
-    with Path("a.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *ROWS])
-    return tmp_path
-
-
-def run(*arguments: str) -> list[str]:
-    assert prepare.main([*arguments, "--name", "x"]) == 0
-    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+def table(home) -> None:
+    write_table()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""What a refusal of prepare.py must be: one line, status 2, and nothing written."""
+"""What prepare.py makes in a test, what a refusal must be (one line, status 2, nothing written), and a table."""
 
 import contextlib
+import csv
 import io
 from pathlib import Path
 
@@ -23,3 +24,25 @@ def assert_refused(*arguments: str, line: str = "", starts: str = "", name: str 
     assert len(told) == 1 and one_short_line(told[0]), told
     assert told[0].startswith(f"error: {starts}") and line in ("", told[0].removeprefix("error: ")), told[0]
     assert files() == before
+
+
+def run(*arguments: str) -> list[str]:
+    """The documents of the text that prepare.py makes in this folder."""
+    assert prepare.main([*arguments, "--name", "x"]) == 0
+    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+
+
+COLUMNS = ["id", "stars", "title", "review text", "review"]
+ROWS = [
+    ["1", "5", "Good", "I liked this one.", "a"],
+    ["2", "4.5", "", "Not bad at all.", ""],
+    ["3", "", "Nothing", "", ""],
+    ["4", "x", "Odd", "Who gave x stars?", "b"],
+    ["5", "5", "", "", ""],
+]
+
+
+def write_table() -> None:
+    """a.csv with these rows."""
+    with Path("a.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *ROWS])
