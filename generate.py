@@ -78,7 +78,9 @@ def generate(arguments: argparse.Namespace) -> int:
     objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
     names = [output.name, objects.name, *[courses.name] * arguments.courses]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
-    outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite)
+    outputs = Outputs(
+        output.parent, names, inputs, overwrite=arguments.overwrite, at_other_times=[courses.name]
+    )  # fmt: skip
     written: list[Written] = []
     with named_weights(arguments.model), showing(arguments, writer) as shown:
         for first in range(0, arguments.samples, size):
@@ -93,6 +95,8 @@ def generate(arguments: argparse.Namespace) -> int:
     of_length = f"for a document of the median length, {counted(length, 'character')}"
     print(f"{settings.sampler}: {counted(calls, 'network call')} {of_length}")
     say(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
+    for name in outputs.left():
+        say(f"{output.with_name(name)}: left as it is, of earlier documents; --courses writes it anew")
     return 0
 
 

@@ -169,7 +169,7 @@ def html(seen: Inspection) -> Finding:
     texts = seen.sample.texts
     found = [text for text in texts if without_entities(without_tags(text)) != text]
     if not found:
-        return Finding(GOOD, "no HTML is left over")
+        return Finding(GOOD, f"no HTML is left over in {seen.read()}")
     told, severity = seen.share(len(found))
     examples = tuple(around(text, *markup(text)) for text in found[:SHOWN])
     fix = "to remove it: " + seen.prepare()
@@ -187,7 +187,7 @@ def private(seen: Inspection) -> Finding:
     """E-mail, phone, card and IP numbers, keys."""
     found = [(text, spans[0]) for text in seen.sample.texts if (spans := personal(text))]
     if not found:
-        return Finding(GOOD, "no personal data was found: addresses, numbers or keys")
+        return Finding(GOOD, f"no personal data was found in {seen.read()}: addresses, numbers or keys")
     told, severity = seen.share(len(found))
     sentence = f"likely personal data in {told}: addresses, numbers or keys"
     examples = tuple(around(text, *span) for text, span in found[:SHOWN])
@@ -202,7 +202,7 @@ def names(seen: Inspection) -> Finding:
     """Names that begin with @."""
     found = [(text, spans[0]) for text in seen.sample.texts if (spans := handles(text))]
     if not found:
-        return Finding(GOOD, "no @names")
+        return Finding(GOOD, f"no @names in {seen.read()}")
     told, severity = seen.share(len(found))
     kept = severity != GOOD and seen.run.collection.handles in ("keep", "flag")
     fix = "to cover them in sets, " + seen.setting("collection: {handles: mask}") if kept else ""

@@ -15,7 +15,7 @@ from pages.themes import CAPTION_INK, FULL_INK, THEMES, Theme, css
 from text.vocabulary import NEWLINE
 
 TEMPLATE = Path(__file__).with_name("page.html")
-GENERATOR = "diffusion-gpt-local: train.py --check"  # stands in the page, by which a later checkup knows it
+GENERATOR = "diffusion-gpt-local: train.py --check"
 LINE_INK, SHADE_INK = 40, 14  # of lines and of what stands behind commands; see pages.themes
 BINS = 36  # of the lengths
 EXAMPLES, EXAMPLE = 6, 300  # documents shown, and characters of each
@@ -48,11 +48,6 @@ def page_of(texts: list[Checked]) -> str:
         "<!--TEXTS-->": "\n".join(map(section, texts)),
     }
     return filled(TEMPLATE, contents)
-
-
-def is_page(content: bytes) -> bool:
-    """Whether this is a page of a checkup."""
-    return f'content="{escape(GENERATOR)}"'.encode() in content
 
 
 def colours(theme: Theme) -> str:

@@ -43,6 +43,10 @@ class Inspection:
     sample: Sample
     outlook: Outlook
 
+    def read(self) -> str:
+        """How many documents were looked at closely, in words."""
+        return f"{counted(len(self.sample.texts), 'document')} read"
+
     def share(self, texts: int) -> tuple[str, str]:
         """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
         documents = len(self.sample.texts)

@@ -9,7 +9,7 @@ from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, read_stretches, spans
 from text.survey import first_occurrences
 from text.vocabulary import NEWLINE, UNICODE_SIZE
-from utils import size_of
+from utils import mix64, size_of
 
 MOST_BYTES = 1 << 26  # of a file that are read, in stretches; a checkup of a larger one takes no longer
 DOCUMENTS, CHARACTERS = 4000, 4_000_000  # kept as texts, at most
@@ -52,8 +52,8 @@ def read_sample(run: RunConfig) -> Sample:
     size, counts = size_of(path), np.zeros(UNICODE_SIZE, dtype=np.int64)
     lines: list[np.ndarray] = [np.zeros(0, np.uint64)]
     by_letters: list[np.ndarray] = [np.zeros(0, np.uint64)]
-    kept: list[tuple[str, int]] = []
-    stride, number = 1, 0
+    kept: list[tuple[str, int, int]] = []  # text, number of its line, and what decides whether it stays
+    most, number = 2**64 - 1, 0
     for codes in read_stretches(path, run.data, MOST_BYTES):
         found = np.bincount(codes)
         counts[: len(found)] += found
@@ -62,19 +62,21 @@ def read_sample(run: RunConfig) -> Sample:
         whole = hasher(codes, starts, lengths)[told]
         lines.append(whole)
         by_letters.append(hashes_by_letters(hasher, codes, told, whole))
-        for i in range(-number % stride, len(told), stride):
+        drawn = mix64(whole)  # by the text itself: lines that take turns are seen alike
+        for i in np.flatnonzero(drawn <= np.uint64(most)):
             start, length = starts[told[i]], min(lengths[told[i]], LONGEST)
-            kept.append((text_of(codes[start : start + length]), number + i))
+            kept.append((text_of(codes[start : start + length]), number + int(i), int(drawn[i])))
         number += len(told)
-        while len(kept) > DOCUMENTS or sum(len(text) for text, _ in kept) > CHARACTERS:
-            kept, stride = kept[::2], 2 * stride
+        while len(kept) > DOCUMENTS or sum(len(text) for text, *_ in kept) > CHARACTERS:
+            most //= 2
+            kept = [line for line in kept if line[2] <= most]
     distinct = first_occurrences(np.concatenate(lines))
     groups = np.concatenate(by_letters)
     keys, sizes = np.unique(groups[distinct], return_counts=True)
-    kept = [(text, place) for text, place in kept if distinct[place]]
-    alike = sizes[np.searchsorted(keys, groups[[place for _, place in kept]])] if kept else np.zeros(0, dtype=int)
+    kept = [line for line in kept if distinct[line[1]]]
+    alike = sizes[np.searchsorted(keys, groups[[place for _, place, _ in kept]])] if kept else np.zeros(0, dtype=int)
     return Sample(
-        [text for text, _ in kept], alike, int(distinct.sum()), int(distinct.sum()) - len(keys), counts,
+        [text for text, *_ in kept], alike, int(distinct.sum()), int(distinct.sum()) - len(keys), counts,
         min(size, MOST_BYTES), size <= MOST_BYTES,
     )  # fmt: skip
 

@@ -188,6 +188,7 @@ class Sampler(NamedTuple):
 
 
 SHARED = ("temperature", "top_p")
+LATER = {"revision_stretch": 0}  # settings that came when sets had been made, and their defaults
 WALK = Sampler(
     walk,
     ("grid", "steps", "greedy_last_step", "renoise", *SHARED),
@@ -203,8 +204,12 @@ def not_read(sampler: str) -> str:
 
 
 def settings_read(settings: SamplerSettings) -> dict[str, Any]:
-    """The settings that the sampler reads: two samplers with the same ones write the same texts."""
-    return {key: getattr(settings, key) for key in ("sampler", *SAMPLERS[settings.sampler].reads)}
+    """The settings that the sampler reads: two samplers with the same ones write the same texts.
+
+    Those of LATER are left out at their default, so that what an earlier version wrote down has the same form.
+    """
+    read = {key: getattr(settings, key) for key in ("sampler", *SAMPLERS[settings.sampler].reads)}
+    return {key: value for key, value in read.items() if (key, value) not in LATER.items()}
 
 
 @torch.no_grad()

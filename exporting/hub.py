@@ -18,7 +18,8 @@ from generation.outputs import Outputs, is_regular
 from generation.sample_files import sample_files
 from generation.writer import Writer, written_documents
 from text.personal import personal
-from utils import UserError, pick_device, utf8
+from training.curve import is_curve
+from utils import UserError, hash_file, pick_device, utf8
 
 SAMPLES = "samples.txt"
 COUNT = 10  # documents that a card shows; a long one takes a while
@@ -41,7 +42,8 @@ def export_hub(arguments: argparse.Namespace) -> int:
     pictures = pictures_of(arguments.model, reports, evaluation)
     names = [CARD, *FILES, SAMPLES, *pictures]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
-    outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out")
+    outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out", at_other_times=SHOWS)
+    old = [path for path in SHOWS if path not in names and outputs.record.knows(path)]
     texts = drawn(checkpoint, arguments)
     private = sum(bool(personal(text)) for text in texts)
     shown = {name: SHOWS[name] for name in pictures}
@@ -49,15 +51,22 @@ def export_hub(arguments: argparse.Namespace) -> int:
     samples, _ = sample_files(texts, {})
     files = folder_files(content_of(checkpoint))
     outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
+    for path in old:  # pictures of an earlier export, of which this card knows nothing
+        (arguments.out / path).unlink()
     tell(subject, names)
     return 0
 
 
 def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, RunConfig]:
-    """A model with the licence and the source that the config of this machine gives by now; its run placed here."""
-    here = config.merged(checkpoint.run.name, {})
-    origin = {key: getattr(here, key) or getattr(checkpoint.run, key) for key in ("license", "source")}
-    run = checkpoint.run.model_copy(update=origin)
+    """A model with the licence and source that this machine's config gives its text by now; its run placed here.
+
+    The config knows a dataset by its name alone: another text of that name has its own licence.
+    """
+    here, run = config.merged(checkpoint.run.name, {}), checkpoint.run
+    if here.data_file().is_file() and hash_file(here.data_file()) == checkpoint.data_sha256:
+        run = run.model_copy(update={key: getattr(here, key) or getattr(run, key) for key in ("license", "source")})
+    elif here.license or here.source:
+        say(f"licence and source are those of the model: {here.data_file()} is not the text that it learnt from")
     return replace(checkpoint, run=run), config.placed(run)
 
 
@@ -75,7 +84,7 @@ def pictures_of(model: Path, reports: Path, evaluation: StoredEvaluation | None)
     if evaluation and evaluation_record(reports, model.stem).knows(figures.name):
         sources[FIGURES] = figures
     found = {name: path.read_bytes() for name, path in sources.items() if is_picture(path)}
-    return {name: data for name, data in found.items() if data.startswith(PNG)}
+    return {name: data for name, data in found.items() if data.startswith(PNG) and (name != CURVE or is_curve(data))}
 
 
 def is_picture(path: Path) -> bool:

@@ -16,7 +16,7 @@ from config.messages import counted, say
 from config.schema import ModelConfig
 from exporting.weights import numbers
 from generation.checkpoint import content_of, load_checkpoint, named_weights, network_of
-from generation.folder import config_of
+from generation.folder import config_of, model_files
 from generation.libraries import library
 from generation.outputs import Outputs
 from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, NoiseEmbedding
@@ -183,7 +183,7 @@ def export_onnx(arguments: argparse.Namespace) -> int:
     if checkpoint.network != "transformer":
         raise UserError(f"{arguments.model}: a network of the notebook, which is not exported as ONNX")
     output = arguments.output or arguments.model.with_suffix(".onnx")
-    outputs = Outputs(output.parent, [output.name], [arguments.model], overwrite=arguments.overwrite)
+    outputs = Outputs(output.parent, [output.name], model_files(arguments.model), overwrite=arguments.overwrite)
     network = network_of(checkpoint)
     assert isinstance(network, DiffusionTransformer)
     exporter = Exporter(checkpoint.run.model, checkpoint.weights)

@@ -107,7 +107,7 @@ class ModelFile(BaseModel):
     @field_validator("data_sha256", "training_sha256", "version")
     @classmethod
     def check_origin(cls, text: str, info: ValidationInfo) -> str:
-        if not re.fullmatch("[ -~]{1,100}" if info.field_name == "version" else "([0-9a-f]{64})?", text):
+        if not re.fullmatch(r"[\w.+-]{1,100}" if info.field_name == "version" else "([0-9a-f]{64})?", text):
             raise ValueError(f"{shown(text)} is none")  # an imported model has empty hashes
         return text
 

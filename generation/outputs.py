@@ -121,14 +121,18 @@ class Outputs:
     """The files that a command is to write, checked before its work and again when they are written."""
 
     def __init__(
-        self, folder: Path, names: list[str], inputs: Iterable[Path], *, overwrite: bool, option: str = "--output"
-    ) -> None:
+        self, folder: Path, names: list[str], inputs: Iterable[Path], *, overwrite: bool, option: str = "--output",
+        at_other_times: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         """`names` of the outputs; the record bears the first. `overwrite`: also over files that are not this program's.
 
-        `option` of the command names them. Raises UserError for what may not be written to, and for what the command
-        reads in any case.
+        `at_other_times`: what the same command writes beside them with other options; what stands there is left.
+
+        `option` of the command names them, "" if none does. Raises UserError for what may not be written to, and for
+        what the command reads in any case.
         """
         self.names, self.overwrite, self.option = names, overwrite, option
+        self.own = {*names, *at_other_times}
         self.inputs = [path for path in inputs if path.exists()]
         self.record = OutputRecord(folder / f".{names[0]}{SUFFIX}")
         self.check()
@@ -148,6 +152,7 @@ class Outputs:
                 raise UserError(f"{folder / name}: cannot be written: {error.strerror or error}") from None
 
     def check(self) -> None:
+        others = sorted(name for name in self.record.hashes.keys() - self.own if self.record.hash_at(name))
         for path in (self.record.folder / name for name in self.names):
             if path.exists() and any(path.samefile(other) for other in self.inputs):
                 raise UserError(f"{path}: this command reads it; name another {self.option}")
@@ -155,8 +160,11 @@ class Outputs:
                 raise UserError(f"{path}: not a regular file; name another {self.option}")
             foreign = self.record.is_foreign(path.name)
             why = self.owner(path.name) if foreign else "is read-only" if is_protected(path) else ""
+            if others and os.path.lexists(path) and not why:
+                why = f"another command wrote it, with {others[0]}"
             if why and not self.overwrite:
-                raise UserError(f"{path}: {why}; name another {self.option}, or replace it with --overwrite")
+                fix = f"name another {self.option}, or replace it with --overwrite" if self.option else "move it away"
+                raise UserError(f"{path}: {why}; {fix}")
 
     def owner(self, name: str) -> str:
         """Whose a file is that the record does not know, in words."""
@@ -189,9 +197,11 @@ class Outputs:
         return self.finish()
 
     def finish(self) -> Path:
-        """Remove what an earlier command wrote beside the first file, which is another now; -> the path of that."""
-        for name in self.record.hashes.keys() - {*self.names}:
-            if self.record.knows(name) and not is_protected(self.record.folder / name):
-                (self.record.folder / name).unlink()
-        self.record.close(self.names)
+        """Close the record, which goes on knowing what was written at other times; -> the path of the first file."""
+        left = [name for name in self.left() if self.record.knows(name)]
+        self.record.close([*self.names, *left])
         return self.record.folder / self.names[0]
+
+    def left(self) -> list[str]:
+        """What stands beside the outputs that this command writes with other options."""
+        return sorted(name for name in self.own - {*self.names} if os.path.lexists(self.record.folder / name))

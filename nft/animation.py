@@ -126,12 +126,15 @@ def same_animation(first: bytes, second: bytes) -> bool:
 
 
 def pictures_of(data: bytes) -> list[tuple[bytes, int]]:
-    """The pixels and milliseconds of each frame of a file; none of one that is damaged, foreign or too large."""
+    """The pixels and milliseconds of each frame; none of a damaged or large file, or one that ends or is not opaque."""
     try:
         with Image.open(io.BytesIO(data), formats=["GIF", "WEBP", "PNG"]) as image:
             if image.width * image.height > LARGEST or getattr(image, "n_frames", 1) > MOST_FRAMES + 1:
                 return []
-            pictures = ImageSequence.Iterator(image)
-            return [(frame.convert("RGB").tobytes(), int(frame.info.get("duration", 0))) for frame in pictures]
+            shown = [(frame.convert("RGBA"), frame.info.get("duration", 0)) for frame in ImageSequence.Iterator(image)]
+            opaque = all(frame.getchannel("A").getextrema() == (255, 255) for frame, _ in shown)
+            if image.info.get("loop") != 0 or not opaque:
+                return []
+            return [(frame.convert("RGB").tobytes(), int(time)) for frame, time in shown]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return []

@@ -20,7 +20,7 @@ from pages.themes import Theme
 from utils import UserError
 
 WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
-FILM = ".mp4"
+FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
 MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
@@ -80,7 +80,9 @@ class Pictures:
 
     def __init__(self, theme: Theme) -> None:
         self.theme = theme
-        self.same: set[str] = set()  # libraries by which one file is the same as here
+        self.same: set[str] = set()  # libraries by which one file shows the same as here
+        self.alike: set[str] = set()  # libraries by which one file is the same, byte for byte
+        self.packed: list[str] = []  # animations that show the same in other bytes
         self.similar: list[str] = []
         self.foreign: list[str] = []
         self.of_other_fonts = self.films = 0  # that cannot be compared
@@ -93,8 +95,12 @@ class Pictures:
         except UserError:  # without ffmpeg
             self.films += 1
             return
+        if data == drawn_here:
+            self.alike.add(library_of(file.path))
         if file.same(data, drawn_here):
             self.same.add(library_of(file.path))
+            if data != drawn_here and kind in MOVING:  # their other bytes may hold anything
+                self.packed.append(file.path)
         elif not file.own_font:
             self.of_other_fonts += 1
         else:
@@ -103,11 +109,14 @@ class Pictures:
     def report(self, found: Findings) -> None:
         """Report what differs. A version draws all pictures alike: if one is the same, all others must be."""
         known = [path for path in self.similar if library_of(path) in self.same]
+        known += [path for path in self.packed if library_of(path) in self.alike]
         for path in self.foreign + known:
             found.differs(f"{path}: not the picture of its text")
         if count := self.of_other_fonts:
             what = "characters that DejaVu Sans Mono lacks, which other fonts than those here may have drawn"
             found.not_checked(f"{counted(count, 'picture')} with {what}")
+        if left := [path for path in self.packed if path not in known]:
+            found.not_checked(f"the bytes of {counted(len(left), 'animation')}: here they would be packed otherwise")
         unknown = [path for path in self.similar if path not in known]
         films = [path for path in unknown if path.endswith(FILM)]
         if count := self.films + len(films):
@@ -162,4 +171,4 @@ def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:
     return data[4:8] == drawn_here[4:8]
 
 
-SIMILAR = {".png": is_similar, **dict.fromkeys((".gif", ".webp", ".apng"), has_similar_frames), FILM: is_film}
+SIMILAR = {".png": is_similar, **dict.fromkeys(MOVING, has_similar_frames), FILM: is_film}

@@ -3,6 +3,7 @@
 import glob
 import itertools
 import os
+import re
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,7 @@ PACKED = (".gz", ".bz2", ".zst")
 # of what lies in one folder or archive the first of these that is there is taken: a README beside tables is no source
 RANKS = (("csv", "tsv", "json", "parquet"), ("xml", "mbox"), ("text",))
 MOST_FILES = 200_000  # of a folder or an archive
+HIDDEN = re.compile(r"\.[^.]|__MACOSX$")  # a part of a name in an archive
 REPLACED = "one of this name comes later"
 
 
@@ -155,11 +157,11 @@ def names_in(archive: Path) -> list[str]:
 
 
 def members(archive: Path) -> Iterator[Found]:
-    """The files of a zip archive, but no hidden ones. Of several of one name the last holds, as in unpacking."""
+    """The files of a zip archive, but no hidden ones, and none of macOS. Of several of one name the last holds."""
     names = names_in(archive)
     last = {name: number for number, name in enumerate(names)}
     for number, name in enumerate(names):
-        if not any(part[:1] in "._" for part in name.split("/")):
+        if not any(HIDDEN.match(part) for part in name.split("/")):
             if number < last[name]:
                 yield Found(archive, "", member=name, chosen=False, reason=REPLACED)
             else:

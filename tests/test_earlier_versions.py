@@ -8,6 +8,7 @@ import torch
 
 from config.schema import RunConfig, SamplingConfig, TrainingConfig
 from config.sets import Rules
+from diffusion.samplers import settings_read
 from evaluation.evaluator import Request, evaluate_voice
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint
@@ -38,6 +39,8 @@ GOLDEN = {
          "afaa aaa u  ofi   eeeeiiica  e ei rrt drrirr r"],
     ),
 }  # fmt: skip
+WALKING = ("grid", "steps", "greedy_last_step", "renoise")
+SAMPLER_KEYS = {"tweedie": WALKING, "euler": WALKING, "surest": ("stretch", "revisions", "revised")}  # of sets
 SAMPLERS = {
     "uniform": {"sampler": "tweedie", "steps": 8},
     "hybrid": {"sampler": "euler", "steps": 6, "renoise": 0.3},
@@ -203,3 +206,12 @@ def test_what_learnt_control_characters_is_not_mixed_with_a_text_without_them(ti
     write_archive(run.model_file(), {**content, "vocabulary": known[:-1] + "\x1b"})
     with pytest.raises(UserError, match=r"toy.pt: learnt other characters than are read of .*toy.txt; train it anew"):
         evaluate_voice("toy", run.model_file(), None, Request(4, 0, torch.device("cpu"), config_of(run)))
+
+
+@pytest.mark.parametrize("sampler", SAMPLER_KEYS)
+def test_settings_of_sets_keep_the_form_in_which_they_were_first_written(sampler):
+    """A key more would make every set that was made before look forged; a later setting shows only where it is set."""
+    settings = SamplingConfig(sampler=sampler).sampler_settings()
+    assert [*settings_read(settings)] == ["sampler", *SAMPLER_KEYS[sampler], "temperature", "top_p"]
+    later = settings_read(replace(settings, sampler="surest", revision_stretch=2))
+    assert later["revision_stretch"] == 2

@@ -10,6 +10,7 @@ import pytest
 
 import evaluate
 import generate
+import prepare
 import train
 from config.loader import Config
 from evaluation.report import summary
@@ -113,6 +114,17 @@ def test_a_text_of_words_that_occur_once_is_judged(tiny_run, tmp_path):
     train_model(run, Quiet())
     assert load_corpus(run).held_out.lengths.sum()
     assert "of words known, 0% in real text" in summary(judge(run, tmp_path, ["qua", "qui"]))
+
+
+def test_what_another_command_wrote_under_one_name_is_not_written_over(home, capsys):
+    Path("r.txt").write_text("one row\nanother row\n", encoding="utf-8")
+    assert prepare.main(["r.txt", "--name", "mine"]) == 0
+    before = tree(Path("datasets"))
+    written = [*MODEL, *GENERATE, "--output", "datasets/mine.txt"]
+    assert generate.main(written) == 2
+    message = "datasets/mine.txt: another command wrote it, with mine.source.json; name another --output, or replace it"
+    assert capsys.readouterr().err.strip().endswith(f"error: {message} with --overwrite")
+    assert tree(Path("datasets")) == before
 
 
 def test_two_commands_with_one_output_leave_it_known(home, capsys):

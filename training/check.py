@@ -13,17 +13,17 @@ from rich.table import Table
 
 from checkup.findings import examine
 from checkup.outlook import in_words, outlook_of
-from checkup.page import Checked, is_page, page_of
+from checkup.page import Checked, page_of
 from checkup.records import GOOD, Inspection
 from checkup.sample import read_sample
 from config.messages import clock, counted
 from config.schema import RunConfig
-from generation.outputs import check_ours
+from generation.outputs import Outputs
 from generation.prompt import Prompt
 from training.base import changed
 from training.start import maker_of
 from training.trainer import Diverged, Training
-from utils import UserError, size_of, write_atomic
+from utils import UserError, size_of, utf8
 
 BURST = 3  # steps that are timed
 WARM_UP = {False: 1, True: 2}  # steps before them, without and with graphs
@@ -52,8 +52,8 @@ class CheckedRun:
 
 def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
     """Print the plan, and write the page; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
-    page, texts = Path(runs[0].paths.outputs) / PAGE, []
-    check_ours(page, is_page)
+    outputs = Outputs(Path(runs[0].paths.outputs), [PAGE], [], overwrite=False, option="")
+    texts = []
     table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
     needed, failed, to_come = 0, False, []
     for run in runs:
@@ -75,7 +75,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     free = shutil.disk_usage(nearest_folder(Path(runs[0].paths.models))).free
     console.print(f"disk: {needed / 1e6:,.0f} MB needed at most, {free / 1e6:,.0f} MB free")
     if texts:
-        write_atomic(page, page_of(texts))
+        page = outputs.write(utf8(page_of(texts)))
         console.print(f"all of it, with plots and examples: {page}")
     return 1 if failed or needed > free else 0
 

@@ -17,7 +17,7 @@ SOFTWARE = "diffusion-gpt-local"  # a text in the file, by which a later trainin
 def plot_curve(status: Status, run: RunConfig) -> None:
     """Write the picture of a training that has ended."""
     path = run.model_file().with_suffix(".png")
-    check_ours(path, lambda found: f"Software\0{SOFTWARE}".encode() in found)
+    check_ours(path, is_curve)
     write_atomic(path, curve_png(run.name, status.history)[-1])
 
 
@@ -43,3 +43,8 @@ def curve_png(name: str, history: list[Validation]) -> tuple[int, int, bytes]:
     figure.suptitle(name)
     width, height = (round(DPI * inches) for inches in SIZE)
     return width, height, png_of(figure, dpi=DPI, metadata={"Software": SOFTWARE})
+
+
+def is_curve(picture: bytes) -> bool:
+    """Whether a PNG is a learning curve that this program drew."""
+    return f"Software\0{SOFTWARE}".encode() in picture

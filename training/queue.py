@@ -253,7 +253,11 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
         found = load_checkpoint(run.model_file())
     except UserError as error:  # a damaged model
         return None, str(error)
-    alike = found.run.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
+    alike = (
+        found.network == "transformer"
+        and found.run.trains_like(run)
+        and found.data_sha256 == hash_file(run.data_file())
+    )
     if (start := start_sha256(run)) and found.start:  # the model that it started from was trained anew since
         alike &= found.start.model_sha256 == start
     if alike and found.run.minutes() >= run.minutes():

@@ -65,6 +65,8 @@ def write_events(run: RunConfig, history: list[Validation]) -> None:
     new = [point(began, *pair) for pair in zip(history[kept:], values[kept:], strict=True)]
     if len(there) < HEAD:
         return write_atomic(path, joined([*head(began), *new]))
+    if path.stat().st_nlink > 1:  # a backup may be its other name
+        return write_atomic(path, path.read_bytes()[: there[HEAD - 1 + kept][1]] + joined(new))
     with path.open("r+b") as file:
         file.truncate(there[HEAD - 1 + kept][1])
         file.seek(0, os.SEEK_END)

@@ -9,7 +9,7 @@ import pytest
 
 from checkup.findings import examine
 from checkup.outlook import Outlook
-from checkup.page import Checked, is_page, page_of
+from checkup.page import Checked, page_of
 from checkup.plots import HEIGHT, WIDTH, bars, label
 from checkup.records import Inspection
 from checkup.sample import read_sample
@@ -74,11 +74,6 @@ def test_several_texts_are_linked_and_a_stream_has_no_lengths(checked):
     page = page_of([checked(toy_lines(30), "one"), checked(toy_lines(30), "two", data={"format": "stream"})])
     assert re.findall('href="#(.*?)"', page) == re.findall('<h2 id="(.*?)"', page) == ["one", "two"]
     assert page.count("<b>Lengths</b>") == 1 and page.count("<b>Characters</b>") == 2
-
-
-def test_the_page_is_known_by_its_begin_and_other_files_are_not(checked):
-    assert is_page(page_of([checked(toy_lines(30))]).encode())
-    assert not is_page(b"<!DOCTYPE html><title>Checkup</title>")
 
 
 def test_bars_are_as_high_as_what_they_show():

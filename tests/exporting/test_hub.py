@@ -33,7 +33,7 @@ def trained(tmp_path, monkeypatch):
     run = make_run(tmp_path, toy_lines(120), **ABSORBING)
     train_model(run, Quiet())
     Path("config.yaml").write_text(CONFIG, "utf-8")
-    Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\ncurve")
+    Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\ncurve Software\0diffusion-gpt-local")
     return run
 
 
@@ -223,3 +223,17 @@ def test_a_model_of_which_nothing_is_known_has_a_card(trained):
     assert export.main(["hub", "--model", "models/bare.pt", "--out", "hub/toy"]) == 0
     read = hub.ModelCard.load("hub/toy/README.md")
     assert not read.data.eval_results and "model-index" not in card() and "not known" in card()
+
+
+def test_a_licence_of_another_text_of_that_name_is_not_taken(trained, capsys):
+    Path("config.yaml").write_text("datasets: {toy: {license: CC0-1.0, source: mine}}\n", encoding="utf-8")
+    trained.data_file().write_text("another\ntext\n", encoding="utf-8")
+    assert export_folder() == 0
+    said = "licence and source are those of the model: datasets/toy.txt is not the text that it learnt from"
+    assert said in capsys.readouterr().out.replace(os.sep, "/") and "cc0-1.0" not in card()
+
+
+def test_a_picture_of_a_person_is_no_learning_curve(trained, capsys):
+    Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
+    assert export_folder() == 0
+    assert not Path("hub/toy/learning_curve.png").exists()

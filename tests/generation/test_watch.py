@@ -59,15 +59,17 @@ def test_a_terminal_shows_texts_on_their_way(run, monkeypatch):
     assert all(text in console.file.getvalue() for text in texts)
 
 
-def test_the_courses_of_documents_lead_to_their_texts(run, tmp_path):
+def test_the_courses_of_documents_lead_to_their_texts(run, tmp_path, capsys):
     assert generate.main([*options(run, tmp_path, "o.txt"), "--courses", "--prefix", "a "]) == 0
     texts = (tmp_path / "o.txt").read_text("utf-8").splitlines()
     courses = [json.loads(line) for line in (tmp_path / "o.courses.jsonl").read_text("utf-8").splitlines()]
     assert [record["index"] for record in courses] == list(range(9))
     assert [text_after(Change(*change) for change in record["course"]) for record in courses] == texts
     assert all(record["course"][0] == [0, [0, 1], "a "] for record in courses)
-    assert generate.main(options(run, tmp_path, "o.txt")) == 0  # of other texts: the old courses would be beside them
-    assert not (tmp_path / "o.courses.jsonl").exists()
+    capsys.readouterr()
+    assert generate.main(options(run, tmp_path, "o.txt")) == 0 and (tmp_path / "o.courses.jsonl").exists()
+    what = f"{tmp_path / 'o.courses.jsonl'}: left as it is, of earlier documents; --courses writes it anew"
+    assert what in capsys.readouterr().out.replace("\n", "")
     assert generate.main([*options(run, tmp_path, "o.txt"), "--courses"]) == 0
     (tmp_path / "o.courses.jsonl").write_text("mine")
     assert generate.main(options(run, tmp_path, "o.txt")) == 0 and (tmp_path / "o.courses.jsonl").exists()

@@ -125,6 +125,28 @@ def test_animations_that_all_show_something_else_are_named(studio, verify):
     assert status == 1 and out.count(".gif: not the picture of its text\n") == 3
 
 
+@pytest.mark.parametrize("kind", ["gif", "webp", "apng"])
+def test_an_animation_holds_nothing_but_its_frames(studio, verify, kind):
+    """Here its bytes are known: what follows them, or cannot be seen through, is no part of it."""
+    _, make = studio
+    _, folder = make("set", 2)
+    assert collection.main(["export", str(folder), "--pieces", kind]) == 0
+    path = folder / f"images/1.{kind}"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"<script>")
+    status, out = verify(folder)
+    assert status == 1 and f"does not match: images/1.{kind}: not the picture of its text\n" in out
+    with Image.open(io.BytesIO(whole)) as animation:
+        shown = [(frame.convert("RGBA"), frame.info.get("duration", 0)) for frame in ImageSequence.Iterator(animation)]
+    frames, times = [frame for frame, _ in shown], [time for _, time in shown]
+    for frame in frames:
+        frame.putalpha(0)
+    kinds = {"apng": "PNG", "webp": "WEBP", "gif": "GIF"}
+    frames[0].save(path, kinds[kind], save_all=True, append_images=frames[1:], duration=times, loop=0)
+    status, out = verify(folder)
+    assert status == 1 and f"does not match: images/1.{kind}: not the picture of its text\n" in out
+
+
 def test_rough_frames_show_which_text_they_are():
     frames = [animation("gif", text, at_once(text), "set #1", THEMES["paper"]) for text in ("one text", "another")]
     assert has_similar_frames(frames[0], frames[0], THEMES["paper"])

@@ -112,3 +112,11 @@ def test_a_disk_without_room_is_one_line(packed, name):
         assert_refused("a.txt.gz" if packed else "a.txt", line=line)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_names_in_an_archive_that_are_not_hidden_are_read():
+    names = ("reviews.csv", "_more.csv", "data//deep.csv", "./dot.csv", "ok/good.csv")
+    with zipfile.ZipFile("z.zip", "w") as archive:
+        for number, name in enumerate((*names, ".hidden.csv", "__MACOSX/._a.csv")):
+            archive.writestr(name, f"text\nthe row of file number {number}\n")
+    assert sorted(run("z.zip", "--column", "text")) == [f"the row of file number {number}" for number in range(5)]
