@@ -80,14 +80,19 @@ def joined(events: list[Any]) -> bytes:
 
 
 def events_in(content: bytes) -> list[tuple[Any, int]]:
-    """The events of a file up to the first that is not whole, each with the place where it ends."""
+    """The events of a file up to the first that is not whole, or is none, each with the place where it ends."""
+    from google.protobuf.message import DecodeError
+
     event, found, end = part("event_pb2", "proto.").Event, [], 0
     while length := content[end : end + 8]:
         data = content[end + 12 : end + 12 + int.from_bytes(length, "little")]
         if content[end : end + 16 + len(data)] != framed(data):
             break
         end += 16 + len(data)
-        found.append((event.FromString(data), end))
+        try:
+            found.append((event.FromString(data), end))
+        except DecodeError:
+            break
     return found
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from tests.helpers import Quiet, shape
 from training.events import Stopped
+from training.tensorboard import events_in as places_of
+from training.tensorboard import framed
 from training.trainer import train_model
 from utils import UserError
 
@@ -111,7 +113,8 @@ def test_an_event_file_cut_at_any_byte_is_made_whole(tiny_run):
     head = whole.index(b"diffusion-gpt-local") + 40
     wrong = bytes([whole[head + 60] ^ 255])
     damaged = whole[: head + 60] + wrong + whole[head + 61 :]
-    for content in (*(whole[:size] for size in (head, head + 100, first // 2, first, len(whole) - 1)), damaged):
+    none = whole[: places_of(whole)[1][1]] + framed(b"\xff\xff\xff")  # a whole record, but no event
+    for content in (*(whole[:size] for size in (head, head + 100, first // 2, first, len(whole) - 1)), damaged, none):
         path.write_bytes(content)
         run.state_file().write_bytes(state)
         train_model(run, Quiet())
