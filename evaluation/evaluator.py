@@ -29,7 +29,7 @@ from evaluation.records import (
 from evaluation.reference import Documents, Reference
 from evaluation.seen import seen_text
 from evaluation.two_sided import two_sided_bits
-from generation.checkpoint import Checkpoint, load_checkpoint
+from generation.checkpoint import Checkpoint, load_checkpoint, weights_sha256
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.vocabulary import Vocabulary, codepoints, is_seen, seen
@@ -97,6 +97,7 @@ def evaluate_voice(
             checkpoint.data_sha256,
             checkpoint.training_sha256,
             checkpoint.version,
+            weights_sha256(checkpoint),
             training=checkpoint.metrics,
             start=checkpoint.start.name if checkpoint.start else "",
             unseen=unseen,

@@ -100,6 +100,7 @@ class Origin:
     data_sha256: str
     training_sha256: str
     version: str
+    weights_sha256: str
     training: dict[str, Any]
     start: str  # the name of the model that training started from; "" for none
     unseen: list[str]  # models before this one whose texts are not at hand

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from config.errors import describe
 from evaluation.metrics import Interval
-from generation.checkpoint import Checkpoint
+from generation.checkpoint import Checkpoint, weights_sha256
 from generation.outputs import OutputRecord
 from utils import UserError, read_text
 
@@ -82,15 +82,16 @@ class StoredEvaluation(Part):
     copies: StoredCopies
     data_sha256: str
     training_sha256: str
+    weights_sha256: str = ""  # earlier versions did not write it
     training: dict[str, int | float | None]
     unseen: list[str]
     held_out_seen: int
 
     def is_of(self, checkpoint: Checkpoint) -> bool:
-        """Whether this is the evaluation of a model: of its text, settings, and all figures of its training."""
+        """Whether this is the evaluation of a model: of its text, settings, weights and the figures of its training."""
         mine = {name: value if math.isfinite(value) else None for name, value in checkpoint.metrics.items()}
-        hashes = checkpoint.data_sha256, checkpoint.training_sha256
-        return (self.data_sha256, self.training_sha256) == hashes and self.training == mine
+        hashes = checkpoint.data_sha256, checkpoint.training_sha256, weights_sha256(checkpoint)
+        return (self.data_sha256, self.training_sha256, self.weights_sha256) == hashes and self.training == mine
 
 
 def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[StoredEvaluation | None, str]:

@@ -74,6 +74,7 @@ VOICE = {
     "data_sha256": str,
     "training_sha256": str,
     "version": str,
+    "weights_sha256": str,
     "training": dict,
     "start": str,
     "unseen": list,

@@ -110,6 +110,11 @@ def test_what_was_not_measured_is_not_in_the_card(trained, capsys):
     report.write_bytes(written.replace(b'"gauge": "', b'"gauge": "creating or '))
     says("outputs/toy_evaluation.json was changed since evaluate.py wrote it")
     report.write_bytes(written)
+    checkpoint = load_checkpoint(Path("models/toy.pt"))
+    other = {name: value + 1 for name, value in checkpoint.weights.items()}  # a file states its own hashes and figures
+    Path("models/toy.pt").unlink()
+    save_checkpoint(Path("models/toy.pt"), replace(checkpoint, weights=other))
+    says("outputs/toy_evaluation.json is of another model")
     Path("models/toy.pt").unlink()
     train_model(trained.model_copy(update={"seed": 5}), Quiet())
     says("outputs/toy_evaluation.json is of another model")
