@@ -61,9 +61,10 @@ class SamplerSettings:
     revised: float  # share of the text that each revision writes again
     revision_stretch: int  # positions of a stretch at most while a revision writes; 0: a quarter of `stretch`
 
-    def stretch_of_revisions(self) -> int:
-        """Positions of a stretch at most while a revision writes: as many network calls."""
-        return self.revision_stretch or max(1, self.stretch // REVISION_SPEEDUP)
+
+def stretch_of_revisions(settings: SamplerSettings) -> int:
+    """Positions of a stretch at most while a revision writes: as many network calls."""
+    return settings.revision_stretch or max(1, settings.stretch // REVISION_SPEEDUP)
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:
@@ -121,7 +122,7 @@ def surest_first(
     fits its surroundings worst, and writes it again.
     """
     length, masks, size = x.shape[1], x, (~given).sum(1, keepdim=True).clamp_min(1)
-    shorter = settings.stretch_of_revisions()
+    shorter = stretch_of_revisions(settings)
 
     def write(x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
         """Write what is unwritten, at most `most` positions of a row, in stretches of at most `longest`."""
@@ -174,7 +175,7 @@ def surest_calls(settings: SamplerSettings, characters: int) -> int:
         return -(-characters // -(-characters // longest)) if characters else 0
 
     rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
-    revision = JUDGING_CALLS + longest_stretch(rewritten, settings.stretch_of_revisions())
+    revision = JUDGING_CALLS + longest_stretch(rewritten, stretch_of_revisions(settings))
     revisions = settings.revisions if settings.revised and characters else 0
     return longest_stretch(characters, settings.stretch) + revisions * revision
 

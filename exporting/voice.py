@@ -12,6 +12,7 @@ from diffusion.samplers import (
     SamplerSettings,
     noise_levels,
     settings_read,
+    stretch_of_revisions,
 )  # fmt: skip
 from diffusion.schedules import ALPHA_END
 from exporting.weights import Packed
@@ -48,7 +49,7 @@ def check_exportable(checkpoint: Checkpoint, model: str) -> None:
 def voice_of(writer: Writer, settings: SamplerSettings, packed: Packed, title: str) -> dict[str, Any]:
     """The header of a model's page, ready for JSON."""
     run, vocabulary, process = writer.run, writer.vocabulary, writer.diffusion.process
-    how = settings_read(settings) | {"revision_stretch": settings.stretch_of_revisions()}
+    how = settings_read(settings) | {"revision_stretch": stretch_of_revisions(settings)}
     if settings.sampler in STEPS:
         how["levels"] = noise_levels(settings.grid, settings.steps).tolist()
     return {

@@ -142,7 +142,10 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
     [
         ("exit 9", "{} does not run the page's engine (what it says stands above); install Node.js 18 or later"),
         ("echo mine", "{} does not run the page's engine (what it says stands above); install Node.js 18 or later"),
-        ("echo '{\"engine\": 1}'", "the page's engine ended (what it says stands above); free memory and try again"),
+        (
+            "read task; echo '{\"engine\": 1}'",
+            "the page's engine ended (what it says stands above); free memory and try again",
+        ),
     ],
 )
 def test_a_node_that_does_not_run_the_engine_is_one_line(model, tmp_path, capsys, monkeypatch, script, message):
