@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from generation.outputs import OutputRecord, is_protected, is_regular
 from nft import fonts, image
 from nft.animated_svg import animated_svg
-from nft.animation import WRITERS, frames, in_format, same_animation
+from nft.animation import WRITERS, Frames, frames, in_format, same_animation
 from nft.contact_sheet import contact_sheet
 from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
 from nft.player import player
@@ -50,11 +50,16 @@ def files(edition: Edition) -> Iterator[File]:
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
         own = not fonts.others(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, own)
-        drawn = cache(partial(frames, record["text"], edition.course(record), *look))  # once for all kinds
+        drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
         for kind in edition.pieces(record):
             if kind in WRITERS:
                 content = partial(in_format, kind, drawn, edition.theme)
                 yield File(f"images/{number}.{kind}", content, same_animation, own)
+
+
+def frames_of(edition: Edition, record: dict[str, Any], *look: Any) -> Frames:
+    """The pictures of a token's animations."""
+    return frames(record["text"], edition.course(record), *look)
 
 
 def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
