@@ -1,4 +1,4 @@
-"""Optional libraries, of exports and of what was exported: imported at their use; a line says what to install."""
+"""Optional libraries: imported at their use; where one lacks, a line says what to install."""
 
 import importlib
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 from utils import UserError
 
 
-def library(name: str) -> Any:
-    """A module of an optional library. Raises UserError if it is not installed."""
+def library(name: str, needed_for: str = "export", called: str = "") -> Any:
+    """A module of an optional library of requirements-NEEDED_FOR.txt. Raises UserError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise UserError(f"{name.split('.')[0]} is not installed; pip install -r requirements-export.txt") from None
+        what = f"{called or name.split('.')[0]} is not installed"
+        raise UserError(f"{what}; pip install -r requirements-{needed_for}.txt") from None

@@ -49,9 +49,9 @@ class LocalLanes:
         self.trainings: list[TrainingProcess] = []
 
     def submit(self, run: RunConfig, at_once: int) -> None:
-        free = self.cores - sum(training.cores.used for training in self.trainings)
-        lanes = max(1, min(self.count, at_once) - len(self.trainings))  # that share the free cores
-        self.trainings.append(TrainingProcess(run, Cores(max(1, free // lanes), self.cores)))
+        used = [training.cores.used for training in self.trainings]
+        cores = share_of_cores(self.cores, used, min(self.count, at_once))
+        self.trainings.append(TrainingProcess(run, Cores(cores, self.cores)))
 
     def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
         ended: list[Outcome] = []
@@ -73,6 +73,11 @@ class LocalLanes:
     def kill(self) -> None:
         for training in self.trainings:
             training.kill()
+
+
+def share_of_cores(cores: int, used: list[int], lanes: int) -> int:
+    """How many of so many cores the next training gets, if those in `used` have theirs and lanes are to be filled."""
+    return max(1, (cores - sum(used)) // max(1, lanes - len(used)))
 
 
 def one_a_core(runs: list[RunConfig]) -> int:

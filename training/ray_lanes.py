@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from config.schema import RunConfig
+from generation.libraries import library
 from training.events import Advance, Hear, Note
-from training.lanes import CPU, lane_count
+from training.lanes import CPU, lane_count, share_of_cores
 from training.worker import FAILED, Cores, Outcome, Reporter, train_to_outcome
 from utils import UserError, parallel_tasks
 
@@ -23,11 +24,7 @@ Message = Note | Advance
 
 def ray_library() -> Any:
     """The module. Raises UserError if Ray is not installed."""
-    try:
-        import ray
-    except ImportError:
-        raise UserError("Ray is not installed; pip install -r requirements-ray.txt") from None
-    return ray
+    return library("ray", "ray", "Ray")
 
 
 def check_address(address: str) -> None:
@@ -56,7 +53,7 @@ class RayLanes:
         ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
         found = ray.cluster_resources()
         self.cores, self.gpus = int(found.get("CPU", 1)), found.get("GPU", 0)
-        self.widest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+        self.widest = max(1, *(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]))
         self.count = lane_count(jobs, runs, lambda runs: int(self.gpus) or self.cores)
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -69,9 +66,8 @@ class RayLanes:
         self.tasks: dict[Any, tuple[RunConfig, int]] = {}  # by Ray's reference: the run and its cores
 
     def submit(self, run: RunConfig, at_once: int) -> None:
-        free = self.cores - sum(cores for _, cores in self.tasks.values())
-        lanes = max(1, min(self.count, at_once) - len(self.tasks))  # that share the free cores
-        cores = max(1, min(self.widest, free // lanes))
+        used = [cores for _, cores in self.tasks.values()]
+        cores = min(self.widest, share_of_cores(self.cores, used, min(self.count, at_once)))
         share = min(1.0, self.gpus / self.count) if self.gpus else 0
         task = self.ray.remote(
             num_cpus=cores, num_gpus=share, max_retries=TRIES - 1, max_calls=1, scheduling_strategy="SPREAD"

@@ -9,12 +9,12 @@ import os
 import struct
 import time
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from config.schema import RunConfig
 from evaluation.markdown import fenced
+from generation.libraries import library
 from generation.outputs import check_ours
 from training.events import Listener, Validation, try_save, write_metrics
 from utils import UserError, flush_to_disk, write_atomic
@@ -34,11 +34,7 @@ def check_tensorboard(runs: Iterable[RunConfig]) -> None:
 
 def part(name: str, package: str = "") -> Any:
     """A module of tensorboardX. Raises UserError if it is not installed."""
-    try:
-        return import_module(f"tensorboardX.{package}{name}")
-    except ImportError:
-        what = "training.tensorboard: tensorboardX is not installed"
-        raise UserError(f"{what}; pip install -r requirements-tensorboard.txt") from None
+    return library(f"tensorboardX.{package}{name}", "tensorboard", "training.tensorboard: tensorboardX")
 
 
 def write_history(run: RunConfig, history: list[Validation], listener: Listener) -> None:

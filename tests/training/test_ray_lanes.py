@@ -1,6 +1,6 @@
 """Trainings on a Ray cluster: the same bytes as without it, though a machine dies, and one line without Ray."""
 
-import builtins
+import sys
 import time
 from pathlib import Path
 
@@ -69,14 +69,7 @@ def test_a_machine_that_dies_costs_no_training_and_no_byte(four, cluster, capfd,
 
 def test_without_ray_it_is_one_line(four, capsys, monkeypatch):
     _, run = four
-    honest = builtins.__import__
-
-    def missing(name, *arguments, **options):
-        if name == "ray":
-            raise ImportError(name)
-        return honest(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    monkeypatch.setitem(sys.modules, "ray", None)
     assert run("--all", "--ray") == 2
     assert capsys.readouterr().err == "error: Ray is not installed; pip install -r requirements-ray.txt\n"
 
