@@ -16,9 +16,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Take a model out of this program, to where it runs without it.")
     commands = parser.add_subparsers(dest="command", required=True)
     page = commands.add_parser("page", help="one HTML file in which the model writes, without a network")
-    page.add_argument(
-        "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
-    )
+    page.add_argument("--model", type=Path, required=True, help=MODEL)
     page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
     page.add_argument("--title", help="shown on the page (default: the dataset's name)")
     page.add_argument(
@@ -45,9 +43,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         ),
     ):
         other = commands.add_parser(name, help=what)
-        other.add_argument(
-            "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
-        )
+        other.add_argument("--model", type=Path, required=True, help=MODEL)
         other.add_argument("--output", type=Path, help=output)
         add_overwrite(other)
     hub = commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded")

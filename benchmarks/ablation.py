@@ -12,7 +12,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -40,13 +39,6 @@ from utils import write_atomic
 HELD_OUT_CHARACTERS = 60_000
 
 
-class Silent:
-    """A status.Reporter that says nothing and never stops."""
-
-    def __getattr__(self, name: str) -> Callable[..., bool]:
-        return lambda *_: False
-
-
 def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Train with one lever, or several joined by "+", for so many minutes of processor time, and have it write."""
     config, folder = load_config(Path("config.yaml")), arguments.output
@@ -64,7 +56,7 @@ def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
             setattr(owner, attribute, value)
     training.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
     run = config.resolve(arguments.dataset, preset=arguments.preset, device=arguments.device, **overrides)
-    found = train_model(run, Silent()).metrics  # pyright: ignore
+    found = train_model(run).metrics
     kept = ("held_out_bits", "held_out_error", "steps", "characters", "parameters")
     writer, corpus = Writer.of(load_checkpoint(run.model_file()), torch.device(arguments.device)), load_corpus(run)
     exact = ordered_likelihoods(writer, corpus)  # of the sampler's order first, if there is one

@@ -17,7 +17,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from ablation import Silent
 from environment import heading
 from one_core import on_one_core
 
@@ -47,7 +46,7 @@ def train_one(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "training": {"max_steps": int(steps)},
     }
     run = config.resolve(name, preset=arguments.preset, device="cpu", **overrides)
-    found = train_model(run, Silent()).metrics  # pyright: ignore
+    found = train_model(run).metrics
     last = json.loads((folder / f"{name}.metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     corpus, writer = load_corpus(run), Writer.of(load_checkpoint(run.model_file()), torch.device("cpu"))
     reference = Reference(corpus, run.model.context, as_seen=True)

@@ -15,7 +15,6 @@ from pages.themes import CAPTION_INK, FULL_INK, THEMES, Theme, css
 from text.vocabulary import NEWLINE
 
 TEMPLATE = Path(__file__).with_name("page.html")
-GENERATOR = "diffusion-gpt-local: train.py --check"
 LINE_INK, SHADE_INK = 40, 14  # of lines and of what stands behind commands; see pages.themes
 BINS = 36  # of the lengths
 EXAMPLES, EXAMPLE = 6, 300  # documents shown, and characters of each
@@ -32,16 +31,10 @@ class Checked:
 
 
 def page_of(texts: list[Checked]) -> str:
-    """The whole page; a browser never reads anything of a text as markup."""
+    """The whole page, of one text at least; a browser never reads anything of a text as markup."""
     several = len(texts) > 1
     contents = {
-        "<!--GENERATOR-->": escape(GENERATOR),
-        "<!--TITLE-->": "Checkup"
-        if several
-        else f"Checkup of {escape(texts[0].seen.run.name)}"
-        if texts
-        else "Checkup",
-        "<!--INTRODUCTION-->": "What train.py --check read. Nothing was trained.",
+        "<!--TITLE-->": "Checkup" if several else f"Checkup of {escape(texts[0].seen.run.name)}",
         "<!--LIGHT-->": colours(THEMES["paper"]),
         "<!--DARK-->": colours(THEMES["night"]),
         "<!--LINKS-->": "".join(map(link, texts)) if several else "",

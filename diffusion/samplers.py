@@ -25,9 +25,7 @@ from diffusion.schedules import SCHEDULES
 
 JUDGING_CALLS = 4  # network calls that judge a text; each hides another quarter of its characters
 ENTROPY_SHARE = 0.5  # weight of entropy in a judgement: 0 makes text too predictable, 1 lets nonsense pass
-REVISION_SPEEDUP = (
-    4  # by which a revision's stretches are shorter unless they are set: most text is known, so few calls do
-)
+REVISION_SPEEDUP = 4  # a revision's stretches are shorter by this factor, unless set: most text is known, few calls do
 
 
 def tweedie_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     samples, _ = sample_files(texts, {})
     files = folder_files(content_of(checkpoint))
     outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
-    for path in old:  # pictures of an earlier export, of which this card knows nothing
+    for path in old:  # pictures of an earlier export, which this card does not show
         (arguments.out / path).unlink()
     tell(subject, names)
     return 0

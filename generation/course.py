@@ -1,5 +1,6 @@
 """The course of a document: which characters each step of the sampler wrote, from the first step to the last."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -24,8 +25,14 @@ class Change(NamedTuple):
 
 def text_after(course: Iterable[Change]) -> str:
     """The text that a whole course leads to."""
-    written = {place: c for change in course for place, c in zip(change.positions, change.characters, strict=True)}
+    written = written_after(course)
     return "".join(written[place] for place in sorted(written))
+
+
+def written_after(course: Iterable[Change], step: float = math.inf) -> dict[int, str]:
+    """The character at each place that is written after a step, by default after the last."""
+    reached = (change for change in course if change.step <= step)
+    return {place: c for change in reached for place, c in zip(change.positions, change.characters, strict=True)}
 
 
 class Changes(NamedTuple):

@@ -83,7 +83,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in FILES:
         check_readable(folder / name, fix)
     vocabulary = parsed(folder / VOCABULARY, VOCABULARY_BYTES, joined)
-    content, said = parsed(folder / CONFIG, CONFIG_BYTES, content_of)
+    content, said = parsed(folder / CONFIG, CONFIG_BYTES, content_from)
     with damage_named(folder / WEIGHTS):
         return {**content, "vocabulary": vocabulary, "weights": read_weights(folder / WEIGHTS)}, said
 
@@ -113,7 +113,7 @@ def joined(characters: list[str]) -> str:
     return "".join(characters)
 
 
-def content_of(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def content_from(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The content of a model file without vocabulary and weights, from a config.json; what is derived of it.
 
     Raises ValueError, KeyError and the like for any other value.

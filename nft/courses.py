@@ -1,6 +1,6 @@
 """The lines of courses.jsonl: how the text of each token was written, which step wrote which character."""
 
-from generation.course import Change, text_after
+from generation.course import Change, text_after, written_after
 from nft.rules import BLOT
 from nft.schemas import StoredCourse, canonical_json, parse
 from utils import UserError
@@ -26,7 +26,7 @@ def course_of(line: bytes, record: Record) -> list[Change]:
         raise UserError(f"{where}: damaged: a step has more positions or characters than the other")
     if any(change.positions != sorted({*change.positions}) for change in course):
         raise UserError(f"{where}: damaged: the positions of a step are not in order")
-    places = {place for change in course for place in change.positions}
+    places = written_after(course).keys()
     if course and (text_after(course) != record["text"] or places != {*range(len(places))}):
         raise UserError(f"{where}: damaged: it does not lead to the token's text")
     if [change.step for change in course] != sorted(change.step for change in course):

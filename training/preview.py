@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from generation.course import Change
+from generation.course import Change, written_after
 from generation.watch import UNWRITTEN
 from generation.writer import Writer, Written, written_documents
 from text.vocabulary import one_line
@@ -42,10 +42,5 @@ class Preview:
 
     def at(self, step: int) -> str:
         """The text after a step: what is not written yet is a dot."""
-        written = {
-            place: character
-            for change in self.course
-            if change.step <= step
-            for place, character in zip(change.positions, change.characters, strict=True)
-        }
+        written = written_after(self.course, step)
         return one_line("".join(written.get(place, UNWRITTEN) for place in range(len(self.text))))
