@@ -41,7 +41,7 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
                 x, y = left + cell[1] * width, left + cell[0] * high
                 draw.rectangle((round(x), round(y), round(x + width) - 1, round(y + high) - 1), 0)
                 if not character.isspace():
-                    draw_character(draw, (x, y), character, ink, round(laid.size * SCALE))
+                    draw_character(draw, (x, y), character, ink, round(laid.size * SCALE), light=theme.light)
         last = frame == times.frames
         seconds = (times.length if last else times.seconds(frame + 1)) - times.seconds(frame)
         shown.append((canvas.copy(), round(1000 * seconds)))

@@ -28,7 +28,7 @@ def png(text: str, caption: str, theme: Theme) -> bytes:
     draw = ImageDraw.Draw(image)
     size, lines = layout(text)
     for row, line in enumerate(lines):
-        draw_line(draw, (MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, size)
+        draw_line(draw, (MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, size, light=theme.light)
     draw.text((MARGIN, SIDE - MARGIN), caption, CAPTION_INK, font(CAPTION_SIZE), anchor="ls")
     buffer = io.BytesIO()
     image.putpalette([level for ink in range(FULL_INK + 1) for level in theme.shade(ink)])

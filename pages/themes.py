@@ -22,6 +22,11 @@ class Theme:
     noise: str  # blank | block | letters: those of the text itself
     dark: str  # the theme of a page whose viewer prefers dark ones
 
+    @property
+    def light(self) -> bool:
+        """Whether the ink is lighter than the ground."""
+        return sum(self.ink) > sum(self.ground)
+
     def shade(self, ink: int) -> Colour:
         """The colour of an amount of ink, from 0, the ground, to 255."""
         red, green, blue = (round(g + (i - g) * ink / FULL_INK) for g, i in zip(self.ground, self.ink, strict=True))

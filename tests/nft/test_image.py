@@ -1,13 +1,16 @@
 """A picture shows what its typeface has, every text fits, and no text takes long."""
 
+import io
 import textwrap
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from nft.fonts import OWN, font_of, fonts_of_the_machine, others
+from nft.fonts import OWN, PALEST, bitmaps, font_of, fonts_of_the_machine, others
 from nft.image import png
 from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
 from pages.themes import THEMES
@@ -36,6 +39,19 @@ def test_a_character_is_drawn_with_a_font_that_has_it_or_said_to_be_a_box(monkey
     finally:
         for cached in (fonts_of_the_machine, font_of):
             cached.cache_clear()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_emoji_of_a_coloured_font_are_drawn_in_shades_of_the_ink(theme):
+    """A picture of them is neither empty nor a box, nor that of a silhouette; each differs from the next."""
+    emoji = [c for c in "🎉🦀🎱📄" if (path := font_of(c)) and bitmaps(path)]
+    if not emoji:
+        pytest.skip("needs a font of coloured emoji (Debian: fonts-noto-color-emoji)")
+    pictures = [Image.open(io.BytesIO(png(c, "", THEMES[theme]))) for c in emoji]
+    inks = [np.asarray(picture) for picture in pictures]
+    box = np.asarray(Image.open(io.BytesIO(png("\ue000", "", THEMES[theme]))))
+    assert all(ink.max() >= PALEST and len(np.unique(ink)) > 20 and (ink != box).any() for ink in inks)
+    assert len({ink.tobytes() for ink in inks}) == len(emoji)
 
 
 def test_every_text_fits_its_card():
