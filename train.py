@@ -29,6 +29,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="with --all: train one base model on all the datasets first, and start every model from it",
     )
+    parser.add_argument(
+        "--more",
+        action="store_true",
+        help="with one --dataset: train its finished model further, --minutes more, instead of anew",
+    )
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default config.yaml")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
     parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
@@ -65,6 +70,7 @@ def train(arguments: argparse.Namespace) -> int:
     from config.loader import load_config
     from training.base import BASE_SHARE, with_base, write_base_text
     from training.check import check_runs
+    from training.further import with_more_time
     from training.queue import Queue, share_hours
     from training.start import in_order
     from training.tensorboard import check_tensorboard
@@ -95,6 +101,10 @@ def train(arguments: argparse.Namespace) -> int:
         started = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
         write_base_text(started[0], runs)
         runs = started
+    if arguments.more:
+        if len(runs) != 1 or arguments.all or arguments.check or arguments.force:
+            raise UserError("--more: trains one finished model further, so it goes with one --dataset alone")
+        runs = [with_more_time(runs[0])]
     runs = in_order(runs)
     queue = Queue(runs, arguments.force, command_of(arguments), lanes)
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
@@ -115,6 +125,7 @@ def command_of(arguments: argparse.Namespace) -> str:
     """The command that goes on where this one was stopped."""
     everything = ["--all", *["--base"] * arguments.base]
     words = everything if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
+    words += ["--more"] * arguments.more
     for key in ("config", "preset", "minutes", "hours", "device", "jobs", "ray"):
         if (value := getattr(arguments, key)) not in (None, Path("config.yaml")):
             words += [f"--{key}", str(value)] if value != "" else [f"--{key}"]

@@ -20,7 +20,7 @@ from training.base import changed
 from training.display import QueueDisplay
 from training.lanes import Lanes, LocalLanes
 from training.resume import drop_state, start_sha256
-from training.start import beginning_of, maker_of
+from training.start import beginning_of, maker_of, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
@@ -253,13 +253,13 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
         found = load_checkpoint(run.model_file())
     except UserError as error:  # a damaged model
         return None, str(error)
+    further = was_trained_further(found)
+    theirs = changed(found.run, start_from=run.training.start_from) if further else found.run
     alike = (
-        found.network == "transformer"
-        and found.run.trains_like(run)
-        and found.data_sha256 == hash_file(run.data_file())
+        found.network == "transformer" and theirs.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
     )
-    if (start := start_sha256(run)) and found.start:  # the model that it started from was trained anew since
+    if (start := start_sha256(run)) and found.start and not further:  # what it started from was trained anew since
         alike &= found.start.model_sha256 == start
-    if alike and found.run.minutes() >= run.minutes():
+    if alike and (further or found.run.minutes() >= run.minutes()):
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"

@@ -39,6 +39,25 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     return Beginning(found, Start(name=found.run.name, model_sha256=hash_file(path), texts=texts))
 
 
+def was_trained_further(found: Checkpoint) -> bool:
+    """Whether a model started from an earlier one of the same dataset and text."""
+    return bool(found.start) and SeenText(name=found.run.name, sha256=found.data_sha256) in found.start.texts
+
+
+def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> tuple[int, int]:
+    """Steps and characters of a start of the same dataset and text; else none.
+
+    A training counts on from there, so that it meets other batches and noise than its start.
+    """
+    start = beginning and beginning.checkpoint
+    if not start or (start.run.name, start.data_sha256) != (name, data_sha256):
+        return 0, 0
+    steps, characters = (start.metrics.get(key) for key in ("steps", "characters"))
+    if type(steps) is not int or type(characters) is not int or min(steps, characters) < 0:
+        raise UserError(f"{start.run.name}: its model does not tell how many steps it made; train it anew")
+    return steps, characters
+
+
 def check_alike(path: Path, start: RunConfig, run: RunConfig) -> None:
     """Raise UserError if the model of one run, which lies at `path`, is of another network than a run needs."""
     mine, theirs = run.model.model_dump(), start.model.model_dump()

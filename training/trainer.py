@@ -27,7 +27,7 @@ from training.events import SILENT, Listener, Status, Stopped, Validation, smoot
 from training.learner import Learner
 from training.preview import sample_of
 from training.resume import Damaged, drop_state, read_state, write_state
-from training.start import beginning_of, started
+from training.start import beginning_of, spent_before, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
 from training.tensorboard import check_tensorboard, write_history
 from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
@@ -62,7 +62,7 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
             if training.finished():
                 return training.complete(listener)
             try:
-                training.advance(training.batches.batch(training.status.step))
+                training.advance(training.batches.batch(training.earlier + training.status.step))
             except Diverged:
                 training.slow_down()
                 listener.note(f"training diverged; {training.back_at()} at half the learning rate")
@@ -98,6 +98,7 @@ class Training:
         shape = shape_of(run, self.corpus.vocabulary)
         self.parameters = fitting_parameters(shape, self.device)
         self.beginning = beginning_of(run)
+        self.earlier, self.read_earlier = spent_before(self.beginning, run.name, self.corpus.sha256)
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         if self.beginning:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
@@ -132,7 +133,7 @@ class Training:
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
         characters = int((~batch.given).sum())
-        loss, norm = self.learner.step(self.status.step, batch, characters, self.rate_factor())
+        loss, norm = self.learner.step(self.earlier + self.status.step, batch, characters, self.rate_factor())
         self._count(loss, norm, characters)
 
     def rate_factor(self) -> float:
@@ -285,8 +286,9 @@ class Training:
             self.validate(listener)
         best = min(self.status.history, key=lambda record: record.held_out)
         metrics: dict[str, Any] = {
-            "held_out_bits": best.held_out, "held_out_error": best.held_out_error, "best_step": best.step,
-            "steps": self.status.step, "characters": self.status.characters, "parameters": self.parameters,
+            "held_out_bits": best.held_out, "held_out_error": best.held_out_error,
+            "best_step": self.earlier + best.step, "steps": self.earlier + self.status.step,
+            "characters": self.read_earlier + self.status.characters, "parameters": self.parameters,
         }  # fmt: skip
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,

@@ -1,0 +1,90 @@
+"""More time for a finished model: train.py --more."""
+
+import torch
+
+from config.loader import load_config
+from dataset_loader import TrainingBatches
+from generation.checkpoint import load_checkpoint
+from tests.helpers import Quiet, shape, tree
+from training.further import with_more_time
+from training.trainer import Training, train_model
+from utils import hash_file
+
+
+def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
+    run = shape(tiny_run(), max_steps=4)
+    train_model(run, Quiet())
+    first = load_checkpoint(run.model_file())
+    kept = run.model_file().rename(run.model_file().with_name("kept.pt"))
+    further = Training(shape(run, start_from=str(kept)))
+    for name, weight in further.model.state_dict().items():
+        assert torch.equal(weight, first.weights[name].float())
+    assert further.earlier == 4
+    seen = []
+    further.learner.step, whole = (
+        lambda number, *rest: seen.append(number) or whole(number, *rest),
+        further.learner.step,
+    )
+    further.advance(further.batches.batch(further.earlier))
+    batches = TrainingBatches(further.corpus, run)
+    assert seen == [4] and not torch.equal(batches.batch(4).ids, batches.batch(0).ids)
+    train_model(shape(run, start_from=str(kept), max_steps=3), Quiet())
+    second = load_checkpoint(run.model_file())
+    assert second.metrics["steps"] == 7 and second.metrics["characters"] > first.metrics["characters"]
+    assert second.start.model_sha256 == hash_file(kept)
+
+
+def test_more_keeps_the_model_and_trains_a_better_one_that_is_done(project, capsys):
+    path, train = project
+    model = path.parent / "models" / "one.pt"
+    assert train("--dataset", "one", "--minutes", "5") == 0
+    first, bits = model.read_bytes(), load_checkpoint(model).metrics["held_out_bits"]
+    assert train("--dataset", "one", "--more") == 0
+    assert model.with_name("one.previous.pt").read_bytes() == first
+    second = load_checkpoint(model)
+    assert second.metrics["held_out_bits"] < bits and second.start.name == "one"
+    before = tree(model.parent)
+    assert train("--dataset", "one") == 0  # though it names no start, and allows any time
+    assert "one: skipped: done before" in " ".join(capsys.readouterr().out.split())
+    assert tree(model.parent) == before
+    assert train("--dataset", "one", "--more") == 0
+    assert model.with_name("one.previous-2.pt").is_file() and load_checkpoint(model).metrics["steps"] == 3 * 6
+
+
+def test_more_that_was_stopped_goes_on_to_the_same_bytes(project, capsys):
+    """Before the state was first saved, and after."""
+    path, train = project
+    model = path.parent / "models" / "one.pt"
+    assert train("--dataset", "one") == 0
+    first = model.read_bytes()
+    assert train("--dataset", "one", "--more") == 0
+    wanted = load_checkpoint(model).weights
+    model.unlink()
+    assert train("--dataset", "one", "--more") == 0
+    assert all(torch.equal(weight, wanted[name]) for name, weight in load_checkpoint(model).weights.items())
+    run = load_config(path).resolve("one")
+    model.with_name("one.previous.pt").rename(model)
+    stopping = Training(with_more_time(run))
+    stopping.advance(stopping.batches.batch(stopping.earlier))
+    stopping.save_state()
+    model.with_name("one.previous-9.pt").write_bytes(b"newer, and not what the state started from")
+    assert train("--dataset", "one", "--more") == 0
+    assert all(torch.equal(weight, wanted[name]) for name, weight in load_checkpoint(model).weights.items())
+    assert model.with_name("one.previous.pt").read_bytes() == first
+
+
+def test_more_of_nothing_and_of_too_much_is_one_line(project, capsys):
+    path, train = project
+    one = "trains one finished model further, so it goes with one --dataset alone"
+    for words, said in (
+        (["--dataset", "one"], "one.pt: no such model, so there is none to train further; leave --more out"),
+        (["--all"], one), (["--dataset", "one", "--dataset", "two"], one), (["--dataset", "one", "--check"], one),
+    ):  # fmt: skip
+        assert train(*words, "--more") == 2
+        assert said in capsys.readouterr().err
+    assert not list((path.parent / "models").glob("*.pt"))
+    assert train("--dataset", "one") == 0
+    before = tree(path.parent / "models")
+    path.write_text(path.read_text(encoding="utf-8").replace("layers: 1", "layers: 2"), encoding="utf-8")
+    assert train("--dataset", "one", "--more") == 2
+    assert "one.pt has model." in capsys.readouterr().err and tree(path.parent / "models") == before
