@@ -38,7 +38,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
     parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
     parser.add_argument(
-        "--hours", type=float, help="hours for all models together, shared out by the size of their data"
+        "--hours", type=float, help="hours for all models together, in equal shares, less for a text below a megabyte"
     )
     parser.add_argument(
         "--jobs",

@@ -25,6 +25,8 @@ from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_tex
 from utils import Result, UserError, hash_file, size_of
 
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
+# bytes; of the hours a larger text gets no more: a voice learns by what it reads, whatever share of its text that is
+LARGE = 1_000_000
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
 
@@ -220,11 +222,11 @@ def characters_of(run: RunConfig) -> float:
 
 
 def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[RunConfig]:
-    """Each run with its share of the hours, by the size of its file; a run without a file gets none.
+    """Each run with its share of the hours, by the size of its file up to LARGE; a run without a file gets none.
 
     Several lanes have the hours each, shared by the files that fall to one; all end when the hours are over.
     """
-    sizes = [size_of(run.data_file()) for run in runs]
+    sizes = [min(size_of(run.data_file()), LARGE) for run in runs]
     each, loads = in_lanes(sizes, lanes)
     minutes = [60 * hours * size / max(loads[lane], 1) for size, lane in zip(sizes, each, strict=True)]
     if lanes > 1:  # as the queue fills the lanes, the longest first, one may last longer

@@ -47,11 +47,15 @@ def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):
     assert "error: one: Diverged\n" in out and "error: two: Diverged\n" in out and "MB needed" in out
 
 
-def test_hours_are_shared_out_by_size(tiny_run, capfd):
+def test_hours_are_shared_out_by_size_up_to_a_megabyte(tiny_run, capfd):
     runs = [tiny_run(["x" * 9] * 30 + ["y"], "short"), tiny_run(["x" * 99] * 9 + ["y"], "long")]
     sizes = [run.data_file().stat().st_size for run in runs]
     shared = [run.training.max_minutes for run in share_hours(runs, 2)]
     assert shared == pytest.approx([120 * size / sum(sizes) for size in sizes], abs=0.01)
+    sizes = [250_000, 1_000_000, 8_000_000]
+    runs = [tiny_run(b"x" * size, f"of{size}") for size in sizes]
+    shared = [run.training.max_minutes for run in share_hours(runs, 1.5)]
+    assert shared == pytest.approx([10, 40, 40])
     assert train.main(["--all", "--hours", "0"]) == 2
     assert "--hours 0: must be above 0" in capfd.readouterr().err
 
