@@ -8,7 +8,9 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import _muon as muon  # pyright: ignore[reportPrivateUsage]
 
+import dataset_loader
 import model
 from diffusion.processes import Process
 from generation import checkpoint
@@ -100,6 +102,90 @@ class SelfConditioned(model.DiffusionTransformer):
         return super().forward(x_t, sigma, given, dropping, positions)
 
 
+class TwiceBlock(model.Block):
+    """A block that runs twice unless it attends (a looped one, arXiv:2605.26106)."""
+
+    def __init__(self, config: Any, *, attends: bool) -> None:
+        super().__init__(config, attends=attends)
+        self.attends = attends
+
+    def forward(
+        self, x: Tensor, noise: Tensor, turns: Tensor, dropping: Any = None, positions: Tensor | None = None
+    ) -> Tensor:
+        if not self.attends:
+            x = super().forward(x, noise, turns, dropping)
+        return super().forward(x, noise, turns, dropping, positions)
+
+
+def half_as_pairs(self: dataset_loader.TrainingBatches, step: int) -> dataset_loader.Batch:
+    """The first half of a batch, twice; a single row stays alone."""
+    found = whole_batch(self, step)
+    half = range(len(found.ids) // 2) or range(1)
+    rows = [*half, *half] if len(found.ids) > 1 else [0]
+    return dataset_loader.Batch(found.ids[rows], found.given[rows], found.documents[rows])
+
+
+whole_batch = dataset_loader.TrainingBatches.batch
+
+
+def opposite_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    """Stratified times of the first half of a batch, and 1 minus them."""
+    t = stratified(max(1, batch // 2), generator, device)
+    return torch.cat([t, 1 - t]).clamp_min(1e-4) if batch > 1 else t
+
+
+def complementary(self: trainer.Training, batch: Any) -> None:
+    """A step in which the second of each pair shows what the first hides (arXiv:2511.18159)."""
+
+    def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
+        half = max(1, len(x0) // 2)
+        hidden = torch.rand(x0[:half].shape, generator=generator) < -torch.expm1(-sigma[:half])
+        return torch.where(torch.cat([hidden, ~hidden])[: len(x0)], process.characters, x0)
+
+    with mock.patch.object(Process, "noise", noise):
+        advance_alone(self, batch)
+
+
+advance_alone = trainer.Training.advance
+
+
+class RatesApart(torch.optim.AdamW):
+    """AdamW that follows its step for the characters' embedding, or for the head, by another factor."""
+
+    def __init__(self, params: list[Tensor], *, embedding: float = 1.0, head: float = 1.0, **settings: Any) -> None:
+        super().__init__(params, **settings)
+        self.apart = [(params[0], embedding), (params[-2], head), (params[-1], head)]
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        before = [parameter.clone() for parameter, _ in self.apart]
+        super().step(closure)
+        for (parameter, factor), old in zip(self.apart, before, strict=True):
+            parameter.copy_(old + factor * (parameter - old))
+
+
+def gram_newton_schulz(grad: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float) -> Tensor:
+    """Newton-Schulz on the smaller side: products of (R, R) alone, begun anew once for the sake of bfloat16."""
+    a, b, c = ns_coefficients
+    if grad.shape[0] == grad.shape[1]:
+        return newton_schulz(grad, ns_coefficients, ns_steps, eps)
+    x = (grad.mT if grad.shape[0] > grad.shape[1] else grad).bfloat16()
+    x = x / x.norm().clamp_min(eps)
+    for steps in (2, ns_steps - 2):
+        gram, product = x @ x.mT, x
+        for step in range(steps):
+            factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+            factor.diagonal().add_(a)
+            product = factor if not step else factor @ product
+            if step + 1 < steps:
+                gram = factor @ gram @ factor
+        x = product @ x
+    return x.mT if grad.shape[0] > grad.shape[1] else x
+
+
+newton_schulz = muon._zeropower_via_newtonschulz
+
+
 def gate(x: Tensor) -> Tensor:
     left, right = x.chunk(2, -1)
     return F.silu(left) * right
@@ -166,6 +252,28 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "adamw * 2": (settings("training", learning_rate=0.008), {}),
     "adamw alone": (settings("training", optimizer="adamw", learning_rate=0.002), {}),
     "muon, 3 iterations": ({}, {(optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=3)}),
+    "gram newton-schulz": ({}, {(muon, "_zeropower_via_newtonschulz"): gram_newton_schulz}),
+    "gram newton-schulz, 4 iterations": (
+        {},
+        {
+            (muon, "_zeropower_via_newtonschulz"): gram_newton_schulz,
+            (optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=4),
+        },
+    ),
+    **{
+        f"{part} rate * {factor}": ({}, {(optimizers.torch.optim, "AdamW"): partial(RatesApart, **{part: factor})})
+        for part in ("embedding", "head")
+        for factor in (0.25, 0.5, 2, 4)
+    },
+    "complementary pairs": (
+        {},
+        {
+            (dataset_loader.TrainingBatches, "batch"): half_as_pairs,
+            (learner, "stratified_times"): opposite_times,
+            (trainer.Training, "advance"): complementary,
+        },
+    ),
+    "inner blocks twice": ({}, {(model, "Block"): TwiceBlock}),
     "warm-up 10 %": (settings("training", warmup=0.1), {}),
     "final rate 0": (settings("training", final_rate=0.0), {}),
     "final rate 0.3": (settings("training", final_rate=0.3), {}),
