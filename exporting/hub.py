@@ -12,7 +12,7 @@ from evaluation.stored import StoredEvaluation, evaluation_record, stored_evalua
 from exporting.card import CARD, Subject, card_of
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.console import progress
-from generation.folder import FILES, folder_files, model_files
+from generation.folder import FILES, folder_files, model_files, model_name
 from generation.libraries import library
 from generation.outputs import Outputs, is_regular
 from generation.sample_files import sample_files
@@ -37,7 +37,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     for name in LIBRARIES:
         library(name)
     checkpoint, here = with_origin(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
-    name, reports = arguments.model.stem, Path(here.paths.outputs)
+    name, reports = model_name(arguments.model), Path(here.paths.outputs)
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
     pictures = pictures_of(arguments.model, reports, evaluation)
     names = [CARD, *FILES, SAMPLES, *pictures]
@@ -80,8 +80,8 @@ def check_languages(languages: list[str]) -> None:
 def pictures_of(model: Path, reports: Path, evaluation: StoredEvaluation | None) -> dict[str, bytes]:
     """The learning curve beside a model file, and the figures of its evaluation, by their names in the folder."""
     sources = {CURVE: model.with_suffix(".png")} if model.is_file() else {}
-    figures = reports / f"{model.stem}_evaluation.png"
-    if evaluation and evaluation_record(reports, model.stem).knows(figures.name):
+    figures = reports / f"{model_name(model)}_evaluation.png"
+    if evaluation and evaluation_record(reports, model_name(model)).knows(figures.name):
         sources[FIGURES] = figures
     found = {name: path.read_bytes() for name, path in sources.items() if is_picture(path)}
     return {name: data for name, data in found.items() if data.startswith(PNG) and (name != CURVE or is_curve(data))}
