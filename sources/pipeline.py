@@ -19,9 +19,10 @@ from sources.cleaning import Cleaner
 from sources.columns import choose, describe, join, number_of
 from sources.engine import Filter, open_json, open_parquet
 from sources.files import Found
+from sources.git import open_git
 from sources.log import SourceLog
 from sources.origin import record_of
-from sources.records import open_git, open_mbox, open_text, open_xml
+from sources.records import open_mbox, open_text, open_xml
 from sources.scratch import writing
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
