@@ -221,7 +221,7 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def licence(checkpoint: Checkpoint) -> Iterator[str]:
-    """Licence and source of the texts, as config.yaml gave them, and that of the program."""
+    """Licence and source of the texts, as this machine has them, and that of the program."""
     run = checkpoint.run
     yield f"The texts: {code(run.license) if run.license else 'not given'}. Where they come from:"
     yield f"{code(run.source) if run.source else 'not given'}. The model learnt from nothing else" + (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.loader import Config, config_or_defaults
 from config.messages import counted, say
+from config.origin import with_origin as recorded
 from config.schema import RunConfig
 from evaluation.stored import StoredEvaluation, evaluation_record, stored_evaluation
 from exporting.card import CARD, Subject, card_of
@@ -25,6 +26,7 @@ SAMPLES = "samples.txt"
 COUNT = 10  # documents that a card shows; a long one takes a while
 CURVE, FIGURES = "learning_curve.png", "evaluation.png"
 SHOWS = {CURVE: "learning curve", FIGURES: "figures of the evaluation"}
+ORIGIN = ("license", "source")
 LIBRARIES = ("huggingface_hub", "safetensors")
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 16 << 20  # of a picture
@@ -58,15 +60,18 @@ def export_hub(arguments: argparse.Namespace) -> int:
 
 
 def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, RunConfig]:
-    """A model with the licence and source that this machine's config gives its text by now; its run placed here.
+    """A model with the licence and source that this machine has for its text by now; its run placed here.
 
-    The config knows a dataset by its name alone: another text of that name has its own licence.
+    The config, a record of prepare.py, then the model itself: the first that has one. The config knows a dataset by
+    its name alone: another text of that name has its own licence.
     """
     here, run = config.merged(checkpoint.run.name, {}), checkpoint.run
-    if here.data_file().is_file() and hash_file(here.data_file()) == checkpoint.data_sha256:
-        run = run.model_copy(update={key: getattr(here, key) or getattr(run, key) for key in ("license", "source")})
-    elif here.license or here.source:
-        say(f"licence and source are those of the model: {here.data_file()} is not the text that it learnt from")
+    if not (here.data_file().is_file() and hash_file(here.data_file()) == checkpoint.data_sha256):
+        if here.license or here.source:
+            say(f"licence and source are those of the model: {here.data_file()} is not the text that it learnt from")
+        here = here.model_copy(update=dict.fromkeys(ORIGIN, ""))
+    found = recorded(here, checkpoint.data_sha256)
+    run = run.model_copy(update={key: getattr(found, key) or getattr(run, key) for key in ORIGIN})
     return replace(checkpoint, run=run), config.placed(run)
 
 

@@ -19,6 +19,7 @@ from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.outputs import Outputs
 from tests.helpers import ROOT, Quiet, make_run, toy_lines
 from training.trainer import train_model
+from utils import hash_file
 
 hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: requirements-export.txt")
 pytest.importorskip("safetensors", reason="safetensors is not installed: requirements-export.txt")
@@ -236,6 +237,25 @@ def test_a_licence_of_another_text_of_that_name_is_not_taken(trained, capsys):
     assert export_folder() == 0
     said = "licence and source are those of the model: datasets/toy.txt is not the text that it learnt from"
     assert said in capsys.readouterr().out.replace(os.sep, "/") and "cc0-1.0" not in card()
+
+
+def test_what_prepare_recorded_of_the_text_by_now_is_in_the_card(trained, capsys):
+    Path("config.yaml").unlink()
+    record = {"license": "CC0-1.0", "source": "a.csv, column text", "text": {"sha256": hash_file(trained.data_file())}}
+    place = trained.data_file().with_suffix(".source.json")
+    place.write_text(json.dumps(record), "utf-8")
+    for there in (True, False):  # the record names the text that the model learnt from
+        if not there:
+            trained.data_file().unlink()
+        assert export_folder() == 0
+        assert "no licence" not in capsys.readouterr().out
+        assert "license: cc0-1.0" in card() and "\n`a.csv, column text`. The model" in card()
+    checkpoint = load_checkpoint(Path("models/toy.pt"))
+    Path("models/toy.pt").unlink()
+    save_checkpoint(Path("models/toy.pt"), replace(checkpoint, data_sha256=""))  # as imported: of no known text
+    for text in ({}, {"sha256": hash_file(Path("models/toy.pt"))}):
+        place.write_text(json.dumps(record | {"text": text}), "utf-8")
+        assert export_folder() == 0 and "license: unknown" in card()
 
 
 def test_a_picture_of_a_person_is_no_learning_curve(trained, capsys):
