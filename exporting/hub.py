@@ -19,7 +19,7 @@ from generation.outputs import Outputs, is_regular
 from generation.sample_files import sample_files
 from generation.writer import Writer, written_documents
 from text.personal import personal
-from training.curve import is_curve
+from training.curve import is_curve_of
 from utils import UserError, hash_file, pick_device, utf8
 
 SAMPLES = "samples.txt"
@@ -41,7 +41,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     checkpoint, here = with_origin(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
     name, reports = model_name(arguments.model), Path(here.paths.outputs)
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
-    pictures = pictures_of(arguments.model, reports, evaluation)
+    pictures = pictures_of(arguments.model, checkpoint, reports, evaluation)
     names = [CARD, *FILES, SAMPLES, *pictures]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out", at_other_times=SHOWS)
@@ -82,14 +82,19 @@ def check_languages(languages: list[str]) -> None:
             raise UserError(f"--language {language}: must be an ISO 639 code such as en, or code or multilingual")
 
 
-def pictures_of(model: Path, reports: Path, evaluation: StoredEvaluation | None) -> dict[str, bytes]:
+def pictures_of(
+    model: Path, checkpoint: Checkpoint, reports: Path, evaluation: StoredEvaluation | None
+) -> dict[str, bytes]:
     """The learning curve beside a model file, and the figures of its evaluation, by their names in the folder."""
     sources = {CURVE: model.with_suffix(".png")} if model.is_file() else {}
     figures = reports / f"{model_name(model)}_evaluation.png"
     if evaluation and evaluation_record(reports, model_name(model)).knows(figures.name):
         sources[FIGURES] = figures
     found = {name: path.read_bytes() for name, path in sources.items() if is_picture(path)}
-    return {name: data for name, data in found.items() if data.startswith(PNG) and (name != CURVE or is_curve(data))}
+    if CURVE in found and not is_curve_of(found[CURVE], checkpoint.training_sha256, checkpoint.metrics):
+        say(f"no learning curve: {sources[CURVE]} is of another training, of an earlier version, or somebody else's")
+        del found[CURVE]
+    return {name: data for name, data in found.items() if data.startswith(PNG)}
 
 
 def is_picture(path: Path) -> bool:

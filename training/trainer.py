@@ -283,11 +283,7 @@ class Training:
         """Save the best averaged weights as the model, and delete the resume state."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
-        best = min(self.status.history, key=lambda record: record.held_out)
-        metrics: dict[str, Any] = {
-            "held_out_bits": best.held_out, "held_out_error": best.held_out_error, "best_step": best.step,
-            "steps": self.status.step, "characters": self.status.characters, "parameters": self.parameters,
-        }  # fmt: skip
+        metrics = {**self.status.figures(), "parameters": self.parameters}
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
             self.run.training_hash(), start=self.beginning and self.beginning.record,

@@ -18,6 +18,7 @@ from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.outputs import Outputs
 from tests.helpers import ROOT, Quiet, make_run, toy_lines
+from training.curve import plot_curve
 from training.trainer import train_model
 from utils import hash_file
 
@@ -27,14 +28,24 @@ ABSORBING = {"diffusion": {"process": "absorbing"}, "sampling": {"sampler": "sur
 CONFIG = 'datasets: {toy: {license: CC BY-SA 4.0, source: "https://a.example\\nand <b>`b`</b>"}}\n'
 
 
+class Drawing(Quiet):
+    """Draws the learning curve, as the process of a training does."""
+
+    def __init__(self, run) -> None:
+        super().__init__()
+        self.run = run
+
+    def finishing(self, status) -> None:
+        plot_curve(status, self.run)
+
+
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A model, models/toy.pt, of a project in the working directory; the training itself knew no licence."""
     monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path, toy_lines(120), **ABSORBING)
-    train_model(run, Quiet())
+    train_model(run, Drawing(run))
     Path("config.yaml").write_text(CONFIG, "utf-8")
-    Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\ncurve Software\0diffusion-gpt-local")
     return run
 
 
@@ -256,6 +267,25 @@ def test_what_prepare_recorded_of_the_text_by_now_is_in_the_card(trained, capsys
     for text in ({}, {"sha256": hash_file(Path("models/toy.pt"))}):
         place.write_text(json.dumps(record | {"text": text}), "utf-8")
         assert export_folder() == 0 and "license: unknown" in card()
+
+
+def test_the_curve_of_another_training_is_not_shown(trained, capsys):
+    """As when an earlier model is put back, or another training ended between its curve and its model."""
+    assert export_folder() == 0 and Path("hub/toy/learning_curve.png").exists()
+    earlier, picture = Path("models/toy.pt").read_bytes(), Path("models/toy.png").read_bytes()
+    Path("models/toy.pt").unlink()
+    longer = trained.model_copy(update={"training": trained.training.model_copy(update={"max_steps": 9})})
+    train_model(longer, Drawing(longer))
+    assert export_folder() == 0 and Path("hub/toy/learning_curve.png").read_bytes() != picture
+    capsys.readouterr()
+    Path("models/toy.pt").write_bytes(earlier)
+    assert export_folder() == 0 and not Path("hub/toy/learning_curve.png").exists()
+    told = (
+        f"no learning curve: {Path('models/toy.png')} is of another training, of an earlier version, or somebody else's"
+    )
+    assert told in capsys.readouterr().out.splitlines() and "learning curve" not in card()
+    Path("models/toy.png").write_bytes(picture)
+    assert export_folder() == 0 and Path("hub/toy/learning_curve.png").read_bytes() == picture
 
 
 def test_a_picture_of_a_person_is_no_learning_curve(trained, capsys):
