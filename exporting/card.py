@@ -32,6 +32,8 @@ LONGEST_NAME = 80  # characters of the name of another licence
 TAGS = ["diffusion", "discrete-diffusion", "masked-diffusion", "character-level", "text-generation", "pytorch"]
 TASK = "text-generation"
 PROGRAM = "diffusion-gpt-local"
+# what systems put into folders, and records; versions of hf that take one pattern alone take the last
+NOT_PUBLISHED = '--exclude desktop.ini --exclude Thumbs.db --exclude ".*"'
 NELBO = "an upper bound, averaged over all noise"
 
 
@@ -116,7 +118,7 @@ def body(subject: Subject) -> Iterator[str]:
     yield from ("", "## How it was made", "", *making(subject.checkpoint))
     yield from ("", "## Licence", "", *licence(subject.checkpoint))
     yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then:", "")
-    yield from ("```", f'hf upload USER/{run.name} {shell(subject.folder)} . --exclude ".*"', "```")
+    yield from ("```", f"hf upload USER/{run.name} {shell(subject.folder)} . {NOT_PUBLISHED}", "```")
 
 
 def shell(folder: Path) -> str:

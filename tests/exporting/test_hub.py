@@ -90,7 +90,9 @@ def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys)
     assert f"| documents judged | {stored['judged']} |" in card() and model.data_sha256 in card()
     assert f"**{stored['copies']['gauge'].capitalize()}.**" in card()
     assert "https://a.example\\nand <b>`b`</b>" in card()  # as code, on one line
-    assert card().endswith('```\nhf upload USER/toy hub/toy . --exclude ".*"\n```\n')
+    assert card().endswith(
+        '```\nhf upload USER/toy hub/toy . --exclude desktop.ini --exclude Thumbs.db --exclude ".*"\n```\n'
+    )
 
 
 def test_the_folder_writes_what_the_model_writes_and_its_code_runs(trained):
