@@ -59,6 +59,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.records import Evaluation
     from generation.checkpoint import load_checkpoint, named_weights
     from generation.console import make_console
+    from generation.folder import model_name
     from utils import UserError, check_readable, check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
@@ -68,7 +69,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise UserError("--data names the text of one model; with --all, the config names the texts")
     config = load_config(arguments.config) if arguments.all else config_or_defaults(arguments.config)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)
-    files = {arguments.model.stem: arguments.model} if arguments.model else trained_models(config, console.print)
+    files = {model_name(arguments.model): arguments.model} if arguments.model else trained_models(config, console.print)
     if arguments.all and arguments.samples and not arguments.samples.is_dir():
         raise UserError(f"--samples {arguments.samples}: with --all, name the folder that holds NAME_samples.txt")
     if arguments.output:

@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 def generate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint, named_weights
-    from generation.folder import model_files
+    from generation.folder import full_name, model_files, model_name
     from generation.outputs import Outputs
     from generation.prompt import Prompt
     from generation.sample_files import course_file, sample_files
@@ -74,7 +74,7 @@ def generate(arguments: argparse.Namespace) -> int:
     settings = writer.settings(**sampling_options(arguments))
     size = arguments.batch_size or writer.run.sampling.batch_size
     here = config_or_defaults(arguments.config).placed(writer.run)
-    output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_samples.txt"
+    output = arguments.output or Path(here.paths.outputs) / f"{model_name(arguments.model)}_samples.txt"
     objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
     names = [output.name, objects.name, *[courses.name] * arguments.courses]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
@@ -87,7 +87,7 @@ def generate(arguments: argparse.Namespace) -> int:
             indices = range(first, min(first + size, arguments.samples))
             written += written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
     texts = [document.text for document in written]
-    how = {"model": arguments.model.name, "seed": arguments.seed, **vars(settings), **vars(prompt)}
+    how = {"model": full_name(arguments.model), "seed": arguments.seed, **vars(settings), **vars(prompt)}
     files = sample_files(texts, how)
     outputs.write(*files, *[course_file(document.course for document in written)] * arguments.courses)
     length = int(statistics.median(map(len, texts)))

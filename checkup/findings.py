@@ -9,7 +9,20 @@ import numpy as np
 
 from checkup.languages import MISSING, name_of, recognised
 from checkup.outlook import NIGHT
-from checkup.records import FEW, GOOD, MANY, NOTE, SEVERITIES, WARNING, Finding, Inspection, percent, severity_of
+from checkup.records import (
+    FEW,
+    GOOD,
+    GREATER_PART,
+    MANY,
+    NOTE,
+    QUOTABLE,
+    SEVERITIES,
+    WARNING,
+    Finding,
+    Inspection,
+    percent,
+    severity_of,
+)
 from config.messages import counted
 from sources.cleaning import without_entities, without_tags
 from text.disguise import suspicion
@@ -25,7 +38,6 @@ COVERED = 0.999  # share of the text that a larger vocabulary is to cover
 SELDOM = 1e-5  # share of the text below which a network hardly learns a character
 SHOWN, SHOWN_CHARACTERS = 3, 12  # examples
 AROUND = 20  # characters shown on either side of what was found
-QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is
 
 
 def amount(seen: Inspection) -> Finding:
@@ -53,10 +65,10 @@ def lengths(seen: Inspection) -> Finding:
     if beyond < MANY * len(sizes):
         return Finding(GOOD, sentence)
     sentence += ", are written in windows, and wander more the longer they are"
-    if beyond > len(sizes) / 2:
+    if beyond > GREATER_PART * len(sizes):
         fix = f"to give them a night: python train.py --dataset {seen.run.name} --minutes 480"
         return Finding(NOTE, sentence, fix if seen.outlook.gains_from(NIGHT) else "")
-    return Finding(NOTE, sentence, "to leave them out: " + seen.prepare(f"--max-characters {context - 2}"))
+    return Finding(NOTE, sentence, "to leave them out: " + seen.prepare("short", f"--max-characters {context - 2}"))
 
 
 def characters(seen: Inspection) -> Finding:
@@ -126,7 +138,9 @@ def near_repeats(seen: Inspection) -> Finding:
     fix = ""
     if top and QUOTABLE.fullmatch(text := sample.texts[top[0]].lower()) and text.isascii():
         pattern = re.sub("[^a-z]+", "[^a-z]*", f" {text} ")
-        fix = "to leave out the most frequent: " + seen.without(f"regexp_full_match(lower(text), '{pattern}')")
+        where, share = f"regexp_full_match(lower(text), '{pattern}')", sample.alike[top[0]] / sample.documents
+        fix = seen.without(where, "distinct", share)
+        fix = fix and f"to leave out the most frequent: {fix}"
     return Finding(severity, f"{sentence}, as what programs write does; the voice learns that first", fix, examples)
 
 
@@ -147,7 +161,9 @@ def edges(seen: Inspection) -> Finding:
     examples = tuple(f"{count:,} {where} with: {part}" for count, part, where in found[:SHOWN])
     fix = ""
     if QUOTABLE.fullmatch(part):
-        fix = "to leave them out: " + seen.without(f"{'starts' if where == 'begin' else 'ends'}_with(text, '{part}')")
+        condition = f"{'starts' if where == 'begin' else 'ends'}_with(text, '{part}')"
+        fix = seen.without(condition, "varied", count / len(texts))
+        fix = fix and f"to leave them out: {fix}"
     return Finding(severity, f"{told} {where} alike, and so will what the voice writes", fix, examples)
 
 
@@ -172,7 +188,8 @@ def html(seen: Inspection) -> Finding:
         return Finding(GOOD, f"no HTML is left over in {seen.read()}")
     told, severity = seen.share(len(found))
     examples = tuple(around(text, *markup(text)) for text in found[:SHOWN])
-    fix = "to remove it: " + seen.prepare()
+    left = any(without_entities(without_tags(text)).strip() for text in texts)
+    fix = "to remove it: " + seen.prepare("plain") if left else ""
     return Finding(severity, f"HTML in {told}: left over, unless people write about it", fix, examples)
 
 

@@ -1,5 +1,6 @@
 """What the checks of a text look at, and what they find."""
 
+import re
 from dataclasses import dataclass
 
 from checkup.outlook import Outlook
@@ -9,6 +10,8 @@ from config.schema import RunConfig
 from text.corpus import Corpus
 
 SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
+QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is
+GREATER_PART = 0.5  # share of the documents
 FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
 
 
@@ -54,15 +57,20 @@ class Inspection:
             texts, documents
         )
 
-    def prepare(self, *options: str) -> str:
-        """A command that makes a better text of this one."""
+    def prepare(self, better: str, *options: str) -> str:
+        """A command that makes a better text of this one, in a file of its own: a word says in what it is better."""
         path = str(self.run.data_file())
         source = f'"{path}"' if " " in path else path
-        return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_clean", *options])
+        origin = {"--source": self.run.source, "--license": self.run.license}
+        given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]
+        return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_{better}", *options, *given])
 
-    def without(self, where: str) -> str:
-        """A command that leaves out the documents for which this is true, an expression of SQL."""
-        return self.prepare(f'--where "NOT {where}"')
+    def without(self, where: str, better: str, share: float) -> str:
+        """A command that leaves out the documents for which this is true, an expression of SQL: this share of them.
+
+        "" where they are the greater part: what is left would be no text of this kind, or none at all.
+        """
+        return self.prepare(better, f'--where "NOT {where}"') if share <= GREATER_PART else ""
 
     def setting(self, line: str) -> str:
         """Where a line of config.yaml goes."""

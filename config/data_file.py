@@ -8,6 +8,7 @@ from utils import unreadable
 
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
 RECORD = ".source.json"  # what prepare.py writes beside a text
+SYSTEM_FILES = (".ds_store", "thumbs.db", "desktop.ini")  # macOS and Windows put these into folders
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".mbox", ".zip")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
@@ -49,6 +50,12 @@ def misnamed(name: str, folder: Path, names: list[str]) -> str:
 def text_files(folder: Path) -> list[str]:
     """The names of the datasets that are text files of a folder."""
     return [file.stem for file in files_in(folder) if file.suffix == ".txt" and is_safe_name(file.stem)]
+
+
+def is_of_a_system(path: Path) -> bool:
+    """Whether macOS or Windows put a file into a folder, or macOS one beside another on a disk of Windows."""
+    beside = path.name.startswith("._") and path.with_name(path.name[2:] or ".").is_file()
+    return (beside or path.name.lower() in SYSTEM_FILES) and path.is_file() and not path.is_symlink()
 
 
 def files_in(folder: Path) -> list[Path]:

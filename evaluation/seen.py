@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from config.loader import Config
+from config.messages import counted
 from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
 from generation.archive import kept_aside
@@ -60,6 +61,16 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
     if checkpoint.start:
         sought, missing, _ = seen_text(corpus, checkpoint.run, checkpoint.start, config)
     return Reference(corpus, checkpoint.run.model.context, sought), missing
+
+
+def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:
+    """Of what text of the model's own `reference_of` does not seek copies, in words; "" if it seeks them in all of it.
+
+    A set's figures are of what its model learnt from; a model from elsewhere may have learnt more than it says.
+    """
+    if checkpoint.start or not (count := corpus.reading_log.not_sampled):
+        return ""
+    return f"{counted(count, 'document')} of the text, which data.max_documents left out of the model's training"
 
 
 def lines_of(file: Path, read_as: DataConfig, vocabulary: Vocabulary) -> Split:

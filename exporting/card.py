@@ -32,6 +32,8 @@ LONGEST_NAME = 80  # characters of the name of another licence
 TAGS = ["diffusion", "discrete-diffusion", "masked-diffusion", "character-level", "text-generation", "pytorch"]
 TASK = "text-generation"
 PROGRAM = "diffusion-gpt-local"
+# what systems put into folders, and records; versions of hf that take one pattern alone take the last
+NOT_PUBLISHED = '--exclude desktop.ini --exclude Thumbs.db --exclude ".*"'
 NELBO = "an upper bound, averaged over all noise"
 
 
@@ -116,7 +118,7 @@ def body(subject: Subject) -> Iterator[str]:
     yield from ("", "## How it was made", "", *making(subject.checkpoint))
     yield from ("", "## Licence", "", *licence(subject.checkpoint))
     yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then:", "")
-    yield from ("```", f'hf upload USER/{run.name} {shell(subject.folder)} . --exclude ".*"', "```")
+    yield from ("```", f"hf upload USER/{run.name} {shell(subject.folder)} . {NOT_PUBLISHED}", "```")
 
 
 def shell(folder: Path) -> str:
@@ -213,7 +215,10 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
         "minutes at most": f"{run.training.max_minutes:g}" if run.training.max_minutes else "no limit",
         "started from": checkpoint.start.name if checkpoint.start else "random weights",
     }
-    counts = {"parameters": "parameters", "steps": "steps", "characters": "characters read"}
+    counts = {
+        "parameters": "parameters", "steps": "steps", "characters": "characters read",
+        "steps_before": "steps before, of the same text", "characters_before": "characters read before, of the same text",
+    }  # fmt: skip
     rows |= {label: f"{metrics[key]:,}" for key, label in counts.items() if key in metrics}
     yield from ("| | |", "|---|---|", *(f"| {name} | {escaped(value)} |" for name, value in rows.items()))
     yield from ("", f"`config.json` holds every setting; with the text at hand, `python train.py --dataset {run.name}`")
@@ -221,7 +226,7 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def licence(checkpoint: Checkpoint) -> Iterator[str]:
-    """Licence and source of the texts, as config.yaml gave them, and that of the program."""
+    """Licence and source of the texts, as this machine has them, and that of the program."""
     run = checkpoint.run
     yield f"The texts: {code(run.license) if run.license else 'not given'}. Where they come from:"
     yield f"{code(run.source) if run.source else 'not given'}. The model learnt from nothing else" + (

@@ -7,24 +7,26 @@ from pathlib import Path
 
 from config.loader import Config, config_or_defaults
 from config.messages import counted, say
+from config.origin import with_origin as recorded
 from config.schema import RunConfig
 from evaluation.stored import StoredEvaluation, evaluation_record, stored_evaluation
 from exporting.card import CARD, Subject, card_of
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.console import progress
-from generation.folder import FILES, folder_files, model_files
+from generation.folder import FILES, folder_files, model_files, model_name
 from generation.libraries import library
 from generation.outputs import Outputs, is_regular
 from generation.sample_files import sample_files
 from generation.writer import Writer, written_documents
 from text.personal import personal
-from training.curve import is_curve
+from training.curve import is_curve_of
 from utils import UserError, hash_file, pick_device, utf8
 
 SAMPLES = "samples.txt"
 COUNT = 10  # documents that a card shows; a long one takes a while
 CURVE, FIGURES = "learning_curve.png", "evaluation.png"
 SHOWS = {CURVE: "learning curve", FIGURES: "figures of the evaluation"}
+ORIGIN = ("license", "source")
 LIBRARIES = ("huggingface_hub", "safetensors")
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 16 << 20  # of a picture
@@ -37,9 +39,9 @@ def export_hub(arguments: argparse.Namespace) -> int:
     for name in LIBRARIES:
         library(name)
     checkpoint, here = with_origin(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
-    name, reports = arguments.model.stem, Path(here.paths.outputs)
+    name, reports = model_name(arguments.model), Path(here.paths.outputs)
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
-    pictures = pictures_of(arguments.model, reports, evaluation)
+    pictures = pictures_of(arguments.model, checkpoint, reports, evaluation)
     names = [CARD, *FILES, SAMPLES, *pictures]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out", at_other_times=SHOWS)
@@ -58,15 +60,18 @@ def export_hub(arguments: argparse.Namespace) -> int:
 
 
 def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, RunConfig]:
-    """A model with the licence and source that this machine's config gives its text by now; its run placed here.
+    """A model with the licence and source that this machine has for its text by now; its run placed here.
 
-    The config knows a dataset by its name alone: another text of that name has its own licence.
+    The config, a record of prepare.py, then the model itself: the first that has one. The config knows a dataset by
+    its name alone: another text of that name has its own licence.
     """
     here, run = config.merged(checkpoint.run.name, {}), checkpoint.run
-    if here.data_file().is_file() and hash_file(here.data_file()) == checkpoint.data_sha256:
-        run = run.model_copy(update={key: getattr(here, key) or getattr(run, key) for key in ("license", "source")})
-    elif here.license or here.source:
-        say(f"licence and source are those of the model: {here.data_file()} is not the text that it learnt from")
+    if not (here.data_file().is_file() and hash_file(here.data_file()) == checkpoint.data_sha256):
+        if here.license or here.source:
+            say(f"licence and source are those of the model: {here.data_file()} is not the text that it learnt from")
+        here = here.model_copy(update=dict.fromkeys(ORIGIN, ""))
+    found = recorded(here, checkpoint.data_sha256)
+    run = run.model_copy(update={key: getattr(found, key) or getattr(run, key) for key in ORIGIN})
     return replace(checkpoint, run=run), config.placed(run)
 
 
@@ -77,14 +82,19 @@ def check_languages(languages: list[str]) -> None:
             raise UserError(f"--language {language}: must be an ISO 639 code such as en, or code or multilingual")
 
 
-def pictures_of(model: Path, reports: Path, evaluation: StoredEvaluation | None) -> dict[str, bytes]:
+def pictures_of(
+    model: Path, checkpoint: Checkpoint, reports: Path, evaluation: StoredEvaluation | None
+) -> dict[str, bytes]:
     """The learning curve beside a model file, and the figures of its evaluation, by their names in the folder."""
     sources = {CURVE: model.with_suffix(".png")} if model.is_file() else {}
-    figures = reports / f"{model.stem}_evaluation.png"
-    if evaluation and evaluation_record(reports, model.stem).knows(figures.name):
+    figures = reports / f"{model_name(model)}_evaluation.png"
+    if evaluation and evaluation_record(reports, model_name(model)).knows(figures.name):
         sources[FIGURES] = figures
     found = {name: path.read_bytes() for name, path in sources.items() if is_picture(path)}
-    return {name: data for name, data in found.items() if data.startswith(PNG) and (name != CURVE or is_curve(data))}
+    if CURVE in found and not is_curve_of(found[CURVE], checkpoint.training_sha256, checkpoint.metrics):
+        say(f"no learning curve: {sources[CURVE]} is of another training, of an earlier version, or somebody else's")
+        del found[CURVE]
+    return {name: data for name, data in found.items() if data.startswith(PNG)}
 
 
 def is_picture(path: Path) -> bool:

@@ -16,7 +16,7 @@ from config.messages import counted, say
 from config.schema import ModelConfig
 from exporting.weights import numbers
 from generation.checkpoint import content_of, load_checkpoint, named_weights, network_of
-from generation.folder import config_of, model_files
+from generation.folder import config_of, model_files, model_name
 from generation.libraries import library
 from generation.outputs import Outputs
 from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, NoiseEmbedding
@@ -182,7 +182,7 @@ def export_onnx(arguments: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(arguments.model)
     if checkpoint.network != "transformer":
         raise UserError(f"{arguments.model}: a network of the notebook, which is not exported as ONNX")
-    output = arguments.output or arguments.model.with_suffix(".onnx")
+    output = arguments.output or arguments.model.parent / f"{model_name(arguments.model)}.onnx"
     outputs = Outputs(output.parent, [output.name], model_files(arguments.model), overwrite=arguments.overwrite)
     network = network_of(checkpoint)
     assert isinstance(network, DiffusionTransformer)

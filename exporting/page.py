@@ -34,7 +34,7 @@ from exporting.weights import Packed, in_float32, pack, quantised
 from generation.archive import archive_bytes
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.console import progress
-from generation.folder import model_files
+from generation.folder import model_files, model_name
 from generation.outputs import Outputs
 from generation.writer import Writer
 from nft.store import SOURCES
@@ -50,7 +50,7 @@ def export_page(arguments: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(arguments.model)
     check_exportable(checkpoint, str(arguments.model))
     here = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data)
-    output = arguments.output or Path(here.paths.outputs) / f"{arguments.model.stem}_live.html"
+    output = arguments.output or Path(here.paths.outputs) / f"{model_name(arguments.model)}_live.html"
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     inputs += [arguments.set / name for name in SOURCES] if arguments.set else []
     outputs = Outputs(output.parent, [output.name], inputs, overwrite=arguments.overwrite)

@@ -35,6 +35,13 @@ def written_after(course: Iterable[Change], step: float = math.inf) -> dict[int,
     return {place: c for change in reached for place, c in zip(change.positions, change.characters, strict=True)}
 
 
+def without_gaps(course: Iterable[Change]) -> list[Change]:
+    """The same course, its steps counted anew without those that wrote nothing: `surest` numbers more than it makes."""
+    course = list(course)
+    steps = {step: number for number, step in enumerate(sorted({0, *(change.step for change in course)}))}
+    return [change._replace(step=steps[change.step]) for change in course]
+
+
 class Changes(NamedTuple):
     """What steps wrote into one row of a batch: (N,) each, in the order of the steps."""
 

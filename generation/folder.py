@@ -34,6 +34,17 @@ def is_model_folder(path: Path) -> bool:
     return (path / CONFIG).exists()
 
 
+def full_name(path: Path) -> str:
+    """The name of a model's file or folder, also of a folder that is given as `.` or `..`."""
+    named = path.resolve() if path.name in ("", "..") else path  # a link has a name of its own
+    return named.name or "model"  # the root of a disk has none
+
+
+def model_name(path: Path) -> str:
+    """What a model is called: its folder, or its file without the ending."""
+    return full_name(path) if is_model_folder(path) else path.stem
+
+
 def model_files(path: Path) -> list[Path]:
     """The files that a model is read from: itself, or those of its folder."""
     return [path / name for name in FILES] if is_model_folder(path) else [path]

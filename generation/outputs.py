@@ -8,9 +8,10 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from utils import UserError, check_writable, hash_file, sha256, write_atomic
+from utils import UserError, check_writable, exclusive_lock, hash_file, sha256, write_atomic
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
+LOCK, PATIENCE = ".written.lock", 60  # of a folder; seconds to wait for writes that take a moment
 ENTRY = b'{"path": '  # how each line of a record begins
 LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
 NOT_OURS = "not written by this program, or changed since"
@@ -135,7 +136,11 @@ class Outputs:
         self.own = {*names, *at_other_times}
         self.inputs = [path for path in inputs if path.exists()]
         self.record = OutputRecord(folder / f".{names[0]}{SUFFIX}")
-        self.check()
+        if is_regular(folder / LOCK):  # a command that writes this very moment may be between its record and its files
+            with self.alone():
+                pass
+        else:
+            self.check()
         check_writable(folder)
         self.try_names()
 
@@ -176,25 +181,32 @@ class Outputs:
 
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""
-        self.record = OutputRecord(self.record.path)  # another command may have written meanwhile
-        self.check()
-        self.record.write(dict(zip(self.names, contents, strict=True)))
-        return self.finish()
+        with self.alone():
+            self.record.write(dict(zip(self.names, contents, strict=True)))
+            return self.finish()
 
     def place(self, finished: Path, found: str, *contents: bytes) -> Path:
         """As `write`, but the first file, of this SHA-256, stands finished on the same disk and is moved.
 
         It may be of any size.
         """
-        self.record = OutputRecord(self.record.path)
-        self.check()
         name, *others = self.names
         files = dict(zip(others, contents, strict=True))
-        self.record.announce({name: found})
-        finished.replace(self.record.folder / name)
-        self.record.write(files)
-        self.record.hashes[name] = {found}
-        return self.finish()
+        with self.alone():
+            self.record.announce({name: found})
+            finished.replace(self.record.folder / name)
+            self.record.write(files)
+            self.record.hashes[name] = {found}
+            return self.finish()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands from writing into the folder meanwhile, or files of two would stand beside each other."""
+        trouble = f"{self.record.folder}: another command has been writing there for {PATIENCE} seconds; start again"
+        with exclusive_lock(self.record.folder / LOCK, trouble, PATIENCE):
+            self.record = OutputRecord(self.record.path)  # another command may have written since it was looked at
+            self.check()
+            yield
 
     def finish(self) -> Path:
         """Close the record, which goes on knowing what was written at other times; -> the path of the first file."""

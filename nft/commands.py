@@ -19,7 +19,7 @@ from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
 from diffusion.samplers import SamplerSettings, settings_read
-from evaluation.seen import reference_of
+from evaluation.seen import left_out, reference_of
 from generation.checkpoint import Start, load_checkpoint
 from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
@@ -59,6 +59,8 @@ def make_set(arguments: argparse.Namespace) -> int:
         if unseen == [BASE] and BASE not in config.datasets:
             fix = f"train.py --all --base writes it, as {BASE_FILE}, from the texts that it was made of"
         raise UserError(f"{arguments.model}: {what}: copies of it could not be dropped; {fix}")
+    if what := left_out(corpus, checkpoint):
+        say(f"copies are not sought in {what}; evaluate.py --samples does")
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)

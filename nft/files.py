@@ -7,6 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from config.data_file import is_of_a_system
 from generation.outputs import OutputRecord, is_protected, is_regular
 from nft import fonts, image
 from nft.animated_svg import animated_svg
@@ -24,7 +25,6 @@ FOLDERS = ("json", "erc1155", "metaplex", "images")
 IN_FOLDER = re.compile(rf"(?:{'|'.join(FOLDERS)})/[^/\\]+")
 RECORD = ".written.jsonl"  # of the files that were written
 BATCH = 100  # files that are made before they are written together
-SYSTEM_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")  # macOS and Windows put these into folders
 
 
 class File(NamedTuple):
@@ -167,8 +167,3 @@ def beside(folder: SetFolder, expected: set[str]) -> list[str]:
     known = {*expected, *FOLDERS, *SOURCES, RECORD, LOCK} - undeclared
     present = (path for path in folder.path.iterdir() if path.name not in known)
     return sorted(path.name for path in present if not is_of_a_system(path))
-
-
-def is_of_a_system(path: Path) -> bool:
-    """Whether macOS or Windows put a file into a folder."""
-    return path.name in SYSTEM_FILES and is_regular(path)

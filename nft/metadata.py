@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 from nft.schemas import FIRST_FORMAT
@@ -12,6 +13,9 @@ STATEMENT = "Machine-generated text: written by a character-level discrete diffu
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
 # how a cell begins that a spreadsheet runs as a formula, also after it has trimmed it; wide signs count in East Asia
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+# the same inside a cell, for a spreadsheet of a country that parts cells by ; where quotation marks of ours hold
+# nothing together; but no smiley
+INSIDE = re.compile('(?<=[;|\t\r\n])("*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20](?!\\)))')
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # marketplaces show a description as Markdown
 
 
@@ -27,26 +31,36 @@ def caption(edition: Edition, number: int) -> str:
     return f"{edition.info['title']} #{number}"
 
 
-def csv_text(header: list[str], content: list[list[Any]]) -> str:
-    """A table in which a spreadsheet takes no word for a formula: what begins like one gets an apostrophe before it."""
+def no_formula_begins(cell: str) -> str:
+    """A cell with an apostrophe before it where it begins like a formula; as earlier versions wrote it."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+def no_formula(cell: str) -> str:
+    """A cell with an apostrophe before what begins like a formula, there or where another delimiter would part it."""
+    return no_formula_begins(INSIDE.sub(r"\1'", cell))
+
+
+def csv_text(header: list[str], content: list[list[Any]], safe: Callable[[str], str] = no_formula) -> str:
+    """A table in which a spreadsheet takes no word for a formula: its cells are made `safe`."""
 
     def line(row: list[Any]) -> str:
         buffer = io.StringIO()
-        cells = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row]
+        cells = [safe(cell) if isinstance(cell, str) else cell for cell in row]
         csv.writer(buffer).writerow(cells)  # with its own line end, or it would not quote a cell that holds \r
         return buffer.getvalue().removesuffix("\r\n") + "\n"
 
     return "".join(map(line, [header, *content]))
 
 
-def csv_table(edition: Edition) -> str:
+def csv_table(edition: Edition, safe: Callable[[str], str] = no_formula) -> str:
     """tokens.csv: a row for each token, with its text, hash, flags and traits."""
     keys = ("token_id", "seed", "attempt", "text", "chars", "sha256")
     content = [
         [number, *(record[key] for key in keys), " ".join(record["flags"]), *traits.values()]
         for number, record, traits in edition.numbered
     ]
-    return csv_text(["number", *keys, "flags", *edition.bands], content)
+    return csv_text(["number", *keys, "flags", *edition.bands], content, safe)
 
 
 def rarity_table(edition: Edition) -> str:

@@ -8,7 +8,7 @@ from config.errors import listed
 from config.loader import config_or_defaults
 from config.sets import Rules
 from evaluation.reference import Reference
-from evaluation.seen import reference_of
+from evaluation.seen import left_out, reference_of
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
@@ -120,6 +120,8 @@ def find_text(
     if unseen:
         found.not_checked(f"{OF_THE_TEXT}: the text of {listed(unseen)}, which the model learnt from too, is not here")
         return None
+    if what := left_out(corpus, checkpoint):
+        found.not_checked(f"copies of {what}; evaluate.py --samples looks through all of it")
     if reference.copy_bound != info.copy_bound:
         found.differs(f"set.json: copy_bound is {info.copy_bound}, but follows as {reference.copy_bound}")
     return reference

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from config.data_file import is_of_a_system
 from config.messages import counted
 from generation.course import Change
 from generation.outputs import is_protected, is_regular
@@ -116,7 +117,7 @@ class SetFolder:
         if not os.path.lexists(path / "set.json"):
             if not new:
                 raise UserError(f"{path}: no set is here; set.json is missing")
-            if path.exists() and any(not file.name.startswith(".") for file in path.iterdir()):
+            if path.exists() and any(file.name[0] != "." and not is_of_a_system(file) for file in path.iterdir()):
                 raise UserError(f"{path}: holds files but no set; give --out an empty or a new folder")
         folder = cls(path, mends=new or mends)
         for name in SOURCES:

@@ -14,12 +14,14 @@ from nft.animation import FRAME_SIDE, pictures_of
 from nft.files import FOLDERS, File, beside, files, others
 from nft.findings import Findings
 from nft.image import LARGEST, pixels_of
+from nft.metadata import csv_table, no_formula_begins
 from nft.schemas import FIRST_FORMAT
 from nft.store import LINK, Edition, SetFolder
 from pages.themes import Theme
 from utils import UserError
 
-WRITTEN_OTHERWISE = ("index.html", "tokens.csv")  # by the versions that made sets of the first format
+TABLE = "tokens.csv"
+WRITTEN_OTHERWISE = ("index.html", TABLE)  # by the versions that made sets of the first format
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
@@ -44,7 +46,7 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
             elif not file.exact:
                 pictures.compare(file, beginning(path, LARGEST + 1))
             elif beginning(path, len(content := file.content()) + 1) != content:
-                report_text(found, file, edition)
+                report_text(found, folder, file, edition)
             advance(file.path.endswith(".png"))
     pictures.report(found)
     check_extra(found, folder, expected)
@@ -56,9 +58,13 @@ def beginning(path: Path, size: int) -> bytes:
         return file.read(size)
 
 
-def report_text(found: Findings, file: File, edition: Edition) -> None:
+def report_text(found: Findings, folder: SetFolder, file: File, edition: Edition) -> None:
     """Report a text file of other bytes."""
-    if edition.info["format"] == FIRST_FORMAT and file.path in WRITTEN_OTHERWISE:
+    earlier = edition.info["format"] == FIRST_FORMAT and file.path in WRITTEN_OTHERWISE
+    if file.path == TABLE:
+        table = csv_table(edition, no_formula_begins).encode()
+        earlier = earlier or beginning(folder.path / TABLE, len(table) + 1) == table
+    if earlier:
         found.not_checked(f"{file.path}: an earlier version wrote it, or it was changed; export writes it again")
     else:
         found.differs(f"{file.path}: not what its tokens make of it")

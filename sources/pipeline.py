@@ -16,12 +16,13 @@ import numpy as np
 from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import Cleaner
-from sources.columns import choose, describe, join, number_of
+from sources.columns import choose, describe, join, looks_like_prose, number_of
 from sources.engine import Filter, open_json, open_parquet
 from sources.files import Found
+from sources.git import open_git
 from sources.log import SourceLog
 from sources.origin import record_of
-from sources.records import open_git, open_mbox, open_text, open_xml
+from sources.records import open_mbox, open_text, open_xml
 from sources.scratch import writing
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
@@ -97,6 +98,9 @@ class Choice:
             number, why = choose(name, columns, sample)
             self.column = columns[number]
             self.notes = [f"{name}: its first rows", *describe(columns, sample), f"the text is {self.column!r}: {why}"]
+            if kind in ("csv", "tsv") and looks_like_prose(self.column):
+                taken = f"{self.column!r} stands in the first row, which was taken for names of columns"
+                self.notes.append(f"{taken}; if it is a document, put a line of names above it")
         return [number_of(self.column, columns, name)], lambda row: row[0] or ""
 
 

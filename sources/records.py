@@ -1,13 +1,10 @@
-"""What is no table, as one: XML dumps, mailboxes, the history of a git repository, and plain text."""
+"""What is no table, as one: XML dumps, mailboxes and plain text."""
 
 import codecs
 import contextlib
 import email.policy
 import itertools
 import mailbox
-import os
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -22,22 +19,6 @@ from utils import UserError
 
 SAMPLED = 1000  # rows whose attributes are the columns of an XML dump
 UNITS = ("line", "paragraph", "file")  # what a document of a plain text is
-GIT_COLUMNS = {"commit": "%H", "date": "%aI", "subject": "%s", "body": "%b", "message": "%B"}
-# a repository may come from a stranger: nothing that it names is run, and nothing is fetched
-GIT_OPTIONS = (
-    "--no-pager",
-    "-c",
-    "log.showSignature=false",
-    "-c",
-    "core.fsmonitor=false",
-    "-c",
-    "protocol.allow=never",
-)
-GIT_SURROUNDINGS = {
-    "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
-}  # fmt: skip
-NO_REPOSITORY = "is no git repository; name its top folder"
-GIT_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH")  # of a person's variables; others name another repository, or parts of it
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
 LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
 # what Python's email raises for a hostile message
@@ -183,56 +164,6 @@ def unnamed(content: bytes, place: str, encoding: str) -> str:
             byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
             raise UserError(f"{place}: {byte}; {NAME_ENCODING}") from None
         return content.decode(encoding, "replace")
-
-
-def open_git(path: Path, name: str) -> Table:
-    """The commits of a local git repository, newest first."""
-    return table_of([*GIT_COLUMNS], lambda _: git_rows(path, name))
-
-
-def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
-    form = "%x00".join(GIT_COLUMNS.values())
-    command = ["git", *GIT_OPTIONS, git_folder(path), "log", "-z", "--encoding=UTF-8", f"--format={form}"]
-    mine = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(GIT_KEPT)}
-    with tempfile.TemporaryFile() as said:
-        try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env={**mine, **GIT_SURROUNDINGS}
-            )
-        except FileNotFoundError:
-            raise UserError("git is not installed, or not found") from None
-        with process:
-            assert process.stdout
-            try:
-                cells = cells_of(process.stdout, name)
-                while len(row := list(itertools.islice(cells, len(GIT_COLUMNS)))) == len(GIT_COLUMNS):
-                    yield dict(zip(GIT_COLUMNS, row, strict=True))
-                process.wait()
-            finally:
-                process.kill()  # where no more rows are wanted
-        said.seek(0)
-        lines = said.read(10_000).decode(errors="replace").strip().splitlines()
-        if process.returncode:
-            why = lines[-1] if lines else "git ended before its end"
-            raise UserError(f"--git {name}: {NO_REPOSITORY if 'not a git repository' in why else why}")
-
-
-def git_folder(path: Path) -> str:
-    """The option that names the repository of a folder, as git would else look for one around it too."""
-    inner = path.absolute() / ".git"
-    return f"--git-dir={inner if os.path.lexists(inner) else inner.parent}"
-
-
-def cells_of(stream: Any, name: str) -> Iterator[str]:
-    """What stands between the NULs of git's output."""
-    rest = b""
-    while block := stream.read1(BLOCK_BYTES):
-        *cells, rest = (rest + block).split(b"\0")
-        yield from (cell.decode("utf-8", "replace") for cell in cells)
-        if len(rest) > MOST_ROW:
-            raise UserError(f"{name}: a commit's message has more than {MOST_ROW >> 20} MB")
-    if rest:
-        yield rest.decode("utf-8", "replace")
 
 
 def open_text(path: Path, name: str, unit: str = "line") -> Table:

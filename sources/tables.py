@@ -19,6 +19,7 @@ DELIMITERS = ",;\t|"
 NO_DELIMITER = "\x1f"  # of a table of one column, whose commas are text
 HEAD = 1 << 20  # characters of a file that tell how it is written
 MOST_COLUMNS = 2000
+LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
 LONGEST_NAME = 60  # characters of a column's name
 BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
 
@@ -41,10 +42,11 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
         head = file.read(HEAD)
     cut = len(head) == HEAD
     dialect = dialect_of(head[: head.rfind("\n") + 1] if cut else head, delimiters, cut)
-    first = next((row for row in rows_of(head, dialect) if row), [])
+    rows = [row for row in rows_of(head, dialect) if row]
+    first = rows[0] if rows else []
     if len(first) > MOST_COLUMNS:
         raise UserError(f"{name}: has {len(first):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
-    named = is_header(first)
+    named = is_header(first) and not stands_again(first, rows)
     columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
@@ -107,6 +109,13 @@ def is_header(first: Sequence[str]) -> bool:
     names = [cell.strip() for cell in first]
     plain = all(len(name) <= LONGEST_NAME and "\n" not in name and not is_number(name) for name in names)
     return bool(names) and plain and all(names[1:])
+
+
+def stands_again(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a cell of the first row is a value of its column too, as a label is: then it is no name of one."""
+    others = [row for row in rows if len(row) == len(first) and row != first]  # a header may stand in the middle too
+    again = sum(any(cell and cell == name for cell, name in zip(row, first, strict=True)) for row in others)
+    return again > 0 and again >= LABELLED * len(others)
 
 
 def is_number(text: str) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,19 @@ def test_two_commands_with_one_output_leave_it_known(home, capsys):
     second.write(b"two")
     Outputs(Path("o"), ["a.txt"], [], overwrite=False).write(b"three")
     assert Path("o/a.txt").read_bytes() == b"three"
+
+
+def test_of_two_commands_that_write_one_output_at_once_the_files_of_one_stand_there(home):
+    def write(text: bytes) -> None:
+        for _ in range(40):
+            Outputs(Path("o"), ["a.txt", "a.jsonl"], [], overwrite=True).write(text, text)
+            Outputs(Path("o"), ["a.txt", "a.jsonl"], [], overwrite=False).write(text + b"!", text + b"!")
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write, text) for text in (b"one", b"two")]:
+            done.result()
+    assert Path("o/a.txt").read_bytes() == Path("o/a.jsonl").read_bytes()
+    assert Outputs(Path("o"), ["a.txt", "a.jsonl"], [], overwrite=False).record.knows("a.jsonl")
 
 
 @pytest.mark.parametrize("change", ["a key more", "empty", "read-only"])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config.data_file import CACHE, no_data
+from config.data_file import CACHE, is_of_a_system, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey
@@ -183,7 +183,8 @@ def is_store(folder: Path) -> bool:
 def holds_store_files_alone(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
-    return all(f.name in STORE_FILES and f.is_file() and not f.is_symlink() for f in folder.iterdir())
+    own = (file for file in folder.iterdir() if not is_of_a_system(file))
+    return all(file.name in STORE_FILES and file.is_file() and not file.is_symlink() for file in own)
 
 
 def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:

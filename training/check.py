@@ -104,7 +104,7 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
         expected,
     ]
     outlook = outlook_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
-    seen = Inspection(run, corpus, read_sample(run), outlook)
+    seen = Inspection(training.run, corpus, read_sample(run), outlook)  # with the licence that was recorded
     return CheckedRun(
         cells,
         Checked(seen, [*facts(training), in_words(outlook)], examine(seen)),

@@ -1,5 +1,7 @@
 """The picture of a training: its learning curve, models/NAME.png."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
@@ -7,10 +9,11 @@ from matplotlib.ticker import MaxNLocator
 from config.schema import RunConfig
 from evaluation.pictures import png_of
 from generation.outputs import check_ours
-from training.events import Status, Validation
-from utils import write_atomic
+from training.events import FIGURES, Status, Validation
+from utils import hash_json, write_atomic
 
 SIZE, DPI = (7, 4), 120  # inches, and pixels to an inch
+MARK = "Training"  # a text in the file that says of which training it is
 SOFTWARE = "diffusion-gpt-local"  # a text in the file, by which a later training knows it
 
 
@@ -18,13 +21,19 @@ def plot_curve(status: Status, run: RunConfig) -> None:
     """Write the picture of a training that has ended."""
     path = run.model_file().with_suffix(".png")
     check_ours(path, is_curve)
-    write_atomic(path, curve_png(run.name, status.history)[-1])
+    mark = mark_of(run.training_hash(), status.figures())
+    write_atomic(path, curve_png(run.name, status.history, {MARK: mark})[-1])
 
 
-def curve_png(name: str, history: list[Validation]) -> tuple[int, int, bytes]:
+def mark_of(training_sha256: str, figures: dict[str, Any]) -> str:
+    """What a curve says of its training, in its file: a hash of the settings, and of the figures that the model has."""
+    return hash_json([training_sha256, figures])
+
+
+def curve_png(name: str, history: list[Validation], texts: dict[str, str] | None = None) -> tuple[int, int, bytes]:
     """Bits per character of held-out and of training text over the characters read, with minutes above.
 
-    -> width and height in pixels, and the picture as PNG.
+    -> width and height in pixels, and the picture as PNG, whose file holds these texts.
     """
     seen, minutes = [record.characters / 1e6 for record in history], [record.minutes for record in history]
     figure, axes = pyplot.subplots(figsize=SIZE, layout="constrained")
@@ -42,9 +51,15 @@ def curve_png(name: str, history: list[Validation]) -> tuple[int, int, bytes]:
     clock.set(xlabel="minutes", xlim=axes.get_xlim())
     figure.suptitle(name)
     width, height = (round(DPI * inches) for inches in SIZE)
-    return width, height, png_of(figure, dpi=DPI, metadata={"Software": SOFTWARE})
+    return width, height, png_of(figure, dpi=DPI, metadata={"Software": SOFTWARE, **(texts or {})})
 
 
 def is_curve(picture: bytes) -> bool:
     """Whether a PNG is a learning curve that this program drew."""
     return f"Software\0{SOFTWARE}".encode() in picture
+
+
+def is_curve_of(picture: bytes, training_sha256: str, metrics: dict[str, Any]) -> bool:
+    """Whether it is the curve of the training that a model with this hash and these metrics came from."""
+    figures = {name: metrics.get(name) for name in FIGURES}
+    return is_curve(picture) and f"{MARK}\0{mark_of(training_sha256, figures)}".encode() in picture

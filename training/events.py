@@ -17,6 +17,7 @@ from generation.outputs import check_ours
 from text.corpus import Corpus
 from utils import UserError, write_atomic
 
+FIGURES = ("held_out_bits", "held_out_error", "best_step", "steps", "characters")  # metrics of a model
 SMOOTHING = 0.9  # share of the past in the running average of speed and loss
 
 
@@ -53,6 +54,12 @@ class Status:
 
     def seconds_left(self) -> float:
         return self.seconds * (1 - self.progress) / self.progress if self.progress else math.nan
+
+    def figures(self) -> dict[str, float]:
+        """What a model says of the training that it came from, by the names in FIGURES."""
+        best = min(self.history, key=lambda record: record.held_out)
+        found = best.held_out, best.held_out_error, best.step, self.step, self.characters
+        return dict(zip(FIGURES, found, strict=True))
 
 
 def stalled(history: list[Validation], patience: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from generation.course import Change, written_after
+from generation.course import Change, without_gaps, written_after
 from generation.watch import UNWRITTEN
 from generation.writer import Writer, Written, written_documents
 from text.vocabulary import one_line
@@ -29,7 +29,7 @@ class Preview:
 
     def play(self, whose: str, text: str, course: list[Change]) -> None:
         """Begin to show how a text was written; `whose` stands before it."""
-        self.whose, self.text, self.course, self.began = whose, text, course, time.monotonic()
+        self.whose, self.text, self.course, self.began = whose, text, without_gaps(course), time.monotonic()
 
     def finished(self) -> str:
         """The line of the sample that was played, for the lines above; "" if there is none, or it was had before."""

@@ -19,6 +19,8 @@ from utils import UserError, parallel_tasks
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which the nodes import from the same place
 TRIES = 4  # of a training whose machine dies: each goes on from the state that the last one saved
 CONNECT_SECONDS = 5
+SETTINGS = b"\x04"  # the kind of frame with which each side of HTTP/2 begins; gRPC, which a head speaks, is HTTP/2
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
 Message = Note | Advance
 
 
@@ -28,11 +30,15 @@ def ray_library() -> Any:
 
 
 def check_address(address: str) -> None:
-    """Raise UserError at once if nothing answers there: Ray itself would try for minutes."""
+    """Raise UserError at once if no head of a cluster answers there: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     try:
         if address:
-            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+            with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as there:
+                if os.environ.get("RAY_USE_TLS", "0") == "0":  # Ray's own; encrypted, a head answers no greeting
+                    there.sendall(GREETING)
+                    if there.makefile("rb").read(4)[3:] != SETTINGS:
+                        raise OSError
     except (OSError, ValueError, OverflowError):
         fix = "begin one with ray start --head, which names its HOST:PORT"
         raise UserError(f"--ray {address}: no cluster answers; {fix}") from None

@@ -44,18 +44,21 @@ def was_trained_further(found: Checkpoint) -> bool:
     return bool(found.start) and SeenText(name=found.run.name, sha256=found.data_sha256) in found.start.texts
 
 
-def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> tuple[int, int]:
-    """Steps and characters of a start of the same dataset and text; else none.
+def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> dict[str, int]:
+    """Steps and characters, as metrics, that a start of the same dataset and text had behind it; {} of another start.
 
     A training counts on from there, so that it meets other batches and noise than its start.
     """
     start = beginning and beginning.checkpoint
     if not start or (start.run.name, start.data_sha256) != (name, data_sha256):
-        return 0, 0
-    steps, characters = (start.metrics.get(key) for key in ("steps", "characters"))
-    if type(steps) is not int or type(characters) is not int or min(steps, characters) < 0:
-        raise UserError(f"{start.run.name}: its model does not tell how many steps it made; train it anew")
-    return steps, characters
+        return {}
+    spent = {}
+    for key in ("steps", "characters"):
+        parts = [start.metrics.get(key), start.metrics.get(f"{key}_before", 0)]
+        if any(type(part) is not int or part < 0 for part in parts):
+            raise UserError(f"{name}: its model does not tell how many {key} it made; train it anew")
+        spent[f"{key}_before"] = sum(parts)
+    return spent
 
 
 def check_alike(path: Path, start: RunConfig, run: RunConfig) -> None:

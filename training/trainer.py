@@ -62,7 +62,7 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
             if training.finished():
                 return training.complete(listener)
             try:
-                training.advance(training.batches.batch(training.earlier + training.status.step))
+                training.advance(training.batches.batch(training.first + training.status.step))
             except Diverged:
                 training.slow_down()
                 listener.note(f"training diverged; {training.back_at()} at half the learning rate")
@@ -98,7 +98,8 @@ class Training:
         shape = shape_of(run, self.corpus.vocabulary)
         self.parameters = fitting_parameters(shape, self.device)
         self.beginning = beginning_of(run)
-        self.earlier, self.read_earlier = spent_before(self.beginning, run.name, self.corpus.sha256)
+        self.before = spent_before(self.beginning, run.name, self.corpus.sha256)
+        self.first = self.before.get("steps_before", 0)  # batches and noise are counted from here
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         if self.beginning:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
@@ -133,7 +134,7 @@ class Training:
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
         characters = int((~batch.given).sum())
-        loss, norm = self.learner.step(self.earlier + self.status.step, batch, characters, self.rate_factor())
+        loss, norm = self.learner.step(self.first + self.status.step, batch, characters, self.rate_factor())
         self._count(loss, norm, characters)
 
     def rate_factor(self) -> float:
@@ -284,12 +285,7 @@ class Training:
         """Save the best averaged weights as the model, and delete the resume state."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
-        best = min(self.status.history, key=lambda record: record.held_out)
-        metrics: dict[str, Any] = {
-            "held_out_bits": best.held_out, "held_out_error": best.held_out_error,
-            "best_step": self.earlier + best.step, "steps": self.earlier + self.status.step,
-            "characters": self.read_earlier + self.status.characters, "parameters": self.parameters,
-        }  # fmt: skip
+        metrics = {**self.status.figures(), "parameters": self.parameters, **self.before}
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
             self.run.training_hash(), start=self.beginning and self.beginning.record,

@@ -54,7 +54,7 @@ def test_documents_longer_than_the_context_are_counted(found):
     lines = ["x" * 30 + f" {n:03}" for n in range(80)] + [f"y {n:03}" for n in range(120)]
     checked = found(lines, data={"held_out": 0.01})["lengths"]
     assert checked.severity == NOTE and "exceed the context of 32" in checked.sentence
-    assert checked.fix.endswith("--name toy_clean --max-characters 30")
+    assert checked.fix.endswith("--name toy_short --max-characters 30")
     assert found(PROSE, model={"context": 64})["lengths"].severity == GOOD
 
 
@@ -109,10 +109,30 @@ def test_what_it_says_to_type_mends_it(tiny_run, tmp_path, monkeypatch, kind):
     assert checked.severity == WARNING and checked.examples
     command = shlex.split(checked.fix.split(": ", 1)[1])
     assert command[:2] == ["python", "prepare.py"] and prepare.main(command[2:]) == 0
-    clean = run.model_copy(update={"name": "toy_clean"})
+    name = command[command.index("--name") + 1]
+    clean = run.model_copy(update={"name": name})
     assert examine(Inspection(clean, load_corpus(clean), read_sample(clean), OUTLOOK))[kind].severity == GOOD
-    lines = (tmp_path / "datasets" / "toy_clean.txt").read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "datasets" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     assert set(PROSE[:300]) <= set(lines)
+
+
+def test_no_two_of_its_commands_write_one_file_and_each_passes_on_the_licence(found):
+    lines = [*PROSE[:60], *(f"Bump version to 2.{number}" for number in range(20))]
+    lines += [f"{'x' * 30}{line}<br />{n:03}" for n, line in enumerate(PROSE[60:90])]
+    checked = found(lines, license="CC0", source="my shop", model={"context": 64})
+    fixes = [finding.fix for finding in checked.values() if "prepare.py" in finding.fix]
+    names = [fix.partition("--name ")[2].split()[0] for fix in fixes]
+    assert sorted(names) == ["toy_distinct", "toy_plain", "toy_short", "toy_varied"]
+    assert all(fix.endswith(' --source "my shop" --license "CC0"') for fix in fixes)
+
+
+def test_nothing_is_left_out_of_which_the_greater_part_of_a_text_consists(found):
+    begin = found([f"{'the same opening of ' * 2}{line}" for line in PROSE[:100]])["openings and endings"]
+    assert begin.severity == WARNING and begin.sentence.startswith("100 of 100 ") and not begin.fix
+    near = found([f"Bump version to 2.{number}" for number in range(100)])["near repeats"]
+    assert near.severity == WARNING and not near.fix
+    html = found([f"<b class={number}></b>" for number in range(40)])["HTML"]
+    assert html.severity == WARNING and not html.fix
 
 
 def test_personal_data_and_names_are_shown_where_they_stand(found):

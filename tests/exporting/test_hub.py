@@ -18,7 +18,9 @@ from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.outputs import Outputs
 from tests.helpers import ROOT, Quiet, make_run, toy_lines
+from training.curve import plot_curve
 from training.trainer import train_model
+from utils import hash_file
 
 hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: requirements-export.txt")
 pytest.importorskip("safetensors", reason="safetensors is not installed: requirements-export.txt")
@@ -26,14 +28,24 @@ ABSORBING = {"diffusion": {"process": "absorbing"}, "sampling": {"sampler": "sur
 CONFIG = 'datasets: {toy: {license: CC BY-SA 4.0, source: "https://a.example\\nand <b>`b`</b>"}}\n'
 
 
+class Drawing(Quiet):
+    """Draws the learning curve, as the process of a training does."""
+
+    def __init__(self, run) -> None:
+        super().__init__()
+        self.run = run
+
+    def finishing(self, status) -> None:
+        plot_curve(status, self.run)
+
+
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A model, models/toy.pt, of a project in the working directory; the training itself knew no licence."""
     monkeypatch.chdir(tmp_path)
     run = make_run(tmp_path, toy_lines(120), **ABSORBING)
-    train_model(run, Quiet())
+    train_model(run, Drawing(run))
     Path("config.yaml").write_text(CONFIG, "utf-8")
-    Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\ncurve Software\0diffusion-gpt-local")
     return run
 
 
@@ -78,7 +90,9 @@ def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys)
     assert f"| documents judged | {stored['judged']} |" in card() and model.data_sha256 in card()
     assert f"**{stored['copies']['gauge'].capitalize()}.**" in card()
     assert "https://a.example\\nand <b>`b`</b>" in card()  # as code, on one line
-    assert card().endswith('```\nhf upload USER/toy hub/toy . --exclude ".*"\n```\n')
+    assert card().endswith(
+        '```\nhf upload USER/toy hub/toy . --exclude desktop.ini --exclude Thumbs.db --exclude ".*"\n```\n'
+    )
 
 
 def test_the_folder_writes_what_the_model_writes_and_its_code_runs(trained):
@@ -236,6 +250,44 @@ def test_a_licence_of_another_text_of_that_name_is_not_taken(trained, capsys):
     assert export_folder() == 0
     said = "licence and source are those of the model: datasets/toy.txt is not the text that it learnt from"
     assert said in capsys.readouterr().out.replace(os.sep, "/") and "cc0-1.0" not in card()
+
+
+def test_what_prepare_recorded_of_the_text_by_now_is_in_the_card(trained, capsys):
+    Path("config.yaml").unlink()
+    record = {"license": "CC0-1.0", "source": "a.csv, column text", "text": {"sha256": hash_file(trained.data_file())}}
+    place = trained.data_file().with_suffix(".source.json")
+    place.write_text(json.dumps(record), "utf-8")
+    for there in (True, False):  # the record names the text that the model learnt from
+        if not there:
+            trained.data_file().unlink()
+        assert export_folder() == 0
+        assert "no licence" not in capsys.readouterr().out
+        assert "license: cc0-1.0" in card() and "\n`a.csv, column text`. The model" in card()
+    checkpoint = load_checkpoint(Path("models/toy.pt"))
+    Path("models/toy.pt").unlink()
+    save_checkpoint(Path("models/toy.pt"), replace(checkpoint, data_sha256=""))  # as imported: of no known text
+    for text in ({}, {"sha256": hash_file(Path("models/toy.pt"))}):
+        place.write_text(json.dumps(record | {"text": text}), "utf-8")
+        assert export_folder() == 0 and "license: unknown" in card()
+
+
+def test_the_curve_of_another_training_is_not_shown(trained, capsys):
+    """As when an earlier model is put back, or another training ended between its curve and its model."""
+    assert export_folder() == 0 and Path("hub/toy/learning_curve.png").exists()
+    earlier, picture = Path("models/toy.pt").read_bytes(), Path("models/toy.png").read_bytes()
+    Path("models/toy.pt").unlink()
+    longer = trained.model_copy(update={"training": trained.training.model_copy(update={"max_steps": 9})})
+    train_model(longer, Drawing(longer))
+    assert export_folder() == 0 and Path("hub/toy/learning_curve.png").read_bytes() != picture
+    capsys.readouterr()
+    Path("models/toy.pt").write_bytes(earlier)
+    assert export_folder() == 0 and not Path("hub/toy/learning_curve.png").exists()
+    told = (
+        f"no learning curve: {Path('models/toy.png')} is of another training, of an earlier version, or somebody else's"
+    )
+    assert told in capsys.readouterr().out.splitlines() and "learning curve" not in card()
+    Path("models/toy.png").write_bytes(picture)
+    assert export_folder() == 0 and Path("hub/toy/learning_curve.png").read_bytes() == picture
 
 
 def test_a_picture_of_a_person_is_no_learning_curve(trained, capsys):

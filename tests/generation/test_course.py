@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from diffusion.samplers import SAMPLERS
-from generation.course import Change, ChangeRecorder, text_after
+from generation.course import Change, ChangeRecorder, text_after, without_gaps
 from generation.prompt import Prompt
 from generation.writer import Draft, Writer, write_drafts
 from tests.helpers import Quiet, toy_lines
@@ -68,3 +68,10 @@ def test_masks_are_no_changes_and_steps_without_change_leave_nothing():
         recorder(step, torch.tensor([state]), p if step else None)
     course = recorder.by_row()[0].course(vocabulary)
     assert course == [Change(1, [1], "a"), Change(2, [2], "b"), Change(5, [1], "b")]
+
+
+def test_a_course_without_gaps_says_the_same_in_steps_that_are_there():
+    course = [Change(0, [1], "b"), Change(3, [0], "x"), Change(3, [2], "c"), Change(4096, [0], "a")]
+    assert [change.step for change in without_gaps(course)] == [0, 1, 1, 2]
+    assert text_after(without_gaps(course)) == text_after(course) == "abc"
+    assert [change.step for change in without_gaps(course[1:])] == [1, 1, 2] and without_gaps([]) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import struct
 import sys
 from dataclasses import replace
@@ -92,6 +93,35 @@ def test_a_folder_can_be_judged_and_exported_as_its_file(tmp_path, monkeypatch, 
         "voices/toy: is a folder, not a file; a training starts from a model file, models/NAME.pt, whose hash it names"
     )
     assert f"error: toy: failed: {what}" in capsys.readouterr().out.replace(os.sep, "/")
+
+
+def test_a_folder_that_is_given_as_a_dot_has_its_name(folder, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnx"), pytest.importorskip("huggingface_hub")
+    folder = folder.rename(tmp_path / "toy-1.5")  # what follows the point is no ending
+    (tmp_path / "toy-1.5" / "sub").mkdir()
+    for place, model in ((folder, "."), (folder / "sub", "..")):
+        monkeypatch.chdir(place)
+        for command, written in (
+            (["generate", "--samples", "2"], "outputs/toy-1.5_samples.txt"),
+            (["export", "page", "--unproven"], "outputs/toy-1.5_live.html"),
+            (["export", "onnx"], "toy-1.5.onnx"),
+        ):
+            name, *options = command
+            assert {"generate": generate, "export": export}[name].main([*options, "--model", model]) == 0
+            assert Path(written).is_file(), list(place.rglob("*"))
+        assert '"model": "toy-1.5"' in Path("outputs/toy-1.5_samples.jsonl").read_text("utf-8")
+        capsys.readouterr()
+        assert export.main(["safetensors", "--model", model]) == 2
+        what = f"{Path(model, WEIGHTS)}: this command reads it; name another --output"
+        assert capsys.readouterr().err == f"error: {what}\n"
+        assert export.main(["hub", "--model", model, "--out", "card"]) == 0
+        assert f"not evaluated: there is no {Path('outputs/toy-1.5_evaluation.json')}" in capsys.readouterr().out
+
+
+def test_a_model_without_an_ending_is_exported_into_a_folder_that_is_named(model, tmp_path, capsys):
+    plain = shutil.copy(model, tmp_path / "plain")
+    assert export.main(["safetensors", "--model", str(plain)]) == 2
+    assert capsys.readouterr().err == f"error: {plain}: is a file; name a folder with --output\n"
 
 
 def test_no_path_of_the_machine_is_in_a_folder(model):

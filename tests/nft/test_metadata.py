@@ -5,12 +5,13 @@ import io
 import json
 
 import jsonschema
+import pytest
 from PIL import Image
 
 import collection
 from nft.layout import SIDE
 from nft.metadata import csv_text
-from tests.nft.sets import texts
+from tests.nft.sets import change_tokens, texts
 from utils import hash_file
 
 STRING, URI = {"type": "string", "minLength": 1}, {"type": "string", "minLength": 1}
@@ -95,7 +96,32 @@ def test_a_spreadsheet_takes_no_text_for_a_formula():
     table = csv_text(["=header"], [[text, 3, -0.5] for text in [*dangerous, "a = b", " =1", "'x", ""]])
     header, *rows = csv.reader(io.StringIO(table, newline=""))
     assert header == ["'=header"] and [row[1:] for row in rows] == [["3", "-0.5"]] * 12  # numbers are numbers
-    assert [row[0] for row in rows] == [f"'{text}" for text in dangerous] + ["a = b", " =1", "'x", ""]
+    expected = [f"'{text}" for text in [*dangerous[:4], "\t'=1", "\r'=1", "\n'=1", dangerous[-1]]]
+    assert [row[0] for row in rows] == [*expected, "a = b", " =1", "'x", ""]
+
+
+@pytest.mark.parametrize("delimiter", ";\t|")
+def test_no_cell_of_a_spreadsheet_of_another_country_is_a_formula(delimiter):
+    """Its delimiter parts our cells, and a quotation mark inside of one quotes nothing."""
+    formulas = [f"{quotes}{sign}1+1" for quotes in ("", '"', '""') for sign in "=+-@"]
+    texts = [*(f"a{delimiter}{formula}{delimiter}b" for formula in formulas), f"a{delimiter}-) b", "a; = b", "plain"]
+    table = csv_text(["number", "text"], [[1, text] for text in texts])
+    cells = [cell for row in csv.reader(io.StringIO(table), delimiter=delimiter) for cell in row]
+    assert len(cells) > 2 * len(formulas)
+    assert [cell for cell in cells if cell.lstrip('"').startswith(tuple("=+-@"))] == ["-) b"]
+    assert f"a{delimiter}-) b" in table and "a; = b" in table  # a smiley, and what a blank precedes
+
+
+def test_a_table_of_an_earlier_version_is_not_called_forged(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    change_tokens(folder, 1, lambda _: {"text": "a;=1+1"})
+    assert collection.main(["export", str(folder)]) == 0
+    table = folder / "tokens.csv"
+    table.write_bytes(table.read_bytes().replace(b";'=", b";="))
+    assert "not checked: tokens.csv: an earlier version wrote it" in verify(folder)[1]
+    table.write_bytes(table.read_bytes().replace(b";=", b";=="))
+    assert "tokens.csv: not what its tokens make of it" in verify(folder)[1]
 
 
 def test_names_keep_within_metaplex_bytes(studio):

@@ -1,8 +1,11 @@
 """The page and the animated SVG of a token in a browser: keys, pointer, both ways to the same state, all text text."""
 
+import json
+import re
+
 import pytest
 
-from generation.course import text_after
+from generation.course import Change, text_after
 from nft.animated_svg import animated_svg
 from nft.player import player
 from pages.themes import THEMES
@@ -29,6 +32,23 @@ def played(visit, tmp_path):
         return page
 
     return play
+
+
+def numbers(course: list[Change]) -> list[int]:
+    """The calls that a page has of a course."""
+    text = "".join("x" for change in course for _ in change.positions)
+    [found] = re.findall(r"const course = (.*); //", player(text, course, "made up #1", THEMES["paper"]))
+    return [call for call, _, _ in json.loads(found)]
+
+
+def test_a_page_counts_no_calls_that_were_never_made():
+    """`surest` counts a revision as if its stretch were full, whatever it writes again."""
+    made = [*range(9), *range(33, 36), *range(33 + 4096, 36 + 4096)]
+    assert numbers([Change(step, [place], "x") for place, step in enumerate(made)]) == [*range(15)]
+    for usual in ([0, *range(1, 21), 33, 34, 41, 112], [k * 4 for k in range(100)]):  # nor other numbers than before
+        assert numbers([Change(step, [place], "x") for place, step in enumerate(usual)]) == usual
+    forged = [Change(0, [0], "x"), Change(1, [1], "y"), Change(2**53, [2], "z")]  # it would count through them
+    assert numbers(forged) == [0, 1, 2] and numbers([]) == []
 
 
 def state(text: str, call: int) -> list[list[str]]:

@@ -6,7 +6,7 @@ import pytest
 
 import collection
 from generation.checkpoint import load_checkpoint
-from tests.helpers import Quiet, shape
+from tests.helpers import Quiet, shape, toy_lines
 from training.trainer import train_model
 
 
@@ -55,3 +55,16 @@ def test_without_the_text_of_the_start_no_set_is_made_and_none_matches(started_s
     status, printed = verify(folder)
     assert status == 0 and "everything matches" not in printed
     assert "not checked: copies, novelty, invented words and dropped texts: the text of toy, which the model" in printed
+
+
+def test_documents_in_which_no_copies_are_sought_are_named(studio, tiny_run, verify, capsys):
+    """A model says itself that it learnt from a sample alone; evaluate.py compares its texts with all of the text."""
+    _, make = studio
+    run = tiny_run(toy_lines(60), name="few", data={"max_documents": 20})
+    train_model(run, Quiet())
+    status, folder = make("set", 3, "--model", str(run.model_file()))
+    left = "40 documents of the text, which data.max_documents left out of the model's training"
+    assert status == 0 and f"copies are not sought in {left}; evaluate.py --samples does" in capsys.readouterr().out
+    status, printed = verify(folder)
+    assert status == 0 and f"not checked: copies of {left}; evaluate.py --samples looks" in printed
+    assert "everything matches" not in printed

@@ -154,6 +154,19 @@ def test_a_folder_of_other_things_is_left_alone(studio, tmp_path, capsys):
         assert {path: path.read_bytes() for path in before} == before
 
 
+def test_what_a_system_puts_into_a_folder_is_neither_in_the_way_nor_in_the_set(studio, tmp_path, verify):
+    _, make = studio
+    litter = [tmp_path / "set" / name for name in ("desktop.ini", "Thumbs.db", ".DS_Store")]
+    (tmp_path / "set").mkdir()
+    for path in litter:
+        path.write_bytes(b"litter")
+    status, folder = make("set", 2)
+    assert status == 0 and collection.main(["export", str(folder)]) == 0
+    assert "everything matches" in verify(folder)[1] and {path.read_bytes() for path in litter} == {b"litter"}
+    told = [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path not in litter]
+    assert not [data for data in told if b"Thumbs.db" in data or b"desktop.ini" in data]
+
+
 DAMAGES = {
     "samples.jsonl": ["[]", "{}", "5", '{"token_id":1}', "\x00", '{"text":"\\ud800"}'],
     "set.json": ["{}", "[]", "5", "", '{"format": 2}'],

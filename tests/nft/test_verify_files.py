@@ -190,7 +190,7 @@ def test_courses_that_a_set_does_not_declare_are_no_file_of_it(studio, verify):
 def test_files_that_are_missing_or_belong_to_no_token_are_named(studio, verify):
     _, make = studio
     _, folder = make("set", 3)
-    for name in ("images/.DS_Store", "json/Thumbs.db", "images/.2.png.x1.part"):
+    for name in ("images/.DS_Store", "json/Thumbs.db", "desktop.ini", "images/._1.png", "images/.2.png.x1.part"):
         (folder / name).write_bytes(b"litter")
     status, out = verify(folder)
     assert status == 0 and "not checked: images/.2.png.x1.part: left by a write that was killed" in out
@@ -205,7 +205,7 @@ def test_files_that_are_missing_or_belong_to_no_token_are_named(studio, verify):
     strangers = ("json/4.json", "images/holiday.jpg", "erc1155/.hidden", "metaplex/more")
     assert status == 1 and all(f"does not match: {name}: belongs to no token\n" in out for name in strangers)
     assert all(f"does not match: {name}: missing\n" in out for name in ("images/3.png", "images/1.svg"))
-    assert "DS_Store" not in out and out.count("does not match: ") == 6
+    assert "DS_Store" not in out and "._1" not in out and out.count("does not match: ") == 6
 
 
 def test_what_only_bears_a_harmless_name_is_named(studio, verify):

@@ -53,6 +53,8 @@ def test_the_column_of_prose_is_found_and_the_reason_given(capsys):
         "  review           1 long,     2 different  a",
     ]
     assert said[6] == "the text is 'review text': it holds prose, 4 words in the average of the first rows"
+    taken = "'review text' stands in the first row, which was taken for names of columns"
+    assert said[7] == f"{taken}; if it is a document, put a line of names above it"
     assert "left out: 2 rows empty" in said and said[-2:] == [
         "now: python train.py --dataset x --minutes 60",
         f"then: python generate.py --model {Path('models/x.pt')} --samples 100",

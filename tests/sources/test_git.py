@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,67 @@ def test_a_bare_repository_and_a_second_working_tree_are_read():
     git("clone", "-q", "--bare", "repo", "bare.git")
     git("-C", "repo", "worktree", "add", "-q", str(Path("second").absolute()))
     assert run("--git", "bare.git") == run("--git", "second") == ["a b"]
+
+
+def test_a_submodule_is_read():
+    repository("one", "a b")
+    repository("whole", "c d")
+    git("-c", "protocol.file.allow=always", "-C", "whole", "submodule", "--quiet", "add", "../one", "part")
+    assert run("--git", "whole/part") == ["a b"]
+
+
+def the_file(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text)
+
+
+ELSEWHERE = {  # what a stranger's folder holds beside a repository of its own, and where it leads
+    "a file": (".git", the_file("gitdir: ../mine/.git\n"), "mine/.git"),
+    "a file that names a second working tree": (
+        ".git", the_file("gitdir: ../mine/.git/worktrees/second\n"), "mine/.git/worktrees/second"
+    ),
+    "a list of other objects": (".git/objects/info/alternates", the_file("../../../mine/.git/objects\n"), ""),
+    "the folder of what is shared": (".git/commondir", the_file("../../mine/.git\n"), "mine/.git"),
+}  # fmt: skip
+LINKS = (".git", ".git/refs", ".git/refs/heads", ".git/objects")
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_no_history_is_read_that_lies_elsewhere(kind):
+    repository("mine", "about my salary")
+    git("-C", "mine", "worktree", "add", "-q", str(Path("second").absolute()))
+    repository("theirs", "a b")
+    name, make, place = ELSEWHERE[kind]
+    if name == ".git":
+        shutil.rmtree("theirs/.git")
+    make(Path("theirs", name))
+    place = Path(place).resolve() if place else "../../../mine/.git/objects"
+    fix = "name that place, or a copy made with git clone --no-local"
+    line = f"--git theirs: its history lies elsewhere: {Path('theirs', name).absolute()} leads to {place}; {fix}"
+    assert_refused("--git", "theirs", line=line)
+
+
+@posix
+@pytest.mark.parametrize("name", LINKS)
+def test_no_history_is_read_through_links(name):
+    repository("mine", "about my salary")
+    place = Path(repository("theirs", "a b"), name)
+    shutil.rmtree(place) if place.is_dir() else place.unlink()
+    place.symlink_to(Path("mine", name).absolute())
+    assert_refused("--git", "theirs", starts="--git theirs: its history lies elsewhere: ")
+
+
+@posix
+def test_a_pipe_in_a_repository_is_not_waited_for():
+    os.mkfifo(Path(repository("theirs", "a b"), ".git/refs/heads/pipe"))
+    assert_refused("--git", "theirs", starts="--git theirs: its history lies elsewhere: ")
+
+
+def test_a_copy_holds_all_of_a_history():
+    repository("mine", "a b")
+    git("clone", "-q", "--shared", "mine", "shared")
+    assert_refused("--git", "shared", starts="--git shared: its history lies elsewhere: ")
+    git("clone", "-q", "--no-local", "shared", "copy")
+    assert run("--git", "copy") == ["a b"]
 
 
 def test_no_repository_around_a_folder_is_read(monkeypatch):

@@ -164,6 +164,20 @@ def test_what_stands_in_the_place_of_a_store_is_left_and_named(tiny_run):
     assert tree(store) == before
 
 
+def test_what_a_system_puts_into_a_folder_is_no_stranger_in_a_store(tiny_run):
+    run = tiny_run(toy_lines(30))
+    load_corpus(run)
+    [store] = [path for path in stores_of(run).iterdir() if path.is_dir()]
+    for name in (".DS_Store", "Thumbs.db", "Desktop.ini"):
+        (store / name).write_bytes(b"litter")
+    before = tree(store)
+    load_corpus(run)
+    assert tree(store) == before
+    (store / "info.json").write_bytes(b"cut short")
+    load_corpus(run)
+    assert len(list(store.iterdir())) == 4
+
+
 def test_text_that_a_model_was_not_trained_on_is_refused_before_anything_is_encoded(tiny_run, tmp_path):
     run = tiny_run(toy_lines(30))
     before = tree(tmp_path)

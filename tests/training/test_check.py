@@ -1,5 +1,6 @@
 """The plan: what would be trained, at what cost, and how hours are shared out."""
 
+import json
 import re
 
 import pytest
@@ -8,6 +9,7 @@ import train
 from training import check
 from training.queue import share_hours
 from training.trainer import Diverged
+from utils import hash_file
 
 
 @pytest.mark.usefixtures("warm_processes")
@@ -18,12 +20,17 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
     (path.parent / "datasets" / "two.txt").write_text(
         one + one + "".join(f"mail jane@example.org {k}\n" for k in range(9)) + "\n"
     )
+    text = path.parent / "datasets" / "one.txt"
+    record = {"license": "CC0", "text": {"sha256": hash_file(text)}}
+    text.with_suffix(".source.json").write_text(json.dumps(record))
     before = {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()}
     capfd.readouterr()
     assert run("--all", "--check") == 0
     out = capfd.readouterr().out
     assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty line dropped" in out
     assert re.search(r"two: likely personal data in [5-9] of", out) and "exceed the context of 32" in out
+    unknown = "the licence of the text is not known"
+    assert f"two: {unknown}" in out and f"one: {unknown}" not in out
     rows = {row.split()[1]: row for row in out.splitlines() if row.startswith("\u2502")}
     assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]
     assert "MB needed at most" in out

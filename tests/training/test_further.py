@@ -19,18 +19,19 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
     further = Training(shape(run, start_from=str(kept)))
     for name, weight in further.model.state_dict().items():
         assert torch.equal(weight, first.weights[name].float())
-    assert further.earlier == 4
+    assert further.first == 4
     seen = []
     further.learner.step, whole = (
         lambda number, *rest: seen.append(number) or whole(number, *rest),
         further.learner.step,
     )
-    further.advance(further.batches.batch(further.earlier))
+    further.advance(further.batches.batch(further.first))
     batches = TrainingBatches(further.corpus, run)
     assert seen == [4] and not torch.equal(batches.batch(4).ids, batches.batch(0).ids)
     train_model(shape(run, start_from=str(kept), max_steps=3), Quiet())
     second = load_checkpoint(run.model_file())
-    assert second.metrics["steps"] == 7 and second.metrics["characters"] > first.metrics["characters"]
+    assert (second.metrics["steps"], second.metrics["steps_before"]) == (3, 4)
+    assert second.metrics["characters_before"] == first.metrics["characters"]
     assert second.start.model_sha256 == hash_file(kept)
 
 
@@ -48,7 +49,7 @@ def test_more_keeps_the_model_and_trains_a_better_one_that_is_done(project, caps
     assert "one: skipped: done before" in " ".join(capsys.readouterr().out.split())
     assert tree(model.parent) == before
     assert train("--dataset", "one", "--more") == 0
-    assert model.with_name("one.previous-2.pt").is_file() and load_checkpoint(model).metrics["steps"] == 3 * 6
+    assert model.with_name("one.previous-2.pt").is_file() and load_checkpoint(model).metrics["steps_before"] == 2 * 6
 
 
 def test_more_that_was_stopped_goes_on_to_the_same_bytes(project, capsys):
@@ -65,7 +66,7 @@ def test_more_that_was_stopped_goes_on_to_the_same_bytes(project, capsys):
     run = load_config(path).resolve("one")
     model.with_name("one.previous.pt").rename(model)
     stopping = Training(with_more_time(run))
-    stopping.advance(stopping.batches.batch(stopping.earlier))
+    stopping.advance(stopping.batches.batch(stopping.first))
     stopping.save_state()
     model.with_name("one.previous-9.pt").write_bytes(b"newer, and not what the state started from")
     assert train("--dataset", "one", "--more") == 0

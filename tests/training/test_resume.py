@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from generation.archive import read_archive, write_archive
-from tests.helpers import Quiet
+from tests.helpers import Quiet, one_short_line
 from training.events import Stopped
-from training.resume import STATE_BYTES
+from training.resume import STATE_BYTES, drop_state
 from training.trainer import train_model
+from utils import UserError, hash_file
 
 WRONG = [
     ("model", {}), ("model", None), ("average", {"head.bias": torch.zeros(1)}), ("best", [1]), ("optimizers", []),
@@ -106,3 +107,38 @@ def test_a_state_with_a_config_of_another_kind_belongs_to_no_run(tiny_run, confi
     listener = Quiet()
     train_model(run, listener)
     assert "is of other data, settings or version; it is kept as" in listener.notes[0]
+
+
+ABSURD = [
+    *(("status", lambda status, key=key: {**status, key: 2**52})
+      for key in ("step", "seconds", "slowdowns", "validated")),
+    ("status", lambda status: {**status, "loss": 1e308}),
+    ("status", lambda status: {**status, "history": [{**status["history"][0], "held_out": 0.0, "minutes": 2.0**52}]}),
+    *((part, lambda weights: {name: torch.full_like(value, 3e38) for name, value in weights.items()})
+      for part in ("model", "average", "best")),
+    ("optimizers", lambda parts: changed(parts, 0, "exp_avg", lambda value: value * 0 + 3e38)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "change"), ABSURD)
+def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_anew(tiny_run, unbroken, part, change):
+    """No number tells that another training, or nobody, came to it: a state is believed as a model file is."""
+    run = tiny_run()
+    if not unbroken:
+        unbroken |= train_model(run, Quiet()).weights
+        run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    write_archive(run.state_file(), {**state, part: change(state[part])})
+    try:
+        train_model(run, Quiet())
+    except UserError as error:
+        assert one_short_line(str(error)) and "training diverged" in str(error)
+    except FloatingPointError as error:
+        assert one_short_line(str(error))
+    drop_state(run, hash_file(run.data_file()))  # what --force does
+    run.model_file().unlink(missing_ok=True)
+    assert not run.state_file().exists()
+    weights = train_model(run, Quiet()).weights
+    assert all(torch.equal(weights[name], value) for name, value in unbroken.items())

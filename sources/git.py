@@ -1,0 +1,144 @@
+"""The history of a git repository as a table of its commits; nothing is read that the repository does not hold."""
+
+import itertools
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sources.records import table_of
+from sources.tables import Table
+from sources.unpack import BLOCK_BYTES, MOST_ROW
+from utils import UserError
+
+GIT_COLUMNS = {"commit": "%H", "date": "%aI", "subject": "%s", "body": "%b", "message": "%B"}
+# a repository may come from a stranger: nothing that it names is run, and nothing is fetched
+GIT_OPTIONS = (
+    "--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never",
+)  # fmt: skip
+GIT_SURROUNDINGS = {
+    "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
+}  # fmt: skip
+GIT_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH")  # of a person's variables; others name another repository, or parts of it
+NO_REPOSITORY = "is no git repository; name its top folder"
+HISTORY = ("HEAD", "packed-refs", "refs", "reftable", "objects")  # what a history is read from, in git's folder
+ALTERNATES = "objects/info/alternates"  # names other folders of objects
+
+
+def open_git(path: Path, name: str) -> Table:
+    """The commits of a local git repository, newest first. Raises UserError if their history lies elsewhere."""
+    check_own(path, name)
+    return table_of([*GIT_COLUMNS], lambda _: git_rows(path, name))
+
+
+def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
+    form = "%x00".join(GIT_COLUMNS.values())
+    command = git_command(path, "log", "-z", "--encoding=UTF-8", f"--format={form}")
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=surroundings()
+            )
+        except FileNotFoundError:
+            raise UserError("git is not installed, or not found") from None
+        with process:
+            assert process.stdout
+            try:
+                cells = cells_of(process.stdout, name)
+                while len(row := list(itertools.islice(cells, len(GIT_COLUMNS)))) == len(GIT_COLUMNS):
+                    yield dict(zip(GIT_COLUMNS, row, strict=True))
+                process.wait()
+            finally:
+                process.kill()  # where no more rows are wanted
+        said.seek(0)
+        if process.returncode:
+            fail(said.read(10_000), name)
+
+
+def fail(said: bytes, name: str) -> NoReturn:
+    """Raise UserError with the last line of what git said."""
+    lines = said.decode(errors="replace").strip().splitlines()
+    why = lines[-1] if lines else "git ended before its end"
+    raise UserError(f"--git {name}: {NO_REPOSITORY if 'not a git repository' in why else why}")
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of git: without variables that name another repository."""
+    mine = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key.startswith(GIT_KEPT)}
+    return {**mine, **GIT_SURROUNDINGS}
+
+
+def git_command(path: Path, *arguments: str) -> list[str]:
+    """A command about the repository of a folder, as git would else look for one around it too."""
+    return ["git", *GIT_OPTIONS, f"--git-dir={inner(path)}", *arguments]
+
+
+def inner(path: Path) -> Path:
+    """What tells where the history of a folder lies: its .git, or the folder itself."""
+    own = path.absolute() / ".git"
+    return own if os.path.lexists(own) else own.parent
+
+
+def check_own(path: Path, name: str) -> None:
+    """Raise UserError where the history of a folder would be read from elsewhere, as a stranger's may have it.
+
+    A second working tree and a submodule are no strangers': their history lies elsewhere, and names them.
+    """
+    own, shared = (asked(path, name, "rev-parse", option) for option in ("--absolute-git-dir", "--git-common-dir"))
+    found = itertools.chain(pointers(own), pointers(shared))
+    if not names_back(path, name, own, shared):
+        steps = ((inner(path), own), (own / "commondir", shared))
+        found = itertools.chain((step for step in steps if not step[1].is_relative_to(path.resolve())), found)
+    for teller, place in found:
+        fix = "name that place, or a copy made with git clone --no-local"
+        raise UserError(f"--git {name}: its history lies elsewhere: {teller} leads to {place}; {fix}")
+
+
+def names_back(path: Path, name: str, own: Path, shared: Path) -> bool:
+    """Whether git's folder elsewhere knows a folder as a second working tree, or as its submodule."""
+    if not own.is_relative_to(shared):
+        return False
+    back = own / "gitdir"
+    if back.is_file():
+        return (own / back.read_text("utf-8", "surrogateescape").rstrip("\r\n")).resolve() == inner(path).resolve()
+    return asked(path, name, "config", "--default", "", "--get", "core.worktree", base=own) == path.resolve()
+
+
+def pointers(git_folder: Path) -> Iterator[tuple[Path, Path]]:
+    """What in git's folder leads elsewhere, and where: links (git makes none), pipes, a list of other objects."""
+    places = [git_folder / name for name in HISTORY]
+    for place in places:
+        below = (Path(folder, name) for folder, *parts in os.walk(place) for names in parts for name in names)
+        for path in itertools.chain([place], below):
+            if os.path.lexists(path) and stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
+                yield path, path.resolve()
+    others = git_folder / ALTERNATES
+    if others.exists():
+        yield others, Path(os.fsdecode(others.read_bytes()[:1000].strip().partition(b"\n")[0]))
+
+
+def asked(path: Path, name: str, *arguments: str, base: Path | None = None) -> Path:
+    """What git answers, as the path that it is, seen from `base` or the folder."""
+    command = git_command(path, *arguments)
+    try:
+        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=path, env=surroundings())
+    except FileNotFoundError:
+        raise UserError("git is not installed, or not found") from None
+    if answer.returncode:
+        fail(answer.stderr, name)
+    return Path(base or path, os.fsdecode(answer.stdout).rstrip("\r\n")).resolve()
+
+
+def cells_of(stream: Any, name: str) -> Iterator[str]:
+    """What stands between the NULs of git's output."""
+    rest = b""
+    while block := stream.read1(BLOCK_BYTES):
+        *cells, rest = (rest + block).split(b"\0")
+        yield from (cell.decode("utf-8", "replace") for cell in cells)
+        if len(rest) > MOST_ROW:
+            raise UserError(f"{name}: a commit's message has more than {MOST_ROW >> 20} MB")
+    if rest:
+        yield rest.decode("utf-8", "replace")
