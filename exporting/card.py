@@ -217,7 +217,7 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
     }
     counts = {
         "parameters": "parameters", "steps": "steps", "characters": "characters read",
-        "steps_before": "steps before, of the same text", "characters_before": "characters read before, of the same text",
+        "steps_before": "steps of its start", "characters_before": "characters read by its start",
     }  # fmt: skip
     rows |= {label: f"{metrics[key]:,}" for key, label in counts.items() if key in metrics}
     yield from ("| | |", "|---|---|", *(f"| {name} | {escaped(value)} |" for name, value in rows.items()))
