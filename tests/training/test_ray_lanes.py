@@ -27,19 +27,6 @@ def four(project):
     return path, run
 
 
-@pytest.fixture
-def cluster():
-    """Two machines of one core each, and a third that holds no core, where the queue is."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    found.workers = [found.add_node(num_cpus=1) for _ in range(2)]
-    yield found
-    ray.shutdown()
-    found.shutdown()
-
-
 def models(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted((path.parent / "models").glob("*.pt"))}
 
