@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from config.command_line import Parser, add_config, add_data, add_sampling, run_command, run_program
+from config.command_line import Parser, add_config, add_data, add_ray, add_sampling, run_command, run_program
 from pages.themes import PIECES, THEMES
 
 
@@ -14,6 +14,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     make.add_argument("--size", type=int, required=True, help="how many tokens the set has")
     add_sampling(make)
+    add_ray(make, "draw on")
     add_config(make, "rules, licence, source, folder of texts")
     add_data(make)
     select = commands.add_parser("select", help="publish some of the tokens and leave out the others")

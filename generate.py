@@ -15,6 +15,7 @@ from config.command_line import (
     Parser,
     add_config,
     add_overwrite,
+    add_ray,
     add_sampling,
     check_numbers,
     run_command,
@@ -47,7 +48,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--courses", action="store_true", help="also write how each document came to be: a .courses.jsonl"
     )
-    parser.add_argument("--watch", action="store_true", help="show the documents while they are written")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--watch", action="store_true", help="show the documents while they are written")
+    add_ray(where, "write on")
     add_overwrite(parser)
     return parser.parse_args(argv)
 
@@ -59,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 def generate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint, named_weights
+    from generation.cluster import on_machines
     from generation.folder import full_name, model_files, model_name
     from generation.outputs import Outputs
     from generation.prompt import Prompt
@@ -68,11 +72,11 @@ def generate(arguments: argparse.Namespace) -> int:
 
     check_numbers(arguments, {"samples": (1, MOST_SAMPLES), **SAMPLING_BOUNDS})
     check_output(arguments.output)
-    writer = Writer.of(load_checkpoint(arguments.model), pick_device(arguments.device))
+    checkpoint = load_checkpoint(arguments.model)
+    writer = Writer.of(checkpoint, pick_device(arguments.device))
     prompt = Prompt(arguments.prefix, arguments.suffix, arguments.template, *length_range(arguments.length))
     prompt.check(writer.run, writer.vocabulary, str(arguments.model))
     settings = writer.settings(**sampling_options(arguments))
-    size = arguments.batch_size or writer.run.sampling.batch_size
     here = config_or_defaults(arguments.config).placed(writer.run)
     output = arguments.output or Path(here.paths.outputs) / f"{model_name(arguments.model)}_samples.txt"
     objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
@@ -82,7 +86,12 @@ def generate(arguments: argparse.Namespace) -> int:
         output.parent, names, inputs, overwrite=arguments.overwrite, at_other_times=[courses.name]
     )  # fmt: skip
     written: list[Written] = []
-    with named_weights(arguments.model), showing(arguments, writer) as shown:
+    with (
+        named_weights(arguments.model),
+        on_machines(writer, checkpoint, arguments.ray) as writer,
+        showing(arguments, writer) as shown,
+    ):
+        size = (arguments.batch_size or writer.run.sampling.batch_size) * writer.machines.count
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
             written += written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)

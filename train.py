@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.command_line import Parser, check_numbers, run_command, run_program
+from config.command_line import Parser, add_ray, check_numbers, run_command, run_program
 
 if TYPE_CHECKING:
     from config.schema import RunConfig
@@ -43,15 +43,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help="trainings at once, each in its own process with its share of the cores; auto: one a core (default 1)",
+        help="trainings at once, each in its own process with its share of the cores; auto: one a core (default 1, "
+        "with --ray auto)",
     )
-    parser.add_argument(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="train on the machines of a Ray cluster, by default on all their cores (see docs/machines.md)",
-    )
+    add_ray(parser, "train on")
     parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
     parser.add_argument("--device", help="auto, cpu, cuda or mps, instead of the config's")
     parser.add_argument(

@@ -1,16 +1,19 @@
 """Several trainings at once against one after another: python benchmarks/jobs.py --output benchmarks/results/jobs.md
 
 Trains the largest texts of a folder, the first part of each, by turns with --jobs 1 and with another number, and
-compares the models byte for byte.
+compares the models byte for byte. With --ray the other is a Ray cluster of this machine, begun by each run, and both
+have the same number of jobs. Linux alone, whose /proc says what processes took.
 """
 
 import argparse
+import contextlib
 import os
-import resource
+import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -37,29 +40,34 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="of each training")
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--jobs", default="auto", help="compared with 1")
+    parser.add_argument("--ray", action="store_true", help="compare with as many jobs on Ray")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    rows, ratios, results = [], [], []
+    jobs = ["--jobs", arguments.jobs]
+    first, second = (jobs, [*jobs, "--ray"]) if arguments.ray else (["--jobs", "1"], jobs)
+    rows, ratios, more, results = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         write_project(Path(folder), arguments)
         for number in range(1, arguments.rounds + 1):
             took = {}
-            for jobs in ("1", arguments.jobs) if number % 2 else (arguments.jobs, "1"):
+            for way in (first, second) if number % 2 else (second, first):
                 load = os.getloadavg()[0]
-                took[jobs], cpu, models = train_all(Path(folder), jobs)
+                seconds, cpu, models = train_all(Path(folder), way)
+                took[way is second] = seconds
                 results.append(models)
-                rows.append(f"| {number} | {jobs} | {took[jobs]:.0f} | {cpu:.0f} | {load:.1f} |")
+                rows.append(f"| {number} | `{' '.join(way)}` | {seconds:.1f} | {cpu:.1f} | {load:.1f} |")
                 print(rows[-1], flush=True)
-            ratios.append(took["1"] / took[arguments.jobs])
+            ratios.append(took[False] / took[True])
+            more.append((took[True] - took[False]) / arguments.count)
     same = all(models == results[0] for models in results)
     lines = [
-        *heading(f"{arguments.count} trainings, --jobs {arguments.jobs} beside one after another"),
+        *heading(f"{arguments.count} trainings, {' '.join(second)} beside {' '.join(first)}"),
         f"{arguments.count} texts, the first {arguments.kilobytes} kB of each, `{arguments.preset}`, {arguments.steps} "
         f"steps each. Models byte-identical in all runs: {'yes' if same else 'NO'}.",
-        f"One after another takes {statistics.median(ratios):.2f} times as long (median; {min(ratios):.2f} to "
-        f"{max(ratios):.2f}).",
-        "", "| round | jobs | seconds | of the processors | load before |", "|--:|--:|--:|--:|--:|", *rows,
+        f"`{' '.join(first)}` takes {statistics.median(ratios):.2f} times as long (median; {min(ratios):.2f} to "
+        f"{max(ratios):.2f}); the other {statistics.median(more):.1f} seconds more for each training.",
+        "", "| round | way | seconds | of the processors | load before |", "|--:|--:|--:|--:|--:|", *rows,
     ]  # fmt: skip
     print("\n".join(lines))
     if arguments.output:
@@ -80,17 +88,45 @@ def write_project(folder: Path, arguments: argparse.Namespace) -> None:
     (folder / "config.yaml").write_text(f"{settings}{presets}\n", encoding="utf-8")
 
 
-def train_all(folder: Path, jobs: str) -> tuple[float, float, dict[str, bytes]]:
+def train_all(folder: Path, way: list[str]) -> tuple[float, float, dict[str, bytes]]:
     """-> seconds, seconds of all processors, the models; what is encoded and trained is removed again."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, str(ROOT / "train.py"), "--all", "--force", "--jobs", jobs]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, str(ROOT / "train.py"), "--all", "--force", *way]
+    began = time.perf_counter()
+    with Processors() as processors:
+        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=processors.environment)
+        seconds = time.perf_counter() - began
     models = {path.name: path.read_bytes() for path in (folder / "models").glob("*.pt")}
     for path in [*(folder / "models").iterdir(), *(folder / "datasets" / ".cache").rglob("*")]:
         if path.is_file():
             path.unlink()
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, models
+    return seconds, sum(processors.ticks.values()) / os.sysconf("SC_CLK_TCK"), models
+
+
+class Processors:
+    """Looks often at every process that has this environment, as descendants have it, whoever their parent is now."""
+
+    def __init__(self) -> None:
+        self.mark = f"JOBS_MARK={secrets.token_hex(8)}"
+        self.environment = {**os.environ, **dict([self.mark.split("=")])}
+        self.ticks: dict[str, int] = {}  # by process: what it has taken when it was last seen
+        self.over = threading.Event()
+
+    def __enter__(self) -> "Processors":
+        self.thread = threading.Thread(target=self.look)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def look(self) -> None:
+        while not self.over.wait(0.2):
+            for process in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):  # it has ended
+                    if self.mark.encode() in (process / "environ").read_bytes():
+                        fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+                        self.ticks[process.name] = int(fields[11]) + int(fields[12])
 
 
 if __name__ == "__main__":

@@ -185,6 +185,11 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
 
 
+def add_ray(parser: argparse._ActionsContainer, what: str) -> None:
+    where = f"{what} the machines of a Ray cluster, by default that of this machine (see docs/machines.md)"
+    parser.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=where)
+
+
 def sampling_options(arguments: argparse.Namespace) -> dict[str, float | None]:
     """Sampler settings given on the command line; None for those not given."""
     return {key: getattr(arguments, key) for key in ("steps", "stretch", "revisions", "temperature", "top_p")}

@@ -24,11 +24,47 @@ from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
-from utils import UserError, exact_device, map_on_cores, numpy_generator, parallel_tasks, pick_precision
+from utils import VERSION, UserError, exact_device, map_on_cores, numpy_generator, parallel_tasks, pick_precision
 
 # positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
 CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
 CALL_PROBABILITIES = 2**25  # positions times alphabet of one call at most: some 60 bytes each, 2 GB
+VERSIONS = f"{VERSION}, torch {torch.__version__}"  # under which a document comes out the same again
+Progress = Callable[[int], None]
+
+
+class Watch(Protocol):
+    """Sees drafts while they are written."""
+
+    def __call__(self, drafts: list["Draft"], ids: np.ndarray) -> None: ...  # (B, L) the state of their windows
+    def done(self, drafts: Iterable["Draft"]) -> None: ...  # a window of each is written
+
+
+class Machines(Protocol):
+    """Where drafts are written: on this machine, or on those of a cluster. The documents are the same."""
+
+    count: int
+
+    def written(
+        self, writer: "Writer", drafts: list["Draft"], settings: SamplerSettings, progress: Progress | None = None
+    ) -> list["Written"]:
+        """The documents of these drafts, in their order; `progress` is called with how many were just finished."""
+        ...
+
+
+class ThisMachine:
+    """The cores or the GPU of this machine."""
+
+    count = 1
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.watch = watch
+
+    def written(
+        self, writer: "Writer", drafts: list["Draft"], settings: SamplerSettings, progress: Progress | None = None
+    ) -> list["Written"]:
+        write_drafts(writer, drafts, settings, progress=progress, watch=self.watch)
+        return [draft.written(writer.vocabulary) for draft in drafts]
 
 
 @dataclass(frozen=True)
@@ -41,6 +77,7 @@ class Writer:
     diffusion: Diffusion
     network: Network
     device: torch.device
+    machines: Machines = ThisMachine()  # noqa: RUF009 - it has no state
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Writer":
@@ -58,6 +95,11 @@ class Writer:
             if key not in SAMPLERS[settings.sampler].reads:
                 raise UserError(f"--{key.replace('_', '-')}: {not_read(settings.sampler)}")
         return replace(settings, **wanted)
+
+    @property
+    def call_positions(self) -> int:
+        """How many positions one network call has at most."""
+        return min(CALL_POSITIONS[self.device.type], CALL_PROBABILITIES // self.vocabulary.size)
 
     @property
     def forbidden(self) -> list[int]:
@@ -159,13 +201,6 @@ class Draft:
         return Written(text, confidence, self.settling, self.corrections, course)
 
 
-class Watch(Protocol):
-    """Sees drafts while they are written."""
-
-    def __call__(self, drafts: list[Draft], ids: np.ndarray) -> None: ...  # (B, L) the state of their windows
-    def done(self, drafts: Iterable[Draft]) -> None: ...  # a window of each is written
-
-
 def written_documents(
     writer: Writer,
     seed: int,
@@ -174,17 +209,17 @@ def written_documents(
     *,
     prompt: Prompt = ANYTHING,
     attempt: int = 0,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     watch: Watch | None = None,
 ) -> list[Written]:
     """Write the documents of these indices, in their order; each follows from writer, seed, index and attempt alone.
 
-    `progress` is called with the number of documents just finished. Raises FloatingPointError for weights that give no
-    numbers.
+    `progress` is called with the number of documents just finished. What is watched is written on this machine. Raises
+    FloatingPointError for weights that give no numbers.
     """
     drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
-    write_drafts(writer, drafts, settings, progress=progress, watch=watch)
-    return [draft.written(writer.vocabulary) for draft in drafts]
+    machines = ThisMachine(watch) if watch else writer.machines
+    return machines.written(writer, drafts, settings, progress)
 
 
 def write_documents(
@@ -198,17 +233,16 @@ def write_documents(
 
 def write_drafts(
     writer: Writer, drafts: list[Draft], settings: SamplerSettings,
-    *, progress: Callable[[int], None] | None = None, watch: Watch | None = None,
+    *, progress: Progress | None = None, watch: Watch | None = None,
 ) -> None:  # fmt: skip
     """Write drafts to their ends, as many windows at a time as fit into a call on each core.
 
     `progress` is called with the number of documents just finished.
     """
-    positions = min(CALL_POSITIONS[writer.device.type], CALL_PROBABILITIES // writer.vocabulary.size)
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
         while pending and len(calls) < parallel_tasks(writer.device):
-            calls.append(next_call(pending, positions))
+            calls.append(next_call(pending, writer.call_positions))
             pending = [draft for draft in pending if draft not in calls[-1].drafts]
         map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, watch), calls)
         if watch:

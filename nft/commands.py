@@ -21,6 +21,7 @@ from config.sets import CollectionConfig
 from diffusion.samplers import SamplerSettings, settings_read
 from evaluation.seen import left_out, reference_of
 from generation.checkpoint import Start, load_checkpoint
+from generation.cluster import on_machines
 from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
 from nft.animation import animation
@@ -65,14 +66,14 @@ def make_set(arguments: argparse.Namespace) -> int:
     settings = writer.settings(**sampling_options(arguments))
     identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
     judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
-    with SetFolder.opened(arguments.out, new=True) as folder:
+    with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
+        batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_tools(info)
         check_records_fit(folder, info, arguments.size)
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
-        batch_size = arguments.batch_size or run.sampling.batch_size
         if info.courses:  # those that a power cut has taken
             draw_missing_courses(folder, writer, info, batch_size)
         draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)

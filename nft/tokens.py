@@ -6,20 +6,18 @@ Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the s
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import torch
-
 from diffusion.samplers import SamplerSettings
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
 from generation.course import Change
 from generation.prompt import ANYTHING
-from generation.writer import Draft, Writer, Written, write_drafts
+from generation.writer import VERSIONS, Draft, Writer, Written
 from nft.courses import masked_course
 from nft.rules import Candidate, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
 from nft.traits import figures_of
 from text.vocabulary import Vocabulary
-from utils import VERSION, sha256
+from utils import sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
@@ -72,8 +70,7 @@ def candidates(texts: list[str], vocabulary: Vocabulary, reference: Reference) -
 def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
     """Write the texts of these keys together; token k is document k - 1 of generate.py with the same seed."""
     drafts = [Draft(writer, ANYTHING, seed, token - 1, attempt) for token, attempt in keys]
-    write_drafts(writer, drafts, settings)
-    return [draft.written(writer.vocabulary) for draft in drafts]
+    return writer.machines.written(writer, drafts, settings)
 
 
 def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[Token]:
@@ -170,6 +167,6 @@ def identity_of(checkpoint: Checkpoint, model_sha256: str, device: str) -> dict[
         "model_sha256": model_sha256,
         "config_sha256": checkpoint.training_sha256,
         "data_sha256": checkpoint.data_sha256,
-        "version": f"{VERSION}, torch {torch.__version__}",
+        "version": VERSIONS,
         "device": device,
     }

@@ -51,6 +51,19 @@ def visit(browser, tmp_path):
 
 
 @pytest.fixture
+def cluster():
+    """A Ray cluster: two machines of one core each, and a third that holds no core, where the command is."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    found.workers = [found.add_node(num_cpus=1) for _ in range(2)]
+    yield found
+    ray.shutdown()
+    found.shutdown()
+
+
+@pytest.fixture
 def project(tmp_path):
     """A folder with a config and two datasets; -> (config path, a function that runs train.py on it)."""
     (tmp_path / "datasets").mkdir()

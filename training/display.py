@@ -83,12 +83,12 @@ class QueueDisplay:
         self.running[status.name] = status
         if message.validated:
             self.print_sample()
-            self.console.print(f"{status.name}: {validation_text(status)}  {self.left_text(status)}")
+            self.console.print(f"{status.name}: {validation_text(status, message.used)}  {self.left_text(status)}")
             whose = f"{status.name}: " if self.lanes > 1 else ""
             self.preview.play(whose + "    ", status.history[-1].sample, message.course)
             if not self.console.is_terminal:
                 self.print_sample()
-        text = f"{status.progress:>3.0%}  {live_text(status)}  left {clock(status.seconds_left())}"
+        text = f"{status.progress:>3.0%}  {live_text(status, message.used)}  left {clock(status.seconds_left())}"
         self.bar.update(self.tasks[status.name], completed=status.progress, text=text)
         text = f"{self.over} of {self.total}  left {clock(self.seconds_left())}"
         self.bar.update(self.queue, completed=self.over, text=text)
@@ -129,18 +129,20 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     return notes
 
 
-def validation_text(status: Status) -> str:
+def validation_text(status: Status, used: float) -> str:
     last = status.history[-1]
     return (
-        f"{last.progress:4.0%}  {last.characters / 1e6:.2f}M chars  {speed_text(status)}  "
+        f"{last.progress:4.0%}  {last.characters / 1e6:.2f}M chars  {speed_text(status, used)}  "
         f"loss {number(last.train_loss, '.2f')}  held-out {with_error(last.held_out, last.held_out_error)} bits/char"
     )
 
 
-def live_text(status: Status) -> str:
+def live_text(status: Status, used: float) -> str:
     bits = f"  {number(status.history[-1].held_out, '.2f')} bits/char" if status.history else ""
-    return f"{speed_text(status)}  loss {number(status.loss, '.2f')}{bits}"
+    return f"{speed_text(status, used)}  loss {number(status.loss, '.2f')}{bits}"
 
 
-def speed_text(status: Status) -> str:
-    return f"{number(status.speed / 1000, '.1f')}k chars/s"
+def speed_text(status: Status, used: float) -> str:
+    """Characters a second, and what share of a card's peak rate they use, if that is not nan."""
+    of_the_card = "" if math.isnan(used) else f" ({used:.1%} of the card's bf16 rate)"
+    return f"{number(status.speed / 1000, '.1f')}k chars/s{of_the_card}"

@@ -126,6 +126,7 @@ class Advance:
     status: Status
     validated: bool = False
     course: list[Change] = field(default_factory=list)
+    used: float = math.nan  # share of a card's peak bf16 rate, where that is known
 
 
 Hear = Callable[[Note | Advance], None]

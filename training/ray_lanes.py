@@ -1,8 +1,7 @@
-"""Trainings as tasks of a Ray cluster, on machines that share the project's folder. Ray is imported here alone."""
+"""Trainings as tasks of a Ray cluster, on machines that share the project's folder."""
 
 import os
 import platform
-import socket
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,38 +9,14 @@ from typing import Any
 import torch
 
 from config.schema import RunConfig
-from generation.libraries import library
+from generation.cluster import REASON, connected, ray_library
 from training.events import Advance, Hear, Note
 from training.lanes import CPU, lane_count, share_of_cores
 from training.worker import FAILED, Cores, Outcome, Reporter, train_to_outcome
-from utils import UserError, parallel_tasks
+from utils import parallel_tasks
 
-ROOT = Path(__file__).resolve().parents[1]  # of this program, which the nodes import from the same place
 TRIES = 4  # of a training whose machine dies: each goes on from the state that the last one saved
-CONNECT_SECONDS = 5
-SETTINGS = b"\x04"  # the kind of frame with which each side of HTTP/2 begins; gRPC, which a head speaks, is HTTP/2
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
 Message = Note | Advance
-
-
-def ray_library() -> Any:
-    """The module. Raises UserError if Ray is not installed."""
-    return library("ray", "ray", "Ray")
-
-
-def check_address(address: str) -> None:
-    """Raise UserError at once if no head of a cluster answers there: Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        if address:
-            with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as there:
-                if os.environ.get("RAY_USE_TLS", "0") == "0":  # Ray's own; encrypted, a head answers no greeting
-                    there.sendall(GREETING)
-                    if there.makefile("rb").read(4)[3:] != SETTINGS:
-                        raise OSError
-    except (OSError, ValueError, OverflowError):
-        fix = "begin one with ray start --head, which names its HOST:PORT"
-        raise UserError(f"--ray {address}: no cluster answers; {fix}") from None
 
 
 class RayLanes:
@@ -52,11 +27,7 @@ class RayLanes:
 
     def __init__(self, address: str, jobs: str, runs: list[RunConfig]) -> None:
         """Connect to the cluster at `address`; "": the one of this machine, started if there is none."""
-        self.ray = ray = ray_library()
-        check_address(address)
-        options: dict[str, Any] = {} if address else {"include_dashboard": False}
-        environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-        ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
+        self.ray = ray = connected(address)
         found = ray.cluster_resources()
         self.cores, self.gpus = int(found.get("CPU", 1)), found.get("GPU", 0)
         self.widest = max(1, *(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]))
@@ -95,7 +66,7 @@ class RayLanes:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
-            return Outcome(run.name, FAILED, f"Ray: {' '.join(str(error).split())[:300]}", retryable=True)
+            return Outcome(run.name, FAILED, f"Ray: {' '.join(str(error).split())[:REASON]}", retryable=True)
 
     def stop(self) -> None:
         self.mailbox.stop.remote()

@@ -1,6 +1,7 @@
 """One training in a process of its own: if it is killed or runs out of memory, the queue and the others go on."""
 
 import contextlib
+import math
 import multiprocessing
 import signal
 import time
@@ -22,6 +23,7 @@ from text.corpus import Corpus
 from training.display import start_notes
 from training.events import Advance, Note, Status, Stopped
 from training.trainer import train_model
+from training.utilisation import share_of_a_character
 from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory, write_atomic
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
@@ -119,9 +121,11 @@ class Reporter:
         self.run, self.send, self.stopping = run, send, stop_asked
         self.status, self.sent = Status(run.name), 0.0
         self.documents = self.parameters = ""
+        self.share = math.nan  # of the card that one character a second takes
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
         self.documents, self.parameters = f"{corpus.reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
+        self.share = share_of_a_character(run, corpus, device)
         for text in start_notes(run, corpus, parameters, device, steps):
             self.note(text)
 
@@ -142,7 +146,8 @@ class Reporter:
         self.advance(validated=True, course=course)
 
     def advance(self, **news: Any) -> None:
-        self.send(Advance(replace(self.status, history=self.status.history[-1:]), **news))
+        status = replace(self.status, history=self.status.history[-1:])
+        self.send(Advance(status, used=self.share * status.speed, **news))
         self.sent = time.monotonic()
 
     def finishing(self, status: Status) -> None:

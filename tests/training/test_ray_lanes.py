@@ -1,19 +1,15 @@
 """Trainings on a Ray cluster: the same bytes as without it, though a machine dies, and one line without Ray."""
 
-import socket
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import toy_lines
 from tests.training.program import posix
-from training import ray_lanes
 from training.ray_lanes import RayLanes, train_on_node
 from training.worker import Cores
-from utils import UserError
 
 pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
 
@@ -29,19 +25,6 @@ def four(project):
     text = path.read_text(encoding="utf-8").replace("two: {}", "two: {}\n  three: {}\n  four: {}")
     path.write_text(text.replace("batch_size: 4", "batch_size: 16"), encoding="utf-8")
     return path, run
-
-
-@pytest.fixture
-def cluster():
-    """Two machines of one core each, and a third that holds no core, where the queue is."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    found.workers = [found.add_node(num_cpus=1) for _ in range(2)]
-    yield found
-    ray.shutdown()
-    found.shutdown()
 
 
 def models(path: Path) -> dict[str, bytes]:
@@ -84,27 +67,6 @@ def test_no_cluster_is_one_line(four, capsys, address):
     assert run("--all", "--ray", address) == 2
     fix = "begin one with ray start --head, which names its HOST:PORT"
     assert capsys.readouterr().err == f"error: --ray {address}: no cluster answers; {fix}\n"
-
-
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", None], ids=["closes", "web", "silent"])
-def test_what_is_no_head_of_a_cluster_is_one_line(monkeypatch, answer):
-    """Ray itself would ask it for minutes. Its dashboard is a server of the web."""
-    monkeypatch.setattr(ray_lanes, "CONNECT_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
-
-        def reply() -> None:
-            with server.accept()[0] as asked:
-                asked.recv(100)
-                if answer is None:
-                    time.sleep(1)
-                else:
-                    asked.sendall(answer)
-
-        done = pool.submit(reply)
-        with pytest.raises(UserError, match=f"^--ray {address}: no cluster answers; begin one with"):
-            ray_lanes.check_address(address)
-        done.result()
 
 
 def test_a_machine_without_the_folder_trains_nothing(tiny_run, tmp_path):

@@ -1,0 +1,195 @@
+"""Connects to a Ray cluster, and writes documents on all its machines. Ray is imported here alone."""
+
+import os
+import platform
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from config.command_line import stop_signals
+from config.messages import counted, say
+from diffusion.samplers import SamplerSettings
+from generation.checkpoint import Checkpoint
+from generation.libraries import library
+from generation.writer import VERSIONS, Draft, Progress, ThisMachine, Writer, Written
+from utils import UserError, pick_device, pick_precision
+
+ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
+CONNECT_SECONDS = 5
+SETTINGS = b"\x04"  # the kind of frame with which each side of HTTP/2 begins; gRPC, which a head speaks, is HTTP/2
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
+READY_SECONDS = 30  # in which a machine with free cores is ready to write
+POLL_SECONDS = 1.0
+SHARES = 4  # of each machine in a batch: small ones let a fast machine take more of them
+REASON = 300  # characters of what Ray says of an error
+
+
+# Connecting
+
+
+def ray_library() -> Any:
+    """The module. Raises UserError if Ray is not installed."""
+    return library("ray", "ray", "Ray")
+
+
+def check_address(address: str) -> None:
+    """Raise UserError at once if no head of a cluster answers there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        if address:
+            with socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS) as there:
+                if os.environ.get("RAY_USE_TLS", "0") == "0":  # Ray's own; encrypted, a head answers no greeting
+                    there.sendall(GREETING)
+                    if there.makefile("rb").read(4)[3:] != SETTINGS:
+                        raise OSError
+    except (OSError, ValueError, OverflowError):
+        fix = "begin one with ray start --head, which names its HOST:PORT"
+        raise UserError(f"--ray {address}: no cluster answers; {fix}") from None
+
+
+def connected(address: str) -> Any:
+    """Ray, connected to the cluster at `address`; "": the one of this machine, started if there is none."""
+    ray = ray_library()
+    check_address(address)
+    options: dict[str, Any] = {} if address else {"include_dashboard": False}
+    environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+    handlers = {number: signal.getsignal(number) for number in stop_signals()}
+    ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
+    for number, handler in handlers.items():  # Ray takes SIGTERM for itself
+        signal.signal(number, handler)
+    return ray
+
+
+# Writing
+
+
+@contextmanager
+def on_machines(writer: Writer, checkpoint: Checkpoint, address: str | None) -> Iterator[Writer]:
+    """The writer of a model, whose documents are written on a Ray cluster; None: on this machine, as before."""
+    if address is None:
+        yield writer
+        return
+    if writer.device.type not in ("cpu", "cuda"):
+        raise UserError(f"--ray: a cluster writes on cpu or cuda, not on {writer.device.type}; add --device cpu")
+    ray = connected(address)
+    try:
+        yield replace(writer, machines=RayMachines(ray, checkpoint, writer.device))
+    finally:  # also after Ctrl+C: or agents of a cluster that was begun here would stay for a minute
+        ray.shutdown()
+
+
+class Share(NamedTuple):
+    """Every so-many-th draft of a batch from the first one on, which one machine writes."""
+
+    first: int
+    drafts: list[Draft]
+
+
+class RayMachines:
+    """The machines of a Ray cluster: each is sent the model once, through Ray, and then writes share after share.
+
+    All compute on the kind of device, and in the precision, of this machine. If one is lost, another writes its share.
+    """
+
+    def __init__(self, ray: Any, checkpoint: Checkpoint, device: torch.device) -> None:
+        """Begin on every machine of the cluster that has such a device. Raises UserError if none has."""
+        self.ray = ray
+        places = [place for node in ray.nodes() if node["Alive"] for place in places_of(node, device)]
+        if not places:
+            raise UserError(f"--ray: no machine of the cluster has a {device.type} to write on")
+        self.count, self.cores = len(places), max(cores for _, cores, _ in places)
+        self.free: list[Any] = []
+        self.busy: dict[Any, tuple[Any, Share | None]] = {}  # by Ray's reference: the machine, and what it writes
+        model = [ray.put(in_precision(checkpoint, device))]  # in a list, which Ray passes on as it is
+        there = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        for node, cores, gpus in places:
+            options = {"num_cpus": cores, "num_gpus": gpus, "scheduling_strategy": there(node, soft=False)}
+            machine = ray.remote(**options)(WritingMachine).remote()
+            self.busy[machine.load.remote(model, device.type, cores, VERSIONS)] = (machine, None)
+        if not ray.wait(list(self.busy), timeout=READY_SECONDS)[0]:
+            say("waiting for a machine of the cluster whose cores are free")
+
+    def written(
+        self, writer: Writer, drafts: list[Draft], settings: SamplerSettings, progress: Progress | None = None
+    ) -> list[Written]:
+        """As `ThisMachine.written`. Raises UserError when the last machine is lost."""
+        count = self.share_count(writer, drafts)
+        waiting = [Share(first, drafts[first::count]) for first in range(count)]
+        done: dict[int, Written] = {}  # by the place of the draft
+        while len(done) < len(drafts):
+            while waiting and self.free:
+                machine, share = self.free.pop(), waiting.pop(0)
+                self.busy[machine.written.remote(share.drafts, settings)] = (machine, share)
+            for share, found in self.ended():
+                if found is None:
+                    waiting.insert(0, share)
+                    continue
+                done |= dict(zip(range(share.first, len(drafts), count), found, strict=True))
+                if progress:
+                    progress(len(found))
+        return [done[place] for place in range(len(drafts))]
+
+    def share_count(self, writer: Writer, drafts: list[Draft]) -> int:
+        """Some shares for each machine; fewer, down to one, if they would not fill a call on each of its cores."""
+        filled = sum(draft.unsettled for draft in drafts) // (self.cores * writer.call_positions)
+        return min(len(drafts), max(self.count, min(SHARES * self.count, filled)))
+
+    def ended(self) -> Iterator[tuple[Share, list[Written] | None]]:
+        """The shares that have ended since this was last asked: what was written; None: their machine was lost."""
+        ready, _ = self.ray.wait(list(self.busy), timeout=POLL_SECONDS)
+        for reference in ready:
+            machine, share = self.busy.pop(reference)
+            try:
+                found = self.ray.get(reference)
+                self.free.append(machine)
+            except self.ray.exceptions.RayTaskError as error:  # what went wrong there is an error as it would be here
+                raise (error.cause or error) from None
+            except self.ray.exceptions.RayError as error:
+                found = None
+                self.lost(error)
+            if share:
+                yield share, found
+
+    def lost(self, error: Exception) -> None:
+        """Say that a machine was lost. Raises UserError if it was the last."""
+        left = len(self.free) + len(self.busy)
+        if not left:
+            raise UserError(f"Ray: no machine is left: {' '.join(str(error).split())[:REASON]}") from None
+        say(f"a machine of the cluster was lost, and what it held is drawn again; {counted(left, 'machine')} left")
+
+
+def places_of(node: dict[str, Any], device: torch.device) -> list[tuple[str, int, int]]:
+    """What writes on a node of the cluster, each with its cores and GPUs: all its cores together, or each GPU."""
+    found = {key: int(node["Resources"].get(key, 0)) for key in ("CPU", "GPU")}
+    if device.type == "cpu":
+        return [(node["NodeID"], found["CPU"], 0)] if found["CPU"] else []
+    return [(node["NodeID"], 1, 1)] * found["GPU"]
+
+
+def in_precision(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
+    """A model whose config names the precision in which this machine computes, where it said `auto`."""
+    precision = str(pick_precision(checkpoint.run.training.precision, device)).removeprefix("torch.")
+    training = checkpoint.run.training.model_copy(update={"precision": precision})
+    return replace(checkpoint, run=checkpoint.run.model_copy(update={"training": training}))
+
+
+class WritingMachine:
+    """What Ray runs on a machine of the cluster."""
+
+    def load(self, model: list[Any], device: str, cores: int, versions: str) -> None:
+        """Be ready to write. `model`: Ray's reference of it, alone. Raises UserError for other versions than those."""
+        if versions != VERSIONS:
+            fix = "install the same on both"
+            raise UserError(f"--ray: {platform.node()} has version {VERSIONS}, and this machine {versions}; {fix}")
+        torch.set_num_threads(cores)
+        self.writer = Writer.of(ray_library().get(model[0]), pick_device(device))
+
+    def written(self, drafts: list[Draft], settings: SamplerSettings) -> list[Written]:
+        return ThisMachine().written(self.writer, deepcopy(drafts), settings)  # Ray's arrays cannot be written to

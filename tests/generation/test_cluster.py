@@ -1,0 +1,169 @@
+"""Documents written on a Ray cluster: the same bytes as without it, though a machine dies; errors are one line each."""
+
+import platform
+import re
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import generate
+from generation import cluster as joined
+from generation.checkpoint import load_checkpoint, save_checkpoint
+from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
+from generation.writer import VERSIONS, Writer
+from tests.helpers import Quiet, one_short_line, toy_lines
+from tests.training.program import posix
+from training.trainer import train_model
+from utils import UserError
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model(tiny_run) -> Path:
+    """A model whose documents lie on both sides of its context."""
+    lines = [*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))]
+    run = tiny_run(lines, diffusion={"process": "absorbing"})
+    train_model(run, Quiet())
+    return run.model_file()
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder, by its name there."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@posix
+@pytest.mark.slow
+def test_documents_are_the_same_bytes_though_a_machine_dies(model, cluster, tmp_path, capsys, monkeypatch):
+    options = ["--model", str(model), "--samples", "120", "--courses", "--batch-size", "40", "--steps", "60"]
+    assert generate.main([*options, "--output", str(tmp_path / "here" / "texts.txt")]) == 0
+
+    ended = RayMachines.ended
+
+    def ended_and_lose_a_machine(machines):
+        if not all(share for _, share in machines.busy.values()):  # both are to begin before one dies
+            ray.wait(list(machines.busy), num_returns=len(machines.busy))
+        elif len(cluster.workers) == 2:
+            cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
+        return ended(machines)
+
+    monkeypatch.setattr(RayMachines, "ended", ended_and_lose_a_machine)
+    capsys.readouterr()
+    assert generate.main([*options, "--output", str(tmp_path / "there" / "texts.txt"), "--ray", cluster.address]) == 0
+    assert len(cluster.workers) == 1
+    assert written(tmp_path / "there") == written(tmp_path / "here")
+    lost = "a machine of the cluster was lost, and what it held is drawn again; 1 machine left\n"
+    assert capsys.readouterr().out.count(lost) == 1
+
+
+@posix
+@pytest.mark.slow
+def test_what_goes_wrong_on_a_machine_is_one_line(model, cluster, tmp_path, capsys, monkeypatch):
+    checkpoint = load_checkpoint(model)
+    embedding = torch.full_like(checkpoint.weights["tokens.weight"], 3e38)  # finite, but not what they add up to
+    weights = {**checkpoint.weights, "tokens.weight": embedding}
+    large, output = model.with_name("large.pt"), tmp_path / "none" / "texts.txt"
+    save_checkpoint(large, replace(checkpoint, weights=weights))
+    options = ["--samples", "40", "--output", str(output)]
+    assert generate.main(["--model", str(large), *options]) == 2
+    here = capsys.readouterr().err
+    assert "large.pt: the network's output is not a number" in here
+    assert generate.main(["--model", str(large), *options, "--ray", cluster.address]) == 2
+    assert capsys.readouterr().err == here
+
+    ended = RayMachines.ended
+
+    def ended_and_lose_all(machines):
+        while cluster.workers:
+            cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
+        return ended(machines)
+
+    monkeypatch.setattr(RayMachines, "ended", ended_and_lose_all)
+    assert generate.main(["--model", str(model), *options, "--ray", cluster.address]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: Ray: no machine is left: ") and one_short_line(message)
+    ray.init(cluster.address)
+    while "CPU" in ray.cluster_resources():  # it takes a moment until it is known that they are gone
+        time.sleep(0.1)
+    ray.shutdown()
+    assert generate.main(["--model", str(model), *options, "--ray", cluster.address]) == 2
+    assert capsys.readouterr().err == "error: --ray: no machine of the cluster has a cpu to write on\n"
+    assert not output.exists()
+
+
+def test_without_ray_writing_on_it_is_one_line(model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert generate.main(["--model", str(model), "--ray"]) == 2
+    assert capsys.readouterr().err == "error: Ray is not installed; pip install -r requirements-ray.txt\n"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "head:port"])
+def test_no_cluster_to_write_on_is_one_line(model, capsys, address):
+    assert generate.main(["--model", str(model), "--ray", address]) == 2
+    fix = "begin one with ray start --head, which names its HOST:PORT"
+    assert capsys.readouterr().err == f"error: --ray {address}: no cluster answers; {fix}\n"
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", None], ids=["closes", "web", "silent"])
+def test_what_is_no_head_of_a_cluster_is_one_line(monkeypatch, answer):
+    """Ray itself would ask it for minutes. Its dashboard is a server of the web."""
+    monkeypatch.setattr(joined, "CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def reply() -> None:
+            with server.accept()[0] as asked:
+                asked.recv(100)
+                if answer is None:
+                    time.sleep(1)
+                else:
+                    asked.sendall(answer)
+
+        done = pool.submit(reply)
+        with pytest.raises(UserError, match=f"^--ray {address}: no cluster answers; begin one with"):
+            joined.check_address(address)
+        done.result()
+
+
+def test_what_a_cluster_cannot_do_is_one_line(model, capsys):
+    with pytest.raises(SystemExit):
+        generate.main(["--model", str(model), "--ray", "--watch"])
+    assert capsys.readouterr().err.endswith("error: argument --watch: not allowed with argument --ray\n")
+    checkpoint, mps = load_checkpoint(model), torch.device("mps")
+    writer = replace(Writer.of(checkpoint, CPU), device=mps)
+    with (
+        pytest.raises(UserError, match="--ray: a cluster writes on cpu or cuda, not on mps; add --device cpu"),
+        on_machines(writer, checkpoint, ""),
+    ):
+        pass
+
+
+def test_a_machine_with_other_versions_is_named():
+    other = "0.0.1, torch 1.0"
+    what = f"--ray: {platform.node()} has version {VERSIONS}, and this machine {other}; install the same on both"
+    with pytest.raises(UserError, match=re.escape(what)):
+        WritingMachine().load([], "cpu", 1, other)
+
+
+def test_all_machines_compute_in_the_precision_of_this_one(tiny_run, monkeypatch):
+    checkpoint = train_model(tiny_run(training={"precision": "auto", "max_steps": 1}), Quiet())
+    for native, precision in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda here=native: here)
+        sent = in_precision(checkpoint, CPU)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda here=native: not here)  # another machine
+        assert Writer.of(sent, CPU).network.precision == precision != Writer.of(checkpoint, CPU).network.precision
+
+
+def test_all_cores_of_a_machine_write_together_and_each_gpu_alone():
+    node = {"NodeID": "a", "Resources": {"CPU": 8.0, "GPU": 2.0, "memory": 1e9}}
+    assert places_of(node, CPU) == [("a", 8, 0)]
+    assert places_of(node, torch.device("cuda")) == [("a", 1, 1), ("a", 1, 1)]
+    assert places_of({"NodeID": "b", "Resources": {}}, CPU) == []
