@@ -247,6 +247,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "batch 8": (settings("training", batch_size=8), {}),
     "batch 32": (settings("training", batch_size=32), {}),
     "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
+    "rates / 4": (settings("training", learning_rate=0.001, muon_learning_rate=0.01), {}),
     "rates * 2": (settings("training", learning_rate=0.008, muon_learning_rate=0.08), {}),
     "muon * 2": (settings("training", muon_learning_rate=0.08), {}),
     "adamw * 2": (settings("training", learning_rate=0.008), {}),
