@@ -119,6 +119,7 @@ class TrainingConfig(Section):
     times_mean: float = Field(default=0.5, ge=0, le=1)
     times_width: float = Field(default=0.0, ge=0, le=10)
     start_from: str = ""
+    start_rates: float = Field(default=0.5, gt=0, le=1)
     given_fraction: float = Field(default=0.1, ge=0, le=1)
     precision: Annotated[str, one_of(("auto", "bfloat16", "float32"))] = "auto"
     validations: int = Field(default=20, ge=1)

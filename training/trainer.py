@@ -138,8 +138,9 @@ class Training:
         self._count(loss, norm, characters)
 
     def rate_factor(self) -> float:
-        """The factor of the learning rates now: the schedule's, halved by each divergence."""
-        return scheduled_rate(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
+        """The factor of the learning rates now: the schedule's, less of it from a start, halved by each divergence."""
+        of_start = self.run.training.start_rates if self.beginning else 1.0
+        return of_start * scheduled_rate(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
 
     def _count(self, loss: Tensor, norm: Tensor, characters: int) -> None:
         status, now = self.status, self.elapsed()

@@ -68,6 +68,16 @@ def test_a_training_starts_where_another_ended_and_says_so(base, tiny_run):
     assert not finished_model(shape(run, start_from=""))[0]
 
 
+def test_a_start_has_a_share_of_the_learning_rates(base, tiny_run):
+    run = tiny_run(["abx " + line for line in toy_lines(60, 1)], name="second")
+    factors = []
+    for start, share in (("", 0.25), ("first", 0.25), ("first", 1.0)):
+        training = Training(shape(run, start_from=start, start_rates=share, max_steps=100))
+        training.status.step = 50
+        factors.append(training.rate_factor())
+    assert factors[1:] == [factors[0] / 4, factors[0]] and factors[0] > 0
+
+
 def test_a_voice_whose_start_was_trained_anew_is_not_done(base, tiny_run):
     run = shape(tiny_run(["abx " + line for line in toy_lines(60, 1)], name="second"), start_from="first")
     train_model(run, Quiet())
