@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils import UserError, check_readable, out_of_memory, write_atomic
+from utils import UserError, check_readable, hash_file, out_of_memory, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -114,13 +114,33 @@ def nearest_model(path: Path) -> str:
 
 def set_aside(path: Path) -> Path:
     """Rename NAME.pt, for example, to NAME.previous.pt, or NAME.previous-2.pt and so on, over nothing that is there."""
+    return path.replace(free_name(path))
+
+
+def copy_aside(path: Path) -> Path:
+    """A copy of a file under such a name: one that is there already, or a new one."""
+    if not (kept := copies_aside(path)):
+        kept = [free_name(path)]
+        write_atomic(kept[0], path.read_bytes())
+    return kept[0]
+
+
+def copies_aside(path: Path) -> list[Path]:
+    """Of the files kept aside, those of the same bytes as the one of now."""
+    if not path.is_file():
+        return []
+    return [kept for kept in kept_aside(path) if kept.is_file() and hash_file(kept) == hash_file(path)]
+
+
+def free_name(path: Path) -> Path:
+    """The first of the names under which a file is kept aside that nothing has."""
     endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
     names = (path.with_suffix(f".previous{ending}{path.suffix}") for ending in endings)
-    return path.replace(next(kept for kept in names if not os.path.lexists(kept)))
+    return next(kept for kept in names if not os.path.lexists(kept))
 
 
 def kept_aside(path: Path) -> list[Path]:
-    """The files that `set_aside` has made of earlier ones of this name."""
+    """The files that were kept aside of earlier ones of this name."""
     return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
 
 

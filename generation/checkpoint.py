@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from config.errors import NAME_RULE, describe, is_safe_name, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
-from generation.archive import read_archive, set_aside, write_archive
+from generation.archive import copies_aside, read_archive, set_aside, write_archive
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
@@ -208,7 +208,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a model file, whole or not at all."""
-    if os.path.lexists(path):  # it has come while the model was made
+    if os.path.lexists(path) and not copies_aside(path):  # it has come while the model was made
         set_aside(path)
     write_archive(path, content_of(checkpoint))
 

@@ -13,7 +13,7 @@ from config.command_line import stop_signals
 from config.data_file import no_data
 from config.messages import printable
 from config.schema import RunConfig
-from generation.archive import set_aside
+from generation.archive import copies_aside, set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
 from training.base import changed
@@ -24,6 +24,7 @@ from training.start import beginning_of, maker_of, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
+NEARLY = 0.9  # a model that had this part of the time is done: shares of --hours move with the size of any text
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
 # bytes; of the hours a larger text gets no more: a voice learns by what it reads, whatever share of its text that is
 LARGE = 1_000_000
@@ -156,8 +157,9 @@ class Queue:
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.check_start(run)
-                self.console.print(f"{run.name}: {reason}; training anew")
-                self.set_aside(run)
+                if not copies_aside(run.model_file()):
+                    self.console.print(f"{run.name}: {reason}; training anew")
+                    self.set_aside(run)
         else:
             self.check_start(run)
         self.lanes.submit(run, at_once)
@@ -255,13 +257,16 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
         found = load_checkpoint(run.model_file())
     except UserError as error:  # a damaged model
         return None, str(error)
+    start = start_sha256(run)
+    if start == hash_file(run.model_file()):
+        return None, f"{run.model_file()} is to be trained further"
     further = was_trained_further(found)
     theirs = changed(found.run, start_from=run.training.start_from) if further else found.run
     alike = (
         found.network == "transformer" and theirs.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
     )
-    if (start := start_sha256(run)) and found.start and not further:  # what it started from was trained anew since
+    if start and found.start and not further:  # what it started from was trained anew since
         alike &= found.start.model_sha256 == start
-    if alike and (further or found.run.minutes() >= run.minutes()):
+    if alike and (further or found.run.minutes() >= NEARLY * run.minutes()):
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"

@@ -4,6 +4,7 @@ import torch
 
 from config.loader import load_config
 from dataset_loader import TrainingBatches
+from generation.archive import kept_aside
 from generation.checkpoint import load_checkpoint
 from tests.helpers import Quiet, shape, tree
 from training.further import with_more_time
@@ -52,25 +53,23 @@ def test_more_keeps_the_model_and_trains_a_better_one_that_is_done(project, caps
     assert model.with_name("one.previous-2.pt").is_file() and load_checkpoint(model).metrics["steps_before"] == 2 * 6
 
 
-def test_more_that_was_stopped_goes_on_to_the_same_bytes(project, capsys):
-    """Before the state was first saved, and after."""
+def test_more_that_was_stopped_goes_on_to_the_same_bytes(project):
+    """The model stays until the new one is done."""
     path, train = project
     model = path.parent / "models" / "one.pt"
     assert train("--dataset", "one") == 0
     first = model.read_bytes()
     assert train("--dataset", "one", "--more") == 0
     wanted = load_checkpoint(model).weights
-    model.unlink()
-    assert train("--dataset", "one", "--more") == 0
-    assert all(torch.equal(weight, wanted[name]) for name, weight in load_checkpoint(model).weights.items())
-    run = load_config(path).resolve("one")
-    model.with_name("one.previous.pt").rename(model)
-    stopping = Training(with_more_time(run))
+    model.write_bytes(first)  # as when the command was killed before it saved a state
+    run = with_more_time(load_config(path).resolve("one"))
+    stopping = Training(run)
     stopping.advance(stopping.batches.batch(stopping.first))
     stopping.save_state()
-    model.with_name("one.previous-9.pt").write_bytes(b"newer, and not what the state started from")
+    assert model.read_bytes() == first
     assert train("--dataset", "one", "--more") == 0
     assert all(torch.equal(weight, wanted[name]) for name, weight in load_checkpoint(model).weights.items())
+    assert [kept.name for kept in kept_aside(model)] == ["one.previous.pt"]
     assert model.with_name("one.previous.pt").read_bytes() == first
 
 
@@ -86,6 +85,11 @@ def test_more_of_nothing_and_of_too_much_is_one_line(project, capsys):
     assert not list((path.parent / "models").glob("*.pt"))
     assert train("--dataset", "one") == 0
     before = tree(path.parent / "models")
+    data = path.parent / "datasets" / "one.txt"
+    away = data.rename(path.parent / "one.txt")
+    assert train("--dataset", "one", "--more") == 2
+    assert f"no file {data}" in capsys.readouterr().err and tree(path.parent / "models") == before
+    away.rename(data)
     path.write_text(path.read_text(encoding="utf-8").replace("layers: 1", "layers: 2"), encoding="utf-8")
     assert train("--dataset", "one", "--more") == 2
     assert "one.pt has model." in capsys.readouterr().err and tree(path.parent / "models") == before

@@ -117,6 +117,11 @@ def test_a_model_that_had_as_much_time_is_done_and_one_that_had_less_is_not(proj
     assert run("--all", "--hours", "2") == 0
     out = capfd.readouterr().out
     assert "one: skipped: done before" in out and "two: trained" in out
+    with (path.parent / "datasets" / "two.txt").open("a", encoding="utf-8") as file:
+        file.write("one line more\n")  # so that the shares of the hours are others
+    assert run("--all", "--hours", "2") == 0
+    out = capfd.readouterr().out
+    assert "one: skipped: done before" in out and "two: trained" in out
     assert run("--dataset", "one", "--minutes", "200") == 0 and "or less time; training anew" in capfd.readouterr().out
 
 
