@@ -17,10 +17,12 @@ from utils import UserError
 GIT_COLUMNS = {"commit": "%H", "date": "%aI", "subject": "%s", "body": "%b", "message": "%B"}
 # a repository may come from a stranger: nothing that it names is run, and nothing is fetched
 GIT_OPTIONS = (
-    "--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false", "-c", "protocol.allow=never",
+    "--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false",
 )  # fmt: skip
 GIT_SURROUNDINGS = {
-    "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
+    "GIT_NO_LAZY_FETCH": "1",  # which older versions do not know
+    "GIT_ALLOW_PROTOCOL": "",  # none, whatever the repository's own settings allow
+    "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
 }  # fmt: skip
 GIT_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH")  # of a person's variables; others name another repository, or parts of it
 NO_REPOSITORY = "is no git repository; name its top folder"

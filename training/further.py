@@ -8,20 +8,24 @@ from generation.checkpoint import load_checkpoint
 from training.base import changed
 from training.start import check_alike
 from training.worker import exclusive_training
-from utils import UserError
+from utils import UserError, hash_file
 
 
 def with_more_time(run: RunConfig) -> RunConfig:
     """The run that goes on from its own finished model, which stays until the new one is done.
 
-    Raises UserError if there is none, if it is of another network, or if the text is not there.
+    Raises UserError if there is none, if it is of another network, or if the text is not there, or another.
     """
     path, data = run.model_file(), run.data_file()
     if not path.is_file():
         raise UserError(f"{path}: no such model, so there is none to train further; leave --more out")
     if not data.is_file():
         raise UserError(no_data(data, f"no file {data}"))
-    check_alike(path, load_checkpoint(path).run, run)
+    found = load_checkpoint(path)
+    check_alike(path, found.run, run)
+    if found.data_sha256 != hash_file(data):
+        fix = "a voice of this one is a dataset of its own, with training.start_from"
+        raise UserError(f"{data}: not the text that {path} learnt from, so --more does not go on with it; {fix}")
     with exclusive_training(run):
         kept = copy_aside(path)
     say(f"{run.name}: trains further from {kept}")

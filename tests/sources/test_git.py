@@ -51,6 +51,30 @@ def test_the_history_of_a_repository():
     assert record["files"] == [{"name": "repo", "kind": "git", "commit": head}]
 
 
+@posix
+def test_an_old_git_fetches_nothing_that_a_stranger_names(monkeypatch):
+    """A version that does not know GIT_NO_LAZY_FETCH would run what the repository calls its source."""
+    repository("repo", "first", "second")
+    settings = {
+        "core.repositoryFormatVersion": "1", "extensions.partialClone": "origin", "remote.origin.promisor": "true",
+        "remote.origin.url": f"ext::sh -c touch% {Path('RUN').absolute()}", "protocol.ext.allow": "always",
+    }  # fmt: skip
+    for name, value in settings.items():
+        git("-C", "repo", "config", name, value)
+    first = git("-C", "repo", "rev-parse", "HEAD~1")
+    Path("repo/.git/objects", first[:2], first[2:]).unlink()
+    old = Path("bin/git")
+    old.parent.mkdir()
+    old.write_text(f'#!/bin/sh\nunset GIT_NO_LAZY_FETCH\nexec {shutil.which("git")} "$@"\n')
+    old.chmod(0o755)
+    subprocess.run([old.absolute(), "-C", "repo", "log"], capture_output=True, check=False)
+    assert Path("RUN").exists()  # so the trap is one
+    Path("RUN").unlink()
+    monkeypatch.setenv("PATH", str(old.parent.absolute()), prepend=os.pathsep)
+    assert_refused("--git", "repo", starts="--git repo: ")
+    assert not Path("RUN").exists()
+
+
 def test_a_bare_repository_and_a_second_working_tree_are_read():
     repository("repo", "a b")
     git("clone", "-q", "--bare", "repo", "bare.git")

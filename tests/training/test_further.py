@@ -90,6 +90,11 @@ def test_more_of_nothing_and_of_too_much_is_one_line(project, capsys):
     assert train("--dataset", "one", "--more") == 2
     assert f"no file {data}" in capsys.readouterr().err and tree(path.parent / "models") == before
     away.rename(data)
+    whole = data.read_bytes()
+    data.write_bytes(whole + b"one more line\n")
+    assert train("--dataset", "one", "--more") == 2
+    assert f"{data}: not the text that" in capsys.readouterr().err and tree(path.parent / "models") == before
+    data.write_bytes(whole)
     path.write_text(path.read_text(encoding="utf-8").replace("layers: 1", "layers: 2"), encoding="utf-8")
     assert train("--dataset", "one", "--more") == 2
     assert "one.pt has model." in capsys.readouterr().err and tree(path.parent / "models") == before
