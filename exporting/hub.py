@@ -15,7 +15,7 @@ from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named
 from generation.console import progress
 from generation.folder import FILES, folder_files, model_files, model_name
 from generation.libraries import library
-from generation.outputs import Outputs, is_regular
+from generation.outputs import Outputs, is_protected, is_regular
 from generation.sample_files import sample_files
 from generation.writer import Writer, written_documents
 from text.personal import personal
@@ -45,7 +45,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     names = [CARD, *FILES, SAMPLES, *pictures]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out", at_other_times=SHOWS)
-    old = [path for path in SHOWS if path not in names and outputs.record.knows(path)]
+    old = [arguments.out / path for path in SHOWS if path not in names and outputs.record.knows(path)]
     texts = drawn(checkpoint, arguments)
     private = sum(bool(personal(text)) for text in texts)
     shown = {name: SHOWS[name] for name in pictures}
@@ -54,7 +54,10 @@ def export_hub(arguments: argparse.Namespace) -> int:
     files = folder_files(content_of(checkpoint))
     outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
     for path in old:  # pictures of an earlier export, which this card does not show
-        (arguments.out / path).unlink()
+        if is_protected(path):
+            say(f"{path}: read-only, so it stays, though it is of an earlier model")
+        else:
+            path.unlink()
     tell(subject, names)
     return 0
 

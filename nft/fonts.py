@@ -6,8 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import matplotlib
-from fontTools.ttLib import TTFont, TTLibError
+from fontTools.ttLib import TTFont
 from matplotlib.font_manager import findSystemFonts
+from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from nft.layout import CHARACTER_WIDTH, shown
@@ -43,8 +44,12 @@ def bitmaps(path: Path) -> ImageFont.FreeTypeFont | None:
 @cache
 def characters_of(path: Path) -> frozenset[int]:
     """The code points that a font says it can draw; none of a damaged one."""
-    with contextlib.suppress(OSError, TTLibError), TTFont(path, fontNumber=0, lazy=True) as found:
-        return frozenset(found.getBestCmap() or ())
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: FreeType cannot read it
+        font(SMALLEST, path)
+        return frozenset(FT2Font(str(path)).get_charmap())
+    if bitmaps(path):  # which FT2Font does not open; of a damaged one fontTools raises nearly anything
+        with contextlib.suppress(Exception), TTFont(path, fontNumber=0, lazy=True) as found:
+            return frozenset(found.getBestCmap() or ())
     return frozenset()
 
 

@@ -25,6 +25,7 @@ GIT_SURROUNDINGS = {
     "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C",
 }  # fmt: skip
 GIT_KEPT = ("GIT_CONFIG_", "GIT_EXEC_PATH")  # of a person's variables; others name another repository, or parts of it
+ANSWER_SECONDS = 30  # in which git tells where a history lies
 NO_REPOSITORY = "is no git repository; name its top folder"
 HISTORY = ("HEAD", "packed-refs", "refs", "reftable", "objects")  # what a history is read from, in git's folder
 ALTERNATES = "objects/info/alternates"  # names other folders of objects
@@ -126,9 +127,13 @@ def asked(path: Path, name: str, *arguments: str, base: Path | None = None) -> P
     """What git answers, as the path that it is, seen from `base` or the folder."""
     command = git_command(path, *arguments)
     try:
-        answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=path, env=surroundings())
+        answer = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, cwd=path, env=surroundings(), timeout=ANSWER_SECONDS
+        )
     except FileNotFoundError:
         raise UserError("git is not installed, or not found") from None
+    except subprocess.TimeoutExpired:  # its settings may be a pipe
+        raise UserError(f"--git {name}: git does not answer within {ANSWER_SECONDS} seconds; {NO_REPOSITORY}") from None
     if answer.returncode:
         fail(answer.stderr, name)
     return Path(base or path, os.fsdecode(answer.stdout).rstrip("\r\n")).resolve()

@@ -21,6 +21,7 @@ HEAD = 1 << 20  # characters of a file that tell how it is written
 MOST_COLUMNS = 2000
 LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
 LONGEST_NAME = 60  # characters of a column's name
+SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
 BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
 
 
@@ -41,6 +42,8 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     with path.open(encoding="utf-8", newline="") as file:
         head = file.read(HEAD)
     cut = len(head) == HEAD
+    if told := SEPARATOR.match(head):
+        head, delimiters = head[told.end() :], told[1]
     dialect = dialect_of(head[: head.rfind("\n") + 1] if cut else head, delimiters, cut)
     rows = [row for row in rows_of(head, dialect) if row]
     first = rows[0] if rows else []
@@ -51,6 +54,7 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
 
     def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
         with path.open(encoding="utf-8", newline="") as file:
+            file.read(told.end() if told else 0)
             for row in itertools.islice(whole_rows(file, dialect, len(columns), name, log), int(named), None):
                 yield [row[number] for number in wanted]
 
@@ -112,10 +116,19 @@ def is_header(first: Sequence[str]) -> bool:
 
 
 def stands_again(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a cell of the first row is a value of its column too, as a label is: then it is no name of one."""
+    """Whether a cell of the first row is one of the values of its column, as a label is: then it is no name of one.
+
+    A column that holds its name or nothing is a choice of a survey; a word above numbers is a name.
+    """
     others = [row for row in rows if len(row) == len(first) and row != first]  # a header may stand in the middle too
-    again = sum(any(cell and cell == name for cell, name in zip(row, first, strict=True)) for row in others)
-    return again > 0 and again >= LABELLED * len(others)
+    labelled = False
+    for name, cells in zip(first, zip(*others, strict=True), strict=False):
+        values = {*cells} - {""}
+        if values and not is_number(name) and all(map(is_number, values)):
+            return False
+        again = cells.count(name)
+        labelled |= bool(name) and len(values) > 1 and again > 0 and again >= LABELLED * len(others)
+    return labelled
 
 
 def is_number(text: str) -> bool:

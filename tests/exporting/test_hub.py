@@ -290,6 +290,16 @@ def test_the_curve_of_another_training_is_not_shown(trained, capsys):
     assert export_folder() == 0 and Path("hub/toy/learning_curve.png").read_bytes() == picture
 
 
+def test_a_picture_made_read_only_stays_though_the_card_shows_none(trained, capsys):
+    assert export_folder() == 0
+    there = Path("hub/toy/learning_curve.png")
+    there.chmod(0o444)
+    Path("models/toy.png").unlink()
+    capsys.readouterr()
+    assert export_folder() == 0 and there.exists() and "learning curve" not in card()
+    assert f"{there}: read-only, so it stays, though it is of an earlier model" in capsys.readouterr().out.splitlines()
+
+
 def test_a_picture_of_a_person_is_no_learning_curve(trained, capsys):
     Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
     assert export_folder() == 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nft.fonts import OWN, PALEST, bitmaps, font_of, fonts_of_the_machine, others
+from nft.fonts import OWN, PALEST, bitmaps, draws, font_of, fonts_of_the_machine, others
 from nft.image import png
 from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
 from pages.themes import THEMES
@@ -39,6 +39,18 @@ def test_a_character_is_drawn_with_a_font_that_has_it_or_said_to_be_a_box(monkey
     finally:
         for cached in (fonts_of_the_machine, font_of):
             cached.cache_clear()
+
+
+def test_a_damaged_font_draws_nothing_and_stops_nothing(tmp_path):
+    """Without its table of characters, with a wrong one, cut short; as outlines and as coloured bitmaps."""
+    for font in filter(None, [OWN, next((path for path in fonts_of_the_machine() if bitmaps(path)), None)]):
+        whole = font.read_bytes()
+        for number, data in enumerate(
+            (whole.replace(b"cmap", b"xmap", 1), whole.replace(b"maxp", b"xaxp", 1), whole[:9000])
+        ):
+            damaged = tmp_path / f"{font.stem}{number}.ttf"
+            damaged.write_bytes(data)
+            assert not draws(damaged, "a") and not draws(damaged, "\N{PARTY POPPER}")
 
 
 @pytest.mark.parametrize("theme", THEMES)

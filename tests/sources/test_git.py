@@ -52,6 +52,15 @@ def test_the_history_of_a_repository():
 
 
 @posix
+def test_settings_that_are_a_pipe_do_not_hang(monkeypatch):
+    repository("repo", "first")
+    Path("repo/.git/config").unlink()
+    os.mkfifo("repo/.git/config")
+    monkeypatch.setattr("sources.git.ANSWER_SECONDS", 1)
+    assert_refused("--git", "repo", starts="--git repo: git does not answer within 1 seconds; ")
+
+
+@posix
 def test_an_old_git_fetches_nothing_that_a_stranger_names(monkeypatch):
     """A version that does not know GIT_NO_LAZY_FETCH would run what the repository calls its source."""
     repository("repo", "first", "second")
