@@ -22,6 +22,7 @@ from generation.writer import VERSIONS, Draft, Progress, ThisMachine, Writer, Wr
 from utils import UserError, pick_device, pick_precision
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
+TOKEN = Path.home() / ".ray" / "auth_token"  # where Ray keeps what all machines of a cluster must know
 CONNECT_SECONDS = 5
 SETTINGS = b"\x04"  # the kind of frame with which each side of HTTP/2 begins; gRPC, which a head speaks, is HTTP/2
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
@@ -56,12 +57,18 @@ def check_address(address: str) -> None:
 
 def connected(address: str) -> Any:
     """Ray, connected to the cluster at `address`; "": the one of this machine, started if there is none."""
+    if address and TOKEN.is_file():  # which a head asks for; of an address Ray itself does not think of it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = ray_library()
     check_address(address)
     options: dict[str, Any] = {} if address else {"include_dashboard": False}
     environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
     handlers = {number: signal.getsignal(number) for number in stop_signals()}
-    ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
+    try:
+        ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        fix = f"is this a head, and {TOKEN} here the one of its machine? (see docs/machines.md)"
+        raise UserError(f"--ray {address}: {str(error).partition(chr(10))[0][:REASON]}; {fix}") from None
     for number, handler in handlers.items():  # Ray takes SIGTERM for itself
         signal.signal(number, handler)
     return ray

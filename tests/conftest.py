@@ -51,8 +51,9 @@ def visit(browser, tmp_path):
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """A Ray cluster: two machines of one core each, and a third that holds no core, where the command is."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # whether or not this machine has a token
     import ray
     from ray.cluster_utils import Cluster
 

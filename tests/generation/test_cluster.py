@@ -1,8 +1,10 @@
 """Documents written on a Ray cluster: the same bytes as without it, though a machine dies; errors are one line each."""
 
+import os
 import platform
 import re
 import socket
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
 from generation.writer import VERSIONS, Writer
-from tests.helpers import Quiet, one_short_line, toy_lines
+from tests.helpers import ROOT, Quiet, one_short_line, toy_lines
 from tests.training.program import posix
 from training.trainer import train_model
 from utils import UserError
@@ -84,6 +86,8 @@ def test_what_goes_wrong_on_a_machine_is_one_line(model, cluster, tmp_path, caps
     def ended_and_lose_all(machines):
         while cluster.workers:
             cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
+        while any(node["Alive"] and node["Resources"].get("CPU") for node in ray.nodes()):
+            time.sleep(0.1)  # else they might have written all before they end
         return ended(machines)
 
     monkeypatch.setattr(RayMachines, "ended", ended_and_lose_all)
@@ -97,6 +101,46 @@ def test_what_goes_wrong_on_a_machine_is_one_line(model, cluster, tmp_path, caps
     assert generate.main(["--model", str(model), *options, "--ray", cluster.address]) == 2
     assert capsys.readouterr().err == "error: --ray: no machine of the cluster has a cpu to write on\n"
     assert not output.exists()
+
+
+GUARDED = """\
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@posix
+@pytest.mark.slow
+def test_a_cluster_that_asks_for_a_token_is_reached_by_who_has_it(model, tmp_path):
+    """As `ray start --head` begins one; each program finds the token in the home folder of its own."""
+    home = {**os.environ, "HOME": str(tmp_path)}
+    guarded, bare = {**home, "RAY_AUTH_MODE": "token"}, {**home, "HOME": str(tmp_path / "elsewhere")}
+    ray_command = [sys.executable, "-m", "ray.scripts.scripts"]
+    subprocess.run([*ray_command, "get-auth-token", "--generate"], env=guarded, check=True, capture_output=True)
+    head = subprocess.Popen(
+        [sys.executable, "-c", GUARDED], env=guarded, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with head:
+        assert head.stdout
+        address = next(line.strip() for line in head.stdout if re.fullmatch(r"[\d.]+:\d+", line.strip()))
+        program = [sys.executable, str(ROOT / "generate.py"), "--model", str(model), "--samples", "3"]
+
+        def write(name: str, environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+            command = [*program, "--output", str(tmp_path / name), *options]
+            return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+        assert write("alone.txt", bare).returncode == 0
+        with_token, without = (write(f"{n}.txt", env, "--ray", address) for n, env in enumerate((home, bare)))
+        head.communicate()
+    assert with_token.returncode == 0, with_token.stderr
+    assert (tmp_path / "0.txt").read_bytes() == (tmp_path / "alone.txt").read_bytes()
+    said = without.stderr.splitlines()[-1]  # after Ray's own words
+    assert without.returncode == 2 and said.startswith(f"error: --ray {address}: Failed to connect to Ray cluster")
+    assert "auth_token here the one of its machine? (see docs/machines.md)" in said
 
 
 def test_without_ray_writing_on_it_is_one_line(model, capsys, monkeypatch):
