@@ -51,8 +51,8 @@ def test_documents_are_the_same_bytes_though_a_machine_dies(model, cluster, tmp_
     ended = RayMachines.ended
 
     def ended_and_lose_a_machine(machines):
-        if not all(share for _, share in machines.busy.values()):  # both are to begin before one dies
-            ray.wait(list(machines.busy), num_returns=len(machines.busy))
+        if beginning := [reference for reference, (_, share) in machines.busy.items() if not share]:
+            ray.wait(beginning, num_returns=len(beginning))  # both are to begin before one dies
         elif len(cluster.workers) == 2:
             cluster.remove_node(cluster.workers.pop(), allow_graceful=False)
         return ended(machines)
