@@ -59,7 +59,7 @@ def write_base_text(base: RunConfig, runs: list[RunConfig]) -> None:
         return say(f"{missing[0]}: no such file; the base keeps the text that it has")
     if len(missing) == len(runs):
         raise UserError(f"{missing[0]}: no such file; --base learns from the texts of all datasets, and none is there")
-    content = base_text(runs)
+    content = base_text([run for run in runs if run.data_file() not in missing])
     if path.exists() and hash_file(path) == sha256(content):
         return None
     if path.exists():

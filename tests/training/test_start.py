@@ -294,6 +294,14 @@ def test_a_text_of_no_use_does_not_keep_the_base_from_the_others(project):
     assert (path.parent / "datasets" / BASE_FILE).read_text(encoding="utf-8").count("\n") > 50
 
 
+def test_a_text_that_is_not_there_does_not_keep_the_base_from_the_others(project, capsys):
+    path, train = project
+    (path.parent / "datasets" / "one.txt").unlink()
+    assert train("--all", "--base", "--hours", "1") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "base: trained: " in printed and "two: trained: " in printed and "error: one: missing: " in printed
+
+
 def test_mistakes_of_a_base_are_one_line(project, capsys):
     path, train = project
     assert train("--dataset", "one", "--base") == 2
