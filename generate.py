@@ -82,9 +82,7 @@ def generate(arguments: argparse.Namespace) -> int:
     objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
     names = [output.name, objects.name, *[courses.name] * arguments.courses]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
-    outputs = Outputs(
-        output.parent, names, inputs, overwrite=arguments.overwrite, at_other_times=[courses.name]
-    )  # fmt: skip
+    outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite, at_other_times=[courses.name])
     written: list[Written] = []
     with (
         named_weights(arguments.model),

@@ -1,220 +1,18 @@
 """The changes that ablation.py tries, one row each: other settings, or another piece of code."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import torch
-from torch import Tensor, nn
+import variants
 from torch.nn import functional as F
 from torch.optim import _muon as muon  # pyright: ignore[reportPrivateUsage]
 
 import dataset_loader
 import model
-from diffusion.processes import Process
 from generation import checkpoint
 from training import learner, trainer
 from training import step as optimizers
-
-stratified = learner.stratified_times
-
-
-def independent_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    return torch.rand(batch, 1, generator=generator, device=device).clamp_min(1e-4)
-
-
-class Times:
-    """Stratified times to a power: above 1 more little noise, below 1 more much. Or a power that falls in training."""
-
-    def __init__(self, first: float, last: float | None = None, calls: int = 1000) -> None:
-        self.first, self.last, self.calls, self.called = first, first if last is None else last, calls, 0
-
-    def __call__(self, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-        share = min(1.0, self.called / self.calls)
-        self.called += 1
-        return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
-
-
-def noise_in_runs(longest: float) -> Callable[..., None]:
-    """A step whose masks come in runs, of a mean length of 1 to `longest`, as texts look while they are written."""
-    advance = trainer.Training.advance
-
-    def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
-        mean = longest ** torch.rand(len(x0), 1, generator=generator)
-        run = (torch.rand(x0.shape, generator=generator) < 1 / mean).cumsum(1)
-        uniform = torch.rand(len(x0), x0.shape[1] + 1, generator=generator).gather(1, run)
-        return torch.where(uniform < -torch.expm1(-sigma), process.characters, x0)
-
-    def step(self: trainer.Training, batch: Any) -> None:
-        with mock.patch.object(Process, "noise", noise):
-            advance(self, batch)
-
-    return step
-
-
-class OneConvolution(model.Block):
-    def __init__(self, config: Any, *, attends: bool) -> None:
-        super().__init__(config, attends=attends)
-        self.conv_mlp = nn.Identity()
-
-
-class GatedBlock(model.Block):
-    """An MLP whose up projection gates itself (SwiGLU), of equal size."""
-
-    def __init__(self, config: Any, *, attends: bool) -> None:
-        super().__init__(config, attends=attends)
-        hidden = config.width * 8 // 3 // 16 * 16
-        self.up = nn.Linear(config.width, 2 * hidden, bias=False)
-        self.down = nn.Linear(hidden, config.width, bias=False)
-
-
-class MixedAttention(model.Attention):
-    """A convolution of queries, keys and values (Primer, arXiv:2109.08668)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__(width, heads)
-        self.qkv = nn.Sequential(self.qkv, model.ShortConvolution(3 * width, 3))
-
-
-class SelfConditioned(model.DiffusionTransformer):
-    """Told what it guessed at first, in training every other time (arXiv:2208.04202); a call more each time."""
-
-    def __init__(self, config: Any, states: int, outputs: int) -> None:
-        super().__init__(config, states, outputs)
-        self.guess_out, self.alone = nn.Linear(outputs, config.width), False
-        self.told: Tensor | None = None
-        self.tokens.register_forward_hook(self.tell)  # a bound method: a copy of the network gets its own
-
-    def tell(self, tokens: nn.Module, question: Any, embedded: Tensor) -> Tensor:
-        return embedded if self.told is None else embedded + self.told
-
-    def forward(
-        self, x_t: Tensor, sigma: Tensor, given: Tensor,
-        dropping: torch.Generator | None = None, positions: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
-        self.alone = dropping is not None and not self.alone  # which training alone passes
-        self.told, guess = None, x_t.new_zeros(*x_t.shape, self.head.out_features, dtype=torch.float32)
-        if not self.alone:
-            with torch.no_grad():
-                guess = super().forward(x_t, sigma, given).softmax(-1)
-        self.told = self.guess_out(guess)
-        return super().forward(x_t, sigma, given, dropping, positions)
-
-
-class TwiceBlock(model.Block):
-    """A block that runs twice unless it attends (a looped one, arXiv:2605.26106)."""
-
-    def __init__(self, config: Any, *, attends: bool) -> None:
-        super().__init__(config, attends=attends)
-        self.attends = attends
-
-    def forward(
-        self, x: Tensor, noise: Tensor, turns: Tensor, dropping: Any = None, positions: Tensor | None = None
-    ) -> Tensor:
-        if not self.attends:
-            x = super().forward(x, noise, turns, dropping)
-        return super().forward(x, noise, turns, dropping, positions)
-
-
-def half_as_pairs(self: dataset_loader.TrainingBatches, step: int) -> dataset_loader.Batch:
-    """The first half of a batch, twice; a single row stays alone."""
-    found = whole_batch(self, step)
-    half = range(len(found.ids) // 2) or range(1)
-    rows = [*half, *half] if len(found.ids) > 1 else [0]
-    return dataset_loader.Batch(found.ids[rows], found.given[rows], found.documents[rows])
-
-
-whole_batch = dataset_loader.TrainingBatches.batch
-
-
-def opposite_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Stratified times of the first half of a batch, and 1 minus them."""
-    t = stratified(max(1, batch // 2), generator, device)
-    return torch.cat([t, 1 - t]).clamp_min(1e-4) if batch > 1 else t
-
-
-def complementary(self: trainer.Training, batch: Any) -> None:
-    """A step in which the second of each pair shows what the first hides (arXiv:2511.18159)."""
-
-    def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
-        half = max(1, len(x0) // 2)
-        hidden = torch.rand(x0[:half].shape, generator=generator) < -torch.expm1(-sigma[:half])
-        return torch.where(torch.cat([hidden, ~hidden])[: len(x0)], process.characters, x0)
-
-    with mock.patch.object(Process, "noise", noise):
-        advance_alone(self, batch)
-
-
-advance_alone = trainer.Training.advance
-
-
-class RatesApart(torch.optim.AdamW):
-    """AdamW that follows its step for the characters' embedding, or for the head, by another factor."""
-
-    def __init__(self, params: list[Tensor], *, embedding: float = 1.0, head: float = 1.0, **settings: Any) -> None:
-        super().__init__(params, **settings)
-        self.apart = [(params[0], embedding), (params[-2], head), (params[-1], head)]
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
-        before = [parameter.clone() for parameter, _ in self.apart]
-        super().step(closure)
-        for (parameter, factor), old in zip(self.apart, before, strict=True):
-            parameter.copy_(old + factor * (parameter - old))
-
-
-def gram_newton_schulz(grad: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float) -> Tensor:
-    """Newton-Schulz on the smaller side: products of (R, R) alone, begun anew once for the sake of bfloat16."""
-    a, b, c = ns_coefficients
-    if grad.shape[0] == grad.shape[1]:
-        return newton_schulz(grad, ns_coefficients, ns_steps, eps)
-    x = (grad.mT if grad.shape[0] > grad.shape[1] else grad).bfloat16()
-    x = x / x.norm().clamp_min(eps)
-    for steps in (2, ns_steps - 2):
-        gram, product = x @ x.mT, x
-        for step in range(steps):
-            factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-            factor.diagonal().add_(a)
-            product = factor if not step else factor @ product
-            if step + 1 < steps:
-                gram = factor @ gram @ factor
-        x = product @ x
-    return x.mT if grad.shape[0] > grad.shape[1] else x
-
-
-newton_schulz = muon._zeropower_via_newtonschulz
-
-
-def gate(x: Tensor) -> Tensor:
-    left, right = x.chunk(2, -1)
-    return F.silu(left) * right
-
-
-def hourglass(
-    self: model.DiffusionTransformer, x_t: Tensor, sigma: Tensor, given: Tensor,
-    dropping: Any = None, positions: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """All blocks but the first and the last see pairs of positions as one (Nawrot et al. 2021)."""
-    x = self.tokens(x_t) + self.given(given.long())
-    noise = F.silu(self.noise(sigma))
-    turns = model.rotary_turns(x_t.shape[1], self.config.width // self.config.heads, x.device)
-    first, *middle, last = self.blocks
-    if not middle:
-        raise ValueError("an hourglass needs three layers or more; choose a deeper preset")
-    x = first(x, noise, turns, dropping)
-    pairs = coarse = x.unflatten(1, (-1, 2)).mean(2)
-    for block in middle:
-        coarse = block(coarse, noise, turns[: coarse.shape[1]], dropping)
-    x = x + (coarse - pairs).repeat_interleave(2, dim=1)
-    x = last(x, noise, turns, dropping)
-    shift, scale = self.modulation(noise).float().unsqueeze(1).chunk(2, dim=-1)
-    outputs = self.head(model.modulate(x, shift, scale)).float()
-    return outputs if positions is None else outputs[positions].unsqueeze(1)
-
-
-def blind(self: model.NoiseEmbedding, sigma: Tensor) -> Tensor:
-    return 0 * self.mlp(torch.zeros(len(sigma), model.NOISE_FEATURES))
 
 
 def settings(section: str, **values: Any) -> dict[str, Any]:
@@ -232,10 +30,10 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "geometric": (settings("diffusion", schedule="geometric"), {}),
     "nelbo": (settings("training", loss="nelbo"), {}),
     "score head": ({"training": {"loss": "nelbo"}, "model": {"parameterization": "score"}}, {}),
-    "independent t": ({}, {(learner, "stratified_times"): independent_times}),
-    "less noise": ({}, {(learner, "stratified_times"): Times(1.5)}),
-    "more noise": ({}, {(learner, "stratified_times"): Times(0.7)}),
-    "less noise first": ({}, {(learner, "stratified_times"): Times(2.5, 1.0)}),
+    "independent t": ({}, {(learner, "stratified_times"): variants.independent_times}),
+    "less noise": ({}, {(learner, "stratified_times"): variants.Times(1.5)}),
+    "more noise": ({}, {(learner, "stratified_times"): variants.Times(0.7)}),
+    "less noise first": ({}, {(learner, "stratified_times"): variants.Times(2.5, 1.0)}),
     "from the base": (settings("training", start_from="models/base.pt"), {}),  # of train.py --all --base
     "even times": (settings("training", times_width=0.0), {}),
     **{
@@ -243,7 +41,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
         for mean in (0.3, 0.4, 0.45, 0.5, 0.6, 0.7)
         for width in (0.15, 0.2, 0.3, 0.5)
     },
-    "noise in runs": ({}, {(trainer.Training, "advance"): noise_in_runs(16)}),
+    "noise in runs": ({}, {(trainer.Training, "advance"): variants.noise_in_runs(16)}),
     "batch 8": (settings("training", batch_size=8), {}),
     "batch 32": (settings("training", batch_size=32), {}),
     "rates / 2": (settings("training", learning_rate=0.002, muon_learning_rate=0.02), {}),
@@ -253,28 +51,31 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "adamw * 2": (settings("training", learning_rate=0.008), {}),
     "adamw alone": (settings("training", optimizer="adamw", learning_rate=0.002), {}),
     "muon, 3 iterations": ({}, {(optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=3)}),
-    "gram newton-schulz": ({}, {(muon, "_zeropower_via_newtonschulz"): gram_newton_schulz}),
+    "gram newton-schulz": ({}, {(muon, "_zeropower_via_newtonschulz"): variants.gram_newton_schulz}),
     "gram newton-schulz, 4 iterations": (
         {},
         {
-            (muon, "_zeropower_via_newtonschulz"): gram_newton_schulz,
+            (muon, "_zeropower_via_newtonschulz"): variants.gram_newton_schulz,
             (optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=4),
         },
     ),
     **{
-        f"{part} rate * {factor}": ({}, {(optimizers.torch.optim, "AdamW"): partial(RatesApart, **{part: factor})})
+        f"{part} rate * {factor}": (
+            {},
+            {(optimizers.torch.optim, "AdamW"): partial(variants.RatesApart, **{part: factor})},
+        )
         for part in ("embedding", "head")
         for factor in (0.25, 0.5, 2, 4)
     },
     "complementary pairs": (
         {},
         {
-            (dataset_loader.TrainingBatches, "batch"): half_as_pairs,
-            (learner, "stratified_times"): opposite_times,
-            (trainer.Training, "advance"): complementary,
+            (dataset_loader.TrainingBatches, "batch"): variants.half_as_pairs,
+            (learner, "stratified_times"): variants.opposite_times,
+            (trainer.Training, "advance"): variants.complementary,
         },
     ),
-    "inner blocks twice": ({}, {(model, "Block"): TwiceBlock}),
+    "inner blocks twice": ({}, {(model, "Block"): variants.TwiceBlock}),
     "warm-up 10 %": (settings("training", warmup=0.1), {}),
     "final rate 0": (settings("training", final_rate=0.0), {}),
     "final rate 0.3": (settings("training", final_rate=0.3), {}),
@@ -284,12 +85,12 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "no decay": (settings("training", weight_decay=0.0), {}),
     "decay 0.1": (settings("training", weight_decay=0.1), {}),
     "no convolution": (settings("model", conv_width=1), {}),
-    "one convolution": ({}, {(model, "Block"): OneConvolution}),
+    "one convolution": ({}, {(model, "Block"): variants.OneConvolution}),
     "convolution 3": (settings("model", conv_width=3), {}),
     "convolution 5": (settings("model", conv_width=5), {}),
     "convolution 11": (settings("model", conv_width=11), {}),
     "convolution 15": (settings("model", conv_width=15), {}),
-    "hourglass": ({}, {(model.DiffusionTransformer, "forward"): hourglass}),
+    "hourglass": ({}, {(model.DiffusionTransformer, "forward"): variants.hourglass}),
     "7 layers of 96": (settings("model", layers=7, width=96, heads=2), {}),
     "3 layers of 128": (settings("model", layers=3, width=128, heads=2), {}),
     "4 layers of 128": (settings("model", layers=4, width=128, heads=2), {}),
@@ -306,18 +107,18 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "relu": ({}, {(model.F, "gelu"): F.relu}),
     "silu": ({}, {(model.F, "gelu"): F.silu}),
     "relu squared": ({}, {(model.F, "gelu"): lambda x: F.relu(x).square()}),
-    "gated MLP": ({}, {(model, "Block"): GatedBlock, (model.F, "gelu"): gate}),
-    "convolution of q, k, v": ({}, {(model, "Attention"): MixedAttention}),
+    "gated MLP": ({}, {(model, "Block"): variants.GatedBlock, (model.F, "gelu"): variants.gate}),
+    "convolution of q, k, v": ({}, {(model, "Attention"): variants.MixedAttention}),
     "self-conditioning": (
         {},
         {
-            (trainer, "DiffusionTransformer"): SelfConditioned,
-            (checkpoint, "NETWORKS"): {**checkpoint.NETWORKS, "transformer": SelfConditioned},
+            (trainer, "DiffusionTransformer"): variants.SelfConditioned,
+            (checkpoint, "NETWORKS"): {**checkpoint.NETWORKS, "transformer": variants.SelfConditioned},
         },
     ),
     "attention in all blocks": (settings("model", attention_layers=0), {}),
     "attention in the last two": (settings("model", attention_layers=2), {}),
-    "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): blind}),
+    "blind to noise": ({}, {(model.NoiseEmbedding, "forward"): variants.blind}),
     "noise width 16": (settings("model", noise_width=16), {}),
     "no given spans": (settings("training", given_fraction=0.0), {}),
     "given spans 0.3": (settings("training", given_fraction=0.3), {}),

@@ -41,7 +41,7 @@ def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None] = lambd
     if run.source and run.license:
         return run
     origin = origin_of(run.data_file())
-    if not sha256 or origin.text.sha256 != sha256:  # an imported model knows no text
+    if not sha256 or origin.text.sha256 != sha256:  # an imported model names no text
         if origin.source or origin.license:
             what = "is the record of another text, so no source or license is taken from it; give them in config.yaml"
             tell(f"{run.data_file().with_suffix(RECORD)}: {what}")

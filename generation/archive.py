@@ -129,7 +129,8 @@ def copies_aside(path: Path) -> list[Path]:
     """Of the files kept aside, those of the same bytes as the one of now."""
     if not path.is_file():
         return []
-    return [kept for kept in kept_aside(path) if kept.is_file() and hash_file(kept) == hash_file(path)]
+    found = hash_file(path)
+    return [kept for kept in kept_aside(path) if kept.is_file() and hash_file(kept) == found]
 
 
 def free_name(path: Path) -> Path:

@@ -22,7 +22,7 @@ from generation.writer import VERSIONS, Draft, Progress, ThisMachine, Writer, Wr
 from utils import UserError, pick_device, pick_precision
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
-TOKEN = Path.home() / ".ray" / "auth_token"  # where Ray keeps what all machines of a cluster must know
+TOKEN = "~/.ray/auth_token"  # where Ray keeps what all machines of a cluster must know
 CONNECT_SECONDS = 5
 SETTINGS = b"\x04"  # the kind of frame with which each side of HTTP/2 begins; gRPC, which a head speaks, is HTTP/2
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
@@ -38,6 +38,11 @@ REASON = 300  # characters of what Ray says of an error
 def ray_library() -> Any:
     """The module. Raises UserError if Ray is not installed."""
     return library("ray", "ray", "Ray")
+
+
+def reason_of(error: Exception) -> str:
+    """What Ray says of an error, on one line."""
+    return " ".join(str(error).split())[:REASON]
 
 
 def check_address(address: str) -> None:
@@ -57,7 +62,8 @@ def check_address(address: str) -> None:
 
 def connected(address: str) -> Any:
     """Ray, connected to the cluster at `address`; "": the one of this machine, started if there is none."""
-    if address and TOKEN.is_file():  # which a head asks for; of an address Ray itself does not think of it
+    token = Path(TOKEN).expanduser()
+    if address and token.is_file():  # which a head asks for; of an address Ray itself does not think of it
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = ray_library()
     check_address(address)
@@ -67,7 +73,7 @@ def connected(address: str) -> Any:
     try:
         ray.init(address or None, log_to_driver=False, logging_level="error", runtime_env=environment, **options)
     except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-        fix = f"is this a head, and {TOKEN} here the one of its machine? (see docs/machines.md)"
+        fix = f"is this a head, and {token} here the one of its machine? (see docs/machines.md)"
         raise UserError(f"--ray {address}: {str(error).partition(chr(10))[0][:REASON]}; {fix}") from None
     for number, handler in handlers.items():  # Ray takes SIGTERM for itself
         signal.signal(number, handler)
@@ -168,7 +174,7 @@ class RayMachines:
         """Say that a machine was lost. Raises UserError if it was the last."""
         left = len(self.free) + len(self.busy)
         if not left:
-            raise UserError(f"Ray: no machine is left: {' '.join(str(error).split())[:REASON]}") from None
+            raise UserError(f"Ray: no machine is left: {reason_of(error)}") from None
         say(f"a machine of the cluster was lost, and what it held is drawn again; {counted(left, 'machine')} left")
 
 

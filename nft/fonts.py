@@ -15,14 +15,7 @@ from nft.layout import CHARACTER_WIDTH, shown
 
 OWN = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
 SMALLEST = 6  # pixels, of a character that is made to fit its cell
-BITMAP_SIZES = (
-    109,
-    160,
-    136,
-    128,
-    96,
-    64,
-)  # pixels, of fonts of coloured bitmaps: Noto's has the first, Apple's the second
+BITMAP_SIZES = (109, 160, 136, 128, 96, 64)  # pixels that fonts of coloured bitmaps have; Noto's 109, Apple's 160
 PALEST = 64  # ink of 255 for what is as light as the ground, so that it still stands out from it
 UNSEEN = ("Z", "C", "M")  # categories of spaces, of controls and of marks, whose glyphs may be empty
 

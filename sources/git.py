@@ -16,9 +16,7 @@ from utils import UserError
 
 GIT_COLUMNS = {"commit": "%H", "date": "%aI", "subject": "%s", "body": "%b", "message": "%B"}
 # a repository may come from a stranger: nothing that it names is run, and nothing is fetched
-GIT_OPTIONS = (
-    "--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false",
-)  # fmt: skip
+GIT_OPTIONS = ("--no-pager", "-c", "log.showSignature=false", "-c", "core.fsmonitor=false")
 GIT_SURROUNDINGS = {
     "GIT_NO_LAZY_FETCH": "1",  # which older versions do not know
     "GIT_ALLOW_PROTOCOL": "",  # none, whatever the repository's own settings allow

@@ -157,7 +157,7 @@ class Queue:
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.check_start(run)
-                if not copies_aside(run.model_file()):
+                if not copies_aside(run.model_file()):  # --more keeps a copy, and the model until the new one is done
                     self.console.print(f"{run.name}: {reason}; training anew")
                     self.set_aside(run)
         else:
@@ -258,7 +258,7 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     except UserError as error:  # a damaged model
         return None, str(error)
     start = start_sha256(run)
-    if start == hash_file(run.model_file()):
+    if start and start == hash_file(run.model_file()):
         return None, f"{run.model_file()} is to be trained further"
     further = was_trained_further(found)
     theirs = changed(found.run, start_from=run.training.start_from) if further else found.run

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from config.schema import RunConfig
-from generation.cluster import REASON, connected, ray_library
+from generation.cluster import connected, ray_library, reason_of
 from training.events import Advance, Hear, Note
 from training.lanes import CPU, lane_count, share_of_cores
 from training.worker import FAILED, Cores, Outcome, Reporter, train_to_outcome
@@ -66,7 +66,7 @@ class RayLanes:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
-            return Outcome(run.name, FAILED, f"Ray: {' '.join(str(error).split())[:REASON]}", retryable=True)
+            return Outcome(run.name, FAILED, f"Ray: {reason_of(error)}", retryable=True)
 
     def stop(self) -> None:
         self.mailbox.stop.remote()
