@@ -25,7 +25,7 @@ datasets:
 YAML
 [ "$device" = cpu ] && some="--steps 3" || some="--warm-up 400 --steps 1000"
 if [ ! -f "$folder/steps.txt" ]; then
-    "$python" -m pytest tests/training/test_graphs.py > "$folder/tests.txt" 2>&1
+    "$python" -m pytest tests/training/test_learner.py tests/generation/test_graphs.py > "$folder/tests.txt" 2>&1
     for preset in tiny cpu baby; do
         "$python" benchmarks/step_profile.py --dataset github_commits --preset $preset --device "$device" $some > "$folder/profile_$preset.txt" 2>&1
     done

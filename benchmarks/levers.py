@@ -75,6 +75,11 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
             (trainer.Training, "advance"): variants.complementary,
         },
     ),
+    **{
+        f"surest first, {levels} levels": ({}, {(learner.Learner, "_follow"): variants.unmasked_in_turn(levels)})
+        for levels in (8, 16)
+    },
+    "convolution in the MLP": ({}, {(model, "Block"): variants.ConvolvedMLP}),
     "inner blocks twice": ({}, {(model, "Block"): variants.TwiceBlock}),
     "warm-up 10 %": (settings("training", warmup=0.1), {}),
     "final rate 0": (settings("training", final_rate=0.0), {}),

@@ -114,6 +114,80 @@ class TwiceBlock(model.Block):
         return super().forward(x, noise, turns, dropping, positions)
 
 
+class ConvolvedMLP(model.Block):
+    """A block whose MLP also convolves what it widens, unless it attends: there only some positions are computed."""
+
+    def __init__(self, config: Any, *, attends: bool, taps: int = 3) -> None:
+        super().__init__(config, attends=attends)
+        self.conv_hidden = nn.Identity() if attends else model.ShortConvolution(4 * config.width, taps)
+
+    def forward(
+        self, x: Tensor, noise: Tensor, turns: Tensor, dropping: Any = None, positions: Tensor | None = None
+    ) -> Tensor:
+        up = self.up
+        self.up = nn.Sequential(up, self.conv_hidden)
+        try:
+            return super().forward(x, noise, turns, dropping, positions)
+        finally:
+            self.up = up
+
+
+class Pool:
+    """Rows of one length that stay in training until all their characters show."""
+
+    def __init__(self, batch: tuple[Tensor, Tensor], levels: int) -> None:
+        self.x0, self.given = (whole.clone() for whole in batch)
+        self.level = torch.arange(len(self.x0)) * levels // len(self.x0)
+        self.hidden = ~self.given & (torch.rand(self.x0.shape) < (1 - self.level / levels).unsqueeze(1))
+
+
+def unmasked_in_turn(levels: int) -> Callable[..., Any]:
+    """A step on rows that stay: each shows, step by step, where the network was surest (PUMA, arXiv:2602.10314)."""
+    pools: dict[int, Pool] = {}
+    follow = learner.Learner._follow
+
+    def renewed(batch: tuple[Tensor, Tensor]) -> Pool:
+        """The pool of this length, whose finished rows have become rows of the batch."""
+        pool = pools.setdefault(batch[0].shape[1], Pool(batch, levels))
+        over = (pool.level == levels).nonzero().squeeze(1)[: len(batch[0])]
+        for whole, fresh in zip((pool.x0, pool.given), batch, strict=True):
+            whole[over] = fresh[: len(over)]
+        pool.hidden[over], pool.level[over] = ~pool.given[over], 0
+        return pool
+
+    def step(self: learner.Learner, ids: Tensor, given: Tensor, t: Tensor, factor: Any, characters: Any) -> Any:
+        pool, seen = renewed((ids, given)), []
+
+        def noise(process: Process, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
+            return torch.where(pool.hidden, process.characters, x0)
+
+        def look(network: nn.Module, question: tuple[Any, ...], output: Tensor) -> None:
+            sure = torch.full(question[0].shape, -torch.inf)
+            sure[question[4]] = output.detach().float().softmax(-1).amax((1, 2))
+            seen.append(sure)
+
+        share = (pool.hidden.sum(1) / (~pool.given).sum(1).clamp_min(1)).clamp(1e-4, 1).unsqueeze(1)
+        watching = self.model.register_forward_hook(look)
+        with mock.patch.object(Process, "noise", noise):
+            found = follow(self, pool.x0, pool.given, share, factor, max(1, int((~pool.given).sum())))
+        watching.remove()
+        show_surest(pool, torch.cat(seen), self.run.training, levels)
+        return found
+
+    return step
+
+
+def show_surest(pool: Pool, sure: Tensor, training: Any, levels: int) -> None:
+    """Go to the next level of each row: of its hidden positions only the least sure stay hidden."""
+    pool.level += 1
+    clock = ((levels - pool.level + torch.rand(len(pool.level)) - 0.5) / levels).clamp(0, 1).unsqueeze(1)
+    share = learner.bell(clock, training.times_mean, training.times_width).squeeze(1)
+    kept = (share * (~pool.given).sum(1)).round().unsqueeze(1)
+    rank = sure.masked_fill(~pool.hidden, torch.inf).argsort(1).argsort(1)  # 0: the least sure
+    pool.hidden &= rank < kept
+    pool.level[~pool.hidden.any(1)] = levels
+
+
 def half_as_pairs(self: dataset_loader.TrainingBatches, step: int) -> dataset_loader.Batch:
     """The first half of a batch, twice; a single row stays alone."""
     found = whole_batch(self, step)

@@ -20,6 +20,7 @@ from diffusion.objectives import Diffusion, Network
 from diffusion.samplers import SAMPLERS, SamplerSettings, not_read, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
 from generation.course import Change, ChangeRecorder, Changes
+from generation.graphs import launched_together
 from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
@@ -84,7 +85,7 @@ class Writer:
         """The network of a model on a device. Raises UserError if the weights are not of the network of its config."""
         run, vocabulary = checkpoint.run, checkpoint.vocabulary
         model = network_of(checkpoint).to(device).eval()
-        network = Denoiser(model, pick_precision(run.training.precision, device))
+        network = launched_together(Denoiser(model, pick_precision(run.training.precision, device)), device)
         return cls(run, vocabulary, checkpoint.lengths, diffusion_of(run, vocabulary), network, device)
 
     def settings(self, **overrides: float | None) -> SamplerSettings:

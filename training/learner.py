@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from config.schema import RunConfig
 from dataset_loader import Batch
 from diffusion.objectives import Diffusion, bell, stratified_times
+from generation.graphs import GraphedStep
 from model import DiffusionTransformer
-from training.graphs import GraphedStep
 from training.step import Objective, Optimizers, Shard
 from utils import derive_seed, pick_precision
 
@@ -36,7 +36,8 @@ class Learner:
         self.shards = shards
         self.noise, *self.dropout = (torch.Generator(self.device) for _ in range(1 + shards))
         self.times = self.noise if self.device == CPU else torch.Generator()  # noise levels are the same everywhere
-        self.follow = GraphedStep(self._follow, [self.noise, *self.dropout]) if self.graphs else self._follow
+        generators = [self.noise, *self.dropout]
+        self.follow = GraphedStep(self._follow, self.device, generators) if self.graphs else self._follow
 
     def step(self, number: int, batch: Batch, characters: int, factor: float) -> tuple[Tensor, Tensor]:
         """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm."""

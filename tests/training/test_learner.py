@@ -1,4 +1,4 @@
-"""Steps as CUDA graphs: the same steps as those launched kernel by kernel. They need a GPU and skip without one."""
+"""What learns, on a GPU: steps as CUDA graphs are the same as those launched kernel by kernel. Skipped without one."""
 
 import pytest
 import torch
