@@ -6,7 +6,6 @@ from typing import Any
 import torch
 import variants
 from torch.nn import functional as F
-from torch.optim import _muon as muon  # pyright: ignore[reportPrivateUsage]
 
 import dataset_loader
 import model
@@ -51,14 +50,7 @@ LEVERS: dict[str, tuple[dict[str, Any], dict[tuple[Any, str], Any]]] = {
     "adamw * 2": (settings("training", learning_rate=0.008), {}),
     "adamw alone": (settings("training", optimizer="adamw", learning_rate=0.002), {}),
     "muon, 3 iterations": ({}, {(optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=3)}),
-    "gram newton-schulz": ({}, {(muon, "_zeropower_via_newtonschulz"): variants.gram_newton_schulz}),
-    "gram newton-schulz, 4 iterations": (
-        {},
-        {
-            (muon, "_zeropower_via_newtonschulz"): variants.gram_newton_schulz,
-            (optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=4),
-        },
-    ),
+    "muon, 4 iterations": ({}, {(optimizers.torch.optim, "Muon"): partial(torch.optim.Muon, ns_steps=4)}),
     **{
         f"{part} rate * {factor}": (
             {},

@@ -7,7 +7,6 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import _muon as muon  # pyright: ignore[reportPrivateUsage]
 
 import dataset_loader
 import model
@@ -233,28 +232,6 @@ class RatesApart(torch.optim.AdamW):
         super().step(closure)
         for (parameter, factor), old in zip(self.apart, before, strict=True):
             parameter.copy_(old + factor * (parameter - old))
-
-
-def gram_newton_schulz(grad: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float) -> Tensor:
-    """Newton-Schulz on the smaller side: products of (R, R) alone, begun anew once for the sake of bfloat16."""
-    a, b, c = ns_coefficients
-    if grad.shape[0] == grad.shape[1]:
-        return newton_schulz(grad, ns_coefficients, ns_steps, eps)
-    x = (grad.mT if grad.shape[0] > grad.shape[1] else grad).bfloat16()
-    x = x / x.norm().clamp_min(eps)
-    for steps in (2, ns_steps - 2):
-        gram, product = x @ x.mT, x
-        for step in range(steps):
-            factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-            factor.diagonal().add_(a)
-            product = factor if not step else factor @ product
-            if step + 1 < steps:
-                gram = factor @ gram @ factor
-        x = product @ x
-    return x.mT if grad.shape[0] > grad.shape[1] else x
-
-
-newton_schulz = muon._zeropower_via_newtonschulz
 
 
 def gate(x: Tensor) -> Tensor:

@@ -1,20 +1,34 @@
-"""Muon for a GPU: the steps of several torch.optim.Muon, with one batch of products for all matrices of a shape."""
+"""Muon: the steps of torch.optim.Muon, whose matrices of one shape are multiplied together, in fewer products."""
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
+FIRST_STEPS = 2  # Newton-Schulz steps on one Gram matrix before the next is made: bfloat16 loses too much in more
+
 
 def orthogonalised(matrices: Tensor, settings: dict[str, Any]) -> Tensor:
-    """(N, R, C), R <= C -> (N, R, C) bfloat16 of singular values near 1, by Newton-Schulz (K. Jordan et al. 2024)."""
+    """(R, C) or (N, R, C), R <= C -> the same shape in bfloat16, of singular values near 1 (K. Jordan et al. 2024).
+
+    A Newton-Schulz step is x -> (a + b g + c g^2) x with g = x x^T. Such factors commute with g, so several steps
+    need products of (R, R) alone, and x is multiplied by all their factors at once.
+    """
     a, b, c = settings["ns_coefficients"]
+    add_product = torch.addmm if matrices.dim() == 2 else torch.baddbmm
     x = matrices.bfloat16()
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(settings["eps"])
-    for _ in range(settings["ns_steps"]):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(settings["eps"])
+    for steps in (FIRST_STEPS, settings["ns_steps"] - FIRST_STEPS):
+        gram, factors = x @ x.mT, []
+        for step in range(steps):
+            factor = add_product(gram, gram, gram, beta=b, alpha=c)
+            factor.diagonal(dim1=-2, dim2=-1).add_(a)
+            factors.append(factor)
+            if step + 1 < steps:
+                gram = factor @ gram @ factor
+        x = reduce(lambda before, factor: factor @ before, factors) @ x
     return x
 
 
@@ -24,13 +38,14 @@ def wide(matrix: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def step_together(muons: list[torch.optim.Muon]) -> None:
-    """A step of each, all of the same settings: `step` would launch tiny products for each matrix of each.
+def muon_step(muons: list[torch.optim.Muon], *, stacked: bool) -> None:
+    """A step of each, all of the same settings. Those of torch take more products.
 
-    The learning rate may be a tensor on the device, as a CUDA graph needs.
+    With `stacked`, as suits a GPU, matrices of one shape are multiplied together. The learning rate may be a tensor on
+    the device, as a CUDA graph needs.
     """
     settings = muons[0].param_groups[0]
-    stacks: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+    stacks: dict[Any, list[tuple[Tensor, Tensor]]] = {}
     for muon in muons:
         for matrix in muon.param_groups[0]["params"]:
             state = muon.state[matrix]
@@ -39,10 +54,12 @@ def step_together(muons: list[torch.optim.Muon]) -> None:
             buffer = state["momentum_buffer"]
             buffer.lerp_(matrix.grad, 1 - settings["momentum"])
             ahead = matrix.grad.lerp(buffer, settings["momentum"])  # Nesterov's
-            stacks.setdefault(wide(matrix).shape, []).append((matrix, wide(ahead)))
+            stacks.setdefault(wide(matrix).shape if stacked else matrix, []).append((matrix, wide(ahead)))
     for members in stacks.values():
-        updates = orthogonalised(torch.stack([ahead for _, ahead in members]), settings).float() * settings["lr"]
+        alike = [ahead for _, ahead in members]
+        updates = orthogonalised(torch.stack(alike), settings) if stacked else [orthogonalised(alike[0], settings)]
         for (matrix, _), update in zip(members, updates, strict=True):
             matrix.mul_(1 - settings["lr"] * settings["weight_decay"])
             rows, columns = matrix.shape
-            wide(matrix).sub_(update, alpha=math.sqrt(max(1, rows / columns)))
+            rate = settings["lr"] * math.sqrt(max(1, rows / columns))
+            wide(matrix).sub_(update * rate)

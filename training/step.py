@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from config.messages import counted
 from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
-from training.muon import step_together
+from training.muon import muon_step
 from utils import UserError, map_on_cores, parallel_tasks
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
@@ -177,11 +178,9 @@ class Optimizers:
                 group["lr"].copy_(factor * rate)
             else:
                 group["lr"] = rate * factor
-        if self.graphs and self.muons:
-            self.parts[0].step()
-            step_together(self.muons)
-        else:
-            map_on_cores(self.device, lambda part: part.step(), self.parts)
+        blocks = [self.muons] if self.graphs else [[muon] for muon in self.muons]  # on a CPU a core each
+        steps = [partial(muon_step, muons, stacked=self.graphs) for muons in blocks if muons]
+        map_on_cores(self.device, lambda step: step(), [self.parts[0].step, *steps])
 
 
 def scheduled_rate(progress: float, config: TrainingConfig) -> float:
