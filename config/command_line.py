@@ -176,9 +176,11 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, help=f"tweedie, euler: number of noise levels, one call each {default}")
     parser.add_argument(
-        "--stretch", type=int, help=f"surest: stretch length; each call writes one character of every stretch {default}"
+        "--stretch", type=int, help=f"surest, gibbs: each call writes one character of every stretch {default}"
     )
-    parser.add_argument("--revisions", type=int, help=f"surest: how often the worst part is written again {default}")
+    parser.add_argument(
+        "--revisions", type=int, help=f"surest, gibbs: how often the worst part is written again {default}"
+    )
     parser.add_argument("--temperature", type=float, help=f"below 1: safer text, above 1: wilder {default}")
     parser.add_argument("--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {default}")
     parser.add_argument("--batch-size", type=int, help="texts written at once; it changes speed, not the texts")

@@ -17,7 +17,8 @@ from config.section import Section
 from config.sets import CollectionConfig
 from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
-from diffusion.samplers import SAMPLERS, SamplerSettings
+from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import SAMPLERS
 from diffusion.schedules import SCHEDULES
 from utils import hash_json
 
@@ -196,8 +197,10 @@ class RunConfig(Section):
     def check_together(self) -> "RunConfig":
         if self.training.loss == "posterior" and self.model.parameterization == "score":
             raise ValueError("training.loss 'posterior' needs model.parameterization 'x0'; choose loss 'nelbo'")
-        if self.sampling.sampler == "surest" and self.diffusion.process != "absorbing":
-            raise ValueError("sampling.sampler 'surest' needs diffusion.process 'absorbing'; choose sampler 'tweedie'")
+        sampler = self.sampling.sampler
+        if SAMPLERS[sampler].fills_masks and self.diffusion.process != "absorbing":
+            needs = f"sampling.sampler {sampler!r} needs diffusion.process 'absorbing'"
+            raise ValueError(f"{needs}; choose sampler 'tweedie'")
         if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
             what = f"data.file: {shown(self.data.file)} names a file that training writes"
             raise ValueError(f"{what}; rename it, or set paths.models")

@@ -12,6 +12,7 @@ from config.loader import Config
 from config.messages import counted
 from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
+from diffusion.samplers import SAMPLERS
 from evaluation.classifier import SourceClassifier
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
@@ -149,7 +150,7 @@ def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelih
 
 
 def ordered_likelihoods(writer: Writer, corpus: Corpus) -> dict[str, Likelihood]:
-    """Exact bits per character of held-out windows in the orders of `surest`, as set, and of reading."""
+    """Exact bits per character of held-out windows in the sampler's order, the surest first, and in that of reading."""
     if writer.run.diffusion.process != "absorbing":
         return {}  # its characters are not written once, in an order
     split, context, settings = corpus.held_out, writer.run.model.context, writer.settings()
@@ -158,7 +159,7 @@ def ordered_likelihoods(writer: Writer, corpus: Corpus) -> dict[str, Likelihood]
         split, context, ORDERED_WINDOWS, writer.run.seed, alphabet=alphabet, stream=corpus.stream
     )
     known: dict[str, Callable[[torch.Tensor], orders.Order]] = {"left to right": lambda given: orders.LEFT_TO_RIGHT}
-    if settings.sampler == "surest":
+    if SAMPLERS[settings.sampler].fills_masks:
         known = {f"surest {settings.stretch}": lambda given: orders.surest(given, settings.stretch), **known}
     return {
         name: ordered_likelihood(writer.diffusion, writer.network, windows, order, writer.device)

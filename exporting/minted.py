@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from diffusion.samplers import SamplerSettings
+from diffusion.sampler_settings import SamplerSettings
 from exporting.proof import Key
 from nft.store import SetFolder
 from utils import UserError

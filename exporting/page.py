@@ -10,7 +10,7 @@ from pathlib import Path
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import config_or_defaults
 from config.messages import say
-from diffusion.samplers import SamplerSettings
+from diffusion.sampler_settings import SamplerSettings
 from exporting.html import SCRIPTS, page_of
 from exporting.minted import Minted, read_set
 from exporting.proof import (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dataset_loader import held_out_batches, held_out_windows
-from diffusion.samplers import SamplerSettings
+from diffusion.sampler_settings import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
 from exporting.html import SOURCES
 from exporting.weights import numbers

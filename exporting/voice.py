@@ -5,15 +5,9 @@ from typing import Any
 
 from dataset_loader import BUCKET
 from diffusion.draws import GOLDEN_RATIO
-from diffusion.samplers import (
-    ENTROPY_SHARE,
-    JUDGING_CALLS,
-    STEPS,
-    SamplerSettings,
-    noise_levels,
-    settings_read,
-    stretch_of_revisions,
-)  # fmt: skip
+from diffusion.masks import COOLING, ENTROPY_SHARE, GIBBS_CALLS, JUDGING_CALLS, stretch_of_revisions
+from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import STEPS, noise_levels, settings_read
 from diffusion.schedules import ALPHA_END
 from exporting.weights import Packed
 from generation.checkpoint import Checkpoint
@@ -26,6 +20,8 @@ CONSTANTS = {
     "alpha_end": ALPHA_END,
     "golden_ratio": GOLDEN_RATIO,
     "judging_calls": JUDGING_CALLS,
+    "gibbs_calls": GIBBS_CALLS,
+    "cooling": COOLING,
     "entropy_share": ENTROPY_SHARE,
     "rotary_base": ROTARY_BASE,
     "smallest_sigma": SMALLEST_SIGMA,

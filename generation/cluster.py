@@ -15,7 +15,7 @@ import torch
 
 from config.command_line import stop_signals
 from config.messages import counted, say
-from diffusion.samplers import SamplerSettings
+from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
 from generation.libraries import library
 from generation.writer import VERSIONS, Draft, Progress, ThisMachine, Writer, Written

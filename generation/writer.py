@@ -17,7 +17,8 @@ from config.schema import RunConfig
 from dataset_loader import bucket_length
 from diffusion.draws import GOLDEN_RATIO
 from diffusion.objectives import Diffusion, Network
-from diffusion.samplers import SAMPLERS, SamplerSettings, not_read, sample
+from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import SAMPLERS, not_read, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
 from generation.course import Change, ChangeRecorder, Changes
 from generation.graphs import launched_together

@@ -18,7 +18,8 @@ from config.messages import counted, say
 from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
-from diffusion.samplers import SamplerSettings, settings_read
+from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import settings_read
 from evaluation.seen import left_out, reference_of
 from generation.checkpoint import Start, load_checkpoint
 from generation.cluster import on_machines

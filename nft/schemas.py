@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from config.errors import NAME_RULE, is_safe_name, one_of
 from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
 from config.sets import Rules
-from diffusion.samplers import SamplerSettings, settings_read
+from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import settings_read
 from generation.checkpoint import Start
 from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES

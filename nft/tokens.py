@@ -6,7 +6,7 @@ Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the s
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from diffusion.samplers import SamplerSettings
+from diffusion.sampler_settings import SamplerSettings
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
 from generation.course import Change

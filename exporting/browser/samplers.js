@@ -39,15 +39,18 @@ function draw(weights, uniform) {
   return cdf.findIndex((mass) => mass > uniform * sum || mass === sum);
 }
 
-// `surest_first`: each call writes, in every stretch, the position where pi is surest; then the worst is written again.
-function* surest(look, x, given, uniforms, settings, voice) {
-  const { characters, constants } = voice, free = opposite(given), size = Math.max(1, total(free));
-  const sure = new Float32Array(x.length);
+// What both samplers of masks do: each call writes, in every stretch, the position where pi is surest.
+class Masked {
+  constructor(look, x, given, uniforms, settings, voice) {
+    const free = opposite(given);
+    Object.assign(this, { look, x, uniforms, settings, voice, free, size: Math.max(1, total(free)) });
+    this.sure = new Float32Array(x.length);
+  }
 
-  function* write(unwritten, longest) {
-    const stretch = stretchesOf(unwritten, longest), become = uniforms(x.length);
+  *fillIn(unwritten, longest) {
+    const { look, x, sure, settings } = this, stretch = stretchesOf(unwritten, longest), become = this.uniforms(x.length);
     for (let left = total(unwritten); left; left = total(unwritten)) {
-      const sigma = sigmaOf(Math.max(left / size, 1 / x.length), constants);
+      const sigma = sigmaOf(Math.max(left / this.size, 1 / x.length), this.voice.constants);
       const asked = placesOf(unwritten), logPi = look(x, sigma, asked), best = [], ids = x.slice();
       asked.forEach((place, row) => {
         ids[place] = placeOfMost(logPi[row]);
@@ -65,21 +68,71 @@ function* surest(look, x, given, uniforms, settings, voice) {
     }
   }
 
-  yield* write(free.slice(), settings.stretch);
-  const part = roundToEven(Math.fround(Math.fround(settings.revised) * total(free))); // in float32, as in torch
+  // Log-probabilities at every one of these places that is free, of the text without them: a network call.
+  lookBehind(places, share) {
+    const hidden = this.x.slice();
+    for (const place of places) hidden[place] = this.voice.characters; // the mask
+    return this.look(hidden, sigmaOf(share, this.voice.constants), places);
+  }
+
+  // The free places of one turn in so many.
+  turn(number, turns) {
+    return placesOf(this.free).filter((place) => place % turns === number % turns);
+  }
+
+  written() {
+    return { ids: this.x.slice(), sure: this.sure, written: new Uint8Array(this.x.length).fill(1) };
+  }
+}
+
+// `surest_first`: the worst of the whole text is masked and written again.
+function* surest(look, x, given, uniforms, settings, voice) {
+  const rows = new Masked(look, x, given, uniforms, settings, voice), { judging_calls } = voice.constants;
+  yield* rows.fillIn(rows.free.slice(), settings.stretch);
   for (let revision = 0; settings.revised && revision < settings.revisions; revision++) {
     const judged = new Float64Array(x.length), doubtful = new Uint8Array(x.length);
-    for (let turn = 0; turn < constants.judging_calls; turn++) {
-      judge(look, x, placesOf(free).filter((place) => place % constants.judging_calls === turn), judged, voice);
-      yield { ids: x.slice(), sure, written: doubtful.map(() => 1) };
+    for (let turn = 0; turn < judging_calls; turn++) {
+      const places = rows.turn(turn, judging_calls), logPi = rows.lookBehind(places, 1 / judging_calls);
+      places.forEach((place, row) => (judged[place] = plausibility(logPi[row], x[place], voice.constants)));
+      yield rows.written();
     }
-    for (const place of placesOf(free).sort((a, b) => judged[a] - judged[b]).slice(0, part)) {
+    for (const place of least(placesOf(rows.free), judged, settings)) {
       doubtful[place] = 1;
-      x[place] = characters; // the mask
+      x[place] = voice.characters;
     }
-    yield* write(doubtful, settings.revision_stretch);
+    yield* rows.fillIn(doubtful, settings.revision_stretch);
   }
   return x;
+}
+
+// `gibbs`: what a call hides it judges, and the worst of it is drawn again.
+function* gibbs(look, x, given, uniforms, settings, voice) {
+  const rows = new Masked(look, x, given, uniforms, settings, voice), { gibbs_calls, cooling } = voice.constants;
+  const cooler = { ...settings, temperature: cooling * settings.temperature };
+  yield* rows.fillIn(rows.free.slice(), settings.stretch);
+  for (let call = 0; settings.revised && call < gibbs_calls * settings.revisions; call++) {
+    const places = rows.turn(call, gibbs_calls), become = uniforms(x.length), judged = new Float64Array(x.length);
+    const logPi = rows.lookBehind(places, 1 / gibbs_calls);
+    places.forEach((place, row) => (judged[place] = plausibility(logPi[row], x[place], voice.constants)));
+    for (const place of least(places, judged, settings, 1)) {
+      const pi = reshape(logPi[places.indexOf(place)], cooler);
+      x[place] = draw(pi, become[place]);
+      rows.sure[place] = pi[x[place]];
+    }
+    yield rows.written();
+  }
+  return x;
+}
+
+// Of these places the share `revised` whose values are least, `fewest` at least.
+function least(places, values, { revised }, fewest = 0) {
+  const part = Math.max(fewest, roundToEven(Math.fround(Math.fround(revised) * places.length))); // in float32, as in torch
+  return places.slice().sort((a, b) => values[a] - values[b]).slice(0, part);
+}
+
+// How well a character fits its surroundings: log pi(x) + H(pi) / 2.
+function plausibility(logPi, id, { entropy_share }) {
+  return logPi[id] - entropy_share * total(logPi.map((log) => (log === -Infinity ? 0 : Math.exp(log) * log)));
 }
 
 // Cuts what is unwritten into the fewest stretches of at most `longest` positions: the stretch of each position.
@@ -87,16 +140,6 @@ function stretchesOf(unwritten, longest) {
   const size = total(unwritten), count = Math.ceil(size / longest);
   let order = 0;
   return Int32Array.from(unwritten, (mark) => (mark ? Math.floor((order++ * count) / size) : -1));
-}
-
-// How well each character at these places fits its surroundings, log pi(x) + H(pi) / 2: a network call that masks them.
-function judge(look, x, places, judged, { characters, constants }) {
-  const hidden = x.slice();
-  for (const place of places) hidden[place] = characters;
-  look(hidden, sigmaOf(1 / constants.judging_calls, constants), places).forEach((logPi, row) => {
-    const entropy = -total(logPi.map((log) => (log === -Infinity ? 0 : Math.exp(log) * log)));
-    judged[places[row]] = logPi[x[places[row]]] + constants.entropy_share * entropy;
-  });
 }
 
 // The noise level at which this share of the text is masked: the log-linear schedule.
@@ -166,4 +209,4 @@ function normalised(weights, from) {
   return sum ? positive.map((weight) => weight / sum) : positive.map((_, y) => +(y === from));
 }
 
-const SAMPLERS = { surest, tweedie: walk.bind(null, STEPS.tweedie), euler: walk.bind(null, STEPS.euler) };
+const SAMPLERS = { surest, gibbs, tweedie: walk.bind(null, STEPS.tweedie), euler: walk.bind(null, STEPS.euler) };

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from diffusion.samplers import SamplerSettings, sample
+from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import sample
 
 ROWS = 8000
 

@@ -1,4 +1,4 @@
-"""The sampler that writes the surest characters first: its order, its revisions, and what it asks of the network."""
+"""The samplers that write the surest characters first: order, revisions, and what they ask of the network."""
 
 import itertools
 import math
@@ -9,13 +9,16 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from diffusion.masks import COOLING, GIBBS_CALLS, plausibilities
 from diffusion.objectives import HEADS, Diffusion
 from diffusion.orders import filled_up, stretches
 from diffusion.processes import PROCESSES
-from diffusion.samplers import SAMPLERS, plausibilities, sample
+from diffusion.samplers import SAMPLERS, sample
 from diffusion.schedules import SCHEDULES
 from tests.diffusion.sampling import PLAIN, frequencies, run, total_variation, uniform_stream
 from tests.helpers import Oracle, answering, toy_distribution
+
+FILLING = [name for name, sampler in SAMPLERS.items() if sampler.fills_masks]
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -23,6 +26,15 @@ def test_surest_first_is_exact_where_one_is_written_at_a_time(head):
     diffusion = Diffusion.named("absorbing", "log_linear", head, 3)
     oracle = Oracle(diffusion.process, toy_distribution(3, 3))
     assert total_variation(oracle, run(oracle, diffusion, head, sampler="surest", stretch=3)) < 0.03  # 27 cells
+
+
+def test_gibbs_finds_the_distribution_where_all_is_drawn_again():
+    """A text of three characters: each call draws one by all others, at temperature 1."""
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 3)
+    oracle = Oracle(diffusion.process, toy_distribution(3, 3))
+    how = {"sampler": "gibbs", "stretch": 1, "revised": 0.9, "temperature": 1 / COOLING}
+    draft, mended = (run(oracle, diffusion, "x0", **how, revisions=revisions) for revisions in (0, 40))
+    assert total_variation(oracle, draft) > 0.2 and total_variation(oracle, mended) < 0.03
 
 
 def test_surest_first_writes_the_surest_of_each_stretch():
@@ -68,6 +80,35 @@ def test_surest_first_writes_again_what_is_least_plausible():
     assert calls[4:8] == pytest.approx([judging] * 4) and len(calls) == 4 + 4 + 1 and steps == [0, 1, 2, 3, 4, 5]
 
 
+def test_gibbs_draws_again_the_worst_of_what_each_call_hides():
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
+    place, hidden = torch.arange(18), []
+
+    @answering
+    def network(x_t, sigma, given):  # writes 1; then says 3, but at 9, 13 and 15 it is surer and says 4
+        hidden.append(((x_t[0] == 5).nonzero().flatten().tolist(), float(sigma[0])))
+        surer = (place == 9) | (place == 13) | (place == 15)
+        wanted = torch.where(surer, 4, 3) if len(hidden) > 2 else torch.ones_like(place)
+        return ((9 + 9 * surer).unsqueeze(1) * torch.eye(5)[wanted]).expand(len(x_t), 18, 5)
+
+    own = replace(PLAIN, sampler="gibbs", stretch=2, revisions=1, revised=0.34, temperature=0.01)
+    given, states = torch.zeros(2, 18, dtype=torch.bool), []
+    given[:, :2] = True
+    texts = sample(
+        diffusion, network, torch.zeros(2, 18, dtype=torch.long), given, uniform_stream(2), own,
+        forbidden=[], observe=lambda step, x, pi: states.append((step, x[0].clone())),
+    )  # fmt: skip
+    turns = [[p for p in range(2, 18) if p % GIBBS_CALLS == turn] for turn in range(GIBBS_CALLS)]
+    assert [places for places, _ in hidden[2:]] == turns
+    expected = float(SCHEDULES["log_linear"].sigma(torch.tensor(1 / GIBBS_CALLS)))
+    assert [sigma for _, sigma in hidden[2:]] == pytest.approx([expected] * GIBBS_CALLS)
+    # a third of each turn's two or three: 9 and 15 share turn 3, of which 13 is in turn 1
+    changed = (texts[0] != 1).nonzero().flatten().tolist()
+    assert [step for step, _ in states] == list(range(2 + GIBBS_CALLS + 1))
+    assert len([p for p in changed if p >= 2]) == GIBBS_CALLS and texts[0, 13] == 4
+    assert (texts[0, [9, 15]] == 4).sum() == 1 and (texts[:, :2] == 0).all()
+
+
 def test_plausibilities_weigh_hidden_characters_against_what_was_to_be_expected():
     oracle = Oracle(PROCESSES["absorbing"](3), toy_distribution(3, 5))
     x = torch.tensor([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]])
@@ -105,11 +146,12 @@ def test_every_row_is_filled_up_to_the_same_number_of_positions(rows, spare):
     assert filled.sum(1).tolist() == [most + most % 2] * len(rows)  # rounded up to multiples of 20 // 8
 
 
+@pytest.mark.parametrize("sampler", FILLING)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=60).filter(lambda given: not all(given)),
     st.floats(0.05, 0.9), st.integers(1, 24),
 )  # fmt: skip
-def test_positions_of_a_call_hold_all_masks_and_depend_on_no_other_row(given, revised, stretch):
+def test_positions_of_a_call_hold_all_masks_and_depend_on_no_other_row(sampler, given, revised, stretch):
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
 
     def numbers(*rows):  # of positions at each step
@@ -120,7 +162,7 @@ def test_positions_of_a_call_hold_all_masks_and_depend_on_no_other_row(given, re
             counts.append(int(positions[0].sum()))
             return torch.eye(5)[counts[-1] % 5].expand(int(positions.sum()), 1, 5)
 
-        fixed, own = torch.tensor(rows), replace(PLAIN, sampler="surest", stretch=stretch, revisions=3, revised=revised)
+        fixed, own = torch.tensor(rows), replace(PLAIN, sampler=sampler, stretch=stretch, revisions=3, revised=revised)
         sample(
             diffusion, network, fixed.long(), fixed, uniform_stream(len(rows)), own,
             forbidden=[], observe=lambda step, x, p: of_step.update({step: counts[-1:]}),

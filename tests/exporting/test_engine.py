@@ -62,6 +62,10 @@ CASES = {
     "surest, never revised": {"sampling": {**SUREST, "revisions": 0, "top_p": 0.8}},
     "surest, all of it revised but a tenth": {"sampling": {**SUREST, "revised": 0.9, "stretch": 5}},
     "surest, revised in few calls": {"sampling": {**SUREST, "revised": 0.4, "revision_stretch": 3}},
+    "gibbs": {"sampling": {**SUREST, "sampler": "gibbs", "revised": 0.4, "temperature": 1.2}},
+    "gibbs, all of it revised but a tenth": {
+        "sampling": {**SUREST, "sampler": "gibbs", "revised": 0.9, "temperature": 2.0}
+    },
     "tweedie, uniform": UNIFORM,
     "tweedie, absorbing": {"sampling": {**UNIFORM["sampling"], "top_p": 0.9}},
     "tweedie, hybrid, noise added again": {

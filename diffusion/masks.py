@@ -1,0 +1,162 @@
+"""Samplers that fill in masks, the surest characters first, and then mend the text: `surest` and `gibbs`.
+
+They need the absorbing process, under which a text may be written in any order. pi is the network's distribution of a
+character by all that is written. Shapes: B batch, L positions, K of them in each row, V characters; ids are (B, L).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from diffusion import orders
+from diffusion.draws import draw, likelihood, reshape
+from diffusion.orders import filled_up, noise_of
+from diffusion.processes import Process
+from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
+from diffusion.schedules import SCHEDULES
+
+GIBBS_CALLS = 6  # network calls of a revision of `gibbs`; what one hides lies so far apart
+COOLING = 0.65  # what `gibbs` draws again is drawn at this part of the temperature: variety comes from the first draft
+JUDGING_CALLS = 4  # network calls that judge a text; each hides another quarter of its characters
+ENTROPY_SHARE = 0.5  # weight of entropy in a judgement: 0 makes text too predictable, 1 lets nonsense pass
+REVISION_SPEEDUP = 4  # a revision's stretches are shorter by this factor, unless set: most text is known, few calls do
+
+
+def stretch_of_revisions(settings: SamplerSettings) -> int:
+    """Positions of a stretch at most while a revision writes: as many network calls."""
+    return settings.revision_stretch or max(1, settings.stretch // REVISION_SPEEDUP)
+
+
+class Masked(NamedTuple):
+    """Rows whose masks are filled in: the network, what is given, random numbers, settings, and who looks on."""
+
+    pi_logits: PiLogits
+    given: Tensor
+    uniforms: Uniforms
+    settings: SamplerSettings
+    observe: Observe
+
+    def fill_in(self, x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
+        """Write what is unwritten, at most `most` positions of a row, in stretches of at most `longest`.
+
+        Each network call writes, in every stretch, the position where pi is surest, and keeps it. Any order of writing
+        is allowed, so the sure characters come first and guide the unsure. One stretch is exact but slow; several
+        write at once, seldom side by side. `call` is the number of calls before.
+        """
+        order, become = orders.surest(~unwritten, longest), self.uniforms(x.shape[1])
+        left = longest  # unwritten positions of a stretch, at most
+        while unwritten.any():
+            positions = filled_up(unwritten, min(most, -(-most // longest) * left))
+            logits = self.pi_logits(x, noise_of(unwritten, self.given), positions)
+            pi, shaped = logits.softmax(-1), reshape(logits, self.settings.temperature, self.settings.top_p)
+            drawn = draw(shaped, become[positions].view(len(x), -1))
+            chosen = order.choose(unwritten, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)))
+            x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
+            call, left = call + 1, left - 1
+            self.observe(call, x, torch.zeros_like(become).masked_scatter(positions, likelihood(shaped, drawn)))
+        return x
+
+
+def surest_first(
+    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    *, observe: Observe,
+) -> Tensor:  # fmt: skip
+    """Fill in the masks, the surest first. Each revision then masks the share `revised` of the text that fits its
+    surroundings worst, and writes it again.
+    """
+    rows, masks = Masked(pi_logits, given, uniforms, settings, observe), x
+    length, shorter = x.shape[1], stretch_of_revisions(settings)
+    x = rows.fill_in(x, ~given, length, settings.stretch, 0)
+    most = math.ceil(settings.revised * length)
+    for revision in range(settings.revisions if settings.revised else 0):
+        doubtful = least(plausibilities(pi_logits, x, masks, given), settings.revised, ~given)
+        # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
+        before = settings.stretch + revision * shorter
+        x = rows.fill_in(torch.where(doubtful, masks, x), doubtful, most, shorter, before)
+    return x
+
+
+def gibbs(
+    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    *, observe: Observe,
+) -> Tensor:  # fmt: skip
+    """Fill in the masks, the surest first. Each revision then hides every sixth character, six times in turn, and draws
+    the share `revised` of the hidden that fits its surroundings worst again, one at least.
+
+    Drawing a character again by all others is Gibbs sampling, and those of one call lie apart. What a call hides it
+    also judges and writes, where `surest` has calls that judge alone.
+    """
+    rows, masks = Masked(pi_logits, given, uniforms, settings, observe), x
+    x = rows.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
+    place = torch.arange(x.shape[1], device=x.device)
+    for call in range(GIBBS_CALLS * settings.revisions if settings.revised else 0):
+        positions = (place % GIBBS_CALLS == call % GIBBS_CALLS).expand_as(x)
+        hidden = positions & ~given
+        logits = pi_logits(torch.where(hidden, masks, x), sigma_of(1 / GIBBS_CALLS, x.device), positions)
+        now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))
+        worst = least(plausibility(logits.log_softmax(-1), now), settings.revised, free, fewest=1)
+        shaped = reshape(logits, COOLING * settings.temperature, settings.top_p)
+        drawn = torch.where(worst, draw(shaped, become), now)
+        x = x.masked_scatter(positions, drawn)
+        p = torch.zeros(x.shape, dtype=shaped.dtype, device=x.device)
+        observe(settings.stretch + call + 1, x, p.masked_scatter(positions, likelihood(shaped, drawn)))
+    return x
+
+
+def least(values: Tensor, share: float, among: Tensor, fewest: int = 0) -> Tensor:
+    """(B, L) -> (B, L): marks the least values of each row `among` some, a share of these and `fewest` at least."""
+    number = (share * among.sum(1, keepdim=True)).round().clamp_min(fewest)
+    return (values.masked_fill(~among, torch.inf).argsort(1).argsort(1) < number) & among
+
+
+def sigma_of(share: float, device: torch.device) -> Tensor:
+    """(1, 1) the noise level at which this share of a text is masked."""
+    return SCHEDULES["log_linear"].sigma(torch.full((1, 1), share, dtype=torch.float64, device=device))
+
+
+def plausibility(log_pi: Tensor, ids: Tensor) -> Tensor:
+    """(B, K, V) log pi, (B, K) ids -> (B, K) nats: how well each fits its surroundings, log pi(x) + H(pi) / 2.
+
+    Surprise, -log pi(x), is no fault where any character would surprise, as at the start of a name: half of the
+    expected surprise, the entropy H(pi), is subtracted from it (compare locally typical sampling, arXiv:2202.00666).
+    """
+    entropy = torch.special.entr(log_pi.exp()).sum(-1)
+    return log_pi.gather(-1, ids.unsqueeze(-1)).squeeze(-1) + ENTROPY_SHARE * entropy
+
+
+def plausibilities(pi_logits: PiLogits, x: Tensor, masks: Tensor, given: Tensor) -> Tensor:
+    """(B, L) ids -> (B, L) nats: the plausibility of each character; 0 where given.
+
+    Each call masks every fourth character and asks for pi there.
+    """
+    turns = (torch.arange(x.shape[1], device=x.device) % JUDGING_CALLS).expand_as(x)
+    judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
+    sigma = sigma_of(1 / JUDGING_CALLS, x.device)
+    for turn in range(JUDGING_CALLS):
+        positions = turns == turn
+        log_pi = pi_logits(torch.where(positions & ~given, masks, x), sigma, positions).log_softmax(-1)
+        judged = judged.masked_scatter(positions, plausibility(log_pi, x[positions].view(len(x), -1)))
+    return judged.masked_fill(given, 0)
+
+
+def longest_stretch(characters: int, longest: int) -> int:
+    """The network calls that fill in so many characters: one for each of the longest stretch."""
+    return -(-characters // -(-characters // longest)) if characters else 0
+
+
+def revisions_of(settings: SamplerSettings, characters: int) -> int:
+    return settings.revisions if settings.revised and characters else 0
+
+
+def surest_calls(settings: SamplerSettings, characters: int) -> int:
+    """Those that fill in the text; each revision adds those that judge and those that fill in what it doubts."""
+    rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
+    revision = JUDGING_CALLS + longest_stretch(rewritten, stretch_of_revisions(settings))
+    return longest_stretch(characters, settings.stretch) + revisions_of(settings, characters) * revision
+
+
+def gibbs_calls(settings: SamplerSettings, characters: int) -> int:
+    """Those that fill in the text, and six for each revision."""
+    return longest_stretch(characters, settings.stretch) + revisions_of(settings, characters) * GIBBS_CALLS
