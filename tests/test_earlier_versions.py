@@ -21,22 +21,22 @@ from training.queue import Queue
 from training.trainer import Training, train_model
 from utils import UserError, derive_seed, hash_json
 
-# of version 0.1.0 with its modules at the root: process -> (its last training loss, held-out bits, four documents)
+# of version 0.1.0 with AdamW, before Muon took fewer products: process -> (last loss, held-out bits, four documents)
 GOLDEN = {
     "uniform": (
-        3.322131515379007, 3.512265251007332,
-        ["21thfu3sa", "ricicho8a0dfu87renvd845srps 893bolpn", "i3d8cnrai2fauplp5",
-         "vp3fe26fe5emro1n0ionao4a or6a37sinr9xcaa2d6hee"],
+        3.280001995139117, 3.4011906700414793,
+        ["m1fhau3cr", "cdoicto8r0efu97renmd835sipr 893bopxv", "i3d8opcrd2aruhls5",
+         "uxvse36ae4euro4n0iopao4a ie6sm6ripc9tassvd1tee"],
     ),
     "hybrid": (
-        2.741286314863176, 3.7225813787969093,
-        [" i rcthcd", "65ddr2ff1  r d f bh429 av erc0 a x3 ", "e ea1aixl2 hta4n ",
-         "pu7sdavd  el2svhe3saf4rf peo b    6 acoh eot  "],
+        2.7201480851158384, 3.639814767168604,
+        [" d coftce", "64deruff1  r e f  hs39 sx eoo0 a he ", "e ea7adhb2 tfs4p ",
+         "xl7resve  eb2srte4rafarf a o n    1 aooh  of  "],
     ),
     "absorbing": (
-        2.575607997616514, 3.633758555935591,
-        [" 7ctceife", "hdpeedda  r divediarceaei cdeerrtxse", " efcaei eetofrdaa",
-         "afaa aaa u  ofi   eeeeiiica  e ei rrt drrirr r"],
+        2.5655838360138397, 3.5990006502983993,
+        [" 6ofoeife", "teoeeddo  c diuedirr ed d ceeeocthrv", " efcoei eefotrear",
+         "sad  aeafb  ifd   eee iisaa  e ei rcc drrirc r"],
     ),
 }  # fmt: skip
 WALKING = ("grid", "steps", "greedy_last_step", "renoise")
@@ -46,7 +46,7 @@ SAMPLERS = {
     "hybrid": {"sampler": "euler", "steps": 6, "renoise": 0.3},
     "absorbing": {"sampler": "surest", "stretch": 8, "revisions": 2, "revised": 0.25},
 }
-TRAINED = {"max_steps": 12, "validations": 3, "learning_rate": 0.01}
+TRAINED = {"max_steps": 12, "validations": 3, "learning_rate": 0.01, "optimizer": "adamw"}
 
 
 @pytest.fixture
