@@ -90,11 +90,8 @@ def gibbs(
     """
     rows, masks = Masked(pi_logits, given, uniforms, settings, observe), x
     x = rows.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
-    place = torch.arange(x.shape[1], device=x.device)
     for call in range(GIBBS_CALLS * settings.revisions if settings.revised else 0):
-        positions = (place % GIBBS_CALLS == call % GIBBS_CALLS).expand_as(x)
-        hidden = positions & ~given
-        logits = pi_logits(torch.where(hidden, masks, x), sigma_of(1 / GIBBS_CALLS, x.device), positions)
+        positions, logits = logits_behind(pi_logits, x, masks, given, call % GIBBS_CALLS, GIBBS_CALLS)
         now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))
         worst = least(plausibility(logits.log_softmax(-1), now), settings.revised, free, fewest=1)
         shaped = reshape(logits, COOLING * settings.temperature, settings.top_p)
@@ -105,15 +102,20 @@ def gibbs(
     return x
 
 
+def logits_behind(
+    pi_logits: PiLogits, x: Tensor, masks: Tensor, given: Tensor, turn: int, turns: int
+) -> tuple[Tensor, Tensor]:
+    """Hide every `turns`-th character, from the one numbered `turn`: (B, L) their positions, (B, K, V) logits of pi."""
+    positions = (torch.arange(x.shape[1], device=x.device) % turns == turn).expand_as(x)
+    share = torch.full((1, 1), 1 / turns, dtype=torch.float64, device=x.device)
+    hidden = torch.where(positions & ~given, masks, x)
+    return positions, pi_logits(hidden, SCHEDULES["log_linear"].sigma(share), positions)
+
+
 def least(values: Tensor, share: float, among: Tensor, fewest: int = 0) -> Tensor:
     """(B, L) -> (B, L): marks the least values of each row `among` some, a share of these and `fewest` at least."""
     number = (share * among.sum(1, keepdim=True)).round().clamp_min(fewest)
     return (values.masked_fill(~among, torch.inf).argsort(1).argsort(1) < number) & among
-
-
-def sigma_of(share: float, device: torch.device) -> Tensor:
-    """(1, 1) the noise level at which this share of a text is masked."""
-    return SCHEDULES["log_linear"].sigma(torch.full((1, 1), share, dtype=torch.float64, device=device))
 
 
 def plausibility(log_pi: Tensor, ids: Tensor) -> Tensor:
@@ -131,13 +133,11 @@ def plausibilities(pi_logits: PiLogits, x: Tensor, masks: Tensor, given: Tensor)
 
     Each call masks every fourth character and asks for pi there.
     """
-    turns = (torch.arange(x.shape[1], device=x.device) % JUDGING_CALLS).expand_as(x)
     judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
-    sigma = sigma_of(1 / JUDGING_CALLS, x.device)
     for turn in range(JUDGING_CALLS):
-        positions = turns == turn
-        log_pi = pi_logits(torch.where(positions & ~given, masks, x), sigma, positions).log_softmax(-1)
-        judged = judged.masked_scatter(positions, plausibility(log_pi, x[positions].view(len(x), -1)))
+        positions, logits = logits_behind(pi_logits, x, masks, given, turn, JUDGING_CALLS)
+        now = x[positions].view(len(x), -1)
+        judged = judged.masked_scatter(positions, plausibility(logits.log_softmax(-1), now))
     return judged.masked_fill(given, 0)
 
 
@@ -147,6 +147,7 @@ def longest_stretch(characters: int, longest: int) -> int:
 
 
 def revisions_of(settings: SamplerSettings, characters: int) -> int:
+    """How many revisions a text of so many characters gets."""
     return settings.revisions if settings.revised and characters else 0
 
 

@@ -11,16 +11,20 @@ FIRST_STEPS = 2  # Newton-Schulz steps on one Gram matrix before the next is mad
 
 
 def orthogonalised(matrices: Tensor, settings: dict[str, Any]) -> Tensor:
-    """(R, C) or (N, R, C), R <= C -> the same shape in bfloat16, of singular values near 1 (K. Jordan et al. 2024).
-
-    A Newton-Schulz step is x -> (a + b g + c g^2) x with g = x x^T. Such factors commute with g, so several steps
-    need products of (R, R) alone, and x is multiplied by all their factors at once.
-    """
-    a, b, c = settings["ns_coefficients"]
-    add_product = torch.addmm if matrices.dim() == 2 else torch.baddbmm
+    """(R, C) or (N, R, C), R <= C -> the same shape in bfloat16, of singular values near 1 (K. Jordan et al. 2024)."""
     x = matrices.bfloat16()
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(settings["eps"])
-    for steps in (FIRST_STEPS, settings["ns_steps"] - FIRST_STEPS):
+    return newton_schulz(x, settings["ns_coefficients"], settings["ns_steps"])
+
+
+def newton_schulz(x: Tensor, coefficients: tuple[float, float, float], iterations: int) -> Tensor:
+    """(R, C) or (N, R, C), R <= C -> the same shape: iterations of x -> (a + b g + c g^2) x, where g = x x^T.
+
+    Such factors commute with g, so several need products of (R, R) alone, and x is multiplied by all of them at once.
+    """
+    a, b, c = coefficients
+    add_product = torch.addmm if x.dim() == 2 else torch.baddbmm
+    for steps in (FIRST_STEPS, iterations - FIRST_STEPS):
         gram, factors = x @ x.mT, []
         for step in range(steps):
             factor = add_product(gram, gram, gram, beta=b, alpha=c)

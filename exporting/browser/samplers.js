@@ -68,16 +68,13 @@ class Masked {
     }
   }
 
-  // Log-probabilities at every one of these places that is free, of the text without them: a network call.
-  lookBehind(places, share) {
-    const hidden = this.x.slice();
+  // Hides the free places of one turn in so many, and judges what stands there, in a network call.
+  judge(turn, turns, judged) {
+    const places = placesOf(this.free).filter((place) => place % turns === turn), hidden = this.x.slice();
     for (const place of places) hidden[place] = this.voice.characters; // the mask
-    return this.look(hidden, sigmaOf(share, this.voice.constants), places);
-  }
-
-  // The free places of one turn in so many.
-  turn(number, turns) {
-    return placesOf(this.free).filter((place) => place % turns === number % turns);
+    const logPi = this.look(hidden, sigmaOf(1 / turns, this.voice.constants), places);
+    places.forEach((place, row) => (judged[place] = plausibility(logPi[row], this.x[place], this.voice.constants)));
+    return { places, logPi };
   }
 
   written() {
@@ -92,8 +89,7 @@ function* surest(look, x, given, uniforms, settings, voice) {
   for (let revision = 0; settings.revised && revision < settings.revisions; revision++) {
     const judged = new Float64Array(x.length), doubtful = new Uint8Array(x.length);
     for (let turn = 0; turn < judging_calls; turn++) {
-      const places = rows.turn(turn, judging_calls), logPi = rows.lookBehind(places, 1 / judging_calls);
-      places.forEach((place, row) => (judged[place] = plausibility(logPi[row], x[place], voice.constants)));
+      rows.judge(turn, judging_calls, judged);
       yield rows.written();
     }
     for (const place of least(placesOf(rows.free), judged, settings)) {
@@ -111,9 +107,8 @@ function* gibbs(look, x, given, uniforms, settings, voice) {
   const cooler = { ...settings, temperature: cooling * settings.temperature };
   yield* rows.fillIn(rows.free.slice(), settings.stretch);
   for (let call = 0; settings.revised && call < gibbs_calls * settings.revisions; call++) {
-    const places = rows.turn(call, gibbs_calls), become = uniforms(x.length), judged = new Float64Array(x.length);
-    const logPi = rows.lookBehind(places, 1 / gibbs_calls);
-    places.forEach((place, row) => (judged[place] = plausibility(logPi[row], x[place], voice.constants)));
+    const become = uniforms(x.length), judged = new Float64Array(x.length);
+    const { places, logPi } = rows.judge(call % gibbs_calls, gibbs_calls, judged);
     for (const place of least(places, judged, settings, 1)) {
       const pi = reshape(logPi[places.indexOf(place)], cooler);
       x[place] = draw(pi, become[place]);

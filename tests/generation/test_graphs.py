@@ -28,18 +28,6 @@ def question(device: str, rows: int, length: int, seed: int) -> list[torch.Tenso
     return [part.to(device) for part in (x_t, sigma, given, positions)]
 
 
-def check_same(device: str, shapes: list[tuple[int, int]]) -> GraphedNetwork:
-    """The graphed network answers as the plain one does, at all positions and at some."""
-    plain, graphed = network_on(device), GraphedNetwork(network_on(device), torch.device(device))
-    for seed, (rows, length) in enumerate(shapes):
-        *asked, positions = question(device, rows, length, seed)
-        torch.testing.assert_close(graphed(*asked), plain(*asked))
-        some = graphed(*asked, positions=positions)
-        torch.testing.assert_close(some, plain(*asked, positions=positions))
-        assert some.shape == (int(positions.sum()), 1, OUTPUTS)
-    return graphed
-
-
 def test_some_positions_are_those_of_the_whole():
     first_of_its_shape = network_on("cpu")  # and runs as it is, so that no GPU is needed
     *asked, positions = question("cpu", 3, 32, 1)
@@ -55,7 +43,14 @@ def test_elsewhere_the_network_stays_as_it_is():
 @needs_cuda
 @torch.no_grad()
 def test_graphs_give_the_same_outputs():
-    graphed = check_same("cuda", [(4, 32), (2, 16), (4, 32), (2, 16), (4, 32)])
+    """At all positions and at some."""
+    plain, graphed = network_on("cuda"), GraphedNetwork(network_on("cuda"), torch.device("cuda"))
+    for seed, (rows, length) in enumerate([(4, 32), (2, 16), (4, 32), (2, 16), (4, 32)]):
+        *asked, positions = question("cuda", rows, length, seed)
+        torch.testing.assert_close(graphed(*asked), plain(*asked))
+        some = graphed(*asked, positions=positions)
+        torch.testing.assert_close(some, plain(*asked, positions=positions))
+        assert some.shape == (int(positions.sum()), 1, OUTPUTS)
     assert len(graphed.call.captured) == 2 and all(graphed.call.captured.values())
 
 

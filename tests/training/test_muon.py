@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.muon import muon_step, orthogonalised
+from training.muon import muon_step, newton_schulz, orthogonalised
 
 SHAPES = ((16, 16), (48, 16), (64, 16), (16, 64), (16, 16), (64, 16))
 
@@ -33,16 +33,16 @@ def test_matrices_move_as_those_of_torch(stacked):
         assert (ours - theirs).norm() < 0.05 * theirs.norm()  # products of bfloat16, and other ones
 
 
-@pytest.mark.parametrize("shape", [(16, 40), (3, 16, 40), (24, 24)])
-def test_a_matrix_becomes_orthogonal(shape):
+@pytest.mark.parametrize(("shape", "least"), [((16, 40), 0.5), ((3, 16, 40), 0.5), ((24, 24), 0.4)])
+def test_a_matrix_becomes_orthogonal(shape, least):
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     settings = torch.optim.Muon([nn.Parameter(torch.zeros(2, 2))]).param_groups[0]
     found = orthogonalised(drawn, settings)
     values = torch.linalg.svdvals(found.float())
-    assert found.shape == shape and values.min() > 0.4 and values.max() < 1.3
+    assert found.shape == shape and values.min() > least and values.max() < 1.3
 
 
-def test_newton_schulz_follows_its_polynomial():
+def test_orthogonalised_follows_its_polynomial():
     """The singular values are those of x (a + b x^2 + c x^4), five times over, to bfloat16's digits."""
     settings = torch.optim.Muon([nn.Parameter(torch.zeros(2, 2))]).param_groups[0]
     (a, b, c), values = settings["ns_coefficients"], torch.tensor([0.9, 0.4, 0.15, 0.06], dtype=torch.float64)
@@ -52,3 +52,15 @@ def test_newton_schulz_follows_its_polynomial():
     for _ in range(settings["ns_steps"]):
         expected = expected * (a + b * expected**2 + c * expected**4)
     torch.testing.assert_close((left.T.double() @ found @ right.double()).diagonal(), expected, atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("iterations", [3, 5])
+@pytest.mark.parametrize("shape", [(4, 9), (3, 4, 9), (6, 6)])
+def test_newton_schulz_on_gram_matrices_is_the_iteration(shape, iterations):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = x = x / x.norm()
+    a, b, c = torch.optim.Muon([nn.Parameter(torch.zeros(2, 2))]).param_groups[0]["ns_coefficients"]
+    for _ in range(iterations):
+        gram = expected @ expected.mT
+        expected = a * expected + (b * gram + c * gram @ gram) @ expected
+    torch.testing.assert_close(newton_schulz(x, (a, b, c), iterations), expected)
