@@ -302,6 +302,16 @@ def test_a_text_that_is_not_there_does_not_keep_the_base_from_the_others(project
     assert "base: trained: " in printed and "two: trained: " in printed and "error: one: missing: " in printed
 
 
+def test_a_text_that_is_not_there_takes_none_of_the_time(project, monkeypatch):
+    found = []
+    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
+    path, train = project
+    (path.parent / "datasets" / "one.txt").unlink()
+    train("--all", "--base", "--hours", "1")
+    minutes = {run.name: round(run.training.max_minutes, 3) for run in found[0]}
+    assert minutes == {BASE: 12, "one": 0, "two": 48}
+
+
 def test_mistakes_of_a_base_are_one_line(project, capsys):
     path, train = project
     assert train("--dataset", "one", "--base") == 2
