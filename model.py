@@ -7,6 +7,7 @@ Shapes: B batch, L positions, D width; `positions` select N of the B * L positio
 """
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
@@ -57,13 +58,17 @@ class ShortConvolution(nn.Module):
         self.identity = nn.Buffer(identity, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = Depthwise.apply if x.device.type == "cpu" else depthwise
+        mixed = Depthwise.apply if x.device.type == "cpu" or torch.compiler.is_compiling() else depthwise
         # a 1 added to the middle tap is the residual; a separate sum would read the memory once more
         return mixed(x, (self.weight + self.identity).to(x.dtype))
 
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:
     """(B, L, D) x, (D, 1, 1, taps) -> (B, L, D): each channel convolved with its own taps; zeros beyond the ends."""
+    if torch.compiler.is_compiling():  # a compiler fuses sums with what surrounds them, and convolutions with nothing
+        taps, length = weight.shape[-1], x.shape[1]
+        padded = F.pad(x, (0, 0, taps // 2, taps // 2))
+        return reduce(torch.add, (padded[:, k : k + length] * weight[:, 0, 0, k] for k in range(taps)))
     # channels-last (B, D, 1, L) is x's memory as it lies: no copy, and conv2d is faster than conv1d on a CPU
     image = x.transpose(1, 2).unsqueeze(2)
     mixed = F.conv2d(image, weight, padding=(0, weight.shape[-1] // 2), groups=x.shape[2])
@@ -83,6 +88,9 @@ class Depthwise(torch.autograd.Function):
         (gradient,), (x, weight) = gradients, ctx.saved_tensors
         taps, length = weight.shape[-1], x.shape[1]
         padded = F.pad(x, (0, 0, taps // 2, taps // 2))
+        if torch.compiler.is_compiling():
+            products = padded.unfold(1, taps, 1) * gradient.unsqueeze(-1)  # (B, L, D, taps), which no memory holds
+            return depthwise(gradient, weight.flip(-1)), products.sum((0, 1)).view(weight.shape)
         tap_gradients = [(padded[:, k : k + length] * gradient).sum((0, 1)) for k in range(taps)]
         return depthwise(gradient, weight.flip(-1)), torch.stack(tap_gradients, -1).view(weight.shape)
 
@@ -96,7 +104,12 @@ def rotary_turns(length: int, head_width: int, device: torch.device) -> Tensor:
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
     """(..., L, heads, head_width) float32 -> the same shape: rotate each pair of neighbours by its position's angle."""
-    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
+    pairs = x.unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():  # which knows no complex numbers
+        cos, sin = torch.view_as_real(turns).split(1, -1)
+        signs = 2 * torch.arange(2, device=x.device) - 1
+        return (pairs * cos + pairs.flip(-1) * (sin * signs)).flatten(-2)
+    return torch.view_as_real(torch.view_as_complex(pairs) * turns).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -170,6 +183,8 @@ def drop(x: Tensor, share: float, generator: torch.Generator | None) -> Tensor:
     """Dropout drawn from a given generator: `share` of x becomes 0 and the rest grows to match. None: no dropout."""
     if generator is None or not share:
         return x
+    if x.device.type == "cuda":  # from the device's own generator, as compiled kernels draw from no other
+        return F.dropout(x, share)
     kept = torch.rand(x.shape, generator=generator, device=x.device) >= share  # bernoulli_ is slower on a CPU
     return x * kept.to(x.dtype).div_(1 - share)
 

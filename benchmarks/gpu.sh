@@ -20,14 +20,16 @@ cat > "$folder/plays.yaml" << 'YAML'
 data: {file: shakespeare.txt, format: stream, held_out: 0.1}
 training: {validations: 4, validation_characters: 100000}
 datasets:
-  shakespeare_uniform: {diffusion: {process: uniform}}
-  shakespeare_absorbing: {diffusion: {process: absorbing}}
+  shakespeare_uniform: {diffusion: {process: uniform}, model: {dropout: 0.2}, training: {epochs: 50}}
+  shakespeare_absorbing: {diffusion: {process: absorbing}, model: {dropout: 0.3}, training: {epochs: 40}}
 YAML
-[ "$device" = cpu ] && some="--steps 3" || some="--warm-up 400 --steps 1000"
+[ "$device" = cpu ] && some="--steps 3" || some="--warm-up 500 --steps 300"
 if [ ! -f "$folder/steps.txt" ]; then
     "$python" -m pytest tests/training/test_learner.py tests/generation/test_graphs.py > "$folder/tests.txt" 2>&1
-    for preset in tiny cpu baby; do
-        "$python" benchmarks/step_profile.py --dataset github_commits --preset $preset --device "$device" $some > "$folder/profile_$preset.txt" 2>&1
+    for way in "tiny graphed" "cpu graphed" "baby graphed" "baby compiled" "baby plain"; do
+        read -r preset kernels <<< "$way"
+        "$python" benchmarks/step_profile.py --dataset github_commits --preset $preset --kernels $kernels \
+            --device "$device" $some > "$folder/profile_${preset}_$kernels.txt" 2>&1
     done
     if command -v nvidia-cuda-mps-control > /dev/null; then # else processes take turns on a card
         export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps
@@ -35,10 +37,11 @@ if [ ! -f "$folder/steps.txt" ]; then
     fi
     [ "$device" = cpu ] && many=2 || many=14
     for number in $(seq $many); do
-        "$python" benchmarks/step_profile.py --dataset github_commits --preset tiny --device "$device" $some > "$folder/side_by_side_$number.txt" 2>&1 &
+        "$python" benchmarks/step_profile.py --dataset github_commits --preset tiny --speed \
+            --device "$device" $some > "$folder/side_by_side_$number.txt" 2>&1 &
     done
     wait
-    head -qn 1 "$folder"/profile_*.txt "$folder"/side_by_side_*.txt > "$folder/steps.txt"
+    grep characters/s "$folder"/profile_*.txt "$folder"/side_by_side_*.txt > "$folder/steps.txt"
 fi
 keep
 # the minutes and megabytes are of what only a CPU measures

@@ -20,6 +20,7 @@ import torch
 from config.loader import load_config
 from training.trainer import Training
 
+KERNELS = ("compiled", "graphed", "plain")  # in graphs and joined by a compiler, in graphs, each by itself
 PRODUCT = 2048  # rows and columns of the matrices whose product shows what the machine can do
 
 
@@ -44,7 +45,8 @@ def speed(training: Training, warm_up: int, steps: int) -> tuple[float, float]:
             training.advance(training.batches.batch(number))
         return training.status.characters - before
 
-    seconds(lambda: advance(0, warm_up), 1, training.device)
+    (began,) = seconds(lambda: advance(0, warm_up), 1, training.device)
+    print(f"the first {warm_up} steps take {began:.1f} seconds")
     characters: list[int] = []
     (took,) = seconds(lambda: characters.append(advance(warm_up, warm_up + steps)), 1, training.device)
     return characters[0] / took, steps / took
@@ -63,23 +65,43 @@ def operations(training: Training) -> float:
     return rows * length * (6 * weights + 12 * model.layers * model.width * length)
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Profile a few training steps.")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warm-up", type=int, default=5, help="steps before the speed is measured (default 5)")
-    arguments = parser.parse_args()
+    parser.add_argument("--kernels", choices=KERNELS, default="graphed", help="on a GPU (default graphed)")
+    parser.add_argument("--speed", action="store_true", help="measure the speed alone")
+    return parser.parse_args()
+
+
+def prepared(dataset: str, preset: str, device: str, kernels: str) -> Training:
+    """A training whose kernels are launched in one of the ways of KERNELS."""
+    training = Training(load_config(Path("config.yaml")).resolve(dataset, preset=preset, device=device))
+    for block in training.model.blocks:
+        if kernels == "compiled":
+            block.compile(dynamic=True)
+        else:
+            block._compiled_call_impl = None
+    if kernels == "plain":
+        training.learner.follow = training.learner._follow  # pyright: ignore[reportPrivateUsage]
+    return training
+
+
+def main() -> None:
+    arguments = parsed()
     torch.set_num_threads(1)  # the profiler hears one thread
-    run = load_config(Path("config.yaml")).resolve(arguments.dataset, preset=arguments.preset, device=arguments.device)
-    training = Training(run)
+    training = prepared(arguments.dataset, arguments.preset, arguments.device, arguments.kernels)
 
     def step() -> None:  # always of the same batch, so that all steps cost the same
         training.advance(training.batches.batch(0))
 
     rate, steps = speed(training, arguments.warm_up, arguments.steps)
     print(f"{rate:,.0f} characters/s, {1000 / steps:.2f} ms a step")
+    if arguments.speed:
+        return
     seconds(step, 5, training.device)
     took = statistics.median(seconds(step, arguments.steps, training.device))
     reached, possible = operations(training) / took, peak(training)
@@ -90,7 +112,12 @@ def main() -> None:
     with torch.profiler.profile() as profile:
         seconds(step, arguments.steps, training.device)
     own = f"self_{training.device.type}_time_total"
-    print(profile.key_averages().table(sort_by=own, row_limit=25, max_name_column_width=50))
+    events = profile.key_averages()
+    print(events.table(sort_by=own, row_limit=25, max_name_column_width=50))
+    if training.device.type == "cuda":
+        launches = sum(event.count for event in events if "Launch" in event.key)
+        memory = torch.cuda.max_memory_allocated() / 1e6
+        print(f"{launches / arguments.steps:,.0f} launches a step, at most {memory:,.0f} MB of the card's memory")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """CUDA graphs: one launch for the hundreds of small kernels of a training step, or of a network's call.
 
-A kernel of a small network ends sooner than the next can be launched, so a GPU would wait most of the time.
+A kernel of a small network ends sooner than the next can be launched, so a GPU would wait most of the time. The kernels
+of a large one wait for memory, and fewer do where a compiler joins them.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -72,6 +74,16 @@ class GraphedNetwork:
     def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
         (output,) = self.call(x_t, sigma, given)
         return output if positions is None else output[positions].unsqueeze(1)
+
+
+@cache
+def compiles(device: torch.device) -> bool:
+    """Whether torch.compile works on a GPU: it takes Triton, a C compiler and a GPU that is not too old."""
+    try:
+        torch.compile(torch.square)(torch.ones(2, device=device))
+    except RuntimeError:
+        return False
+    return True
 
 
 def launched_together(network: Network, device: torch.device) -> Network:

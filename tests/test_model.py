@@ -231,3 +231,21 @@ def test_only_the_last_block_sees_farther_than_its_convolutions(layer):
 
 def test_block_has_the_configured_convolution():
     assert Block(SMALL.model_copy(update={"conv_width": 3})).conv_mlp.weight.shape == (16, 1, 1, 3)
+
+
+@pytest.mark.parametrize("attends", [True, False])
+def test_a_compiled_block_computes_the_same(attends):
+    """What a compiler sees is written otherwise: rotations without complex numbers, convolutions as sums."""
+    torch.manual_seed(0)
+    block, noise = Block(SMALL, attends=attends), torch.randn(2, 8)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    compiled = torch.compile(block, backend="aot_eager", dynamic=True)
+    for length in (16, 24):
+        x, wanted = torch.randn(2, length, 16, requires_grad=True), torch.randn(2, length, 16)
+        turns = rotary_turns(length, 8, x.device)
+        found, expected = (way(x, noise, turns) for way in (compiled, block))
+        torch.testing.assert_close(found, expected)
+        of = [x, *block.parameters()]
+        for one, other in zip(*(torch.autograd.grad(y, of, wanted) for y in (found, expected)), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)  # float32 sums, in another order

@@ -1,6 +1,7 @@
 """What learns: a network, the average of its weights and the optimizers, all of which a step changes."""
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -9,34 +10,57 @@ from torch import Tensor, nn
 from config.schema import RunConfig
 from dataset_loader import Batch
 from diffusion.objectives import Diffusion, bell, stratified_times
-from generation.graphs import GraphedStep
+from generation.graphs import GraphedStep, compiles
 from model import DiffusionTransformer
 from training.step import Objective, Optimizers, Shard
 from utils import derive_seed, pick_precision
 
+# a GPU compiles for half a minute. Small steps wait for launches, whoever made the kernels: numbers of a step, least
+COMPILED_SIZE = 2**22
+COMPILED_STEPS, COMPILED_MINUTES = 10_000, 3.0  # what is over sooner does not save that half minute
 EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
 CPU = torch.device("cpu")
+
+
+def pays_to_compile(run: RunConfig, steps: int) -> bool:
+    """Whether a GPU trains so much faster with compiled blocks that this training ends sooner for it."""
+    size = run.training.batch_size * run.model.context * run.model.width
+    minutes = run.training.max_minutes or math.inf
+    return size >= COMPILED_SIZE and steps >= COMPILED_STEPS and minutes >= COMPILED_MINUTES
 
 
 class Learner:
     """A network in training. Every draw of a step is a function of (seed, name, step), so no generator needs saving."""
 
-    def __init__(self, run: RunConfig, diffusion: Diffusion, model: DiffusionTransformer, shards: int) -> None:
+    def __init__(
+        self, run: RunConfig, diffusion: Diffusion, model: DiffusionTransformer, shards: int, steps: int
+    ) -> None:
         self.run, self.diffusion, self.model = run, diffusion, model
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda"
         self.average = copy.deepcopy(model).requires_grad_(False)
         precision = pick_precision(run.training.precision, self.device)
         self.objective = Objective(model, diffusion, run.training.loss, self.device, precision, self.graphs)
+        self.note = self._compile() if self.graphs and pays_to_compile(run, steps) else ""
         self.optimizers = Optimizers(model, model.matrices(), run.training)
         self.cut(shards)
+
+    def _compile(self) -> str:
+        """Have the kernels of each block compiled in the first step, if that works here -> a line that says so."""
+        if not compiles(self.device):
+            return "torch.compile does not work here: it needs Triton and a C compiler; it goes on without, slower"
+        for block in self.model.blocks:
+            block.compile(dynamic=True)  # once for all of a kind, and for rows of every length
+        return "the first step takes half a minute: it compiles the network for this GPU"
 
     def cut(self, shards: int) -> None:
         """Compute steps in so many parts from now on, with generators for these. Graphs are captured anew."""
         self.shards = shards
         self.noise, *self.dropout = (torch.Generator(self.device) for _ in range(1 + shards))
+        if self.graphs:  # compiled kernels draw from no other
+            self.dropout = [torch.cuda.default_generators[self.noise.device.index or 0]] * shards
         self.times = self.noise if self.device == CPU else torch.Generator()  # noise levels are the same everywhere
-        generators = [self.noise, *self.dropout]
+        generators = [self.noise]
         self.follow = GraphedStep(self._follow, self.device, generators) if self.graphs else self._follow
 
     def step(self, number: int, batch: Batch, characters: int, factor: float) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,8 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
     check_writable(run.model_file().parent)
     training, saved = Training(run, cut_for), time.monotonic()
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
+    if training.learner.note:
+        listener.note(training.learner.note)
     training.restore(listener)
     try:
         while True:
@@ -105,7 +107,7 @@ class Training:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
         shards = shard_count(self.device, self.batches.positions, cut_for)
-        self.learner = Learner(run, self.diffusion, self.model, shards)
+        self.learner = Learner(run, self.diffusion, self.model, shards, self.total_steps)
         self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
