@@ -8,9 +8,10 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from utils import UserError, check_writable, exclusive_lock, hash_file, sha256, write_atomic
+from utils import UserError, check_writable, exclusive_lock, hash_file, sha256, size_of, write_atomic
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
+MOST_RECORD = 1 << 20  # bytes of the record of a command's outputs, which are a few; that of a set may be longer
 LOCK, PATIENCE = ".written.lock", 60  # of a folder; seconds to wait for writes that take a moment
 ENTRY = b'{"path": '  # how each line of a record begins
 LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
@@ -72,6 +73,15 @@ class OutputRecord:
         if ".." not in parts and not PureWindowsPath(name).anchor and len(found) == 64:  # inside the folder
             self.hashes.setdefault(name, set()).add(found)
 
+    def take_over(self, other: "OutputRecord") -> None:
+        """Know what another record of this folder knows too."""
+        for name, hashes in other.hashes.items():
+            self.hashes.setdefault(name, set()).update(hashes)
+
+    def missing(self) -> str:
+        """Why no file here is known, in words."""
+        return f"not known as this program's: the list of what it wrote there, {self.path.name}, is missing or empty"
+
     def hash_at(self, name: str) -> str:
         """SHA-256 of the file itself that stands at this path; "" for anything else, or nothing."""
         return hash_file(self.folder / name) if is_regular(self.folder / name) else ""
@@ -118,6 +128,13 @@ def entry(name: str, found: str) -> str:
     return json.dumps({"path": name, "sha256": found}) + "\n"
 
 
+def record_of_outputs(path: Path) -> OutputRecord:
+    """The record of a command's few outputs. Raises UserError for one that is far too long: a stranger may have it."""
+    if is_regular(path) and size_of(path) > MOST_RECORD:
+        raise UserError(f"{path}: longer than {MOST_RECORD:,} bytes, so not written by this program; move it away")
+    return OutputRecord(path)
+
+
 class Outputs:
     """The files that a command is to write, checked before its work and again when they are written."""
 
@@ -135,7 +152,7 @@ class Outputs:
         self.names, self.overwrite, self.option = names, overwrite, option
         self.own = {*names, *at_other_times}
         self.inputs = [path for path in inputs if path.exists()]
-        self.record = OutputRecord(folder / f".{names[0]}{SUFFIX}")
+        self.record = record_of_outputs(folder / f".{names[0]}{SUFFIX}")
         if is_regular(folder / LOCK):  # a command that writes this very moment may be between its record and its files
             with self.alone():
                 pass
@@ -175,9 +192,9 @@ class Outputs:
         """Whose a file is that the record does not know, in words."""
         for other in sorted(self.record.folder.glob(f".*{SUFFIX}")):
             with contextlib.suppress(UserError, OSError):
-                if OutputRecord(other).knows(name):
+                if record_of_outputs(other).knows(name):
                     return f"belongs to {other.name[1:].removesuffix(SUFFIX)}, which an earlier command wrote"
-        return NOT_OURS
+        return NOT_OURS if self.record.hashes else self.record.missing()
 
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""
@@ -204,7 +221,9 @@ class Outputs:
         """Keep other commands from writing into the folder meanwhile, or files of two would stand beside each other."""
         trouble = f"{self.record.folder}: another command has been writing there for {PATIENCE} seconds; start again"
         with exclusive_lock(self.record.folder / LOCK, trouble, PATIENCE):
-            self.record = OutputRecord(self.record.path)  # another command may have written since it was looked at
+            known = self.record
+            self.record = record_of_outputs(known.path)  # another command may have written since it was looked at
+            self.record.take_over(known)  # and a person may have moved it away, which must cost no work
             self.check()
             yield
 

@@ -6,6 +6,7 @@ It can reach neither the network nor a file but the one that is read: external a
 import contextlib
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,12 +20,19 @@ from utils import UserError
 
 MEMORY = "512MB"
 FETCHED = 128  # rows at a time
+SHOWN = 40  # characters of a cell that is no number
 SAMPLED = 1000  # rows that tell the keys of JSON objects
 NUMBER = '"number of the row"'
+ENDLESS = re.compile("[+-]?(nan|inf|infinity)", re.IGNORECASE)  # what DuckDB and Python take for numbers too
+# a text in a plan of DuckDB, which is passed over as a whole, or NaN or infinity, as it writes these numbers
+ENDLESS_CONSTANT = re.compile(r"'(?:[^']|'')*'(?!::)|('-?nan'::(?:DOUBLE|FLOAT)|(?<![\w.])-?1e1000\b)")
 WHOLE = {"BIGINT": 1 << 63, "HUGEINT": 1 << 127}  # types of whole numbers, and what is too large for them
 SETTINGS = {
     "threads": 2, "memory_limit": MEMORY, "temp_directory": "", "enable_external_file_cache": False,
     "autoinstall_known_extensions": False, "autoload_known_extensions": False, "allow_community_extensions": False,
+    # a division by zero has no value, and a root or a logarithm that is none is an error: never NaN or an infinity
+    "ieee_floating_point_ops": False, "error_on_division_by_zero": False,
+    "disabled_optimizers": "filter_pushdown",  # so that a plan shows --where as a whole, with all its constants
 }  # fmt: skip
 
 
@@ -141,12 +149,13 @@ def open_parquet(path: Path, name: str) -> Table:
 class Filter:
     """--where: an expression of SQL about the columns of a row, which DuckDB answers without access to any file.
 
-    A column whose values in the sample are all numbers is one of numbers; what is none further on is no value. Names
-    that differ in case alone, which SQL does not tell apart, are numbered, so that neither is taken for the other.
+    A column whose values in the sample are all numbers is one of numbers; what is none further on, and NaN or an
+    infinity anywhere, is no value, and is counted: all comparisons with NaN come out the same way. Names that differ
+    in case alone, which SQL does not tell apart, are numbered, so that neither is taken for the other.
     """
 
-    def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row]) -> None:
-        self.connection, self.where = connect(), where
+    def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row], log: SourceLog) -> None:
+        self.connection, self.where, self.log = connect(), where, log
         import duckdb
 
         try:
@@ -156,22 +165,56 @@ class Filter:
         asked = where.lower()
         self.used = [n for n, name in enumerate(columns) if name and name.lower().replace('"', '""') in asked]
         self.names = sql_names(columns)
+        kinds = [number_type([row[number] for row in sample]) for number in self.used]
+        self.numbers = [place for place, kind in enumerate(kinds) if kind]
         cells = [
-            f"{typed(f'r[{place}]', [row[number] for row in sample])} AS {identifier(self.names[number])}"
-            for place, number in enumerate(self.used, 2)
+            f"{typed(f'r[{place}]', kind)} AS {identifier(self.names[number])}"
+            for place, (number, kind) in enumerate(zip(self.used, kinds, strict=True), 2)
         ]
         rows = """SELECT unnest(from_json(?::JSON, '[["VARCHAR"]]')) AS r"""
         inner = f"SELECT {', '.join([f'r[1]::INT AS {NUMBER}', *cells])} FROM ({rows})"
         self.query = f"SELECT {NUMBER} FROM ({inner}) WHERE (\n{where}\n) ORDER BY ALL"
+        wrong = [
+            f"{part} FILTER (r[{n + 2}] <> '' AND {typed(f'r[{n + 2}]', kinds[n])} IS NULL)"
+            for n in self.numbers
+            for part in ("count(*)", f"first(r[{n + 2}][:{SHOWN}])")
+        ]
+        self.count = f"SELECT {', '.join(wrong)} FROM ({rows})"
+        self.check_constants()
+
+    def check_constants(self) -> None:
+        """Raise UserError if something is compared with NaN or an infinity, which is above all numbers, or below."""
+        import duckdb
+
+        row = json.dumps([["0", *[None] * len(self.used)]])
+        with contextlib.suppress(duckdb.Error):  # is named with the rows that show it
+            plan = self.connection.execute(f"EXPLAIN (FORMAT json) {self.query}", [row]).fetchall()[0][1]
+            if any(any(ENDLESS_CONSTANT.findall(text)) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', plan)):
+                raise self.endless()
+
+    def endless(self) -> UserError:
+        fix = "compare with a number; 'stars IS NULL', for example, is true of what is none"
+        return UserError(f"--where {self.where!r}: NaN and infinities are no numbers; {fix}")
 
     def __call__(self, rows: Sequence[Row]) -> list[int]:
         """Some rows, of which each holds the columns `used` in order -> the numbers of those it is true of."""
         content = json.dumps([[str(number), *row] for number, row in enumerate(rows)])
         try:
-            return [int(row[0] or 0) for row in fetched(self.connection, "", self.query, [content])]
+            taken = [int(row[0] or 0) for row in fetched(self.connection, "", self.query, [content])]
         except UserError as error:
+            named = re.search(r'column "(\w+)" not found', str(error))
+            if named and ENDLESS.fullmatch(named[1]):
+                raise self.endless() from None
             hint = self.known_names() if "not found" in str(error) else ""
             raise UserError(f"--where {self.where!r}{error}{hint}") from None
+        self.count_wrong(content)
+        return taken
+
+    def count_wrong(self, content: str) -> None:
+        """Count the cells of some rows that are not empty and no numbers, in columns of numbers."""
+        for found in fetched(self.connection, "", self.count, [content]) if self.numbers else ():
+            for place, count, first in zip(self.numbers, found[::2], found[1::2], strict=True):
+                self.log.not_number(self.names[self.used[place]], int(count or 0), str(first))
 
     def known_names(self) -> str:
         """What to type in place of a name that no column has."""
@@ -193,13 +236,21 @@ def sql_names(columns: Sequence[str]) -> list[str]:
     return names
 
 
-def typed(cell: str, values: Sequence[str | None]) -> str:
-    """A cell as a number where all these values are numbers, else as text; an empty one has no value."""
+def number_type(values: Sequence[str | None]) -> str:
+    """The type of the numbers of a column that has these values; "" if one of them is text."""
     present = [value for value in values if value]
+    numbers = [value for value in present if not ENDLESS.fullmatch(value.strip())]
     kind = "DOUBLE" if present and all(map(is_number, present)) else ""
-    if present and all(map(is_whole, present)):  # where none is exact, they are compared as texts
-        largest = max(abs(int(value)) for value in present)
+    if numbers and all(map(is_whole, numbers)):  # where none is exact, they are compared as texts
+        largest = max(abs(int(value)) for value in numbers)
         kind = next((kind for kind, limit in WHOLE.items() if largest < limit), "")
+    return kind
+
+
+def typed(cell: str, kind: str) -> str:
+    """A cell as a number of this type, or as text where that is ""; an empty one has no value, nor has NaN."""
+    if kind == "DOUBLE":
+        return f"CASE WHEN isfinite(TRY_CAST({cell} AS DOUBLE)) THEN TRY_CAST({cell} AS DOUBLE) END"
     return f"TRY_CAST({cell} AS {kind})" if kind else f"NULLIF({cell}, '')"
 
 

@@ -1,7 +1,10 @@
 """What preparing a text counts: rows read, rows left out and why, documents changed and how, with examples."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from config.messages import counted
 
 MOST_EXAMPLES = 3  # of each kind
 
@@ -17,6 +20,7 @@ class SourceLog:
     replaced: int = 0  # characters that the encoding does not know, now U+FFFD
     left_out: Counter[str] = field(default_factory=Counter)  # rows, by the reason
     changed: Counter[str] = field(default_factory=Counter)  # documents, by what was done to them
+    not_numbers: dict[str, tuple[int, str]] = field(default_factory=dict)  # by column: how many rows, and one cell
     places: dict[str, list[str]] = field(default_factory=dict)  # of rows that could not be read
     examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # excerpts before and after
 
@@ -37,3 +41,14 @@ class SourceLog:
         places = self.places.setdefault(reason, [])
         if len(places) < MOST_EXAMPLES:
             places.append(place)
+
+    def not_number(self, column: str, count: int, example: str) -> None:
+        """Count cells that are no numbers, in a column of numbers."""
+        before, first = self.not_numbers.get(column, (0, example))
+        if count:
+            self.not_numbers[column] = (before + count, first)
+
+    def without_number(self) -> Iterator[str]:
+        """What --where took for missing, since it is no number that can be compared, in words."""
+        for column, (count, example) in self.not_numbers.items():
+            yield f"{counted(count, 'row')} with no number in {column!r}, as {example!r}, missing to --where"

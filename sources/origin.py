@@ -44,6 +44,7 @@ def record_of(
         **options,
         "rows": log.rows,
         "left_out": dict(log.left_out),
+        "not_numbers": {column: count for column, (count, _) in log.not_numbers.items()},
         "changed": dict(log.changed),
         "replaced_characters": log.replaced,
         "repeated_documents": log.repeated,

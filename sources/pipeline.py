@@ -124,7 +124,7 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
     if request.max_documents and log.documents > request.max_documents:
         path, hashes = sampled(path, request.max_documents, log)
     if not log.documents:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in log.left_out.items())
+        why = ", ".join([*(f"{count:,} {reason}" for reason, count in log.left_out.items()), *log.without_number()])
         raise UserError(f"{listed(file.name for file in found)}: no document is left of {log.rows:,} rows: {why}")
     log.repeated = repeated(hashes)
     flush_to_disk(path)
@@ -138,7 +138,7 @@ def texts(file: Found, table: Table, request: Request, choice: Choice, log: Sour
     sample = first_rows(table)
     numbers, made = choice.of(file.name, file.kind, table.columns, sample)
     bad, before = log.bad_rows, log.rows
-    taken = Filter(request.where, table.columns, sample) if request.where else None
+    taken = Filter(request.where, table.columns, sample, log) if request.where else None
     rows = counted_rows(table.read([*numbers, *(taken.used if taken else ())], log), log)
     width = len(numbers)
     if taken:

@@ -19,6 +19,7 @@ def report(made: Made, run: RunConfig, unread: Sequence[str]) -> Iterator[str]:
     for reason, count in log.left_out.most_common():
         yield f"left out: {counted(count, 'row')} {reason}"
         yield from (f"    {place}" for place in log.places.get(reason, ()))
+    yield from (f"not compared: {told}" for told in log.without_number())
     for what, count in log.changed.most_common():
         yield f"{what}: in {counted(count, 'document')}"
         yield from (f"    {before!r} -> {after!r}" for before, after in log.examples[what])

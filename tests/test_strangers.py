@@ -14,11 +14,14 @@ import generate
 import import_model
 import train
 from config.loader import Config
+from evaluation.stored import stored_evaluation
 from generation import outputs
 from generation.archive import read_archive, write_archive
+from generation.checkpoint import load_checkpoint
 from generation.outputs import OutputRecord
 from tests.helpers import TINY, Killed, Quiet, toy_lines, tree
 from training.trainer import train_model
+from utils import UserError, sha256
 
 GENERATE = ["--samples", "3", "--steps", "2"]
 
@@ -177,6 +180,94 @@ def test_a_file_of_another_output_is_named_as_such(home, capsys):
     Path("a.jsonl").write_text("mine", encoding="utf-8")
     assert write("a.txt") == write("a.md") == 2
     assert capsys.readouterr().err.count("a.jsonl: not written by this program, or changed since") == 2
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.rename("kept"), lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("command", ["generate", "evaluate"])
+def test_without_its_list_a_command_says_so_and_replaces_nothing(home, capsys, command, lose):
+    first, arguments = {
+        "generate": ("toy_samples.txt", [generate, *MODEL, *GENERATE]),
+        "evaluate": ("toy_evaluation.md", [evaluate, *MODEL, "--count", "3"]),
+    }[command]
+    module, *arguments = arguments
+    record = Path(f"outputs/.{first}.written.jsonl")
+    assert module.main(arguments) == 0
+    whole = record.read_bytes()
+    lose(record)
+    before = tree(home)
+    assert module.main([*arguments, "--seed", "1"]) == 2 and tree(home) == before
+    assert capsys.readouterr().err == (
+        f"error: outputs/{first}: not known as this program's: the list of what it wrote there, {record.name}, is "
+        "missing or empty; name another --output, or replace it with --overwrite\n"
+    )
+    if command == "evaluate":
+        found, why = stored_evaluation(Path("outputs"), "toy", load_checkpoint(Path("models/toy.pt")))
+        assert found is None and f"{record.name}, is missing or empty" in why
+    record.write_bytes(whole)  # put back, it is believed as before
+    assert module.main([*arguments, "--seed", "1"]) == 0
+    record.unlink()
+    assert module.main([*arguments, "--overwrite"]) == module.main(arguments) == 0
+
+
+def test_a_list_of_elsewhere_knows_no_file_here_and_one_that_moves_with_its_folder_does(home, capsys):
+    arguments = [*MODEL, *GENERATE, "--output"]
+    assert generate.main([*arguments, "a/t.txt"]) == generate.main([*arguments, "b/t.txt", "--seed", "1"]) == 0
+    Path("b/.t.txt.written.jsonl").write_bytes(Path("a/.t.txt.written.jsonl").read_bytes())
+    Path("a").rename("c")
+    before = tree(Path("b"))
+    assert generate.main([*arguments, "b/t.txt"]) == 2 and tree(Path("b")) == before
+    assert "b/t.txt: not written by this program, or changed since" in capsys.readouterr().err
+    assert generate.main([*arguments, "c/t.txt", "--seed", "2"]) == 0
+    for name in ("t.txt", "t.jsonl"):  # a list that a person renames vouches for no file of another name
+        Path("c", name).rename(Path("c", name.replace("t.", "best.")))
+    Path("c/.t.txt.written.jsonl").rename("c/.best.txt.written.jsonl")
+    before = tree(Path("c"))
+    assert generate.main([*arguments, "c/best.txt"]) == 2 and tree(Path("c")) == before
+
+
+def test_a_list_that_is_moved_away_during_the_work_costs_no_work(home, capsys):
+    names, folder = ["t.txt", "t.jsonl"], Path("outputs")
+
+    def written(*contents: bytes, lose: bool = False, change: bytes = b"") -> None:
+        found = outputs.Outputs(folder, names, [], overwrite=False)  # before the work
+        if lose:
+            (folder / ".t.txt.written.jsonl").unlink()
+        if change:
+            (folder / "t.jsonl").write_bytes(change)
+        found.write(*contents)
+
+    written(b"1", b"one")
+    written(b"2", b"two", lose=True)
+    written(b"3", b"three")
+    assert (folder / "t.txt").read_bytes() == b"3"
+    with pytest.raises(UserError, match=r"t\.jsonl: not written by this program, or changed since"):
+        written(b"4", b"four", lose=True, change=b"mine")
+    assert (folder / "t.txt").read_bytes() == b"3" and (folder / "t.jsonl").read_bytes() == b"mine"
+
+
+def test_a_list_of_a_stranger_knows_files_by_their_bytes_alone(home):
+    record, path = Path("outputs/.toy_samples.txt.written.jsonl"), Path("outputs/toy_samples.txt")
+    path.parent.mkdir()
+    path.write_text("mine", encoding="utf-8")
+    names = ["toy_samples.txt", "./toy_samples.txt", "toy_samples.jsonl", "../datasets/toy.txt", "", "*", "/"]
+    hashes = [sha256("another"), sha256(""), "0" * 64, "*" * 64, "", sha256("mine").upper()]
+    lines = [json.dumps({"path": name, "sha256": found}) for name in names for found in hashes]
+    record.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    before = tree(home)
+    assert generate.main([*MODEL, *GENERATE]) == 2 and tree(home) == before
+
+
+def test_a_list_without_an_end_is_not_read(home, capsys):
+    record = Path("outputs/.toy_samples.txt.written.jsonl")
+    assert generate.main([*MODEL, *GENERATE]) == 0
+    with record.open("r+b") as file:
+        file.truncate(1 << 40)  # takes no room on the disk, but would fill the memory
+    assert generate.main([*MODEL, *GENERATE]) == 2
+    assert capsys.readouterr().err.endswith(
+        f"error: {record}: longer than 1,048,576 bytes, so not written by this program; move it away\n"
+    )
+    record.rename("outputs/.other.txt.written.jsonl")
+    assert generate.main([*MODEL, *GENERATE]) == 2 and "is missing or empty" in capsys.readouterr().err
 
 
 def test_a_second_name_of_a_record_stays_as_it_is(home):

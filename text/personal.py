@@ -5,6 +5,7 @@ import re
 
 CARD_DIGITS = (13, 19)  # fewest and most; ISO/IEC 7812
 PHONE_DIGITS = (8, 15)  # fewest and most: ITU-T E.164 allows 15; with fewer than 8 it is a date or a version
+ABROAD_DIGITS = 12  # fewest after 00; with fewer it is the number of a ticket or of a piece of luggage
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
 IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
@@ -14,6 +15,8 @@ DATE = re.compile(r"\b(?:(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](
 OTHER = re.compile(f"{DATE.pattern}|{IPV4.pattern}")
 # parts of a run of digits that can be a phone number: all of it, from one + or ( to the next, between spaces or slashes
 PHONE_PARTS = (re.compile(r".+"), re.compile(r"[+(]?[^+(]+"), re.compile(r"[^ /]+"))
+# two groups that begin with 0; no decimals and no part of a path
+IN_TWO = re.compile(r"(?<![\w.,-])(?<!\D/)(0\d{1,5})(?:[ \u00a0]| ?[-/\u2010-\u2013] ?)([1-9]\d{3,10})(?!\w|[.,-]\d)")
 KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|[0-9a-fA-F]{32,})\b")
 Span = tuple[int, int]
 
@@ -24,6 +27,7 @@ def personal(text: str) -> list[Span]:
     found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
     text = OTHER.sub(lambda m: "\0" * len(m.group()), text)  # a date or address beside a number must not hide it
     found += [(run.start() + a, run.start() + b) for run in DIGITS.finditer(text) for a, b in numbers(run.group())]
+    found += [m.span() for m in IN_TWO.finditer(text) if is_phone_in_two(*m.groups())]
     return sorted(found)
 
 
@@ -60,6 +64,20 @@ def is_phone(text: str) -> bool:
     in_pairs = len(groups) == 5 and all(len(group) == 2 for group in groups) and text.startswith("0")  # 06 12 34 56 78
     enough = PHONE_DIGITS[0] <= len("".join(groups)) <= PHONE_DIGITS[1]
     return enough and (signed or in_threes or in_pairs)
+
+
+def is_phone_in_two(first: str, second: str) -> bool:
+    """Whether two groups of digits are a phone number: that of a place, 030 1234567, or of a country, 0049 30123456.
+
+    Only one that begins with 0 tells itself from a quantity or a range. One number of 4 and 4 digits is an ISSN, of 5
+    and 4 a ZIP code, and eight digits after two may be a day.
+    """
+    length = len(first + second)
+    if first.startswith("00"):
+        return 4 <= len(first) <= 5 and first[2] != "0" and ABROAD_DIGITS <= length <= PHONE_DIGITS[1]
+    if len(first) == 2:
+        return first != "00" and len(second) == 8 and not second.startswith(("19", "20"))
+    return PHONE_DIGITS[0] <= length and len(second) <= 8 and (len(first), len(second)) not in ((4, 4), (5, 4))
 
 
 def handles(text: str) -> list[Span]:

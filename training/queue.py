@@ -19,12 +19,11 @@ from generation.console import make_console
 from training.base import changed
 from training.display import QueueDisplay
 from training.lanes import Lanes, LocalLanes
-from training.resume import drop_state, start_sha256
+from training.resume import NEARLY, drop_state, spent_minutes, start_sha256
 from training.start import beginning_of, maker_of, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
-NEARLY = 0.9  # a model that had this part of the time is done: shares of --hours move with the size of any text
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
 # bytes; of the hours a larger text gets no more: a voice learns by what it reads, whatever share of its text that is
 LARGE = 1_000_000
@@ -197,7 +196,10 @@ class Queue:
             if not maker_of(run, self.runs):
                 self.check_start(run)
             with exclusive_training(run):
-                drop_state(run, hash_file(run.data_file()))
+                path, data_sha256 = run.state_file(), hash_file(run.data_file())
+                if (spent := spent_minutes(run, data_sha256)) > run.minutes():
+                    self.console.print(f"{run.name}: {path}, of {spent:.3g} minutes, is kept as {set_aside(path)}")
+                drop_state(run, data_sha256)
                 if run.model_file().is_file():
                     self.set_aside(run)
 

@@ -2,13 +2,13 @@
 
 import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
 from config.schema import RunConfig
-from generation.archive import Damaged, read_archive, write_archive
+from generation.archive import Damaged, read_archive, set_aside, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor
@@ -16,15 +16,21 @@ from utils import UserError, hash_file, hash_json
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
+NEARLY = 0.9  # a model that had this part of the time is done: shares of --hours move with the size of any text
 MOST_COUNTED = 2**53  # a float holds each whole number up to here
 COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated")  # figures of a status, from 0 up
 MEASURED = ("step", "progress", "characters", "held_out", "learning_rate", "minutes", "learnt")  # of a validation
 
 
-def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any]) -> None:
-    """Write the state of a run of this data; `content` is all that going on needs."""
+def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any], minutes: float) -> None:
+    """Write the state of a run of this data; `content` is all that going on needs.
+
+    `minutes`: of the longest training that went on with it, whose state it is too.
+    """
+    config = run.model_dump()
+    config["training"]["max_minutes"] = minutes if math.isfinite(minutes) else 0
     data = {"data_sha256": corpus.sha256, "vocabulary": corpus.vocabulary.characters, "start": start_sha256(run)}
-    write_archive(run.state_file(), {"format": STATE_FORMAT, "config": run.model_dump(), **data, **content})
+    write_archive(run.state_file(), {"format": STATE_FORMAT, "config": config, **data, **content})
 
 
 def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers: Optimizers) -> dict[str, Any] | None:
@@ -48,6 +54,23 @@ def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers
             raise ValueError("shards")
     except (LookupError, TypeError, ValueError, AttributeError):
         raise Damaged(f"{run.state_file()}: not a state of this program, or damaged") from None
+    return state
+
+
+def take_state(
+    run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers: Optimizers, note: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """As `read_state`, but what cannot be gone on from is moved aside, and noted; None if there is nothing."""
+    path = run.state_file()
+    if not (path.is_symlink() or path.exists()):
+        return None
+    try:
+        state = read_state(run, corpus, fresh, optimizers)
+        what = "of other data, settings or version"
+    except Damaged:  # from the start again, to the same end
+        state, what = None, "damaged"
+    if state is None:
+        note(f"{path} is {what}; it is kept as {set_aside(path)}")
     return state
 
 
@@ -101,12 +124,26 @@ def start_sha256(run: RunConfig) -> str:
     return hash_file(path) if path and path.is_file() else ""
 
 
-def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> None:
-    """Delete the state of this run of this data, if it might train for so long; anything else of that name stays."""
+def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> str:
+    """Delete the state of this run of this data, if it might train for so long; anything else of that name stays.
+
+    -> the longer training for which it stays, in words; "" if for none.
+    """
     with contextlib.suppress(UserError):  # it is no file of this program
         state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-        if belongs_to(state, run, data_sha256) and minutes_of(state) <= minutes:
+        if belongs_to(state, run, data_sha256):
+            if NEARLY * (longer := minutes_of(state)) > minutes:
+                return f"a training {f'of {longer:g}' if math.isfinite(longer) else 'without a limit of'} minutes"
             run.state_file().unlink()
+    return ""
+
+
+def spent_minutes(run: RunConfig, data_sha256: str) -> float:
+    """How many minutes of training the state of this run of this data holds; 0 if there is none."""
+    with contextlib.suppress(UserError, LookupError, TypeError, ValueError):  # no file of this program, or damaged
+        state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+        return float(state["status"]["seconds"]) / 60 if belongs_to(state, run, data_sha256) else 0.0
+    return 0.0
 
 
 def minutes_of(state: dict[str, Any]) -> float:

@@ -16,7 +16,6 @@ from config.origin import with_origin
 from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
 from evaluation.likelihood import NATS_PER_BIT, held_out_likelihood
-from generation.archive import set_aside
 from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, shape_of
 from generation.course import Change
 from generation.writer import Writer
@@ -26,7 +25,7 @@ from text.disguise import check_text
 from training.events import SILENT, Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save
 from training.learner import Learner
 from training.preview import sample_of
-from training.resume import Damaged, drop_state, read_state, write_state
+from training.resume import drop_state, minutes_of, take_state, write_state
 from training.start import beginning_of, spent_before, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
 from training.tensorboard import check_tensorboard, write_history
@@ -114,6 +113,7 @@ class Training:
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status = Status(run.name)
+        self.planned = run.minutes()  # of the longest training that goes on from the same state
         self.held_out = self._measured(self.corpus.held_out)
         self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
@@ -229,6 +229,8 @@ class Training:
         self.best = {name: value.to(self.device) for name, value in state["best"].items()}
         history = [Validation(**record) for record in state["status"].pop("history")]
         self.status = Status(**state["status"], history=history)
+        # a shorter training has made more of its measurements by then than a longer one of the same state
+        self.status.validated = min(self.status.validated, self._validations_due())
         self.began = time.monotonic() - self.status.seconds
 
     def slow_down(self) -> None:
@@ -263,29 +265,23 @@ class Training:
         """Write all that is needed to resume, and the snapshot to return to after a divergence."""
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        write_state(self.run, self.corpus, {**self.snapshot(), "sound": sound, "shards": self.learner.shards})
+        content = {**self.snapshot(), "sound": sound, "shards": self.learner.shards}
+        write_state(self.run, self.corpus, content, self.planned)
 
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
-        path = self.run.state_file()
-        if not (path.is_symlink() or path.exists()):
-            return
-        try:
-            state = read_state(self.run, self.corpus, self.sound, self.learner.optimizers)
-            what = "of other data, settings or version"
-        except Damaged:  # from the start again, to the same end
-            state, what = None, "damaged"
+        state = take_state(self.run, self.corpus, self.sound, self.learner.optimizers, listener.note)
         if state is None:
-            listener.note(f"{path} is {what}; it is kept as {set_aside(path)}")
             return
         # as stored, whatever this machine would choose: sums and dropout depend on it
         self.learner.cut(state["shards"])
         self.take_up(state)
+        self.planned = max(self.planned, minutes_of(state))
         self.sound = state["sound"] or self.snapshot()
         listener.resumed(self.status)
 
     def complete(self, listener: Listener) -> Checkpoint:
-        """Save the best averaged weights as the model, and delete the resume state."""
+        """Save the best averaged weights as the model, and delete the resume state, unless a longer training's."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
         metrics = {**self.status.figures(), "parameters": self.parameters, **self.before}
@@ -295,5 +291,7 @@ class Training:
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
-        drop_state(self.run, self.corpus.sha256)
+        by_time = self.status.step < self.total_steps and not stalled(self.status.history, self.run.training.patience)
+        if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
+            listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")
         return checkpoint

@@ -251,7 +251,9 @@ def test_the_coarser_model_is_written_over_nothing_else(model, capsys):
     mine.write_text("mine", encoding="utf-8")
     Path("config.yaml").write_text("datasets: {toy: }\n", encoding="utf-8")
     reads = "this command reads it; name another --quantised"
-    foreign = "not written by this program, or changed since; name another --quantised, or replace it with --overwrite"
+    missing = "the list of what it wrote there, .mine.txt.written.jsonl, is missing or empty"
+    fix = "name another --quantised, or replace it with --overwrite"
+    foreign = f"not known as this program's: {missing}; {fix}"
     for path, message in {
         "mine.txt": foreign,
         "config.yaml": reads,

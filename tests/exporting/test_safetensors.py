@@ -50,5 +50,5 @@ def test_files_of_others_are_left(tmp_path, monkeypatch, capsys):
     Path("m").mkdir()
     Path("m/config.json").write_text("mine")
     assert export.main(["safetensors", "--model", "m.pt"]) == 2
-    assert "config.json: not written by this program" in capsys.readouterr().err
+    assert "config.json: not known as this program's" in capsys.readouterr().err
     assert [path.name for path in Path("m").iterdir()] == ["config.json"]

@@ -175,11 +175,12 @@ def test_a_text_of_somebody_else_is_never_written_over():
     Path("datasets").mkdir()
     text = Path("datasets/x.txt")
     text.write_text("mine\n")
-    why = f"{text}: not written by this program, or changed since; name another --name, or replace it with --overwrite"
-    assert_refused("a.csv", line=why)
+    fix = "name another --name, or replace it with --overwrite"
+    missing = "the list of what it wrote there, .x.txt.written.jsonl, is missing or empty"
+    assert_refused("a.csv", line=f"{text}: not known as this program's: {missing}; {fix}")
     assert run("a.csv", "--overwrite") == run("a.csv")  # from now on it is this program's
     text.write_text(text.read_text() + "mine\n")
-    assert_refused("a.csv", line=why)
+    assert_refused("a.csv", line=f"{text}: not written by this program, or changed since; {fix}")
     assert_refused("datasets/x.txt", "--overwrite", line=f"{text}: this command reads it; name another --name")
     assert_refused("datasets", "--overwrite", line=f"{text}: this command reads it; name another --name")
 

@@ -104,3 +104,55 @@ def test_an_option_without_a_value_is_no_choice(option, capsys):
     assert ended.value.code == 2 and not Path("datasets").exists()
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.endswith(f"error: argument {option}: an empty text; leave the option out, or give it a value")
+
+
+NUMBERS = ["1.5", "2", "nan", "NaN", "inf", "-Infinity", "", "7", "1e999"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "where", "taken"),
+    [
+        (NUMBERS, "n > 1.6", [1, 7]), (NUMBERS, "n < 1.6", [0]), (NUMBERS, "n != 2", [0, 7]),
+        (NUMBERS, "NOT n > 5", [0, 1]),
+        (NUMBERS, "n IS NULL", [2, 3, 4, 5, 6, 8]),
+        (NUMBERS, "n / 0 > 1 OR 0.0 / (n - 2) > 1 OR n = 2", [1]),
+        (["1", str(2**62 + 1), "NaN", "-inf"], f"n > {2**62}", [1]), (["nan", "inf"], "n IS NULL", [0, 1]),
+        ([str(n) for n in range(1000)] + ["nan", "many"], "n > 998", [999]),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_among_numbers_is_missing_and_counted(numbers, where, taken, capsys):
+    pytest.importorskip("duckdb")
+    Path("b.csv").write_text("n,text\n" + "".join(f"{n},text number {k}\n" for k, n in enumerate(numbers)))
+    assert run("b.csv", "--column", "text", "--where", where) == [f"text number {k}" for k in taken]
+    wrong = [n for n in numbers if n and (n.lower().lstrip("-")[0] in "nim" or n == "1e999")]
+    told = f"{len(wrong)} rows with no number in 'n', as {wrong[0]!r}, missing to --where"
+    assert f"not compared: {told}" in capsys.readouterr().out.splitlines()
+    assert json.loads(Path("datasets/x.source.json").read_text())["not_numbers"] == {"n": len(wrong)}
+    line = f"b.csv: no document is left of {len(numbers):,} rows: {len(numbers):,} not taken by --where, {told}"
+    assert_refused("b.csv", "--column", "text", "--where", "n > 5000 AND n < 1", line=line, name="y")
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["n > nan", "n > 'nan'", "n != 'NaN'::DOUBLE", "n < CAST('-nan' AS FLOAT)", "n > 'inf'", "n < 1e400", "nan < n",
+     "n BETWEEN 1 AND '-infinity'", "n IN (1, 'nan')", "t = 'one' OR n = 'nan'", "n > infinity",
+     "coalesce(n, 'nan') > 1", "NOT n BETWEEN 1 AND '-inf'", "n > 'inf'::DOUBLE - 'inf'::DOUBLE",
+     "n > (SELECT 'nan'::DOUBLE)"],
+)  # fmt: skip
+def test_nothing_is_compared_with_what_is_no_number(where):
+    pytest.importorskip("duckdb")
+    Path("b.csv").write_text(
+        "n,t,text\n1.5,nan,text one\n2,inf,text two\n,'nan'::DOUBLE,text three\n3,1e1000,text four\n"
+    )
+    fix = "compare with a number; 'stars IS NULL', for example, is true of what is none"
+    line = f"--where {where!r}: NaN and infinities are no numbers; {fix}"
+    assert_refused("b.csv", "--column", "text", "--where", where, line=line)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "'nan'::DOUBLE", "1e1000", "Infinity"])
+def test_a_text_may_be_called_as_what_is_no_number(text):
+    pytest.importorskip("duckdb")
+    Path("b.csv").write_text(f"t,text\n{text},text one\ntwo,text two\n")
+    where = "t = '" + text.replace("'", "''") + "'"
+    assert run("b.csv", "--column", "text", "--where", where) == ["text one"]
+    assert run("b.csv", "--column", "text", "--where", f"{where} OR length(t) > 90", "--overwrite") == ["text one"]

@@ -30,6 +30,17 @@ from text.personal import handles, personal
         "call 12/12/2020 555-123-4567",
         "on 2020-01-01 (555) 123-4567",
         "10.20.30 or 999.999.999.999 555-123-4567",
+        "call 030 1234567",
+        "0171-2345678",
+        "+49 30123456",
+        "(030) 1234567",
+        "Tel. 030/1234567, Fax 030 / 1234568",
+        "0171 \u2013 2345678.",
+        "bel 06-12345678",
+        "07700 900123",
+        "0049 30123456",
+        "(089 123456)",
+        "on 2024-11-27 0171 2345678",
         "key AKIAIOSFODNN7EXAMPLE leaked",
         "token ghp_16C7e42F292c6912E7710c838347Ae178B4a",
         "sha d41d8cd98f00b204e9800998ecf8427e",
@@ -53,6 +64,16 @@ def test_personal_data_is_found(text):
         "closes #12345 and #67890",
         "on 12/31/2010 or 31.12.2010",
         "10 20 30 40 and 1 2 3 4 5 6 7 8",
+        "1990-2000, 100 2000000 and 100-2000000",
+        "arXiv:0902.3708, 0.839995520 or 040.1234567",
+        "ISSN 0022-3514",
+        "Cambridge, MA 02139-4307",
+        "tags 0016 964012, 0016 964077",
+        "01 20241127 and 0755 100",
+        "pages 0123-0145 and 00123-00145",
+        "ISBN 978-0306406157, SBN 0306406152",
+        "example.org/a/0171/234567",
+        "0171 234567ab, a0171 234567",
         "std::vector and a::b",
     ],
 )
@@ -63,3 +84,9 @@ def test_what_only_looks_like_personal_data_is_not(text):
 def test_handles_are_names_after_an_at_sign_but_not_addresses():
     assert [("@jane hi @bob_2")[a:b] for a, b in handles("@jane hi @bob_2")] == ["@jane", "@bob_2"]
     assert handles("mail me@here.org or @ home") == []
+
+
+def test_of_two_numbers_in_two_groups_both_are_found():
+    for text in ("0171-2345678/0171-8765432", "0171 2345678 0172 8765432", "030/1234567, 030/7654321"):
+        found = [text[a:b] for a, b in personal(text)]
+        assert any(text.startswith(each) for each in found) and any(text.endswith(each) for each in found), found

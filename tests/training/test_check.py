@@ -83,11 +83,14 @@ def test_a_file_that_is_no_page_of_a_checkup_is_left_alone(project, capfd):
     page.parent.mkdir()
     page.write_text("mine")
     assert run("--all", "--check") == 2
-    foreign = f"error: {page}: not written by this program, or changed since; move it away"
+    missing = "the list of what it wrote there, .check.html.written.jsonl, is missing or empty"
+    foreign = f"error: {page}: not known as this program's: {missing}; move it away"
     assert capfd.readouterr().err.strip() == foreign
     assert page.read_text() == "mine" and list(page.parent.iterdir()) == [page]
     page.unlink()
     assert run("--all", "--check") == 0
     page.write_text(page.read_text(encoding="utf-8") + "my notes", encoding="utf-8")
     assert run("--all", "--check") == 2 and page.read_text(encoding="utf-8").endswith("my notes")
-    assert capfd.readouterr().err.strip() == foreign
+    assert (
+        capfd.readouterr().err.strip() == f"error: {page}: not written by this program, or changed since; move it away"
+    )

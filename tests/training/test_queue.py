@@ -9,6 +9,7 @@ from tests.helpers import Quiet, shape, toy_lines
 from tests.training import worker_faults
 from training import worker
 from training.events import Stopped
+from training.resume import STATE_BYTES
 from training.trainer import train_model
 
 warm = pytest.mark.usefixtures("warm_processes")
@@ -179,3 +180,35 @@ def test_windows_habits_change_nothing(project):
     (models / "one.pt").unlink()
     assert run("--dataset", "one") == 0
     assert (models / "one.pt").read_bytes() == before
+
+
+@warm
+def test_force_keeps_what_holds_more_time_than_it_will_spend(project, capfd):
+    path, run = project
+    one, models = load_config(path).resolve("one"), path.parent / "models"
+    for spent, kept in ((30, True), (0.5, False)):
+        with pytest.raises(Stopped):
+            train_model(shape(one, max_minutes=60), Quiet(stop_at=2))
+        state = read_archive(one.state_file(), values_bytes=STATE_BYTES)
+        write_archive(one.state_file(), {**state, "status": {**state["status"], "seconds": 60 * spent}})
+        content = one.state_file().read_bytes()
+        assert run("--dataset", "one", "--force", "--minutes", "1") == 0
+        aside = models / "one.resume.previous.pt"
+        line = f"one: {models / 'one.resume.pt'}, of 30 minutes, is kept as {aside}"
+        assert (line in capfd.readouterr().out.splitlines()) == kept
+        assert (aside.read_bytes() == content) == kept and not one.state_file().exists()
+
+
+@warm
+def test_a_shorter_training_between_leaves_a_longer_one_its_state(project, capfd):
+    path, run = project
+    models = path.parent / "models"
+    with pytest.raises(Stopped):
+        train_model(shape(load_config(path).resolve("one"), max_minutes=60), Quiet(stop_at=2))
+    assert run("--dataset", "one", "--minutes", "0.0001") == 0
+    out = " ".join(capfd.readouterr().out.split())
+    assert "going on from step 2" in out and "stays for a training of 60 minutes, which goes on from it" in out
+    assert run("--dataset", "one", "--minutes", "0.0001") == 0 and (models / "one.resume.pt").is_file()
+    capfd.readouterr()
+    assert run("--dataset", "one", "--minutes", "60") == 0
+    assert "going on from step 2" in capfd.readouterr().out and not (models / "one.resume.pt").exists()

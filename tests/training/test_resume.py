@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from generation.archive import read_archive, write_archive
-from tests.helpers import Quiet, one_short_line
+from tests.helpers import Quiet, one_short_line, shape
 from training.events import Stopped
 from training.resume import STATE_BYTES, drop_state
 from training.trainer import train_model
@@ -142,3 +142,52 @@ def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_an
     assert not run.state_file().exists()
     weights = train_model(run, Quiet()).weights
     assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+
+
+def interrupted(run, minutes: float, *, spent: float) -> None:
+    """A training of so many minutes that stopped at step 2 of 6, after `spent` of them."""
+    with pytest.raises(Stopped):
+        train_model(shape(run, max_minutes=minutes), Quiet(stop_at=2))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    write_archive(run.state_file(), {**state, "status": {**state["status"], "seconds": 60 * spent}})
+
+
+def spent(run) -> float:
+    return read_archive(run.state_file(), values_bytes=STATE_BYTES)["status"]["seconds"] / 60
+
+
+@pytest.mark.parametrize("minutes", [60, 0])
+@pytest.mark.parametrize("limits", [[1], [1, 2, 1.5]])
+def test_a_state_of_a_longer_training_outlives_a_shorter_one(tiny_run, minutes, limits):
+    run = tiny_run()
+    interrupted(run, minutes, spent=30)
+    limit = "of 60 minutes" if minutes else "without a limit of minutes"
+    for short in limits:
+        listener = Quiet()
+        train_model(shape(run, max_minutes=short), listener)
+        assert listener.resumed_from == 2 and listener.last is None and run.model_file().is_file()
+        assert listener.notes == [f"{run.state_file()} stays for a training {limit}, which goes on from it"]
+        assert spent(run) >= 30
+    listener = Quiet()
+    train_model(shape(run, max_minutes=minutes), listener)
+    assert listener.resumed_from == 2 and listener.last.step == 6 and not listener.notes
+    assert [record.step for record in listener.last.history][-2:] == [2 if minutes else 3, 6]
+    assert not run.state_file().exists()
+
+
+def test_a_shorter_training_that_stops_again_leaves_the_state_to_the_longer(tiny_run):
+    run = tiny_run()
+    interrupted(run, 60, spent=0.1)
+    with pytest.raises(Stopped):
+        train_model(shape(run, max_minutes=1), Quiet(stop_at=3))
+    train_model(shape(run, max_minutes=0.01), listener := Quiet())
+    assert "stays for a training of 60 minutes" in listener.notes[0] and spent(run) > 0.1
+
+
+def test_a_state_goes_where_its_training_has_no_more_to_do(tiny_run):
+    run = tiny_run()
+    for longer, shorter in ((60, 50), (60, 55), (60, 60), (1, 60)):  # it ends by its steps; or had nearly the time
+        interrupted(run, longer, spent=0.1 if shorter == 50 else 59)
+        train_model(shape(run, max_minutes=shorter), listener := Quiet())
+        assert not run.state_file().exists() and not listener.notes
+        run.model_file().unlink()
