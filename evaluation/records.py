@@ -91,6 +91,7 @@ class Copies:
     worst: list[Copy]  # those with the longest matches, longest first
     repeats: int  # samples that are, but for case and white space, the same as an earlier one
     unknown: int  # samples that hold mostly characters that the voice does not know, and so are not compared
+    nearly: int  # flagged samples that nearly recite one training document
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class StoredCopies(Part):
     calibrated_on: int
     gauge: str
     flagged: list[int]
+    nearly: int | None = None  # earlier versions did not look for them
     repeats: int
     unknown: int
 

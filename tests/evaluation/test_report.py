@@ -69,6 +69,7 @@ VOICE = {
         "worst": list,
         "repeats": int,
         "unknown": int,
+        "nearly": int,
     },
     "examples": list,
     "data_sha256": str,
