@@ -14,6 +14,7 @@ from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
 from diffusion.samplers import SAMPLERS
 from evaluation.classifier import SourceClassifier
+from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
 from evaluation.ngram import framed
@@ -30,7 +31,7 @@ from evaluation.records import (
 from evaluation.reference import Documents, Reference
 from evaluation.seen import seen_text
 from evaluation.two_sided import two_sided_bits
-from generation.checkpoint import Checkpoint, load_checkpoint, weights_sha256
+from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.vocabulary import Vocabulary, codepoints, is_seen, seen
@@ -89,6 +90,7 @@ def evaluate_voice(
     return Evaluation(
         name=name,
         source=samples.name if samples else f"drawn with seed {request.seed}",
+        drawn=samples is None,
         texts=texts,
         compared=compared,
         likelihood=likelihoods(writer, corpus, reference),
@@ -99,6 +101,7 @@ def evaluate_voice(
             checkpoint.training_sha256,
             checkpoint.version,
             weights_sha256(checkpoint),
+            voice_sha256(checkpoint),
             training=checkpoint.metrics,
             start=checkpoint.start.name if checkpoint.start else "",
             unseen=unseen,

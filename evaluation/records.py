@@ -102,6 +102,7 @@ class Origin:
     training_sha256: str
     version: str
     weights_sha256: str
+    voice_sha256: str  # of what else decides what it draws
     training: dict[str, Any]
     start: str  # the name of the model that training started from; "" for none
     unseen: list[str]  # models before this one whose texts are not at hand
@@ -114,6 +115,7 @@ class Evaluation:
 
     name: str
     source: str  # of the samples, in words
+    drawn: bool  # by this evaluation; else they are the lines of a file, whoever wrote them
     texts: list[str]
     compared: int  # samples, and as many held-out documents, that the comparisons take
     likelihood: Likelihoods
@@ -138,6 +140,7 @@ class Evaluation:
         return {
             "name": self.name,
             "samples": self.source,
+            "drawn": self.drawn,
             "judged": len(self.texts),
             "compared": self.compared,
             "likelihood": {

@@ -1,7 +1,6 @@
 """The model file, or folder: config, vocabulary, lengths and weights; reading it never runs code that it holds."""
 
 import contextlib
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -211,14 +210,6 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     if os.path.lexists(path) and not copies_aside(path):  # it has come while the model was made
         set_aside(path)
     write_archive(path, content_of(checkpoint))
-
-
-def weights_sha256(checkpoint: Checkpoint) -> str:
-    """SHA-256 of the weights by their names: the same of a model file and of its folder."""
-    digest = hashlib.sha256()
-    for name, value in sorted(checkpoint.weights.items()):
-        digest.update(name.encode() + value.float().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def content_of(checkpoint: Checkpoint) -> dict[str, Any]:

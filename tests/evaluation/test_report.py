@@ -50,6 +50,7 @@ INTERVAL = {"value": float, "low": float, "high": float}
 VOICE = {
     "name": str,
     "samples": str,
+    "drawn": bool,
     "judged": int,
     "compared": int,
     "likelihood": {
@@ -76,6 +77,7 @@ VOICE = {
     "training_sha256": str,
     "version": str,
     "weights_sha256": str,
+    "voice_sha256": str,
     "training": dict,
     "start": str,
     "unseen": list,
