@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from config.errors import NAME_RULE, describe, is_safe_name, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
-from generation.archive import copies_aside, read_archive, set_aside, write_archive
+from generation.archive import copies_aside, read_hashed, set_aside, write_archive
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
@@ -76,6 +76,7 @@ class Checkpoint:
     version: str = VERSION
     network: str = "transformer"  # a row of NETWORKS
     start: Start | None = None
+    file_sha256: str = ""  # of the very bytes that it was read from; "" if that was no model file
 
 
 class ModelFile(BaseModel):
@@ -239,7 +240,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if is_model_folder(path):
         checkpoint = of_folder(path)
     else:
-        checkpoint = checkpoint_of(path, read_archive(path, lambda content: checkpoint_of(path, content)))
+        content, found = read_hashed(path, lambda content: checkpoint_of(path, content))
+        checkpoint = replace(checkpoint_of(path, content), file_sha256=found)
     try:
         check_finite(checkpoint.weights)
     except ValueError as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, SeenText, Start, diffusion_of, load_checkpoint
 from text.vocabulary import Vocabulary
-from utils import UserError, check_readable, hash_file
+from utils import UserError, check_readable
 
 # settings of the network that decide what its weights mean
 ALIKE = ("layers", "attention_layers", "heads", "width", "conv_width", "noise_width", "parameterization")
@@ -36,7 +36,7 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     check_alike(path, found.run, run)
     texts = [*(found.start.texts if found.start else []), SeenText(name=found.run.name, sha256=found.data_sha256)]
     texts = list(dict.fromkeys(texts))
-    return Beginning(found, Start(name=found.run.name, model_sha256=hash_file(path), texts=texts))
+    return Beginning(found, Start(name=found.run.name, model_sha256=found.file_sha256, texts=texts))
 
 
 def was_trained_further(found: Checkpoint) -> bool:
