@@ -74,7 +74,8 @@ def evaluate_voice(
     if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     # all text at hand: which sample of it was learnt is for the model's file to say
-    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
+    start, same_split = checkpoint.start, checkpoint.same_split
+    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
     reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)

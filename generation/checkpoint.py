@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +76,9 @@ class Checkpoint:
     version: str = VERSION
     network: str = "transformer"  # a row of NETWORKS
     start: Start | None = None
-    file_sha256: str = ""  # of the very bytes that it was read from; "" if that was no model file
+    same_split: bool = False  # whether all trainings before it that read this very text held out what it holds out
+    # of the very bytes that it was read from, "" if that was no model file; no part of the model itself
+    file_sha256: str = field(default="", compare=False)
 
 
 class ModelFile(BaseModel):
@@ -97,6 +99,7 @@ class ModelFile(BaseModel):
     version: str
     network: Annotated[str, one_of(NETWORKS)] = "transformer"
     start: Start | None = None
+    same_split: bool = False
 
     @field_validator("vocabulary")
     @classmethod
@@ -150,6 +153,7 @@ class ModelFile(BaseModel):
         checkpoint = Checkpoint(
             run, vocabulary, lengths, self.weights, self.metrics,
             self.data_sha256, self.training_sha256, self.version, self.network, self.start,
+            self.same_split,
         )  # fmt: skip
         check_weights(checkpoint)
         return checkpoint
@@ -229,6 +233,7 @@ def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "network": checkpoint.network,
         "open": checkpoint.vocabulary.open,
         "start": checkpoint.start and checkpoint.start.model_dump(),
+        **({"same_split": True} if checkpoint.same_split else {}),  # others keep the bytes that they had before it
     }
 
 
