@@ -107,7 +107,10 @@ def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[
     path = folder / f"{name}_evaluation.json"
     if not path.exists():
         return None, f"there is no {path}"
-    if not evaluation_record(folder, name).knows(path.name):
+    record = evaluation_record(folder, name)
+    if not record.path.exists():
+        return None, f"nothing says that {path} is as evaluate.py wrote it: {record.path.name} is not beside it"
+    if not record.knows(path.name):
         return None, f"{path} was changed since evaluate.py wrote it"
     text = read_text(path, most_bytes=MOST_BYTES)
     try:

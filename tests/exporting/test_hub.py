@@ -125,6 +125,11 @@ def test_what_was_not_measured_is_not_in_the_card(trained, capsys):
     report.write_bytes(written.replace(b'"gauge": "', b'"gauge": "creating or '))
     says("outputs/toy_evaluation.json was changed since evaluate.py wrote it")
     report.write_bytes(written)
+    hidden = Path("outputs/.toy_evaluation.md.written.jsonl")
+    known = hidden.read_bytes()
+    hidden.unlink()  # as when the folder was copied without hidden files
+    says(f"nothing says that outputs/toy_evaluation.json is as evaluate.py wrote it: {hidden.name} is not beside it")
+    hidden.write_bytes(known)
     checkpoint = load_checkpoint(Path("models/toy.pt"))
     other = {name: value + 1 for name, value in checkpoint.weights.items()}  # a file states its own hashes and figures
     Path("models/toy.pt").unlink()
