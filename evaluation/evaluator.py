@@ -14,6 +14,7 @@ from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
 from diffusion.samplers import SAMPLERS
 from evaluation.classifier import SourceClassifier
+from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
 from evaluation.ngram import framed
@@ -30,7 +31,7 @@ from evaluation.records import (
 from evaluation.reference import Documents, Reference
 from evaluation.seen import seen_text
 from evaluation.two_sided import two_sided_bits
-from generation.checkpoint import Checkpoint, load_checkpoint, weights_sha256
+from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.vocabulary import Vocabulary, codepoints, is_seen, seen
@@ -73,7 +74,8 @@ def evaluate_voice(
     if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
         raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
     # all text at hand: which sample of it was learnt is for the model's file to say
-    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config)
+    start, same_split = checkpoint.start, checkpoint.same_split
+    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
     reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
     if samples:
         texts, unread = read_texts(samples, request.count, corpus.stream)
@@ -89,6 +91,7 @@ def evaluate_voice(
     return Evaluation(
         name=name,
         source=samples.name if samples else f"drawn with seed {request.seed}",
+        drawn=samples is None,
         texts=texts,
         compared=compared,
         likelihood=likelihoods(writer, corpus, reference),
@@ -99,6 +102,7 @@ def evaluate_voice(
             checkpoint.training_sha256,
             checkpoint.version,
             weights_sha256(checkpoint),
+            voice_sha256(checkpoint),
             training=checkpoint.metrics,
             start=checkpoint.start.name if checkpoint.start else "",
             unseen=unseen,
@@ -194,26 +198,27 @@ def split_likelihood(
 def find_copies(
     texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference, *, unseen: bool
 ) -> Copies:
-    """Which samples are lines of the training text or hold more of it in a row than new real text does; the gauge.
+    """Which samples are lines of the training text, hold more of it in a row than new real text does, or nearly recite.
 
-    `unseen`: text that the voice has learnt from is not at hand.
+    And the gauge. `unseen`: text that the voice has learnt from is not at hand.
     """
-    flagged = [int(i) for i in np.flatnonzero(reference.copied(documents, matches))]
-    lines = sum(reference.are_lines(documents))
+    kinds = reference.copies(documents, matches)
+    flagged = [int(i) for i in np.flatnonzero(kinds.all)]
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
     different = len(set(map(seen, texts)))
     unknown = sum(mostly_unknown(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
     whole = not unseen and unknown <= COPIES_CREATING * len(texts)
-    shares = lines / len(texts), (len(flagged) - lines) / len(texts), 1 - different / len(texts)
+    shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
     return Copies(
         bound=reference.copy_bound,
         share=len(flagged) / len(texts),
         calibrated_on=reference.calibrated_on,
-        gauge=gauge(*shares, different, reference.calibrated_on, whole),
+        gauge=gauge(shares, different, reference.calibrated_on, whole),
         flagged=flagged,
         worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
         repeats=len(texts) - different,
         unknown=unknown,
+        nearly=int(kinds.nearly.sum()),
     )
 
 
@@ -223,15 +228,17 @@ def mostly_unknown(text: str, ids: np.ndarray, reference: Reference) -> bool:
     return int(reference.seen[ids].sum()) < shown / 2
 
 
-def gauge(lines: float, passages: float, repeats: float, different: int, calibrated_on: int, whole: bool) -> str:
-    """A word for how much a voice copies: shares of samples that are lines, hold long passages, repeat earlier ones.
+def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:
+    """A word for how much a voice copies.
 
+    `shares` of the samples: lines, with long passages, nearly recited beyond chance, repeats of earlier ones.
     A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
     tell what chance allows, copies that are not seen may still be there; so they may if not the `whole` was compared.
     """
+    lines, passages, nearly, repeats = shares
     # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
     chance = 2 / (calibrated_on + 1)
-    share = lines + max(passages - chance, 0)
+    share = lines + max(passages - chance, 0) + nearly
     if share > COPIES_CREATING:
         return "in between" if share <= COPIES_MEMORISING else "memorising"
     if repeats > MOST_REPEATS:

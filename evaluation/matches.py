@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from text.vocabulary import FRAME
 from utils import mix64
 
 MATCH_BASE = 0x9E3779B97F4A7C15  # odd, so that its powers have inverses mod 2^64
@@ -21,11 +22,16 @@ class MatchFinder:
 
     def __init__(self, text: np.ndarray) -> None:
         self.text = PrefixHashes(text)
+        self.frames = np.flatnonzero(text == FRAME)  # between the documents of the text
 
     def longest(self, samples: list[np.ndarray]) -> np.ndarray:
         """(samples,) characters of each sample's longest substring that occurs in the text, LONGEST_MATCH at most."""
+        return self.find(samples)[0]
+
+    def find(self, samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(samples,) lengths as of `longest`, and (samples,) where in the text such a substring begins, -1 for none."""
         sizes = np.array([len(sample) for sample in samples])
-        found = np.zeros(len(samples), dtype=np.int64)
+        found, places = np.zeros(len(samples), dtype=np.int64), np.full(len(samples), -1)
         joined, starts = PrefixHashes(np.concatenate(samples)), np.cumsum(sizes) - sizes
         step = 1 << int(min(LONGEST_MATCH, max(sizes, default=1))).bit_length()
         while step := step // 2:  # bit by bit: where a length matches, all shorter ones do
@@ -35,19 +41,33 @@ class MatchFinder:
                 counts = sizes[chosen] - length + 1
                 owner = np.repeat(chosen, counts)
                 inside = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-                occurs = self._occur(joined.hashes(starts[owner] + inside, int(length)), int(length))
-                found[owner[occurs]] = length
-        return found
+                at = self._places(joined.hashes(starts[owner] + inside, int(length)), int(length))
+                occurs = at >= 0
+                found[owner[occurs]], places[owner[occurs]] = length, at[occurs]
+        return found, places
 
-    def _occur(self, wanted: np.ndarray, length: int) -> np.ndarray:
-        """(windows,) whether the text has a substring of this length with each of the wanted hashes."""
+    def _places(self, wanted: np.ndarray, length: int) -> np.ndarray:
+        """(windows,) where a substring of this length with each of the wanted hashes begins in the text, -1 if none."""
         table = np.zeros(1 << TABLE_BITS, dtype=bool)
         table[wanted >> SHIFT] = True
         candidates: list[np.ndarray] = [np.zeros(0, dtype=np.uint64)]
+        starts: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
         for piece in slices(len(self.text.prefix) - length):
             hashes = self.text.hashes(piece, length)
-            candidates.append(hashes[table[hashes >> SHIFT]])
-        return np.isin(wanted, np.concatenate(candidates))
+            there = np.flatnonzero(table[hashes >> SHIFT])
+            candidates.append(hashes[there])
+            starts.append(there + piece.start)
+        known, first = np.unique(np.concatenate(candidates), return_index=True)
+        if not len(known):
+            return np.full(len(wanted), -1)
+        nearest = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+        return np.where(known[nearest] == wanted, np.concatenate(starts)[first[nearest]], -1)
+
+    def document_at(self, place: int) -> tuple[int, int]:
+        """Where the document of the text that this place lies in begins and ends."""
+        number = int(np.searchsorted(self.frames, place, side="right"))
+        first = int(self.frames[number - 1]) + 1 if number else 0
+        return first, int(self.frames[number]) if number < len(self.frames) else len(self.text.prefix) - 1
 
 
 def slices(size: int) -> Iterator[slice]:

@@ -208,7 +208,7 @@ METRICS = (
     ),
     Metric(
         "copies",
-        "share of documents that are lines of the training text, or hold more of it in a row than new real text",
+        "share of documents that are lines of the training text, nearly recite it, or share longer passages",
         lambda group: group.mean(group.reference.copied(group.documents, group.matches)),
     ),
     Metric(

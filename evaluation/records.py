@@ -91,6 +91,7 @@ class Copies:
     worst: list[Copy]  # those with the longest matches, longest first
     repeats: int  # samples that are, but for case and white space, the same as an earlier one
     unknown: int  # samples that hold mostly characters that the voice does not know, and so are not compared
+    nearly: int  # flagged samples that nearly recite one training document
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Origin:
     training_sha256: str
     version: str
     weights_sha256: str
+    voice_sha256: str  # of what else decides what it draws
     training: dict[str, Any]
     start: str  # the name of the model that training started from; "" for none
     unseen: list[str]  # models before this one whose texts are not at hand
@@ -113,6 +115,7 @@ class Evaluation:
 
     name: str
     source: str  # of the samples, in words
+    drawn: bool  # by this evaluation; else they are the lines of a file, whoever wrote them
     texts: list[str]
     compared: int  # samples, and as many held-out documents, that the comparisons take
     likelihood: Likelihoods
@@ -137,6 +140,7 @@ class Evaluation:
         return {
             "name": self.name,
             "samples": self.source,
+            "drawn": self.drawn,
             "judged": len(self.texts),
             "compared": self.compared,
             "likelihood": {

@@ -4,11 +4,13 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from evaluation.matches import MatchFinder
 from evaluation.ngram import NgramModel, framed
+from evaluation.recitation import NEIGHBOURS, RECITED, Chance, shares_in_one
 from text.corpus import Corpus, Split
 from text.vocabulary import FRAME, Vocabulary, fold, is_seen
 from utils import numpy_generator
@@ -18,6 +20,7 @@ REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken f
 CALIBRATION_DOCUMENTS = 2000  # at most, of each split, whose own matches set the bound of a copy
 CALIBRATION_QUANTILE = 0.999
 MOSTLY_COPIED = 0.5  # a document that shares more of itself with other text is not new and does not set the bound
+RECITATION_DOCUMENTS = 1000  # held-out ones, at most, that say how often real text is nearly recited
 TAUGHT_DOCUMENTS = 3000  # training documents kept for a classifier to learn from
 OPENING, ENDING = 3, 2  # characters that count as how a document begins and how it ends
 Documents = list[np.ndarray]  # ids of each, without frames
@@ -96,19 +99,64 @@ class Reference:
         rest = MatchFinder(self._ids(framed(training[aside:])))
         self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
         self.finders = [rest, MatchFinder(self._ids(framed(training[:aside])))]
+        self.aside = training[:NEIGHBOURS][:aside], [rest]  # some documents, and text that they are no part of
+
+    @cached_property
+    def chance(self) -> Chance:
+        """How often real text that is no copy otherwise is nearly recited; by more text where little is held out."""
+        sides = [(self.held_out[:RECITATION_DOCUMENTS], self.finders)]
+        if len(self.held_out) < NEIGHBOURS and self.aside[0]:
+            sides.append(self.aside)
+        lengths, recited = [], []
+        for documents, finders in sides:
+            compared = [self._ids(document) for document in documents]
+            matches = np.max([finder.longest(compared) for finder in finders], axis=0)
+            new = matches <= self.copy_bound
+            if finders is self.finders:
+                new &= ~np.array(self.are_lines(documents))
+            lengths.append(np.array([len(document) for document in compared])[new])
+            recited.append((shares_in_one(compared, finders) >= RECITED)[new])
+        return Chance.of(np.concatenate(lengths), np.concatenate(recited))
 
     def are_lines(self, documents: Documents) -> list[bool]:
         """Whether each whole document, white space aside, is a line of the training text."""
         return [self._line(document) in self.lines for document in documents]
 
     def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
-        """(documents,) whether each has a match longer than the bound, or is a line of the training text."""
-        return (matches > self.copy_bound) | np.array(self.are_lines(documents), dtype=bool)
+        """(documents,) whether each is a copy."""
+        return self.copies(documents, matches).all
+
+    def copies(self, documents: Documents, matches: np.ndarray) -> "CopyKinds":
+        """Which documents are copies, and of which kind, from their (documents,) longest matches."""
+        lines = np.array(self.are_lines(documents), dtype=bool)
+        passages = (matches > self.copy_bound) & ~lines
+        rest = np.flatnonzero(~(lines | passages))
+        compared = [self._ids(documents[i]) for i in rest]
+        recited = shares_in_one(compared, self.finders) >= RECITED if len(rest) else np.zeros(0, dtype=bool)
+        nearly, beyond = np.zeros(len(documents), dtype=bool), 0.0
+        if recited.any():
+            lengths = np.array([len(document) for document in compared])
+            nearly[rest], beyond = self.chance.judge(lengths, recited)
+        return CopyKinds(lines, passages, nearly, beyond)
 
     def matches(self, documents: Documents) -> np.ndarray:
         """(documents,) length of each one's longest verbatim match with the training text, in characters."""
         compared = [self._ids(document) for document in documents]
         return np.max([finder.longest(compared) for finder in self.finders], axis=0)
+
+
+@dataclass(frozen=True)
+class CopyKinds:
+    """(documents,) bool: which documents copy, each in one way at most."""
+
+    lines: np.ndarray  # is a line of the training text
+    passages: np.ndarray  # holds more of it in a row than new real text
+    nearly: np.ndarray  # nearly recites one of its documents, see evaluation.recitation
+    beyond: float  # how many more nearly recite one than chance allows
+
+    @property
+    def all(self) -> np.ndarray:
+        return self.lines | self.passages | self.nearly
 
 
 def cut_stream(split: Split, length: int) -> Split:

@@ -12,6 +12,7 @@ from config.messages import counted, number, with_error
 from evaluation.likelihood import Likelihood
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
+from evaluation.recitation import RECITED
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
 from generation.outputs import Outputs
 from utils import utf8
@@ -29,6 +30,7 @@ CAPTION = (
     "exact: in the order of writing, / of a 5-gram, left to right"
 )
 NOT_KNOWN = "hold mostly characters that the voice does not know: they were not compared."
+NEARLY = f"{RECITED:.0%} of it stand in passages of that one, and real text of its length seldom does so, or less often"
 MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
@@ -196,13 +198,14 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
-        "A document is flagged if it is a line of the training text, case and white space aside, or holds more than "
-        f"{counted(copies.bound, 'character')} of it in a row.",
+        "A document is flagged if it is a line of the training text, case and white space aside, holds more than "
+        f"{counted(copies.bound, 'character')} of it in a row, or nearly recites one of its documents: {NEARLY}.",
         f"{calibrated}hold no more."
         if copies.calibrated_on
         else "No real document is new enough to say what is chance.",
         "",
         f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%})."
+        + (f" {copies.nearly} nearly recite a training document." if copies.nearly else "")
         + (f" {copies.repeats} repeat an earlier one, case and white space aside." if copies.repeats else "")
         + (f" {counted(copies.unknown, 'document')} {NOT_KNOWN}" if copies.unknown else "")
         + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else ""),

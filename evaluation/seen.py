@@ -16,12 +16,16 @@ from text.vocabulary import NEWLINE, Vocabulary
 from utils import hash_file
 
 
-def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config) -> tuple[Split, list[str], int]:
+def seen_text(
+    corpus: Corpus, run: RunConfig, start: Start | None, config: Config, *, same_split: bool = False
+) -> tuple[Split, list[str], int]:
     """As ids of the model's vocabulary: its text, without what is held out, and the texts of `start` that are here.
 
     Also -> the names of the models whose texts are not where config.yaml says, or not as they were; and how many
-    held-out documents are in the texts of `start` too.
+    held-out documents are in the texts of `start` too. `same_split`: of the model's own text, it held out the same.
     """
+    if start and same_split:
+        start = start.model_copy(update={"texts": [text for text in start.texts if text.sha256 != corpus.sha256]})
     own, missing = all_training_text(corpus, run), []
     parts, read = [own], set()
     for text in dict.fromkeys(start.texts if start else []):
@@ -59,7 +63,8 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tupl
     """What a set's texts are compared with: what the model learnt from, and names as in `seen_text`."""
     sought, missing = None, []
     if checkpoint.start:
-        sought, missing, _ = seen_text(corpus, checkpoint.run, checkpoint.start, config)
+        start, same_split = checkpoint.start, checkpoint.same_split
+        sought, missing, _ = seen_text(corpus, checkpoint.run, start, config, same_split=same_split)
     return Reference(corpus, checkpoint.run.model.context, sought), missing
 
 

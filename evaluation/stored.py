@@ -8,8 +8,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from config.errors import describe
+from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.metrics import Interval
-from generation.checkpoint import Checkpoint, weights_sha256
+from generation.checkpoint import Checkpoint
 from generation.outputs import OutputRecord
 from utils import UserError, read_text
 
@@ -67,6 +68,7 @@ class StoredCopies(Part):
     calibrated_on: int
     gauge: str
     flagged: list[int]
+    nearly: int | None = None  # earlier versions did not look for them
     repeats: int
     unknown: int
 
@@ -75,6 +77,7 @@ class StoredEvaluation(Part):
     """See evaluation.records.Evaluation."""
 
     samples: str
+    drawn: bool = False  # earlier versions did not say whether the samples are the model's
     judged: int
     compared: int
     likelihood: StoredLikelihood
@@ -82,16 +85,18 @@ class StoredEvaluation(Part):
     copies: StoredCopies
     data_sha256: str
     training_sha256: str
-    weights_sha256: str = ""  # earlier versions did not write it
+    weights_sha256: str = ""  # earlier versions wrote neither
+    voice_sha256: str = ""
     training: dict[str, int | float | None]
     unseen: list[str]
     held_out_seen: int
 
     def is_of(self, checkpoint: Checkpoint) -> bool:
-        """Whether this is the evaluation of a model: of its text, settings, weights and the figures of its training."""
+        """Whether this is the evaluation of a model: of its text, weights, figures of its training, how it draws."""
         mine = {name: value if math.isfinite(value) else None for name, value in checkpoint.metrics.items()}
-        hashes = checkpoint.data_sha256, checkpoint.training_sha256, weights_sha256(checkpoint)
-        return (self.data_sha256, self.training_sha256, self.weights_sha256) == hashes and self.training == mine
+        origin = self.data_sha256, self.training_sha256, self.weights_sha256, self.voice_sha256
+        own = checkpoint.data_sha256, checkpoint.training_sha256, weights_sha256(checkpoint), voice_sha256(checkpoint)
+        return origin == own and self.training == mine
 
 
 def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[StoredEvaluation | None, str]:
@@ -116,7 +121,13 @@ def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[
         ) from None
     except (ValueError, RecursionError):
         raise UserError(f"{path}: not JSON; evaluate.py writes it anew") from None
-    return (found, "") if found.is_of(checkpoint) else (None, f"{path} is of another model")
+    if not found.voice_sha256:
+        return None, f"{path} is of an earlier version, which did not say what drew the samples"
+    if not found.is_of(checkpoint):
+        return None, f"{path} is of another model"
+    if not found.drawn:
+        return None, f"{path} judged the documents of {found.samples}, not what the model draws"
+    return found, ""
 
 
 def evaluation_record(folder: Path, name: str) -> OutputRecord:

@@ -191,6 +191,8 @@ def memorisation(subject: Subject) -> Iterator[str]:
     yield f"| a copy is a line of the training text, or holds more of it in a row than | {bound} |"
     yield f"| real documents that set this bound | {copies.calibrated_on:,} |"
     yield f"| copies | {len(copies.flagged):,} ({copies.share:.1%}) |"
+    nearly = "not looked for" if copies.nearly is None else f"{copies.nearly:,}"
+    yield f"| of them nearly whole in passages of one training document | {nearly} |"
     yield f"| repeats of an earlier document | {copies.repeats:,} |"
     yield f"| not compared: mostly unknown characters | {copies.unknown:,} |"
     yield f"| held-out documents that its start may have learnt | {found.held_out_seen:,} |"

@@ -5,6 +5,7 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 
 import difflib
 import glob
+import hashlib
 import io
 import itertools
 import os
@@ -15,12 +16,12 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from utils import UserError, check_readable, hash_file, out_of_memory, write_atomic
+from utils import BLOCK_BYTES, UserError, check_readable, hash_file, out_of_memory, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -77,29 +78,49 @@ def write_archive(path: Path, content: dict[str, Any]) -> None:
 def read_archive(
     path: Path, check: Callable[[dict[str, Any]], object] = bool, *, values_bytes: int = VALUES_BYTES
 ) -> dict[str, Any]:
-    """Read what `write_archive` wrote. Raises Damaged for any other content, UserError for what is no file.
+    """As `read_hashed`, without the hash."""
+    return read_hashed(path, check, values_bytes=values_bytes)[0]
+
+
+def read_hashed(
+    path: Path, check: Callable[[dict[str, Any]], object] = bool, *, values_bytes: int = VALUES_BYTES
+) -> tuple[dict[str, Any], str]:
+    """Read what `write_archive` wrote, and the SHA-256 of the very bytes that were read.
+
+    Raises Damaged for any other content, UserError for what is no file.
 
     `check` sees the content before any tensor is read, and raises UserError if it should not be. The memory taken is
     bounded by the length of the file, that of all but tensors by `values_bytes`.
     """
     check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
     try:
-        check_end(path)
-        with zipfile.ZipFile(path) as archive:
-            check_entries(archive, path.stat().st_size, values_bytes)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        # opened once: another file may take its name meanwhile, as when a training ends
+        with path.open("rb") as file, archive_in(file) as archive:
+            check_entries(archive, os.fstat(file.fileno()).st_size, values_bytes)
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
             check_tensors(content, archive)
             if isinstance(content, dict):
                 check(content)
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
+            found = hash_of(file)
     except DAMAGE_ERRORS as error:
         if out_of_memory(error):
             raise
         raise Damaged(f"{path}: not a model file, or damaged") from None
     if not isinstance(content, dict):
         raise Damaged(f"{path}: not a model of this program")
-    return content
+    return content, found
+
+
+def hash_of(file: BinaryIO) -> str:
+    """SHA-256 of all bytes of an open file."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while block := file.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def nearest_model(path: Path) -> str:
@@ -145,15 +166,16 @@ def kept_aside(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
 
 
-def check_end(path: Path) -> None:
-    """Raise ValueError unless a file ends in a list of entries that every reader of zip archives finds in one place.
+def archive_in(file: BinaryIO) -> zipfile.ZipFile:
+    """The archive in a file that ends in a list of entries that every reader of zip archives finds in one place.
+
+    Raises ValueError for any other file.
 
     torch and zipfile read archives in different ways: what one has checked, the other must not see differently.
     """
-    start = path.stat().st_size - END.size
-    with path.open("rb") as file:
-        file.seek(max(start, 0))
-        end = END.unpack(file.read())
+    start = os.fstat(file.fileno()).st_size - END.size
+    file.seek(max(start, 0))
+    end = END.unpack(file.read())
     size, offset = end[8:10]
     *_, short_size, short_offset, comment = end
     signatures = (end[0], end[10], end[14]) == (b"PK\x06\x06", b"PK\x06\x07", b"PK\x05\x06")
@@ -161,6 +183,7 @@ def check_end(path: Path) -> None:
     same = (short_size, short_offset) == (min(size, 0xFFFFFFFF), min(offset, 0xFFFFFFFF))
     if not (signatures and places and same and size <= DIRECTORY_BYTES):
         raise ValueError
+    return zipfile.ZipFile(file)
 
 
 def check_entries(archive: zipfile.ZipFile, size: int, values_bytes: int) -> None:

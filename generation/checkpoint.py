@@ -1,11 +1,10 @@
 """The model file, or folder: config, vocabulary, lengths and weights; reading it never runs code that it holds."""
 
 import contextlib
-import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from config.errors import NAME_RULE, describe, is_safe_name, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
-from generation.archive import copies_aside, read_archive, set_aside, write_archive
+from generation.archive import copies_aside, read_hashed, set_aside, write_archive
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
@@ -77,6 +76,9 @@ class Checkpoint:
     version: str = VERSION
     network: str = "transformer"  # a row of NETWORKS
     start: Start | None = None
+    same_split: bool = False  # whether all trainings before it that read this very text held out what it holds out
+    # of the very bytes that it was read from, "" if that was no model file; no part of the model itself
+    file_sha256: str = field(default="", compare=False)
 
 
 class ModelFile(BaseModel):
@@ -97,6 +99,7 @@ class ModelFile(BaseModel):
     version: str
     network: Annotated[str, one_of(NETWORKS)] = "transformer"
     start: Start | None = None
+    same_split: bool = False
 
     @field_validator("vocabulary")
     @classmethod
@@ -150,6 +153,7 @@ class ModelFile(BaseModel):
         checkpoint = Checkpoint(
             run, vocabulary, lengths, self.weights, self.metrics,
             self.data_sha256, self.training_sha256, self.version, self.network, self.start,
+            self.same_split,
         )  # fmt: skip
         check_weights(checkpoint)
         return checkpoint
@@ -213,14 +217,6 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     write_archive(path, content_of(checkpoint))
 
 
-def weights_sha256(checkpoint: Checkpoint) -> str:
-    """SHA-256 of the weights by their names: the same of a model file and of its folder."""
-    digest = hashlib.sha256()
-    for name, value in sorted(checkpoint.weights.items()):
-        digest.update(name.encode() + value.float().cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """A model as plain values and tensors, under the names of ModelFile."""
     return {
@@ -237,6 +233,7 @@ def content_of(checkpoint: Checkpoint) -> dict[str, Any]:
         "network": checkpoint.network,
         "open": checkpoint.vocabulary.open,
         "start": checkpoint.start and checkpoint.start.model_dump(),
+        **({"same_split": True} if checkpoint.same_split else {}),  # others keep the bytes that they had before it
     }
 
 
@@ -248,7 +245,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if is_model_folder(path):
         checkpoint = of_folder(path)
     else:
-        checkpoint = checkpoint_of(path, read_archive(path, lambda content: checkpoint_of(path, content)))
+        content, found = read_hashed(path, lambda content: checkpoint_of(path, content))
+        checkpoint = replace(checkpoint_of(path, content), file_sha256=found)
     try:
         check_finite(checkpoint.weights)
     except ValueError as error:

@@ -23,6 +23,7 @@ FILES = (WEIGHTS, CONFIG, VOCABULARY)
 SETTINGS = ("name", "seed", "preset", "data", "model", "diffusion", "training", "sampling", "license", "source")
 # of a model under the names of its file
 ORIGIN = ("metrics", "data_sha256", "training_sha256", "version", "network", "start")
+OPTIONAL = {"same_split"}  # the same, where it is so
 DERIVED = ("format", "characters", "unknown_id", "frame_id", "mask_id")
 CONFIG_BYTES = 4 << 20  # of config.json at most: 200,000 different lengths take them
 VOCABULARY_BYTES = 1 << 20  # 60,000 characters take them if each is escaped
@@ -58,7 +59,8 @@ def config_of(content: dict[str, Any]) -> dict[str, Any]:
         settings["training"] = {**run["training"], "start_from": ""}
     # a figure that is not known is NaN, for which JSON has null
     metrics = {name: value if math.isfinite(value) else None for name, value in content["metrics"].items()}
-    origin = {key: content[key] for key in ORIGIN} | {"metrics": metrics, "file_format": content["format"]}
+    origin = {key: content[key] for key in (*ORIGIN, *(OPTIONAL & content.keys()))}
+    origin |= {"metrics": metrics, "file_format": content["format"]}
     return {**settings, **derived(content), **origin}
 
 
@@ -130,10 +132,10 @@ def content_from(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     Raises ValueError, KeyError and the like for any other value.
     """
     said = {key: config[key] for key in DERIVED}
-    known = {*SETTINGS, *ORIGIN, *DERIVED, "file_format", "lengths"}
+    known = {*SETTINGS, *ORIGIN, *OPTIONAL, *DERIVED, "file_format", "lengths"}
     if config.keys() - known:
         raise ValueError
-    content = {key: config[key] for key in ORIGIN} | {"format": config["file_format"]}
+    content = {key: config[key] for key in (*ORIGIN, *(OPTIONAL & config.keys()))} | {"format": config["file_format"]}
     content["metrics"] = {name: math.nan if value is None else value for name, value in config["metrics"].items()}
     content["config"] = {key: config[key] for key in SETTINGS if key in config}
     content["open"] = config["unknown_id"] is not None

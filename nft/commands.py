@@ -65,7 +65,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         say(f"copies are not sought in {what}; evaluate.py --samples does")
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
-    identity = identity_of(checkpoint, hash_file(arguments.model), writer.device.type)
+    identity = identity_of(checkpoint, checkpoint.file_sha256, writer.device.type)
     judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
     with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
         batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
@@ -196,7 +196,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         path = arguments.model or Path(info.model_file)
         checkpoint = load_checkpoint(path)
         check_readable(path, OF_A_FILE)
-        if hash_file(path) != info.identity["model_sha256"]:
+        if checkpoint.file_sha256 != info.identity["model_sha256"]:
             raise UserError(f"{path}: not the model that this set was drawn with; give that with --model")
         writer = Writer.of(checkpoint, pick_device(arguments.device))
         record = record_of(folder, growing=True)

@@ -1,5 +1,6 @@
 """The list of all files that follow from the tokens of a set; writes them, and nothing that is not the set's own."""
 
+import contextlib
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -21,8 +22,10 @@ from text.vocabulary import one_line
 from utils import UserError, hash_file
 
 FOLDERS = ("json", "erc1155", "metaplex", "images")
-# a file right in one of them: deeper lies what a person put there, or what a link leads to
-IN_FOLDER = re.compile(rf"(?:{'|'.join(FOLDERS)})/[^/\\]+")
+# the names that a token's files have: what a record names otherwise, a stranger wrote into it
+OF_A_TOKEN = re.compile(
+    r"json/[0-9]+\.json|erc1155/[0-9a-f]{64}\.json|metaplex/[0-9]+\.json|images/[0-9]+\.[a-z0-9]+", re.ASCII
+)
 RECORD = ".written.jsonl"  # of the files that were written
 BATCH = 100  # files that are made before they are written together
 
@@ -96,18 +99,21 @@ def is_made_of(file: File, found: bytes) -> bool:
 def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     """The record of the files that were written, to be read before the set is changed.
 
-    A set of an earlier version has no record: the files that its tokens make are taken up. Raises UserError where
-    `write_files` could not write the set again; but a set that is `growing` may still lack tokens that it publishes.
+    A set of an earlier version has no record, nor has one that was copied without its hidden files: the files that its
+    tokens make are taken up. Raises UserError where `write_files` could not write the set again; but a set that is
+    `growing` may still lack tokens that it publishes.
     """
     record = OutputRecord(folder.path / RECORD)
     for path in (folder.path / name for name in FOLDERS):
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise UserError(f"{path}: not a folder of this set; move it away")
-    known = record.path.exists()
+    known, there = record.path.exists(), folder.has("samples.jsonl")
     edition = None
-    # one that keeps courses has had its record from the first file on; its courses may still be mended
-    if folder.has("samples.jsonl") and not (growing and (known or folder.info().courses)):
+    if there and not (growing and (known or folder.info().courses)):
         edition = folder.edition()
+    elif there and not known:
+        with contextlib.suppress(UserError):  # its courses may still be mended, and tokens drawn that it publishes
+            edition = folder.edition()
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path
@@ -141,7 +147,7 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     record.write(batch)
     for path in record.hashes.keys() - expected:
         there = folder.path / path
-        if IN_FOLDER.fullmatch(path) and is_regular(there) and record.knows(path):
+        if OF_A_TOKEN.fullmatch(path) and is_regular(there) and record.knows(path):
             if is_protected(there):
                 left.append(path)
             else:

@@ -86,6 +86,9 @@ def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint
             )
         return None
     checkpoint = load_checkpoint(path)
+    if checkpoint.file_sha256 != info.identity["model_sha256"]:
+        found.not_checked(f"how the tokens were drawn, {OF_THE_TEXT}: {path} was replaced meanwhile; verify again")
+        return None
     own = {"config_sha256": checkpoint.training_sha256, "data_sha256": checkpoint.data_sha256}
     for key, value in own.items():
         if info.identity[key] != value:

@@ -25,6 +25,33 @@ def survey(run: RunConfig) -> Survey:
     return (survey_stream if run.data.format == "stream" else survey_lines)(run.data_file(), run)
 
 
+def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
+    """How many documents of a run's file it holds out though an earlier run of the same file trained on them.
+
+    Of a stream, characters.
+    """
+    data = earlier.data.model_copy(update={"file": run.data.file})
+    before_run = run.model_copy(update={"seed": earlier.seed, "data": data})
+    if not split_differs(run, before_run):
+        return 0
+    now, before = survey(run), survey(before_run)
+    if data.format != run.data.format or len(now.kept) != len(before.kept):
+        return int(now.held_out.sum())  # no document of one is one of the other: all may have been learnt
+    if data.format == "stream":
+        return max(int(now.lengths[now.held_out].sum() - before.lengths[before.held_out].sum()), 0)
+    return int((now.held_out & before.kept & ~before.held_out).sum())
+
+
+def split_differs(run: RunConfig, other: RunConfig) -> str:
+    """The first setting that may have the two runs hold out other documents of one file, as "seed 7, not 5"; or ""."""
+    settings = [
+        {"seed": each.seed, **{f"data.{key}": value for key, value in each.data if key not in ("file", "vocab_size")}}
+        for each in (run, other)
+    ]
+    mine, theirs = settings
+    return next((f"{key} {mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key]), "")
+
+
 def survey_lines(path: Path, run: RunConfig) -> Survey:
     """Choose among the lines of a file, one document each: blank lines and repetitions are dropped.
 

@@ -1,10 +1,11 @@
 """More time for a finished model: a training that starts from a copy of the model, which is kept aside."""
 
 from config.data_file import no_data
-from config.messages import say
+from config.messages import counted, say
 from config.schema import RunConfig
 from generation.archive import copy_aside
 from generation.checkpoint import load_checkpoint
+from text.survey import learnt_before, split_differs
 from training.base import changed
 from training.start import check_alike
 from training.worker import exclusive_training
@@ -14,8 +15,20 @@ from utils import UserError, hash_file
 def with_more_time(run: RunConfig) -> RunConfig:
     """The run that goes on from its own finished model, which stays until the new one is done.
 
-    Raises UserError if there is none, if it is of another network, or if the text is not there, or another.
+    Raises UserError if there is none, if it is of another network, if the text is not there, or another, or if the
+    model has learnt what the run would hold out.
     """
+    path, looked_at = run.model_file(), check_further(run)
+    with exclusive_training(run):
+        if hash_file(path) != looked_at:
+            raise UserError(f"{path}: was replaced meanwhile; start again")
+        kept = copy_aside(path)
+    say(f"{run.name}: trains further from {kept}")
+    return changed(run, start_from=str(kept))
+
+
+def check_further(run: RunConfig) -> str:
+    """The SHA-256 of a run's own finished model, if the run can go on from it. Raises UserError if it cannot."""
     path, data = run.model_file(), run.data_file()
     if not path.is_file():
         raise UserError(f"{path}: no such model, so there is none to train further; leave --more out")
@@ -26,7 +39,8 @@ def with_more_time(run: RunConfig) -> RunConfig:
     if found.data_sha256 != hash_file(data):
         fix = "a voice of this one is a dataset of its own, with training.start_from"
         raise UserError(f"{data}: not the text that {path} learnt from, so --more does not go on with it; {fix}")
-    with exclusive_training(run):
-        kept = copy_aside(path)
-    say(f"{run.name}: trains further from {kept}")
-    return changed(run, start_from=str(kept))
+    if count := learnt_before(run, found.run):
+        held_out = counted(count, "character" if run.data.format == "stream" else "document")
+        what = f"{path} has learnt {held_out} that would be held out now, with {split_differs(run, found.run)}"
+        raise UserError(f"{data}: {what}; set that back, or leave --more out to train anew")
+    return found.file_sha256

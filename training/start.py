@@ -8,8 +8,9 @@ from torch import Tensor
 
 from config.schema import RunConfig
 from generation.checkpoint import Checkpoint, SeenText, Start, diffusion_of, load_checkpoint
+from text.survey import learnt_before
 from text.vocabulary import Vocabulary
-from utils import UserError, check_readable, hash_file
+from utils import UserError, check_readable
 
 # settings of the network that decide what its weights mean
 ALIKE = ("layers", "attention_layers", "heads", "width", "conv_width", "noise_width", "parameterization")
@@ -36,12 +37,21 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     check_alike(path, found.run, run)
     texts = [*(found.start.texts if found.start else []), SeenText(name=found.run.name, sha256=found.data_sha256)]
     texts = list(dict.fromkeys(texts))
-    return Beginning(found, Start(name=found.run.name, model_sha256=hash_file(path), texts=texts))
+    return Beginning(found, Start(name=found.run.name, model_sha256=found.file_sha256, texts=texts))
 
 
 def was_trained_further(found: Checkpoint) -> bool:
     """Whether a model started from an earlier one of the same dataset and text."""
     return bool(found.start) and SeenText(name=found.run.name, sha256=found.data_sha256) in found.start.texts
+
+
+def keeps_split(beginning: Beginning | None, run: RunConfig, data_sha256: str) -> bool:
+    """Whether a start of the same text, and all before it that learnt from that text, held out what the run does."""
+    if not beginning or beginning.checkpoint.data_sha256 != data_sha256:
+        return False
+    start = beginning.checkpoint
+    earlier = start.start and data_sha256 in {text.sha256 for text in start.start.texts}
+    return (start.same_split or not earlier) and not learnt_before(run, start.run)
 
 
 def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> dict[str, int]:

@@ -26,7 +26,7 @@ from training.events import SILENT, Listener, Status, Stopped, Validation, smoot
 from training.learner import Learner
 from training.preview import sample_of
 from training.resume import drop_state, minutes_of, take_state, write_state
-from training.start import beginning_of, spent_before, started
+from training.start import beginning_of, keeps_split, spent_before, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
 from training.tensorboard import check_tensorboard, write_history
 from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
@@ -100,6 +100,7 @@ class Training:
         self.parameters = fitting_parameters(shape, self.device)
         self.beginning = beginning_of(run)
         self.before = spent_before(self.beginning, run.name, self.corpus.sha256)
+        self.same_split = keeps_split(self.beginning, run, self.corpus.sha256)
         self.first = self.before.get("steps_before", 0)  # batches and noise are counted from here
         model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
         if self.beginning:
@@ -288,6 +289,7 @@ class Training:
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
             self.run.training_hash(), start=self.beginning and self.beginning.record,
+            same_split=self.same_split,
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)

@@ -10,7 +10,7 @@ import evaluate
 from evaluation.evaluator import compare_voices, evaluate_voice
 from evaluation.report import summary, voice_page
 from generation import checkpoint
-from generation.archive import read_archive
+from generation.archive import read_hashed
 from tests.evaluation.voices import GREEK, judge, request, training_lines
 from tests.helpers import WORDS, Quiet, prose, toy_lines
 from text.corpus import load_corpus
@@ -194,7 +194,7 @@ def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
 
 def test_a_model_is_read_once(two_voices, tmp_path, monkeypatch):
     run, read = two_voices["build"], []
-    monkeypatch.setattr(checkpoint, "read_archive", lambda path, check: read.append(path) or read_archive(path, check))
+    monkeypatch.setattr(checkpoint, "read_hashed", lambda path, check: read.append(path) or read_hashed(path, check))
     options = ["--config", str(config_file(run, tmp_path)), "--count", "2", "--output", str(tmp_path / "reports")]
     assert evaluate.main(["--model", str(run.model_file()), *options]) == 0
     assert read == [run.model_file()]

@@ -50,6 +50,7 @@ INTERVAL = {"value": float, "low": float, "high": float}
 VOICE = {
     "name": str,
     "samples": str,
+    "drawn": bool,
     "judged": int,
     "compared": int,
     "likelihood": {
@@ -69,12 +70,14 @@ VOICE = {
         "worst": list,
         "repeats": int,
         "unknown": int,
+        "nearly": int,
     },
     "examples": list,
     "data_sha256": str,
     "training_sha256": str,
     "version": str,
     "weights_sha256": str,
+    "voice_sha256": str,
     "training": dict,
     "start": str,
     "unseen": list,

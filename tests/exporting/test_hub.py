@@ -18,6 +18,7 @@ from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.outputs import Outputs
 from tests.helpers import ROOT, Quiet, make_run, toy_lines
+from text.corpus import Lengths
 from training.curve import plot_curve
 from training.trainer import train_model
 from utils import hash_file
@@ -124,6 +125,12 @@ def test_what_was_not_measured_is_not_in_the_card(trained, capsys):
     report.write_bytes(written.replace(b'"gauge": "', b'"gauge": "creating or '))
     says("outputs/toy_evaluation.json was changed since evaluate.py wrote it")
     report.write_bytes(written)
+    hidden = Path("outputs/.toy_evaluation.md.written.jsonl")
+    known = hidden.read_bytes()
+    hidden.unlink()  # as when the folder was copied without hidden files
+    missing = f"the list of what it wrote there, {hidden.name}, is missing or empty"
+    says(f"outputs/toy_evaluation.json is not known as this program's: {missing}")
+    hidden.write_bytes(known)
     checkpoint = load_checkpoint(Path("models/toy.pt"))
     other = {name: value + 1 for name, value in checkpoint.weights.items()}  # a file states its own hashes and figures
     Path("models/toy.pt").unlink()
@@ -133,6 +140,43 @@ def test_what_was_not_measured_is_not_in_the_card(trained, capsys):
     train_model(trained.model_copy(update={"seed": 5}), Quiet())
     says("outputs/toy_evaluation.json is of another model")
     assert "no language: give it with --language, en for example" in (export_folder(), capsys.readouterr().out)[1]
+
+
+def test_figures_of_other_samples_are_not_in_the_card(trained, capsys):
+    """Samples of a file may be anybody's; and the same weights draw otherwise with other settings or lengths."""
+
+    def says(why: str) -> None:
+        capsys.readouterr()
+        assert export_folder() == 0
+        assert f"not evaluated: {why}; run evaluate.py, then this again" in capsys.readouterr().out.replace(os.sep, "/")
+        assert "Not measured: " in card() and len(hub.ModelCard(card()).data.eval_results) == 1
+        assert not Path("hub/toy/evaluation.png").exists()
+
+    model = Path("models/toy.pt")
+    Path("drawn with seed 0").write_text("\n".join(toy_lines(20, 5)), "utf-8")
+    assert evaluate.main(["--model", str(model), "--samples", "drawn with seed 0"]) == 0
+    says("outputs/toy_evaluation.json judged the documents of drawn with seed 0, not what the model draws")
+    assert evaluate.main(["--model", str(model), "--count", "12"]) == 0
+    assert export_folder() == 0 and "documents judged" in card()
+    assert export.main(["hub", "--model", "hub/toy", "--out", "again/toy"]) == 0  # the same model, of other bytes
+    assert "documents judged" in Path("again/toy/README.md").read_text("utf-8")
+    checkpoint, whole = load_checkpoint(model), model.read_bytes()
+    warmer = checkpoint.run.sampling.model_copy(update={"temperature": 0.5})
+    longer = Lengths(checkpoint.lengths.values + 50, checkpoint.lengths.counts)
+    for other in (
+        replace(checkpoint, run=checkpoint.run.model_copy(update={"sampling": warmer})),
+        replace(checkpoint, lengths=longer),
+    ):
+        model.unlink()
+        save_checkpoint(model, other)
+        says("outputs/toy_evaluation.json is of another model")
+    model.write_bytes(whole)
+    report = Path("outputs/toy_evaluation.json")
+    stored = json.loads(report.read_text("utf-8"))
+    earlier = {key: value for key, value in stored.items() if key not in ("voice_sha256", "drawn")}
+    names = ["toy_evaluation.md", "toy_evaluation.json"]
+    Outputs(Path("outputs"), names, [], overwrite=True).write(b"", json.dumps(earlier).encode())
+    says(f"{report.as_posix()} is of an earlier version, which did not say what drew the samples")
 
 
 def test_a_stored_evaluation_that_is_none_is_one_line(trained, capsys):

@@ -1,15 +1,18 @@
 """More time for a finished model: train.py --more."""
 
+import pytest
 import torch
 
 from config.loader import load_config
 from dataset_loader import TrainingBatches
 from generation.archive import kept_aside
 from generation.checkpoint import load_checkpoint
-from tests.helpers import Quiet, shape, tree
+from tests.evaluation.voices import GREEK, LEARNT, judge
+from tests.helpers import WORDS, Quiet, make_run, prose, shape, tree
+from text.survey import learnt_before
 from training.further import with_more_time
 from training.trainer import Training, train_model
-from utils import hash_file
+from utils import UserError, hash_file
 
 
 def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
@@ -98,3 +101,56 @@ def test_more_of_nothing_and_of_too_much_is_one_line(project, capsys):
     path.write_text(path.read_text(encoding="utf-8").replace("layers: 1", "layers: 2"), encoding="utf-8")
     assert train("--dataset", "one", "--more") == 2
     assert "one.pt has model." in capsys.readouterr().err and tree(path.parent / "models") == before
+
+
+def set_of(run, *, seed: int | None = None, **data):
+    """The run with another seed or other settings of its data."""
+    found = run.model_copy(update={"data": run.data.model_copy(update=data)})
+    return found if seed is None else found.model_copy(update={"seed": seed})
+
+
+def test_what_a_model_has_learnt_is_never_held_out_of_it(tmp_path):
+    run = make_run(tmp_path, prose(WORDS, 500, 1), "build", training=LEARNT)
+    train_model(run, Quiet())
+    before = tree(tmp_path / "models")
+    for other, said in (
+        (set_of(run, seed=7), "documents that would be held out now, with seed 7, not 1337;"),
+        (set_of(run, held_out=0.4), "documents that would be held out now, with data.held_out 0.4, not 0.2;"),
+        (set_of(run, format="stream"), "has learnt 1 character that would be held out now, with data.format stream"),
+    ):
+        with pytest.raises(UserError) as error:
+            with_more_time(other)
+        assert said in str(error.value) and "\n" not in str(error.value)
+        assert tree(tmp_path / "models") == before
+    for other in (set_of(run, held_out=0.1), set_of(run, max_documents=300), set_of(run, vocab_size=32)):
+        assert learnt_before(other, run) == 0  # what it holds out, that held out too
+    assert learnt_before(run, set_of(run, max_documents=300)) == 0 < learnt_before(run, set_of(run, seed=7))
+    stream = set_of(run, format="stream")
+    assert learnt_before(stream, set_of(stream, seed=7)) == 0 < learnt_before(stream, set_of(stream, held_out=0.1))
+
+
+def test_figures_of_a_model_that_was_trained_further_are_of_text_that_is_new_to_it(tmp_path):
+    run, new = make_run(tmp_path, prose(WORDS, 500, 1), "build", training=LEARNT), prose(GREEK, 60, 7)
+    train_model(run, Quiet())
+    first = judge(run, tmp_path, new)
+    for _ in range(2):  # one that was trained further, trained further
+        train_model(with_more_time(run), Quiet())
+        found = judge(run, tmp_path, new)
+        assert load_checkpoint(run.model_file()).same_split and not found.origin.held_out_seen
+        assert found.copies == first.copies and found.real_texts == first.real_texts
+        assert {name: c.real for name, c in found.comparisons.items()} == {
+            name: c.real for name, c in first.comparisons.items()
+        }
+
+
+def test_what_no_model_says_of_an_earlier_split_is_named(tmp_path):
+    """A start by hand, with another seed; what goes on from that model holds out as it does, but not as its start."""
+    run = make_run(tmp_path, prose(WORDS, 500, 1), "build", training=LEARNT)
+    train_model(run, Quiet())
+    kept = run.model_file().rename(run.model_file().with_name("kept.pt"))
+    other = set_of(run, seed=7)
+    train_model(shape(other, start_from=str(kept)), Quiet())
+    for _ in range(2):
+        assert not load_checkpoint(run.model_file()).same_split
+        assert judge(other, tmp_path, prose(GREEK, 60, 7)).origin.held_out_seen > 50
+        train_model(with_more_time(other), Quiet())

@@ -1,0 +1,73 @@
+"""A set that was copied without its hidden files: its own files are known again, and a person's stay."""
+
+import json
+import shutil
+
+import collection
+from utils import hash_file
+
+
+def copied(folder, name: str):
+    """A copy of a set as `cp -r set/* NAME` or a file manager makes it: without hidden files."""
+    copy = folder.with_name(name)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".*"))
+    return copy
+
+
+def shown(folder) -> dict[str, bytes]:
+    """The files of a set but for hidden ones, by their paths in it."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_set_copied_without_hidden_files_grows_as_the_whole_one(studio, verify, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    copy = copied(folder, "copy")
+    make("set", 5)
+    capsys.readouterr()
+    status, _ = make("copy", 5)
+    assert status == 0 and "left as they are" not in capsys.readouterr().out
+    assert shown(copy) == shown(folder)
+    assert (copy / ".written.jsonl").read_bytes() == (folder / ".written.jsonl").read_bytes()
+    assert verify(copy)[0] == 0
+
+
+def test_of_a_set_copied_without_hidden_files_a_persons_files_stay(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    copy = copied(folder, "copy")
+    for path, content in (("images/1.png", b"art"), ("images/4.png", b"more art"), ("toy.txt", b"mine\n")):
+        (copy / path).write_bytes(content)
+    capsys.readouterr()
+    assert make("copy", 5)[0] == 0
+    left = capsys.readouterr().out
+    for path, content in (("images/1.png", b"art"), ("images/4.png", b"more art"), ("toy.txt", b"mine\n")):
+        assert (copy / path).read_bytes() == content and path in left
+    assert json.loads((copy / "provenance.json").read_text("utf-8"))["tokens"] == 5
+
+
+def test_a_copy_cut_short_is_mended_and_only_then_known(studio, capsys):
+    """Courses are missing and the last token is half there: what the whole tokens make cannot be told yet."""
+    _, make = studio
+    _, folder = make("set", 5)
+    copy = copied(folder, "copy")
+    for name in ("samples.jsonl", "courses.jsonl"):
+        data = (copy / name).read_bytes()
+        (copy / name).write_bytes(data[: len(data) * (2 if name == "samples.jsonl" else 1) // 3])
+    assert make("copy", 5)[0] == 0
+    assert shown(copy) == shown(folder)
+
+
+def test_a_forged_record_removes_nothing_but_what_has_the_name_of_a_tokens_file(studio):
+    """Who foresees the bytes of a file, as of a logo, can name its hash; a token's files are numbered."""
+    _, make = studio
+    _, folder = make("set", 2)
+    mine = [folder / name for name in ("images/logo.png", "json/notes.json", "metaplex/1.json.txt", "erc1155/1.json")]
+    for path in mine:
+        path.write_bytes(b"mine")
+    with (folder / ".written.jsonl").open("a", encoding="utf-8") as record:
+        for path in mine:
+            record.write(json.dumps({"path": path.relative_to(folder).as_posix(), "sha256": hash_file(path)}) + "\n")
+    assert collection.main(["export", str(folder), "--title", "other"]) == 0
+    assert [path.read_bytes() for path in mine] == [b"mine"] * 4
