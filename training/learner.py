@@ -15,9 +15,9 @@ from model import DiffusionTransformer
 from training.step import Objective, Optimizers, Shard
 from utils import derive_seed, pick_precision
 
-# a GPU compiles for half a minute. Small steps wait for launches, whoever made the kernels: numbers of a step, least
-COMPILED_SIZE = 2**22
-COMPILED_STEPS, COMPILED_MINUTES = 10_000, 3.0  # what is over sooner does not save that half minute
+# compiling takes a GPU half a minute, and saves time only where kernels wait for memory rather than for their launch:
+COMPILED_SIZE = 2**22  # positions of a step times width, at least
+COMPILED_STEPS, COMPILED_MINUTES = 10_000, 3.0  # at least; what is over sooner does not save that half minute
 EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
 CPU = torch.device("cpu")
 

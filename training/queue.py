@@ -11,7 +11,7 @@ from rich.text import Text
 
 from config.command_line import stop_signals
 from config.data_file import no_data
-from config.messages import printable
+from config.messages import counted, printable
 from config.schema import RunConfig
 from generation.archive import copies_aside, set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
@@ -198,7 +198,8 @@ class Queue:
             with exclusive_training(run):
                 path, data_sha256 = run.state_file(), hash_file(run.data_file())
                 if (spent := spent_minutes(run, data_sha256)) > run.minutes():
-                    self.console.print(f"{run.name}: {path}, of {spent:.3g} minutes, is kept as {set_aside(path)}")
+                    size = counted(round(spent, 1), "minute")
+                    self.console.print(f"{run.name}: {path}, of {size}, is kept as {set_aside(path)}")
                 drop_state(run, data_sha256)
                 if run.model_file().is_file():
                     self.set_aside(run)

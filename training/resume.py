@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
+from config.messages import counted
 from config.schema import RunConfig
 from generation.archive import Damaged, read_archive, set_aside, write_archive
 from text.corpus import Corpus
@@ -133,7 +134,8 @@ def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> s
         state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
         if belongs_to(state, run, data_sha256):
             if NEARLY * (longer := minutes_of(state)) > minutes:
-                return f"a training {f'of {longer:g}' if math.isfinite(longer) else 'without a limit of'} minutes"
+                limit = f"of {counted(longer, 'minute')}" if math.isfinite(longer) else "without a limit of time"
+                return f"a training {limit}"
             run.state_file().unlink()
     return ""
 

@@ -161,7 +161,7 @@ def spent(run) -> float:
 def test_a_state_of_a_longer_training_outlives_a_shorter_one(tiny_run, minutes, limits):
     run = tiny_run()
     interrupted(run, minutes, spent=30)
-    limit = "of 60 minutes" if minutes else "without a limit of minutes"
+    limit = "of 60 minutes" if minutes else "without a limit of time"
     for short in limits:
         listener = Quiet()
         train_model(shape(run, max_minutes=short), listener)
