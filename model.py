@@ -105,7 +105,7 @@ def rotary_turns(length: int, head_width: int, device: torch.device) -> Tensor:
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
     """(..., L, heads, head_width) float32 -> the same shape: rotate each pair of neighbours by its position's angle."""
     pairs = x.unflatten(-1, (-1, 2))
-    if torch.compiler.is_compiling():  # which knows no complex numbers
+    if torch.compiler.is_compiling():  # compilers pass complex numbers by
         cos, sin = torch.view_as_real(turns).split(1, -1)
         signs = 2 * torch.arange(2, device=x.device) - 1
         return (pairs * cos + pairs.flip(-1) * (sin * signs)).flatten(-2)

@@ -284,11 +284,11 @@ def hash_json(value: object) -> str:
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")))
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+def hash_file(file: Path | io.BufferedReader) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal; of one that is open, from where it stands."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
+    with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened:
+        while block := opened.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
 

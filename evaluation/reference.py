@@ -110,8 +110,7 @@ class Reference:
         lengths, recited = [], []
         for documents, finders in sides:
             compared = [self._ids(document) for document in documents]
-            matches = np.max([finder.longest(compared) for finder in finders], axis=0)
-            new = matches <= self.copy_bound
+            new = longest_matches(compared, finders) <= self.copy_bound
             if finders is self.finders:
                 new &= ~np.array(self.are_lines(documents))
             lengths.append(np.array([len(document) for document in compared])[new])
@@ -142,7 +141,12 @@ class Reference:
     def matches(self, documents: Documents) -> np.ndarray:
         """(documents,) length of each one's longest verbatim match with the training text, in characters."""
         compared = [self._ids(document) for document in documents]
-        return np.max([finder.longest(compared) for finder in self.finders], axis=0)
+        return longest_matches(compared, self.finders)
+
+
+def longest_matches(documents: Documents, finders: list[MatchFinder]) -> np.ndarray:
+    """(documents,) length of each one's longest match with any of the texts."""
+    return np.max([finder.longest(documents) for finder in finders], axis=0)
 
 
 @dataclass(frozen=True)

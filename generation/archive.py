@@ -5,7 +5,6 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 
 import difflib
 import glob
-import hashlib
 import io
 import itertools
 import os
@@ -21,7 +20,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from utils import BLOCK_BYTES, UserError, check_readable, hash_file, out_of_memory, write_atomic
+from utils import UserError, check_readable, hash_file, out_of_memory, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -104,7 +103,8 @@ def read_hashed(
                 check(content)
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
-            found = hash_of(file)
+            file.seek(0)
+            found = hash_file(file)
     except DAMAGE_ERRORS as error:
         if out_of_memory(error):
             raise
@@ -112,15 +112,6 @@ def read_hashed(
     if not isinstance(content, dict):
         raise Damaged(f"{path}: not a model of this program")
     return content, found
-
-
-def hash_of(file: BinaryIO) -> str:
-    """SHA-256 of all bytes of an open file."""
-    digest = hashlib.sha256()
-    file.seek(0)
-    while block := file.read(BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def nearest_model(path: Path) -> str:
