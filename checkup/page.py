@@ -66,13 +66,14 @@ def section(checked: Checked) -> str:
     amiss = [(what, f) for what, f in checked.findings.items() if f.severity != GOOD]
     amiss.sort(key=lambda pair: pair[1].severity != WARNING)  # warnings first
     fine = [item(what, f) for what, f in checked.findings.items() if f.severity == GOOD]
+    good = f"<summary>{counted(len(fine), 'check')} found nothing amiss</summary><ul>{''.join(fine)}</ul>"
     read = "all of it" if sample.whole else f"{sample.bytes / 1e6:,.0f} MB of it, spread evenly"
     texts = sample.texts[:: -(-len(sample.texts) // EXAMPLES) or 1]
     return f"""<section>
 <h2 id="{name}">{name}</h2>
 {"".join(f'<p class="facts">{shown(fact)}</p>' for fact in checked.facts)}
 <ul>{"".join(item(what, finding) for what, finding in amiss)}</ul>
-<details><summary>{counted(len(fine), "check")} found nothing amiss</summary><ul>{"".join(fine)}</ul></details>
+{f"<details>{good}</details>" * bool(fine)}
 <div class="plots">{"".join(figures(checked.seen))}</div>
 <h3>Some documents</h3>
 <div class="texts">{"".join(f'<p dir="auto">{shown(shorter(text))}</p>' for text in texts)}</div>

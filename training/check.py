@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from checkup.findings import examine
 from checkup.outlook import in_words, outlook_of
 from checkup.page import Checked, page_of
-from checkup.records import GOOD, Inspection
+from checkup.records import GOOD, NOTE, WARNING, Inspection
 from checkup.sample import read_sample
+from config.loader import BASE
 from config.messages import clock, counted
 from config.schema import RunConfig
 from generation.outputs import Outputs
@@ -43,41 +44,56 @@ class CheckedRun:
 
     def lines(self) -> list[str]:
         """What is worth a line on the terminal: all but what is good, of which the last one names each."""
-        findings = self.text.findings
-        amiss = (finding for finding in findings.values() if finding.severity != GOOD)
-        told = [line for finding in amiss for line in (finding.sentence, f"    {finding.fix}")[: 1 + bool(finding.fix)]]
-        good = ", ".join(name for name, finding in findings.items() if finding.severity == GOOD)
-        return [*self.text.facts, *told, *[f"nothing amiss: {good}"] * bool(good)]
+        good = ", ".join(name for name, finding in self.text.findings.items() if finding.severity == GOOD)
+        return [*self.text.facts, *self.told(WARNING, NOTE), *[f"nothing amiss: {good}"] * bool(good)]
+
+    def told(self, *severities: str) -> list[str]:
+        """The findings of these severities, and how to mend them."""
+        found = [finding for finding in self.text.findings.values() if finding.severity in severities]
+        return [line for finding in found for line in (finding.sentence, f"    {finding.fix}")[: 1 + bool(finding.fix)]]
+
+    def notes(self) -> int:
+        """How many findings are worth a note and no warning."""
+        return sum(finding.severity == NOTE for finding in self.text.findings.values())
 
 
 def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console) -> int:
     """Print the plan, and write the page; -> exit status, 1 if a dataset cannot be trained or the disk is too small."""
     outputs = Outputs(Path(runs[0].paths.outputs), [PAGE], [], overwrite=False, option="")
-    texts = []
-    table = Table("dataset", "file", "MB", "documents", "sha256", "parameters", "budget", "status", "time")
-    needed, failed, to_come = 0, False, []
+    found: list[CheckedRun] = []
+    failed, to_come = False, []
     for run in runs:
         try:
             status = status_of(run)
-            checked = check_run(changed(run, start_from="") if maker_of(run, to_come) else run, status)
+            found.append(check_run(changed(run, start_from="") if maker_of(run, to_come) else run, status))
             to_come += [run] * (status != "done")
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             reason = " ".join(str(error).split()) or type(error).__name__
             console.print(f"error: {run.name}: {reason}")
             failed = True
             continue
-        for line in checked.lines():
+        # of many, what is worth a warning; the page has the rest
+        for line in found[-1].lines() if len(runs) == 1 else [found[-1].text.facts[0], *found[-1].told(WARNING)]:
             console.print(f"{run.name}: {line}")
-        table.add_row(*checked.cells)
-        texts.append(checked.text)
-        needed += checked.bytes
-    console.print(table)
+    console.print(table_of(found))
+    needed = sum(checked.bytes for checked in found)
     free = shutil.disk_usage(nearest_folder(Path(runs[0].paths.models))).free
     console.print(f"disk: {needed / 1e6:,.0f} MB needed at most, {free / 1e6:,.0f} MB free")
-    if texts:
-        page = outputs.write(utf8(page_of(texts)))
-        console.print(f"all of it, with plots and examples: {page}")
+    if found:
+        page = outputs.write(utf8(page_of([checked.text for checked in found])))
+        more = counted(sum(checked.notes() for checked in found), "note") + " more" if len(runs) > 1 else "all of it"
+        console.print(f"{more}, with plots and examples: {page}")
     return 1 if failed or needed > free else 0
+
+
+def table_of(found: list[CheckedRun]) -> Table:
+    """The plan: a row for each run."""
+    table = Table(
+        Column("dataset", overflow="fold"), "MB", "documents", "parameters", "steps at most", "status", "time"
+    )
+    for checked in found:
+        table.add_row(*checked.cells)
+    return table
 
 
 def nearest_folder(path: Path) -> Path:
@@ -88,26 +104,25 @@ def nearest_folder(path: Path) -> Path:
 def check_run(run: RunConfig, status: str) -> CheckedRun:
     """One run's row: its data are encoded, as for training, and a few steps are timed."""
     training = Training(run)
-    corpus, limit = training.corpus, run.training.max_minutes
+    corpus = training.corpus
     seconds, characters = burst(training)
     planned, most = min(training.total_steps * seconds, 60 * run.minutes()), training.total_steps * characters
     expected = "-" if status == "done" else clock(planned)
     cells = [
         run.name,
-        run.data_file().name,
         f"{size_of(run.data_file()) / 1e6:.1f}",
         f"{corpus.reading_log.documents:,}",
-        corpus.sha256[:8],
         f"{training.parameters / 1e6:.2f}M",
-        counted(training.total_steps, "step") + (f" or {limit:g} min" if limit else ""),
+        f"{training.total_steps:,}",
         status,
         expected,
     ]
     outlook = outlook_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
     seen = Inspection(training.run, corpus, read_sample(run), outlook)  # with the licence that was recorded
+    findings = {} if run.name == BASE else examine(seen)  # each text of which the base consists has its own
     return CheckedRun(
         cells,
-        Checked(seen, [*facts(training), in_words(outlook)], examine(seen)),
+        Checked(seen, [*facts(training), in_words(outlook)], findings),
         4 * MODEL_COPIES * training.parameters,
     )
 

@@ -116,7 +116,7 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     """What was read, how large the network is, and how long training may take: a line each."""
     reading_log, limit = corpus.reading_log, run.training.max_minutes
     losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - 1
-    budget = f"at most {counted(steps, 'step')}" + (f" or {counted(limit, 'minute')}" if limit else "")
+    budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
     what = suspicion(run.data_file())
     notes = [
         f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}, {known} of "

@@ -28,11 +28,12 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
     assert run("--all", "--check") == 0
     out = capfd.readouterr().out
     assert "two: 89 documents" in out and "80 duplicates dropped, 1 empty line dropped" in out
-    assert re.search(r"two: likely personal data in [5-9] of", out) and "exceed the context of 32" in out
-    unknown = "the licence of the text is not known"
-    assert f"two: {unknown}" in out and f"one: {unknown}" not in out
+    assert re.search(r"two: likely personal data in [5-9] of", out)
     rows = {row.split()[1]: row for row in out.splitlines() if row.startswith("\u2502")}
-    assert "done" in rows["one"] and "new" in rows["two"] and "6 steps" in rows["two"]
+    assert "done" in rows["one"] and "new" in rows["two"] and " 6 " in rows["two"]
+    unknown, page = "the licence of the text is not known", path.parent / "outputs" / "check.html"
+    assert unknown not in out and re.search(r"\n[1-9] notes? more, with plots and examples: ", out)
+    assert page.read_text(encoding="utf-8").count(unknown) == 1  # that of "one" is known
     assert "MB needed at most" in out
     assert {file: file.stat().st_mtime_ns for file in (path.parent / "models").iterdir()} == before
     for name in ("one", "two"):  # one has a model
@@ -40,6 +41,29 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
     assert run("--all", "--check") == 1
     out = capfd.readouterr().out
     assert out.count("no such file; put one document per line there") == 2 and "error: two: " in out
+
+
+def test_of_one_dataset_all_that_is_amiss_is_told(project, capfd):
+    _, run = project
+    assert run("--dataset", "two", "--check") == 0
+    out = capfd.readouterr().out
+    assert "two: the licence of the text is not known" in out and "two: nothing amiss: " in out
+    assert re.search(r"\nall of it, with plots and examples: ", out)
+
+
+def test_names_are_whole_in_the_plan_and_the_base_gets_no_advice(project, capfd, monkeypatch):
+    """Its text is made of the others, each of which has advice of its own."""
+    path, run = project
+    name = "a_dataset_with_quite_a_long_name"
+    (path.parent / "datasets" / "two.txt").rename(path.parent / "datasets" / f"{name}.txt")
+    path.write_text(path.read_text().replace("two:", f"{name}:"))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run("--all", "--base", "--check") == 0
+    out = capfd.readouterr().out
+    assert name in "".join(row.split("\u2502")[1].strip() for row in out.splitlines() if row.startswith("\u2502"))
+    page = (path.parent / "outputs" / "check.html").read_text(encoding="utf-8")
+    base = page.split('<h2 id="base"')[1].split("</section>")[0]
+    assert "licence" not in base and "0 checks" not in base and "<svg" in base
 
 
 def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):
