@@ -23,7 +23,8 @@ datasets:
   shakespeare_uniform: {diffusion: {process: uniform}, model: {dropout: 0.2}, training: {epochs: 50}}
   shakespeare_absorbing: {diffusion: {process: absorbing}, model: {dropout: 0.3}, training: {epochs: 40}}
 YAML
-[ "$device" = cpu ] && some="--steps 3" || some="--warm-up 500 --steps 300"
+some="--warm-up 500 --steps 300" samples=200
+[ "$device" = cpu ] && some="--steps 3" samples=8 # a rehearsal
 if [ ! -f "$folder/steps.txt" ]; then
     "$python" -m pytest tests/training/test_learner.py tests/generation/test_graphs.py > "$folder/tests.txt" 2>&1
     for way in "tiny graphed" "cpu graphed" "baby graphed" "baby compiled" "baby plain"; do
@@ -54,7 +55,7 @@ keep
 for model in models/*.pt; do
     name=$(basename "$model" .pt)
     [[ $name == *.* || -f outputs/${name}_samples.txt ]] || # no state, no earlier model, nothing twice
-        "$python" generate.py --model "$model" --samples 200 --device "$device"
+        "$python" generate.py --model "$model" --samples $samples --device "$device"
 done
 keep
 "$python" evaluate.py --all --samples outputs --device "$device"
