@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ruamel.yaml import YAML
 from torch import Tensor
 
 from config.loader import Config
@@ -53,6 +54,13 @@ def toy_lines(count: int, seed: int = 0) -> list[str]:
 def prose(words: list[str], count: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
     return sorted({" ".join(rng.choice(words, size=rng.integers(4, 9))) for _ in range(count)})
+
+
+def change_config(path: Path, **sections: object) -> None:
+    """Replace sections of a config file."""
+    content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump({**content, **sections}, file)
 
 
 def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **sections: dict) -> RunConfig:
