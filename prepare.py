@@ -46,7 +46,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--min-characters", type=int, default=1, help="leave out shorter documents")
     parser.add_argument("--max-characters", type=int, default=0, help="leave out longer documents")
     parser.add_argument("--keep-html", action="store_true", help="leave HTML's tags and entities as they are")
-    names = "of files that are not UTF-8 and do not say what they are: cp1252, latin-1, utf-16"
+    names = "encoding of files that are not UTF-8, as cp1252, latin-1, utf-16; before what XML declares"
     parser.add_argument("--encoding", default="", action=Given, help=names)
     parser.add_argument("--source", default="", metavar="TEXT", help="where the texts are from, for sets")
     parser.add_argument("--license", default="", metavar="TEXT", help="licence of the texts, for sets")

@@ -23,15 +23,14 @@ import torch
 from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
+CPU = torch.device("cpu")
 BLOCK_BYTES = 1 << 19  # of a file that are hashed at a time; they fit into the processor's caches
 MOST_TEXT = 1 << 30  # bytes of a text that is read as a whole: samples, a list of words, a selection
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf\x27\x1c": "7z"}
+COMPRESSED |= {b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)}
 # how files begin that are no plain text, whatever their names say, and what to do with them
 FOREIGN = {
-    b"\x1f\x8b": "is compressed (gzip); unpack it first",
-    b"BZh91AY&SY": "is compressed (bzip2); unpack it first",
-    b"\xfd7zXZ\x00": "is compressed (xz); unpack it first",
-    b"\x28\xb5\x2f\xfd": "is compressed (zstd); unpack it first",
-    b"7z\xbc\xaf\x27\x1c": "is compressed (7z); unpack it first",
+    **{begin: f"is compressed ({by}); unpack it first" for begin, by in COMPRESSED.items()},
     b"PK\x03\x04": "is a zip archive, an office document or a model; plain text is needed",
     b"PAR1": "is a Parquet table; plain text is needed",
     b"%PDF-": "is a PDF; save its text as plain text",
@@ -111,7 +110,7 @@ def pick_device(name: str) -> torch.device:
 
 def exact_device(device: torch.device) -> torch.device:
     """The device for float64 work on a network's output: its own, or the CPU for Apple's GPUs, which lack float64."""
-    return torch.device("cpu") if device.type == "mps" else device
+    return CPU if device.type == "mps" else device
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:

@@ -52,7 +52,7 @@ def read_sample(run: RunConfig) -> Sample:
     size, counts = size_of(path), np.zeros(UNICODE_SIZE, dtype=np.int64)
     lines: list[np.ndarray] = [np.zeros(0, np.uint64)]
     by_letters: list[np.ndarray] = [np.zeros(0, np.uint64)]
-    kept: list[tuple[str, int, int]] = []  # text, number of its line, and what decides whether it stays
+    kept: dict[int, tuple[str, int]] = {}  # by what decides whether a line stays: its text and the line's number
     most, number = 2**64 - 1, 0
     for codes in read_stretches(path, run.data, MOST_BYTES):
         found = np.bincount(codes)
@@ -65,18 +65,19 @@ def read_sample(run: RunConfig) -> Sample:
         drawn = mix64(whole)  # by the text itself: lines that take turns are seen alike
         for i in np.flatnonzero(drawn <= np.uint64(most)):
             start, length = starts[told[i]], min(lengths[told[i]], LONGEST)
-            kept.append((text_of(codes[start : start + length]), number + int(i), int(drawn[i])))
+            if int(drawn[i]) not in kept:  # lines that are the same draw the same
+                kept[int(drawn[i])] = text_of(codes[start : start + length]), number + int(i)
         number += len(told)
-        while len(kept) > DOCUMENTS or sum(len(text) for text, *_ in kept) > CHARACTERS:
+        while len(kept) > DOCUMENTS or sum(len(text) for text, _ in kept.values()) > CHARACTERS:
             most //= 2
-            kept = [line for line in kept if line[2] <= most]
+            kept = {draw: line for draw, line in kept.items() if draw <= most}
     distinct = first_occurrences(np.concatenate(lines))
     groups = np.concatenate(by_letters)
     keys, sizes = np.unique(groups[distinct], return_counts=True)
-    kept = [line for line in kept if distinct[line[1]]]
-    alike = sizes[np.searchsorted(keys, groups[[place for _, place, _ in kept]])] if kept else np.zeros(0, dtype=int)
+    places = [place for _, place in kept.values()]
+    alike = sizes[np.searchsorted(keys, groups[places])] if kept else np.zeros(0, dtype=int)
     return Sample(
-        [text for text, *_ in kept], alike, int(distinct.sum()), int(distinct.sum()) - len(keys), counts,
+        [text for text, _ in kept.values()], alike, int(distinct.sum()), int(distinct.sum()) - len(keys), counts,
         min(size, MOST_BYTES), size <= MOST_BYTES,
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
 def no_data(path: Path, missing: str) -> str:
     """Why a dataset's file is none, and what to do; `missing` if nothing like it is there."""
-    if (why := unreadable(path)) != "no such file":
+    if (why := unreadable(path) or "is a pipe or a device, not a file") != "no such file":
         return f"{path}: {why}; put a text file there, one document per line"
     stem = path.name.split(".")[0]
     near = (

@@ -70,7 +70,7 @@ def surest_first(
     length, shorter = x.shape[1], stretch_of_revisions(settings)
     x = rows.fill_in(x, ~given, length, settings.stretch, 0)
     most = math.ceil(settings.revised * length)
-    for revision in range(settings.revisions if settings.revised else 0):
+    for revision in range(revisions_of(settings)):
         doubtful = least(plausibilities(pi_logits, x, masks, given), settings.revised, ~given)
         # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
         before = settings.stretch + revision * shorter
@@ -90,7 +90,7 @@ def gibbs(
     """
     rows, masks = Masked(pi_logits, given, uniforms, settings, observe), x
     x = rows.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
-    for call in range(GIBBS_CALLS * settings.revisions if settings.revised else 0):
+    for call in range(GIBBS_CALLS * revisions_of(settings)):
         positions, logits = logits_behind(pi_logits, x, masks, given, call % GIBBS_CALLS, GIBBS_CALLS)
         now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))
         worst = least(plausibility(logits.log_softmax(-1), now), settings.revised, free, fewest=1)
@@ -146,18 +146,18 @@ def longest_stretch(characters: int, longest: int) -> int:
     return -(-characters // -(-characters // longest)) if characters else 0
 
 
-def revisions_of(settings: SamplerSettings, characters: int) -> int:
-    """How many revisions a text of so many characters gets."""
-    return settings.revisions if settings.revised and characters else 0
+def revisions_of(settings: SamplerSettings) -> int:
+    """How many revisions a text gets, be there anything to write or not."""
+    return settings.revisions if settings.revised else 0
 
 
 def surest_calls(settings: SamplerSettings, characters: int) -> int:
     """Those that fill in the text; each revision adds those that judge and those that fill in what it doubts."""
     rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
     revision = JUDGING_CALLS + longest_stretch(rewritten, stretch_of_revisions(settings))
-    return longest_stretch(characters, settings.stretch) + revisions_of(settings, characters) * revision
+    return longest_stretch(characters, settings.stretch) + revisions_of(settings) * revision
 
 
 def gibbs_calls(settings: SamplerSettings, characters: int) -> int:
     """Those that fill in the text, and six for each revision."""
-    return longest_stretch(characters, settings.stretch) + revisions_of(settings, characters) * GIBBS_CALLS
+    return longest_stretch(characters, settings.stretch) + revisions_of(settings) * GIBBS_CALLS

@@ -85,7 +85,7 @@ LATER = {"revision_stretch": 0}  # settings that came when sets had been made, a
 WALK = Sampler(
     walk,
     ("grid", "steps", "greedy_last_step", "renoise", *SHARED),
-    lambda settings, characters: settings.steps * (characters > 0),
+    lambda settings, characters: settings.steps,
 )
 FILLING = ("stretch", "revisions", "revised")
 SUREST = Sampler(surest_first, (*FILLING, "revision_stretch", *SHARED), surest_calls, fills_masks=True)

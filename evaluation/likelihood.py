@@ -12,7 +12,7 @@ import torch
 from dataset_loader import Batch
 from diffusion.objectives import Diffusion, Network, nelbo, stratified_times
 from diffusion.orders import Order, ordered_nats
-from utils import exact_device, map_on_cores, torch_generator
+from utils import CPU, exact_device, map_on_cores, torch_generator
 
 NATS_PER_BIT = float(np.log(2))
 
@@ -34,13 +34,13 @@ def held_out_likelihood(
     Times t are stratified over each batch; times and noise are the same for the same seed. The standard error treats
     documents as the independent units; it includes the spread that times and noise add.
     """
-    cpu, exact = torch.device("cpu"), exact_device(device)
+    exact = exact_device(device)
 
     @torch.no_grad()
     def batch_nats(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         number, batch = numbered
         # drawn on the CPU, so that the noise levels are the same on every device
-        t = stratified_times(len(batch.ids), torch_generator(cpu, seed, "evaluation t", number), cpu)
+        t = stratified_times(len(batch.ids), torch_generator(CPU, seed, "evaluation t", number), CPU)
         noise = torch_generator(exact, seed, "evaluation noise", number)
         terms = nelbo(diffusion, network, batch.ids.to(exact), batch.given.to(exact), t.to(exact), noise)
         return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents

@@ -49,13 +49,13 @@ def most_shared(document: np.ndarray, finder: MatchFinder, places: np.ndarray) -
     if size < length:
         return 0.0
     own = PrefixHashes(document).hashes(np.arange(size - length + 1), length)
-    around = {}
+    around = set()
     for place in places.tolist():
         first, end = finder.document_at(place)
-        # of a very long document, what lies around the place
-        around[first] = max(first, place - size), min(end, place + 2 * size)
+        # of a long document, what lies around the place
+        around.add((max(first, place - size), min(end, place + 2 * size)))
     most = 0
-    for first, end in around.values():
+    for first, end in around:
         there = np.isin(own, finder.text.hashes(np.arange(first, max(first, end - length + 1)), length))
         covered = np.zeros(size, dtype=bool)
         for step in range(length):
@@ -80,7 +80,7 @@ class Chance:
     def at(self, lengths: np.ndarray) -> np.ndarray:
         """(documents,) the probability that real text of each of these lengths is nearly recited.
 
-        By the nearest real documents, and as if one more of two were: so that a few never say that it cannot be.
+        From the NEIGHBOURS real documents nearest in length, as (k + 1) / (n + 2): a few never give probability 0.
         """
         count = min(NEIGHBOURS, len(self.lengths))
         before = np.concatenate([[0], np.cumsum(self.recited)])
@@ -91,7 +91,8 @@ class Chance:
     def judge(self, lengths: np.ndarray, recited: np.ndarray) -> tuple[np.ndarray, float]:
         """(documents,) which nearly recited ones are copies, and how many are beyond chance.
 
-        All of them, if they are more than chance allows; else those whose length real text is seldom recited at.
+        All nearly recited ones if there are more than chance allows; else those of lengths at which at most RARE of
+        real text is nearly recited.
         """
         chance = self.at(lengths)
         expected = float(chance.sum())

@@ -15,6 +15,7 @@ from dataset_loader import Batch
 from diffusion.objectives import Diffusion
 from evaluation.likelihood import held_out_likelihood
 from text.vocabulary import FRAME
+from utils import CPU
 
 REACH = 4  # positions on either side that are looked at; 8 lower the bits by 0.02 at twice the time
 Context = tuple[int, ...]
@@ -101,4 +102,4 @@ def two_sided_bits(text: np.ndarray, characters: int, batches: list[Batch], seed
     `seed` is that of noise levels and noise, as for a network's NELBO.
     """
     absorbing = Diffusion.named("absorbing", "log_linear", "x0", characters)
-    return held_out_likelihood(absorbing, TwoSidedCounts(text, characters), batches, seed, torch.device("cpu")).bits
+    return held_out_likelihood(absorbing, TwoSidedCounts(text, characters), batches, seed, CPU).bits

@@ -18,9 +18,8 @@ from exporting.html import SOURCES
 from exporting.weights import numbers
 from generation.writer import Writer, written_documents
 from text.corpus import Corpus
-from utils import UserError, map_on_cores, parallel_tasks, sha256, torch_generator
+from utils import CPU, UserError, map_on_cores, parallel_tasks, sha256, torch_generator
 
-CPU = torch.device("cpu")
 DOCUMENTS, EQUAL = 100, 0.95  # documents that both write, and which share of them must be equal
 WINDOWS, LARGEST_DIFFERENCE = 16, 1e-3  # held-out windows whose logits are compared; nats that rounding explains
 NELBO_CHARACTERS, NELBO_LOSS = 50_000, 0.02  # held-out characters; bits that quantisation may cost

@@ -79,7 +79,7 @@ class Writer:
     diffusion: Diffusion
     network: Network
     device: torch.device
-    machines: Machines = ThisMachine()  # noqa: RUF009 - it has no state
+    machines: Machines = ThisMachine()  # noqa: RUF009 - it is never changed
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, device: torch.device) -> "Writer":

@@ -23,7 +23,7 @@ def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> s
     if course and course[-1].step > max(PLAYED, MOSTLY_EMPTY * len({change.step for change in course})):
         course = without_gaps(course)
     changes = [(step, positions, shown(characters)) for step, positions, characters in course]
-    noise = [theme.noise_at(place, text) for place in range(len(text))]
+    noise = theme.noise_of(text)
     colours = {f"<!--{name}-->": theme.web(ink) for name, ink in INKS.items()}
     dark_colours = {f"<!--DARK-{name}-->": dark.web(ink) for name, ink in INKS.items()}
     contents = {

@@ -42,9 +42,10 @@ def seen(times: Timeline, text: str, theme: Theme) -> Iterator[tuple[Span, int]]
     for span in times.spans:
         # of the uniform process: random characters are noise as long as nothing else was written there
         yield span, NOISE_INK if span.first == 0 and span.last is not None else FULL_INK
+    noise = theme.noise_of(text)
     for place, first in times.begun.items():
-        if first and (noise := theme.noise_at(place, text)):
-            yield Span(place, noise, 0, first), NOISE_INK
+        if first and noise[place]:
+            yield Span(place, noise[place], 0, first), NOISE_INK
 
 
 def timeline(course: Sequence[Change], most: int) -> Timeline:

@@ -130,7 +130,7 @@ class Pictures:
         if left := len(unknown) - len(films):
             here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}"
             found.not_checked(
-                f"the pixels of {left} pictures: no picture is the same as here, with {here} and "
+                f"the pixels of {counted(left, 'picture')}: no picture is the same as here, with {here} and "
                 f"matplotlib {matplotlib.__version__}, so other versions drew them; they were compared roughly"
             )
 

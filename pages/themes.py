@@ -36,12 +36,12 @@ class Theme:
         """The same as CSS and SVG write it."""
         return css(self.shade(ink))
 
-    def noise_at(self, place: int, text: str) -> str:
-        """What stands at a place of a text before it is written; "" for nothing."""
+    def noise_of(self, text: str) -> list[str]:
+        """What stands at each place of a text before it is written; "" for nothing."""
         letters = [character for character in text if not character.isspace()]
         if self.noise == "letters" and letters:
-            return letters[(place + 1) * SHUFFLE % len(letters)]
-        return "\u2588" if self.noise == "block" else ""
+            return [letters[(place + 1) * SHUFFLE % len(letters)] for place in range(len(text))]
+        return ["\u2588" if self.noise == "block" else ""] * len(text)
 
 
 SHUFFLE = 7919  # a prime larger than most texts: neighbours get letters that lie far apart

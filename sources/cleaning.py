@@ -103,6 +103,8 @@ def excerpts(before: str, after: str) -> tuple[str, str]:
         (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
     )
     begin = max(0, same - AROUND)
-    shown = (text[begin : same + AROUND] for text in (before, after))
-    first, second = ((("..." if begin else "") + text + ("..." if len(text) > AROUND else "")) for text in shown)
+    first, second = (
+        "..." * (begin > 0) + text[begin : same + AROUND] + "..." * (len(text) > same + AROUND)
+        for text in (before, after)
+    )
     return first, second

@@ -7,7 +7,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
@@ -36,7 +36,8 @@ class Found:
     kind: str  # a value of KINDS, or "git"; "" for one that is not read
     packing: str = ""  # one of PACKED
     member: str = ""  # of the zip archive at `path`
-    chosen: bool = True  # named by the user, not found in a folder or an archive
+    # named by the user, not found in a folder or an archive; one that is both is read once
+    chosen: bool = field(default=True, compare=False)
     reason: str = ""  # why it is not read, where its name does not tell
 
     @property

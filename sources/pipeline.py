@@ -149,8 +149,9 @@ def texts(file: Found, table: Table, request: Request, choice: Choice, log: Sour
     else:
         yield from map(made, rows)
     if (bad := log.bad_rows - bad) > MOST_BAD * (log.rows - before):
-        place = next(iter(log.places.values()))[0]
-        raise UserError(f"{file.name}: {bad:,} of {log.rows - before:,} rows cannot be read, as {place}")
+        own = [place for places in log.places.values() for place in places if place.startswith(f"{file.name} ")]
+        example = f", as {own[0]}" if own else ""  # of each fault the first places alone are kept
+        raise UserError(f"{file.name}: {bad:,} of {log.rows - before:,} rows cannot be read{example}")
 
 
 def counted_rows(rows: Iterator[Row], log: SourceLog) -> Iterator[Row]:

@@ -235,17 +235,18 @@ def array_bytes(array: np.ndarray) -> bytes:
 
 def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
     """Read the file again, and yield code points of the chosen documents, a chunk at a time."""
-    done = 0  # lines read so far; characters in a stream
-    ends = np.cumsum(lengths) if run.data.format == "stream" else lengths
+    done, stream = 0, run.data.format == "stream"  # lines read so far; characters in a stream
+    ends = np.cumsum(lengths)
     for codes in read_lines(path, run.data, ReadingLog()):
-        if run.data.format == "stream":
-            document = np.searchsorted(ends, done + np.arange(len(codes)), side="right")
-            yield codes[chosen[document]]
-            done += len(codes)
+        sizes = spans(codes)[1]
+        read = len(codes) if stream else len(sizes)
+        if done + read > (ends[-1] if stream else len(lengths)):  # more than the first pass saw
+            raise UserError(CHANGED.format(path))
+        if stream:
+            yield codes[chosen[np.searchsorted(ends, done + np.arange(read), side="right")]]
         else:
-            sizes = spans(codes)[1]
-            yield codes[np.repeat(chosen[done : done + len(sizes)], sizes + 1) & (codes != NEWLINE)]
-            done += len(sizes)
+            yield codes[np.repeat(chosen[done : done + read], sizes + 1) & (codes != NEWLINE)]
+        done += read
 
 
 def open_store(store: Path, stream: bool) -> Corpus:

@@ -96,7 +96,7 @@ def read_stretches(path: Path, config: DataConfig, most_bytes: int) -> Iterator[
     with path.open("rb") as file:
         for begin in np.linspace(0, size - CHUNK_BYTES, most_bytes // CHUNK_BYTES).astype(int).tolist():
             file.seek(begin)
-            block = file.read(CHUNK_BYTES)
+            block = file.read(CHUNK_BYTES).removeprefix(b"" if begin else BOM)
             first, last = block.find(b"\n") + 1 if begin else 0, block.rfind(b"\n") + 1
             lines = block[first:last] or block.decode("utf-8", "ignore").encode() + b"\n"  # it may cut a character
             yield from _decode(lines, 1, path, config, ReadingLog())

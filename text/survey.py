@@ -36,7 +36,8 @@ def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
         return 0
     now, before = survey(run), survey(before_run)
     if data.format != run.data.format or len(now.kept) != len(before.kept):
-        return int(now.held_out.sum())  # no document of one is one of the other: all may have been learnt
+        # no document of one is one of the other: all may have been learnt
+        return int(now.lengths[now.held_out].sum() if run.data.format == "stream" else now.held_out.sum())
     if data.format == "stream":
         return max(int(now.lengths[now.held_out].sum() - before.lengths[before.held_out].sum()), 0)
     return int((now.held_out & before.kept & ~before.held_out).sum())

@@ -4,15 +4,12 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Protocol
 
-import torch
-
 from config.schema import RunConfig
 from training.events import Hear
 from training.step import memory_bytes
 from training.worker import Cores, Outcome, TrainingProcess
-from utils import UserError, parallel_tasks, pick_device
+from utils import CPU, UserError, parallel_tasks, pick_device
 
-CPU = torch.device("cpu")
 LANE_BYTES = 1 << 30  # of memory for a lane that --jobs auto opens
 
 

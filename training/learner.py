@@ -13,13 +13,12 @@ from diffusion.objectives import Diffusion, bell, stratified_times
 from generation.graphs import GraphedStep, compiles
 from model import DiffusionTransformer
 from training.step import Objective, Optimizers, Shard
-from utils import derive_seed, pick_precision
+from utils import CPU, derive_seed, pick_precision
 
 # compiling takes a GPU half a minute, and saves time only where kernels wait for memory rather than for their launch:
 COMPILED_SIZE = 2**22  # positions of a step times width, at least
 COMPILED_STEPS, COMPILED_MINUTES = 10_000, 3.0  # at least; what is over sooner does not save that half minute
 EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
-CPU = torch.device("cpu")
 
 
 def pays_to_compile(run: RunConfig, steps: int) -> bool:

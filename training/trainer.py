@@ -29,7 +29,7 @@ from training.resume import drop_state, minutes_of, take_state, write_state
 from training.start import beginning_of, keeps_split, spent_before, started
 from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
 from training.tensorboard import check_tensorboard, write_history
-from utils import UserError, check_writable, out_of_memory, pick_device, torch_generator
+from utils import CPU, UserError, check_writable, out_of_memory, pick_device, torch_generator
 
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
@@ -102,7 +102,7 @@ class Training:
         self.before = spent_before(self.beginning, run.name, self.corpus.sha256)
         self.same_split = keeps_split(self.beginning, run, self.corpus.sha256)
         self.first = self.before.get("steps_before", 0)  # batches and noise are counted from here
-        model = DiffusionTransformer(*shape).initialise(self._generator("weights", device=torch.device("cpu")))
+        model = DiffusionTransformer(*shape).initialise(torch_generator(CPU, run.seed, run.name, "weights"))
         if self.beginning:
             model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
@@ -113,14 +113,10 @@ class Training:
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
-        self.status = Status(run.name)
+        self.status, self.held_out = Status(run.name), self._measured(self.corpus.held_out)
         self.planned = run.minutes()  # of the longest training that goes on from the same state
-        self.held_out = self._measured(self.corpus.held_out)
         self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
-
-    def _generator(self, *purpose: int | str, device: torch.device | None = None) -> torch.Generator:
-        return torch_generator(device or self.device, self.run.seed, self.run.name, *purpose)
 
     @cached_property
     def learnt(self) -> list[Batch]:
@@ -264,6 +260,11 @@ class Training:
 
     def save_state(self) -> None:
         """Write all that is needed to resume, and the snapshot to return to after a divergence."""
+        if self.unread:  # weights after a loss that is not a number are no state to go on from
+            try:
+                self._read_losses()
+            except Diverged:
+                self.slow_down()
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         content = {**self.snapshot(), "sound": sound, "shards": self.learner.shards}

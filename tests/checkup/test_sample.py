@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from checkup import sample
 from checkup.sample import read_sample
@@ -39,6 +40,22 @@ def test_of_many_documents_some_are_kept_as_if_drawn(tiny_run, monkeypatch):
     assert 0.35 < sum(number % 2 for number in numbers) / len(numbers) < 0.65
     monkeypatch.setattr(sample, "CHARACTERS", 300)
     assert set(read_sample(tiny_run(lines)).texts) < set(found.texts)
+
+
+@pytest.mark.parametrize("line", ["so often", "again and again", "the same", "once more"])
+def test_a_line_that_stands_there_often_is_kept_once(tiny_run, monkeypatch, line):
+    monkeypatch.setattr(sample, "DOCUMENTS", 100)
+    lines = [f"document {number}" for number in range(80)]
+    found = read_sample(tiny_run([*lines, *[line] * 300]))
+    assert found.texts == [*lines, line] and found.documents == 81
+
+
+def test_a_byte_order_mark_of_a_large_file_is_no_character(tiny_run, monkeypatch):
+    monkeypatch.setattr(sample, "MOST_BYTES", 4 * 1000)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 1000)
+    lines = [f"Zeile {number:04}" for number in range(1000)]
+    found = read_sample(tiny_run(b"\xef\xbb\xbf" + "\n".join(lines).encode()))
+    assert found.counts[0xFEFF] == 0 and found.texts[0] == lines[0]
 
 
 def test_of_a_large_file_stretches_are_read_and_their_lines_are_whole(tiny_run, monkeypatch):

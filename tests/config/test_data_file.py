@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import train
+from config.data_file import no_data
 from config.errors import NAME_RULE
 from tests.training.program import posix
 
@@ -106,6 +107,10 @@ def zipped(path: Path) -> None:
     [
         (lambda path: path.write_bytes(gzip.compress(b"a")), f"is compressed (gzip); unpack it first; {TRUE}.csv.gz"),
         (lambda path: path.write_bytes(bz2.compress(b"a")), f"is compressed (bzip2); unpack it first; {TRUE}.csv.bz2"),
+        (
+            lambda path: path.write_bytes(bz2.compress(b"a", 1)),
+            f"is compressed (bzip2); unpack it first; {TRUE}.csv.bz2",
+        ),
         (zipped, f"is a zip archive, an office document or a model; plain text is needed; {TRUE}.zip"),
         (lambda path: path.write_bytes(b"PAR1"), f"is a Parquet table; plain text is needed; {TRUE}.parquet"),
         (lambda path: path.write_bytes(b"%PDF-1.7\n%\xe2\n"), "is a PDF; save its text as plain text"),
@@ -118,3 +123,15 @@ def test_what_is_no_plain_text_says_what_it_is(folder, capsys, make, what, polic
     make(folder / "datasets" / "x.txt")
     assert train.main(["--check", "--dataset", "x"]) == 1
     assert f"error: x: {Path('datasets/x.txt')}: {what}\n" in capsys.readouterr().out
+
+
+@posix
+def test_a_pipe_in_the_place_of_a_text_is_named():
+    """As <(zcat text.gz) of a shell is, which can be read but once."""
+    reading, writing = os.pipe()
+    try:
+        what = f"/dev/fd/{reading}: is a pipe or a device, not a file; put a text file there, one document per line"
+        assert no_data(Path(f"/dev/fd/{reading}"), "missing") == what
+    finally:
+        os.close(reading)
+        os.close(writing)

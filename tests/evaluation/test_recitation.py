@@ -110,6 +110,16 @@ def test_the_share_in_one_document_is_that_of_brute_force():
     assert [passage_length(size) for size in (2, 12, 20, 32, 4000)] == [3, 3, 5, PASSAGE, PASSAGE]
 
 
+def test_passages_are_sought_around_each_place_of_a_long_text():
+    """What the parts of a sample match first may lie far apart: continuous text has no documents, and repeats itself."""
+    rng = np.random.default_rng(1)
+    recited, phrase, before, between = (rng.integers(1, 90, size=size) for size in (150, 50, 1000, 1000))
+    text = np.concatenate([phrase, before, recited, phrase, between])
+    changed = recited.copy()
+    changed[20::40] = 99
+    assert shares_in_one([np.concatenate([changed, phrase])], [MatchFinder(text)])[0] == pytest.approx(196 / 200)
+
+
 def test_chance_is_that_of_the_nearest_lengths():
     lengths = np.repeat([10, 20, 30], NEIGHBOURS)
     recited = np.concatenate([np.arange(NEIGHBOURS) % 2 == 0, np.arange(NEIGHBOURS) % 4 == 0, np.zeros(NEIGHBOURS)])

@@ -24,3 +24,10 @@ def test_every_text_can_be_read(theme):
 def test_a_viewer_who_prefers_dark_pages_gets_one(theme):
     dark = THEMES[theme.dark]
     assert dark.dark == theme.dark and luminance(dark.ground) < luminance(dark.ink)
+
+
+def test_the_noise_of_a_long_text_is_as_long_and_takes_no_time():
+    text = "ab c" * 100_000
+    noise = {name: theme.noise_of(text) for name, theme in THEMES.items()}
+    assert all(len(found) == len(text) for found in noise.values())
+    assert set(noise["night"]) == set("abc") and set(noise["paper"]) == {""} and set(noise["frost"]) == {"\u2588"}

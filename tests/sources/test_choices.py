@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import train
-from sources.cleaning import Cleaner
+from sources.cleaning import Cleaner, excerpts
 from sources.columns import choose, join
 from sources.log import SourceLog
 from tests.helpers import TINY
@@ -211,3 +211,15 @@ def test_three_commands_from_a_table_to_a_voice(capsys):
     Path("config.yaml").write_text(json.dumps(TINY))
     assert train.main(["--dataset", "x", "--check"]) == 0
     assert Counter(path.suffix for path in Path("datasets").iterdir() if path.name[0] != ".") == {".txt": 1, ".json": 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("<p>" + 100 * "x", 100 * "x", ("<p>" + 27 * "x" + "...", 30 * "x" + "...")),
+        (40 * "a", 20 * "a", (40 * "a", 20 * "a")),
+        (60 * "a" + "b", 60 * "a" + "c", ("..." + 30 * "a" + "b", "..." + 30 * "a" + "c")),
+    ],
+)
+def test_dots_stand_where_something_is_left_out(before, after, shown):
+    assert excerpts(before, after) == shown

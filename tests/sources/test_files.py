@@ -25,6 +25,11 @@ def not_read(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("not read: ")]
 
 
+def test_a_file_that_is_named_and_lies_in_a_named_folder_is_read_once():
+    Path("k/a.csv").write_text(TABLE)
+    assert run("k", "k/a.csv", "--column", "text") == run("k/a.csv", "k", "--column", "text") == WORDS
+
+
 def test_an_archive_in_a_folder_is_read_and_what_is_not_is_named(capsys):
     Path("k/README.md").write_text("about these reviews\n")
     Path("k/more.7z").write_bytes(b"7z")

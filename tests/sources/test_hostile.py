@@ -204,6 +204,13 @@ def test_a_table_most_of_whose_rows_are_not_whole_is_one_line():
     assert_refused("a.csv", "--column", "text", line=what)
 
 
+def test_the_row_named_is_one_of_the_file_that_is_refused():
+    Path("a.csv").write_text("id,text\n" + "1,a,b\n" + "1,a b c d\n" * 20)
+    Path("b.csv").write_text("id,text\n" + "1,a,b\n" * 6 + "1,a b\n" * 5)
+    what = "b.csv: 6 of 11 rows cannot be read, as b.csv line 2: 3 of 2 columns"
+    assert_refused("a.csv", "b.csv", "--column", "text", line=what)
+
+
 @posix
 def test_what_is_no_file_is_one_line():
     os.mkfifo("pipe.csv")

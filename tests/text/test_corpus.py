@@ -212,6 +212,21 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tiny_run, monkeypatch):
     assert [path.name for path in stores_of(run).iterdir()] == [".lock"]
 
 
+@pytest.mark.parametrize("settings", [{}, {"data": {"format": "stream"}}])
+def test_a_file_that_grows_while_it_is_read_is_refused(tiny_run, monkeypatch, settings):
+    run, honest = tiny_run(toy_lines(30), **settings), corpus.survey
+
+    def survey(run):
+        found = honest(run)
+        with run.data_file().open("a", encoding="utf-8") as file:
+            file.write("one more line\n")
+        return found
+
+    monkeypatch.setattr(corpus, "survey", survey)
+    with pytest.raises(UserError, match="changed while it was read"):
+        load_corpus(run)
+
+
 @pytest.mark.parametrize("name", ["info.json", "tokens.bin", "lengths.npy", "held_out.npy"])
 @pytest.mark.parametrize("size", [0, 10, -2])
 def test_an_encoding_cut_short_is_made_anew(tiny_run, name, size):

@@ -113,10 +113,14 @@ def test_what_a_model_has_learnt_is_never_held_out_of_it(tmp_path):
     run = make_run(tmp_path, prose(WORDS, 500, 1), "build", training=LEARNT)
     train_model(run, Quiet())
     before = tree(tmp_path / "models")
+    held_out = round(run.data.held_out * len(run.data_file().read_text(encoding="utf-8")))
     for other, said in (
         (set_of(run, seed=7), "documents that would be held out now, with seed 7, not 1337;"),
         (set_of(run, held_out=0.4), "documents that would be held out now, with data.held_out 0.4, not 0.2;"),
-        (set_of(run, format="stream"), "has learnt 1 character that would be held out now, with data.format stream"),
+        (
+            set_of(run, format="stream"),
+            f"has learnt {held_out:,} characters that would be held out now, with data.format stream",
+        ),
     ):
         with pytest.raises(UserError) as error:
             with_more_time(other)

@@ -61,6 +61,21 @@ def test_going_back_gives_no_time_back(tiny_run, monkeypatch, error):
     assert training.status.step == 0 and training.progress() == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_state_never_holds_what_a_loss_that_is_not_yet_read_has_ruined(tiny_run):
+    """On a GPU losses are read every few steps, and a training may be stopped in between."""
+    run = shape(tiny_run(), max_steps=6)
+    training = Training(run)
+    training.advance(training.batches.batch(0))
+    for weight in [*training.model.parameters(), *training.average.parameters()]:
+        weight.data.fill_(torch.nan)
+    training.unread = [(torch.tensor(torch.nan), torch.tensor(1.0), 10, 0.1)]
+    training.save_state()
+    later = Training(run)
+    later.restore(Quiet())
+    assert later.status.step == 0 and later.status.slowdowns == 1
+    assert all(torch.isfinite(weight).all() for weight in later.model.parameters())
+
+
 def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
     run, watcher = tiny_run(), Quiet()
     diverging(monkeypatch, 99)
