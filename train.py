@@ -84,25 +84,33 @@ def train(arguments: argparse.Namespace) -> int:
     runs = [config.resolve(name, **overrides) for name in names]
     check_tensorboard(runs)
     lanes = lanes_of(arguments, runs)
-    if arguments.base and not arguments.all:
-        raise UserError("--base: learns from all datasets, so it goes with --all")
+    check_together(arguments, len(runs))
     if arguments.hours is not None:
-        if not 0 < arguments.hours <= MOST_MINUTES / 60:
-            raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
-        if arguments.minutes is not None:
-            raise UserError("--hours and --minutes exclude each other; leave one out")
         runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
+    anew = arguments.force
     if arguments.base:
         started = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
-        write_base_text(started[0], runs)
+        anew |= write_base_text(started[0], runs, keep=arguments.check)
         runs = started
     if arguments.more:
-        if len(runs) != 1 or arguments.all or arguments.check or arguments.force:
-            raise UserError("--more: trains one finished model further, so it goes with one --dataset alone")
         runs = [with_more_time(runs[0])]
     runs = in_order(runs)
-    queue = Queue(runs, arguments.force, command_of(arguments), lanes)
+    queue = Queue(runs, anew, command_of(arguments), lanes)
     return check_runs(runs, queue.status_of, queue.console) if arguments.check else queue.run_all()
+
+
+def check_together(arguments: argparse.Namespace, datasets: int) -> None:
+    """Raise UserError for options that do not go together."""
+    from utils import UserError
+
+    if arguments.base and not arguments.all:
+        raise UserError("--base: learns from all datasets, so it goes with --all")
+    if arguments.hours is not None and not 0 < arguments.hours <= MOST_MINUTES / 60:
+        raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
+    if arguments.hours is not None and arguments.minutes is not None:
+        raise UserError("--hours and --minutes exclude each other; leave one out")
+    if arguments.more and (datasets != 1 or arguments.all or arguments.check or arguments.force):
+        raise UserError("--more: trains one finished model further, so it goes with one --dataset alone")
 
 
 def lanes_of(arguments: argparse.Namespace, runs: "list[RunConfig]") -> "Lanes":

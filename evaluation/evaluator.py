@@ -44,6 +44,7 @@ STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are me
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
 MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
+UNKNOWN_LETTERS = 1 / 16  # share of a text's letters: of more, one in two passages may hold one
 NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
 WORST = 10  # copies that a report shows
 
@@ -206,7 +207,7 @@ def find_copies(
     flagged = [int(i) for i in np.flatnonzero(kinds.all)]
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
     different = len(set(map(seen, texts)))
-    unknown = sum(mostly_unknown(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
+    unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
     whole = not unseen and unknown <= COPIES_CREATING * len(texts)
     shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
     return Copies(
@@ -222,10 +223,16 @@ def find_copies(
     )
 
 
-def mostly_unknown(text: str, ids: np.ndarray, reference: Reference) -> bool:
-    """Whether less than half of what a text shows, accents aside, can be compared: its copies are not seen."""
-    shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in unicodedata.normalize("NFC", text))
-    return int(reference.seen[ids].sum()) < shown / 2
+def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
+    """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and most of its letters.
+
+    A few letters of another alphabet that look like the voice's own break every passage.
+    """
+    plain = unicodedata.normalize("NFC", text)
+    shown = [c for c in plain if is_seen(c) and unicodedata.category(c)[0] != "M"]
+    letters = reference.vocabulary.ids_of_alike[codepoints("".join(filter(str.isalpha, shown)))]
+    unknown = int((letters == reference.vocabulary.unk).sum())
+    return int(reference.seen[ids].sum()) >= max(len(shown), 1) / 2 and unknown <= UNKNOWN_LETTERS * len(letters)
 
 
 def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:

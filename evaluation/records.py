@@ -90,7 +90,7 @@ class Copies:
     flagged: list[int]  # indices of the samples that copy
     worst: list[Copy]  # those with the longest matches, longest first
     repeats: int  # samples that are, but for case and white space, the same as an earlier one
-    unknown: int  # samples that hold mostly characters that the voice does not know, and so are not compared
+    unknown: int  # samples with so many characters that the voice does not know that copies would not be seen
     nearly: int  # flagged samples that nearly recite one training document
 
 

@@ -29,7 +29,7 @@ CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
     "exact: in the order of writing, / of a 5-gram, left to right"
 )
-NOT_KNOWN = "hold mostly characters that the voice does not know: they were not compared."
+NOT_KNOWN = "hold many characters that the voice does not know: copies in them would not be seen."
 NEARLY = f"{RECITED:.0%} of it stand in passages of that one, and real text of its length seldom does so, or less often"
 MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {

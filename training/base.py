@@ -48,25 +48,31 @@ def changed(run: RunConfig, **settings: Any) -> RunConfig:
     return run.model_copy(update={"training": run.training.model_copy(update=settings)})
 
 
-def write_base_text(base: RunConfig, runs: list[RunConfig]) -> None:
+def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = False) -> bool:
     """Write the base's text: of each run, documents that it trains on, none that any holds out, in a drawn order.
 
     What is wrong with the text of a run, its own training says. A text of the base that is another is kept aside, since
-    models and sets may have come from it; while a run's text is missing, it stays.
+    models and sets may have come from it; while a run's text is missing, it stays. So it does with `keep`: -> whether
+    it would be another.
     """
     path, missing = base.data_file(), [run.data_file() for run in runs if not run.data_file().is_file()]
     check_ours(path, lambda content: True)
     if missing and path.exists():
-        return say(f"{missing[0]}: no such file; the base keeps the text that it has")
+        say(f"{missing[0]}: no such file; the base keeps the text that it has")
+        return False
     if len(missing) == len(runs):
         raise UserError(f"{missing[0]}: no such file; --base learns from the texts of all datasets, and none is there")
     content = base_text([run for run in runs if run.data_file() not in missing])
     if path.exists() and hash_file(path) == sha256(content):
-        return None
+        return False
+    if path.exists() and keep:
+        say(f"{path}: will be another, so base and what starts from it will be trained anew")
+        return True
     if path.exists():
         what = "is another now, so base and what starts from it are trained anew"
         say(f"{path}: {what}; the old one is kept as {set_aside(path)}")
-    return write_atomic(path, content)
+    write_atomic(path, content)
+    return False
 
 
 def base_text(runs: list[RunConfig]) -> str:

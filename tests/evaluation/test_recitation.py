@@ -111,7 +111,7 @@ def test_the_share_in_one_document_is_that_of_brute_force():
 
 
 def test_passages_are_sought_around_each_place_of_a_long_text():
-    """What the parts of a sample match first may lie far apart: continuous text has no documents, and repeats itself."""
+    """What the parts of a sample match first may lie far apart: in continuous text, and where a text repeats itself."""
     rng = np.random.default_rng(1)
     recited, phrase, before, between = (rng.integers(1, 90, size=size) for size in (150, 50, 1000, 1000))
     text = np.concatenate([phrase, before, recited, phrase, between])

@@ -4,7 +4,7 @@ import pytest
 
 from config.loader import BASE, BASE_FILE, load_config
 from generation.checkpoint import load_checkpoint
-from tests.helpers import change_config, toy_lines
+from tests.helpers import change_config, toy_lines, tree
 from text.corpus import load_corpus
 from training.base import write_base_text
 
@@ -76,6 +76,23 @@ def test_the_order_of_datasets_makes_no_other_base(project, capsys):
     assert kept.read_bytes() == found[0]  # for whatever was made with it
     said = f"{text}: is another now, so base and what starts from it are trained anew; the old one is kept as {kept}\n"
     assert capsys.readouterr().out == said
+
+
+def test_a_check_says_that_the_base_will_learn_another_text_and_leaves_it(project, capsys):
+    path, train = project
+    assert train("--all", "--base") == 0
+    with (path.parent / "datasets" / "one.txt").open("a", encoding="utf-8") as file:
+        file.write("one more line\nand another one\n")
+    text = path.parent / "datasets" / BASE_FILE
+    before, models = {file: file.read_bytes() for file in text.parent.glob("base*")}, tree(path.parent / "models")
+    capsys.readouterr()
+    assert train("--all", "--base", "--check") == 0
+    said = capsys.readouterr().out
+    assert f"{text}: will be another, so base and what starts from it will be trained anew\n" in said
+    rows = [row for row in said.splitlines() if row.startswith("\u2502")]
+    assert len(rows) == 3 and all(" new " in row for row in rows)
+    assert {file: file.read_bytes() for file in text.parent.glob("base*")} == before
+    assert tree(path.parent / "models") == models
 
 
 def test_without_the_texts_the_base_keeps_its_own(project, capsys):
