@@ -89,7 +89,8 @@ class Depthwise(torch.autograd.Function):
         taps, length = weight.shape[-1], x.shape[1]
         padded = F.pad(x, (0, 0, taps // 2, taps // 2))
         if torch.compiler.is_compiling():
-            products = padded.unfold(1, taps, 1) * gradient.unsqueeze(-1)  # (B, L, D, taps), which no memory holds
+            # (B, L, D, taps), never stored: the compiler fuses it with the sum
+            products = padded.unfold(1, taps, 1) * gradient.unsqueeze(-1)
             return depthwise(gradient, weight.flip(-1)), products.sum((0, 1)).view(weight.shape)
         tap_gradients = [(padded[:, k : k + length] * gradient).sum((0, 1)) for k in range(taps)]
         return depthwise(gradient, weight.flip(-1)), torch.stack(tap_gradients, -1).view(weight.shape)

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.command_line import Parser, add_ray, check_numbers, run_command, run_program
+from config.command_line import CONFIG_FILE, Parser, add_ray, check_numbers, run_command, run_program
 
 if TYPE_CHECKING:
     from config.schema import RunConfig
@@ -34,7 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="with one --dataset: train its finished model further, --minutes more, instead of anew",
     )
-    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default config.yaml")
+    parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"default {CONFIG_FILE}")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
     parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
     parser.add_argument(
@@ -130,7 +130,7 @@ def command_of(arguments: argparse.Namespace) -> str:
     words = everything if arguments.all else [word for name in arguments.dataset for word in ("--dataset", name)]
     words += ["--more"] * arguments.more
     for key in ("config", "preset", "minutes", "hours", "device", "jobs", "ray"):
-        if (value := getattr(arguments, key)) not in (None, Path("config.yaml")):
+        if (value := getattr(arguments, key)) not in (None, CONFIG_FILE):
             words += [f"--{key}", str(value)] if value != "" else [f"--{key}"]
     return shlex.join(["python", "train.py", *words])
 

@@ -109,8 +109,8 @@ def main() -> None:
         print(json.dumps(train_one(arguments.one, arguments)))
         return
     levers = arguments.levers or list(LEVERS)
-    with ThreadPoolExecutor(arguments.jobs) as set_up_cores:
-        results = list(set_up_cores.map(partial(in_a_process, arguments), levers))
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        results = list(pool.map(partial(in_a_process, arguments), levers))
     budget = f"{arguments.steps:,} steps" if arguments.steps else f"{arguments.minutes:g} minutes of one core"
     lines = [
         *heading(f"One change at a time: {arguments.dataset}, {arguments.preset}, {budget}"),

@@ -187,17 +187,15 @@ def html(seen: Inspection) -> Finding:
     if not found:
         return Finding(GOOD, f"no HTML is left over in {seen.read()}")
     told, severity = seen.share(len(found))
-    examples = tuple(around(text, *markup(text)) for text in found[:SHOWN])
+    examples = tuple(around(text, at := markup(text), at + 1) for text in found[:SHOWN])
     left = any(without_entities(without_tags(text)).strip() for text in texts)
     fix = "to remove it: " + seen.prepare("plain") if left else ""
     return Finding(severity, f"HTML in {told}: left over, unless people write about it", fix, examples)
 
 
-def markup(text: str) -> tuple[int, int]:
-    """Where the first tag or entity of a text begins and about where it ends."""
-    changed = without_entities(without_tags(text))
-    begin = len(agreement([text, changed]))
-    return begin, begin + 1
+def markup(text: str) -> int:
+    """Where the first tag or entity of a text begins."""
+    return len(agreement([text, without_entities(without_tags(text))]))
 
 
 def private(seen: Inspection) -> Finding:

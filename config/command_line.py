@@ -21,7 +21,7 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
     "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
-STOPPED = 130  # the exit status after a signal to stop
+EXIT_STOPPED = 130  # the exit status after a signal to stop
 MOST_LINES = 100  # of errors: what comes from a file may be of any size
 MOST_SAMPLES = 1_000_000  # a typing error must not write or judge for ever
 
@@ -103,7 +103,7 @@ def end_at_once() -> NoReturn:
         sys.stdout.flush()
     with contextlib.suppress(OSError):
         os.write(2, b"stopped\n")
-    os._exit(STOPPED)
+    os._exit(EXIT_STOPPED)
 
 
 def run_command(command: Callable[..., int], *arguments: object) -> int:

@@ -237,6 +237,10 @@ class RunConfig(Section):
         start = self.training.start_from
         return Path(self.paths.models) / f"{start}.pt" if is_safe_name(start) else Path(start) if start else None
 
+    def with_training(self, **settings: Any) -> "RunConfig":
+        """The same run with other settings of its training."""
+        return self.model_copy(update={"training": self.training.model_copy(update=settings)})
+
     def minutes(self) -> float:
         """How long training may take, in minutes; infinite without a limit."""
         return self.training.max_minutes or float("inf")

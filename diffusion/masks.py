@@ -30,7 +30,7 @@ def stretch_of_revisions(settings: SamplerSettings) -> int:
 
 
 class Masked(NamedTuple):
-    """Rows whose masks are filled in: the network, what is given, random numbers, settings, and who looks on."""
+    """Rows whose masks are filled in: the network, what is given, random numbers, settings, and the observer."""
 
     pi_logits: PiLogits
     given: Tensor

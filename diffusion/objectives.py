@@ -39,16 +39,12 @@ def _logits_of_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tenso
     return process.context_logits(posterior.clamp_min(TINY).log(), x_t, sigma)
 
 
-def _x0_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
-    return process.x0_log_score(output, x_t, sigma)
-
-
 def _logits_themselves(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
     return output
 
 
 HEADS = {
-    "x0": Head(lambda process: process.characters, _x0_log_score, _logits_themselves),
+    "x0": Head(lambda process: process.characters, Process.x0_log_score, _logits_themselves),
     "score": Head(lambda process: process.states, _direct_log_score, _logits_of_score),
 }
 

@@ -19,7 +19,7 @@ ROUNDING_PARTS = 8  # a number of positions is rounded up to eighths of a row, s
 
 
 class Order(NamedTuple):
-    """An order of writing: whom it may choose, and whom it does, at least one in each row with unwritten positions."""
+    """An order of writing: the positions it may write next, and those it does, at least one in each unfinished row."""
 
     candidates: Callable[[Tensor], Tensor]  # unwritten -> positions among which it chooses
     choose: Callable[[Tensor, Tensor], Tensor]  # (unwritten, confidence, p of the likeliest character) -> written now
@@ -89,13 +89,13 @@ def ordered_nats(diffusion: Diffusion, network: Network, x0: Tensor, given: Tens
     nats = torch.zeros(x0.shape, dtype=torch.float64, device=x0.device)
     while unwritten.any():
         sigma, candidates = noise_of(unwritten, given), order.candidates(unwritten)
-        asked = filled_up(candidates, int(candidates.sum(1).max()))
-        output = network(x, sigma.squeeze(1).float(), given, positions=asked).double().view(len(x), -1, width)
-        logits = diffusion.head.logits(diffusion.process, output, x[asked].view(len(x), -1), sigma)
+        positions = filled_up(candidates, int(candidates.sum(1).max()))
+        output = network(x, sigma.squeeze(1).float(), given, positions=positions).double().view(len(x), -1, width)
+        logits = diffusion.head.logits(diffusion.process, output, x[positions].view(len(x), -1), sigma)
         log_pi = logits.log_softmax(-1)
-        confidence = torch.zeros_like(nats).masked_scatter(asked, log_pi.exp().amax(-1))
+        confidence = torch.zeros_like(nats).masked_scatter(positions, log_pi.exp().amax(-1))
         chosen = order.choose(unwritten, confidence)
-        log_p = log_pi.gather(-1, x0[asked].view(len(x), -1, 1))
-        nats = torch.where(chosen, torch.zeros_like(nats).masked_scatter(asked, -log_p), nats)
+        log_p = log_pi.gather(-1, x0[positions].view(len(x), -1, 1))
+        nats = torch.where(chosen, torch.zeros_like(nats).masked_scatter(positions, -log_p), nats)
         x, unwritten = torch.where(chosen, x0, x), unwritten & ~chosen
     return nats

@@ -1,4 +1,4 @@
-"""What every sampler is given: its settings, the network's answers, random numbers, and someone who looks on."""
+"""What every sampler is given: its settings, the network's answers, random numbers, and an observer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

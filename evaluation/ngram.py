@@ -42,7 +42,7 @@ class NgramModel:
             grams, counts = np.unique(self._keys(text, n), return_counts=True)
             contexts, first = np.unique(grams // characters, return_index=True)
             self.levels.append(
-                Level(contexts, np.add.reduceat(counts, first), np.diff([*first, len(grams)]), grams, counts)
+                Level(contexts, np.add.reduceat(counts, first), np.diff(first, append=len(grams)), grams, counts)
             )
 
     def _keys(self, text: np.ndarray, n: int) -> np.ndarray:

@@ -22,7 +22,8 @@ def seen_text(
     """As ids of the model's vocabulary: its text, without what is held out, and the texts of `start` that are here.
 
     Also -> the names of the models whose texts are not where config.yaml says, or not as they were; and how many
-    held-out documents are in the texts of `start` too. `same_split`: of the model's own text, it held out the same.
+    held-out documents are in the texts of `start` too. `same_split`: every earlier training on this very text held out
+    the same documents.
     """
     if start and same_split:
         start = start.model_copy(update={"texts": [text for text in start.texts if text.sha256 != corpus.sha256]})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.messages import counted, with_error
+from config.messages import counted, number, with_error
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.metrics import METRICS
 from evaluation.report import GAUGES
@@ -164,7 +164,7 @@ def quality(subject: Subject) -> Iterator[str]:
     for order, bits in likelihood.ordered.items():
         yield bits_row(f"exact, {order}", bits)
     for name, value in baselines.items():
-        yield f"| baseline: {escaped(name)} | {with_error(value, 0).split(' ')[0]} |"
+        yield f"| baseline: {escaped(name)} | {number(value, '.3f')} |"
     yield ""
     judged = f"{counted(found.compared, 'document')} ({escaped(found.samples)})"
     yield f"{judged} beside as many held-out ones, with 95 % intervals:"

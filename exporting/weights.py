@@ -50,8 +50,7 @@ def numbers(logits: Tensor) -> Tensor:
 
 def in_float32(checkpoint: Checkpoint) -> Checkpoint:
     """The same model, computing in float32 on every machine."""
-    training = checkpoint.run.training.model_copy(update={"precision": "float32"})
-    return replace(checkpoint, run=checkpoint.run.model_copy(update={"training": training}))
+    return replace(checkpoint, run=checkpoint.run.with_training(precision="float32"))
 
 
 def quantised(checkpoint: Checkpoint, packed: Packed) -> Checkpoint:

@@ -88,8 +88,8 @@ def read_hashed(
 
     Raises Damaged for any other content, UserError for what is no file.
 
-    `check` sees the content before any tensor is read, and raises UserError if it should not be. The memory taken is
-    bounded by the length of the file, that of all but tensors by `values_bytes`.
+    `check` sees the content before its checksums are compared, and raises UserError if it should not be. The memory
+    taken is bounded by the length of the file, that of all but tensors by `values_bytes`.
     """
     check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
     try:

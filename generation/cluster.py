@@ -189,8 +189,7 @@ def places_of(node: dict[str, Any], device: torch.device) -> list[tuple[str, int
 def in_precision(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
     """A model whose config names the precision in which this machine computes, where it said `auto`."""
     precision = str(pick_precision(checkpoint.run.training.precision, device)).removeprefix("torch.")
-    training = checkpoint.run.training.model_copy(update={"precision": precision})
-    return replace(checkpoint, run=checkpoint.run.model_copy(update={"training": training}))
+    return replace(checkpoint, run=checkpoint.run.with_training(precision=precision))
 
 
 class WritingMachine:

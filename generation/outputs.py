@@ -154,7 +154,7 @@ class Outputs:
         self.inputs = [path for path in inputs if path.exists()]
         self.record = record_of_outputs(folder / f".{names[0]}{SUFFIX}")
         if is_regular(folder / LOCK):  # a command that writes this very moment may be between its record and its files
-            with self.alone():
+            with self.locked():
                 pass
         else:
             self.check()
@@ -198,7 +198,7 @@ class Outputs:
 
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first."""
-        with self.alone():
+        with self.locked():
             self.record.write(dict(zip(self.names, contents, strict=True)))
             return self.finish()
 
@@ -209,7 +209,7 @@ class Outputs:
         """
         name, *others = self.names
         files = dict(zip(others, contents, strict=True))
-        with self.alone():
+        with self.locked():
             self.record.announce({name: found})
             finished.replace(self.record.folder / name)
             self.record.write(files)
@@ -217,7 +217,7 @@ class Outputs:
             return self.finish()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Keep other commands from writing into the folder meanwhile, or files of two would stand beside each other."""
         trouble = f"{self.record.folder}: another command has been writing there for {PATIENCE} seconds; start again"
         with exclusive_lock(self.record.folder / LOCK, trouble, PATIENCE):

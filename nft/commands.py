@@ -28,11 +28,11 @@ from generation.writer import Writer
 from nft.animation import animation
 from nft.drawing import draw_missing, draw_missing_courses
 from nft.files import record_of, write_files
-from nft.fonts import others
+from nft.fonts import in_other_fonts
 from nft.rules import Judge
 from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
 from nft.selection import MOST_TOKENS, token_ids
-from nft.store import SetFolder, selection_json
+from nft.store import SetFolder, check_known, selection_json
 from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
@@ -114,8 +114,7 @@ def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
     A selection may name tokens that are still to be drawn: a power cut can have taken them.
     """
     records = folder.records()
-    if unknown := [str(token) for token in sorted(folder.selection() or ()) if token > size]:
-        raise UserError(f"{folder.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
+    check_known(folder.path / "selection.json", {token for token in folder.selection() or () if token > size})
     if len(records) > size:
         raise UserError(f"{folder.path}: holds {counted(len(records), 'token')} already, more than --size")
     for record in records:
@@ -141,7 +140,7 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
             say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if constant:
         say(f"the same for all tokens, so no trait: {', '.join(constant)}")
-    foreign = {c: path for record in edition.records for c, path in others(record["text"]).items()}
+    foreign = {c: path for record in edition.records for c, path in in_other_fonts(record["text"]).items()}
     if names := sorted({path.stem for path in foreign.values() if path}):
         say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
     if missing := [character for character, path in foreign.items() if not path]:
@@ -221,8 +220,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
             selection.unlink(missing_ok=True)
         else:
             kept = token_ids(Path(arguments.keep))
-            if unknown := [str(token) for token in sorted(kept - known)]:
-                raise UserError(f"{arguments.keep}: the set has no token {', '.join(unknown[:10])}")
+            check_known(arguments.keep, kept - known)
             folder.write(selection.name, utf8(selection_json(kept)))
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")

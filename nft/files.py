@@ -51,7 +51,7 @@ def files(edition: Edition) -> Iterator[File]:
     for number, record, _ in edition.numbered:
         look = (caption(edition, number), edition.theme)
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
-        own = not fonts.others(record["text"] + look[0])
+        own = not fonts.in_other_fonts(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, own)
         drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
         for kind in edition.pieces(record):
@@ -153,7 +153,7 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
             else:
                 there.unlink()
     record.close(expected - {*left} | {path for path in left if record.knows(path)})
-    return list(dict.fromkeys(left + others(folder, expected)))
+    return list(dict.fromkeys(left + strangers_in(folder, expected)))
 
 
 def is_kept(path: Path, content: bytes) -> bool:
@@ -161,7 +161,7 @@ def is_kept(path: Path, content: bytes) -> bool:
     return is_protected(path) and not (is_regular(path) and path.read_bytes() == content)
 
 
-def others(folder: SetFolder, expected: set[str]) -> list[str]:
+def strangers_in(folder: SetFolder, expected: set[str]) -> list[str]:
     """What lies in the folders of a set and belongs to no token."""
     present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")]
     return sorted(path for path in {*present} - expected if not is_of_a_system(folder.path / path))

@@ -68,7 +68,7 @@ def font_of(character: str) -> Path | None:
     return next((path for path in (OWN, *fonts_of_the_machine()) if draws(path, shown(character))), None)
 
 
-def others(text: str) -> dict[str, Path | None]:
+def in_other_fonts(text: str) -> dict[str, Path | None]:
     """The characters of a text that our own font lacks, and the font that draws each; None where a box is drawn."""
     return {c: found for c in sorted({*text} - {*"\t\n\r"}) if (found := font_of(c)) != OWN}
 
@@ -77,7 +77,7 @@ def draw_line(
     draw: ImageDraw.ImageDraw, place: tuple[float, float], line: str, ink: int, size: int, *, light: bool
 ) -> None:
     """Draw a line of text, its upper left corner at a place; `light`: whether ink is lighter than the ground."""
-    if not others(line):
+    if not in_other_fonts(line):
         draw.text(place, line, ink, font(size))
         return
     for column, character in enumerate(line):

@@ -151,7 +151,7 @@ class StoredCourse(SetFile):
     course: list[tuple[Count, list[Count], str]]
 
 
-class Token(SetFile):
+class StoredToken(SetFile):
     """A line of samples.jsonl. A token that is not accepted has no text, only the hash of what was drawn."""
 
     token_id: Number

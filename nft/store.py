@@ -18,7 +18,7 @@ from config.messages import counted
 from generation.course import Change
 from generation.outputs import is_protected, is_regular
 from nft.courses import course_of
-from nft.schemas import Selection, SetInfo, Token, parse
+from nft.schemas import Selection, SetInfo, StoredToken, parse
 from nft.traits import Bands, bands_of, rarity, traits_of
 from pages.themes import THEMES, Theme
 from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
@@ -219,7 +219,7 @@ class SetFolder:
         """The tokens drawn so far, accepted or not; UserError names a damaged line."""
         found = []
         for number, line in enumerate(self.lines().split(b"\n")[:-1], start=1):
-            token = parse(Token, line, f"{self.samples} line {number}")
+            token = parse(StoredToken, line, f"{self.samples} line {number}")
             if token.token_id != number:
                 raise UserError(f"{self.samples} line {number}: damaged: holds token {token.token_id}")
             found.append(token.model_dump())
@@ -230,8 +230,7 @@ class SetFolder:
         records = self.records()
         accepted = {record["token_id"]: record for record in records if record["accepted"]}
         kept = self.selection()
-        if unknown := [str(token) for token in kept or () if token not in accepted]:
-            raise UserError(f"{self.path / 'selection.json'}: the set has no token {', '.join(unknown[:10])}")
+        check_known(self.path / "selection.json", set(kept or ()) - accepted.keys())
         chosen = [record for token, record in accepted.items() if kept is None or token in kept]
         info = {
             **self.info().plain(),
@@ -256,6 +255,12 @@ class SetFolder:
         """The token ids of selection.json; None if there is no such file."""
         name = "selection.json"
         return set(parse(Selection, self.read_file(name), str(self.path / name)).kept) if self.has(name) else None
+
+
+def check_known(path: Path, unknown: set[int]) -> None:
+    """Raise UserError for tokens that a file names and the set lacks."""
+    if unknown:
+        raise UserError(f"{path}: the set has no token {', '.join(map(str, sorted(unknown)[:10]))}")
 
 
 def behind_value(line: bytes) -> str | None:

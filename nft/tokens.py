@@ -30,7 +30,7 @@ class Drawn(NamedTuple):
     candidate: Candidate
 
 
-class Token(NamedTuple):
+class DrawnToken(NamedTuple):
     """What a set stores of a token: its record in samples.jsonl, and its course in courses.jsonl."""
 
     record: dict[str, Any]
@@ -73,7 +73,7 @@ def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list
     return writer.machines.written(writer, drafts, settings)
 
 
-def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[Token]:
+def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[DrawnToken]:
     """These tokens, in order; each has at most `attempts` texts drawn."""
     # the rules that look at one text alone come first: what they drop is drawn again in whole batches, which is faster
     pending: Iterable[int] = numbers
@@ -85,11 +85,11 @@ def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int)
         record, course = draw_token(source, judge, token, attempts)
         if record["accepted"]:
             judge.accept(record["text"])
-        yield Token({**origin_of(source.info), **record}, course)
+        yield DrawnToken({**origin_of(source.info), **record}, course)
     source.drawn.clear()
 
 
-def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> Token:
+def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> DrawnToken:
     """A token with its first text that no rule drops, or with its last text, which is then not accepted.
 
     Its record lacks the fields of `origin_of`.
@@ -118,7 +118,7 @@ def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> T
         **figures,
         "traits": figures_of({"text": verdict.text, **figures}, first_format=source.info.format == FIRST_FORMAT),
     }
-    return Token(record, masked_course(drawn.written.course, drawn.written.text, text) if text else [])
+    return DrawnToken(record, masked_course(drawn.written.course, drawn.written.text, text) if text else [])
 
 
 def origin_of(info: SetInfo) -> dict[str, Any]:

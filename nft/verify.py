@@ -14,7 +14,7 @@ from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo, canonical_json
 from nft.store import Edition, SetFolder, indented_json, selection_json
-from nft.tokens import TextSource, Token, draw_token, identity_of, write_texts, writing_figures
+from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, write_texts, writing_figures
 from nft.verify_files import check_files
 from nft.verify_records import check_courses, check_records
 from utils import pick_device, sha256, utf8
@@ -91,7 +91,7 @@ def check_drawing(
 
 def records_again(
     writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
-) -> Iterator[tuple[Record, Token]]:
+) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and the token when its texts are drawn and judged again after the tokens before it."""
     assert at_hand.reference
     source = TextSource(writer, info, at_hand.reference)
@@ -107,14 +107,14 @@ def records_again(
 
 def writings_again(
     writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
-) -> Iterator[tuple[Record, Token]]:
+) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and how the model writes the text of its last attempt."""
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
     again = write_texts(writer, info.sampler_settings(), info.seed, keys)
     for record, written in zip(chosen, again, strict=True):
         text = masked_like(written, record["text"]) if record["accepted"] else ""
         figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
-        yield record, Token(figures, masked_course(written.course, written.text, text) if text else [])
+        yield record, DrawnToken(figures, masked_course(written.course, written.text, text) if text else [])
 
 
 def masked_like(written: Written, text: str) -> str:

@@ -11,7 +11,7 @@ from config.messages import counted
 from generation.console import progress
 from generation.outputs import is_regular
 from nft.animation import FRAME_SIDE, pictures_of
-from nft.files import FOLDERS, File, beside, files, others
+from nft.files import FOLDERS, File, beside, files, strangers_in
 from nft.findings import Findings
 from nft.image import LARGEST, pixels_of
 from nft.metadata import csv_table, no_formula_begins
@@ -74,7 +74,7 @@ def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
     """Name what lies in the set's own folders, or beside them, and does not follow from its tokens."""
     for path in beside(folder, expected):
         found.not_checked(f"{path}: no file of a set")
-    for path in others(folder, expected):
+    for path in strangers_in(folder, expected):
         if PART.fullmatch(Path(path).name) and is_regular(folder.path / path):
             found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
         else:

@@ -1,4 +1,4 @@
-"""What pictures and pieces may look like: its format, colours, and what stands for noise."""
+"""The looks of pictures and pieces: formats, colours, and what stands for noise."""
 
 from dataclasses import dataclass
 

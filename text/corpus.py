@@ -24,7 +24,7 @@ from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
 from utils import UserError, exclusive_lock, flush_to_disk, hash_file, hash_json
 
 STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
-STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # a key of load_corpus; .part while the store is written
+STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # the key that `_encoded` makes; .part while the store is written
 STORE_FILES = {"tokens.bin", "lengths.npy", "held_out.npy", "info.json"}
 JUDGED = "judged"  # the folder of stores that judging a model needs: its settings may be a stranger's
 CHANGED = "{}: the file changed while it was read; start again"

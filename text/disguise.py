@@ -43,7 +43,7 @@ def head_lines(path: Path) -> list[str]:
 
 
 def check_text(run: RunConfig) -> None:
-    """Raise UserError if the text of a run begins with a list of JSON objects, or is one on every line at its begin.
+    """Raise UserError for a text that begins with a JSON list of objects, or whose first lines are all JSON objects.
 
     Continuous text may be anything.
     """

@@ -36,16 +36,11 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
             what = f"{start!r}, but --base starts every model from the base; take one out"
             raise UserError(f"{config.path}: datasets.{run.name}.training.start_from: {what}")
     if all(limits):
-        base = changed(base, max_minutes=sum(limits) / lanes * BASE_SHARE / (1 - BASE_SHARE))
+        base = base.with_training(max_minutes=sum(limits) / lanes * BASE_SHARE / (1 - BASE_SHARE))
     elsewhere = str(base.model_file())  # for a dataset with a folder of models of its own
     same = [run.paths.models == base.paths.models for run in runs]
     starts = [BASE if here else elsewhere for here in same]
-    return [base, *(changed(run, start_from=start) for run, start in zip(runs, starts, strict=True))]
-
-
-def changed(run: RunConfig, **settings: Any) -> RunConfig:
-    """A run with other settings of its training."""
-    return run.model_copy(update={"training": run.training.model_copy(update=settings)})
+    return [base, *(run.with_training(start_from=start) for run, start in zip(runs, starts, strict=True))]
 
 
 def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = False) -> bool:

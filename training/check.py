@@ -21,7 +21,6 @@ from config.messages import clock, counted
 from config.schema import RunConfig
 from generation.outputs import Outputs
 from generation.prompt import Prompt
-from training.base import changed
 from training.start import maker_of
 from training.trainer import Diverged, Training
 from utils import UserError, size_of, utf8
@@ -65,7 +64,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     for run in runs:
         try:
             status = status_of(run)
-            found.append(check_run(changed(run, start_from="") if maker_of(run, to_come) else run, status))
+            found.append(check_run(run.with_training(start_from="") if maker_of(run, to_come) else run, status))
             to_come += [run] * (status != "done")
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             reason = " ".join(str(error).split()) or type(error).__name__

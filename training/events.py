@@ -76,7 +76,7 @@ def smoothed(average: float, value: float) -> float:
 
 
 class Listener(Protocol):
-    """Hears what a training does, and may ask it to stop: a display, or a test. A subclass says what it needs alone."""
+    """Hears what a training does, and may stop it: a display, a test. A subclass overrides only what it needs."""
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
         """Data are read and the network is built; it takes so many steps at most."""

@@ -6,7 +6,6 @@ from config.schema import RunConfig
 from generation.archive import copy_aside
 from generation.checkpoint import load_checkpoint
 from text.survey import learnt_before, split_differs
-from training.base import changed
 from training.start import check_alike
 from training.worker import exclusive_training
 from utils import UserError, hash_file
@@ -24,7 +23,7 @@ def with_more_time(run: RunConfig) -> RunConfig:
             raise UserError(f"{path}: was replaced meanwhile; start again")
         kept = copy_aside(path)
     say(f"{run.name}: trains further from {kept}")
-    return changed(run, start_from=str(kept))
+    return run.with_training(start_from=str(kept))
 
 
 def check_further(run: RunConfig) -> str:

@@ -9,14 +9,13 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
-from config.command_line import stop_signals
+from config.command_line import EXIT_STOPPED, stop_signals
 from config.data_file import no_data
 from config.messages import counted, printable
 from config.schema import RunConfig
 from generation.archive import copies_aside, set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
-from training.base import changed
 from training.display import QueueDisplay
 from training.lanes import Lanes, LocalLanes
 from training.resume import NEARLY, drop_state, spent_minutes, start_sha256
@@ -73,7 +72,7 @@ class Queue:
         if self.stop:
             lost = "" if self.lost else "; nothing is lost"
             self.console.print(Text(printable(f"stopped{lost}. To go on: {self.command}")))  # whole, to be typed
-            return 130
+            return EXIT_STOPPED
         return 1 if {outcome.state for outcome in self.outcomes.values()} & {FAILED, MISSING} else 0
 
     def train_all(self) -> None:
@@ -132,7 +131,7 @@ class Queue:
         """The first signal ends the trainings after their current step, the second at once."""
         if self.stop:
             self.lanes.kill()
-            sys.exit(130)
+            sys.exit(EXIT_STOPPED)
         self.stop = True
 
     def attempt(self, run: RunConfig, work: Callable[[RunConfig], Result]) -> Result | Outcome:
@@ -238,7 +237,7 @@ def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[Run
         longest = max(in_lanes(minutes, lanes)[1])
         minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
     return [
-        changed(run, max_minutes=max(share, LEAST_MINUTES)) if share else run
+        run.with_training(max_minutes=max(share, LEAST_MINUTES)) if share else run
         for run, share in zip(runs, minutes, strict=True)
     ]
 
@@ -264,7 +263,7 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     if start and start == hash_file(run.model_file()):
         return None, f"{run.model_file()} is to be trained further"
     further = was_trained_further(found)
-    theirs = changed(found.run, start_from=run.training.start_from) if further else found.run
+    theirs = found.run.with_training(start_from=run.training.start_from) if further else found.run
     alike = (
         found.network == "transformer" and theirs.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nft.fonts import OWN, PALEST, bitmaps, draws, font_of, fonts_of_the_machine, others
+from nft.fonts import OWN, PALEST, bitmaps, draws, font_of, fonts_of_the_machine, in_other_fonts
 from nft.image import png
 from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
 from pages.themes import THEMES
@@ -19,9 +19,9 @@ LONGEST = 1_000_000  # characters, of a text that a set may hold
 
 
 def test_what_the_face_lacks_is_known():
-    assert others("a naïve\u00a0Ω …\n\u200d🎉日א😀").keys() >= {"🎉", "日", "א"}
+    assert in_other_fonts("a naïve\u00a0Ω …\n\u200d🎉日א😀").keys() >= {"🎉", "日", "א"}
     # a picture shows tab and newline as space and as a new line
-    assert not others("\t\n" + "".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
+    assert not in_other_fonts("\t\n" + "".join(map(chr, range(32, 127))) + "éßñçøāžšΩжк–—“”…€²½")
 
 
 def test_a_character_is_drawn_with_a_font_that_has_it_or_said_to_be_a_box(monkeypatch):
@@ -31,7 +31,7 @@ def test_a_character_is_drawn_with_a_font_that_has_it_or_said_to_be_a_box(monkey
     for cached in (fonts_of_the_machine, font_of):
         cached.cache_clear()
     try:
-        assert others("aא日") == {"א": hebrew, "日": None}
+        assert in_other_fonts("aא日") == {"א": hebrew, "日": None}
         pictures = [png(text, "", THEMES["paper"]) for text in ("aא", "a日", "a")]
         assert len(set(pictures)) == 3
         _, lines = layout("aא")

@@ -291,8 +291,8 @@ def test_what_is_no_file_in_an_encoding_is_not_read(tiny_run, make, name):
 
 def test_two_encodings_of_a_dataset_wait_for_each_other(tiny_run):
     runs = [tiny_run(toy_lines(4000), data={"vocab_size": size}) for size in (20, 30)]
-    with ThreadPoolExecutor(4) as set_up_cores:
-        found = list(set_up_cores.map(load_corpus, runs * 2))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(load_corpus, runs * 2))
     assert [c.vocabulary.size for c in found] == [21, 31, 21, 31]
     assert all(len(c.train.document(0)) == c.train.lengths[0] for c in found)
 
