@@ -20,6 +20,8 @@ from config.command_line import (
 if TYPE_CHECKING:  # it imports torch, for which --help does not wait
     from config.loader import Config
     from config.schema import RunConfig
+    from evaluation.evaluator import Request
+    from evaluation.records import Evaluation
     from generation.outputs import Outputs
 
 TABLE_WIDTH = 120  # columns that the closing table needs
@@ -55,12 +57,11 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults, load_config
     from evaluation import report
-    from evaluation.evaluator import Request, compare_voices, evaluate_voice
+    from evaluation.evaluator import Request, compare_voices
     from evaluation.records import Evaluation
-    from generation.checkpoint import load_checkpoint, named_weights
     from generation.console import make_console
     from generation.folder import model_name
-    from utils import UserError, check_readable, check_writable, pick_device
+    from utils import UserError, check_writable, pick_device
 
     check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
     console = make_console(patient=True)  # who reads the first lines alone still gets every report
@@ -81,24 +82,15 @@ def evaluate(arguments: argparse.Namespace) -> int:
     inputs = [*files.values(), *filter(None, samples.values())]
     inputs += [config.resolve(name).data_file() for name in files if arguments.all]
 
-    def judge(name: str, file: Path) -> None:
-        if given := samples[name]:  # before minutes of work
-            check_readable(given, "name a text file of samples, one document per line")
-        checkpoint = load_checkpoint(file)
-        run = config.placed(checkpoint.run, arguments.data)
-        outputs = outputs_of(arguments, run, report.voice_files(name), inputs)
-        with named_weights(file):
-            evaluations.append(evaluate_voice(name, file, given, request, checkpoint))
-        written = report.write_voice(evaluations[-1], outputs)
-        console.print(f"{report.summary(evaluations[-1])}  ({written})")
-
     joint = (
         outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES, inputs) if arguments.all else None
     )
     status = 0
     for name, file in files.items():
         try:
-            judge(name, file)
+            evaluation, written = judge(arguments, request, file, samples[name], inputs)
+            evaluations.append(evaluation)
+            console.print(f"{report.summary(evaluation)}  ({written})")
         except Exception as error:  # report_error raises bugs again; the other voices are still judged
             status = report_error(error)
     if evaluations:
@@ -109,6 +101,26 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if console.reader_left:
         raise BrokenPipeError
     return status
+
+
+def judge(
+    arguments: argparse.Namespace, request: "Request", file: Path, samples: Path | None, inputs: list[Path]
+) -> tuple["Evaluation", Path]:
+    """Evaluate one model, and write its report; -> the report's file too."""
+    from evaluation import report
+    from evaluation.evaluator import evaluate_voice
+    from generation.checkpoint import load_checkpoint, named_weights
+    from generation.folder import model_name
+    from utils import check_readable
+
+    if samples:  # before minutes of work
+        check_readable(samples, "name a text file of samples, one document per line")
+    checkpoint, name = load_checkpoint(file), model_name(file)
+    run = request.config.placed(checkpoint.run, arguments.data)
+    outputs = outputs_of(arguments, run, report.voice_files(name), inputs)
+    with named_weights(file):
+        evaluation = evaluate_voice(name, file, samples, request, checkpoint)
+    return evaluation, report.write_voice(evaluation, outputs)
 
 
 def outputs_of(arguments: argparse.Namespace, run: "RunConfig", names: list[str], inputs: Iterable[Path]) -> "Outputs":

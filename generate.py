@@ -25,6 +25,8 @@ from config.command_line import (
 from config.messages import counted, say
 
 if TYPE_CHECKING:
+    from diffusion.sampler_settings import SamplerSettings
+    from generation.prompt import Prompt
     from generation.writer import Writer
 
 LONGEST = 100_000  # characters that --length can ask for
@@ -97,14 +99,19 @@ def generate(arguments: argparse.Namespace) -> int:
     how = {"model": full_name(arguments.model), "seed": arguments.seed, **vars(settings), **vars(prompt)}
     files = sample_files(texts, how)
     outputs.write(*files, *[course_file(document.course for document in written)] * arguments.courses)
-    length = int(statistics.median(map(len, texts)))
-    calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
-    of_length = f"for a document of the median length, {counted(length, 'character')}"
-    print(f"{settings.sampler}: {counted(calls, 'network call')} {of_length}")
+    print(cost(writer, settings, prompt, texts))
     say(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
     for name in outputs.left():
         say(f"{output.with_name(name)}: left as it is, of earlier documents; --courses writes it anew")
     return 0
+
+
+def cost(writer: "Writer", settings: "SamplerSettings", prompt: "Prompt", texts: list[str]) -> str:
+    """How many network calls a document took, in words."""
+    length = int(statistics.median(map(len, texts)))
+    calls = writer.network_calls(settings, replace(prompt, shortest=length, longest=length))
+    of_length = f"for a document of the median length, {counted(length, 'character')}"
+    return f"{settings.sampler}: {counted(calls, 'network call')} {of_length}"
 
 
 @contextmanager

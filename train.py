@@ -17,12 +17,8 @@ MOST_MINUTES = 600_000  # over a year
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Train a character-level diffusion model for each dataset.")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--dataset",
-        action="append",
-        metavar="NAME",
-        help="a dataset of the config, or NAME.txt in the datasets folder; repeatable",
-    )
+    dataset = "a dataset of the config, or NAME.txt in the datasets folder; repeatable"
+    which.add_argument("--dataset", action="append", metavar="NAME", help=dataset)
     which.add_argument("--all", action="store_true", help="every dataset of the config")
     parser.add_argument(
         "--base",

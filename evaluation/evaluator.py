@@ -1,5 +1,6 @@
 """Evaluates trained models: likelihood, metrics of samples, copies; and tells several voices apart."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -44,7 +45,8 @@ STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are me
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
 MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
-UNKNOWN_LETTERS = 1 / 16  # share of a text's letters: of more, one in two passages may hold one
+WORD = re.compile(r"[^\W\d_]+")
+MIXED_LETTERS = 1 / 16  # share of a text; with more of them, one in two passages may hold one
 NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
 WORST = 10  # copies that a report shows
 
@@ -98,17 +100,7 @@ def evaluate_voice(
         likelihood=likelihoods(writer, corpus, reference),
         comparisons={m.name: Comparison(m, of_samples[m.name], of_real[m.name]) for m in METRICS},
         copies=find_copies(texts, documents, matches, reference, unseen=bool(unseen)),
-        origin=Origin(
-            checkpoint.data_sha256,
-            checkpoint.training_sha256,
-            checkpoint.version,
-            weights_sha256(checkpoint),
-            voice_sha256(checkpoint),
-            training=checkpoint.metrics,
-            start=checkpoint.start.name if checkpoint.start else "",
-            unseen=unseen,
-            held_out_seen=held_out_seen,
-        ),
+        origin=origin_of(checkpoint, unseen, held_out_seen),
         writer=writer,
         corpus=corpus,
         matches=matches,
@@ -118,6 +110,15 @@ def evaluate_voice(
         real_texts=[corpus.vocabulary.decode(document) for document in reference.held_out],
         unread=unread,
     )
+
+
+def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> Origin:
+    """Of which model the figures are, and what of the texts that it learnt from is not at hand."""
+    return Origin(
+        checkpoint.data_sha256, checkpoint.training_sha256, checkpoint.version, weights_sha256(checkpoint),
+        voice_sha256(checkpoint), training=checkpoint.metrics, start=checkpoint.start.name if checkpoint.start else "",
+        unseen=unseen, held_out_seen=held_out_seen,
+    )  # fmt: skip
 
 
 def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
@@ -224,15 +225,14 @@ def find_copies(
 
 
 def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
-    """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and most of its letters.
-
-    A few letters of another alphabet that look like the voice's own break every passage.
+    """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and few words mix
+    alphabets. A few unknown letters that look like the voice's own break every passage.
     """
     plain = unicodedata.normalize("NFC", text)
-    shown = [c for c in plain if is_seen(c) and unicodedata.category(c)[0] != "M"]
-    letters = reference.vocabulary.ids_of_alike[codepoints("".join(filter(str.isalpha, shown)))]
-    unknown = int((letters == reference.vocabulary.unk).sum())
-    return int(reference.seen[ids].sum()) >= max(len(shown), 1) / 2 and unknown <= UNKNOWN_LETTERS * len(letters)
+    shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in plain)
+    mixed = "".join(word for word in WORD.findall(plain) if len({unicodedata.name(c, "")[:5] for c in word}) > 1)
+    unknown = int((reference.vocabulary.ids_of_alike[codepoints(mixed)] == reference.vocabulary.unk).sum())
+    return int(reference.seen[ids].sum()) >= max(shown, 1) / 2 and unknown <= MIXED_LETTERS * shown
 
 
 def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:

@@ -84,14 +84,14 @@ def test_a_check_says_that_the_base_will_learn_another_text_and_leaves_it(projec
     with (path.parent / "datasets" / "one.txt").open("a", encoding="utf-8") as file:
         file.write("one more line\nand another one\n")
     text = path.parent / "datasets" / BASE_FILE
-    before, models = {file: file.read_bytes() for file in text.parent.glob("base*")}, tree(path.parent / "models")
+    before, models = {file: file.read_bytes() for file in text.parent.glob("base*.txt")}, tree(path.parent / "models")
     capsys.readouterr()
     assert train("--all", "--base", "--check") == 0
     said = capsys.readouterr().out
     assert f"{text}: will be another, so base and what starts from it will be trained anew\n" in said
     rows = [row for row in said.splitlines() if row.startswith("\u2502")]
     assert len(rows) == 3 and all(" new " in row for row in rows)
-    assert {file: file.read_bytes() for file in text.parent.glob("base*")} == before
+    assert {file: file.read_bytes() for file in text.parent.glob("base*.txt")} == before
     assert tree(path.parent / "models") == models
 
 
