@@ -85,9 +85,9 @@ def train(arguments: argparse.Namespace) -> int:
         runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
     anew = arguments.force
     if arguments.base:
-        started = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
-        anew |= write_base_text(started[0], runs, keep=arguments.check)
-        runs = started
+        base, *voices = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
+        runs = [write_base_text(base, runs, keep=arguments.check), *voices]
+        anew |= runs[0] != base
     if arguments.more:
         runs = [with_more_time(runs[0])]
     runs = in_order(runs)

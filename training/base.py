@@ -18,6 +18,7 @@ from utils import UserError, hash_file, numpy_generator, sha256, write_atomic
 
 BASE_CHARACTERS = 2_000_000  # of each text at most, so that a large one does not drown the others
 BASE_SHARE = 0.2  # of the time for all
+CHECKED_FILE = BASE_FILE.replace(".txt", ".check.txt")  # the text that --check looks at where a base has another
 
 
 def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], lanes: int = 1) -> list[RunConfig]:
@@ -43,31 +44,32 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
     return [base, *(run.with_training(start_from=start) for run, start in zip(runs, starts, strict=True))]
 
 
-def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = False) -> bool:
+def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = False) -> RunConfig:
     """Write the base's text: of each run, documents that it trains on, none that any holds out, in a drawn order.
 
     What is wrong with the text of a run, its own training says. A text of the base that is another is kept aside, since
-    models and sets may have come from it; while a run's text is missing, it stays. So it does with `keep`: -> whether
-    it would be another.
+    models and sets may have come from it; while a run's text is missing, it stays. With `keep` it stays too, and the
+    new one is written beside it. -> the base's run, which reads what was written.
     """
     path, missing = base.data_file(), [run.data_file() for run in runs if not run.data_file().is_file()]
     check_ours(path, lambda content: True)
     if missing and path.exists():
         say(f"{missing[0]}: no such file; the base keeps the text that it has")
-        return False
+        return base
     if len(missing) == len(runs):
         raise UserError(f"{missing[0]}: no such file; --base learns from the texts of all datasets, and none is there")
     content = base_text([run for run in runs if run.data_file() not in missing])
     if path.exists() and hash_file(path) == sha256(content):
-        return False
+        return base
     if path.exists() and keep:
         say(f"{path}: will be another, so base and what starts from it will be trained anew")
-        return True
-    if path.exists():
+        base = base.model_copy(update={"data": base.data.model_copy(update={"file": CHECKED_FILE})})
+        check_ours(base.data_file(), lambda content: True)
+    elif path.exists():
         what = "is another now, so base and what starts from it are trained anew"
         say(f"{path}: {what}; the old one is kept as {set_aside(path)}")
-    write_atomic(path, content)
-    return False
+    write_atomic(base.data_file(), content)
+    return base
 
 
 def base_text(runs: list[RunConfig]) -> str:

@@ -84,14 +84,15 @@ def test_a_check_says_that_the_base_will_learn_another_text_and_leaves_it(projec
     with (path.parent / "datasets" / "one.txt").open("a", encoding="utf-8") as file:
         file.write("one more line\nand another one\n")
     text = path.parent / "datasets" / BASE_FILE
-    before, models = {file: file.read_bytes() for file in text.parent.glob("base*.txt")}, tree(path.parent / "models")
+    before, models = text.read_bytes(), tree(path.parent / "models")
     capsys.readouterr()
     assert train("--all", "--base", "--check") == 0
     said = capsys.readouterr().out
     assert f"{text}: will be another, so base and what starts from it will be trained anew\n" in said
     rows = [row for row in said.splitlines() if row.startswith("\u2502")]
     assert len(rows) == 3 and all(" new " in row for row in rows)
-    assert {file: file.read_bytes() for file in text.parent.glob("base*.txt")} == before
+    assert said.count("base: 132 documents") == 1  # of the text that will be
+    assert text.read_bytes() == before and not list(text.parent.glob("base.previous*"))
     assert tree(path.parent / "models") == models
 
 
@@ -124,6 +125,8 @@ def test_what_is_not_the_base_text_is_left_or_kept(project, capsys):
     text.rmdir()
     text.write_text("my own\n", encoding="utf-8")
     assert train("--all", "--base", "--check") == 0
+    assert text.read_text(encoding="utf-8") == "my own\n"
+    assert train("--all", "--base") == 0
     assert text.with_name("base.previous.txt").read_text(encoding="utf-8") == "my own\n"
 
 
