@@ -25,7 +25,7 @@ MOST_ROW = 4 << 20  # bytes of a row or a document: a long novel has a third of 
 MOST_UNPACKED = 1 << 30  # bytes of what a packed file holds, or
 MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to less than a fiftieth
 MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many
-ZSTD_BYTES = 1 << 12  # that are unpacked at a time: they may hold thirty thousand times as many
+PACKED_BYTES = 1 << 12  # that are unpacked at a time: in zstd they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
 BINARY = ("parquet",)
 MIXED = ("mbox",)  # kinds of which each part names its own encoding
@@ -147,11 +147,28 @@ def opened(found: Found) -> Iterator[Iterator[bytes]]:
             file: Any = stack.enter_context(archive.open(info))
         else:
             file = stack.enter_context(found.path.open("rb"))
+        if found.packing and not file.peek(1):
+            raise EOFError("it has no bytes")
         yield UNPACKERS[found.packing](file)
 
 
 def blocks_of(file: Any) -> Iterator[bytes]:
     return iter(partial(file.read, BLOCK_BYTES), b"")
+
+
+def bz2_blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """The blocks of a file in bzip2's format, of several streams too. Raises EOFError if it is cut short.
+
+    Python's BZ2File takes a later stream with a damaged beginning for what does not belong to the file, and drops it.
+    """
+    stream = bz2.BZ2Decompressor()
+    while rest := file.read(PACKED_BYTES):
+        while rest or not (stream.needs_input or stream.eof):  # it may still hold some of what it was given
+            stream = bz2.BZ2Decompressor() if stream.eof else stream
+            yield stream.decompress(rest, BLOCK_BYTES)
+            rest = stream.unused_data
+    if not stream.eof:
+        raise EOFError("its last stream has no end")
 
 
 def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -161,7 +178,7 @@ def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
     except ImportError:
         raise UserError("zstandard is not installed; pip install -r requirements-prepare.txt") from None
     frame = None
-    while rest := file.read(ZSTD_BYTES):
+    while rest := file.read(PACKED_BYTES):
         while rest:
             frame = frame or zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW).decompressobj()
             yield frame.decompress(rest)
@@ -173,7 +190,7 @@ def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
 UNPACKERS: dict[str, Callable[[Any], Iterator[bytes]]] = {
     "": blocks_of,
     ".gz": lambda file: blocks_of(gzip.GzipFile(fileobj=file)),
-    ".bz2": lambda file: blocks_of(bz2.BZ2File(file)),
+    ".bz2": bz2_blocks,
     ".zst": zstd_blocks,
 }
 

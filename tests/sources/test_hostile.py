@@ -17,7 +17,7 @@ from sources import unpack
 from sources.files import Found
 from sources.log import SourceLog
 from sources.unpack import plain_file
-from tests.sources.helpers import assert_refused
+from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 from utils import UserError, exclusive_lock
 
@@ -37,6 +37,39 @@ def test_a_damaged_archive_is_one_line(pack, damage):
     name = f"a.csv.{'gz' if pack is gzip.compress else 'bz2'}"
     Path(name).write_bytes(damage(pack(os.urandom(100_000).hex().encode() + b"\n" + TABLE)))
     assert_refused(name, starts=f"{name}: damaged or cut short: ")
+
+
+HALVES = b"id,text\n" + ROW * 3000, b"".join(b"%d,other words of a text\n" % number for number in range(60_000))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data, at: data[: at + 300] + bytes([data[at + 300] ^ 1]) + data[at + 301 :],
+        lambda data, at: data[:at] + b"X" + data[at + 1 :], lambda data, at: data[: at + 2],
+        lambda data, at: data[:at] + b"no stream", lambda data, at: data[:at] + b"\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
+def test_a_damaged_later_stream_of_a_file_is_one_line(ending, pack, damage):
+    first, second = map(pack, HALVES)
+    Path(f"a.csv.{ending}").write_bytes(first + second)
+    assert len(run(f"a.csv.{ending}")) == 63_000
+    Path(f"b.csv.{ending}").write_bytes(damage(first + second, len(first)))
+    assert_refused(f"b.csv.{ending}", starts=f"b.csv.{ending}: damaged or cut short: ")
+
+
+def test_a_packed_file_of_no_bytes_is_cut_short():
+    Path("a.txt").write_text("some words\n")
+    for ending in ("gz", "bz2", "zst"):
+        if ending == "zst":
+            pytest.importorskip("zstandard")
+        Path(f"b.txt.{ending}").touch()
+        assert_refused("a.txt", f"b.txt.{ending}", starts=f"b.txt.{ending}: damaged or cut short: ")
+    Path("b.txt").touch()
+    for ending, pack in (("gz", gzip.compress), ("bz2", bz2.compress)):
+        Path(f"c.txt.{ending}").write_bytes(pack(b""))
+        assert run("a.txt", "b.txt", f"c.txt.{ending}") == ["some words"]
 
 
 def test_a_damaged_zip_is_one_line():
