@@ -8,14 +8,13 @@ import hashlib
 import itertools
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any
 
-from sources.files import Found
+from sources.files import Found, clear_errors
 from sources.log import SourceLog
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
@@ -72,7 +71,7 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
     before, made, digest = fingerprint(found.path), scratch / "plain", hashlib.sha256()
     packed = bool(found.packing or found.member)
     try:
-        with opened(found) as blocks, clear_errors(found):
+        with opened(found) as blocks:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
             marked = encoding_of(found, first, encoding)
@@ -138,18 +137,26 @@ def declared(found: Found, first: bytes) -> str:
 @contextlib.contextmanager
 def opened(found: Found) -> Iterator[Iterator[bytes]]:
     """What a source holds, a block at a time; unpacked where it is packed."""
-    with contextlib.ExitStack() as stack, clear_errors(found):
-        if found.member:
-            archive = stack.enter_context(zipfile.ZipFile(found.path))
-            info = archive.getinfo(found.member)
-            if info.flag_bits & 1:
-                raise UserError(f"{found.name}: needs a password; unpack it first")
-            file: Any = stack.enter_context(archive.open(info))
-        else:
-            file = stack.enter_context(found.path.open("rb"))
-        if found.packing and not file.peek(1):
-            raise EOFError("it has no bytes")
-        yield UNPACKERS[found.packing](file)
+    damaged = f"{found.name}: damaged or cut short"
+    with contextlib.ExitStack() as stack:
+        with clear_errors(damaged):
+            if found.member:
+                archive = stack.enter_context(zipfile.ZipFile(found.path))
+                info = archive.getinfo(found.member)
+                if info.flag_bits & 1:
+                    raise UserError(f"{found.name}: needs a password; unpack it first")
+                file: Any = stack.enter_context(archive.open(info))
+            else:
+                file = stack.enter_context(found.path.open("rb"))
+            if found.packing and not file.peek(1):
+                raise EOFError("it has no bytes")
+        yield clearly(damaged, UNPACKERS[found.packing](file))
+
+
+def clearly(damaged: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks; what is raised while they are made, and nothing that is done with them, means that."""
+    with clear_errors(damaged):
+        yield from blocks
 
 
 def blocks_of(file: Any) -> Iterator[bytes]:
@@ -193,23 +200,6 @@ UNPACKERS: dict[str, Callable[[Any], Iterator[bytes]]] = {
     ".bz2": bz2_blocks,
     ".zst": zstd_blocks,
 }
-
-
-@contextlib.contextmanager
-def clear_errors(found: Found) -> Iterator[None]:
-    """Turn what the unpackers raise into one line."""
-    try:
-        yield
-    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{found.name}: damaged or cut short: {error}") from None
-    except OSError as error:
-        if error.errno is None:  # how gzip and bz2 say that data are damaged
-            raise UserError(f"{found.name}: damaged or cut short: {error}") from None
-        raise
-    except Exception as error:
-        if type(error).__name__ == "ZstdError":
-            raise UserError(f"{found.name}: damaged or cut short: {error}") from None
-        raise
 
 
 def hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
