@@ -23,7 +23,7 @@ from sources.git import open_git
 from sources.log import SourceLog
 from sources.origin import record_of
 from sources.records import open_mbox, open_text, open_xml
-from sources.scratch import writing
+from sources.scratch import harmless_path, writing
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
 from utils import UserError, flush_to_disk, hash_file
@@ -32,6 +32,7 @@ READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
     "git": open_git, "text": open_text,
 }  # fmt: skip
+BY_DUCKDB = ("json", "parquet")  # kinds whose reader takes characters of a path for a pattern
 COLUMNS = {"mbox": "text", "git": "message", "text": "text"}  # kinds whose text is known
 SAMPLED, SAMPLED_CHARACTERS = 1000, 1 << 23  # rows that are looked at to choose a column
 FILTERED, FILTERED_CHARACTERS = 4096, 1 << 22  # rows that --where is asked about at a time
@@ -233,13 +234,16 @@ def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -
         commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
         yield Plain(file.path, file, commit or "", 0), table
         return
-    with plain_file(file, scratch, request.encoding, log) as plain:
-        opener = READERS[file.kind]
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(plain_file(file, scratch, request.encoding, log))
+        path, opener = plain.path, READERS[file.kind]
+        if file.kind in BY_DUCKDB:
+            path = stack.enter_context(harmless_path(path, scratch))
         if file.kind == "mbox":
             opener = partial(open_mbox, encoding=request.encoding)
         if file.kind == "text":
             opener = partial(open_text, unit=request.unit or ("line" if file.chosen else "file"))
-        yield plain, opener(plain.path, file.name)
+        yield plain, opener(path, file.name)
 
 
 def first_rows(table: Table) -> list[Row]:
