@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import time
 
 import pytest
 
@@ -75,6 +76,39 @@ def test_rows_that_are_not_whole_are_counted_and_named(tmp_path):
     assert log.places["with too many columns"] == ["x.csv line 4: 4 of 3 columns"]
     assert log.places["that cannot be read"][0].startswith("x.csv line 7: ")
     assert log.bad_rows == 3
+
+
+def numbered(first: int, beyond: int) -> str:
+    return "".join(f"{n},row number {n}\n" for n in range(first, beyond))
+
+
+STRAY = [
+    (f'id,text\n{numbered(0, 200)}200,"what a day\n{numbered(201, 260)}260,she said "no"\n{numbered(261, 300)}', [200]),
+    (f'id,text\n{numbered(0, 3)}3,"a\n4,"b\n5,"c\n{numbered(6, 9)}9,x "y" z\n10,a "b" c\n11,"d"e\n', [3, 4, 5, 11]),
+    (f'id,text\n{numbered(0, 3)}3,"a\n4,"b "c\n{numbered(5, 7)}7,"two\nlines"\n8,"z" \n', [3, 4, 8]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "lost"), STRAY)
+def test_a_stray_quotation_mark_costs_its_own_row_alone(tmp_path, content, lost):
+    _, rows, log = read(tmp_path / "x.csv", content)
+    every = range(int(content.splitlines()[-1].split(",")[0]) + 1)
+    assert [int(row[0]) for row in rows] == [n for n in every if n not in lost]
+    assert log.left_out == {"that cannot be read": len(lost)} == {"that cannot be read": log.rows}
+    assert log.places["that cannot be read"][0].startswith(f"x.csv line {lost[0] + 2}: ")
+
+
+def test_rows_that_are_read_again_and_again_take_no_hours_and_are_counted(tmp_path):
+    lines, began = 200_000, time.process_time()
+    content = "id,text\n1,a b\n" + 'x","\n' * lines + '2,"z"z\n3,c d\n'
+    _, rows, log = read(tmp_path / "x.csv", content)
+    assert rows == [("1", "a b"), ("3", "c d")] and log.bad_rows == lines + 1
+    assert time.process_time() - began < 20
+
+
+def test_the_lines_of_a_row_that_is_not_whole_are_named(tmp_path):
+    *_, log = read(tmp_path / "x.csv", 'id,text\n1,"a\nb\nc",d\n2,e\n')
+    assert log.places["with too many columns"] == ["x.csv lines 2-4: 3 of 2 columns"]
 
 
 def test_a_tsv_whose_quotes_are_text_is_read_as_it_is(tmp_path):
