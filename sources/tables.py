@@ -17,6 +17,7 @@ from utils import UserError
 
 Row = Sequence[str | None]
 DELIMITERS = ",;\t|"
+QUOTES_ARE_TEXT = "\t|"  # where these delimit, quotation marks are often text
 NO_DELIMITER = "\x1f"  # of a table of one column, whose commas are text
 HEAD = 1 << 20  # characters of a file that tell how it is written
 MOST_COLUMNS = 2000
@@ -77,7 +78,7 @@ def dialect_of(head: str, delimiters: str, cut: bool) -> dict[str, Any]:
     quotes: list[dict[str, Any]] = [{"quotechar": '"'}]
     if BACKSLASH.search(head):
         quotes.append({"quotechar": '"', "escapechar": "\\"})
-    if delimiter in "\t|":  # where these delimit, quotation marks are often text
+    if delimiter in QUOTES_ARE_TEXT:
         quotes.append({"quotechar": None, "quoting": csv.QUOTE_NONE})
     dialects = [{"delimiter": delimiter, "strict": True, **each} for each in quotes]
     return max(dialects, key=lambda dialect: whole_share(head, dialect, cut))
@@ -120,6 +121,13 @@ class Lines:
                 yield error
                 self.number += len(self.row)
                 self.row.clear()
+
+    def are_rows(self, dialect: dict[str, Any], width: int) -> bool:
+        """Whether each line of this row has all columns: then two quotation marks of texts made a cell of all between.
+
+        A text whose lines have just so many tabs is not what people write.
+        """
+        return all(line.count(dialect["delimiter"]) == width - 1 for line in self.row)
 
     def give_back(self) -> None:
         """Have all lines of this row but its first read once more: a stray quotation mark takes them into its cell."""
@@ -198,7 +206,10 @@ def whole_rows(file: Any, dialect: dict[str, Any], width: int, name: str, log: S
         if isinstance(row, csv.Error):
             count_unread(lines, str(row), name, log)
         elif len(row) == width:
-            yield row
+            if len(lines.row) > 1 and dialect["delimiter"] in QUOTES_ARE_TEXT and lines.are_rows(dialect, width):
+                yield from (line.rstrip("\r\n").split(dialect["delimiter"]) for line in lines.row)
+            else:
+                yield row
         elif row:
             last = lines.number + len(lines.row) - 1
             place = f"line {last}" if last == lines.number else f"lines {lines.number}-{last}"

@@ -117,6 +117,26 @@ def test_a_tsv_whose_quotes_are_text_is_read_as_it_is(tmp_path):
     assert len(rows) == 100 and rows[0] == ("0", '"opened only') and not log.left_out
 
 
+@pytest.mark.parametrize("delimiter", "\t|")
+def test_marks_that_two_rows_happen_to_have_make_no_cell_of_all_between(tmp_path, delimiter):
+    cells = [["id", "text"], *([str(n), f"row number {n}"] for n in range(300))]
+    cells[101][1], cells[161][1] = '"what a day', 'she said no"'
+    cells[201][1], cells[202][1] = '"come here', 'now"'
+    content = "".join(f"{delimiter.join(row)}\r\n" for row in cells)
+    _, rows, log = read(tmp_path / "x.tsv", content)
+    assert [[*row] for row in rows] == cells[1:] and not log.left_out
+
+
+@pytest.mark.parametrize("delimiter", "\t|")
+def test_a_table_whose_quotes_are_meant_keeps_its_cells_of_several_lines(tmp_path, delimiter):
+    cells = [["id", "title", "text"], *([str(n), f'the "{n}"', f"two\nlines {n}"] for n in range(9))]
+    cells += [["9", "code", f"if x:{delimiter}y\n\n{delimiter}z\n"], ["10", f"a{delimiter}b\nc", f"d\n{delimiter}"]]
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(cells)
+    _, rows, log = read(tmp_path / "x.tsv", text.getvalue())
+    assert [[*row] for row in rows] == cells[1:] and not log.left_out
+
+
 def test_a_quote_that_is_never_closed_is_one_line(tmp_path):
     content = "id,text\n" + '1,"a"\n' * 300_000 + '2,"never closed\n' + "3,b\n" * 100
     with pytest.raises(UserError, match=r"^x.csv line 300002: a quotation mark is opened here and never closed$"):
