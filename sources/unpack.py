@@ -81,24 +81,34 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
                 raise UserError(f"{found.name}: {what}; its name does not say so")
             if marked:
                 blocks = decoded(found, blocks, marked, "replace" if encoding else "strict", log)
+            old, blocks = lines_of_today(blocks) if found.kind in LINES else (False, blocks)
             if found.kind not in (*BINARY, *MIXED):
                 blocks = checked(found, blocks)
-            with writing_bytes(made) if packed or marked else contextlib.nullcontext() as copy:
+            other = packed or marked or old
+            with writing_bytes(made) if other else contextlib.nullcontext() as copy:
                 for block in blocks:
                     if copy:
                         copy.write(block)
         sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
-        yield Plain(made if packed or marked else found.path, found, sha256, before[0])
+        yield Plain(made if other else found.path, found, sha256, before[0])
         if fingerprint(found.path) != before:
             raise UserError(f"{found.name}: the file changed while it was read; start again")
     finally:
         made.unlink(missing_ok=True)
 
 
-def head_of(blocks: Iterator[bytes]) -> bytes:
-    """The first blocks, as many as are needed to tell the encoding."""
+def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
+    """Whether lines end in CR alone, as old programs wrote them, and the blocks with LF for it; else as they are."""
+    head = head_of(blocks, BLOCK_BYTES)
+    blocks = itertools.chain([head], blocks)
+    old = b"\r" in head[:-1] and b"\n" not in head  # the last may be half of CR LF
+    return old, (block.replace(b"\r", b"\n") for block in blocks) if old else blocks
+
+
+def head_of(blocks: Iterator[bytes], size: int = HEAD) -> bytes:
+    """The first blocks, as many as have so many bytes: those that are needed to tell the encoding."""
     head = b""
-    while len(head) < HEAD and (block := next(blocks, None)) is not None:
+    while len(head) < size and (block := next(blocks, None)) is not None:
         head += block
     return head
 
