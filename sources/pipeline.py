@@ -15,7 +15,7 @@ import numpy as np
 
 from config.errors import listed
 from config.origin import LONGEST
-from sources.cleaning import Cleaner
+from sources.cleaning import HALF, Cleaner, misfit
 from sources.columns import choose, describe, join, looks_like_prose, number_of
 from sources.engine import Filter, open_json, open_parquet
 from sources.files import Found
@@ -63,8 +63,12 @@ class Request:
         request = cls(**{field.name: options[field.name] for field in fields(cls)})
         check_encoding(request.encoding)
         for option, value in (("source", request.source), ("license", request.license)):
-            if len(value) > LONGEST or not value.isprintable():
-                raise UserError(f"--{option}: must be one line, not longer than {LONGEST:,}")
+            if len(value) > LONGEST:
+                raise UserError(f"--{option}: has {len(value):,} characters; {LONGEST:,} are allowed")
+            if what := misfit(value):
+                raise UserError(f"--{option}: must be one line of text, but holds {what}")
+        if half := HALF.search(request.where):
+            raise UserError(f"--where: holds {misfit(half[0])}")
         if 0 < request.max_characters < request.min_characters:
             raise UserError(f"--max-characters {request.max_characters}: is less than --min-characters")
         if request.max_documents == 1:
