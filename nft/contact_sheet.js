@@ -1,7 +1,7 @@
 "use strict";
 const tokens = /*TOKENS*/[]; // what is shown of each token, in the order of their numbers
 const bands = /*BANDS*/{}; // the names of each trait's bands, from low to high
-const [RANGE, UNCLEAR] = /*SELECTION*/[].map(pattern => new RegExp(pattern, "gi")); // as collection.py reads a selection
+const [RANGE, COMMENT, THOUSANDS, UNCLEAR] = /*SELECTION*/[].map(pattern => new RegExp(pattern, "gi")); // as collection.py reads a selection
 const marks = new Map(); // token id -> "keep" or "reject"
 const MARKED = { keep: "kept", reject: "rejected" };
 const storage = "marks of <!--IDENTITY-->";
@@ -260,10 +260,12 @@ by("save").onclick = () => {
 };
 
 const numbered = new Map(tokens.map(token => [token.id, token]));
-function named(text) { // -> the tokens that a selection names, and which parts of it name others; or what is wrong with it
-  const withoutRanges = text.replace(RANGE, (all, low, high) => high ? "0" : all), unclear = withoutRanges.search(UNCLEAR);
-  const line = text.split("\n")[withoutRanges.slice(0, unclear).split("\n").length - 1].trim();
-  if (unclear >= 0) return `${line.slice(0, 100)} is neither token ids nor a range; write 3 7 or 3-7`;
+function named(written) { // -> the tokens that a selection names, and which parts of it name others; or what is wrong with it
+  const text = written.replace(COMMENT, ""), withoutRanges = text.replace(RANGE, (all, low, high) => high ? "0" : all);
+  const line = place => written.split("\n")[text.slice(0, place).split("\n").length - 1].trim().slice(0, 100);
+  const number = text.search(THOUSANDS), unclear = withoutRanges.split("\n").findIndex(each => each.search(UNCLEAR) >= 0);
+  if (number >= 0) return `${line(number)} may name one number or two; write 1234, or 1 234`;
+  if (unclear >= 0) return `${written.split("\n")[unclear].trim().slice(0, 100)} is neither token ids nor a range; write 3 7 or 3-7`;
   const found = new Set(), unknown = new Set();
   for (const [, low, high] of text.matchAll(RANGE)) {
     if (high && Number(high) < Number(low)) return `${low}-${high} must run upwards`;

@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from nft.metadata import STATEMENT
-from nft.selection import TOKEN_RANGE, UNCLEAR
+from nft.selection import COMMENT, THOUSANDS, TOKEN_RANGE, UNCLEAR
 from nft.store import Edition
 from pages.template import filled, script_json
 from utils import hash_json
@@ -27,7 +27,7 @@ def contact_sheet(edition: Edition) -> str:
     script = {
         "/*TOKENS*/[]": script_json(data),
         "/*BANDS*/{}": script_json({name: parts["labels"] for name, parts in edition.bands.items()}),
-        "/*SELECTION*/[]": script_json([TOKEN_RANGE.pattern, UNCLEAR.pattern]),
+        "/*SELECTION*/[]": script_json([each.pattern for each in (TOKEN_RANGE, COMMENT, THOUSANDS, UNCLEAR)]),
         "<!--IDENTITY-->": identity[:16],
     }
     contents = {

@@ -9,16 +9,30 @@ MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error mus
 TO = r"(?:[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+|\.\.+|\u2026|to)"  # of a range: dashes, dots, or the word
 TOKEN_RANGE = re.compile(rf"(\d+)(?:[^\S\n]*{TO}[^\S\n]*(\d+))?", re.IGNORECASE)
 LONGEST_ID = 10  # digits that are read: no set has such a token
-UNCLEAR = re.compile(r"\d(?:[^\s\d,;\"']+\d)+")  # numbers with something between them that makes no ids of them
+COMMENT = re.compile(r"#(?!\d)[^\n]*")  # #3 is a token
+# one number with a mark between its thousands, or two ids; of a larger one no set has a token, so it is a list
+THOUSANDS = re.compile(r"(?<![\d,])(?:\d{1,3}[,'\u2019\u00a0\u202f]\d{3}|1,000,000)(?!,?\d)")
+WORDS = r"(?:and|also|plus|then|keep|tokens?|token_ids?|ids?|numbers?|nos?\.?)"
+# what may stand between two ids of a line; with anything else between them, as in "1 through 5", they may be no list
+SEPARATOR = rf"""(?:[^\S\n]|[,;&|#"'()\[\]{{}}]|\b{WORDS}(?!\w)["']?:?)"""
+UNCLEAR = re.compile(rf"\d(?!{SEPARATOR}*\d)[^\d\n]+\d", re.IGNORECASE)
 
 
 def token_ids(path: Path) -> set[int]:
-    """The token ids that a file names, alone or as ranges (3-7, 3 – 7, 3 to 7); words between them are ignored."""
-    text = read_text(path)
+    """The token ids that a file names, alone or as ranges (3-7, 3 – 7, 3 to 7).
+
+    Comments are ignored, and words before the first and after the last id of a line.
+    """
+    read = read_text(path)
+    text = COMMENT.sub("", read)
     without_ranges = TOKEN_RANGE.sub(lambda found: "0" if found[2] else found[0], text)
-    if unclear := UNCLEAR.search(without_ranges):
-        line = text.split("\n")[without_ranges.count("\n", 0, unclear.start())].strip()
-        raise UserError(f"{path}: {line[:100]!r} is neither token ids nor a range; write 3 7 or 3-7")
+    for whole, pattern, trouble in (
+        (text, THOUSANDS, "may name one number or two; write 1234, or 1 234"),
+        (without_ranges, UNCLEAR, "is neither token ids nor a range; write 3 7 or 3-7"),
+    ):
+        if found := pattern.search(whole):
+            line = read.split("\n")[whole.count("\n", 0, found.start())].strip()
+            raise UserError(f"{path}: {line[:100]!r} {trouble}")
     ranges = [(int(low[:LONGEST_ID]), int((high or low)[:LONGEST_ID])) for low, high in TOKEN_RANGE.findall(text)]
     for low, high in ranges:
         if not 0 <= high - low < MOST_TOKENS:

@@ -2,10 +2,11 @@
 
 import html
 import re
+import unicodedata
 from collections.abc import Callable
 
 from sources.log import MOST_EXAMPLES, SourceLog
-from text.vocabulary import CONTROL
+from text.vocabulary import CONTROL, LINE_BREAKS
 
 # HTML's own elements alone: vector<int>, a <- b and <3 are no HTML, and a parser of HTML would lose them
 INLINE = (
@@ -24,7 +25,9 @@ ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000})?/?"""
 TAG = re.compile(rf"</?(?:(?P<block>{BLOCK})|{INLINE}){ATTRIBUTES}>", re.IGNORECASE)
 UNSHOWN = re.compile(r"<(?P<end>/?)(?P<name>script|style)\b[^<>]{0,2000}>|<!--|-->", re.IGNORECASE)
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
-UNFIT = re.compile(rf"{CONTROL.pattern}|[\ud800-\udfff]")
+HALF = re.compile("[\ud800-\udfff]")  # of a pair of UTF-16, or a byte of a command line that is no character
+UNFIT = re.compile(rf"{CONTROL.pattern}|{HALF.pattern}")
+NO_TEXT = {"Cc": "a control character", "Cs": "a byte that is no character of your terminal's encoding"}
 AROUND = 30  # characters shown on either side of a change
 
 
@@ -63,6 +66,15 @@ def on_one_line(text: str) -> str:
 def without_controls(text: str) -> str:
     """The text without control characters and halves of characters."""
     return UNFIT.sub("", text)
+
+
+def misfit(line: str) -> str:
+    """The first character that a line of a command's arguments cannot hold, and what it is; "" if all fit."""
+    for character in line:
+        breaks = character == "\n" or character in LINE_BREAKS
+        if what := "a line break" if breaks else NO_TEXT.get(unicodedata.category(character), ""):
+            return f"{character!r}, {what}"
+    return ""
 
 
 # what is done, in this order -> what is shown as changed

@@ -82,9 +82,15 @@ def fetched(connection: Any, name: str, query: str, parameters: Sequence[object]
 
 
 def rows_of(path: Path, name: str, query: str) -> Iterator[Row]:
-    """The rows of a query about a file, which is closed at their end: Windows removes no file that is open."""
-    with contextlib.closing(connect(path)) as connection:
-        yield from fetched(connection, name, query)
+    """The rows of a query about a file, which is closed at their end: Windows removes no file that is open.
+
+    An error names it by `name`, for `path` may be one that was made for DuckDB.
+    """
+    try:
+        with contextlib.closing(connect(path)) as connection:
+            yield from fetched(connection, name, query)
+    except UserError as error:
+        raise UserError(str(error).replace(str(path.absolute()), name)) from None
 
 
 def open_json(path: Path, name: str) -> Table:

@@ -1,5 +1,7 @@
 """Finds the files of a download: in folders, globs and zip archives, and of which kind each is by its name."""
 
+import contextlib
+import errno
 import glob
 import itertools
 import os
@@ -144,13 +146,26 @@ def no_source(path: Path, folder: Path) -> str:
     return "a link that leads out of the folder" if leads_out else ""
 
 
+@contextlib.contextmanager
+def clear_errors(what: str) -> Iterator[None]:
+    """Turn whatever is raised while a packed file is read into one line: no list of what damage can raise is whole.
+
+    What the disk and the memory say stays as it is.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of a place that no file has
+            raise
+        raise UserError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from None
+
+
 def names_in(archive: Path) -> list[str]:
     """The names of the files of a zip archive; none is ever used as a path."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            names = [info.filename for info in opened.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, UnicodeError) as error:
-        raise UserError(f"{archive}: is no whole zip archive: {error}") from None
+    with clear_errors(f"{archive}: is no whole zip archive"), zipfile.ZipFile(archive) as opened:
+        names = [info.filename for info in opened.infolist() if not info.is_dir()]
     for name in names:
         if climbs(name):
             raise UserError(f"{archive}: holds {name!r}, a name that leads out of its folder; nothing is read")

@@ -15,7 +15,7 @@ import numpy as np
 
 from config.errors import listed
 from config.origin import LONGEST
-from sources.cleaning import Cleaner
+from sources.cleaning import HALF, Cleaner, misfit
 from sources.columns import choose, describe, join, looks_like_prose, number_of
 from sources.engine import Filter, open_json, open_parquet
 from sources.files import Found
@@ -23,7 +23,7 @@ from sources.git import open_git
 from sources.log import SourceLog
 from sources.origin import record_of
 from sources.records import open_mbox, open_text, open_xml
-from sources.scratch import writing
+from sources.scratch import harmless_path, writing
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
 from utils import UserError, flush_to_disk, hash_file
@@ -32,6 +32,7 @@ READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
     "git": open_git, "text": open_text,
 }  # fmt: skip
+BY_DUCKDB = ("json", "parquet")  # kinds whose reader takes characters of a path for a pattern
 COLUMNS = {"mbox": "text", "git": "message", "text": "text"}  # kinds whose text is known
 SAMPLED, SAMPLED_CHARACTERS = 1000, 1 << 23  # rows that are looked at to choose a column
 FILTERED, FILTERED_CHARACTERS = 4096, 1 << 22  # rows that --where is asked about at a time
@@ -62,8 +63,12 @@ class Request:
         request = cls(**{field.name: options[field.name] for field in fields(cls)})
         check_encoding(request.encoding)
         for option, value in (("source", request.source), ("license", request.license)):
-            if len(value) > LONGEST or not value.isprintable():
-                raise UserError(f"--{option}: must be one line, not longer than {LONGEST:,}")
+            if len(value) > LONGEST:
+                raise UserError(f"--{option}: has {len(value):,} characters; {LONGEST:,} are allowed")
+            if what := misfit(value):
+                raise UserError(f"--{option}: must be one line of text, but holds {what}")
+        if half := HALF.search(request.where):
+            raise UserError(f"--where: holds {misfit(half[0])}")
         if 0 < request.max_characters < request.min_characters:
             raise UserError(f"--max-characters {request.max_characters}: is less than --min-characters")
         if request.max_documents == 1:
@@ -233,13 +238,16 @@ def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -
         commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
         yield Plain(file.path, file, commit or "", 0), table
         return
-    with plain_file(file, scratch, request.encoding, log) as plain:
-        opener = READERS[file.kind]
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(plain_file(file, scratch, request.encoding, log))
+        path, opener = plain.path, READERS[file.kind]
+        if file.kind in BY_DUCKDB:
+            path = stack.enter_context(harmless_path(path, scratch))
         if file.kind == "mbox":
             opener = partial(open_mbox, encoding=request.encoding)
         if file.kind == "text":
             opener = partial(open_text, unit=request.unit or ("line" if file.chosen else "file"))
-        yield plain, opener(plain.path, file.name)
+        yield plain, opener(path, file.name)
 
 
 def first_rows(table: Table) -> list[Row]:

@@ -1,15 +1,15 @@
 """What is no table, as one: XML dumps, mailboxes and plain text."""
 
 import codecs
-import contextlib
 import email.policy
 import itertools
-import mailbox
+import re
 from collections.abc import Callable, Iterator, Sequence
 from email.errors import MessageError
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from xml.parsers import expat
 
 from sources.log import SourceLog
@@ -21,6 +21,11 @@ SAMPLED = 1000  # rows whose attributes are the columns of an XML dump
 UNITS = ("line", "paragraph", "file")  # what a document of a plain text is
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
 LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
+DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+# of the line before a message: a sender, and in any order a day, a month, a time and a year
+DATED = re.compile(rb"From (?=.*\b(?:%s)\b)(?=.*\b(?:%s)\b)(?=.*\b\d\d?:\d\d\b)(?=.*\b\d{4}\b)" % (DAYS, MONTHS))
+HEADER = re.compile(rb"[!-9;-~]+:")
+ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 # what Python's email raises for a hostile message
 MISFITS = (
     LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, RecursionError, MessageError,
@@ -86,11 +91,10 @@ def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
     """
 
     def rows(log: SourceLog) -> Iterator[dict[str, str]]:
-        with contextlib.closing(mailbox.mbox(path, create=False)) as box:
-            for number, key in enumerate(box.iterkeys(), 1):
-                content = box.get_file(key).read(MOST_ROW + 1)
+        with path.open("rb") as file:
+            for number, content in enumerate(messages_of(file), 1):
                 place = f"{name} message {number}"
-                if len(content) > MOST_ROW:
+                if content is None:
                     log.bad_row(f"of more than {MOST_ROW >> 20} MB", place)
                 elif row := message_row(content, place, encoding):
                     yield row
@@ -108,6 +112,49 @@ def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
             yield row
 
     return Table(table.columns, read)
+
+
+def messages_of(file: IO[bytes]) -> Iterator[bytes | None]:
+    """The messages of a mailbox, without the lines that part them; None for one that is longer than any document.
+
+    Python's mailbox parts at each line that begins with "From ", which may be one of a text, and leaves the > that
+    programs write before such a line.
+    """
+    lines = itertools.chain(iter(partial(file.readline, BLOCK_BYTES), b""), [b""])
+    message: list[bytes] = []
+    size, blank, whole, dated, first = 0, True, True, False, True
+    for line, after in itertools.pairwise(lines):
+        if whole and line.startswith(b"From ") and (first or parts(line, after, blank, dated)):
+            if first:
+                dated = bool(DATED.match(line))
+            else:
+                yield joined(message, size)
+            message, size, first = [], 0, False
+        else:
+            size += len(line)
+            if size <= MOST_ROW:
+                message.append(line)
+        whole, blank = line.endswith(b"\n"), whole and not line.strip(b"\r\n")
+    yield joined(message, size)
+
+
+def parts(line: bytes, after: bytes, blank: bool, dated: bool) -> bool:
+    """Whether a line that begins with "From " begins a message: by its date, and the lines around it.
+
+    In a mailbox whose first such line has no date, a blank line is enough.
+    """
+    if DATED.match(line):
+        return blank or bool(HEADER.match(after))
+    return blank and not dated
+
+
+def joined(message: list[bytes], size: int) -> bytes | None:
+    """A message of these lines without the blank one that ends it, and without the > before "From "."""
+    if size > MOST_ROW:
+        return None
+    if message and not message[-1].strip(b"\r\n"):
+        message = message[:-1]
+    return ESCAPED.sub(rb"\1", b"".join(message))
 
 
 class Bounded(email.policy.EmailPolicy):

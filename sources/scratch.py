@@ -3,6 +3,9 @@
 import contextlib
 import io
 import os
+import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from typing import Any
 from config.data_file import CACHE
 from utils import UserError, exclusive_lock
 
-SCRATCH_FILES = ("plain", "text", "sample")
+LINK = "link"
+SCRATCH_FILES = ("plain", "text", "sample", LINK)
+HARMLESS = re.compile(r"[\w ./:-]*")  # a path that no reader takes for a pattern; a byte that is not UTF-8 is no \w
 
 
 class NamedFile(io.FileIO):
@@ -51,6 +56,39 @@ def scratch_folder(text: Path) -> Iterator[Path]:
             yield folder
         finally:
             remove_scratch(folder)
+
+
+@contextlib.contextmanager
+def harmless_path(path: Path, folder: Path) -> Iterator[Path]:
+    """Another path of a file, in this folder, for a reader that takes [ and * for patterns and knows UTF-8 alone.
+
+    It goes at the end. Where the folder's own path is none for such a reader, that of the system's temporary files
+    serves.
+    """
+    with contextlib.ExitStack() as stack:
+        if not is_harmless(folder):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            if not is_harmless(folder):
+                raise UserError(f"{folder}: DuckDB reads no file in a folder of such a name; set TMPDIR to another")
+        link = folder.absolute() / LINK
+        try:
+            link_or_copy(path.absolute(), link)
+            yield link
+        finally:
+            link.unlink(missing_ok=True)
+
+
+def is_harmless(path: Path) -> bool:
+    return bool(HARMLESS.fullmatch(path.absolute().as_posix()))
+
+
+def link_or_copy(path: Path, link: Path) -> None:
+    """Give a file a second path: Windows allows few users a symbolic link, and a hard one on the same disk alone."""
+    for give in (os.symlink, os.link):
+        with contextlib.suppress(OSError, NotImplementedError):
+            give(path, link)
+            return
+    shutil.copyfile(path, link)
 
 
 def remove_scratch(folder: Path) -> None:

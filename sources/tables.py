@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,9 +17,12 @@ from utils import UserError
 
 Row = Sequence[str | None]
 DELIMITERS = ",;\t|"
+QUOTES_ARE_TEXT = "\t|"  # where these delimit, quotation marks are often text
 NO_DELIMITER = "\x1f"  # of a table of one column, whose commas are text
 HEAD = 1 << 20  # characters of a file that tell how it is written
 MOST_COLUMNS = 2000
+AGAIN = 8  # times the size of a table that its lines may be read again
+NO_END = "unexpected end"  # what csv says of a quotation mark that is never closed
 LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
 LONGEST_NAME = 60  # characters of a column's name
 SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
@@ -74,7 +78,7 @@ def dialect_of(head: str, delimiters: str, cut: bool) -> dict[str, Any]:
     quotes: list[dict[str, Any]] = [{"quotechar": '"'}]
     if BACKSLASH.search(head):
         quotes.append({"quotechar": '"', "escapechar": "\\"})
-    if delimiter in "\t|":  # where these delimit, quotation marks are often text
+    if delimiter in QUOTES_ARE_TEXT:
         quotes.append({"quotechar": None, "quoting": csv.QUOTE_NONE})
     dialects = [{"delimiter": delimiter, "strict": True, **each} for each in quotes]
     return max(dialects, key=lambda dialect: whole_share(head, dialect, cut))
@@ -88,17 +92,61 @@ def whole_share(head: str, dialect: dict[str, Any], cut: bool) -> float:
     return sum(row is not None and len(row) == len(rows[0] or ()) for row in rows) / max(len(rows), 1)
 
 
+class Lines:
+    """The lines of a table as csv reads them. What a row took that is not its own is given back, to be read again."""
+
+    def __init__(self, file: Iterable[str], most: int) -> None:
+        self.source = iter(lines_of(file))
+        self.row: list[str] = []  # the lines of the row that is read
+        self.number = 1  # of the first of them
+        self.again: list[str] = []  # given back, the last first
+        self.most = most  # characters that may be given back: of no file all lines are read again and again
+
+    def __iter__(self) -> Iterator[str]:
+        while (line := self.again.pop() if self.again else next(self.source, None)) is not None:
+            self.row.append(line)
+            yield line
+
+    def rows(self, dialect: dict[str, Any]) -> Iterator[list[str] | csv.Error]:
+        """The rows, in the place of one that cannot be read the reason."""
+        reader = csv.reader(self, **dialect)
+        while True:
+            try:
+                for row in reader:
+                    yield row
+                    self.number += len(self.row)
+                    self.row.clear()
+                return
+            except csv.Error as error:
+                yield error
+                self.number += len(self.row)
+                self.row.clear()
+
+    def are_rows(self, dialect: dict[str, Any], width: int) -> bool:
+        """Whether each line of this row has all columns: then two quotation marks of texts made a cell of all between.
+
+        A text whose lines have just so many tabs is not what people write.
+        """
+        return all(line.count(dialect["delimiter"]) == width - 1 for line in self.row)
+
+    def give_back(self) -> None:
+        """Have all lines of this row but its first read once more: a stray quotation mark takes them into its cell."""
+        size = sum(map(len, self.row[1:]))
+        if size <= self.most:
+            self.most -= size
+            self.again += self.row[:0:-1]
+            del self.row[1:]
+
+
 def rows_of(text: str, dialect: dict[str, Any]) -> Iterator[list[str] | None]:
     """The rows of a text; None for one that cannot be read. Blank lines are none."""
-    reader = csv.reader(lines_of(io.StringIO(text, newline="")), **dialect)
-    while True:
-        try:
-            row = next(reader, NotImplemented)
-        except csv.Error:
-            row = None
-        if row is NotImplemented:
-            return
-        if row != []:
+    lines = Lines(io.StringIO(text, newline=""), AGAIN * len(text))
+    for row in lines.rows(dialect):
+        if isinstance(row, csv.Error):
+            if NO_END not in str(row):
+                lines.give_back()
+            yield None
+        elif row:
             yield row
 
 
@@ -153,23 +201,33 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 def whole_rows(file: Any, dialect: dict[str, Any], width: int, name: str, log: SourceLog) -> Iterator[list[str]]:
     """The rows of an open file that have this many columns; the others are counted. Blank lines are none."""
-    reader = csv.reader(lines_of(file), **dialect)
-    while True:
-        line = reader.line_num + 1
-        try:
-            for row in reader:
-                if len(row) == width:
-                    yield row
-                elif row:
-                    reason = "too few columns" if len(row) < width else "too many columns"
-                    log.bad_row(f"with {reason}", f"{name} line {line}: {len(row)} of {width} columns")
-                line = reader.line_num + 1
-            return
-        except csv.Error as error:
-            what = str(error)
-            if "unexpected end" in what:
-                raise UserError(f"{name} line {line}: a quotation mark is opened here and never closed") from None
-            if "field limit" in what:
-                much = f"a text of more than {MOST_ROW >> 20} MB begins here"
-                raise UserError(f"{name} line {line}: {much}; is a quotation mark not closed?") from None
-            log.bad_row("that cannot be read", f"{name} line {line}: {what}")
+    lines = Lines(file, AGAIN * os.fstat(file.fileno()).st_size)
+    for row in lines.rows(dialect):
+        if isinstance(row, csv.Error):
+            count_unread(lines, str(row), name, log)
+        elif len(row) == width:
+            if len(lines.row) > 1 and dialect["delimiter"] in QUOTES_ARE_TEXT and lines.are_rows(dialect, width):
+                yield from (line.rstrip("\r\n").split(dialect["delimiter"]) for line in lines.row)
+            else:
+                yield row
+        elif row:
+            last = lines.number + len(lines.row) - 1
+            place = f"line {last}" if last == lines.number else f"lines {lines.number}-{last}"
+            reason = "too few columns" if len(row) < width else "too many columns"
+            log.bad_row(f"with {reason}", f"{name} {place}: {len(row)} of {width} columns")
+
+
+def count_unread(lines: Lines, what: str, name: str, log: SourceLog) -> None:
+    """Count a row that cannot be read, by its first line, and have the others read again.
+
+    Raises UserError for a quotation mark that takes all the rest of a file, or more than any row.
+    """
+    place = f"{name} line {lines.number}"
+    if NO_END in what:
+        raise UserError(f"{place}: a quotation mark is opened here and never closed")
+    if "field limit" in what:
+        much = f"a text of more than {MOST_ROW >> 20} MB begins here"
+        raise UserError(f"{place}: {much}; is a quotation mark not closed?")
+    lines.give_back()
+    for number in range(lines.number, lines.number + len(lines.row)):
+        log.bad_row("that cannot be read", f"{name} line {number}: {what}")

@@ -8,14 +8,13 @@ import hashlib
 import itertools
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any
 
-from sources.files import Found
+from sources.files import Found, clear_errors
 from sources.log import SourceLog
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
@@ -25,7 +24,7 @@ MOST_ROW = 4 << 20  # bytes of a row or a document: a long novel has a third of 
 MOST_UNPACKED = 1 << 30  # bytes of what a packed file holds, or
 MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to less than a fiftieth
 MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many
-ZSTD_BYTES = 1 << 12  # that are unpacked at a time: they may hold thirty thousand times as many
+PACKED_BYTES = 1 << 12  # that are unpacked at a time: in zstd they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
 BINARY = ("parquet",)
 MIXED = ("mbox",)  # kinds of which each part names its own encoding
@@ -72,7 +71,7 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
     before, made, digest = fingerprint(found.path), scratch / "plain", hashlib.sha256()
     packed = bool(found.packing or found.member)
     try:
-        with opened(found) as blocks, clear_errors(found):
+        with opened(found) as blocks:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
             marked = encoding_of(found, first, encoding)
@@ -82,24 +81,34 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
                 raise UserError(f"{found.name}: {what}; its name does not say so")
             if marked:
                 blocks = decoded(found, blocks, marked, "replace" if encoding else "strict", log)
+            old, blocks = lines_of_today(blocks) if found.kind in LINES else (False, blocks)
             if found.kind not in (*BINARY, *MIXED):
                 blocks = checked(found, blocks)
-            with writing_bytes(made) if packed or marked else contextlib.nullcontext() as copy:
+            other = packed or marked or old
+            with writing_bytes(made) if other else contextlib.nullcontext() as copy:
                 for block in blocks:
                     if copy:
                         copy.write(block)
         sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
-        yield Plain(made if packed or marked else found.path, found, sha256, before[0])
+        yield Plain(made if other else found.path, found, sha256, before[0])
         if fingerprint(found.path) != before:
             raise UserError(f"{found.name}: the file changed while it was read; start again")
     finally:
         made.unlink(missing_ok=True)
 
 
-def head_of(blocks: Iterator[bytes]) -> bytes:
-    """The first blocks, as many as are needed to tell the encoding."""
+def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
+    """Whether lines end in CR alone, as old programs wrote them, and the blocks with LF for it; else as they are."""
+    head = head_of(blocks, BLOCK_BYTES)
+    blocks = itertools.chain([head], blocks)
+    old = b"\r" in head[:-1] and b"\n" not in head  # the last may be half of CR LF
+    return old, (block.replace(b"\r", b"\n") for block in blocks) if old else blocks
+
+
+def head_of(blocks: Iterator[bytes], size: int = HEAD) -> bytes:
+    """The first blocks, as many as have so many bytes: those that are needed to tell the encoding."""
     head = b""
-    while len(head) < HEAD and (block := next(blocks, None)) is not None:
+    while len(head) < size and (block := next(blocks, None)) is not None:
         head += block
     return head
 
@@ -138,20 +147,45 @@ def declared(found: Found, first: bytes) -> str:
 @contextlib.contextmanager
 def opened(found: Found) -> Iterator[Iterator[bytes]]:
     """What a source holds, a block at a time; unpacked where it is packed."""
-    with contextlib.ExitStack() as stack, clear_errors(found):
-        if found.member:
-            archive = stack.enter_context(zipfile.ZipFile(found.path))
-            info = archive.getinfo(found.member)
-            if info.flag_bits & 1:
-                raise UserError(f"{found.name}: needs a password; unpack it first")
-            file: Any = stack.enter_context(archive.open(info))
-        else:
-            file = stack.enter_context(found.path.open("rb"))
-        yield UNPACKERS[found.packing](file)
+    damaged = f"{found.name}: damaged or cut short"
+    with contextlib.ExitStack() as stack:
+        with clear_errors(damaged):
+            if found.member:
+                archive = stack.enter_context(zipfile.ZipFile(found.path))
+                info = archive.getinfo(found.member)
+                if info.flag_bits & 1:
+                    raise UserError(f"{found.name}: needs a password; unpack it first")
+                file: Any = stack.enter_context(archive.open(info))
+            else:
+                file = stack.enter_context(found.path.open("rb"))
+            if found.packing and not file.peek(1):
+                raise EOFError("it has no bytes")
+        yield clearly(damaged, UNPACKERS[found.packing](file))
+
+
+def clearly(damaged: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks; what is raised while they are made, and nothing that is done with them, means that."""
+    with clear_errors(damaged):
+        yield from blocks
 
 
 def blocks_of(file: Any) -> Iterator[bytes]:
     return iter(partial(file.read, BLOCK_BYTES), b"")
+
+
+def bz2_blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """The blocks of a file in bzip2's format, of several streams too. Raises EOFError if it is cut short.
+
+    Python's BZ2File takes a later stream with a damaged beginning for what does not belong to the file, and drops it.
+    """
+    stream = bz2.BZ2Decompressor()
+    while rest := file.read(PACKED_BYTES):
+        while rest or not (stream.needs_input or stream.eof):  # it may still hold some of what it was given
+            stream = bz2.BZ2Decompressor() if stream.eof else stream
+            yield stream.decompress(rest, BLOCK_BYTES)
+            rest = stream.unused_data
+    if not stream.eof:
+        raise EOFError("its last stream has no end")
 
 
 def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -161,7 +195,7 @@ def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
     except ImportError:
         raise UserError("zstandard is not installed; pip install -r requirements-prepare.txt") from None
     frame = None
-    while rest := file.read(ZSTD_BYTES):
+    while rest := file.read(PACKED_BYTES):
         while rest:
             frame = frame or zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW).decompressobj()
             yield frame.decompress(rest)
@@ -173,26 +207,9 @@ def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
 UNPACKERS: dict[str, Callable[[Any], Iterator[bytes]]] = {
     "": blocks_of,
     ".gz": lambda file: blocks_of(gzip.GzipFile(fileobj=file)),
-    ".bz2": lambda file: blocks_of(bz2.BZ2File(file)),
+    ".bz2": bz2_blocks,
     ".zst": zstd_blocks,
 }
-
-
-@contextlib.contextmanager
-def clear_errors(found: Found) -> Iterator[None]:
-    """Turn what the unpackers raise into one line."""
-    try:
-        yield
-    except (EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{found.name}: damaged or cut short: {error}") from None
-    except OSError as error:
-        if error.errno is None:  # how gzip and bz2 say that data are damaged
-            raise UserError(f"{found.name}: damaged or cut short: {error}") from None
-        raise
-    except Exception as error:
-        if type(error).__name__ == "ZstdError":
-            raise UserError(f"{found.name}: damaged or cut short: {error}") from None
-        raise
 
 
 def hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:

@@ -84,6 +84,17 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
         yield from _decode(b"".join(parts) + b"\n", line, path, config, reading_log)
 
 
+def ends_in_cr(path: Path) -> bool:
+    """Whether the lines of a file end in CR alone: it has some, and no LF."""
+    found = False
+    with path.open("rb") as file:
+        while block := file.read(CHUNK_BYTES):
+            found |= b"\r" in block
+            if b"\n" in block:
+                return False
+    return found
+
+
 def read_stretches(path: Path, config: DataConfig, most_bytes: int) -> Iterator[np.ndarray]:
     """Yield code points as `read_lines` does, of all the file, or of about so many bytes in stretches spread evenly.
 

@@ -1,6 +1,7 @@
 """The commands of a set: a new name, a selection, and mistakes as one line."""
 
 import json
+import re
 import shutil
 import sys
 from contextlib import nullcontext
@@ -65,6 +66,50 @@ def test_a_range_is_read_as_one_or_refused(tmp_path):
     keep.write_text("1-3\nof 2026-11-27\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"keep.txt: 'of 2026-11-27' is neither token ids nor a range"):
         token_ids(keep)
+
+
+NO_LIST = (
+    "1 through 5", "1 bis 5", "1 not 2", "2 ~ 4", "2 : 4", "2 / 4", "2 - 4 - 6", "1. 3", "3,a text of 7 words",
+    "#2 of 27 November", "2and3",
+)  # fmt: skip
+ONE_OR_TWO = (
+    "1,234",
+    "1'234",
+    "2\n7 12,345",
+    "1\u00a0234",
+    "1\u202f234",
+    "1,000,000",
+    "1,234-1,236",
+    "# a\n5 1,234 # b",
+)
+
+
+def test_what_stands_between_numbers_is_a_separator_or_refused(tmp_path):
+    keep = tmp_path / "keep.txt"
+    for text in NO_LIST:
+        keep.write_text(f"8\n{text}\n9", encoding="utf-8")
+        with pytest.raises(UserError, match=re.escape(f"{text!r} is neither token ids nor a range; write 3 7 or 3-7")):
+            token_ids(keep)
+    for text in ONE_OR_TWO:
+        keep.write_text(text, encoding="utf-8")
+        line = next(line for line in text.split("\n") if "4" in line or "," in line)
+        with pytest.raises(UserError, match=re.escape(f"{line!r} may name one number or two; write 1234, or 1 234")):
+            token_ids(keep)
+    many = {100, 101, 102}
+    for text in ("100,101,102", "[100,101,102]", "100;101;102", '"100","101","102"', "100-101, 102", "100, 101-102"):
+        keep.write_text(text, encoding="utf-8")
+        assert token_ids(keep) == many, text
+
+
+def test_comments_of_a_selection_name_no_token(tmp_path):
+    keep = tmp_path / "keep.txt"
+    for text in (
+        "# 27 November\n2 3 # of 9\n#\n4\n", "#2, #3 and #4", "Tokens 2, 3 & 4 of my set",
+        '[{"id": 2}, {"id": 3}, {"token_id": 4}]',
+        "2 (the best)\n3: a fine one\n - 4\n", "keep tokens: 2 to 3, then no. 4", "2 | 3 | 4",
+    ):  # fmt: skip
+        keep.write_text(text, encoding="utf-8")
+        assert token_ids(keep) == {2, 3, 4}, text
 
 
 def test_one_token_is_no_tokens(studio, tmp_path, capsys):

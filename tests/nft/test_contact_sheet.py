@@ -230,12 +230,14 @@ def test_a_selection_is_saved_and_loaded(visit, tmp_path):
     for text, note in [
         ("12\n4", "mine.txt loaded"),
         ("keep 4 – 7, 13", "mine.txt loaded; not in this sheet: 4-7"),
-        ("tokens 1..2 and 99", "mine.txt loaded; not in this sheet: 99"),
+        ("# 12 November\ntokens 1..2 and #99 # 4", "mine.txt loaded; not in this sheet: 99"),
     ]:
         load(text, note)
         assert saved() == token_ids(file) & set(TEXTS)
     for text, note in [
         ("1/2", "1/2 is neither token ids nor a range; write 3 7 or 3-7"),
+        ("# 9\n1 through 5", "1 through 5 is neither token ids nor a range; write 3 7 or 3-7"),
+        ("2\n1,234 # 9", "1,234 # 9 may name one number or two; write 1234, or 1 234"),
         ("7-3", "7-3 must run upwards"),
         ("none", "names no token of this sheet; token ids or ranges (3-7) are expected"),
     ]:

@@ -168,7 +168,36 @@ def test_the_record_says_what_was_read_and_what_became_of_it():
     assert before == (Path("datasets/x.source.json").read_bytes(), Path("datasets/x.txt").read_bytes())
     run("a.csv", "--source", "my own")
     assert json.loads(Path("datasets/x.source.json").read_text("utf-8"))["source"] == "my own"
-    assert_refused("a.csv", "--license", "a\nb", line="--license: must be one line, not longer than 20,000")
+
+
+def test_where_a_text_is_from_may_hold_all_that_a_line_can():
+    for text in ("Verein\u00a0e.V.", "\U0001f469\u200d\U0001f4bb wrote it", "caf\u00e9", "a\u00adb", "\ue000"):
+        run("a.csv", "--source", text, "--license", text, "--overwrite")
+        record = json.loads(Path("datasets/x.source.json").read_text("utf-8"))
+        assert record["source"] == record["license"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a\nb", r"'\n', a line break"), ("a\u2028b", r"'\u2028', a line break"), ("a\x85", r"'\x85', a line break"),
+        ("\x1b[1m", r"'\x1b', a control character"), ("a\tb", r"'\t', a control character"),
+        ("caf\udcc3", r"'\udcc3', a byte that is no character of your terminal's encoding"),
+    ],
+)  # fmt: skip
+def test_what_no_line_can_hold_is_named(text, what):
+    assert_refused("a.csv", "--license", text, line=f"--license: must be one line of text, but holds {what}")
+    assert_refused("a.csv", "--source", text, line=f"--source: must be one line of text, but holds {what}")
+
+
+def test_a_source_beyond_any_is_one_line():
+    assert_refused("a.csv", "--source", "x" * 20_001, line="--source: has 20,001 characters; 20,000 are allowed")
+
+
+def test_where_of_bytes_that_are_no_characters_is_one_line():
+    pytest.importorskip("duckdb")
+    what = r"holds '\udcc3', a byte that is no character of your terminal's encoding"
+    assert_refused("a.csv", "--where", "id = 'caf\udcc3'", line=f"--where: {what}")
 
 
 def test_a_text_of_somebody_else_is_never_written_over():

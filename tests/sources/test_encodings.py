@@ -1,10 +1,12 @@
 """In which encoding a source is read: by its mark, by --encoding, or by what it declares."""
 
 import codecs
+import gzip
 from pathlib import Path
 
 import pytest
 
+from sources import unpack
 from sources.unpack import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
 
@@ -54,3 +56,22 @@ def test_xml_that_is_not_what_it_declares_is_one_line():
     Path("a.xml").write_bytes(b'<?xml version="1.0" encoding="windows-1252"?><p><row Body="a \x81 b"/></p>')
     assert_refused("a.xml", starts="a.xml: is not windows-1252: ")
     assert run("a.xml", "--encoding", "cp1252") == ["a \ufffd b"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_that_end_in_cr_alone_are_lines(encoding, monkeypatch):
+    monkeypatch.setattr(unpack, "MOST_ROW", 1 << 13)  # beyond the head by which an encoding is told
+    texts = [f"{CAFE} {number}" for number in range(900)]
+    table = "id;text\r" + "".join(f'{n};"{text}"\r' for n, text in enumerate(texts))
+    files = {"a.csv": table, "b.tsv": table.replace(";", "\t"), "c.txt": "\r".join(texts), "d.md": "\r\r".join(texts)}
+    for name, content in files.items():
+        Path(name).write_bytes(content.encode(encoding))
+        assert run(name, *(["--unit", "paragraph"] if name == "d.md" else [])) == texts
+        with gzip.open(f"{name}.gz", "wb") as file:
+            file.write(content.encode(encoding))
+        assert run(f"{name}.gz", *(["--unit", "paragraph"] if name == "d.md" else [])) == texts
+
+
+def test_a_cr_inside_a_line_of_today_ends_none():
+    Path("a.txt").write_bytes(b"an old\rline\nand another\n")
+    assert run("a.txt") == ["an old line", "and another"]

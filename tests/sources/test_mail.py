@@ -2,12 +2,15 @@
 
 import base64
 import codecs
+import mailbox
+import re
 import time
 from pathlib import Path
 
 import pytest
 
 import prepare
+from sources.records import messages_of
 from sources.unpack import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
 
@@ -90,3 +93,48 @@ def test_a_message_costs_neither_the_mailbox_nor_hours(headers, lost, capsys):
     assert Path("datasets/x.txt").read_text().splitlines() == ["hello there", "more words"][: 2 - lost]
     assert ("left out: 1 row that is no message with text" in capsys.readouterr().out.splitlines()) == bool(lost)
     assert time.process_time() - began < 20
+
+
+SENT = b"From a@b Thu Jan  1 00:00:00 2026\n"
+DATES = [
+    b"Thu Jan  1 00:00:00 2026", b"Thu Jan  1 00:00:00 +0000 2026", b"Thu, 1 Jan 2026 00:00:00 GMT",
+    b"Thu Jan 01 00:00 UTC 2026\r",
+]  # fmt: skip
+
+
+def test_a_line_of_a_text_that_begins_with_from_ends_no_message():
+    bodies = [
+        b"Dear friend,\n>From now on all is well.\n>>From here\n> From there\n",
+        b"second hello there\nFrom here we go on\nto the end\n", b"a\n\nFrom Thu to Fri\nin 2026\n", b"last\nFrom\n",
+        b"as of\nFrom a@b Sun Jan 11 00:00:00 2026 it is\n",
+    ]  # fmt: skip
+    Path("a.mbox").write_bytes(b"".join(SENT + b"Subject: s\n\n" + body + b"\n" for body in bodies))
+    first = "Dear friend, From now on all is well. >From here > From there"
+    assert run("a.mbox") == [first, *(" ".join(body.decode().split()) for body in bodies[1:])]
+
+
+@pytest.mark.parametrize("date", DATES)
+@pytest.mark.parametrize("sender", [b"a@b.org", b"-", b"MAILER-DAEMON", b"a at b.org ", b"???@???", b"123@xxx"])
+def test_messages_are_parted_by_lines_of_any_sender_and_date(sender, date):
+    Path("a.mbox").write_bytes((b"From %s %s\nSubject: s\n\nhello there\n\n" % (sender, date)) * 3)
+    assert run("a.mbox") == ["hello there"] * 3
+
+
+def test_messages_without_a_blank_line_between_or_without_dates_are_parted():
+    one = SENT + b"Subject: s\n\nhello there\n"
+    Path("a.mbox").write_bytes(one * 3)
+    assert run("a.mbox") == ["hello there"] * 3
+    Path("a.mbox").write_bytes(b"From a\n\nhello there\nFrom b\n\n" * 2)
+    assert run("a.mbox") == ["hello there From b"] * 2
+
+
+def test_messages_are_those_of_pythons_mailbox():
+    contents = [f"Subject: {n}\n\nhello\n\nFrom here\n>From there\nline {n}\n" + "\n" * (n % 3) for n in range(9)]
+    box = mailbox.mbox("a.mbox")
+    for content in contents:
+        box.add(content)
+    box.close()
+    with Path("a.mbox").open("rb") as file:
+        found = [*messages_of(file)]
+    box = mailbox.mbox("a.mbox", create=False)
+    assert found == [re.sub(b"^>From", b"From", box.get_bytes(key), flags=re.MULTILINE) for key in box.iterkeys()]

@@ -144,7 +144,7 @@ def test_a_mailbox_of_pythons_mailbox():
             message.add_alternative(f"<p>{row['title']}</p>", subtype="html")
         box.add(message)
     box.close()
-    assert run("a.mbox") == [f">From {text}" for text in EXPECTED]
+    assert run("a.mbox") == [f"From {text}" for text in EXPECTED]
     assert run("a.mbox", "--column", "subject") == [row["title"] for row in reviews()]
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import time
 
 import pytest
 
@@ -77,10 +78,63 @@ def test_rows_that_are_not_whole_are_counted_and_named(tmp_path):
     assert log.bad_rows == 3
 
 
+def numbered(first: int, beyond: int) -> str:
+    return "".join(f"{n},row number {n}\n" for n in range(first, beyond))
+
+
+STRAY = [
+    (f'id,text\n{numbered(0, 200)}200,"what a day\n{numbered(201, 260)}260,she said "no"\n{numbered(261, 300)}', [200]),
+    (f'id,text\n{numbered(0, 3)}3,"a\n4,"b\n5,"c\n{numbered(6, 9)}9,x "y" z\n10,a "b" c\n11,"d"e\n', [3, 4, 5, 11]),
+    (f'id,text\n{numbered(0, 3)}3,"a\n4,"b "c\n{numbered(5, 7)}7,"two\nlines"\n8,"z" \n', [3, 4, 8]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "lost"), STRAY)
+def test_a_stray_quotation_mark_costs_its_own_row_alone(tmp_path, content, lost):
+    _, rows, log = read(tmp_path / "x.csv", content)
+    every = range(int(content.splitlines()[-1].split(",")[0]) + 1)
+    assert [int(row[0]) for row in rows] == [n for n in every if n not in lost]
+    assert log.left_out == {"that cannot be read": len(lost)} == {"that cannot be read": log.rows}
+    assert log.places["that cannot be read"][0].startswith(f"x.csv line {lost[0] + 2}: ")
+
+
+def test_rows_that_are_read_again_and_again_take_no_hours_and_are_counted(tmp_path):
+    lines, began = 200_000, time.process_time()
+    content = "id,text\n1,a b\n" + 'x","\n' * lines + '2,"z"z\n3,c d\n'
+    _, rows, log = read(tmp_path / "x.csv", content)
+    assert rows == [("1", "a b"), ("3", "c d")] and log.bad_rows == lines + 1
+    assert time.process_time() - began < 20
+
+
+def test_the_lines_of_a_row_that_is_not_whole_are_named(tmp_path):
+    *_, log = read(tmp_path / "x.csv", 'id,text\n1,"a\nb\nc",d\n2,e\n')
+    assert log.places["with too many columns"] == ["x.csv lines 2-4: 3 of 2 columns"]
+
+
 def test_a_tsv_whose_quotes_are_text_is_read_as_it_is(tmp_path):
     content = "id\ttext\n" + "".join(f'{n}\t"opened only\n{n}\tan inch is 1" or so\n' for n in range(50))
     _, rows, log = read(tmp_path / "x.tsv", content, open_tsv)
     assert len(rows) == 100 and rows[0] == ("0", '"opened only') and not log.left_out
+
+
+@pytest.mark.parametrize("delimiter", "\t|")
+def test_marks_that_two_rows_happen_to_have_make_no_cell_of_all_between(tmp_path, delimiter):
+    cells = [["id", "text"], *([str(n), f"row number {n}"] for n in range(300))]
+    cells[101][1], cells[161][1] = '"what a day', 'she said no"'
+    cells[201][1], cells[202][1] = '"come here', 'now"'
+    content = "".join(f"{delimiter.join(row)}\r\n" for row in cells)
+    _, rows, log = read(tmp_path / "x.tsv", content)
+    assert [[*row] for row in rows] == cells[1:] and not log.left_out
+
+
+@pytest.mark.parametrize("delimiter", "\t|")
+def test_a_table_whose_quotes_are_meant_keeps_its_cells_of_several_lines(tmp_path, delimiter):
+    cells = [["id", "title", "text"], *([str(n), f'the "{n}"', f"two\nlines {n}"] for n in range(9))]
+    cells += [["9", "code", f"if x:{delimiter}y\n\n{delimiter}z\n"], ["10", f"a{delimiter}b\nc", f"d\n{delimiter}"]]
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(cells)
+    _, rows, log = read(tmp_path / "x.tsv", text.getvalue())
+    assert [[*row] for row in rows] == cells[1:] and not log.left_out
 
 
 def test_a_quote_that_is_never_closed_is_one_line(tmp_path):

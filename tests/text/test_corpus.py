@@ -83,6 +83,11 @@ def test_canonically_equal_documents_are_duplicates(tiny_run):
         (b"\n", "0 distinct documents, but one to learn from and one to hold out are needed"),
         (b"one line\n", "1 distinct document, but one to learn from"),
         (b"a", "1 distinct document"),
+        (
+            b"old\rline\rends\r",
+            "its lines end in CR alone, as old programs wrote them; python prepare.py .* makes",
+        ),
+        (b"an old\rline end\n", "1 distinct document"),
         (b"same\nsame\nsame\n", "1 distinct document"),
     ],
 )

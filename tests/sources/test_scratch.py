@@ -1,0 +1,69 @@
+"""Files and folders of any name are read, and what is made on the way goes at the end."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import prepare
+from tests.sources.helpers import assert_refused, run
+from tests.training.program import posix
+
+ROWS = [{"text": "hello there friend"}, {"text": "how are you"}]
+TEXTS = [row["text"] for row in ROWS]
+
+
+@pytest.fixture(autouse=True)
+def engine(home):
+    """DuckDB, and names beside which a file lies that they match as a pattern."""
+    Path("r1").write_text("another file")
+    return pytest.importorskip("duckdb")
+
+
+def write(path: Path, duckdb) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".parquet":
+        duckdb.connect().execute(f"COPY (SELECT unnest({TEXTS}) AS text) TO 'plain.parquet'")
+        Path("plain.parquet").replace(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+
+
+@posix
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("name", [b"r[1]", b"*", b"a?{b,c}", b"it's", b"caf\xff", b"k[1]/r", b"\xff/r", b"year=1/a\\b"])
+def test_a_file_of_any_name_is_read(name, suffix, engine):
+    path = Path(os.fsdecode(name) + f".{suffix}")
+    write(path, engine)
+    write(path.with_name(f"r1.{suffix}"), engine)
+    assert run(str(path)) == TEXTS
+    path.write_bytes(b'[{"text": "a b"}, {"te')
+    if b"\xff" not in name:
+        assert_refused(str(path), starts=f"{path}: ")
+
+
+@posix
+@pytest.mark.parametrize("name", [b"d[1]", b"caf\xff"])
+def test_a_folder_of_texts_of_any_name_takes_them(name, engine, tmp_path, monkeypatch):
+    folder = Path(os.fsdecode(name))
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write(Path("a.jsonl"), engine)
+    assert run("a.jsonl", "--where", "length(text) > 11") == TEXTS[:1]
+    temporary = Path("t[1]").absolute()
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    assert prepare.main(["a.jsonl", "--name", "y"]) == 2 and not [*temporary.iterdir()]
+
+
+@pytest.mark.parametrize("missing", [["symlink"], ["symlink", "link"]])
+def test_a_system_without_links_reads_the_same(missing, engine, monkeypatch):
+    def refuse(*_):
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    for name in missing:
+        monkeypatch.setattr(os, name, refuse)
+    write(Path("r[1].jsonl"), engine)
+    assert run("r[1].jsonl") == TEXTS and Path("r[1].jsonl").stat().st_nlink == 1

@@ -1,0 +1,144 @@
+"""Packed files and archives that are damaged, cut short or made to do harm: one line, and nothing half written."""
+
+import bz2
+import contextlib
+import gzip
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sources import unpack
+from sources.files import Found
+from sources.unpack import opened
+from tests.sources.helpers import assert_refused, run
+from utils import UserError
+
+ROW = b"1,some words of a text\n"
+TABLE = b"id,text\n" + ROW * 50_000
+
+
+def zipped(path: str, members: dict[str, bytes], **options) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("damage", [lambda data: data[:-200], lambda data: data[:60] + b"\xff\0\xff" + data[63:]])
+def test_a_damaged_archive_is_one_line(pack, damage):
+    name = f"a.csv.{'gz' if pack is gzip.compress else 'bz2'}"
+    Path(name).write_bytes(damage(pack(os.urandom(100_000).hex().encode() + b"\n" + TABLE)))
+    assert_refused(name, starts=f"{name}: damaged or cut short: ")
+
+
+HALVES = b"id,text\n" + ROW * 3000, b"".join(b"%d,other words of a text\n" % number for number in range(60_000))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data, at: data[: at + 300] + bytes([data[at + 300] ^ 1]) + data[at + 301 :],
+        lambda data, at: data[:at] + b"X" + data[at + 1 :], lambda data, at: data[: at + 2],
+        lambda data, at: data[:at] + b"no stream", lambda data, at: data[:at] + b"\n",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
+def test_a_damaged_later_stream_of_a_file_is_one_line(ending, pack, damage):
+    first, second = map(pack, HALVES)
+    Path(f"a.csv.{ending}").write_bytes(first + second)
+    assert len(run(f"a.csv.{ending}")) == 63_000
+    Path(f"b.csv.{ending}").write_bytes(damage(first + second, len(first)))
+    assert_refused(f"b.csv.{ending}", starts=f"b.csv.{ending}: damaged or cut short: ")
+
+
+def test_a_packed_file_of_no_bytes_is_cut_short():
+    Path("a.txt").write_text("some words\n")
+    for ending in ("gz", "bz2", "zst"):
+        if ending == "zst":
+            pytest.importorskip("zstandard")
+        Path(f"b.txt.{ending}").touch()
+        assert_refused("a.txt", f"b.txt.{ending}", starts=f"b.txt.{ending}: damaged or cut short: ")
+    Path("b.txt").touch()
+    for ending, pack in (("gz", gzip.compress), ("bz2", bz2.compress)):
+        Path(f"c.txt.{ending}").write_bytes(pack(b""))
+        assert run("a.txt", "b.txt", f"c.txt.{ending}") == ["some words"]
+
+
+def test_a_damaged_zip_is_one_line():
+    zipped("a.zip", {"a.csv": TABLE})
+    whole = Path("a.zip").read_bytes()
+    Path("a.zip").write_bytes(whole[:-40])
+    assert_refused("a.zip", starts="a.zip: is no whole zip archive: ")
+    Path("a.zip").write_bytes(whole[:100] + b"\xff\0\xff" + whole[103:])
+    assert_refused("a.zip", starts="a.zip/a.csv: damaged or cut short: ")
+
+
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_zip_damaged_at_any_place_is_one_line(packing):
+    content = b"id,text\n" + b"".join(b"%d,words of text number %d\n" % (n, n * 31) for n in range(3000))
+    with zipfile.ZipFile("a.zip", "w", packing) as archive:
+        archive.writestr("a.csv", content)
+    whole = Path("a.zip").read_bytes()
+    begin = len("a.csv") + 30  # of what is packed; there LZMA tells its version and its properties
+    for place in (*range(begin, begin + 12), begin + 300, begin + 4000):
+        for flipped in (1, 255):
+            Path("a.zip").write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :])
+            with contextlib.suppress(UserError), opened(Found(Path("a.zip"), "csv", member="a.csv")) as blocks:
+                assert b"".join(blocks) == content  # it told of no damage
+
+
+@pytest.mark.parametrize("error", [ValueError("odd\nbytes"), EOFError(), IndexError(3)])
+def test_whatever_an_unpacker_raises_is_one_line(error, monkeypatch):
+    def fail(file):
+        yield b"id,text\n"
+        raise error
+
+    monkeypatch.setitem(unpack.UNPACKERS, ".gz", fail)
+    Path("a.csv.gz").write_bytes(b"x")
+    why = " ".join(str(error).split()) or "EOFError"
+    assert_refused("a.csv.gz", line=f"a.csv.gz: damaged or cut short: {why}")
+
+
+@pytest.mark.parametrize("name", ["../a.csv", "/tmp/a.csv", "x/../../a.csv", "C:\\a.csv", "..\\a.csv"])
+def test_a_name_that_leads_out_of_an_archive_is_one_line(name):
+    zipped("a.zip", {"b.csv": TABLE, "c.csv": b""})
+    data = Path("a.zip").read_bytes()
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("b.csv", TABLE)
+        archive.writestr(zipfile.ZipInfo("x"), TABLE)
+        archive.filelist[-1].filename = name
+    assert data and not Path("../a.csv").exists()
+    stored = zipfile.ZipFile("a.zip").namelist()[-1]
+    assert_refused("a.zip", line=f"a.zip: holds {stored!r}, a name that leads out of its folder; nothing is read")
+
+
+def test_a_zip_that_needs_a_password_is_one_line():
+    zipped("a.zip", {"a.csv": TABLE})
+    data = bytearray(Path("a.zip").read_bytes())
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.index(mark) + place] |= 1
+    Path("a.zip").write_bytes(data)
+    assert_refused("a.zip", line="a.zip/a.csv: needs a password; unpack it first")
+
+
+def test_what_unpacks_to_more_than_any_text_is_one_line(monkeypatch):
+    monkeypatch.setattr(unpack, "MOST_UNPACKED", 1 << 20)
+    content = b"id,text\n" + b"1,a a\n" * 1_000_000
+    rule = "unpacks to more than 0.0 GB, 200 times its size or 0.0 GB; unpack it yourself if you trust it"
+    for name, pack in (("a.csv.gz", gzip.compress), ("a.csv.bz2", bz2.compress)):
+        Path(name).write_bytes(pack(content))
+        assert_refused(name, line=f"{name}: {rule}")
+    zipped("a.zip", {"a.csv": content})
+    assert_refused("a.zip", line=f"a.zip/a.csv: {rule}")
+    if zstd := shutil.which("zstd"):
+        Path("b.csv").write_bytes(content)
+        subprocess.run([zstd, "-q", "b.csv"], check=True)
+        pytest.importorskip("zstandard")
+        assert_refused("b.csv.zst", line=f"b.csv.zst: {rule}")
