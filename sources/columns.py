@@ -10,6 +10,7 @@ from utils import UserError
 PROSE = 0.7  # share of letters and spaces from which a value looks like prose; an address or a code has fewer
 NEARLY = 0.3  # of the best column's prose, from which another is named too
 SHOWN = 60  # characters of a value
+NO_ROWS = "holds no rows"
 WORD = re.compile(r"\w+")
 
 
@@ -43,6 +44,8 @@ def describe(columns: Sequence[str], sample: Sequence[Row]) -> list[str]:
 
 def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[int, str]:
     """The number of the column that holds prose, and why it is this one. Raises UserError if none does."""
+    if not sample:
+        raise UserError(f"{name}: {NO_ROWS}")
     scores = [prose(value for row in sample if (value := row[number])) for number in range(len(columns))]
     best = max(range(len(columns)), key=scores.__getitem__, default=-1)
     if best < 0 or not scores[best]:
