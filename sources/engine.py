@@ -22,6 +22,7 @@ MEMORY = "512MB"
 FETCHED = 128  # rows at a time
 SHOWN = 40  # characters of a cell that is no number
 SAMPLED = 1000  # rows that tell the keys of JSON objects
+FIRST_LINES = 100  # that tell whether a file of JSON holds an object a line
 NUMBER = '"number of the row"'
 ENDLESS = re.compile("[+-]?(nan|inf|infinity)", re.IGNORECASE)  # what DuckDB and Python take for numbers too
 # a text in a plan of DuckDB, which is passed over as a whole, or NaN or infinity, as it writes these numbers
@@ -104,7 +105,7 @@ def open_json(path: Path, name: str) -> Table:
     keys = f"SELECT json_keys(json), json_type(json) FROM (SELECT json FROM {source} LIMIT {SAMPLED})"
     found: dict[str, None] = {}
     for names, kind in rows_of(path, name, keys):
-        if kind not in (None, "OBJECT"):
+        if kind not in (None, "OBJECT", "NULL"):  # a null is a row without text
             raise UserError(f"{name}: holds {str(kind).lower()}s; JSON objects are needed, which name their columns")
         found |= dict.fromkeys(names or ())
         if len(found) > MOST_COLUMNS:
@@ -125,11 +126,21 @@ def open_json(path: Path, name: str) -> Table:
 
 
 def is_lines(path: Path) -> bool:
-    """Whether a file begins with a whole JSON object on its first line that is not blank."""
+    """Whether a file holds a JSON object a line: the first that is not blank, or most of the first hundred.
+
+    The first may be damaged as any other; of a list that is written with line breaks few lines are objects.
+    """
     with path.open("rb") as file:
-        head = file.read(MOST_ROW).lstrip()
+        lines = [line for line in file.read(MOST_ROW).lstrip().split(b"\n", FIRST_LINES)[:FIRST_LINES] if line.strip()]
+    objects = [*map(is_object, lines[:1])]
+    if not any(objects):
+        objects += map(is_object, lines[1:])
+    return sum(objects) > len(objects) / 2
+
+
+def is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(head.split(b"\n", 1)[0]), dict)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
 
