@@ -1,6 +1,8 @@
-"""Which column holds the text, and how --join makes a text of several."""
+"""Which column holds the text, how --join makes a text of several, and what SQL calls them."""
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from config.errors import listed, nearest
@@ -69,6 +71,20 @@ def number_of(column: str, columns: Sequence[str], name: str, option: str = "--c
         hint = f"{nearest(column, columns)}; it has {listed(columns)}"
         raise UserError(f"{option} {column!r}: {name} has no such column{hint}")
     return alike[0]
+
+
+def sql_names(columns: Sequence[str]) -> list[str]:
+    """The names of columns, each another whatever its case."""
+    lower = [name.lower() for name in columns]
+    taken, many = set(lower), Counter(lower)
+    names = []
+    for name in columns:
+        free = name
+        if many[name.lower()] > 1:
+            free = next(free for n in itertools.count(1) if (free := f"{name}_{n}").lower() not in taken)
+            taken.add(free.lower())
+        names.append(free)
+    return names
 
 
 def join(template: str, columns: Sequence[str], name: str) -> tuple[list[int], Callable[[Row], str]]:
