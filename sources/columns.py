@@ -1,6 +1,8 @@
-"""Which column holds the text, and how --join makes a text of several."""
+"""Which column holds the text, how --join makes a text of several, and what SQL calls them."""
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from config.errors import listed, nearest
@@ -10,6 +12,7 @@ from utils import UserError
 PROSE = 0.7  # share of letters and spaces from which a value looks like prose; an address or a code has fewer
 NEARLY = 0.3  # of the best column's prose, from which another is named too
 SHOWN = 60  # characters of a value
+NO_ROWS = "holds no rows"
 WORD = re.compile(r"\w+")
 
 
@@ -43,6 +46,8 @@ def describe(columns: Sequence[str], sample: Sequence[Row]) -> list[str]:
 
 def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[int, str]:
     """The number of the column that holds prose, and why it is this one. Raises UserError if none does."""
+    if not sample:
+        raise UserError(f"{name}: {NO_ROWS}")
     scores = [prose(value for row in sample if (value := row[number])) for number in range(len(columns))]
     best = max(range(len(columns)), key=scores.__getitem__, default=-1)
     if best < 0 or not scores[best]:
@@ -66,6 +71,20 @@ def number_of(column: str, columns: Sequence[str], name: str, option: str = "--c
         hint = f"{nearest(column, columns)}; it has {listed(columns)}"
         raise UserError(f"{option} {column!r}: {name} has no such column{hint}")
     return alike[0]
+
+
+def sql_names(columns: Sequence[str]) -> list[str]:
+    """The names of columns, each another whatever its case."""
+    lower = [name.lower() for name in columns]
+    taken, many = set(lower), Counter(lower)
+    names = []
+    for name in columns:
+        free = name
+        if many[name.lower()] > 1:
+            free = next(free for n in itertools.count(1) if (free := f"{name}_{n}").lower() not in taken)
+            taken.add(free.lower())
+        names.append(free)
+    return names
 
 
 def join(template: str, columns: Sequence[str], name: str) -> tuple[list[int], Callable[[Row], str]]:

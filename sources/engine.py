@@ -4,15 +4,16 @@ It can reach neither the network nor a file but the one that is read: external a
 """
 
 import contextlib
-import itertools
 import json
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from config.errors import listed, nearest
+from sources.columns import sql_names
 from sources.log import SourceLog
 from sources.tables import MOST_COLUMNS, Row, Table, is_number
 from sources.unpack import MOST_ROW
@@ -22,6 +23,8 @@ MEMORY = "512MB"
 FETCHED = 128  # rows at a time
 SHOWN = 40  # characters of a cell that is no number
 SAMPLED = 1000  # rows that tell the keys of JSON objects
+FIRST_LINES = 100  # that tell whether a file of JSON holds an object a line
+LISTENING = 0.1  # seconds after which a signal is heard at the latest
 NUMBER = '"number of the row"'
 ENDLESS = re.compile("[+-]?(nan|inf|infinity)", re.IGNORECASE)  # what DuckDB and Python take for numbers too
 # a text in a plan of DuckDB, which is passed over as a whole, or NaN or infinity, as it writes these numbers
@@ -81,6 +84,29 @@ def fetched(connection: Any, name: str, query: str, parameters: Sequence[object]
         raise UserError(f"{name}: {reason(error)}") from None
 
 
+def interruptible(connection: Any, work: Callable[[], list[Row]]) -> list[Row]:
+    """What work that asks a database gives; a signal is heard while it lasts, as a single function may for hours.
+
+    A thread does the work, for Python hears signals in the first one alone.
+    """
+    done: Future[list[Row]] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        while not done.done():
+            wait([done], LISTENING)
+    except KeyboardInterrupt:
+        connection.interrupt()
+        raise
+    return done.result()
+
+
 def rows_of(path: Path, name: str, query: str) -> Iterator[Row]:
     """The rows of a query about a file, which is closed at their end: Windows removes no file that is open.
 
@@ -104,7 +130,7 @@ def open_json(path: Path, name: str) -> Table:
     keys = f"SELECT json_keys(json), json_type(json) FROM (SELECT json FROM {source} LIMIT {SAMPLED})"
     found: dict[str, None] = {}
     for names, kind in rows_of(path, name, keys):
-        if kind not in (None, "OBJECT"):
+        if kind not in (None, "OBJECT", "NULL"):  # a null is a row without text
             raise UserError(f"{name}: holds {str(kind).lower()}s; JSON objects are needed, which name their columns")
         found |= dict.fromkeys(names or ())
         if len(found) > MOST_COLUMNS:
@@ -125,11 +151,21 @@ def open_json(path: Path, name: str) -> Table:
 
 
 def is_lines(path: Path) -> bool:
-    """Whether a file begins with a whole JSON object on its first line that is not blank."""
+    """Whether a file holds a JSON object a line: the first that is not blank, or most of the first hundred.
+
+    The first may be damaged as any other; of a list that is written with line breaks few lines are objects.
+    """
     with path.open("rb") as file:
-        head = file.read(MOST_ROW).lstrip()
+        lines = [line for line in file.read(MOST_ROW).lstrip().split(b"\n", FIRST_LINES)[:FIRST_LINES] if line.strip()]
+    objects = [*map(is_object, lines[:1])]
+    if not any(objects):
+        objects += map(is_object, lines[1:])
+    return sum(objects) > len(objects) / 2
+
+
+def is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(head.split(b"\n", 1)[0]), dict)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
 
@@ -190,13 +226,11 @@ class Filter:
 
     def check_constants(self) -> None:
         """Raise UserError if something is compared with NaN or an infinity, which is above all numbers, or below."""
-        import duckdb
-
-        row = json.dumps([["0", *[None] * len(self.used)]])
-        with contextlib.suppress(duckdb.Error):  # is named with the rows that show it
-            plan = self.connection.execute(f"EXPLAIN (FORMAT json) {self.query}", [row]).fetchall()[0][1]
-            if any(any(ENDLESS_CONSTANT.findall(text)) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', plan)):
-                raise self.endless()
+        row, plan = json.dumps([["0", *[None] * len(self.used)]]), ""
+        with contextlib.suppress(UserError):  # is named with the rows that show it
+            plan = str(self.answer(f"EXPLAIN (FORMAT json) {self.query}", row)[0][1])
+        if any(any(ENDLESS_CONSTANT.findall(text)) for text in re.findall(r'"((?:[^"\\]|\\.)*)"', plan)):
+            raise self.endless()
 
     def endless(self) -> UserError:
         fix = "compare with a number; 'stars IS NULL', for example, is true of what is none"
@@ -204,9 +238,10 @@ class Filter:
 
     def __call__(self, rows: Sequence[Row]) -> list[int]:
         """Some rows, of which each holds the columns `used` in order -> the numbers of those it is true of."""
-        content = json.dumps([[str(number), *row] for number, row in enumerate(rows)])
+        listed_rows = json.dumps([[str(number), *row] for number, row in enumerate(rows)], ensure_ascii=False)
+        content = listed_rows.encode("utf-8", "ignore").decode()  # without halves of characters, as cleaned
         try:
-            taken = [int(row[0] or 0) for row in fetched(self.connection, "", self.query, [content])]
+            taken = [int(row[0] or 0) for row in self.answer(self.query, content)]
         except UserError as error:
             named = re.search(r'column "(\w+)" not found', str(error))
             if named and ENDLESS.fullmatch(named[1]):
@@ -216,9 +251,13 @@ class Filter:
         self.count_wrong(content)
         return taken
 
+    def answer(self, query: str, content: str) -> list[Row]:
+        """The rows that a query gives of these."""
+        return interruptible(self.connection, lambda: [*fetched(self.connection, "", query, [content])])
+
     def count_wrong(self, content: str) -> None:
         """Count the cells of some rows that are not empty and no numbers, in columns of numbers."""
-        for found in fetched(self.connection, "", self.count, [content]) if self.numbers else ():
+        for found in self.answer(self.count, content) if self.numbers else ():
             for place, count, first in zip(self.numbers, found[::2], found[1::2], strict=True):
                 self.log.not_number(self.names[self.used[place]], int(count or 0), str(first))
 
@@ -226,20 +265,6 @@ class Filter:
         """What to type in place of a name that no column has."""
         alike = listed(self.names[number] for number in self.used)
         return nearest(self.where.split()[0], self.names) or (f"; it has {alike}" if alike else "")
-
-
-def sql_names(columns: Sequence[str]) -> list[str]:
-    """The names of columns, each another whatever its case."""
-    lower = [name.lower() for name in columns]
-    taken, many = set(lower), Counter(lower)
-    names = []
-    for name in columns:
-        free = name
-        if many[name.lower()] > 1:
-            free = next(free for n in itertools.count(1) if (free := f"{name}_{n}").lower() not in taken)
-            taken.add(free.lower())
-        names.append(free)
-    return names
 
 
 def number_type(values: Sequence[str | None]) -> str:

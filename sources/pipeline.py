@@ -16,7 +16,7 @@ import numpy as np
 from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
-from sources.columns import choose, describe, join, looks_like_prose, number_of
+from sources.columns import NO_ROWS, choose, describe, join, looks_like_prose, number_of
 from sources.engine import Filter, open_json, open_parquet
 from sources.files import Found
 from sources.git import open_git
@@ -96,6 +96,8 @@ class Choice:
 
     def of(self, name: str, kind: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[list[int], Any]:
         """The numbers of the columns to read, and a function of their values -> the text."""
+        if not columns:
+            raise UserError(f"{name}: {NO_ROWS}")
         if self.request.join:
             return join(self.request.join, columns, name)
         self.column = self.column or COLUMNS.get(kind, "")

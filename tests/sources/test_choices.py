@@ -252,3 +252,14 @@ def test_three_commands_from_a_table_to_a_voice(capsys):
 )
 def test_dots_stand_where_something_is_left_out(before, after, shown):
     assert excerpts(before, after) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("e.csv", ""), ("e.csv", "\n\n"), ("e.tsv", "id\ttext\n"), ("e.json", "[]")]
+)
+def test_a_table_without_rows_is_one_line(name, content):
+    pytest.importorskip("duckdb")
+    Path(name).write_text(content)
+    assert_refused(name, line=f"{name}: holds no rows")
+    if "id" not in content:
+        assert_refused("a.csv", name, "--column", "id", line=f"{name}: holds no rows")

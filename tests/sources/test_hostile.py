@@ -13,7 +13,7 @@ from sources import unpack
 from sources.files import Found
 from sources.log import SourceLog
 from sources.unpack import plain_file
-from tests.sources.helpers import assert_refused
+from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 from utils import UserError, exclusive_lock
 
@@ -123,6 +123,17 @@ def test_lines_that_are_no_json_are_counted_and_a_list_cut_short_is_one_line(cap
     assert "left out: 1 row that is no JSON" in said and "left out: 1 row empty" in said
     Path("b.json").write_text(json.dumps([{"text": "a b"}] * 5000)[:-10])
     assert_refused("b.json", starts="b.json: Malformed JSON")
+
+
+@pytest.mark.parametrize("first", ["null", "# of a tool", '{"text": "c', "", "null\n\nnull"])
+def test_a_first_line_that_is_no_json_is_left_out_as_any_other(first):
+    pytest.importorskip("duckdb")
+    lines = [f'{{"text": "text number {number}"}}' for number in range(9)]
+    Path("a.jsonl").write_text("\n".join([first, *lines]))
+    Path("b.jsonl").write_text("\n".join([*lines, first]))
+    assert run("a.jsonl") == run("b.jsonl") == [f"text number {number}" for number in range(9)]
+    Path("c.json").write_text('[\n{"text": "a b"},\n{"text": "c d"}\n]')
+    assert run("c.json") == ["a b", "c d"]
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"PAR1" + data[4:2000] + b"PAR1"])

@@ -2,12 +2,17 @@
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import prepare
+from tests.helpers import ROOT
 from tests.sources.helpers import assert_refused, run, write_table
+from tests.training.program import SECONDS, posix
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +161,29 @@ def test_a_text_may_be_called_as_what_is_no_number(text):
     where = "t = '" + text.replace("'", "''") + "'"
     assert run("b.csv", "--column", "text", "--where", where) == ["text one"]
     assert run("b.csv", "--column", "text", "--where", f"{where} OR length(t) > 90", "--overwrite") == ["text one"]
+
+
+def test_half_a_character_in_a_row_costs_no_other():
+    pytest.importorskip("duckdb")
+    sent = b"From a@b Thu Jan  1 00:00:00 2026\nSubject: %s\nContent-Type: text/plain; charset=utf-7\n\n%s\n\n"
+    Path("a.mbox").write_bytes(sent % (b"one", b"half +2D0- of it") + sent % (b"two", b"hello there"))
+    for where in ("length(text) > 5", "text LIKE 'h%'"):
+        assert run("a.mbox", "--where", where) == ["half  of it", "hello there"]
+
+
+@posix
+def test_a_signal_stops_an_expression_that_takes_hours():
+    pytest.importorskip("duckdb")
+    where = "levenshtein(repeat('x', 600000), repeat('y', 600000)) > 5"
+    command = [sys.executable, str(ROOT / "prepare.py"), "a.csv", "--name", "x", "--where", where]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + SECONDS
+    try:
+        while not [*Path("datasets").glob(".cache/*/x.prepare/text")] and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(2)
+        process.terminate()
+        assert process.wait(20) == 130 and process.communicate()[1].endswith("stopped\n")
+    finally:
+        process.kill()
+    assert not [*Path("datasets").glob(".cache/*/x.prepare")]
