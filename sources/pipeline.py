@@ -64,7 +64,7 @@ class Request:
         check_encoding(request.encoding)
         for option, value in (("source", request.source), ("license", request.license)):
             if len(value) > LONGEST:
-                raise UserError(f"--{option}: has {len(value):,} characters; {LONGEST:,} are allowed")
+                raise UserError(f"--{option}: longer than the {LONGEST:,} allowed, by {len(value) - LONGEST:,}")
             if what := misfit(value):
                 raise UserError(f"--{option}: must be one line of text, but holds {what}")
         if half := HALF.search(request.where):

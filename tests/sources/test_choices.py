@@ -191,7 +191,7 @@ def test_what_no_line_can_hold_is_named(text, what):
 
 
 def test_a_source_beyond_any_is_one_line():
-    assert_refused("a.csv", "--source", "x" * 20_001, line="--source: has 20,001 characters; 20,000 are allowed")
+    assert_refused("a.csv", "--source", "x" * 20_001, line="--source: longer than the 20,000 allowed, by 1")
 
 
 def test_where_of_bytes_that_are_no_characters_is_one_line():

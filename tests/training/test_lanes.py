@@ -1,6 +1,7 @@
 """Several trainings at once: the same bytes for any number of lanes, cores shared, each failure alone."""
 
 import pytest
+import torch
 
 from config.loader import load_config
 from tests.helpers import shape, toy_lines
@@ -146,7 +147,7 @@ def test_no_more_lanes_than_trainings_and_one_on_a_gpu(tiny_run, monkeypatch):
         monkeypatch.setattr(lanes, "parallel_tasks", lambda device, cores=cores: cores)
         monkeypatch.setattr(lanes, "memory_bytes", lambda memory=memory: memory)
         assert lane_count("auto", runs) == count
-    monkeypatch.setattr(lanes, "pick_device", lambda name: lanes.torch.device("cuda"))
+    monkeypatch.setattr(lanes, "pick_device", lambda name: torch.device("cuda"))
     assert lane_count("auto", runs) == 1 and lane_count("2", runs) == 2
 
 
