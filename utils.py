@@ -36,6 +36,7 @@ FOREIGN = {
     b"%PDF-": "is a PDF; save its text as plain text",
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
 }
+NO_FILE = "is a pipe or a device, not a file"
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
@@ -227,7 +228,7 @@ def unreadable(path: Path) -> str:
         if stat.S_ISREG(mode):
             path.open("rb").close()
         elif path != Path(os.devnull) and not (stat.S_ISFIFO(mode) and path.is_relative_to("/dev")):  # as <(...) gives
-            return "is a pipe or a device, not a file"
+            return NO_FILE
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no path of this system
         return "is a link to a file that is not there" if path.is_symlink() else "no such file"
     except OSError as error:

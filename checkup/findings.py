@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import takewhile
 
 import numpy as np
 
@@ -23,8 +22,8 @@ from checkup.records import (
     percent,
     severity_of,
 )
-from config.messages import counted
-from sources.cleaning import without_entities, without_tags
+from config.messages import around, counted
+from sources.cleaning import agreement, without_entities, without_tags
 from text.disguise import suspicion
 from text.personal import handles, personal
 from text.vocabulary import NEWLINE
@@ -175,19 +174,13 @@ def shared_openings(texts: Iterable[str]) -> list[tuple[str, int]]:
     return [(agreement([text for text in texts if text.startswith(begin)]), n) for begin, n in often]
 
 
-def agreement(texts: list[str]) -> str:
-    """What all the texts begin with."""
-    first, last = min(texts), max(texts)  # of all in order, no two agree less
-    return first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))]
-
-
 def html(seen: Inspection) -> Finding:
     texts = seen.sample.texts
     found = [text for text in texts if without_entities(without_tags(text)) != text]
     if not found:
         return Finding(GOOD, f"no HTML is left over in {seen.read()}")
     told, severity = seen.share(len(found))
-    examples = tuple(around(text, at := markup(text), at + 1) for text in found[:SHOWN])
+    examples = tuple(around(text, at := markup(text), at + 1, AROUND) for text in found[:SHOWN])
     left = any(without_entities(without_tags(text)).strip() for text in texts)
     fix = "to remove it: " + seen.prepare("plain") if left else ""
     return Finding(severity, f"HTML in {told}: left over, unless people write about it", fix, examples)
@@ -205,7 +198,7 @@ def private(seen: Inspection) -> Finding:
         return Finding(GOOD, f"no personal data was found in {seen.read()}: addresses, numbers or keys")
     told, severity = seen.share(len(found))
     sentence = f"likely personal data in {told}: addresses, numbers or keys"
-    examples = tuple(around(text, *span) for text, span in found[:SHOWN])
+    examples = tuple(around(text, *span, AROUND) for text, span in found[:SHOWN])
     if seen.run.collection.personal in ("drop", "mask"):
         sentence, fix = f"{sentence}; sets leave it out, generate.py does not", ""
     else:
@@ -222,13 +215,8 @@ def names(seen: Inspection) -> Finding:
     kept = severity != GOOD and seen.run.collection.handles in ("keep", "flag")
     fix = "to cover them in sets, " + seen.setting("collection: {handles: mask}") if kept else ""
     severity = min(severity, NOTE, key=SEVERITIES.index)
-    return Finding(severity, f"@names in {told}", fix, tuple(around(text, *span) for text, span in found[:SHOWN]))
-
-
-def around(text: str, start: int, end: int) -> str:
-    """A part of a text with what stands around it."""
-    before, after = max(0, start - AROUND), end + AROUND
-    return ("..." if before else "") + text[before:after] + ("..." if after < len(text) else "")
+    examples = tuple(around(text, *span, AROUND) for text, span in found[:SHOWN])
+    return Finding(severity, f"@names in {told}", fix, examples)
 
 
 def prose(seen: Inspection) -> Finding:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from config.errors import NAME_RULE, is_safe_name, nearest
-from utils import unreadable
+from utils import NO_FILE, unreadable
 
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
 RECORD = ".source.json"  # what prepare.py writes beside a text
@@ -15,7 +15,7 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
 def no_data(path: Path, missing: str) -> str:
     """Why a dataset's file is none, and what to do; `missing` if nothing like it is there."""
-    if (why := unreadable(path) or "is a pipe or a device, not a file") != "no such file":
+    if (why := unreadable(path) or NO_FILE) != "no such file":
         return f"{path}: {why}; put a text file there, one document per line"
     stem = path.name.split(".")[0]
     near = (

@@ -40,6 +40,12 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}h{minutes % 60:02d}m" if minutes >= 60 else f"{minutes}m{rest:02d}s"
 
 
+def around(text: str, start: int, end: int, margin: int) -> str:
+    """A part of a text, with so many characters on either side; dots stand where something is left out."""
+    first, last = max(0, start - margin), end + margin
+    return ("..." if first else "") + text[first:last] + ("..." if last < len(text) else "")
+
+
 def printable(text: str) -> str:
     r"""The text with characters that would steer a terminal as escapes: \x1b for Escape."""
     return STEERING.sub(lambda found: repr(found[0])[1:-1], text)

@@ -4,7 +4,9 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import takewhile
 
+from config.messages import around
 from sources.log import MOST_EXAMPLES, SourceLog
 from text.vocabulary import CONTROL, LINE_BREAKS
 
@@ -109,14 +111,13 @@ class Cleaner:
             examples.append(excerpts(before, after))
 
 
+def agreement(texts: list[str]) -> str:
+    """What all the texts begin with."""
+    first, last = min(texts), max(texts)  # of all in order, no two agree less
+    return first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))]
+
+
 def excerpts(before: str, after: str) -> tuple[str, str]:
     """Both texts around the first place where they differ."""
-    same = next(
-        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
-    )
-    begin = max(0, same - AROUND)
-    first, second = (
-        "..." * (begin > 0) + text[begin : same + AROUND] + "..." * (len(text) > same + AROUND)
-        for text in (before, after)
-    )
-    return first, second
+    same = len(agreement([before, after]))
+    return around(before, same, same, AROUND), around(after, same, same, AROUND)

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from config.data_file import RECORD
 from config.errors import listed, shown
-from utils import UserError, check_readable
+from utils import NO_FILE, UserError, check_readable
 
 # how a file's name ends -> its kind
 KINDS = {
@@ -91,7 +91,7 @@ def found_at(path: Path) -> list[Found]:
         return of_one_rank(path, files_below(path))
     check_readable(path, "name a file, a folder or a zip archive")
     if not stat.S_ISREG(path.stat().st_mode):
-        raise UserError(f"{path}: is a pipe or a device, not a file")
+        raise UserError(f"{path}: {NO_FILE}")
     return of_one_rank(path, members(path)) if is_archive(path) else [classified(path, path.name)]
 
 

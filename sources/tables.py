@@ -112,15 +112,14 @@ class Lines:
         reader = csv.reader(self, **dialect)
         while True:
             try:
-                for row in reader:
-                    yield row
-                    self.number += len(self.row)
-                    self.row.clear()
-                return
+                row = next(reader, None)
             except csv.Error as error:
-                yield error
-                self.number += len(self.row)
-                self.row.clear()
+                row = error
+            if row is None:
+                return
+            yield row
+            self.number += len(self.row)
+            self.row.clear()
 
     def are_rows(self, dialect: dict[str, Any], width: int) -> bool:
         """Whether each line of this row has all columns: then two quotation marks of texts made a cell of all between.
