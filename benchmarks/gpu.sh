@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What needs a GPU, in half an hour: bash benchmarks/gpu.sh [DEVICE [MINUTES A VOICE [MINUTES A PLAY [ROUNDS]]]]
+# What needs a GPU, in half an hour: bash benchmarks/gpu.sh [DEVICE [MINUTES OF ALL VOICES [MINUTES A PLAY [ROUNDS]]]]
 # Graphs beside plain steps; speed of a step, of fourteen trainings side by side, and beside the reference; Shakespeare
 # as one text with its last tenth held out, uniform and absorbing (nats per character are the bits times 0.6931); fifteen
-# voices and their evaluation. Begun again, it goes on where it stood; what is small is in outputs/gpu.tar.gz after each part.
+# voices side by side from a base, and their evaluation. Begun again, it goes on where it stood; what is small is in
+# outputs/gpu.tar.gz after each part.
 set -u
-device=${1:-cuda} voice=${2:-0.6} play=${3:-2.5} rounds=${4:-3}
+device=${1:-cuda} voices=${2:-7} play=${3:-1} rounds=${4:-3}
 python=${PYTHON:-python3}
 folder=outputs/gpu
 mkdir -p "$folder"
@@ -23,8 +24,12 @@ datasets:
   shakespeare_uniform: {diffusion: {process: uniform}, model: {dropout: 0.2}, training: {epochs: 50}}
   shakespeare_absorbing: {diffusion: {process: absorbing}, model: {dropout: 0.3}, training: {epochs: 40}}
 YAML
-some="--warm-up 500 --steps 300" samples=200
-[ "$device" = cpu ] && some="--steps 3" samples=8 # a rehearsal
+some="--warm-up 500 --steps 300" samples=200 many=14 lanes=15
+[ "$device" = cpu ] && some="--steps 3" samples=8 many=2 lanes=2 # a rehearsal
+if command -v nvidia-cuda-mps-control > /dev/null; then # else processes take turns on a card
+    export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps
+    mkdir -p /tmp/mps && nvidia-cuda-mps-control -d
+fi
 if [ ! -f "$folder/steps.txt" ]; then
     "$python" -m pytest tests/training/test_learner.py tests/generation/test_graphs.py > "$folder/tests.txt" 2>&1
     for way in "tiny graphed" "cpu graphed" "baby graphed" "baby compiled" "baby plain"; do
@@ -32,11 +37,6 @@ if [ ! -f "$folder/steps.txt" ]; then
         "$python" benchmarks/step_profile.py --dataset github_commits --preset $preset --kernels $kernels \
             --device "$device" $some > "$folder/profile_${preset}_$kernels.txt" 2>&1
     done
-    if command -v nvidia-cuda-mps-control > /dev/null; then # else processes take turns on a card
-        export CUDA_MPS_PIPE_DIRECTORY=/tmp/mps CUDA_MPS_LOG_DIRECTORY=/tmp/mps
-        mkdir -p /tmp/mps && nvidia-cuda-mps-control -d
-    fi
-    [ "$device" = cpu ] && many=2 || many=14
     for number in $(seq $many); do
         "$python" benchmarks/step_profile.py --dataset github_commits --preset tiny --speed \
             --device "$device" $some > "$folder/side_by_side_$number.txt" 2>&1 &
@@ -50,7 +50,8 @@ keep
 keep
 "$python" train.py --all --config "$folder/plays.yaml" --device "$device" --minutes "$play"
 keep
-"$python" train.py --all --config "$folder/voices.yaml" --device "$device" --minutes "$voice"
+hours=$("$python" -c "print($voices / 60)")
+"$python" train.py --all --base --config "$folder/voices.yaml" --preset cpu --device "$device" --jobs $lanes --hours "$hours"
 keep
 for model in models/*.pt; do
     name=$(basename "$model" .pt)
@@ -59,5 +60,5 @@ for model in models/*.pt; do
 done
 keep
 "$python" evaluate.py --all --samples outputs --device "$device"
-"$python" benchmarks/voices.py --output "$folder/voices.md" --title "On a GPU, $voice minutes a voice" \
-    "bash benchmarks/gpu.sh $device $voice $play $rounds"
+"$python" benchmarks/voices.py --output "$folder/voices.md" --title "On a GPU, $voices minutes for all voices" \
+    "bash benchmarks/gpu.sh $device $voices $play $rounds"

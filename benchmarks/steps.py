@@ -1,9 +1,9 @@
 """Quality by calls, and beside variety: python benchmarks/steps.py --output FILE MODEL ... [--set grid=cosine ...]
 
-Draws the same documents, of one window at most, at each number of steps and each temperature, and measures them beside
-held-out ones. A lower temperature makes any text likelier and poorer, so samplers and models compare by their curves:
---picture draws bits per character under a 5-gram (quality) over the share of six characters in a row that occur but
-once (variety), a curve over the temperatures for each model and settings.
+Draws the same documents, of one window at most unless --whole, at each number of steps and each temperature, and
+measures them beside held-out ones. A lower temperature makes any text likelier and poorer, so samplers and models
+compare by their curves: --picture draws bits per character under a 5-gram (quality) over the share of six characters
+in a row that occur but once (variety), a curve over the temperatures for each model and settings.
 """
 
 import argparse
@@ -61,10 +61,11 @@ class Point:
 
 def points(model: Path, arguments: argparse.Namespace) -> list[Point]:
     checkpoint = load_checkpoint(model)
-    writer, corpus = Writer.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
+    writer, corpus = Writer.of(checkpoint, torch.device(arguments.device)), load_corpus(checkpoint.run)
     context = writer.run.model.context
-    reference, form = Reference(corpus, context), Prompt(longest=context - 2)
-    real = [document[: context - 2] for document in reference.held_out[: arguments.count]]
+    longest = None if arguments.whole else context - 2
+    reference, form = Reference(corpus, context), Prompt(longest=longest)
+    real = [document[:longest] for document in reference.held_out[: arguments.count]]
     found = [Point(model.stem, "real text", "", 0, 0, measure(real, reference.matches(real), reference), variety(real))]
     for change, temperature in itertools.product(arguments.set or [""], arguments.temperature or [0.0]):
         changes = YAML(typ="safe").load(f"{{{change.replace('=', ': ')}}}")
@@ -98,12 +99,14 @@ def draw_curves(found: list[Point], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Figures of one-window samples at several numbers of network calls.")
+    parser = argparse.ArgumentParser(description="Figures of samples at several numbers of network calls.")
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--count", type=int, default=100, help="documents each (default 100)")
     parser.add_argument("--steps", type=int, nargs="+", default=[8, 16, 32, 64, 128, 256], help="network calls")
     parser.add_argument("--temperature", type=float, nargs="+", help="temperatures (default: the model's)")
+    parser.add_argument("--whole", action="store_true", help="documents as long as the text's")
+    parser.add_argument("--device", default="cpu", help="where documents are written: cpu or cuda")
     parser.add_argument("--picture", type=Path, help="PNG file of the curves to write")
     parser.add_argument("--set", nargs="*", metavar="KEY=VALUE,...", help="sampling settings, one table row each")
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, pl
 from config.schema import AUTO, RunConfig
 from config.yaml_reader import read_yaml
 from diffusion.samplers import SAMPLERS, not_read
-from utils import UserError, pick_device
+from utils import UserError
 
 COMMON = set(RunConfig.model_fields) - {"name"}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
@@ -61,15 +61,11 @@ class Config:
         return stored.model_copy(update={"paths": here.paths, "data": stored.data.model_copy(update={"file": file})})
 
     def preset_of(self, layers: list[dict[str, Any]]) -> Any:
-        """The preset that the last layer to set one names; `auto` is `cpu` without a GPU, if that preset exists."""
-
-        def last(key: str) -> Any:
-            return next((layer[key] for layer in reversed(layers) if key in layer), RunConfig.model_fields[key].default)
-
-        if last("preset") != AUTO:
-            return last("preset")
-        device = pick_device(AUTO).type if last("device") == AUTO else last("device")
-        return "cpu" if device == "cpu" and "cpu" in self.presets else "baby"
+        """The preset that the last layer to set one names; `auto` is `cpu`, if a preset of that name exists."""
+        named = next((layer["preset"] for layer in reversed(layers) if "preset" in layer), AUTO)
+        if named != AUTO:
+            return named
+        return "cpu" if "cpu" in self.presets else "baby"
 
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Merge common sections, preset, dataset entry and overrides, and validate the result."""

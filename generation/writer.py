@@ -29,7 +29,7 @@ from text.vocabulary import FRAME, Vocabulary
 from utils import VERSION, UserError, exact_device, map_on_cores, numpy_generator, parallel_tasks, pick_precision
 
 # positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
-CALL_POSITIONS = {"cpu": 512, "cuda": 65_536, "mps": 16_384}
+CALL_POSITIONS = {"cpu": 512, "cuda": 16_384, "mps": 16_384}
 CALL_PROBABILITIES = 2**25  # positions times alphabet of one call at most: some 60 bytes each, 2 GB
 VERSIONS = f"{VERSION}, torch {torch.__version__}"  # under which a document comes out the same again
 Progress = Callable[[int], None]
