@@ -5,12 +5,12 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel
 from ruamel.yaml.error import YAMLError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
 NAME_RULE = (
     "must consist of at most 100 letters, digits, '_' and '-', begin with a letter or digit, "
     "and be no Windows device name"
@@ -128,4 +128,13 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 
 def is_safe_name(name: object) -> bool:
     """Whether a dataset can have this name: it becomes a file name, so it may contain no dot, slash or device name."""
-    return isinstance(name, str) and NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)
+    return isinstance(name, str) and SAFE_NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)
+
+
+def safe_name(name: str) -> str:
+    if not is_safe_name(name):
+        raise ValueError(f"{shown(name)} {NAME_RULE}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(safe_name)]  # of a dataset, in files that pydantic reads

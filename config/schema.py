@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from config.errors import DEVICES, NAME_RULE, is_safe_name, one_of, shown
+from config.errors import DEVICES, Name, is_safe_name, one_of, shown
 from config.messages import counted
 from config.section import Section
 from config.sets import CollectionConfig
@@ -172,7 +172,7 @@ def stored_sampling(found: Any) -> Any:
 class RunConfig(Section):
     """One resolved configuration: common sections, preset, dataset entry and command line merged."""
 
-    name: str
+    name: Name
     seed: int = Field(default=1337, ge=0, lt=2**63)
     device: Annotated[str, one_of(("auto", "cpu", "cuda", "mps"))] = "auto"
     preset: str = AUTO
@@ -185,13 +185,6 @@ class RunConfig(Section):
     collection: CollectionConfig = CollectionConfig()
     license: str = ""
     source: str = ""
-
-    @field_validator("name")
-    @classmethod
-    def check_name(cls, name: str) -> str:
-        if not is_safe_name(name):
-            raise ValueError(f"{shown(name)} {NAME_RULE}")
-        return name
 
     @model_validator(mode="after")
     def check_together(self) -> "RunConfig":

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from config.errors import NAME_RULE, describe, is_safe_name, one_of, place, shown
+from config.errors import Name, describe, one_of, place, shown
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
 from generation.archive import copies_aside, read_hashed, set_aside, write_archive
@@ -32,15 +32,6 @@ MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold hal
 MEASURED = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
 SHA256 = "^[0-9a-f]{64}$"
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
-
-
-def named(name: str) -> str:
-    if not is_safe_name(name):
-        raise ValueError(f"{shown(name)} {NAME_RULE}")
-    return name
-
-
-Name = Annotated[str, AfterValidator(named)]  # of a dataset
 
 
 class SeenText(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.errors import NAME_RULE, is_safe_name, one_of
+from config.errors import Name, one_of
 from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
 from config.sets import Rules
 from diffusion.sampler_settings import SamplerSettings
@@ -98,7 +98,7 @@ class SetInfo(SetFile):
     """set.json: what the tokens were drawn with; licence, source, title, description, address of images, the start."""
 
     format: Literal[1, 2]  # FIRST_FORMAT, SET_FORMAT
-    name: str
+    name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
     rules: StoredRules
@@ -115,13 +115,6 @@ class SetInfo(SetFile):
     courses: Literal[True] | None = None  # whether courses.jsonl holds how each token was written
     pieces: list[Annotated[str, one_of(PIECES)]] | None = None  # files of each token that show it being written
     theme: Annotated[str, one_of(THEMES)] | None = None  # what pictures and pieces look like
-
-    @field_validator("name")
-    @classmethod
-    def check_name(cls, found: str) -> str:
-        if not is_safe_name(found):  # a file of the set is called by it
-            raise ValueError(f"{found!r} {NAME_RULE}")
-        return found
 
     @field_validator("identity")
     @classmethod
