@@ -61,27 +61,20 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from evaluation.records import Evaluation
     from generation.console import make_console
     from generation.folder import model_name
-    from utils import UserError, check_writable, pick_device
+    from utils import pick_device
 
-    check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
+    check_options(arguments)
     console = make_console(patient=True)  # who reads the first lines alone still gets every report
     console.width = max(console.width, TABLE_WIDTH)
-    if arguments.all and arguments.data:
-        raise UserError("--data names the text of one model; with --all, the config names the texts")
     config = load_config(arguments.config) if arguments.all else config_or_defaults(arguments.config)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)
     files = {model_name(arguments.model): arguments.model} if arguments.model else trained_models(config, console.print)
-    if arguments.all and arguments.samples and not arguments.samples.is_dir():
-        raise UserError(f"--samples {arguments.samples}: with --all, name the folder that holds NAME_samples.txt")
-    if arguments.output:
-        check_writable(arguments.output)
     evaluations: list[Evaluation] = []
     folder = arguments.samples if arguments.all else None
     samples = {name: folder / f"{name}_samples.txt" if folder else arguments.samples for name in files}
     # of every voice: what is written on one must not be what another one is judged by
     inputs = [*files.values(), *filter(None, samples.values())]
     inputs += [config.resolve(name).data_file() for name in files if arguments.all]
-
     joint = (
         outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES, inputs) if arguments.all else None
     )
@@ -101,6 +94,18 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if console.reader_left:
         raise BrokenPipeError
     return status
+
+
+def check_options(arguments: argparse.Namespace) -> None:
+    from utils import UserError, check_writable
+
+    check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
+    if arguments.all and arguments.data:
+        raise UserError("--data names the text of one model; with --all, the config names the texts")
+    if arguments.all and arguments.samples and not arguments.samples.is_dir():
+        raise UserError(f"--samples {arguments.samples}: with --all, name the folder that holds NAME_samples.txt")
+    if arguments.output:
+        check_writable(arguments.output)
 
 
 def judge(

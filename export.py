@@ -15,7 +15,19 @@ WEIGHTS = ("int8", "int8-grouped", "float16")
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Take a model out of this program, to where it runs without it.")
     commands = parser.add_subparsers(dest="command", required=True)
-    page = commands.add_parser("page", help="one HTML file in which the model writes, without a network")
+    add_page(commands.add_parser("page", help="one HTML file in which the model writes, without a network"))
+    onnx = commands.add_parser("onnx", help="the network as ONNX, for texts of any length")
+    onnx.add_argument("--output", type=Path, help="file to write (default: the model's, with .onnx)")
+    safetensors = commands.add_parser("safetensors", help="weights, config.json and vocabulary.json")
+    safetensors.add_argument("--output", type=Path, help="folder to write to (default: the model's without .pt)")
+    add_hub(hub := commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded"))
+    for command in (onnx, safetensors, hub):
+        command.add_argument("--model", type=Path, required=True, help=MODEL)
+        add_overwrite(command)
+    return parser.parse_args(argv)
+
+
+def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument("--model", type=Path, required=True, help=MODEL)
     page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
     page.add_argument("--title", help="shown on the page (default: the dataset's name)")
@@ -34,28 +46,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_config(page, "names the folders of texts and outputs")
     add_data(page)
     add_overwrite(page)
-    for name, what, output in (
-        ("onnx", "the network as ONNX, for texts of any length", "file to write (default: the model's, with .onnx)"),
-        (
-            "safetensors",
-            "weights, config.json and vocabulary.json",
-            "folder to write to (default: the model's without .pt)",
-        ),
-    ):
-        other = commands.add_parser(name, help=what)
-        other.add_argument("--model", type=Path, required=True, help=MODEL)
-        other.add_argument("--output", type=Path, help=output)
-        add_overwrite(other)
-    hub = commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded")
-    hub.add_argument("--model", type=Path, required=True, help=MODEL)
+
+
+def add_hub(hub: argparse.ArgumentParser) -> None:
     hub.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write to")
     hub.add_argument(
         "--language", action="append", default=[], metavar="CODE", help="of the texts, for the card: en; repeatable"
     )
     hub.add_argument("--device", default="auto", help="that draws its samples: auto, cpu, cuda or mps (default auto)")
     add_config(hub, "names the folder of reports, from which the card takes its figures")
-    add_overwrite(hub)
-    return parser.parse_args(argv)
 
 
 def add_writing(parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ from config.messages import counted, say
 if TYPE_CHECKING:
     from diffusion.sampler_settings import SamplerSettings
     from generation.prompt import Prompt
-    from generation.writer import Writer
+    from generation.writer import Writer, Written
 
 LONGEST = 100_000  # characters that --length can ask for
 
@@ -69,7 +69,7 @@ def generate(arguments: argparse.Namespace) -> int:
     from generation.outputs import Outputs
     from generation.prompt import Prompt
     from generation.sample_files import course_file, sample_files
-    from generation.writer import Writer, Written, written_documents
+    from generation.writer import Writer
     from utils import pick_device
 
     check_numbers(arguments, {"samples": (1, MOST_SAMPLES), **SAMPLING_BOUNDS})
@@ -85,16 +85,8 @@ def generate(arguments: argparse.Namespace) -> int:
     names = [output.name, objects.name, *[courses.name] * arguments.courses]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite, at_other_times=[courses.name])
-    written: list[Written] = []
-    with (
-        named_weights(arguments.model),
-        on_machines(writer, checkpoint, arguments.ray) as writer,
-        showing(arguments, writer) as shown,
-    ):
-        size = (arguments.batch_size or writer.run.sampling.batch_size) * writer.machines.count
-        for first in range(0, arguments.samples, size):
-            indices = range(first, min(first + size, arguments.samples))
-            written += written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
+    with named_weights(arguments.model), on_machines(writer, checkpoint, arguments.ray) as writer:
+        written = write_all(arguments, writer, settings, prompt)
     texts = [document.text for document in written]
     how = {"model": full_name(arguments.model), "seed": arguments.seed, **vars(settings), **vars(prompt)}
     files = sample_files(texts, how)
@@ -104,6 +96,21 @@ def generate(arguments: argparse.Namespace) -> int:
     for name in outputs.left():
         say(f"{output.with_name(name)}: left as it is, of earlier documents; --courses writes it anew")
     return 0
+
+
+def write_all(
+    arguments: argparse.Namespace, writer: "Writer", settings: "SamplerSettings", prompt: "Prompt"
+) -> "list[Written]":
+    """The documents, a batch at a time, on a terminal shown while they are written."""
+    from generation.writer import written_documents
+
+    written: list[Written] = []
+    size = (arguments.batch_size or writer.run.sampling.batch_size) * writer.machines.count
+    with showing(arguments, writer) as shown:
+        for first in range(0, arguments.samples, size):
+            indices = range(first, min(first + size, arguments.samples))
+            written += written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
+    return written
 
 
 def cost(writer: "Writer", settings: "SamplerSettings", prompt: "Prompt", texts: list[str]) -> str:

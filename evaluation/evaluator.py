@@ -1,6 +1,5 @@
 """Evaluates trained models: likelihood, metrics of samples, copies; and tells several voices apart."""
 
-import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,40 +14,25 @@ from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
 from diffusion.samplers import SAMPLERS
 from evaluation.classifier import SourceClassifier
+from evaluation.copies import find_copies
 from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
 from evaluation.ngram import framed
-from evaluation.records import (
-    Baselines,
-    Comparison,
-    Copies,
-    Copy,
-    Evaluation,
-    Likelihoods,
-    Origin,
-    VoiceComparison,
-)
+from evaluation.records import Baselines, Comparison, Evaluation, Likelihoods, Origin, VoiceComparison
 from evaluation.reference import Documents, Reference
 from evaluation.seen import seen_text
 from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
-from text.vocabulary import Vocabulary, codepoints, is_seen, seen
+from text.vocabulary import Vocabulary, codepoints, is_seen
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
 LIKELIHOOD_DRAWS = 2  # noise levels per window
 ORDERED_WINDOWS = 200  # held-out windows, of one document each, whose likelihood in an order is measured
 STYLE_CHARACTERS = 3000  # of each corpus that its bits under every voice are measured on
-# the gauge says creating up to the first share of copies, memorising above the second
-COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
-MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
-WORD = re.compile(r"[^\W\d_]+")
-MIXED_LETTERS = 1 / 16  # share of a text; with more of them, one in two passages may hold one
-NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
-WORST = 10  # copies that a report shows
 
 
 @dataclass(frozen=True)
@@ -73,24 +57,17 @@ def evaluate_voice(
     checkpoint = checkpoint or load_checkpoint(file)
     checkpoint = replace(checkpoint, run=request.config.placed(checkpoint.run, request.data))
     writer = Writer.of(checkpoint, request.device)
-    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
-    if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
-        raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
+    corpus = corpus_of(checkpoint, file)
     # all text at hand: which sample of it was learnt is for the model's file to say
     start, same_split = checkpoint.start, checkpoint.same_split
     sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
     reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
-    if samples:
-        texts, unread = read_texts(samples, request.count, corpus.stream)
-    else:
-        texts, unread = write_documents(writer, request.seed, range(request.count), writer.settings()), 0
+    texts, unread = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
     compared = min(len(documents), len(reference.held_out))
     real = reference.held_out[:compared]
     matches, real_matches = reference.matches(documents), reference.matches(real)
-    of_samples = measure(documents[:compared], matches[:compared], reference)
-    of_real = measure(real, real_matches, reference)
     return Evaluation(
         name=name,
         source=samples.name if samples else f"drawn with seed {request.seed}",
@@ -98,7 +75,7 @@ def evaluate_voice(
         texts=texts,
         compared=compared,
         likelihood=likelihoods(writer, corpus, reference),
-        comparisons={m.name: Comparison(m, of_samples[m.name], of_real[m.name]) for m in METRICS},
+        comparisons=comparisons(documents[:compared], matches[:compared], real, real_matches, reference),
         copies=find_copies(texts, documents, matches, reference, unseen=bool(unseen)),
         origin=origin_of(checkpoint, unseen, held_out_seen),
         writer=writer,
@@ -110,6 +87,29 @@ def evaluate_voice(
         real_texts=[corpus.vocabulary.decode(document) for document in reference.held_out],
         unread=unread,
     )
+
+
+def comparisons(
+    documents: Documents, matches: np.ndarray, real: Documents, real_matches: np.ndarray, reference: Reference
+) -> dict[str, Comparison]:
+    """Each metric of samples beside the same of real text."""
+    of_samples, of_real = measure(documents, matches, reference), measure(real, real_matches, reference)
+    return {metric.name: Comparison(metric, of_samples[metric.name], of_real[metric.name]) for metric in METRICS}
+
+
+def corpus_of(checkpoint: Checkpoint, file: Path) -> Corpus:
+    """The text that a model was trained on, if it is read as it was then; else UserError."""
+    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
+    if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
+        raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
+    return corpus
+
+
+def texts_to_judge(samples: Path | None, request: Request, writer: Writer, corpus: Corpus) -> tuple[list[str], int]:
+    """The texts of a file, or drawn ones; -> also how many lines of the file are not read."""
+    if samples:
+        return read_texts(samples, request.count, corpus.stream)
+    return write_documents(writer, request.seed, range(request.count), writer.settings()), 0
 
 
 def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> Origin:
@@ -195,66 +195,6 @@ def split_likelihood(
     batches = held_out_batches(split, writer.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
     found = held_out_likelihood(writer.diffusion, writer.network, batches * draws, seed, writer.device)
     return replace(found, characters=found.characters // draws), batches
-
-
-def find_copies(
-    texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference, *, unseen: bool
-) -> Copies:
-    """Which samples are lines of the training text, hold more of it in a row than new real text does, or nearly recite.
-
-    And the gauge. `unseen`: text that the voice has learnt from is not at hand.
-    """
-    kinds = reference.copies(documents, matches)
-    flagged = [int(i) for i in np.flatnonzero(kinds.all)]
-    worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
-    different = len(set(map(seen, texts)))
-    unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
-    whole = not unseen and unknown <= COPIES_CREATING * len(texts)
-    shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
-    return Copies(
-        bound=reference.copy_bound,
-        share=len(flagged) / len(texts),
-        calibrated_on=reference.calibrated_on,
-        gauge=gauge(shares, different, reference.calibrated_on, whole),
-        flagged=flagged,
-        worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
-        repeats=len(texts) - different,
-        unknown=unknown,
-        nearly=int(kinds.nearly.sum()),
-    )
-
-
-def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
-    """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and few words mix
-    alphabets. A few unknown letters that look like the voice's own break every passage.
-    """
-    plain = unicodedata.normalize("NFC", text)
-    shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in plain)
-    mixed = "".join(word for word in WORD.findall(plain) if len({unicodedata.name(c, "")[:5] for c in word}) > 1)
-    unknown = int((reference.vocabulary.ids_of_alike[codepoints(mixed)] == reference.vocabulary.unk).sum())
-    return int(reference.seen[ids].sum()) >= max(shown, 1) / 2 and unknown <= MIXED_LETTERS * shown
-
-
-def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:
-    """A word for how much a voice copies.
-
-    `shares` of the samples: lines, with long passages, nearly recited beyond chance, repeats of earlier ones.
-    A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
-    tell what chance allows, copies that are not seen may still be there; so they may if not the `whole` was compared.
-    """
-    lines, passages, nearly, repeats = shares
-    # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
-    chance = 2 / (calibrated_on + 1)
-    share = lines + max(passages - chance, 0) + nearly
-    if share > COPIES_CREATING:
-        return "in between" if share <= COPIES_MEMORISING else "memorising"
-    if repeats > MOST_REPEATS:
-        return "repeating"
-    if not whole:
-        return "not checked"
-    if COPIES_CREATING + chance > COPIES_MEMORISING / 2 or NONE_OF / different > COPIES_MEMORISING:
-        return "too few to tell"
-    return "creating"
 
 
 def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:

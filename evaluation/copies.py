@@ -1,0 +1,78 @@
+"""Which samples copy the text that a voice has learnt from, and what that means for publishing: the gauge."""
+
+import re
+import unicodedata
+
+import numpy as np
+
+from evaluation.records import Copies, Copy
+from evaluation.reference import Documents, Reference
+from text.vocabulary import codepoints, is_seen, seen
+
+# the gauge says creating up to the first share of copies, memorising above the second
+COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
+MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
+WORD = re.compile(r"[^\W\d_]+")
+MIXED_LETTERS = 1 / 16  # share of a text; with more of them, one in two passages may hold one
+NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
+WORST = 10  # copies that a report shows
+
+
+def find_copies(
+    texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference, *, unseen: bool
+) -> Copies:
+    """Which samples are lines of the training text, hold more of it in a row than new real text does, or nearly recite.
+
+    And the gauge. `unseen`: text that the voice has learnt from is not at hand.
+    """
+    kinds = reference.copies(documents, matches)
+    flagged = [int(i) for i in np.flatnonzero(kinds.all)]
+    worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
+    different = len(set(map(seen, texts)))
+    unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
+    whole = not unseen and unknown <= COPIES_CREATING * len(texts)
+    shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
+    return Copies(
+        bound=reference.copy_bound,
+        share=len(flagged) / len(texts),
+        calibrated_on=reference.calibrated_on,
+        gauge=gauge(shares, different, reference.calibrated_on, whole),
+        flagged=flagged,
+        worst=[Copy(i, int(matches[i]), texts[i]) for i in worst],
+        repeats=len(texts) - different,
+        unknown=unknown,
+        nearly=int(kinds.nearly.sum()),
+    )
+
+
+def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
+    """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and few words mix
+    alphabets. A few unknown letters that look like the voice's own break every passage.
+    """
+    plain = unicodedata.normalize("NFC", text)
+    shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in plain)
+    mixed = "".join(word for word in WORD.findall(plain) if len({unicodedata.name(c, "")[:5] for c in word}) > 1)
+    unknown = int((reference.vocabulary.ids_of_alike[codepoints(mixed)] == reference.vocabulary.unk).sum())
+    return int(reference.seen[ids].sum()) >= max(shown, 1) / 2 and unknown <= MIXED_LETTERS * shown
+
+
+def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:
+    """A word for how much a voice copies.
+
+    `shares` of the samples: lines, with long passages, nearly recited beyond chance, repeats of earlier ones.
+    A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
+    tell what chance allows, copies that are not seen may still be there; so they may if not the `whole` was compared.
+    """
+    lines, passages, nearly, repeats = shares
+    # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying
+    chance = 2 / (calibrated_on + 1)
+    share = lines + max(passages - chance, 0) + nearly
+    if share > COPIES_CREATING:
+        return "in between" if share <= COPIES_MEMORISING else "memorising"
+    if repeats > MOST_REPEATS:
+        return "repeating"
+    if not whole:
+        return "not checked"
+    if COPIES_CREATING + chance > COPIES_MEMORISING / 2 or NONE_OF / different > COPIES_MEMORISING:
+        return "too few to tell"
+    return "creating"
