@@ -65,17 +65,16 @@ def evaluate_voice(
     texts, unread = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
-    compared = min(len(documents), len(reference.held_out))
-    real = reference.held_out[:compared]
+    real = reference.held_out[: len(documents)]
     matches, real_matches = reference.matches(documents), reference.matches(real)
     return Evaluation(
         name=name,
         source=samples.name if samples else f"drawn with seed {request.seed}",
         drawn=samples is None,
         texts=texts,
-        compared=compared,
+        compared=len(real),
         likelihood=likelihoods(writer, corpus, reference),
-        comparisons=comparisons(documents[:compared], matches[:compared], real, real_matches, reference),
+        comparisons=comparisons(documents[: len(real)], matches[: len(real)], real, real_matches, reference),
         copies=find_copies(texts, documents, matches, reference, unseen=bool(unseen)),
         origin=origin_of(checkpoint, unseen, held_out_seen),
         writer=writer,
