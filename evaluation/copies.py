@@ -13,6 +13,7 @@ from text.vocabulary import codepoints, is_seen, seen
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
 MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
 WORD = re.compile(r"[^\W\d_]+")
+LATIN = re.compile("LATIN (SMALL|CAPITAL) LETTER [A-Z]( WITH .*)?")
 MIXED_LETTERS = 1 / 16  # share of a text; with more of them, one in two passages may hold one
 NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, with 95 % confidence
 WORST = 10  # copies that a report shows
@@ -51,9 +52,15 @@ def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
     """
     plain = unicodedata.normalize("NFC", text)
     shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in plain)
-    mixed = "".join(word for word in WORD.findall(plain) if len({unicodedata.name(c, "")[:5] for c in word}) > 1)
+    mixed = "".join(word for word in WORD.findall(plain) if len(set(map(alphabet, word))) > 1)
     unknown = int((reference.vocabulary.ids_of_alike[codepoints(mixed)] == reference.vocabulary.unk).sum())
     return int(reference.seen[ids].sum()) >= max(shown, 1) / 2 and unknown <= MIXED_LETTERS * shown
+
+
+def alphabet(letter: str) -> str:
+    """Of which alphabet a letter is; small capitals and signs of sounds are of another than the Latin letters."""
+    name = unicodedata.name(letter, "")
+    return "phonetic" if name.startswith("LATIN") and not LATIN.fullmatch(name) else name[:5]
 
 
 def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:

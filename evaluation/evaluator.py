@@ -26,6 +26,7 @@ from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
+from text.disguise import check_samples
 from text.vocabulary import Vocabulary, codepoints, is_seen
 from utils import UserError, read_text
 
@@ -123,8 +124,10 @@ def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> 
 def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
     """The first documents of a text file, one per line, and how many follow; in samples of a stream, \\n is a newline.
 
-    Raises UserError for fewer than two.
+    Raises UserError for fewer than two, and for a file that holds none.
     """
+    if not stream:
+        check_samples(path)
     lines = [line for line in read_text(path).split("\n") if line.strip()]
     texts = lines[:count]
     if len(texts) < 2:

@@ -35,7 +35,7 @@ from generation.archive import archive_bytes
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.console import progress
 from generation.folder import model_files, model_name
-from generation.outputs import Outputs
+from generation.outputs import Outputs, named_errors
 from generation.writer import Writer
 from nft.store import SOURCES
 from text.corpus import Corpus, load_trained_corpus
@@ -115,7 +115,8 @@ def candidate(page: str) -> Iterator[Path]:
     """A page's file for the time of its proof."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
-        file.write_bytes(utf8(page))
+        with named_errors(file):
+            file.write_bytes(utf8(page))
         yield file
 
 

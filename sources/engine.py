@@ -119,6 +119,12 @@ def rows_of(path: Path, name: str, query: str) -> Iterator[Row]:
         raise UserError(str(error).replace(str(path.absolute()), name)) from None
 
 
+def cell_of(pointer: str) -> str:
+    """The SQL of a value as text; a bare NaN, as Python writes what is missing, is none."""
+    missing = f"json_type(json, {pointer}) = 'DOUBLE' AND json->>{pointer} IN ('NaN', 'nan')"
+    return f"CASE WHEN {missing} THEN NULL ELSE json->>{pointer} END"
+
+
 def open_json(path: Path, name: str) -> Table:
     """A file of JSON objects, one a line or in one list; its columns are the keys of the first thousand.
 
@@ -138,7 +144,7 @@ def open_json(path: Path, name: str) -> Table:
 
     def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
         names = [[*found][number] for number in wanted]
-        cells = [f"json->>{quoted('/' + key.replace('~', '~0').replace('/', '~1'))}" for key in names]
+        cells = [cell_of(quoted("/" + key.replace("~", "~0").replace("/", "~1"))) for key in names]
         for number, (bad, *row) in enumerate(
             rows_of(path, name, f"SELECT {', '.join(['json IS NULL', *cells])} FROM {source}"), 1
         ):

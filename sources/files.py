@@ -126,7 +126,8 @@ def files_below(folder: Path) -> Iterator[Found]:
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if (Path(parent) / name).is_symlink()]  # os.walk does not follow them
-        for name in sorted(name for name in [*names, *links] if not name.startswith(".") and not name.endswith(RECORD)):
+        records = {f"{name.removesuffix('.txt')}{RECORD}" for name in names if name.endswith(".txt")}
+        for name in sorted(name for name in [*names, *links] if not name.startswith(".") and name not in records):
             path = Path(parent) / name
             if reason := no_source(path, folder):
                 yield Found(path, "", chosen=False, reason=reason)

@@ -26,6 +26,7 @@ NO_END = "unexpected end"  # what csv says of a quotation mark that is never clo
 LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
 LONGEST_NAME = 60  # characters of a column's name
 SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
+PAIR = re.compile(r'\\(["\\\r\n])?')  # a backslash, and what it escapes
 BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
 
 
@@ -109,7 +110,7 @@ class Lines:
 
     def rows(self, dialect: dict[str, Any]) -> Iterator[list[str] | csv.Error]:
         """The rows, in the place of one that cannot be read the reason."""
-        reader = csv.reader(self, **dialect)
+        reader = csv.reader(map(whole_backslashes, self) if "escapechar" in dialect else self, **dialect)
         while True:
             try:
                 row = next(reader, None)
@@ -147,6 +148,11 @@ def rows_of(text: str, dialect: dict[str, Any]) -> Iterator[list[str] | None]:
             yield None
         elif row:
             yield row
+
+
+def whole_backslashes(line: str) -> str:
+    r"""A line in which a backslash stays, as in `C:\temp`, unless it escapes a mark, another or a line's end."""
+    return PAIR.sub(lambda pair: pair[0] if pair[1] else r"\\", line)
 
 
 def lines_of(file: Iterable[str]) -> Iterable[str]:

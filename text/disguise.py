@@ -48,9 +48,20 @@ def check_text(run: RunConfig) -> None:
     Continuous text may be anything.
     """
     path = run.data_file()
-    lines = [] if run.data.format == "stream" else head_lines(path)
-    if JSON_LIST.match("\n".join(lines)) or (len(lines) >= ENOUGH and all(map(is_object, lines))):
+    if run.data.format != "stream" and is_json(head_lines(path)):
         raise UserError(f"{path}: is JSON, not a text; {how_to(path, '.json')}")
+
+
+def check_samples(path: Path) -> None:
+    """Raise UserError for samples that are JSON or a table: no line of such a file is a document that can be judged."""
+    lines = head_lines(path)
+    if is_json(lines) or any(is_table(lines, delimiter) for delimiter in DELIMITERS):
+        kind = "JSON" if is_json(lines) else "a table"
+        raise UserError(f"{path}: is {kind}, not a text; name a text file, one document per line")
+
+
+def is_json(lines: list[str]) -> bool:
+    return bool(JSON_LIST.match("\n".join(lines))) or (len(lines) >= ENOUGH and all(map(is_object, lines)))
 
 
 def how_to(path: Path, suffix: str) -> str:

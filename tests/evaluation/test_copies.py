@@ -131,3 +131,10 @@ def test_copies_with_letters_of_another_alphabet_that_look_alike_are_not_called_
     copied = [line.translate(str.maketrans({"e": "\u0435", "a": "\u0430"})) for line in training_lines(run)[:60]]
     found = judge(run, tmp_path, copied).copies
     assert found.gauge == "not checked" and found.unknown > 50 and not found.flagged
+
+
+def test_copies_with_other_latin_letters_that_look_alike_are_not_called_safe(two_voices, tmp_path):
+    run = two_voices["build"]
+    capitals = str.maketrans("aeos", "\u1d00\u1d07\u1d0f\ua731")  # small ones, which are Latin letters too
+    found = judge(run, tmp_path, [line.translate(capitals) for line in training_lines(run)[:60]]).copies
+    assert found.gauge == "not checked" and found.unknown > 50

@@ -1,6 +1,7 @@
 """Which files of a folder or an archive are read; those that are not are named."""
 
 import gzip
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -125,3 +126,20 @@ def test_names_in_an_archive_that_are_not_hidden_are_read():
         for number, name in enumerate((*names, ".hidden.csv", "__MACOSX/._a.csv")):
             archive.writestr(name, f"text\nthe row of file number {number}\n")
     assert sorted(run("z.zip", "--column", "text")) == [f"the row of file number {number}" for number in range(5)]
+
+
+def test_a_missing_number_of_python_is_no_document():
+    rows = [{"id": n, "text": f"words number {n}" if n % 3 else float("nan")} for n in range(30)]
+    Path("a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = run("a.jsonl")
+    assert len(found) == 20 and "NaN" not in found
+    Path("a.jsonl").write_text("".join(json.dumps({"id": n, "text": "NaN"}) + "\n" for n in range(30)))
+    assert run("a.jsonl", "--column", "text", "--overwrite") == ["NaN"] * 30  # text that somebody wrote
+
+
+def test_only_the_record_of_a_text_beside_it_is_no_source():
+    Path("beside").mkdir()
+    Path("beside/a.txt").write_text("of the text\n")
+    for name in ("a", "b"):
+        Path(f"beside/{name}.source.json").write_text(json.dumps([{"text": f"of {name}.source.json"}] * 3))
+    assert {*run("beside")} == {"of b.source.json"}

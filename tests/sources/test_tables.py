@@ -28,6 +28,8 @@ def read(path, content: str | bytes, opener=open_csv):
         ("id|text\n1|a\n2|b\n", ["id", "text"], [("1", "a"), ("2", "b")]),
         ("text\nno comma\n\"two\nlines\"\na, b\n", ["text"], [("no comma",), ("two\nlines",), ("a, b",)]),
         ("id,text\n1,\"he said \\\"hi\\\" to me\"\n", ["id", "text"], [("1", 'he said "hi" to me')]),
+        ('id,text\n1,"a \\"b\\" of C:\\temp\\nand D:\\\\new"\n', ["id", "text"],
+         [("1", 'a "b" of C:\\temp\\nand D:\\new')]),
         ("id,text\n1,\"he said \"\"hi\"\" to me\"\n", ["id", "text"], [("1", 'he said "hi" to me')]),
         (",text,text,Text\n0,a,b,c\n", ["column1", "text", "text_2", "Text"], [("0", "a", "b", "c")]),
         ("0,2009-01-01,some words here\n4,2009-01-02,more of them\n", ["column1", "column2", "column3"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT, toy_lines
-from text.disguise import check_text, suspicion
+from text.disguise import check_samples, check_text, suspicion
 from training.trainer import Training
 from utils import UserError
 
@@ -74,3 +74,14 @@ def test_real_corpora_are_texts(tiny_run, path: Path):
     run = tiny_run(path.read_bytes()[: 1 << 17].rsplit(b"\n", 1)[0])
     check_text(run)
     assert suspicion(run.data_file()) == ""
+
+
+@pytest.mark.parametrize(("lines", "kind"), [(OBJECTS, "JSON"), (table(), "a table"), (table("\t"), "a table")])
+def test_samples_are_neither_json_nor_a_table(tmp_path, lines, kind):
+    path = tmp_path / "samples.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        check_samples(path)
+    assert str(error.value) == f"{path}: is {kind}, not a text; name a text file, one document per line"
+    path.write_text("\n".join(toy_lines(40)) + "\n", encoding="utf-8")
+    check_samples(path)
