@@ -84,7 +84,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     ):
         made = make_text(request, found, scratch, advance)
         outputs.place(made.text, made.sha256, made.record)
-    for line in report(made, run, unread):
+    for line in report(made, run, unread, arguments.config):
         say(line)
     return 0
 

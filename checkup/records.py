@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from checkup.outlook import Outlook
 from checkup.sample import Sample
-from config.messages import counted
+from config.messages import argument, counted
 from config.schema import RunConfig
 from text.corpus import Corpus
 
@@ -59,8 +59,7 @@ class Inspection:
 
     def prepare(self, better: str, *options: str) -> str:
         """A command that makes a better text of this one, in a file of its own: a word says in what it is better."""
-        path = str(self.run.data_file())
-        source = f'"{path}"' if " " in path else path
+        source = argument(self.run.data_file())
         origin = {"--source": self.run.source, "--license": self.run.license}
         given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]
         return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_{better}", *options, *given])

@@ -1,14 +1,16 @@
 """What prepare.py says at its end: what was made of how many rows, what was left out or changed, with examples."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from config.command_line import CONFIG_FILE
 from config.errors import listed
-from config.messages import counted
+from config.messages import argument, counted
 from config.schema import RunConfig
 from sources.pipeline import Made
 
 
-def report(made: Made, run: RunConfig, unread: Sequence[str]) -> Iterator[str]:
+def report(made: Made, run: RunConfig, unread: Sequence[str], config: Path) -> Iterator[str]:
     """The lines that tell a user what became of the sources, which files were not read, and the next commands."""
     log, path = made.log, run.data_file()
     yield from made.notes
@@ -27,5 +29,6 @@ def report(made: Made, run: RunConfig, unread: Sequence[str]) -> Iterator[str]:
         yield f"not of that encoding: {counted(log.replaced, 'character')}, now U+FFFD"
     if log.repeated:
         yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
-    yield f"now: python train.py --dataset {run.name} --minutes 60"
-    yield f"then: python generate.py --model {run.model_file()} --samples 100"
+    given = "" if config == CONFIG_FILE else f" --config {argument(config)}"
+    yield f"now: python train.py --dataset {run.name} --minutes 60{given}"
+    yield f"then: python generate.py --model {argument(run.model_file())} --samples 100{given}"
