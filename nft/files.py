@@ -27,6 +27,7 @@ OF_A_TOKEN = re.compile(
     r"json/[0-9]+\.json|erc1155/[0-9a-f]{64}\.json|metaplex/[0-9]+\.json|images/[0-9]+\.[a-z0-9]+", re.ASCII
 )
 RECORD = ".written.jsonl"  # of the files that were written
+LARGEST = 1 << 30  # bytes of a file of a set that is compared; tokens make smaller ones
 BATCH = 100  # files that are made before they are written together
 
 
@@ -117,7 +118,7 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path
-            if is_regular(path) and is_made_of(file, path.read_bytes()):
+            if is_regular(path) and path.stat().st_size <= LARGEST and is_made_of(file, path.read_bytes()):
                 record.add(file.path, hash_file(path))
         record.close(record.hashes)
     return record

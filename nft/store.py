@@ -25,6 +25,7 @@ from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write
 
 SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these
 LOCK = ".lock"
+SMALL, MOST_BYTES = ("set.json", "selection.json"), 1 << 26  # a million tokens are named in 8 MB
 BEGIN = b'{"accepted":'  # of each line of samples.jsonl
 LINK = "a link; a set holds its files itself"
 
@@ -138,9 +139,11 @@ class SetFolder:
         return path.exists()
 
     def read_file(self, name: str) -> bytes:
-        """The bytes of a file of the set; UserError if it is missing, or no file itself."""
+        """The bytes of a file of the set; UserError if it is missing, no file itself, or larger than it can be."""
         if not self.has(name):
             raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing")
+        if name in SMALL and (self.path / name).stat().st_size > MOST_BYTES:
+            raise UserError(f"{self.path / name}: larger than {MOST_BYTES >> 20} MB; this program did not write it")
         return (self.path / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:

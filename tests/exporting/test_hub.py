@@ -18,6 +18,7 @@ from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.outputs import Outputs
 from tests.helpers import ROOT, Quiet, make_run, toy_lines
+from tests.training.program import posix
 from text.corpus import Lengths
 from training.curve import plot_curve
 from training.trainer import train_model
@@ -62,10 +63,10 @@ def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys)
     assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
     capsys.readouterr()
     assert export_folder("--language", "en", "--language", "no") == 0
-    files = ["README.md", "model.safetensors", "config.json", "vocabulary.json", "samples.txt", "learning_curve.png"]
+    files = ["model.safetensors", "config.json", "vocabulary.json", "samples.txt", "learning_curve.png"]
     said = capsys.readouterr().out.replace(os.sep, "/").splitlines()
     assert said == [
-        f"hub/toy: {', '.join([*files, 'evaluation.png'])}",
+        f"hub/toy: {', '.join([*files, 'evaluation.png', 'README.md'])}",
         "nothing was uploaded; the last lines of hub/toy/README.md say how",
     ]
     # all of huggingface_hub's validation that needs no network: it reads the head with the Hub's own pattern, builds
@@ -351,3 +352,21 @@ def test_a_picture_of_a_person_is_no_learning_curve(trained, capsys):
     Path("models/toy.png").write_bytes(b"\x89PNG\r\n\x1a\nmine")
     assert export_folder() == 0
     assert not Path("hub/toy/learning_curve.png").exists()
+
+
+@posix
+def test_a_full_disk_leaves_no_card_of_another_model(trained, capsys):
+    import resource
+
+    assert export_folder() == 0
+    before, checkpoint = card(), load_checkpoint(Path("models/toy.pt"))
+    other = {name: tensor + 1 for name, tensor in checkpoint.weights.items()}
+    save_checkpoint(Path("models/toy.pt"), replace(checkpoint, weights=other, metrics=checkpoint.metrics))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        assert export_folder("--overwrite") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "model.safetensors: File too large" in capsys.readouterr().err.replace(os.sep, "/")
+    assert card() == before and export_folder() == 0 and card() != before

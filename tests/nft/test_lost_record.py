@@ -1,9 +1,13 @@
 """A set that was copied without its hidden files: its own files are known again, and a person's stay."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import collection
+from nft.files import LARGEST
+from nft.store import MOST_BYTES
 from utils import hash_file
 
 
@@ -71,3 +75,18 @@ def test_a_forged_record_removes_nothing_but_what_has_the_name_of_a_tokens_file(
             record.write(json.dumps({"path": path.relative_to(folder).as_posix(), "sha256": hash_file(path)}) + "\n")
     assert collection.main(["export", str(folder), "--title", "other"]) == 0
     assert [path.read_bytes() for path in mine] == [b"mine"] * 4
+
+
+def test_a_file_that_is_too_large_for_a_set_is_not_read(studio, monkeypatch, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    copy = copied(folder, "copy")
+    os.truncate(copy / "images/1.png", LARGEST + 1)  # without room on the disk
+    read, real = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or real(path))
+    assert collection.main(["export", str(copy)]) == 0 and "1.png" not in read
+    assert "left as they are" in capsys.readouterr().out and (copy / "images/1.png").stat().st_size == LARGEST + 1
+    os.truncate(copy / "set.json", MOST_BYTES + 1)
+    assert collection.main(["verify", str(copy)]) == 2
+    what = f"{copy / 'set.json'}: larger than 64 MB; this program did not write it"
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {what}"
