@@ -26,7 +26,7 @@ from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
-from text.disguise import check_samples
+from text.disguise import check_samples, suspicion
 from text.vocabulary import Vocabulary, codepoints, is_seen
 from utils import UserError, read_text
 
@@ -108,6 +108,8 @@ def corpus_of(checkpoint: Checkpoint, file: Path) -> Corpus:
 def texts_to_judge(samples: Path | None, request: Request, writer: Writer, corpus: Corpus) -> tuple[list[str], int]:
     """The texts of a file, or drawn ones; -> also how many lines of the file are not read."""
     if samples:
+        if not corpus.stream and not suspicion(writer.run.data_file()):  # a voice of a table writes one
+            check_samples(samples)
         return read_texts(samples, request.count, corpus.stream)
     return write_documents(writer, request.seed, range(request.count), writer.settings()), 0
 
@@ -124,10 +126,8 @@ def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> 
 def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
     """The first documents of a text file, one per line, and how many follow; in samples of a stream, \\n is a newline.
 
-    Raises UserError for fewer than two, and for a file that holds none.
+    Raises UserError for fewer than two.
     """
-    if not stream:
-        check_samples(path)
     lines = [line for line in read_text(path).split("\n") if line.strip()]
     texts = lines[:count]
     if len(texts) < 2:

@@ -1,5 +1,6 @@
 """No copy hides behind capitals, white space, characters that show nothing, or other marks."""
 
+import json
 import random
 
 import pytest
@@ -9,6 +10,7 @@ from tests.evaluation.voices import GREEK, judge, training_lines
 from tests.helpers import WORDS, Quiet, prose
 from text.corpus import load_corpus
 from training.trainer import train_model
+from utils import UserError
 
 # controls, formats, a joiner, fillers, variation selectors, a tag, a blank that is no white space
 UNSEEN = [
@@ -138,3 +140,14 @@ def test_copies_with_other_latin_letters_that_look_alike_are_not_called_safe(two
     capitals = str.maketrans("aeos", "\u1d00\u1d07\u1d0f\ua731")  # small ones, which are Latin letters too
     found = judge(run, tmp_path, [line.translate(capitals) for line in training_lines(run)[:60]]).copies
     assert found.gauge == "not checked" and found.unknown > 50
+
+
+def test_copies_in_json_or_a_table_are_not_judged_but_those_of_a_voice_of_a_table(two_voices, tiny_run, tmp_path):
+    run = two_voices["build"]
+    rows = ["number,text", *(f"{n},{line}" for n, line in enumerate(training_lines(run)[:60]))]
+    for lines, kind in ((rows, "a table"), ([json.dumps({"text": line}) for line in rows], "JSON")):
+        with pytest.raises(UserError, match=f"is {kind}, not a text; name a text file, one document per line"):
+            judge(run, tmp_path, lines)
+    table = tiny_run(["number,text", *(f"{n},{line}" for n, line in enumerate(prose(WORDS, 400, 1)))])
+    train_model(table, Quiet())
+    assert judge(table, tmp_path, ["number,text", *training_lines(table)[:60]]).copies.gauge == "memorising"
