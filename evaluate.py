@@ -81,9 +81,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     status = 0
     for name, file in files.items():
         try:
-            evaluation, written = judge(arguments, request, file, samples[name], inputs)
-            evaluations.append(evaluation)
-            console.print(f"{report.summary(evaluation)}  ({written})")
+            evaluation, outputs = judge(arguments, request, file, samples[name], inputs)
+            evaluations.append(evaluation)  # in the tables even if its report cannot be written
+            console.print(f"{report.summary(evaluation)}  ({report.write_voice(evaluation, outputs)})")
         except Exception as error:  # report_error raises bugs again; the other voices are still judged
             status = report_error(error)
     if evaluations:
@@ -110,8 +110,8 @@ def check_options(arguments: argparse.Namespace) -> None:
 
 def judge(
     arguments: argparse.Namespace, request: "Request", file: Path, samples: Path | None, inputs: list[Path]
-) -> tuple["Evaluation", Path]:
-    """Evaluate one model, and write its report; -> the report's file too."""
+) -> tuple["Evaluation", "Outputs"]:
+    """Evaluate one model; -> also the files of its report, which are checked before."""
     from evaluation import report
     from evaluation.evaluator import evaluate_voice
     from generation.checkpoint import load_checkpoint, named_weights
@@ -124,8 +124,7 @@ def judge(
     run = request.config.placed(checkpoint.run, arguments.data)
     outputs = outputs_of(arguments, run, report.voice_files(name), inputs)
     with named_weights(file):
-        evaluation = evaluate_voice(name, file, samples, request, checkpoint)
-    return evaluation, report.write_voice(evaluation, outputs)
+        return evaluate_voice(name, file, samples, request, checkpoint), outputs
 
 
 def outputs_of(arguments: argparse.Namespace, run: "RunConfig", names: list[str], inputs: Iterable[Path]) -> "Outputs":

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What needs a GPU, in three quarters of an hour: bash benchmarks/gpu.sh [DEVICE [MINUTES OF ALL VOICES [MINUTES A PLAY [ROUNDS]]]]
+# What needs a GPU, in three quarters of an hour:
+# bash benchmarks/gpu.sh [DEVICE [MINUTES OF ALL VOICES [MINUTES A PLAY [ROUNDS]]]]
 # Graphs beside plain steps; speed of a step, of fourteen trainings side by side, and beside the reference; Shakespeare
 # as one text with its last tenth held out, uniform and absorbing (nats per character are the bits times 0.6931); fifteen
 # voices side by side from a base, and their evaluation. Begun again, it goes on where it stood; what is small is in

@@ -132,6 +132,7 @@ def is_safe_name(name: object) -> bool:
 
 
 def safe_name(name: str) -> str:
+    """The name itself; ValueError if no dataset can have it."""
     if not is_safe_name(name):
         raise ValueError(f"{shown(name)} {NAME_RULE}")
     return name

@@ -42,7 +42,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     name, reports = model_name(arguments.model), Path(here.paths.outputs)
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
     pictures = pictures_of(arguments.model, checkpoint, reports, evaluation)
-    names = [*FILES, SAMPLES, *pictures, CARD]  # the card last: on a full disk none tells of another model
+    names = [CARD, *FILES, SAMPLES, *pictures]
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(arguments.out, names, inputs, overwrite=arguments.overwrite, option="--out", at_other_times=SHOWS)
     old = [arguments.out / path for path in SHOWS if path not in names and outputs.record.knows(path)]
@@ -52,7 +52,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     subject = Subject(arguments.out, checkpoint, texts, private, evaluation, why_not, shown, arguments.language)
     samples, _ = sample_files(texts, {})
     files = folder_files(content_of(checkpoint))
-    outputs.write(*files.values(), samples, *pictures.values(), utf8(card_of(subject)))
+    outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
     for path in old:  # pictures of an earlier export, which this card does not show
         if is_protected(path):
             say(f"{path}: read-only, so it stays, though it is of an earlier model")

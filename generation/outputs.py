@@ -197,9 +197,13 @@ class Outputs:
         return NOT_OURS if self.record.hashes else self.record.missing()
 
     def write(self, *contents: bytes) -> Path:
-        """Write the files, whose contents stand in the order of the names; -> the path of the first."""
+        """Write the files, whose contents stand in the order of the names; -> the path of the first.
+
+        The first is written last: on a full disk it tells of nothing that is not there.
+        """
+        files = dict(zip(self.names, contents, strict=True))
         with self.locked():
-            self.record.write(dict(zip(self.names, contents, strict=True)))
+            self.record.write(dict(reversed(files.items())))
             return self.finish()
 
     def place(self, finished: Path, found: str, *contents: bytes) -> Path:

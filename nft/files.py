@@ -27,7 +27,6 @@ OF_A_TOKEN = re.compile(
     r"json/[0-9]+\.json|erc1155/[0-9a-f]{64}\.json|metaplex/[0-9]+\.json|images/[0-9]+\.[a-z0-9]+", re.ASCII
 )
 RECORD = ".written.jsonl"  # of the files that were written
-LARGEST = 1 << 30  # bytes of a file of a set that is compared; tokens make smaller ones
 BATCH = 100  # files that are made before they are written together
 
 
@@ -92,9 +91,16 @@ def pages(edition: Edition, number: int, record: dict[str, Any]) -> Iterator[tup
         yield f"images/{number}.html", player(text, course, *look)
 
 
-def is_made_of(file: File, found: bytes) -> bool:
-    """Whether these bytes are what the tokens make of a file; of a picture, the same pixels are enough."""
-    return file.same(found, file.content())
+def is_made_of(file: File, path: Path) -> bool:
+    """Whether a file is what the tokens make of it; of a picture, the same pixels are enough."""
+    content = file.content()
+    return file.same(beginning(path, max(len(content), image.LARGEST) + 1), content)
+
+
+def beginning(path: Path, size: int) -> bytes:
+    """At most so many bytes of a file, which a stranger may have made larger than the memory."""
+    with path.open("rb") as file:
+        return file.read(size)
 
 
 def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
@@ -118,7 +124,7 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path
-            if is_regular(path) and path.stat().st_size <= LARGEST and is_made_of(file, path.read_bytes()):
+            if is_regular(path) and is_made_of(file, path):
                 record.add(file.path, hash_file(path))
         record.close(record.hashes)
     return record
@@ -159,7 +165,7 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
 
 def is_kept(path: Path, content: bytes) -> bool:
     """Whether somebody made a file of other content read-only."""
-    return is_protected(path) and not (is_regular(path) and path.read_bytes() == content)
+    return is_protected(path) and not (is_regular(path) and beginning(path, len(content) + 1) == content)
 
 
 def strangers_in(folder: SetFolder, expected: set[str]) -> list[str]:

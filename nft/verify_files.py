@@ -11,7 +11,7 @@ from config.messages import counted
 from generation.console import progress
 from generation.outputs import is_regular
 from nft.animation import FRAME_SIDE, pictures_of
-from nft.files import FOLDERS, File, beside, files, strangers_in
+from nft.files import FOLDERS, File, beginning, beside, files, strangers_in
 from nft.findings import Findings
 from nft.image import LARGEST, pixels_of
 from nft.metadata import csv_table, no_formula_begins
@@ -50,12 +50,6 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
             advance(file.path.endswith(".png"))
     pictures.report(found)
     check_extra(found, folder, expected)
-
-
-def beginning(path: Path, size: int) -> bytes:
-    """At most so many bytes of a file, which a stranger may have made larger than the memory."""
-    with path.open("rb") as file:
-        return file.read(size)
 
 
 def report_text(found: Findings, folder: SetFolder, file: File, edition: Edition) -> None:

@@ -55,8 +55,7 @@ def check_text(run: RunConfig) -> None:
 def check_samples(path: Path) -> None:
     """Raise UserError for samples that are JSON or a table: no line of such a file is a document that can be judged."""
     lines = head_lines(path)
-    if is_json(lines) or any(is_table(lines, delimiter) for delimiter in DELIMITERS):
-        kind = "JSON" if is_json(lines) else "a table"
+    if kind := "JSON" if is_json(lines) else "a table" if is_table(lines) else "":
         raise UserError(f"{path}: is {kind}, not a text; name a text file, one document per line")
 
 
@@ -71,22 +70,26 @@ def how_to(path: Path, suffix: str) -> str:
     return f"{rename}python prepare.py {other} --name {path.stem}"
 
 
-def is_object(line: str) -> bool:
+def is_object(line: str | bytes) -> bool:
+    """Whether a line is a JSON object."""
     try:
-        return line.lstrip().startswith("{") and isinstance(json.loads(line), dict)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
         return False
 
 
 def suspicion(path: Path) -> str:
     """A line for a text that looks like a table, which it may be or not; "" for any other."""
-    lines = head_lines(path)
-    if not any(is_table(lines, delimiter) for delimiter in DELIMITERS):
+    if not is_table(head_lines(path)):
         return ""
     return f"{path.name} looks like a table; if it is one, {how_to(path, '.csv')}"
 
 
-def is_table(lines: list[str], delimiter: str) -> bool:
+def is_table(lines: list[str]) -> bool:
+    return any(are_rows(lines, delimiter) for delimiter in DELIMITERS)
+
+
+def are_rows(lines: list[str], delimiter: str) -> bool:
     """Whether lines are rows of equal length under names of columns, one of which holds numbers alone."""
     try:
         names, *rows = list(csv.reader(lines, delimiter=delimiter))[:-1]  # the last may be cut within quotes

@@ -63,10 +63,10 @@ def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys)
     assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
     capsys.readouterr()
     assert export_folder("--language", "en", "--language", "no") == 0
-    files = ["model.safetensors", "config.json", "vocabulary.json", "samples.txt", "learning_curve.png"]
+    files = ["README.md", "model.safetensors", "config.json", "vocabulary.json", "samples.txt", "learning_curve.png"]
     said = capsys.readouterr().out.replace(os.sep, "/").splitlines()
     assert said == [
-        f"hub/toy: {', '.join([*files, 'evaluation.png', 'README.md'])}",
+        f"hub/toy: {', '.join([*files, 'evaluation.png'])}",
         "nothing was uploaded; the last lines of hub/toy/README.md say how",
     ]
     # all of huggingface_hub's validation that needs no network: it reads the head with the Hub's own pattern, builds
