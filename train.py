@@ -1,11 +1,11 @@
 """Train models, one after the other or several at once: python train.py --dataset NAME, or --all"""
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.command_line import CONFIG_FILE, Parser, add_ray, check_numbers, run_command, run_program
+from config.messages import argument
 
 if TYPE_CHECKING:
     from config.schema import RunConfig
@@ -128,7 +128,7 @@ def command_of(arguments: argparse.Namespace) -> str:
     for key in ("config", "preset", "minutes", "hours", "device", "jobs", "ray"):
         if (value := getattr(arguments, key)) not in (None, CONFIG_FILE):
             words += [f"--{key}", str(value)] if value != "" else [f"--{key}"]
-    return shlex.join(["python", "train.py", *words])
+    return " ".join(["python train.py", *map(argument, words)])
 
 
 if __name__ == "__main__":

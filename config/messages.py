@@ -1,11 +1,13 @@
 """How messages show things: counts with nouns, figures, and text without characters that would steer a terminal."""
 
 import math
+import os
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 LONGEST_LINE = 1000  # characters of a message: what comes from a file, or is a path, may be of any length
-PLAIN = re.compile(r"[\w./\\:-]+")  # a path that every shell takes as it is
 MOST_SHOWN = 1e6  # a figure from here on is shown by its power of ten, which takes a few characters
 MOST_SECONDS = 100 * 86_400  # that a time still to go is given as
 # control characters, which a terminal obeys (not tab and newline), marks that reverse the order of what follows, and
@@ -13,9 +15,9 @@ MOST_SECONDS = 100 * 86_400  # that a time still to go is given as
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def argument(path: Path) -> str:
-    """A path as it is typed in a shell: in quotation marks where it holds what a shell reads otherwise."""
-    return str(path) if PLAIN.fullmatch(str(path)) else f'"{path}"'
+def argument(value: str | Path) -> str:
+    """A value, a path say, as it is typed in this machine's shell: quoted where it holds what that reads otherwise."""
+    return subprocess.list2cmdline([str(value)]) if os.name == "nt" else shlex.quote(str(value))
 
 
 def counted(count: float, noun: str) -> str:

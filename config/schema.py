@@ -23,6 +23,7 @@ from diffusion.schedules import SCHEDULES
 from utils import hash_json
 
 AUTO = "auto"
+MOST_CHARACTERS = 60_000  # of a vocabulary: ids have 16 bits, and some are left
 MOST_CALLS = 10_000_000  # of the network for one document: days of a CPU; the presets take thousands
 LONGEST_DOCUMENT = 1_000_000  # characters that a model may write into one document; a thick novel has as many
 
@@ -48,7 +49,7 @@ class DataConfig(Section):
     file: str = ""  # empty: <name>.txt
     format: Annotated[str, one_of(("lines", "stream"))] = "lines"
     max_documents: int = Field(default=0, ge=0)
-    vocab_size: int = Field(default=128, ge=2, le=60_000)
+    vocab_size: int = Field(default=128, ge=2, le=MOST_CHARACTERS)
     held_out: float = Field(default=0.05, gt=0, le=0.5)
     invalid_utf8: Annotated[str, one_of(("error", "skip", "replace"))] = "error"
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from torch import Tensor, nn
 
 from config.errors import Name, describe, one_of, place, shown
-from config.schema import ModelConfig, RunConfig
+from config.schema import MOST_CHARACTERS, ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
 from generation.archive import copies_aside, read_hashed, set_aside, write_archive
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
@@ -27,7 +27,6 @@ from utils import VERSION, UserError
 FORMAT = 1
 # of weights in a file; networks compute in float32
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-MOST_CHARACTERS = 60_000  # of a vocabulary, as in config.yaml; ids have 16 bits
 MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
 MEASURED = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
 SHA256 = "^[0-9a-f]{64}$"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from config.errors import Name, one_of
+from config.origin import LONGEST
 from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
 from config.sets import Rules
 from diffusion.sampler_settings import SamplerSettings
@@ -78,7 +79,7 @@ Number = Annotated[int, Field(ge=1, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
 Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
 Line = Annotated[str, Field(max_length=1000)]  # a picture is drawn with the title, however long
-Text = Annotated[str, Field(max_length=20_000)]
+Text = Annotated[str, Field(max_length=LONGEST)]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

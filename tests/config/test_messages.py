@@ -1,9 +1,12 @@
 """What messages are made of: counts with nouns, text that cannot steer a terminal."""
 
 import math
+import os
 import re
+import shlex
+from pathlib import Path
 
-from config.messages import clock, counted, number, printable, shorter, with_error
+from config.messages import argument, clock, counted, number, printable, shorter, with_error
 from tests.helpers import MODULES
 
 
@@ -20,6 +23,16 @@ def test_figures_that_mean_nothing_are_not_shown():
     assert [with_error(*pair) for pair in ((1, 0.5), (1, nan), (inf, nan))] == ["1.000 ± 0.500", "1.000 ± -", "-"]
     seconds = (0.4, 200, 3900, 30 * 86_400, 1e9, inf, nan)
     assert [clock(each) for each in seconds] == ["0m00s", "3m20s", "1h05m", "720h00m", "over 100 days", "?", "?"]
+
+
+def test_what_a_message_says_to_type_can_be_typed(monkeypatch):
+    paths = [Path("models/a-b_1.pt"), Path("my models/$HOME.pt"), "it's.pt"]
+    assert shlex.split(" ".join(map(argument, paths))) == list(map(str, paths))
+    assert argument(paths[0]) == "models/a-b_1.pt"
+    with monkeypatch.context() as windows:  # where apostrophes quote nothing
+        windows.setattr(os, "name", "nt")
+        typed = [argument(path) for path in ("C:\\models\\a.pt", "C:\\my models\\a.pt")]
+    assert typed == ["C:\\models\\a.pt", '"C:\\my models\\a.pt"']
 
 
 def test_no_figure_and_no_line_is_longer_than_a_screen():

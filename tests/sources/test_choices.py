@@ -65,8 +65,8 @@ def test_the_commands_to_go_on_with_read_the_same_config(capsys):
     Path("other (2).yaml").write_text("paths: {models: my models, datasets: datasets}")
     run("a.csv", "--config", "other (2).yaml")
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        'now: python train.py --dataset x --minutes 60 --config "other (2).yaml"',
-        f'then: python generate.py --model "{Path("my models/x.pt")}" --samples 100 --config "other (2).yaml"',
+        "now: python train.py --dataset x --minutes 60 --config 'other (2).yaml'",
+        f"then: python generate.py --model '{Path('my models/x.pt')}' --samples 100 --config 'other (2).yaml'",
     ]
 
 
