@@ -39,8 +39,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help="trainings at once, each in its own process with its share of the cores; auto: one a core (default 1, "
-        "with --ray auto)",
+        help="trainings at once, each in its own process with its share of the cores; auto: one a core of a CPU or one "
+        "a GPU (default 1, with --ray auto)",
     )
     add_ray(parser, "train on")
     parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
