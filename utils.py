@@ -49,8 +49,9 @@ class UserError(Exception):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out: of the device, of Python, or of torch on a CPU."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+    """Whether an error means that memory ran out; torch has other words on Linux, on Windows and for Apple's GPUs."""
+    said = any(words in str(error) for words in ("allocate memory", "not enough memory", "out of memory"))
+    return said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def make_streams_safe() -> None:
@@ -104,8 +105,8 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, present in available.items() if present))
     if not available.get(name, False):
-        present = ", ".join(kind for kind, here in available.items() if here)
-        raise UserError(f"device {name!r} is not available here; choose from auto, {present}")
+        here = ", ".join(filter(available.get, available))
+        raise UserError(f"device {name!r} is not available here; choose from auto, {here}")
     return torch.device(name)
 
 

@@ -26,7 +26,7 @@ from levers import LEVERS
 from one_core import on_one_core
 
 from config.loader import load_config, merge
-from evaluation.evaluator import ordered_likelihoods
+from evaluation.evaluator import ordered_likelihoods, windows_in_order
 from evaluation.metrics import measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
@@ -59,7 +59,8 @@ def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
     found = train_model(run).metrics
     kept = ("held_out_bits", "held_out_error", "steps", "characters", "parameters")
     writer, corpus = Writer.of(load_checkpoint(run.model_file()), torch.device(arguments.device)), load_corpus(run)
-    exact = ordered_likelihoods(writer, corpus)  # of the sampler's order first, if there is one
+    # of the sampler's order first, if there is one
+    exact = ordered_likelihoods(writer, windows_in_order(writer, corpus))
     bits = {"exact": next(iter(exact.values())).bits if exact else float("nan")}
     return {**{key: found[key] for key in kept}, **bits, **written(writer, corpus, arguments.documents)}
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from config.errors import NAME_RULE, is_safe_name, nearest
+from config.messages import argument
 from utils import NO_FILE, unreadable
 
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
@@ -29,7 +30,7 @@ def no_data(path: Path, missing: str) -> str:
 def make_of(file: Path, name: str) -> str:
     """What makes the text of a dataset of this name of a file."""
     if any(suffix.lower() in TABLES for suffix in file.suffixes):
-        return f"python prepare.py {file} --name {name} makes a text of it"
+        return f"python prepare.py {argument(file)} --name {argument(name)} makes a text of it"
     return f"{'unpack' if file.suffix.lower() in COMPRESSED else 'rename'} it to {name}.txt"
 
 

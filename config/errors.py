@@ -95,7 +95,7 @@ def known_keys(section: Any, location: Sequence[Any]) -> list[str]:
     """The keys that the schema allows at this path of keys."""
     for part in location:
         section = section.model_fields[part].annotation
-    return [key for key in section.model_fields if key != "name"]
+    return [key for key in getattr(section, "model_fields", ()) if key != "name"]
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

@@ -93,10 +93,13 @@ class Config:
                 if not (Path(base.paths.datasets) / f"{BASE}.txt").is_file():  # a text of the user's own
                     # by the voices' seed it would hold out what they do, of which its text has nothing
                     return base.model_copy(update={"seed": base.seed ^ 1})
-            return RunConfig.model_validate({**content, "name": name})
+            run = RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
             problems = [describe(problem, RunConfig, ordered) for problem in error.errors()[:MOST_PROBLEMS]]
             raise UserError("\n".join(f"{self.path}: {problem}" for problem in problems)) from None
+        if problem := run.overwritten():
+            raise UserError(f"{self.path}: {problem}")
+        return run
 
 
 def load_config(path: Path) -> Config:

@@ -139,8 +139,8 @@ class SamplingConfig(Section):
     sampler: Annotated[str, one_of(SAMPLERS)] = "tweedie"
     grid: Annotated[str, one_of(SCHEDULES)] = "log_linear"
     steps: int = Field(default=64, ge=1, le=4096)
-    temperature: float = Field(default=0.8, gt=0, le=10)
-    top_p: float = Field(default=1.0, gt=0, le=1)
+    temperature: float = Field(default=0.8, ge=1e-3, le=10)
+    top_p: float = Field(default=1.0, ge=1e-3, le=1)
     greedy_last_step: bool = True
     renoise: FromZero = 0.0
     stretch: int = Field(default=32, ge=1, le=4096)
@@ -195,11 +195,6 @@ class RunConfig(Section):
         if SAMPLERS[sampler].fills_masks and self.diffusion.process != "absorbing":
             needs = f"sampling.sampler {sampler!r} needs diffusion.process 'absorbing'"
             raise ValueError(f"{needs}; choose sampler 'tweedie'")
-        if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
-            what = f"data.file: {shown(self.data.file)} names a file that training writes"
-            raise ValueError(f"{what}; rename it, or set paths.models")
-        if (start := self.start_file()) and realpath(start) == realpath(self.model_file()):
-            raise ValueError(f"training.start_from: {shown(str(start))} is the model to be trained; name another")
         overlap, context = self.sampling.overlap, self.model.context
         if overlap >= context - 1:
             raise ValueError(f"sampling.overlap {overlap} must leave room in model.context {context}")
@@ -207,6 +202,15 @@ class RunConfig(Section):
             what = f"sampling: up to {counted(calls, 'network call')} for one document, more than {MOST_CALLS:,}"
             raise ValueError(f"{what}; lower sampling.max_length, overlap, steps or revisions")
         return self
+
+    def overwritten(self) -> str:
+        """Which file that training reads it would write, in words; "" if none. A stored run has no files of its own."""
+        if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
+            what = f"data.file: {shown(self.data.file)} names a file that training writes"
+            return f"{what}; rename it, or set paths.models"
+        if (start := self.start_file()) and realpath(start) == realpath(self.model_file()):
+            return f"training.start_from: {shown(str(start))} is the model to be trained; name another"
+        return ""
 
     def most_calls(self) -> int:
         """How many network calls the longest document takes, all its windows together."""

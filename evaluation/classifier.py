@@ -8,22 +8,23 @@ from sklearn.pipeline import make_pipeline
 PIECES = 1500  # of each dataset that the classifier learns from
 LONGEST_PIECE = 300  # characters of a piece, for all datasets: enough to show a style
 NGRAMS = (1, 4)  # shortest and longest, characters
+SEED = 0  # of the pieces that are chosen, and of the learning
 FEATURES = 1 << 18  # columns that n-grams are hashed into
 
 
 class SourceClassifier:
     """A linear classifier of texts, trained on {dataset name: its real texts}."""
 
-    def __init__(self, corpora: dict[str, list[str]], seed: int = 0) -> None:
+    def __init__(self, corpora: dict[str, list[str]]) -> None:
         self.names = list(corpora)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(SEED)
         texts, labels = [], []
         for label, documents in enumerate(corpora.values()):
             chosen = rng.choice(len(documents), PIECES, replace=len(documents) < PIECES)
             texts += [cut(documents[i], rng) for i in chosen]
             labels += [label] * PIECES
         vectorizer = HashingVectorizer(analyzer="char", ngram_range=NGRAMS, n_features=FEATURES, alternate_sign=False)
-        self.pipeline = make_pipeline(vectorizer, SGDClassifier(alpha=1e-5, random_state=seed, average=True))
+        self.pipeline = make_pipeline(vectorizer, SGDClassifier(alpha=1e-5, random_state=SEED, average=True))
         self.pipeline.fit(texts, labels)
 
     def confusion(self, texts: dict[str, list[str]]) -> np.ndarray:

@@ -18,7 +18,6 @@ from evaluation.copies import find_copies
 from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, measure
-from evaluation.ngram import framed
 from evaluation.records import Baselines, Comparison, Evaluation, Likelihoods, Origin, VoiceComparison
 from evaluation.reference import Documents, Reference
 from evaluation.seen import seen_text
@@ -27,7 +26,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.disguise import check_samples, suspicion
-from text.vocabulary import Vocabulary, codepoints, is_seen
+from text.vocabulary import FRAME, Vocabulary, codepoints, is_seen
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -108,9 +107,10 @@ def corpus_of(checkpoint: Checkpoint, file: Path) -> Corpus:
 def texts_to_judge(samples: Path | None, request: Request, writer: Writer, corpus: Corpus) -> tuple[list[str], int]:
     """The texts of a file, or drawn ones; -> also how many lines of the file are not read."""
     if samples:
+        text = read_text(samples)  # once: it may be a pipe
         if not corpus.stream and not suspicion(writer.run.data_file()):  # a voice of a table writes one
-            check_samples(samples)
-        return read_texts(samples, request.count, corpus.stream)
+            check_samples(samples, text)
+        return texts_in(text, samples, request.count, corpus.stream)
     return write_documents(writer, request.seed, range(request.count), writer.settings()), 0
 
 
@@ -123,12 +123,12 @@ def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> 
     )  # fmt: skip
 
 
-def read_texts(path: Path, count: int, stream: bool) -> tuple[list[str], int]:
-    """The first documents of a text file, one per line, and how many follow; in samples of a stream, \\n is a newline.
+def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str], int]:
+    """The first documents of a file's text, one a line, and how many follow; in samples of a stream, \\n is a newline.
 
     Raises UserError for fewer than two.
     """
-    lines = [line for line in read_text(path).split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     texts = lines[:count]
     if len(texts) < 2:
         raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
@@ -149,23 +149,25 @@ def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelih
         split_likelihood(writer, split, LIKELIHOOD_CHARACTERS, stream=corpus.stream, draws=LIKELIHOOD_DRAWS)
         for split in (corpus.held_out, corpus.train)
     )
-    measured = {int(document) for batch in batches for document in batch.documents}
-    chosen = [0] if corpus.stream else sorted(measured)  # a stream is one document, whose batches number windows
-    documents = [np.asarray(corpus.held_out.document(d), dtype=np.int64) for d in chosen]
     counts = two_sided_bits(reference.text, corpus.vocabulary.size, batches, writer.run.seed)
-    ordered = ordered_likelihoods(writer, corpus)
-    return Likelihoods(held_out, training, ordered, baselines_of(documents, reference, counts))
+    windows = windows_in_order(writer, corpus)
+    ordered = ordered_likelihoods(writer, windows)
+    return Likelihoods(held_out, training, ordered, baselines_of(windows, reference, counts))
 
 
-def ordered_likelihoods(writer: Writer, corpus: Corpus) -> dict[str, Likelihood]:
-    """Exact bits per character of held-out windows in the sampler's order, the surest first, and in that of reading."""
+def windows_in_order(writer: Writer, corpus: Corpus) -> list[Batch]:
+    """The held-out windows, of one document each, whose exact likelihoods in an order of writing are compared."""
+    split, run, alphabet = corpus.held_out, writer.run, writer.vocabulary.size
+    return held_out_windows(
+        split, run.model.context, ORDERED_WINDOWS, run.seed, alphabet=alphabet, stream=corpus.stream
+    )
+
+
+def ordered_likelihoods(writer: Writer, windows: list[Batch]) -> dict[str, Likelihood]:
+    """Exact bits per character of these windows in the sampler's order, the surest first, and in that of reading."""
     if writer.run.diffusion.process != "absorbing":
         return {}  # its characters are not written once, in an order
-    split, context, settings = corpus.held_out, writer.run.model.context, writer.settings()
-    alphabet = writer.vocabulary.size
-    windows = held_out_windows(
-        split, context, ORDERED_WINDOWS, writer.run.seed, alphabet=alphabet, stream=corpus.stream
-    )
+    settings = writer.settings()
     known: dict[str, Callable[[torch.Tensor], orders.Order]] = {"left to right": lambda given: orders.LEFT_TO_RIGHT}
     if SAMPLERS[settings.sampler].fills_masks:
         known = {f"surest {settings.stretch}": lambda given: orders.surest(given, settings.stretch), **known}
@@ -175,15 +177,18 @@ def ordered_likelihoods(writer: Writer, corpus: Corpus) -> dict[str, Likelihood]
     }
 
 
-def baselines_of(documents: Documents, reference: Reference, two_sided: float) -> Baselines:
-    """Bits per character of these documents under models of the training text's single characters and 5-grams."""
+def baselines_of(windows: list[Batch], reference: Reference, two_sided: float) -> Baselines:
+    """Bits per character of these windows under models of the training text's single characters and 5-grams.
+
+    What is given, as frames are, does not count, and nothing outside of a window is seen, as by the voice.
+    """
     unigrams = reference.unigrams + 1.0  # one more of each, so that no character is impossible
     unigram_bits = -np.log2(unigrams / unigrams.sum())
-    # without the closing frame, which the voice is given and does not pay for
-    five_gram_nats = np.concatenate([reference.model.nats(framed([document]))[:-1] for document in documents])
+    rows = [row for batch in windows for row in zip(batch.ids.numpy(), ~batch.given.numpy(), strict=True)]
+    five_gram_nats = np.concatenate([reference.model.nats(np.append(FRAME, ids))[free] for ids, free in rows])
     return Baselines(
         uniform=float(np.log2(reference.vocabulary.size)),
-        unigram=float(unigram_bits[np.concatenate(documents)].mean()),
+        unigram=float(unigram_bits[np.concatenate([ids[free] for ids, free in rows])].mean()),
         five_gram=float(five_gram_nats.mean() / NATS_PER_BIT),
         two_sided=two_sided,
     )

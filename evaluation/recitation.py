@@ -77,24 +77,22 @@ class Chance:
         order = np.argsort(lengths, kind="stable")
         return cls(lengths[order], recited[order])
 
-    def at(self, lengths: np.ndarray) -> np.ndarray:
-        """(documents,) the probability that real text of each of these lengths is nearly recited.
-
-        From the NEIGHBOURS real documents nearest in length, as (k + 1) / (n + 2): a few never give probability 0.
-        """
+    def at(self, lengths: np.ndarray) -> tuple[np.ndarray, int]:
+        """(documents,) how many of the n real documents nearest in length to each are nearly recited; -> also n."""
         count = min(NEIGHBOURS, len(self.lengths))
         before = np.concatenate([[0], np.cumsum(self.recited)])
         middle = (np.searchsorted(self.lengths, lengths, "left") + np.searchsorted(self.lengths, lengths, "right")) // 2
         first = np.clip(middle - count // 2, 0, len(self.lengths) - count)
-        return (before[first + count] - before[first] + 1) / (count + 2)
+        return before[first + count] - before[first], count
 
     def judge(self, lengths: np.ndarray, recited: np.ndarray) -> tuple[np.ndarray, float]:
         """(documents,) which nearly recited ones are copies, and how many are beyond chance.
 
         All nearly recited ones if there are more than chance allows; else those of lengths at which at most RARE of
-        real text is nearly recited.
+        real text is nearly recited, by (k + 1) / (n + 2): a few never give probability 0. Nor do all together, of
+        which one more is counted when documents are: at each length one more would be many in the sum.
         """
-        chance = self.at(lengths)
-        expected = float(chance.sum())
+        near, count = self.at(lengths)
+        expected = float((near / max(count, 1)).sum()) + len(lengths) / (len(self.lengths) + 2)
         beyond = max(float(recited.sum()) - expected - SPREAD * math.sqrt(expected), 0.0)
-        return recited if beyond else recited & (chance <= RARE), beyond
+        return recited if beyond else recited & ((near + 1) / (count + 2) <= RARE), beyond

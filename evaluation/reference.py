@@ -118,7 +118,7 @@ class Reference:
         return Chance.of(np.concatenate(lengths), np.concatenate(recited))
 
     def are_lines(self, documents: Documents) -> list[bool]:
-        """Whether each whole document, white space aside, is a line of the training text."""
+        """Whether each whole document is a line of the training text, as `_line` compares them."""
         return [self._line(document) in self.lines for document in documents]
 
     def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
@@ -201,7 +201,8 @@ def spoken_ids(vocabulary: Vocabulary) -> np.ndarray:
 
 def copy_bound(documents: Documents, matches: np.ndarray) -> tuple[int, int]:
     """Documents and their longest matches -> the longest match that is no copy, and how many new ones say so."""
-    new = matches <= MOSTLY_COPIED * np.array([len(document) for document in documents])
+    sizes = np.array([len(document) for document in documents])
+    new = (matches <= MOSTLY_COPIED * sizes) & (sizes > 0)
     matches = matches[new] if new.any() else matches
     return int(np.ceil(np.quantile(matches, CALIBRATION_QUANTILE))), int(new.sum())
 

@@ -198,7 +198,7 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
-        "A document is flagged if it is a line of the training text, case and white space aside, holds more than "
+        "A document is flagged if it is a line of the training text, by letters and digits alone, holds more than "
         f"{counted(copies.bound, 'character')} of it in a row, or nearly recites one of its documents: {NEARLY}.",
         f"{calibrated}hold no more."
         if copies.calibrated_on

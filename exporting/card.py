@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.messages import counted, number, with_error
+from config.messages import argument, counted, number, with_error
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.metrics import METRICS
 from evaluation.report import GAUGES
@@ -118,13 +118,7 @@ def body(subject: Subject) -> Iterator[str]:
     yield from ("", "## How it was made", "", *making(subject.checkpoint))
     yield from ("", "## Licence", "", *licence(subject.checkpoint))
     yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then:", "")
-    yield from ("```", f"hf upload USER/{run.name} {shell(subject.folder)} . {NOT_PUBLISHED}", "```")
-
-
-def shell(folder: Path) -> str:
-    """A path as it is typed."""
-    text = folder.as_posix()
-    return text if re.fullmatch(r"[\w./-]+", text) else f'"{text}"'
+    yield from ("```", f"hf upload USER/{run.name} {argument(subject.folder.as_posix())} . {NOT_PUBLISHED}", "```")
 
 
 def calling(subject: Subject) -> Iterator[str]:
@@ -133,7 +127,7 @@ def calling(subject: Subject) -> Iterator[str]:
     yield f"It needs a checkout of {PROGRAM} {subject.checkpoint.version}: no other library can draw from it."
     yield "There, with this folder put into it:"
     yield from ("", "```", "pip install -r requirements.txt -r requirements-export.txt")
-    yield f"python generate.py --model {shell(Path(folder))} --samples {len(subject.samples)}"
+    yield f"python generate.py --model {argument(folder)} --samples {len(subject.samples)}"
     yield from ("```", "", "The same seed gives the same documents. From Python, in the same place:", "", "```python")
     yield "from pathlib import Path"
     yield "import torch"

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from utils import UserError, check_readable, hash_file, out_of_memory, write_atomic
+from utils import Result, UserError, check_readable, hash_file, out_of_memory, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -74,21 +74,19 @@ def write_archive(path: Path, content: dict[str, Any]) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def read_archive(
-    path: Path, check: Callable[[dict[str, Any]], object] = bool, *, values_bytes: int = VALUES_BYTES
-) -> dict[str, Any]:
-    """As `read_hashed`, without the hash."""
-    return read_hashed(path, check, values_bytes=values_bytes)[0]
+def read_archive(path: Path, *, values_bytes: int = VALUES_BYTES) -> dict[str, Any]:
+    """The content that `write_archive` wrote; raises as `read_hashed`."""
+    return read_hashed(path, dict, values_bytes=values_bytes)[0]
 
 
 def read_hashed(
-    path: Path, check: Callable[[dict[str, Any]], object] = bool, *, values_bytes: int = VALUES_BYTES
-) -> tuple[dict[str, Any], str]:
-    """Read what `write_archive` wrote, and the SHA-256 of the very bytes that were read.
+    path: Path, read: Callable[[dict[str, Any]], Result], *, values_bytes: int = VALUES_BYTES
+) -> tuple[Result, str]:
+    """What `read` makes of the content that `write_archive` wrote, and the SHA-256 of the very bytes that were read.
 
     Raises Damaged for any other content, UserError for what is no file.
 
-    `check` sees the content before its checksums are compared, and raises UserError if it should not be. The memory
+    `read` sees the content before its checksums are compared, and raises UserError if it should not be. The memory
     taken is bounded by the length of the file, that of all but tensors by `values_bytes`.
     """
     check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
@@ -99,8 +97,9 @@ def read_hashed(
             file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
             check_tensors(content, archive)
-            if isinstance(content, dict):
-                check(content)
+            if not isinstance(content, dict):
+                raise Damaged(f"{path}: not a model of this program")
+            made = read(content)
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
             file.seek(0)
@@ -109,9 +108,7 @@ def read_hashed(
         if out_of_memory(error):
             raise
         raise Damaged(f"{path}: not a model file, or damaged") from None
-    if not isinstance(content, dict):
-        raise Damaged(f"{path}: not a model of this program")
-    return content, found
+    return made, found
 
 
 def nearest_model(path: Path) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -235,8 +236,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if is_model_folder(path):
         checkpoint = of_folder(path)
     else:
-        content, found = read_hashed(path, lambda content: checkpoint_of(path, content))
-        checkpoint = replace(checkpoint_of(path, content), file_sha256=found)
+        checkpoint, found = read_hashed(path, partial(checkpoint_of, path))
+        checkpoint = replace(checkpoint, file_sha256=found)
     try:
         check_finite(checkpoint.weights)
     except ValueError as error:

@@ -176,7 +176,7 @@ class Outputs:
     def check(self) -> None:
         others = sorted(name for name in self.record.hashes.keys() - self.own if self.record.hash_at(name))
         for path in (self.record.folder / name for name in self.names):
-            if path.exists() and any(path.samefile(other) for other in self.inputs):
+            if path.exists() and any(other.exists() and path.samefile(other) for other in self.inputs):
                 raise UserError(f"{path}: this command reads it; name another {self.option}")
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another {self.option}")

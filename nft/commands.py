@@ -26,7 +26,7 @@ from generation.cluster import on_machines
 from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
 from nft.animation import animation
-from nft.drawing import draw_missing, draw_missing_courses
+from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, without_course
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
 from nft.rules import Judge
@@ -65,10 +65,11 @@ def make_set(arguments: argparse.Namespace) -> int:
         say(f"copies are not sought in {what}; evaluate.py --samples does")
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
-    identity = identity_of(checkpoint, checkpoint.file_sha256, writer.device.type)
     judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
     with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
         batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
+        stored = folder.info().identity["device"] if folder.has("set.json") else ""
+        identity = identity_of(checkpoint, checkpoint.file_sha256, writer, stored)
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_tools(info)
@@ -200,7 +201,9 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         writer = Writer.of(checkpoint, pick_device(arguments.device))
         record = record_of(folder, growing=True)
         folder.begin(info.model_copy(update={"courses": True}))
-        unknown = draw_missing_courses(folder, writer, folder.info(), writer.run.sampling.batch_size)
+        for draw in (draw_empty_courses, draw_missing_courses):
+            draw(folder, writer, folder.info(), writer.run.sampling.batch_size)
+        unknown = [record["token_id"] for record in without_course(folder)]
         write_and_name(folder, record)
         say(f"the courses of {counted(len(folder.records()), 'token')}: {folder.courses_file}")
         if unknown:

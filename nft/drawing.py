@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from generation.console import progress
 from generation.outputs import named_errors
 from generation.writer import Writer
-from nft.courses import course_line
+from nft.courses import course_line, course_of
 from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder
@@ -43,16 +44,31 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
             add_lines(folder.samples, [f"{canonical_json(token.record)}\n".encode() for token in tokens])
 
 
-def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> list[int]:
-    """Add the courses that a set lacks; -> the accepted tokens whose text does not come out again, so without one."""
+def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
+    """Add the courses that a set lacks; a token whose text does not come out again gets an empty one."""
     records = folder.records()
     first = folder.course_lines().count(b"\n")
-    unknown = []
     with progress("courses drawn", len(records), first) as advance:
         for start in range(first, len(records), batch_size):
             batch = records[start : start + batch_size]
             courses = courses_again(writer, info, batch)
             add_lines(folder.courses_file, [course_line(r["token_id"], c) for r, c in zip(batch, courses, strict=True)])
-            unknown += [r["token_id"] for r, c in zip(batch, courses, strict=True) if r["accepted"] and not c]
             advance(len(batch))
-    return unknown
+
+
+def draw_empty_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
+    """Draw the courses again that are empty, as where another machine drew another text."""
+    lines, empty = folder.course_lines().splitlines(keepends=True), without_course(folder)
+    for start in range(0, len(empty), batch_size):
+        batch = empty[start : start + batch_size]
+        for record, course in zip(batch, courses_again(writer, info, batch), strict=True):
+            lines[record["token_id"] - 1] = course_line(record["token_id"], course)
+    if empty:
+        folder.write(folder.courses_file.name, b"".join(lines))
+
+
+def without_course(folder: SetFolder) -> list[dict[str, Any]]:
+    """The accepted tokens whose course is empty."""
+    lines = folder.course_lines().splitlines(keepends=True)
+    pairs = zip(folder.records(), lines, strict=False)
+    return [record for record, line in pairs if record["accepted"] and not course_of(line, record)]

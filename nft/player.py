@@ -23,12 +23,14 @@ def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> s
     if course and course[-1].step > max(PLAYED, MOSTLY_EMPTY * len({change.step for change in course})):
         course = without_gaps(course)
     changes = [(step, positions, shown(characters)) for step, positions, characters in course]
-    noise = theme.noise_of(text)
+    noise: str | list[str] = theme.noise_of(text)
+    if max(joined := "".join(noise), default="") <= "\uffff":  # JavaScript counts a character beyond as two
+        noise = joined
     colours = {f"<!--{name}-->": theme.web(ink) for name, ink in INKS.items()}
     dark_colours = {f"<!--DARK-{name}-->": dark.web(ink) for name, ink in INKS.items()}
     contents = {
         **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)),
         "<!--TEXT-->": escape(text).replace("\r", "&#13;"),  # HTML would read it as a line feed
-        "/*COURSE*/[]": script_json(changes), '/*NOISE*/""': script_json("".join(noise)),
+        "/*COURSE*/[]": script_json(changes), '/*NOISE*/""': script_json(noise),
     }  # fmt: skip
     return filled(TEMPLATE, contents)

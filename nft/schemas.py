@@ -105,7 +105,7 @@ class SetInfo(SetFile):
     rules: StoredRules
     word_list_sha256: Hash | Literal[""]
     copy_bound: Count
-    identity: dict[str, Line]  # hashes of model, config and data; version and device
+    identity: dict[str, Line]  # hashes of model, config and data; versions; the machine, as nft.tokens names it
     model_file: Text
     license: Text
     source: Text

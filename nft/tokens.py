@@ -6,6 +6,8 @@ Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the s
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import torch
+
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
@@ -17,7 +19,7 @@ from nft.rules import Candidate, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
 from nft.traits import figures_of
 from text.vocabulary import Vocabulary
-from utils import sha256
+from utils import pick_precision, sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
@@ -161,8 +163,20 @@ def writing_figures(written: Written) -> dict[str, Any]:
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}
 
 
-def identity_of(checkpoint: Checkpoint, model_sha256: str, device: str) -> dict[str, str]:
-    """What a token's text depends on, besides the seed and the sampler settings."""
+def machine_of(writer: Writer) -> str:
+    """On which kind of processor, with which instructions, and in which precision a text comes out the same again."""
+    kinds = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
+    kind = kinds.get(writer.device.type, str)()
+    precision = str(pick_precision(writer.run.training.precision, writer.device)).removeprefix("torch.")
+    return " ".join(filter(None, [writer.device.type, kind, precision]))
+
+
+def identity_of(checkpoint: Checkpoint, model_sha256: str, writer: Writer, stored: str = "") -> dict[str, str]:
+    """What a token's text depends on, besides the seed and the sampler settings.
+
+    Where a set names no more than the kind of device, as earlier versions did, no more can be compared.
+    """
+    device = stored if stored == writer.device.type else machine_of(writer)
     return {
         "model_sha256": model_sha256,
         "config_sha256": checkpoint.training_sha256,

@@ -67,7 +67,7 @@ def check_drawing(
     if not at_hand.checkpoint:
         return set()
     writer = Writer.of(at_hand.checkpoint, pick_device(arguments.device))
-    here = identity_of(at_hand.checkpoint, info.identity["model_sha256"], writer.device.type)
+    here = identity_of(at_hand.checkpoint, info.identity["model_sha256"], writer, info.identity["device"])
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")

@@ -162,8 +162,13 @@ def lines_of(file: Iterable[str]) -> Iterable[str]:
 
 
 def is_header(first: Sequence[str]) -> bool:
-    """Whether a first row names columns: short and no numbers; pandas leaves the first name empty."""
+    """Whether a first row names columns: short and no numbers.
+
+    pandas leaves the first name empty, and spreadsheets those of empty columns at the end.
+    """
     names = [cell.strip() for cell in first]
+    while names and not names[-1]:
+        names.pop()
     plain = all(len(name) <= LONGEST_NAME and "\n" not in name and not is_number(name) for name in names)
     return bool(names) and plain and all(names[1:])
 

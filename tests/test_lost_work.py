@@ -40,6 +40,16 @@ def test_a_name_that_no_file_can_have_is_found_before_the_work(home, capsys, mon
     assert not {path for path in tree(home).keys() - before.keys() if path.is_file()}
 
 
+def test_what_was_read_may_be_renamed_before_the_output_is_written(tmp_path):
+    text, model, output = b"text", tmp_path / "toy.pt", tmp_path / "out.txt"
+    model.touch()
+    Outputs(tmp_path, [output.name], [model], overwrite=False).write(b"earlier")
+    later = Outputs(tmp_path, [output.name], [model], overwrite=False)
+    model.rename(tmp_path / "toy.previous.pt")
+    later.write(text)
+    assert output.read_bytes() == text
+
+
 @pytest.mark.parametrize("command", [generate, evaluate])
 def test_a_count_that_is_a_typing_error_is_one_line(home, capsys, command):
     option = "--samples" if command is generate else "--count"

@@ -122,11 +122,13 @@ def _encoded(run: RunConfig, sha256: str, place: str = "") -> Corpus:
     store, stream = stores_of(run) / key, run.data.format == "stream"
     if not store.exists():
         store = stores_of(run) / place / key
-    if not holds_encoding(store, run, sha256):
-        with exclusive_lock(store.parent / ".lock", "", seconds=-1):  # one process encodes, the others wait
-            if not holds_encoding(store, run, sha256):
-                encode_into(store, run, sha256)
-    return open_store(store, stream)
+    if holds_encoding(store, run, sha256):
+        with contextlib.suppress(OSError):  # of one that another process, with other settings, deletes meanwhile
+            return open_store(store, stream)
+    with exclusive_lock(store.parent / ".lock", "", seconds=-1):  # one process encodes, the others wait
+        if not holds_encoding(store, run, sha256):
+            encode_into(store, run, sha256)
+        return open_store(store, stream)
 
 
 def stores_of(run: RunConfig) -> Path:
@@ -163,7 +165,8 @@ def encode_into(store: Path, run: RunConfig, sha256: str) -> None:
                 file.write(content)
         for old in store.parent.iterdir():
             if old != part and is_store(old):
-                shutil.rmtree(old)
+                with contextlib.suppress(OSError):  # Windows keeps what another process reads
+                    shutil.rmtree(old)
         for file in part.iterdir():
             flush_to_disk(file)
         part.replace(store)

@@ -5,10 +5,11 @@ import json
 import re
 from pathlib import Path
 
+from config.messages import argument
 from config.schema import RunConfig
 from utils import UserError, unreadable
 
-HEAD_BYTES = 1 << 16
+HEAD = 1 << 16  # bytes, or characters, by which a file is known
 ENOUGH = 3  # lines that tell; fewer may be anything
 MOST_LINES = 100
 DELIMITERS = ",;\t|"
@@ -36,10 +37,14 @@ def head_lines(path: Path) -> list[str]:
     if unreadable(path):  # as that of a training that goes on without it
         return []
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    lines = head.decode("utf-8-sig", "replace").split("\n")
-    whole = lines if len(head) < HEAD_BYTES else lines[:-1]
-    return [line for line in whole if line.strip()][:MOST_LINES]
+        head = file.read(HEAD)
+    return whole_lines(head.decode("utf-8-sig", "replace"), cut=len(head) == HEAD)
+
+
+def whole_lines(text: str, *, cut: bool) -> list[str]:
+    """The first lines of a text that are not blank; of one that is `cut`, without the last."""
+    lines = text.split("\n")
+    return [line for line in (lines[:-1] if cut else lines) if line.strip()][:MOST_LINES]
 
 
 def check_text(run: RunConfig) -> None:
@@ -52,9 +57,9 @@ def check_text(run: RunConfig) -> None:
         raise UserError(f"{path}: is JSON, not a text; {how_to(path, '.json')}")
 
 
-def check_samples(path: Path) -> None:
-    """Raise UserError for samples that are JSON or a table: no line of such a file is a document that can be judged."""
-    lines = head_lines(path)
+def check_samples(path: Path, text: str) -> None:
+    """Raise UserError if the text of a file of samples is JSON or a table: no line of it is a document to be judged."""
+    lines = whole_lines(text[:HEAD], cut=len(text) > HEAD)
     if kind := "JSON" if is_json(lines) else "a table" if is_table(lines) else "":
         raise UserError(f"{path}: is {kind}, not a text; name a text file, one document per line")
 
@@ -67,7 +72,7 @@ def how_to(path: Path, suffix: str) -> str:
     """What to type to make a text of a file that has the suffix of one."""
     other = path.with_suffix(suffix)
     rename = "" if other == path else f"rename it to {other.name}, then "
-    return f"{rename}python prepare.py {other} --name {path.stem}"
+    return f"{rename}python prepare.py {argument(other)} --name {argument(path.stem)}"
 
 
 def is_object(line: str | bytes) -> bool:

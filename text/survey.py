@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from config.messages import counted
+from config.messages import argument, counted
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, ReadingLog, ends_in_cr, read_lines, spans
 from utils import UserError, derive_seed, mix64
@@ -72,7 +72,7 @@ def survey_lines(path: Path, run: RunConfig) -> Survey:
         kept &= rank <= bound
     if kept.sum() < 2:
         if ends_in_cr(path):
-            fix = f"python prepare.py {path} --name OTHER makes a text of it"
+            fix = f"python prepare.py {argument(path)} --name OTHER makes a text of it"
             raise UserError(f"{path}: its lines end in CR alone, as old programs wrote them; {fix}")
         raise UserError(
             f"{path}: {counted(int(kept.sum()), 'distinct document')}, but one to learn from and one to hold out are "

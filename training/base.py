@@ -14,7 +14,7 @@ from generation.outputs import check_ours
 from text.corpus import load_corpus, texts_of
 from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold
-from utils import UserError, hash_file, numpy_generator, sha256, write_atomic
+from utils import UserError, hash_file, numpy_generator, sha256, size_of, write_atomic
 
 BASE_CHARACTERS = 2_000_000  # of each text at most, so that a large one does not drown the others
 BASE_SHARE = 0.2  # of the time for all
@@ -28,7 +28,7 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
     """
     if BASE in config.datasets:
         raise UserError(f"{config.path}: datasets.{BASE}: --base makes a model of this name; rename the dataset")
-    base, there = config.merged(BASE, overrides), [run for run in runs if run.data_file().is_file()]
+    base, there = config.merged(BASE, overrides), [run for run in runs if size_of(run.data_file())]
     limits = [run.training.max_minutes for run in there]  # 0: none
     if base.data.file != BASE_FILE:
         raise UserError(f"{base.data_file()}: --base makes a model of this name; rename it")
@@ -52,12 +52,14 @@ def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = Fals
     new one is written beside it. -> the base's run, which reads what was written.
     """
     path, missing = base.data_file(), [run.data_file() for run in runs if not run.data_file().is_file()]
+    if all(size_of(run.data_file()) == 0 for run in runs):
+        first = runs[0].data_file()
+        why = "is empty" if first.is_file() else "no such file"
+        raise UserError(f"{first}: {why}; --base learns from the texts of all datasets, and none is there")
     check_ours(path, lambda content: True)
     if missing and path.exists():
         say(f"{missing[0]}: no such file; the base keeps the text that it has")
         return base
-    if len(missing) == len(runs):
-        raise UserError(f"{missing[0]}: no such file; --base learns from the texts of all datasets, and none is there")
     content = base_text([run for run in runs if run.data_file() not in missing])
     if path.exists() and hash_file(path) == sha256(content):
         return base

@@ -122,7 +122,7 @@ def check_run(run: RunConfig, status: str) -> CheckedRun:
     return CheckedRun(
         cells,
         Checked(seen, [*facts(training), in_words(outlook)], findings),
-        4 * MODEL_COPIES * training.parameters,
+        0 if status == "done" else 4 * MODEL_COPIES * training.parameters,
     )
 
 

@@ -111,9 +111,7 @@ class Queue:
 
     def training_ended(self, run: RunConfig, outcome: Outcome) -> None:
         """Note how a training ended, or try it once more after a failure that may not come again."""
-        if outcome.retryable and self.stop:
-            outcome = Outcome(run.name, STOPPED, "at once")
-        if outcome.retryable and run.name not in self.retried:
+        if outcome.retryable and not self.stop and run.name not in self.retried:
             self.retried.add(run.name)
             self.console.print(f"{run.name}: {outcome.detail}; trying once more")
             self.waiting.insert(0, run)

@@ -109,11 +109,11 @@ def train_on_node(run: RunConfig, cores: Cores, mailbox: Any, place: tuple[Path,
     replies: list[Any] = []
 
     def send(message: Message) -> None:
-        replies[:] = [mailbox.put.remote(message)]
+        replies.append(mailbox.put.remote(message))
 
     def stop_asked() -> bool:
-        ready, _ = ray.wait(replies, timeout=0) if replies else ([], [])
-        return bool(ready) and ray.get(ready[0])
+        ready, replies[:] = ray.wait(replies, num_returns=len(replies), timeout=0) if replies else ([], [])
+        return any(ray.get(ready))  # of each: the last has hardly been sent when this is asked
 
     outcome = train_to_outcome(run, Reporter(run, send, stop_asked), cores.cut_for)
     ray.get(replies)  # so that all was heard before the end is

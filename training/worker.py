@@ -62,7 +62,7 @@ class TrainingProcess:
     """A training under way. `receive` takes its next message; `stop` makes it save its state and end."""
 
     def __init__(self, run: RunConfig, cores: Cores) -> None:
-        self.name, self.cores, self.started = run.name, cores, False
+        self.name, self.cores, self.started, self.stopping = run.name, cores, False, False
         self.link, theirs = CONTEXT.Pipe()
         self.process = CONTEXT.Process(target=train_in_process, args=(run, cores, theirs), daemon=True)
         with ctrl_c_blocked():  # the process inherits this: the queue hears Ctrl+C and passes it on
@@ -75,6 +75,8 @@ class TrainingProcess:
             message: Note | Advance | Outcome = self.link.recv()
         except (EOFError, OSError):
             self.process.join()
+            if self.stopping and not self.started:
+                return Outcome(self.name, STOPPED, "at once")
             return Outcome(self.name, FAILED, self.exit_reason(), retryable=True)
         self.started = True
         if isinstance(message, Outcome):
@@ -91,6 +93,7 @@ class TrainingProcess:
         return f"its process was ended by {how}{KILLED if how == 'SIGKILL' else ''}"
 
     def stop(self) -> None:
+        self.stopping = True
         if not self.started:  # it still reads its data and does not look at the link; nothing is lost
             self.process.terminate()
         with contextlib.suppress(OSError):

@@ -31,7 +31,8 @@ const seed = seedOf(search.get("seed") || platform.hash() || voice.seed);
 let token = Math.max(1, parseInt(search.get("token"), 10) || 1);
 
 function documentNow() {
-  return { seed, index: token - 1, attempt: voice.attempts[token] || 0, prefix: at("prefix").value };
+  const attempt = seed === BigInt(voice.seed) && voice.attempts[token] || 0; // of a set, whose seed is the page's own
+  return { seed, index: token - 1, attempt, prefix: at("prefix").value };
 }
 
 // Traits follow from the draw of the length, before anything is written.

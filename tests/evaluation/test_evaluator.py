@@ -1,16 +1,22 @@
 """An evaluation tells voices apart, finds copies, refuses the wrong text, and writes what it found."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import evaluate
-from evaluation.evaluator import compare_voices, evaluate_voice
+from dataset_loader import Batch
+from evaluation.evaluator import baselines_of, compare_voices, evaluate_voice, windows_in_order
+from evaluation.ngram import framed
+from evaluation.reference import Reference
 from evaluation.report import summary, voice_page
 from generation import checkpoint
 from generation.archive import read_hashed
+from generation.writer import Writer
 from tests.evaluation.voices import GREEK, judge, request, training_lines
 from tests.helpers import WORDS, Quiet, prose, toy_lines
 from text.corpus import load_corpus
@@ -117,6 +123,17 @@ def test_a_text_written_again_and_again_is_no_creation(two_voices, tmp_path):
     assert few.copies.gauge == "too few to tell"  # 25 different ones
 
 
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="<(...) is of Linux and macOS")
+def test_samples_from_a_pipe_are_judged_whole(two_voices):
+    run, texts = two_voices["greek"], prose(GREEK, 60, 5)
+    read, write = os.pipe()
+    os.write(write, ("\n".join(texts) + "\n").encode())
+    os.close(write)
+    found = evaluate_voice(run.name, run.model_file(), Path(f"/dev/fd/{read}"), request(run))
+    os.close(read)
+    assert found.texts == texts and found.unread == 0
+
+
 def test_samples_beyond_the_count_are_named_as_not_judged(two_voices, tmp_path):
     run, new = two_voices["build"], prose(GREEK, 60, 5)
     found = judge(run, tmp_path, new + training_lines(run)[:40], count=60)
@@ -143,7 +160,18 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     found = evaluate_voice("greek", run.model_file(), None, request(run)).likelihood
     baselines = found.baselines
     assert baselines.five_gram < baselines.unigram < baselines.uniform
-    characters = load_corpus(two_voices["greek"]).held_out.lengths.sum()
+    corpus, writer = load_corpus(run), Writer.of(checkpoint.load_checkpoint(run.model_file()), torch.device("cpu"))
+    reference, size = Reference(corpus, run.model.context), run.model.context - 1
+    every = windows_in_order(writer, corpus)
+    first = [batch.given[:, 0] & ~batch.given[:, 1] for batch in every]  # those that begin a document
+    windows = [
+        Batch(b.ids[rows], b.given[rows], b.documents[rows.numpy()]) for b, rows in zip(every, first, strict=True)
+    ]
+    begun = [corpus.held_out.document(int(document)) for batch in windows for document in batch.documents]
+    nats = np.concatenate([reference.model.nats(framed([np.asarray(each)]))[:-1][:size] for each in begun])
+    # of the very windows that the voice is measured on
+    assert baselines_of(windows, reference, 0).five_gram == pytest.approx(nats.mean() / np.log(2))
+    characters = corpus.held_out.lengths.sum()
     assert found.held_out.characters == characters  # once, in however many draws
     assert found.held_out.error > 0 and found.gap == found.held_out.bits - found.training.bits
 
@@ -194,7 +222,7 @@ def test_the_command_writes_its_reports(two_voices, tmp_path, capsys):
 
 def test_a_model_is_read_once(two_voices, tmp_path, monkeypatch):
     run, read = two_voices["build"], []
-    monkeypatch.setattr(checkpoint, "read_hashed", lambda path, check: read.append(path) or read_hashed(path, check))
+    monkeypatch.setattr(checkpoint, "read_hashed", lambda path, of: read.append(path) or read_hashed(path, of))
     options = ["--config", str(config_file(run, tmp_path)), "--count", "2", "--output", str(tmp_path / "reports")]
     assert evaluate.main(["--model", str(run.model_file()), *options]) == 0
     assert read == [run.model_file()]

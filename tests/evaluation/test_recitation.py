@@ -124,12 +124,15 @@ def test_chance_is_that_of_the_nearest_lengths():
     lengths = np.repeat([10, 20, 30], NEIGHBOURS)
     recited = np.concatenate([np.arange(NEIGHBOURS) % 2 == 0, np.arange(NEIGHBOURS) % 4 == 0, np.zeros(NEIGHBOURS)])
     chance = Chance.of(lengths[::-1], recited[::-1].astype(bool))
-    expected = [(count + 1) / (NEIGHBOURS + 2) for count in (50, 25, 0)]
-    assert chance.at(np.array([10, 20, 31])) == pytest.approx(expected)
+    near, count = chance.at(np.array([10, 20, 31]))
+    assert near.tolist() == [50, 25, 0] and count == NEIGHBOURS
     all_of = np.ones(100, dtype=bool)
-    assert chance.judge(np.full(100, 10), all_of)[1] == pytest.approx(50 - 2 * 50**0.5)
+    expected = 50 + 100 / 302  # and one more in all that are known
+    assert chance.judge(np.full(100, 10), all_of)[1] == pytest.approx(100 - expected - 2 * expected**0.5)
     few = np.arange(100) < 3
     assert not chance.judge(np.full(100, 10), few)[0].any()  # as real text does
     flagged, beyond = chance.judge(np.full(100, 31), few)
-    assert flagged.sum() == 3 and beyond < 1  # one alone is a copy where real text has none
-    assert Chance.of(np.array([5]), np.array([False])).at(np.array([5, 50])) == pytest.approx([1 / 3, 1 / 3])
+    assert flagged.sum() == 3  # one alone is a copy where real text has none
+    assert beyond == pytest.approx(3 - 100 / 302 - 2 * (100 / 302) ** 0.5)
+    few_known = Chance.of(np.array([5]), np.array([False]))
+    assert few_known.judge(np.array([5, 50]), np.array([True, True]))[1] == 0  # of one document nothing is known

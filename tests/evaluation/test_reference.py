@@ -29,3 +29,5 @@ def test_documents_that_are_mostly_copies_do_not_say_what_chance_allows():
     documents = [np.zeros(10, dtype=np.int64)] * 4
     assert copy_bound(documents, np.array([2, 3, 10, 9])) == (3, 2)
     assert copy_bound(documents, np.array([10, 9, 8, 10])) == (10, 0)
+    nothing = [np.empty(0, int)] * 5  # documents that show nothing are no new text
+    assert copy_bound(documents + nothing, np.array([2, 3, 10, 9, *[0] * 5])) == (3, 2)

@@ -32,7 +32,15 @@ def test_a_checkpoint_comes_back_whole(tiny_run):
     assert before == after
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),  # on Windows
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+    ],
+)
 def test_little_memory_is_no_damage(tiny_run, monkeypatch, error):
     run = tiny_run()
     with pytest.raises(Stopped):

@@ -144,6 +144,7 @@ def start_of(name: str) -> dict:
         (("config", "model", "layers"), 48, "the weights do not fit the model's config: "),
         (("config", "sampling"), {"steps": 4096, "overlap": 30, "max_length": 10_000}, "calls for one document, more"),
         (("stranger",), 1, "stranger: no such key"),
+        (("start",), {**start_of("x"), "stranger": 1}, "start.stranger: no such key"),
         (("start",), start_of("con"), "start.texts.0.name: 'con' must consist of at most 100 letters, digits"),
         (("start",), start_of("-x"), "start.texts.0.name: '-x' must consist of at most 100 letters, digits"),
     ],

@@ -19,6 +19,14 @@ CELLS = "[...document.querySelectorAll('#sheet i')].map(cell => [cell.textConten
 CALL = "Number(document.getElementById('call').value)"
 
 
+def test_noise_of_characters_beyond_sixteen_bits_stays_whole():
+    text, theme = "a\U0001f600b\U0001f603cde", THEMES["night"]
+    found = re.search(r"^const noise = (.*?);", player(text, course_to(text), "made up #1", theme), re.MULTILINE)
+    assert found and json.loads(found[1]) == theme.noise_of(text)
+    found = re.search(r"^const noise = (.*?);", player(TEXT, course_to(TEXT), "made up #1", theme), re.MULTILINE)
+    assert found and json.loads(found[1]) == "".join(theme.noise_of(TEXT))
+
+
 @pytest.fixture
 def played(visit, tmp_path):
     """A function (text, width, height, **options of Playwright) -> the page of a text, played by `course_to`."""

@@ -259,6 +259,32 @@ def test_a_text_drawn_by_another_version_is_not_checked_and_the_stored_one_count
     assert "not checked: token 1: drawn again, it is another text" in out and "2 tokens drawn again, 1 the same" in out
 
 
+def test_a_text_drawn_on_another_processor_is_not_checked(studio, verify, monkeypatch):
+    _, make = studio
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("torch.backends.cpu.get_cpu_capability", lambda: "SSE0")
+        _, folder = make("set", 2)
+    text = texts(folder)[0][::-1]
+    change_tokens(folder, 1, lambda _: {"text": text, "sha256": sha256(text), "drawn_sha256": sha256(text)})
+    assert collection.main(["export", str(folder)]) == 0
+    out = verify(folder)[1]
+    assert "drawn with device cpu SSE0 float32; here a text may come out different" in out
+    assert "not checked: token 1: drawn again, it is another text" in out and "2 tokens drawn again, 1 the same" in out
+
+
+def test_a_set_that_names_no_processor_is_drawn_again_and_goes_on(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    stored = json.loads((folder / "set.json").read_text("utf-8"))["identity"]["device"]
+    alter(folder / "set.json", f'"device": "{stored}"', '"device": "cpu"')  # as earlier versions wrote it
+    for token in (1, 2):
+        change_tokens(folder, token, lambda _: {"device": "cpu"})
+    assert collection.main(["export", str(folder)]) == 0
+    assert verify(folder)[1].endswith("2 tokens: everything matches\n")
+    make("set", 3)
+    assert {record["device"] for record in records(folder)} == {"cpu"}
+
+
 def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify):
     """Texts with punctuation counted as letters alone, and provenance.json did not cover set.json."""
     run, make = studio

@@ -34,6 +34,8 @@ def read(path, content: str | bytes, opener=open_csv):
         (",text,text,Text\n0,a,b,c\n", ["column1", "text", "text_2", "Text"], [("0", "a", "b", "c")]),
         ("0,2009-01-01,some words here\n4,2009-01-02,more of them\n", ["column1", "column2", "column3"],
          [("0", "2009-01-01", "some words here"), ("4", "2009-01-02", "more of them")]),
+        ("v1,v2,,\nham,come back soon,,\nspam,win,a,\n", ["v1", "v2", "column3", "column4"],
+         [("ham", "come back soon", "", ""), ("spam", "win", "a", "")]),
         ("id,text\n", ["id", "text"], []),
         ("Good movie,positive\nBad movie,negative\nA fine one,positive\n", ["column1", "column2"],
          [("Good movie", "positive"), ("Bad movie", "negative"), ("A fine one", "positive")]),

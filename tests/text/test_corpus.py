@@ -157,6 +157,22 @@ def test_encoding_removes_no_folder_but_its_own_stores(tiny_run):
     assert tree(*foreign) == before and not old.exists() and not (stores_of(run) / f"{'4' * 16}.part").exists()
 
 
+def test_a_store_that_another_process_deletes_before_it_is_opened_is_made_again(tiny_run, monkeypatch):
+    run = tiny_run(toy_lines(30))
+    before = load_corpus(run).train.ids.tobytes()
+    [store] = [path for path in stores_of(run).iterdir() if path.is_dir()]
+    whole, found = corpus.holds_encoding, []
+
+    def delete_after(*arguments):
+        found.append(whole(*arguments))
+        if len(found) == 1:
+            shutil.rmtree(store)
+        return found[-1]
+
+    monkeypatch.setattr(corpus, "holds_encoding", delete_after)
+    assert load_corpus(run).train.ids.tobytes() == before and found == [True, False]
+
+
 def test_what_stands_in_the_place_of_a_store_is_left_and_named(tiny_run):
     run = tiny_run(toy_lines(30))
     load_corpus(run)

@@ -81,7 +81,7 @@ def test_samples_are_neither_json_nor_a_table(tmp_path, lines, kind):
     path = tmp_path / "samples.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(UserError) as error:
-        check_samples(path)
+        check_samples(path, path.read_text(encoding="utf-8"))
     assert str(error.value) == f"{path}: is {kind}, not a text; name a text file, one document per line"
     path.write_text("\n".join(toy_lines(40)) + "\n", encoding="utf-8")
-    check_samples(path)
+    check_samples(path, path.read_text(encoding="utf-8"))

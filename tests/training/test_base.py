@@ -213,6 +213,11 @@ def test_a_text_that_is_not_there_takes_none_of_the_time(project, monkeypatch):
     train("--all", "--base", "--hours", "1")
     minutes = {run.name: round(run.training.max_minutes, 3) for run in found[0]}
     assert minutes == {BASE: 12, "one": 0, "two": 48}
+    (path.parent / "datasets" / "one.txt").touch()  # nor does an empty one
+    train("--all", "--base", "--hours", "1")
+    assert {run.name: round(run.training.max_minutes, 3) for run in found[1]} == minutes
+    (path.parent / "datasets" / "two.txt").write_bytes(b"")
+    assert train("--all", "--base", "--hours", "1") == 2 and len(found) == 2
 
 
 def test_mistakes_of_a_base_are_one_line(project, capsys):

@@ -105,6 +105,23 @@ def test_a_second_signal_ends_every_lane_at_once(project):
     assert process.wait(10) == 130 and all(map(gone, both))
 
 
+@needs_proc
+def test_a_training_that_is_killed_while_it_stops_has_lost_something(whole):
+    path, unbroken = whole
+    program, process = start_both(path)
+    one, other = trainings(process.pid)
+    os.kill(one, signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    os.kill(one, signal.SIGKILL)
+    out, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130 and gone(other) and "ended by SIGKILL" in out
+    assert f"stopped. To go on: python train.py --all --config {path} --jobs 2" in out
+    program.finish()
+    assert models(program) == unbroken
+
+
 def test_a_lane_whose_dataset_another_process_trains_fails_alone(project):
     program = Program(project[0], steps=5000, alone=True)
     process = program.start()

@@ -3,13 +3,15 @@
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from tests.helpers import toy_lines
 from tests.training.program import posix
 from training.ray_lanes import RayLanes, train_on_node
-from training.worker import Cores
+from training.worker import Cores, Outcome
 
 pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
 
@@ -67,6 +69,34 @@ def test_no_cluster_is_one_line(four, capsys, address):
     assert run("--all", "--ray", address) == 2
     fix = "begin one with ray start --head, which names its HOST:PORT"
     assert capsys.readouterr().err == f"error: --ray {address}: no cluster answers; {fix}\n"
+
+
+def test_a_stop_is_heard_between_steps_of_any_length(tiny_run, monkeypatch, tmp_path):
+    """A stand-in for Ray, in which the reply to the last message has never come yet."""
+
+    class Ray:
+        def wait(self, replies, num_returns, timeout):
+            assert num_returns == len(replies)
+            return replies[:-1], replies[-1:]
+
+        def get(self, replies):
+            return [True for _ in replies]
+
+    def train(run, reporter, cut_for):
+        for step in range(5):
+            reporter.send(step)
+            if reporter.stopping():
+                return Outcome(run.name, "stopped", str(step))
+        raise AssertionError
+
+    run = tiny_run(["one", "two"])
+    run.model_file().parent.mkdir(exist_ok=True)
+    marker = run.model_file().parent / ".shared-x"
+    marker.touch()
+    monkeypatch.setattr("training.ray_lanes.ray_library", Ray)
+    monkeypatch.setattr("training.ray_lanes.train_to_outcome", train)
+    mailbox = SimpleNamespace(put=SimpleNamespace(remote=lambda message: message))
+    assert train_on_node(run, Cores(torch.get_num_threads(), 1), mailbox, (Path.cwd(), marker)).detail == "1"
 
 
 def test_a_machine_without_the_folder_trains_nothing(tiny_run, tmp_path):

@@ -84,10 +84,11 @@ def test_a_start_of_another_network_is_one_line(base, tiny_run):
     assert str(error.value) == (f"training.start_from: {path} has model.width 16, this run 24; choose the same preset")
     with pytest.raises(UserError, match="no such file"):
         beginning_of(shape(run, start_from="nothing"))
-    with pytest.raises(ValueError, match="is the model to be trained; name another"):
-        type(run).model_validate(
-            {**run.model_dump(), "training": {**run.training.model_dump(), "start_from": "second"}}
-        )
+    own = shape(run, start_from="second")
+    assert own.overwritten().endswith("is the model to be trained; name another")
+    # wherever a stored run is read, its own paths are not
+    elsewhere = shape(run, start_from="models/second.pt")
+    assert not elsewhere.overwritten() and type(run).stored(elsewhere.model_dump()).trains_like(elsewhere)
 
 
 def test_a_start_that_is_not_there_is_found_before_a_model_is_set_aside(project, capsys):
