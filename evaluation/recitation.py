@@ -89,8 +89,8 @@ class Chance:
         """(documents,) which nearly recited ones are copies, and how many are beyond chance.
 
         All nearly recited ones if there are more than chance allows; else those of lengths at which at most RARE of
-        real text is nearly recited, by (k + 1) / (n + 2): a few never give probability 0. Nor do all together, of
-        which one more is counted when documents are: at each length one more would be many in the sum.
+        real text is nearly recited, by (k + 1) / (n + 2), since a few never give probability 0. Chance allows
+        what is expected of real text of these lengths, k / n, and of one more such document among all real ones.
         """
         near, count = self.at(lengths)
         expected = float((near / max(count, 1)).sum()) + len(lengths) / (len(self.lengths) + 2)

@@ -38,7 +38,7 @@ class Baselines:
     """Bits per character of held-out text under simple models.
 
     All characters equally likely, by frequency, by the four characters before each (5-gram): exact likelihoods, of the
-    windows on which those of the voice are measured. Counts of both sides: a NELBO, of the windows of the voice's.
+    windows on which those of the voice are measured. Counts of both sides: a NELBO, of the voice's own windows.
     """
 
     uniform: float

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import generate
-from config.command_line import run_command
+from config.command_line import SAMPLING_BOUNDS, run_command
+from config.schema import SamplingConfig
 from tests.helpers import ROOT
 from tests.training.program import SECONDS, hears, needs_proc, posix, start
 from utils import UserError
@@ -144,3 +145,13 @@ run_program(work)
         assert process.stdout and process.stdout.readline() == "again\n"
         process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=SECONDS) == ("", "stopped\n") and process.returncode == 130
+
+
+def test_an_option_of_the_sampler_has_the_bounds_of_its_key():
+    fields = SamplingConfig.model_fields
+    rules = {key: fields[key].metadata for key in SAMPLING_BOUNDS if key in fields}
+    found = {
+        key: (next(r.ge for r in of if hasattr(r, "ge")), next((r.le for r in of if hasattr(r, "le")), None))
+        for key, of in rules.items()
+    }
+    assert {**SAMPLING_BOUNDS, **found} == SAMPLING_BOUNDS and len(found) == len(SAMPLING_BOUNDS) - 1  # the seed
