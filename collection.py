@@ -19,7 +19,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_data(make)
     select = commands.add_parser("select", help="publish some of the tokens and leave out the others")
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
-    export = commands.add_parser("export", help="write all files again, with another title, description or base URI")
+    export = commands.add_parser(
+        "export",
+        help="write all files again, with another title, description or base URI",
+        epilog="Another licence or source: give it in config.yaml, and run make again; no token is drawn anew.",
+    )
     courses = commands.add_parser("draw-courses", help="draw again how the texts of an earlier set were written")
     verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
     verify.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
