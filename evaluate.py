@@ -81,7 +81,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     status = 0
     for name, file in files.items():
         try:
-            evaluation, outputs = judge(arguments, request, file, samples[name], inputs)
+            with console.status(f"judging {name}, {1 + list(files).index(name)} of {len(files)}"):
+                evaluation, outputs = judge(arguments, request, file, samples[name], inputs)
             evaluations.append(evaluation)  # in the tables even if its report cannot be written
             console.print(f"{report.summary(evaluation)}  ({report.write_voice(evaluation, outputs)})")
         except Exception as error:  # report_error raises bugs again; the other voices are still judged
@@ -89,8 +90,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if evaluations:
         console.print(report.table(evaluations))
     if joint and len(evaluations) > 1:
-        together = report.write_all(compare_voices(evaluations), evaluations, joint)
-        console.print(f"all voices: {together}")
+        console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, joint)}")
     if console.reader_left:
         raise BrokenPipeError
     return status
