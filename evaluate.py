@@ -81,7 +81,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     status = 0
     for name, file in files.items():
         try:
-            with console.status(f"judging {name}, {1 + list(files).index(name)} of {len(files)}"):
+            with console.busy(f"judging {name}, {1 + list(files).index(name)} of {len(files)}"):
                 evaluation, outputs = judge(arguments, request, file, samples[name], inputs)
             evaluations.append(evaluation)  # in the tables even if its report cannot be written
             console.print(f"{report.summary(evaluation)}  ({report.write_voice(evaluation, outputs)})")

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -27,7 +27,9 @@ class PlainConsole(Console):
     patient, reader_left = False, False
 
     def on_broken_pipe(self) -> None:  # rich would end the program here
-        raise BrokenPipeError
+        self.reader_left = True
+        if not self.patient:
+            raise BrokenPipeError
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(shorter(printable(text)), **options)
@@ -36,11 +38,13 @@ class PlainConsole(Console):
         try:
             super().print(*what, **options)
         except BrokenPipeError:
-            self.reader_left = True
-            if not self.patient:
-                raise
+            raise
         except OSError:  # a full disk, or a terminal that was closed: no reason to stop a training
             pass
+
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """Show what is done, on a terminal; nothing elsewhere."""
+        return self.status(what) if self.is_terminal else nullcontext()
 
 
 def make_console(*, patient: bool = False) -> PlainConsole:
