@@ -86,6 +86,17 @@ def test_tokens_are_the_documents_of_python_on_both_paths(piece, visit, query, e
     assert page.text_content("#caption") == "toy · seed 11 · 4"
 
 
+def test_the_attempts_of_a_set_are_those_of_its_own_seed_alone(piece, visit, tmp_path):
+    file, writer = piece
+    source = file.read_text(encoding="utf-8")
+    of_set = tmp_path / "set.html"
+    of_set.write_text(re.sub(r'"attempts": ?\{\}', '"attempts":{"2":1}', source), encoding="utf-8")
+    assert of_set.read_bytes() != file.read_bytes()
+    first, other = (write_documents(writer, seed, [1], writer.settings())[0] for seed in (0, 11))
+    assert text_of(visit(of_set, "?pace=0&token=2")) != first
+    assert text_of(visit(of_set, "?pace=0&seed=11&token=2")) == other
+
+
 @pytest.mark.parametrize(("weights", "process"), [("int8-grouped", "uniform"), ("float16", "absorbing")])
 def test_other_weights_and_samplers_run_in_the_browser_too(tmp_path, visit, weights, process):
     sampling = {"sampler": "tweedie", "steps": 6, "overlap": 8}
