@@ -94,8 +94,13 @@ def holds(layer: dict[str, Any], location: Sequence[object]) -> bool:
 def known_keys(section: Any, location: Sequence[Any]) -> list[str]:
     """The keys that the schema allows at this path of keys."""
     for part in location:
-        section = section.model_fields[part].annotation
-    return [key for key in getattr(section, "model_fields", ()) if key != "name"]
+        section = fields_of(section)[part].annotation if part in fields_of(section) else None
+    return [key for key in fields_of(section) if key != "name"]
+
+
+def fields_of(section: Any) -> dict[str, Any]:
+    """The fields of a model, by key; of anything else, as of one or None, there are none."""
+    return getattr(section, "model_fields", {})
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

@@ -145,6 +145,8 @@ def start_of(name: str) -> dict:
         (("config", "sampling"), {"steps": 4096, "overlap": 30, "max_length": 10_000}, "calls for one document, more"),
         (("stranger",), 1, "stranger: no such key"),
         (("start",), {**start_of("x"), "stranger": 1}, "start.stranger: no such key"),
+        (("start",), {**start_of("x"), "texts": [{"name": "x", "sha256": "0" * 64, "stranger": 1}]},
+         "start.texts.0.stranger: no such key"),
         (("start",), start_of("con"), "start.texts.0.name: 'con' must consist of at most 100 letters, digits"),
         (("start",), start_of("-x"), "start.texts.0.name: '-x' must consist of at most 100 letters, digits"),
     ],
