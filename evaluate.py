@@ -79,9 +79,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
         outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES, inputs) if arguments.all else None
     )
     status = 0
-    for name, file in files.items():
+    for place, (name, file) in enumerate(files.items(), start=1):
         try:
-            with console.busy(f"judging {name}, {1 + list(files).index(name)} of {len(files)}"):
+            with console.busy(f"judging {name}, {place} of {len(files)}"):
                 evaluation, outputs = judge(arguments, request, file, samples[name], inputs)
             evaluations.append(evaluation)  # in the tables even if its report cannot be written
             console.print(f"{report.summary(evaluation)}  ({report.write_voice(evaluation, outputs)})")

@@ -1,4 +1,4 @@
-"""What every module shares: errors and streams, seeds, devices and precision, cores, files."""
+"""What every module shares: errors, seeds, devices and precision, cores, files."""
 
 import contextlib
 import glob
@@ -9,7 +9,6 @@ import operator
 import os
 import secrets
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +40,7 @@ RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
-# Errors and streams
+# Errors
 
 
 class UserError(Exception):
@@ -52,18 +51,6 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out; torch has other words on Linux, on Windows and for Apple's GPUs."""
     said = any(words in str(error) for words in ("allocate memory", "not enough memory", "out of memory"))
     return said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
-
-
-def make_streams_safe() -> None:
-    """Make stdin, stdout and stderr safe to use: a closed one leads nowhere, and output never fails to encode."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # child processes inherit the replacement
-            descriptor = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(descriptor, True)
-            setattr(sys, name, os.fdopen(descriptor, mode))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that the console lacks shows as ?
-            stream.reconfigure(errors="replace")
 
 
 # Seeds
@@ -122,6 +109,11 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     cuda = partial(torch.cuda.is_bf16_supported, including_emulation=False)
     native = {"cuda": cuda, "cpu": torch.cpu._is_avx512_bf16_supported}.get(device.type, bool)  # bool(): False
     return torch.bfloat16 if native() else torch.float32
+
+
+def precision_name(name: str, device: torch.device) -> str:
+    """The name in config.yaml of what `pick_precision` picks."""
+    return str(pick_precision(name, device)).removeprefix("torch.")
 
 
 # Cores: tasks run in parallel on a CPU, each on one core

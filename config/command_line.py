@@ -5,6 +5,7 @@ torch is imported only inside functions, so that --help does not wait for it.
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -108,8 +109,6 @@ def end_at_once() -> NoReturn:
 
 def run_command(command: Callable[..., int], *arguments: object) -> int:
     """Run a command and return its exit status: 2 after an error. Ctrl+C and a reader that has left end it."""
-    from utils import make_streams_safe  # imports torch, which takes a second
-
     os.environ["MPLBACKEND"] = "agg"  # pictures are files, whatever shows those of the user's other programs
 
     make_streams_safe()
@@ -117,6 +116,18 @@ def run_command(command: Callable[..., int], *arguments: object) -> int:
         return command(*arguments)
     except Exception as error:
         return report_error(error)
+
+
+def make_streams_safe() -> None:
+    """Make stdin, stdout and stderr safe to use: a closed one leads nowhere, and output never fails to encode."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # child processes inherit the replacement
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a character that the console lacks shows as ?
+            stream.reconfigure(errors="replace")
 
 
 def complain(line: str) -> None:

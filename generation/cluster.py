@@ -19,7 +19,7 @@ from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
 from generation.libraries import library
 from generation.writer import VERSIONS, Draft, Progress, ThisMachine, Writer, Written
-from utils import UserError, pick_device, pick_precision
+from utils import UserError, pick_device, precision_name
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
 TOKEN = "~/.ray/auth_token"  # where Ray keeps what all machines of a cluster must know
@@ -188,7 +188,7 @@ def places_of(node: dict[str, Any], device: torch.device) -> list[tuple[str, int
 
 def in_precision(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
     """A model whose config names the precision in which this machine computes, where it said `auto`."""
-    precision = str(pick_precision(checkpoint.run.training.precision, device)).removeprefix("torch.")
+    precision = precision_name(checkpoint.run.training.precision, device)
     return replace(checkpoint, run=checkpoint.run.with_training(precision=precision))
 
 

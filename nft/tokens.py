@@ -19,7 +19,7 @@ from nft.rules import Candidate, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
 from nft.traits import figures_of
 from text.vocabulary import Vocabulary
-from utils import pick_precision, sha256
+from utils import precision_name, sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
@@ -167,7 +167,7 @@ def machine_of(writer: Writer) -> str:
     """On which kind of processor, with which instructions, and in which precision a text comes out the same again."""
     kinds = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
     kind = kinds.get(writer.device.type, str)()
-    precision = str(pick_precision(writer.run.training.precision, writer.device)).removeprefix("torch.")
+    precision = precision_name(writer.run.training.precision, writer.device)
     return " ".join(filter(None, [writer.device.type, kind, precision]))
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from config.command_line import make_streams_safe
 from config.messages import with_error
 from config.schema import RunConfig
 from generation.course import Change
@@ -24,7 +25,7 @@ from training.display import start_notes
 from training.events import Advance, Note, Status, Stopped
 from training.trainer import train_model
 from training.utilisation import share_of_a_character
-from utils import UserError, exclusive_lock, make_streams_safe, out_of_memory, write_atomic
+from utils import UserError, exclusive_lock, out_of_memory, write_atomic
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 ADVANCE_SECONDS = 0.2  # between messages that say how far a training is
