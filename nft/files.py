@@ -36,7 +36,7 @@ class File(NamedTuple):
     path: str
     content: Callable[[], bytes]
     same: Callable[[bytes, bytes], bool] = operator.eq  # the bytes of a picture depend on the version of Pillow
-    own_font: bool = True  # whether the machine's other fonts have no part in it
+    alike: bool = True  # whether each machine draws the same characters: other fonts and FriBiDi have no part in it
 
     @property
     def exact(self) -> bool:
@@ -51,13 +51,13 @@ def files(edition: Edition) -> Iterator[File]:
     for number, record, _ in edition.numbered:
         look = (caption(edition, number), edition.theme)
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
-        own = not fonts.in_other_fonts(record["text"] + look[0])
-        yield File(f"images/{number}.png", content, image.same_picture, own)
+        alike = not fonts.depends_on_machine(record["text"] + look[0])
+        yield File(f"images/{number}.png", content, image.same_picture, alike)
         drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
         for kind in edition.pieces(record):
             if kind in WRITERS:
                 content = partial(in_format, kind, drawn, edition.theme)
-                yield File(f"images/{number}.{kind}", content, same_animation, own)
+                yield File(f"images/{number}.{kind}", content, same_animation, alike)
 
 
 def frames_of(edition: Edition, record: dict[str, Any], *look: Any) -> Frames:

@@ -17,6 +17,7 @@ OWN = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matpl
 SMALLEST = 6  # pixels, of a character that is made to fit its cell
 BITMAP_SIZES = (109, 160, 136, 128, 96, 64)  # pixels that fonts of coloured bitmaps have; Noto's 109, Apple's 160
 PALEST = 64  # ink of 255 for what is as light as the ground, so that it still stands out from it
+RIGHT_TO_LEFT = ("R", "AL", "AN")  # bidirectional classes
 UNSEEN = ("Z", "C", "M")  # categories of spaces, of controls and of marks, whose glyphs may be empty
 
 
@@ -71,6 +72,11 @@ def font_of(character: str) -> Path | None:
 def in_other_fonts(text: str) -> dict[str, Path | None]:
     """The characters of a text that our own font lacks, and the font that draws each; None where a box is drawn."""
     return {c: found for c in sorted({*text} - {*"\t\n\r"}) if (found := font_of(c)) != OWN}
+
+
+def depends_on_machine(text: str) -> bool:
+    """Whether machines may draw a text otherwise: in fonts of their own, or, from right to left, without FriBiDi."""
+    return bool(in_other_fonts(text)) or any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in text)
 
 
 def draw_line(

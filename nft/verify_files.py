@@ -85,7 +85,7 @@ class Pictures:
         self.packed: list[str] = []  # animations that show the same in other bytes
         self.similar: list[str] = []
         self.foreign: list[str] = []
-        self.of_other_fonts = self.films = 0  # that cannot be compared
+        self.unlike = self.films = 0  # that cannot be compared
 
     def compare(self, file: File, data: bytes) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
@@ -101,8 +101,8 @@ class Pictures:
             self.same.add(library_of(file.path))
             if data != drawn_here and kind in MOVING:  # their other bytes may hold anything
                 self.packed.append(file.path)
-        elif not file.own_font:
-            self.of_other_fonts += 1
+        elif not file.alike:
+            self.unlike += 1
         else:
             (self.similar if SIMILAR[kind](data, drawn_here, self.theme) else self.foreign).append(file.path)
 
@@ -112,9 +112,9 @@ class Pictures:
         known += [path for path in self.packed if library_of(path) in self.alike]
         for path in self.foreign + known:
             found.differs(f"{path}: not the picture of its text")
-        if count := self.of_other_fonts:
-            what = "characters that DejaVu Sans Mono lacks, which other fonts than those here may have drawn"
-            found.not_checked(f"{counted(count, 'picture')} with {what}")
+        if count := self.unlike:
+            what = "characters that DejaVu Sans Mono lacks, or that are written from right to left"
+            found.not_checked(f"{counted(count, 'picture')} with {what}, which other machines may have drawn otherwise")
         if left := [path for path in self.packed if path not in known]:
             found.not_checked(f"the bytes of {counted(len(left), 'animation')}: here they would be packed otherwise")
         unknown = [path for path in self.similar if path not in known]
@@ -122,10 +122,11 @@ class Pictures:
         if count := self.films + len(films):
             found.not_checked(f"what is seen in {counted(count, 'film')}: no ffmpeg is here that writes the same bytes")
         if left := len(unknown) - len(films):
-            here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}"
+            bidi = f"FriBiDi {features.version('fribidi')}" if features.check("fribidi") else "no FriBiDi"
+            here = f"Pillow {features.version('pil')}, FreeType {features.version('freetype2')}, {bidi}"
             found.not_checked(
                 f"the pixels of {counted(left, 'picture')}: no picture is the same as here, with {here} and "
-                f"matplotlib {matplotlib.__version__}, so other versions drew them; they were compared roughly"
+                f"matplotlib {matplotlib.__version__}, so others drew them; they were compared roughly"
             )
 
 

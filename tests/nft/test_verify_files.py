@@ -19,7 +19,9 @@ from nft.findings import Findings
 from nft.store import indented_json
 from nft.verify_files import Pictures, has_similar_frames
 from pages.themes import THEMES
+from tests.helpers import Quiet
 from tests.nft.test_pieces import at_once
+from training.trainer import train_model
 
 WITHOUT_FFMPEG = "no ffmpeg is here that writes the same bytes"
 
@@ -97,18 +99,34 @@ def test_a_picture_that_is_not_that_of_its_text_is_named(studio, verify):
     assert verify(folder)[0] == 0
 
 
+def font_without_fribidi(size, path=fonts.OWN):
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+
+
 def test_pictures_of_other_versions_are_compared_roughly(studio, verify, monkeypatch):
     _, make = studio
     with monkeypatch.context() as there:
-        basic = lambda size, path=fonts.OWN: ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)  # noqa: E731
         for module in (fonts, image):
-            there.setattr(module, "font", basic)
+            there.setattr(module, "font", font_without_fribidi)
         _, folder = make("set", 3)
     status, out = verify(folder)
     assert status == 0 and "not checked: the pixels of 3 pictures: no picture is the same as here, with Pillow " in out
+    assert "FriBiDi" in out
     shutil.copy(folder / "images/1.png", folder / "images/2.png")
     status, out = verify(folder)
     assert status == 1 and "does not match: images/2.png: not the picture of its text" in out
+
+
+def test_texts_from_right_to_left_may_be_drawn_otherwise_elsewhere(studio, verify, monkeypatch):
+    """Without FriBiDi Pillow neither turns Arabic round nor joins it, and this is no fault of the set."""
+    run, make = studio
+    run.data_file().write_text("".join(f"{a}{b}م {b}{a}\n" for a in "سلام" for b in "عربي"), encoding="utf-8")
+    train_model(run, Quiet())
+    with monkeypatch.context() as there:
+        there.setattr(fonts, "font", font_without_fribidi)
+        _, folder = make("set", 3, degenerate="keep")
+    status, out = verify(folder)
+    assert status == 0 and "not checked: 3 pictures with characters that DejaVu Sans Mono lacks, or that are" in out
 
 
 def test_animations_that_all_show_something_else_are_named(studio, verify):
