@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import Progress
@@ -44,7 +44,7 @@ class PlainConsole(Console):
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show what is done, on a terminal; nothing elsewhere."""
-        return self.status(what) if self.is_terminal else nullcontext()
+        return shown(self.status(what)) if self.is_terminal else nullcontext()
 
 
 def make_console(*, patient: bool = False) -> PlainConsole:
@@ -55,6 +55,26 @@ def make_console(*, patient: bool = False) -> PlainConsole:
     return made
 
 
+class Display(Protocol):
+    """What rich keeps on a terminal, and takes away at the end."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@contextmanager
+def shown(display: Display) -> Iterator[None]:
+    """Show this during a job. A terminal that is closed does not end the job."""
+    with suppress(OSError):
+        display.start()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            display.stop()
+
+
 @contextmanager
 def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
     """Show on stderr how much of `total` is done: a bar on a terminal, a line now and then elsewhere.
@@ -63,8 +83,9 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], N
     """
     console = Console(stderr=True)
     if console.is_terminal:
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task(what, total=total, completed=done)
+        bar = Progress(console=console, transient=True)
+        task = bar.add_task(what, total=total, completed=done)
+        with shown(bar):
             yield lambda more: bar.advance(task, more)
         return
     said = time.monotonic()

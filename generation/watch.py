@@ -9,7 +9,7 @@ import numpy as np
 from rich.live import Live
 from rich.text import Text
 
-from generation.console import PlainConsole, make_console
+from generation.console import PlainConsole, make_console, shown
 from generation.writer import Draft, Writer
 from text.vocabulary import one_line
 
@@ -60,5 +60,6 @@ class Watcher:
 def watching(writer: Writer) -> Iterator[Watcher]:
     """A watcher on standard output; without a terminal it only prints a line per document."""
     console = make_console()
-    with Live(console=console, auto_refresh=True, refresh_per_second=PER_SECOND, transient=True) as live:
+    live = Live(console=console, auto_refresh=True, refresh_per_second=PER_SECOND, transient=True)
+    with shown(live):
         yield Watcher(writer, console, live)

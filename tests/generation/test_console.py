@@ -1,11 +1,15 @@
 """What a long job says of itself where no terminal shows a bar."""
 
 import io
+import os
 import sys
 
+import pytest
 from rich.table import Table
 
 from generation import console
+from generation.watch import watching
+from tests.training.program import posix
 
 
 class Closed(io.TextIOWrapper):
@@ -31,6 +35,23 @@ def test_a_job_goes_on_when_its_reader_has_left(monkeypatch, tmp_path):
         with console.progress("tokens drawn", 3) as advance:
             advance(1)
             advance(2)
+
+
+@posix
+@pytest.mark.parametrize("show", [
+    lambda: console.progress("documents written", 3), lambda: console.make_console().busy("judging a voice"),
+    lambda: watching(None),
+], ids=["progress", "busy", "watching"])  # fmt: skip
+def test_a_job_goes_on_when_its_terminal_is_closed(monkeypatch, show):
+    monkeypatch.setenv("TERM", "xterm")
+    keyboard, screen = os.openpty()
+    with io.TextIOWrapper(os.fdopen(screen, "wb", buffering=0), write_through=True) as terminal:  # as python -u does
+        monkeypatch.setattr(sys, "stdout", terminal)
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with show():
+            assert sys.stderr is not terminal  # it is shown
+            os.close(keyboard)
+        assert (sys.stdout, sys.stderr) == (terminal, terminal)
 
 
 def test_what_a_console_prints_cannot_steer_the_terminal(capsys):
