@@ -101,7 +101,7 @@ def generate(arguments: argparse.Namespace) -> int:
 def write_all(
     arguments: argparse.Namespace, writer: "Writer", settings: "SamplerSettings", prompt: "Prompt"
 ) -> "list[Written]":
-    """The documents, a batch at a time, on a terminal shown while they are written."""
+    """The documents, a batch at a time, on a terminal shown while they are written; their courses if asked for."""
     from generation.writer import written_documents
 
     written: list[Written] = []
@@ -109,7 +109,8 @@ def write_all(
     with showing(arguments, writer) as shown:
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            written += written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
+            batch = written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
+            written += batch if arguments.courses else [document._replace(course=[]) for document in batch]
     return written
 
 

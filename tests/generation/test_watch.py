@@ -75,3 +75,12 @@ def test_the_courses_of_documents_lead_to_their_texts(run, tmp_path, capsys):
     assert generate.main(options(run, tmp_path, "o.txt")) == 0 and (tmp_path / "o.courses.jsonl").exists()
     assert generate.main([*options(run, tmp_path, "o.txt"), "--courses"]) == 2
     assert (tmp_path / "o.courses.jsonl").read_text() == "mine"
+
+
+@pytest.mark.parametrize("asked", [[], ["--courses"]])
+def test_courses_are_kept_only_where_they_are_asked_for(run, tmp_path, asked):
+    """They take a hundred times the memory of the texts."""
+    writer = Writer.of(train_model(run, Quiet()), torch.device("cpu"))
+    arguments = generate.parse_arguments([*options(run, tmp_path, "o.txt"), *asked])
+    written = generate.write_all(arguments, writer, writer.settings(), ANYTHING)
+    assert len(written) == 9 and {bool(document.course) for document in written} == {bool(asked)}
