@@ -1,11 +1,14 @@
 """More time for a finished model: a training that starts from a copy of the model, which is kept aside."""
 
+from pathlib import Path
+
 from config.data_file import no_data
 from config.messages import counted, say
 from config.schema import RunConfig
-from generation.archive import copy_aside
-from generation.checkpoint import load_checkpoint
+from generation.archive import copy_aside, kept_aside
+from generation.checkpoint import Checkpoint, load_checkpoint
 from text.survey import learnt_before, split_differs
+from training.resume import NEARLY, planned_minutes
 from training.start import check_alike
 from training.worker import exclusive_training
 from utils import UserError, hash_file
@@ -17,17 +20,30 @@ def with_more_time(run: RunConfig) -> RunConfig:
     Raises UserError if there is none, if it is of another network, if the text is not there, or another, or if the
     model has learnt what the run would hold out.
     """
-    path, looked_at = run.model_file(), check_further(run)
+    path, found = run.model_file(), check_further(run)
     with exclusive_training(run):
-        if hash_file(path) != looked_at:
+        if hash_file(path) != found.file_sha256:
             raise UserError(f"{path}: was replaced meanwhile; start again")
+        if over := start_of_what_is_over(run, found):
+            return run.with_training(start_from=str(over))
         kept = copy_aside(path)
     say(f"{run.name}: trains further from {kept}")
     return run.with_training(start_from=str(kept))
 
 
-def check_further(run: RunConfig) -> str:
-    """The SHA-256 of a run's own finished model, if the run can go on from it. Raises UserError if it cannot."""
+def start_of_what_is_over(run: RunConfig, found: Checkpoint) -> Path | None:
+    """What a run's own model was trained further from, if a kill came before the state of that training was deleted."""
+    start = found.start.model_sha256 if found.start else ""
+    for kept in kept_aside(run.model_file()):
+        if kept.is_file() and hash_file(kept) == start:
+            minutes = planned_minutes(run.with_training(start_from=str(kept)), found.data_sha256)
+            if 0 < NEARLY * minutes <= found.run.minutes():  # the state of a longer one waits for that
+                return kept
+    return None
+
+
+def check_further(run: RunConfig) -> Checkpoint:
+    """A run's own finished model, if the run can go on from it. Raises UserError if it cannot."""
     path, data = run.model_file(), run.data_file()
     if not path.is_file():
         raise UserError(f"{path}: no such model, so there is none to train further; leave --more out")
@@ -42,4 +58,4 @@ def check_further(run: RunConfig) -> str:
         held_out = counted(count, "character" if run.data.format == "stream" else "document")
         what = f"{path} has learnt {held_out} that would be held out now, with {split_differs(run, found.run)}"
         raise UserError(f"{data}: {what}; set that back, or leave --more out to train anew")
-    return found.file_sha256
+    return found

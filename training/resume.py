@@ -130,14 +130,20 @@ def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> s
 
     -> the longer training for which it stays, in words; "" if for none.
     """
+    if longer := planned_minutes(run, data_sha256):
+        if NEARLY * longer > minutes:
+            limit = f"of {counted(longer, 'minute')}" if math.isfinite(longer) else "without a limit of time"
+            return f"a training {limit}"
+        run.state_file().unlink()
+    return ""
+
+
+def planned_minutes(run: RunConfig, data_sha256: str) -> float:
+    """How long the training may take whose state is that of this run of this data; 0 if there is none."""
     with contextlib.suppress(UserError):  # it is no file of this program
         state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-        if belongs_to(state, run, data_sha256):
-            if NEARLY * (longer := minutes_of(state)) > minutes:
-                limit = f"of {counted(longer, 'minute')}" if math.isfinite(longer) else "without a limit of time"
-                return f"a training {limit}"
-            run.state_file().unlink()
-    return ""
+        return minutes_of(state) if belongs_to(state, run, data_sha256) else 0.0
+    return 0.0
 
 
 def spent_minutes(run: RunConfig, data_sha256: str) -> float:

@@ -8,9 +8,12 @@ from dataset_loader import TrainingBatches
 from generation.archive import kept_aside
 from generation.checkpoint import load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge
-from tests.helpers import WORDS, Quiet, make_run, prose, shape, tree
+from tests.helpers import WORDS, Killed, Quiet, make_run, prose, shape, tree
 from text.survey import learnt_before
+from training import trainer
 from training.further import with_more_time
+from training.queue import finished_model
+from training.resume import drop_state
 from training.trainer import Training, train_model
 from utils import UserError, hash_file
 
@@ -74,6 +77,30 @@ def test_more_that_was_stopped_goes_on_to_the_same_bytes(project):
     assert all(torch.equal(weight, wanted[name]) for name, weight in load_checkpoint(model).weights.items())
     assert [kept.name for kept in kept_aside(model)] == ["one.previous.pt"]
     assert model.with_name("one.previous.pt").read_bytes() == first
+
+
+def test_more_that_was_killed_after_its_model_was_saved_is_over(tiny_run, monkeypatch):
+    """The state was not yet deleted: the same command deletes it, and trains no third time."""
+    run = tiny_run()
+    train_model(run, Quiet())
+    first = run.model_file().read_bytes()
+
+    def killed(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "drop_state", killed)
+        patch.setattr(trainer, "SAVE_SECONDS", 0)
+        with pytest.raises(Killed):
+            train_model(with_more_time(run), Quiet())
+    second = run.model_file().read_bytes()
+    assert run.state_file().is_file() and second != first
+    again = with_more_time(run)
+    assert finished_model(again)[0] and again.start_file().read_bytes() == first
+    assert [kept.read_bytes() for kept in kept_aside(run.model_file())] == [first]
+    drop_state(again, hash_file(run.data_file()))  # as the queue does where a model is done
+    train_model(with_more_time(run), listener := Quiet())
+    assert listener.resumed_from is None and load_checkpoint(run.model_file()).metrics["steps_before"] == 12
 
 
 def test_more_of_nothing_and_of_too_much_is_one_line(project, capsys):
