@@ -69,7 +69,8 @@ class Queue:
         if self.console.reader_left:
             raise BrokenPipeError
         self.show_table()
-        if self.stop:
+        stopped = any(outcome.state == STOPPED for outcome in self.outcomes.values())
+        if self.stop and (stopped or self.lost or self.waiting):  # else it was asked while the last one ended
             lost = "" if self.lost else "; nothing is lost"
             self.console.print(Text(printable(f"stopped{lost}. To go on: {self.command}")))  # whole, to be typed
             return EXIT_STOPPED

@@ -1,5 +1,7 @@
 """The queue: what it trains and what it skips, and that no failure reaches the other datasets."""
 
+import signal
+
 import pytest
 from filelock import FileLock
 
@@ -9,8 +11,10 @@ from tests.helpers import Quiet, shape, toy_lines
 from tests.training import worker_faults
 from training import worker
 from training.events import Stopped
+from training.queue import Queue
 from training.resume import STATE_BYTES
 from training.trainer import train_model
+from training.worker import FAILED, STOPPED, TRAINED, Outcome
 
 warm = pytest.mark.usefixtures("warm_processes")
 
@@ -212,3 +216,34 @@ def test_a_shorter_training_between_leaves_a_longer_one_its_state(project, capfd
     capfd.readouterr()
     assert run("--dataset", "one", "--minutes", "60") == 0
     assert "going on from step 2" in capfd.readouterr().out and not (models / "one.resume.pt").exists()
+
+
+class LanesThatEnd:
+    """One lane, whose first training ends in this state while Ctrl+C is pressed."""
+
+    count = 1
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def submit(self, run, at_once) -> None:
+        self.name = run.name
+
+    def finished(self, seconds, hear) -> list[Outcome]:
+        signal.raise_signal(signal.SIGINT)
+        return [Outcome(self.name, self.state)]
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+@pytest.mark.parametrize(("names", "state", "status"), [
+    (["one"], TRAINED, 0), (["one", "two"], TRAINED, 130), (["one"], STOPPED, 130), (["one"], FAILED, 130),
+])  # fmt: skip
+def test_a_stop_that_comes_when_all_is_trained_leaves_nothing_to_go_on_with(project, capfd, names, state, status):
+    """The same command with --more would train the finished model further."""
+    config = load_config(project[0])
+    queue = Queue([config.resolve(name) for name in names], False, "train.py", LanesThatEnd(state))
+    assert queue.run_all() == status
+    assert ("To go on: train.py" in capfd.readouterr().out) == (status == 130)
