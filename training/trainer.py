@@ -48,7 +48,7 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
     saved state. Raises UserError for what cannot be trained on, Stopped once the listener asks to stop.
     """
     check_writable(run.model_file().parent)
-    training, saved = Training(run, cut_for), time.monotonic()
+    training, saved, due = Training(run, cut_for), time.monotonic(), False
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
     if training.learner.note:
         listener.note(training.learner.note)
@@ -57,13 +57,15 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
         while True:
             if measured := training.validation_due():  # first, so that an interrupted validation is done after resuming
                 listener.validated(training.status, training.validate(listener))
-            if measured or time.monotonic() - saved > SAVE_SECONDS:
+            if measured or due:
                 try_save(listener, training.save_state)
                 saved = time.monotonic()
             if training.finished():
                 return training.complete(listener)
             try:
                 training.advance(training.batches.batch(training.first + training.status.step))
+                if due := time.monotonic() - saved > SAVE_SECONDS:
+                    training.read_losses()
             except Diverged:
                 training.slow_down()
                 listener.note(f"training diverged; {training.back_at()} at half the learning rate")
@@ -110,6 +112,7 @@ class Training:
         self.learner = Learner(run, self.diffusion, self.model, shards, self.total_steps)
         self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
+        self.most_unread = UNREAD if self.learner.graphs else 1
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
@@ -144,17 +147,19 @@ class Training:
     def _count(self, loss: Tensor, norm: Tensor, characters: int) -> None:
         status, now = self.status, self.elapsed()
         self.unread.append((loss, norm, characters, now - status.seconds))
-        if len(self.unread) == (UNREAD if self.learner.graphs else 1):
-            self._read_losses()
+        if len(self.unread) == self.most_unread:
+            self.read_losses()
         status.seconds = now
         status.characters += characters
         status.step += 1
         status.progress = self.progress()
-        if self.unread and (self.validation_due() or self.finished()):
-            self._read_losses()
+        if self.validation_due() or self.finished():
+            self.read_losses()
 
-    def _read_losses(self) -> None:
+    def read_losses(self) -> None:
         """Take losses from the device, a CPU-GPU sync point. Raises Diverged if one is no sound training's."""
+        if not self.unread:
+            return
         losses, norms, characters, seconds = zip(*self.unread, strict=True)
         self.unread = []
         ignorance = math.log2(self.corpus.vocabulary.size)
@@ -260,11 +265,10 @@ class Training:
 
     def save_state(self) -> None:
         """Write all that is needed to resume, and the snapshot to return to after a divergence."""
-        if self.unread:  # weights after a loss that is not a number are no state to go on from
-            try:
-                self._read_losses()
-            except Diverged:
-                self.slow_down()
+        try:  # weights after a loss that is not a number are no state to go on from
+            self.read_losses()
+        except Diverged:
+            self.slow_down()
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         content = {**self.snapshot(), "sound": sound, "shards": self.learner.shards}

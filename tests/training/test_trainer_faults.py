@@ -76,6 +76,28 @@ def test_a_state_never_holds_what_a_loss_that_is_not_yet_read_has_ruined(tiny_ru
     assert all(torch.isfinite(weight).all() for weight in later.model.parameters())
 
 
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_divergence_that_a_save_finds_is_noted_as_any_other(tiny_run, monkeypatch, times):
+    """On a GPU losses are read every few steps, and before a state is saved."""
+
+    class ReadingLate(Training):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self.most_unread = 32
+
+    monkeypatch.setattr(trainer, "Training", ReadingLate)
+    monkeypatch.setattr(trainer, "SAVE_SECONDS", 0)
+    diverging(monkeypatch, times, at=2)
+    run, watcher = shape(tiny_run(), validations=1), Quiet()
+    if times == 1:
+        train_model(run, watcher)
+        assert watcher.notes == ["training diverged; back to step 0 at half the learning rate"]
+        return
+    with pytest.raises(UserError, match="toy: training diverged at step 3, 4 times"):
+        train_model(run, watcher)
+    assert watcher.notes == ["training diverged; back to step 0 at half the learning rate"] * 3
+
+
 def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
     run, watcher = tiny_run(), Quiet()
     diverging(monkeypatch, 99)
