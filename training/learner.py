@@ -10,14 +10,16 @@ from torch import Tensor, nn
 from config.schema import RunConfig
 from dataset_loader import Batch
 from diffusion.objectives import Diffusion, bell, stratified_times
+from evaluation.likelihood import NATS_PER_BIT
 from generation.graphs import GraphedStep, compiles
 from model import DiffusionTransformer
-from training.step import Objective, Optimizers, Shard
+from training.step import Objective, Optimizers, Shard, blind_nats
 from utils import CPU, derive_seed, pick_precision
 
 # compiling takes a GPU half a minute, and saves time only where kernels wait for memory rather than for their launch:
 COMPILED_SIZE = 2**22  # positions of a step times width, at least
 COMPILED_STEPS, COMPILED_MINUTES = 10_000, 3.0  # at least; what is over sooner does not save that half minute
+BLIND_TIMES = 256  # at which a blind guess is measured
 EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so that it soon forgets early weights
 
 
@@ -68,12 +70,24 @@ class Learner:
             generator.manual_seed(derive_seed(self.run.seed, self.run.name, "noise", number))
         for k, generator in enumerate(self.dropout):
             generator.manual_seed(derive_seed(self.run.seed, self.run.name, "dropout", number, k))
-        t, settings = stratified_times(len(batch.ids), self.times, CPU), self.run.training
-        if settings.times_width:
-            t = bell(t, settings.times_mean, settings.times_width)
+        t = self._times_of(len(batch.ids), self.times)
         loss, norm = self.follow(batch.ids, batch.given, t, factor, max(1, characters))
         self._update_average(number)
         return loss, norm
+
+    def _times_of(self, rows: int, generator: torch.Generator) -> Tensor:
+        """(B, 1) random times, as the run spreads them."""
+        t, settings = stratified_times(rows, generator, CPU), self.run.training
+        return bell(t, settings.times_mean, settings.times_width) if settings.times_width else t
+
+    def blind_bits(self) -> float:
+        """Bits a character that the loss takes for a blind guess: at least those of characters that are all as likely.
+
+        The head `score` begins with far more, since it has to learn how likely each character is as noise.
+        """
+        t = self._times_of(BLIND_TIMES, torch.Generator().manual_seed(0))
+        nats = max(blind_nats(self.diffusion, self.run.training.loss, t), math.log(self.diffusion.process.characters))
+        return nats / NATS_PER_BIT
 
     def _follow(
         self, ids: Tensor, given: Tensor, t: Tensor, factor: float | Tensor, characters: float | Tensor

@@ -70,6 +70,14 @@ def rounded_up(positions: Tensor) -> Tensor:
     return positions | (others & (others.cumsum(0) <= missing)).view_as(positions)
 
 
+def blind_nats(diffusion: Diffusion, loss: str, t: Tensor) -> float:
+    """Nats a character that a network loses whose outputs are all 0, as a new one's are; the mean over (N, 1) times."""
+    process, x0 = diffusion.process, torch.zeros(t.shape, dtype=torch.long)  # one character stands for all
+    x_t = process.noise(x0, diffusion.schedule.sigma(t), torch.Generator().manual_seed(0))
+    nats = LOSSES[loss](diffusion, torch.zeros(*t.shape, diffusion.head.width(process)), x_t, x0, t)
+    return float(nats.masked_fill(~process.open_to_noise(x_t), 0).mean())
+
+
 @dataclass(frozen=True)
 class Objective:
     """The loss of a network: a row of LOSSES under a diffusion, computed in some precision.

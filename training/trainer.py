@@ -112,7 +112,7 @@ class Training:
         self.learner = Learner(run, self.diffusion, self.model, shards, self.total_steps)
         self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
-        self.most_unread = UNREAD if self.learner.graphs else 1
+        self.most_unread, self.blind = UNREAD if self.learner.graphs else 1, self.learner.blind_bits()
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
@@ -162,10 +162,9 @@ class Training:
             return
         losses, norms, characters, seconds = zip(*self.unread, strict=True)
         self.unread = []
-        ignorance = math.log2(self.corpus.vocabulary.size)
         for nats, norm in torch.stack([torch.stack(losses), torch.stack(norms)], 1).tolist():
             average = smoothed(self.status.loss, nats / NATS_PER_BIT)
-            if not (math.isfinite(nats) and math.isfinite(norm)) or average > HOPELESS * ignorance:
+            if not (math.isfinite(nats) and math.isfinite(norm)) or average > HOPELESS * self.blind:
                 raise Diverged
             self.status.loss = average
         self.status.speed = smoothed(self.status.speed, sum(characters) / max(sum(seconds), 1e-9))

@@ -1,5 +1,6 @@
 """One training: the same bytes from the same seed, going on, learning, ending."""
 
+import itertools
 import json
 import math
 import os
@@ -13,6 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from diffusion.objectives import HEADS, LOSSES
+from diffusion.processes import PROCESSES
+from diffusion.schedules import SCHEDULES
 from evaluation.likelihood import Likelihood, held_out_likelihood
 from tests.helpers import ROOT, Quiet, shape, toy_lines
 from training import trainer as training_module
@@ -257,3 +261,28 @@ def test_max_minutes_ends_a_run(tiny_run):
     watcher = Quiet()
     train_model(shape(tiny_run(), max_steps=0, epochs=1e6, max_minutes=1 / 60, patience=0), watcher)
     assert watcher.last.step > 2 and 0.9 < watcher.last.seconds < 10 and watcher.last.progress == 1
+
+
+COMBINATIONS = [
+    (process, schedule, head, loss)
+    for process, schedule, head, loss in itertools.product(PROCESSES, SCHEDULES, HEADS, LOSSES)
+    if (head, loss) != ("score", "posterior")  # which the config refuses
+]
+
+
+@pytest.mark.parametrize("alphabet", [20, 120])
+@pytest.mark.parametrize(("process", "schedule", "head", "loss"), COMBINATIONS)
+def test_no_combination_that_the_config_offers_begins_as_a_divergence(
+    tiny_run, process, schedule, head, loss, alphabet
+):
+    """The head `score` begins with losses far above a character's bits, since it does not know the noise yet."""
+    letters = [chr(ord("A") + number) for number in range(alphabet)]
+    lines = ["".join(letters[(k + 7 * place) % alphabet] for place in range(20)) for k in range(alphabet)]
+    run = tiny_run(
+        lines, data={"vocab_size": 128}, diffusion={"process": process, "schedule": schedule},
+        model={"parameterization": head}, training={"loss": loss},
+    )  # fmt: skip
+    training = Training(run)
+    for step in range(12):
+        training.advance(training.batches.batch(step))
+    assert training.status.step == 12 and math.isfinite(training.status.loss)
