@@ -20,7 +20,7 @@ STATE_FORMAT = "4"  # raised when the content changes
 NEARLY = 0.9  # a model that had this part of the time is done: shares of --hours move with the size of any text
 MOST_COUNTED = 2**53  # a float holds each whole number up to here
 COUNTED = ("progress", "step", "characters", "seconds", "slowdowns", "validated")  # figures of a status, from 0 up
-MEASURED = ("step", "progress", "characters", "held_out", "learning_rate", "minutes", "learnt")  # of a validation
+FINITE = ("step", "progress", "characters", "learning_rate", "minutes")  # figures of a validation, from 0 up
 
 
 def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any], minutes: float) -> None:
@@ -87,7 +87,9 @@ def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
     check_counts(state["status"], COUNTED)
     for record in state["status"]["history"]:
         check_types(Validation(**record))
-        check_counts({**record, "learnt": record.get("learnt") or 0}, MEASURED)
+        check_counts(record, FINITE)
+        if not record["held_out"] >= 0 or (record.get("learnt") or 0) < 0:  # inf or nan of weights that overflow
+            raise ValueError("bits")
 
 
 def check_counts(figures: dict[str, Any], names: Iterable[str]) -> None:

@@ -81,6 +81,21 @@ def test_a_state_with_a_wrong_part_is_kept_and_the_end_is_the_same(tiny_run, unb
     assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
 
 
+@pytest.mark.parametrize("change", [
+    {"held_out": math.inf}, {"learnt": math.nan}, {"learnt": math.inf}, {"held_out": 1e300, "learnt": 1e300},
+    {"learnt": None},
+])  # fmt: skip
+def test_a_state_after_a_validation_without_finite_bits_is_gone_on_from(tiny_run, change):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))  # after a validation
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    history = [{**state["status"]["history"][0], **change}]
+    write_archive(run.state_file(), {**state, "status": {**state["status"], "history": history}})
+    train_model(run, listener := Quiet())
+    assert listener.resumed_from == 4 and not listener.notes and run.model_file().is_file()
+
+
 def test_settings_of_optimizers_are_those_of_the_run_whatever_a_state_says(tiny_run):
     run = tiny_run()
     unbroken = train_model(run, Quiet()).weights
