@@ -232,7 +232,7 @@ class RunConfig(Section):
 
     def start_file(self) -> Path | None:
         """The model whose weights training starts from; None to start from random ones."""
-        start = self.training.start_from
+        start = expanduser(self.training.start_from)  # noqa: PTH111  as of paths
         return Path(self.paths.models) / f"{start}.pt" if is_safe_name(start) else Path(start) if start else None
 
     def with_training(self, **settings: Any) -> "RunConfig":

@@ -1,5 +1,7 @@
 """The section `collection` of config.yaml: which texts a set accepts, and what its tokens look like."""
 
+from os.path import expanduser
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -25,6 +27,10 @@ class Rules(Section):
     handles: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "keep"
     words: Annotated[str, one_of(ACTIONS_WITH_MASK)] = "flag"
     word_list: str = ""
+
+    def word_file(self) -> Path | None:
+        """The file with one word a line, if there is one; ~ is the home folder."""
+        return Path(expanduser(self.word_list)) if self.word_list else None  # noqa: PTH111  as of paths
 
 
 class CollectionConfig(Rules):

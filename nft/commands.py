@@ -89,14 +89,14 @@ def set_info(
 ) -> SetInfo:  # fmt: skip
     """What set.json is to hold; title, description and base URI that a set has already stay unless they are given."""
     identity, start = origin
-    words, rules = run.collection.word_list, run.collection.rules()
+    words, rules = run.collection.word_file(), run.collection.rules()
     look = {"pieces": run.collection.pieces, "theme": run.collection.theme}
     presentation = {"title": run.name, "description": "", "base_uri": "", **look}
     if folder.has("set.json"):
         presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
     drawn_with = {
         "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
-        "rules": rules, "word_list_sha256": hash_file(Path(words)) if words else "", "copy_bound": copy_bound,
+        "rules": rules, "word_list_sha256": hash_file(words) if words else "", "copy_bound": copy_bound,
         "identity": identity, "start": start, "model_file": arguments.model.as_posix(),
         "license": run.license, "source": run.source, "courses": True,
     }  # fmt: skip

@@ -59,10 +59,10 @@ def hash_at_hand(path: Path) -> str:
 def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
     """The set's rules, and whether they are all: without its list the rule `words` cannot be applied."""
     rules = rules_with_defaults(info.rules)
-    path = Path(rules.word_list)
+    path = rules.word_file()
     if bool(rules.word_list) != bool(info.word_list_sha256):
         found.differs("set.json: rules.word_list and word_list_sha256 do not belong together")
-    elif not rules.word_list or hash_at_hand(path) == info.word_list_sha256:
+    elif path is None or hash_at_hand(path) == info.word_list_sha256:
         return rules, True
     elif rules.words != "keep":
         found.not_checked(f"the rule words, and dropped texts: its list {path} is not here, or not as it was")

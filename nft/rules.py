@@ -41,11 +41,11 @@ def degenerate(text: str) -> list[Span]:
     return [m.span() for m in RUN.finditer(text)] + loops
 
 
-def word_pattern(path: str) -> re.Pattern[str] | None:
+def word_pattern(path: Path | None) -> re.Pattern[str] | None:
     """A pattern that finds the words of a file with one word a line; None if there is no file or no word."""
-    if not path:
+    if path is None:
         return None
-    text = read_text(Path(path), "in collection.word_list, name a text file with one word a line")
+    text = read_text(path, "in collection.word_list, name a text file with one word a line")
     words = [line.strip() for line in text.splitlines()]
     joined = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
     return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE) if joined else None
@@ -86,7 +86,7 @@ class Judge:
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
     def __post_init__(self) -> None:
-        self.word_pattern = word_pattern(self.config.word_list)
+        self.word_pattern = word_pattern(self.config.word_file())
 
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""

@@ -181,5 +181,8 @@ def test_what_a_person_made_of_the_figures_of_a_training_is_kept(home, tiny_run,
 def test_a_tilde_in_a_path_of_the_config_is_the_home_folder(home, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
-    run = Config(home / "c.yaml", {**TINY, "paths": {"models": "~/models"}}).resolve("toy")
+    named = {"training": {"start_from": "~/start.pt"}, "collection": {"word_list": "~/words.txt"}}
+    run = Config(home / "c.yaml", {**TINY, **named, "paths": {"models": "~/models"}}).resolve("toy")
     assert run.model_file() == home / "models/toy.pt"
+    assert run.start_file() == home / "start.pt" and run.collection.word_file() == home / "words.txt"
+    assert run.collection.rules()["word_list"] == "~/words.txt"  # a set names no folder of this machine
