@@ -49,7 +49,8 @@ class Outlook:
     characters: float  # that the plan reads, within its minutes
     most: float  # that it would read without a limit of time
     text: int  # characters of the text to learn from
-    known: bool  # whether trainings of this preset from random weights were measured
+    known: bool  # whether trainings of this preset from random weights were measured, and this is one
+    started: bool = False  # whether it starts from a model
 
     @property
     def alike(self) -> bool:
@@ -82,15 +83,17 @@ def outlook_of(
     split = cut_stream(corpus.train, run.model.context) if corpus.stream else corpus.train
     documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
     counts = two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
-    known = run.preset in PRESETS and not run.training.start_from
-    return Outlook(counts, speed, min(speed * seconds, most), most, int(corpus.train.lengths.sum()), known)
+    started, text = bool(run.training.start_from), int(corpus.train.lengths.sum())
+    known = run.preset in PRESETS and not started
+    return Outlook(counts, speed, min(speed * seconds, most), most, text, known, started)
 
 
 def in_words(outlook: Outlook) -> str:
     """A sentence: what the budgets of a quarter of an hour, an hour and a night bring on this machine."""
     speed = f"{counted(round(outlook.speed), 'character')} a second here, as fast as the steps just timed"
     if not outlook.known:
-        return f"{speed}; no training of this preset was measured, so nothing is known of its bits"
+        which = "this preset from a start" if outlook.started else "this preset"
+        return f"{speed}; no training of {which} was measured, so nothing is known of its bits"
     if not outlook.alike:
         counts = f"counts of neighbours need {outlook.counts:.1f} bits a character, of texts that were measured"
         return f"{speed}; {counts} {min(COUNTS):.1f} to {max(COUNTS):.1f}, so nothing is known of its bits"

@@ -64,7 +64,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     for run in runs:
         try:
             status = status_of(run)
-            found.append(check_run(run.with_training(start_from="") if maker_of(run, to_come) else run, status))
+            found.append(check_run(run, status, start_is_made=not maker_of(run, to_come)))
             to_come += [run] * (status != "done")
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -100,9 +100,9 @@ def nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
-def check_run(run: RunConfig, status: str) -> CheckedRun:
-    """One run's row: its data are encoded, as for training, and a few steps are timed."""
-    training = Training(run)
+def check_run(run: RunConfig, status: str, *, start_is_made: bool) -> CheckedRun:
+    """One run's row: its data are encoded, as for training, and a few steps timed, without a start still to be made."""
+    training = Training(run if start_is_made else run.with_training(start_from=""))
     corpus = training.corpus
     seconds, characters = burst(training)
     planned, most = min(training.total_steps * seconds, 60 * run.minutes()), training.total_steps * characters

@@ -6,9 +6,11 @@ import re
 import pytest
 
 import train
+from config.loader import load_config
+from tests.helpers import Quiet
 from training import check
 from training.queue import share_hours
-from training.trainer import Diverged
+from training.trainer import Diverged, train_model
 from utils import hash_file
 
 
@@ -89,6 +91,19 @@ def test_hours_are_shared_out_by_size_up_to_a_megabyte(tiny_run, capfd):
     assert shared == pytest.approx([10, 40, 40])
     assert train.main(["--all", "--hours", "0"]) == 2
     assert "--hours 0: must be above 0" in capfd.readouterr().err
+
+
+def test_of_a_voice_with_a_start_no_bits_are_promised_whether_it_is_there_or_not(project, capfd):
+    path, run = project
+    for begun in (False, True):
+        if begun:
+            base = load_config(path).resolve("two")
+            train_model(base, Quiet())
+        path.write_text(path.read_text(encoding="utf-8").replace("one: {}", "one: {training: {start_from: two}}"))
+        capfd.readouterr()
+        assert run("--all", "--check") == 0
+        out = capfd.readouterr().out + (path.parent / "outputs" / "check.html").read_text(encoding="utf-8")
+        assert out.count("no training of this preset from a start was measured") == 1
 
 
 def test_the_page_lies_in_the_outputs_folder_and_is_written_anew(project):
