@@ -79,8 +79,8 @@ def train(arguments: argparse.Namespace) -> int:
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
     runs = [config.resolve(name, **overrides) for name in names]
     check_tensorboard(runs)
-    lanes = lanes_of(arguments, runs)
     check_together(arguments, len(runs))
+    lanes = lanes_of(arguments, runs)
     if arguments.hours is not None:
         runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
     anew = arguments.force

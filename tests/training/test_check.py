@@ -93,6 +93,12 @@ def test_hours_are_shared_out_by_size_up_to_a_megabyte(tiny_run, capfd):
     assert "--hours 0: must be above 0" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("place", [["--jobs", "0"], ["--ray", "127.0.0.1:9"]])
+def test_options_that_exclude_each_other_are_named_before_any_lane_is_looked_for(project, capfd, place):
+    assert project[1]("--all", "--hours", "1", "--minutes", "1", *place) == 2
+    assert capfd.readouterr().err == "error: --hours and --minutes exclude each other; leave one out\n"
+
+
 def test_of_a_voice_with_a_start_no_bits_are_promised_whether_it_is_there_or_not(project, capfd):
     path, run = project
     for begun in (False, True):
