@@ -186,7 +186,9 @@ class Queue:
         with contextlib.suppress(OSError):  # the data cannot be read: what reads them next says why
             if not self.force and finished_model(run)[0]:
                 return "done"
-        return "interrupted" if run.state_file().is_file() and not self.force else "new"
+            if not self.force and run.state_file().is_file() and spent_minutes(run, hash_file(run.data_file())):
+                return "interrupted"
+        return "new"
 
     def forget(self, run: RunConfig) -> None:
         """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""

@@ -7,8 +7,9 @@ import pytest
 
 import train
 from config.loader import load_config
-from tests.helpers import Quiet
+from tests.helpers import Quiet, shape
 from training import check
+from training.events import Stopped
 from training.queue import share_hours
 from training.trainer import Diverged, train_model
 from utils import hash_file
@@ -97,6 +98,25 @@ def test_hours_are_shared_out_by_size_up_to_a_megabyte(tiny_run, capfd):
 def test_options_that_exclude_each_other_are_named_before_any_lane_is_looked_for(project, capfd, place):
     assert project[1]("--all", "--hours", "1", "--minutes", "1", *place) == 2
     assert capfd.readouterr().err == "error: --hours and --minutes exclude each other; leave one out\n"
+
+
+def test_only_the_state_of_this_very_training_counts_as_interrupted(project, capfd):
+    path, run = project
+    one = load_config(path).resolve("one")
+    one.model_file().parent.mkdir()
+    one.state_file().write_bytes(b"no state")
+
+    def status() -> str:
+        capfd.readouterr()
+        assert run("--dataset", "one", "--check") == 0
+        [row] = [row for row in capfd.readouterr().out.splitlines() if re.match("\u2502 one ", row)]
+        return row.split("\u2502")[6].strip()
+
+    assert status() == "new"
+    for steps, found in ((9, "new"), (6, "interrupted")):
+        with pytest.raises(Stopped):
+            train_model(shape(one, max_steps=steps), Quiet(stop_at=2))
+        assert status() == found
 
 
 def test_of_a_voice_with_a_start_no_bits_are_promised_whether_it_is_there_or_not(project, capfd):
