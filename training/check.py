@@ -22,7 +22,8 @@ from config.schema import RunConfig
 from generation.outputs import Outputs
 from generation.prompt import Prompt
 from training.start import maker_of
-from training.trainer import Diverged, Training
+from training.step import Diverged
+from training.trainer import Training
 from utils import UserError, size_of, utf8
 
 BURST = 3  # steps that are timed

@@ -25,6 +25,10 @@ MEMORY_COPIES = 8
 POSITIONS_AT_ONCE = 64  # a CPU compiles its matrix products for each number of rows, so there should be few numbers
 
 
+class Diverged(Exception):
+    """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
+
+
 class Shard(NamedTuple):
     """A part of a step, computed by one core: (R, L) x0, given and x_t, (R, 1) t, and the generator of its dropout."""
 

@@ -27,7 +27,7 @@ from training.learner import Learner
 from training.preview import sample_of
 from training.resume import drop_state, minutes_of, take_state, write_state
 from training.start import beginning_of, keeps_split, spent_before, started
-from training.step import MOST_SHARDS, fitting_parameters, scheduled_rate, shard_count
+from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
 from training.tensorboard import check_tensorboard, write_history
 from utils import CPU, UserError, check_writable, out_of_memory, pick_device, torch_generator
 
@@ -35,10 +35,6 @@ SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this sh
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
-
-
-class Diverged(Exception):
-    """A step gave numbers that are not finite, or a loss far above that of a blind guess."""
 
 
 def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0) -> Checkpoint:
@@ -94,9 +90,8 @@ class Training:
         self.corpus = load_corpus(run)
         self.run = with_origin(run, self.corpus.sha256)
         self.batches = TrainingBatches(self.corpus, run)
-        self.total_steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
-        if run.training.max_steps:
-            self.total_steps = min(self.total_steps, run.training.max_steps)
+        steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
+        self.total_steps = min(steps, run.training.max_steps or steps)
         self.diffusion = diffusion_of(run, self.corpus.vocabulary)
         shape = shape_of(run, self.corpus.vocabulary)
         self.parameters = fitting_parameters(shape, self.device)
@@ -117,8 +112,7 @@ class Training:
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status, self.held_out = Status(run.name), self._measured(self.corpus.held_out)
-        self.planned = run.minutes()  # of the longest training that goes on from the same state
-        self.began = time.monotonic()
+        self.began, self.planned = time.monotonic(), run.minutes()  # of the longest that goes on from the same state
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
     @cached_property
@@ -217,10 +211,14 @@ class Training:
         """Seconds of training so far, those before an interruption included."""
         return time.monotonic() - self.began
 
+    def state(self) -> dict[str, Any]:
+        """All that a step changes, not copied."""
+        status = {**asdict(self.status), "seconds": self.elapsed()}
+        return {"status": status, "best": self.best, **self.learner.state()}
+
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that a step changes."""
-        status = {**asdict(self.status), "seconds": self.elapsed()}
-        return copy.deepcopy({"status": status, "best": self.best, **self.learner.state()})
+        return copy.deepcopy(self.state())
 
     def take_up(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot; the snapshot stays as it is."""
@@ -270,7 +268,7 @@ class Training:
             self.slow_down()
         self.status.seconds = self.elapsed()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        content = {**self.snapshot(), "sound": sound, "shards": self.learner.shards}
+        content = {**self.state(), "sound": sound, "shards": self.learner.shards}
         write_state(self.run, self.corpus, content, self.planned)
 
     def restore(self, listener: Listener) -> None:
@@ -292,8 +290,7 @@ class Training:
         metrics = {**self.status.figures(), "parameters": self.parameters, **self.before}
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
-            self.run.training_hash(), start=self.beginning and self.beginning.record,
-            same_split=self.same_split,
+            self.run.training_hash(), start=self.beginning and self.beginning.record, same_split=self.same_split,
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)

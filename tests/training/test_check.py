@@ -11,7 +11,8 @@ from tests.helpers import Quiet, shape
 from training import check
 from training.events import Stopped
 from training.queue import share_hours
-from training.trainer import Diverged, train_model
+from training.step import Diverged
+from training.trainer import train_model
 from utils import hash_file
 
 

@@ -19,8 +19,8 @@ from tests.helpers import Quiet, shape
 from training import trainer
 from training import trainer as training_module
 from training.events import Stopped
-from training.step import Objective
-from training.trainer import Diverged, Training, train_model
+from training.step import Diverged, Objective
+from training.trainer import Training, train_model
 from utils import UserError, torch_generator
 
 
