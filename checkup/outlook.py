@@ -17,7 +17,7 @@ from utils import numpy_generator
 
 # Whole trainings of the presets as they are, each of one seed: text, preset, million characters read, then the NELBO of
 # held-out text, and that of counts of both sides for the same windows; benchmarks/results/learning.md
-MEASURED = (
+TRAININGS = (
     ("recipes", "tiny", 0.93, 2.435, 2.632),
     ("yelp_reviews", "tiny", 0.94, 2.889, 2.909),
     ("shakespeare", "tiny", 0.99, 2.762, 2.828),
@@ -29,12 +29,12 @@ MEASURED = (
     ("github_commits", "tiny", 31.33, 2.217, 2.967),
     ("arxiv_abstracts", "cpu", 34.50, 2.027, 2.914),
 )
-_, PRESETS, MILLIONS, BITS, COUNTS = zip(*MEASURED, strict=True)
+_, PRESETS, MILLIONS, BITS, COUNTS = zip(*TRAININGS, strict=True)
 READ, GAINS = 1e6 * np.array(MILLIONS), np.array(COUNTS) - np.array(BITS)
 LEAST, MOST = float(READ.min()), float(READ.max())  # characters read, between which anything is known
 # the gain grows with the logarithm of what was read; twice the standard deviation about that line holds most voices
 LINE = np.polyfit(np.log(READ), GAINS, 1)
-ERROR = 2 * float(np.sqrt(((np.polyval(LINE, np.log(READ)) - GAINS) ** 2).sum() / (len(MEASURED) - 2)))
+ERROR = 2 * float(np.sqrt(((np.polyval(LINE, np.log(READ)) - GAINS) ** 2).sum() / (len(TRAININGS) - 2)))
 FEW_PASSES = 5  # over a text, that all of them made at most
 NIGHT = 28_800  # seconds
 BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": NIGHT}
@@ -105,4 +105,4 @@ def in_words(outlook: Outlook) -> str:
     parts = ", ".join(f"{outlook.told(characters)} {when}" for when, characters in told.items())
     many = max(told.values()) > FEW_PASSES * outlook.text
     less = f" (less is known of over {FEW_PASSES} passes)" * many
-    return f"bits a character to expect, as {len(MEASURED)} trainings went: {parts}{less}; {speed}"
+    return f"bits a character to expect, as {len(TRAININGS)} trainings went: {parts}{less}; {speed}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from checkup.outlook import BUDGETS, ERROR, LEAST, MEASURED, MOST
+from checkup.outlook import BUDGETS, ERROR, LEAST, MOST, TRAININGS
 from checkup.plots import HEIGHT, band, bars, label, line, plot, y_of
 from checkup.records import GOOD, WARNING, Finding, Inspection
 from config.messages import counted, printable
@@ -158,7 +158,7 @@ def learning_plot(seen: Inspection) -> tuple[str, str]:
     planned = float(np.log(max(outlook.characters, 1) / LEAST) / np.log(MOST / LEAST))
     mark = (planned, "as planned") if 0 <= planned <= 1 else None
     caption = (
-        f"from {LEAST / 1e6:.1f} to {MOST / 1e6:.1f} million characters read, between which {len(MEASURED)} trainings "
+        f"from {LEAST / 1e6:.1f} to {MOST / 1e6:.1f} million characters read, between which {len(TRAININGS)} trainings "
         f"were measured; counts of neighbours need {outlook.counts:.2f}. Among commit messages a voice "
         "spells at 3, and below 2.5 most of its short words are words."
     )

@@ -29,7 +29,7 @@ FORMAT = 1
 # of weights in a file; networks compute in float32
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
-MEASURED = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
+METRICS = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
 SHA256 = "^[0-9a-f]{64}$"
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
 
@@ -138,7 +138,7 @@ class ModelFile(BaseModel):
             run = RunConfig.stored(self.config)
         except ValidationError as error:
             raise ValueError(f"config.{describe(error.errors()[0], RunConfig, {})}") from None
-        if missing := [name for name in MEASURED if name not in self.metrics] if self.network != "notebook" else []:
+        if missing := [name for name in METRICS if name not in self.metrics] if self.network != "notebook" else []:
             raise ValueError(f"metrics: no {missing[0]}")
         vocabulary, lengths = Vocabulary(self.vocabulary, self.open), self.distribution()
         checkpoint = Checkpoint(

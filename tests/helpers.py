@@ -1,4 +1,4 @@
-"""What tests share: toy corpora, tiny runs, a silent reporter, and an oracle that knows its data's distribution."""
+"""What tests share: toy corpora, tiny runs, a silent listener, and an oracle that knows its data's distribution."""
 
 import itertools
 import stat
@@ -100,7 +100,7 @@ def tree(*places: Path) -> dict[Path, object]:
 
 
 class Quiet:
-    """A reporter that says nothing, and stops at a step if asked to."""
+    """A listener that says nothing, and stops at a step if asked to."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.stop_at, self.resumed_from, self.last = stop_at, None, None

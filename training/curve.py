@@ -10,11 +10,10 @@ from config.schema import RunConfig
 from evaluation.pictures import png_of
 from generation.outputs import check_ours
 from training.events import FIGURES, Status, Validation
-from utils import hash_json, write_atomic
+from utils import SOFTWARE, hash_json, write_atomic
 
 SIZE, DPI = (7, 4), 120  # inches, and pixels to an inch
 MARK = "Training"  # a text in the file that says of which training it is
-SOFTWARE = "diffusion-gpt-local"  # a text in the file, by which a later training knows it
 
 
 def plot_curve(status: Status, run: RunConfig) -> None:

@@ -12,7 +12,7 @@ from config.schema import RunConfig
 from generation.cluster import connected, ray_library, reason_of
 from training.events import Advance, Hear, Note
 from training.lanes import CPU, lane_count, share_of_cores
-from training.worker import FAILED, Cores, Outcome, Reporter, train_to_outcome
+from training.worker import FAILED, Cores, Outcome, Sender, train_to_outcome
 from utils import parallel_tasks
 
 TRIES = 4  # of a training whose machine dies: each goes on from the state that the last one saved
@@ -115,7 +115,7 @@ def train_on_node(run: RunConfig, cores: Cores, mailbox: Any, place: tuple[Path,
         ready, replies[:] = ray.wait(replies, num_returns=len(replies), timeout=0) if replies else ([], [])
         return any(ray.get(ready))  # of each: the last has hardly been sent when this is asked
 
-    outcome = train_to_outcome(run, Reporter(run, send, stop_asked), cores.cut_for)
+    outcome = train_to_outcome(run, Sender(run, send, stop_asked), cores.cut_for)
     ray.get(replies)  # so that all was heard before the end is
     return outcome
 

@@ -17,9 +17,8 @@ from evaluation.markdown import fenced
 from generation.libraries import library
 from generation.outputs import check_ours
 from training.events import Listener, Validation, try_save, write_metrics
-from utils import UserError, flush_to_disk, write_atomic
+from utils import SOFTWARE, UserError, flush_to_disk, write_atomic
 
-SOFTWARE = "diffusion-gpt-local"  # in every file, by which a later validation knows it
 VERSION = "brain.Event:2"  # of the format; the first event holds it
 HEAD = 2  # events before the first validation
 RGBA = 4  # the kind of its pictures

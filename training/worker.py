@@ -118,7 +118,7 @@ def ctrl_c_blocked() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-class Reporter:
+class Sender:
     """The listener of a training in its process: sends the queue messages, and asks it whether to stop."""
 
     def __init__(self, run: RunConfig, send: Callable[[Note | Advance], None], stop_asked: Callable[[], bool]) -> None:
@@ -180,16 +180,16 @@ def train_in_process(run: RunConfig, cores: Cores, link: Connection) -> None:
 
     def terminate(number: int, frame: object) -> None:
         signals.append(number)
-        if not reporter.parameters:  # still reading its data, so that nothing looks at `signals` yet
+        if not sender.parameters:  # still reading its data, so that nothing looks at `signals` yet
             raise Stopped
 
     make_streams_safe()
-    reporter = Reporter(run, send, stop_asked)
+    sender = Sender(run, send, stop_asked)
     for number in IGNORED:  # a terminal sends these to every process; the queue passes them on
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, terminate)
     torch.set_num_threads(cores.used)
-    send(train_to_outcome(run, reporter, cores.cut_for))
+    send(train_to_outcome(run, sender, cores.cut_for))
 
 
 def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
@@ -198,19 +198,19 @@ def exclusive_training(run: RunConfig) -> AbstractContextManager[None]:
     return exclusive_lock(run.model_file().with_name(f".{run.name}.lock"), busy, LOCK_SECONDS)
 
 
-def train_to_outcome(run: RunConfig, reporter: Reporter, cut_for: int) -> Outcome:
+def train_to_outcome(run: RunConfig, sender: Sender, cut_for: int) -> Outcome:
     """Train; -> how it ended, also after an error."""
 
     def ended(state: str, detail: str, bits: str = "", *, retryable: bool = False) -> Outcome:
-        minutes = f"{reporter.status.seconds / 60:.1f}"
+        minutes = f"{sender.status.seconds / 60:.1f}"
         return Outcome(
-            run.name, state, detail, documents=reporter.documents, parameters=reporter.parameters, minutes=minutes,
+            run.name, state, detail, documents=sender.documents, parameters=sender.parameters, minutes=minutes,
             bits=bits, retryable=retryable,
         )  # fmt: skip
 
     try:
         with exclusive_training(run):
-            checkpoint = train_model(run, reporter, cut_for=cut_for)
+            checkpoint = train_model(run, sender, cut_for=cut_for)
     except Stopped:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:

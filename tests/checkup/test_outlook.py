@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from checkup.outlook import ERROR, LEAST, MEASURED, MOST, Outlook, in_words, outlook_of
+from checkup.outlook import ERROR, LEAST, MOST, TRAININGS, Outlook, in_words, outlook_of
 from dataset_loader import held_out_batches
 from diffusion.objectives import Diffusion
 from evaluation.likelihood import held_out_likelihood
@@ -15,8 +15,8 @@ from text.corpus import load_corpus
 
 
 def test_the_line_is_that_of_least_squares_and_its_error_twice_the_deviation():
-    x = [math.log(1e6 * millions) for _, _, millions, _, _ in MEASURED]
-    y = [counts - bits for *_, bits, counts in MEASURED]
+    x = [math.log(1e6 * millions) for _, _, millions, _, _ in TRAININGS]
+    y = [counts - bits for *_, bits, counts in TRAININGS]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
     left = [b - mean_y - slope * (a - mean_x) for a, b in zip(x, y, strict=True)]
@@ -31,7 +31,7 @@ def test_every_training_of_the_line_stands_in_the_results():
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
     rows = [row for row in rows if row[1] in ("tiny", "cpu")]
     told = [(text, preset, float(read), float(bits), float(counts)) for text, preset, read, _, bits, counts, _ in rows]
-    assert sorted(told) == sorted(MEASURED)
+    assert sorted(told) == sorted(TRAININGS)
     assert all(float(row[3]) == pytest.approx(float(row[5]) - float(row[4]), abs=0.0011) for row in rows)
 
 

@@ -82,10 +82,10 @@ def test_a_stop_is_heard_between_steps_of_any_length(tiny_run, monkeypatch, tmp_
         def get(self, replies):
             return [True for _ in replies]
 
-    def train(run, reporter, cut_for):
+    def train(run, sender, cut_for):
         for step in range(5):
-            reporter.send(step)
-            if reporter.stopping():
+            sender.send(step)
+            if sender.stopping():
                 return Outcome(run.name, "stopped", str(step))
         raise AssertionError
 
