@@ -66,8 +66,6 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
                 training.slow_down()
                 listener.note(f"training diverged; {training.back_at()} at half the learning rate")
             except (MemoryError, RuntimeError) as error:
-                if not training.can_cut_smaller(error):
-                    raise
                 training.cut_smaller(error)
                 listener.note(
                     f"out of memory; {training.back_at()} and on with {training.learner.shards} parts to a step"
@@ -242,12 +240,10 @@ class Training:
             )
         self._go_back(slowdowns)
 
-    def can_cut_smaller(self, error: Exception) -> bool:
-        """Whether a step failed for want of memory, and can be cut into smaller parts."""
-        return out_of_memory(error) and self.learner.shards < MOST_SHARDS
-
     def cut_smaller(self, error: Exception) -> None:
-        """After memory ran out: back to where numbers were sound, and twice as many parts to a step."""
+        """After memory ran out: back to where numbers were sound, and twice as many parts to a step. Else it raises."""
+        if not out_of_memory(error) or self.learner.shards >= MOST_SHARDS:
+            raise error
         traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
         self.learner.cut(2 * self.learner.shards)
         self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
