@@ -20,8 +20,9 @@ from typing import Any
 # what the warm process has imported: every module that a command imports inside a function
 WARM = (
     "tests.killing", "torch._dynamo", "matplotlib.pyplot", "nft.verify", "nft.commands", "evaluation.report",
-    "evaluation.evaluator", "generation.notebook_import", "training.check", "training.curve", "training.queue",
-    "training.worker", "sources.pipeline",
+    "evaluation.evaluator", "exporting.hub", "exporting.onnx", "exporting.page", "exporting.safetensors",
+    "generation.notebook_import", "training.check", "training.curve", "training.queue", "training.worker",
+    "sources.pipeline",
 )  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # audit events of calls that change a folder; their first argument is a path
