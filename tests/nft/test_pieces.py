@@ -3,9 +3,12 @@
 import io
 import json
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from html import unescape
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +17,12 @@ from PIL import Image, ImageSequence
 import collection
 from generation.course import Change
 from nft.animated_svg import animated_svg
-from nft.animation import WRITERS, animation, frames, same_animation
+from nft.animation import PER_SECOND, WRITERS, animation, frames, in_colour, same_animation
 from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
 from pages.themes import PIECES, THEMES, Theme
 from tests.nft.sets import records
-from utils import UserError
 
 PAPER = THEMES["paper"]
 COURSE = [Change(2, [0, 3], "ab"), Change(5, [1, 2], "xy"), Change(9, [1], "c")]  # "ac" + "yb"
@@ -211,9 +213,17 @@ def test_mp4_without_ffmpeg_is_one_line_before_anything_is_drawn(studio, capsys,
     assert capsys.readouterr().err == message
 
 
-def test_mp4_plays_the_frames():
-    try:
-        data = animation("mp4", "acyb", COURSE, "set #1", PAPER)
-    except UserError as error:
-        pytest.skip(str(error))
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not here")
+def test_mp4_plays_the_frames(tmp_path):
+    data, path = animation("mp4", "acyb", COURSE, "set #1", PAPER), tmp_path / "piece.mp4"
     assert data[4:8] == b"ftyp" and animation("mp4", "acyb", COURSE, "set #1", PAPER) == data
+    path.write_bytes(data)
+    command = ["ffmpeg", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    played = subprocess.run(command, capture_output=True, check=True)
+    shown = frames("acyb", COURSE, "set #1", PAPER)
+    drawn = np.stack([np.asarray(in_colour(image, PAPER).convert("RGB"), int) for image, _ in shown])
+    found = np.frombuffer(played.stdout, np.uint8).reshape(-1, *drawn.shape[1:])
+    nearest = [int(np.abs(drawn - picture).mean((1, 2, 3)).argmin()) for picture in found]
+    times = [round(milliseconds * PER_SECOND / 1000) for _, milliseconds in shown]
+    assert nearest == np.repeat(range(len(shown)), times).tolist()
+    assert f"Duration: 00:00:{len(found) / PER_SECOND:05.2f}" in played.stderr.decode()
