@@ -12,11 +12,12 @@ import pytest
 import generate
 from config.command_line import SAMPLING_BOUNDS, run_command
 from config.schema import SamplingConfig
-from tests.helpers import ROOT
+from tests.helpers import COMMANDS, ROOT
 from tests.training.program import SECONDS, hears, needs_proc, posix, start
 from utils import UserError
 
-COMMANDS_DELAY = {"SIGINT": 0.0, "SIGTERM": 0.3, "SIGHUP": 0.7}  # seconds after its first moment
+# sent as soon as a command has loaded this library, or handles signals at all
+MOMENTS = {"SIGINT": "", "SIGTERM": "numpy", "SIGHUP": "libtorch_cpu"}
 
 
 def test_a_command_turns_mistakes_into_lines_and_a_status(capsys):
@@ -79,28 +80,35 @@ def test_a_full_disk_behind_stdout_is_one_line():
     assert (done.returncode, done.stderr) == (2, "error: standard output: No space left on device\n")
 
 
-COMMANDS = {
+MISTAKES = {
+    "prepare": ["one.csv", "--name", "one"],
     "train": ["--all", "--check"],
     "generate": ["--model", "one.pt"],
     "evaluate": ["--all"],
     "collection": ["verify", "set"],
+    "export": ["hub", "--model", "one.pt", "--out", "one"],
     "import_model": ["notebook", "one.pt", "--vocabulary", "one.txt"],
 }
 
 
 @posix
 @needs_proc
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("number", MOMENTS)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_signal_stops_a_command_from_its_first_moment(tmp_path, command, number):
     """While torch is imported, in the middle of which an exception could end in an abort."""
-    line = [sys.executable, str(ROOT / f"{command}.py"), *COMMANDS[command]]
+    line = [sys.executable, str(ROOT / f"{command}.py"), *MISTAKES[command]]
     process = start(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not hears(process.pid, signal.SIGTERM):
+    while not (hears(process.pid, signal.SIGTERM) and loaded(process.pid, MOMENTS[number])):
         assert process.poll() is None
-    time.sleep(COMMANDS_DELAY[number])
+        time.sleep(0.01)
     process.send_signal(getattr(signal, number))
     assert process.communicate(timeout=SECONDS) == ("", "stopped\n") and process.returncode == 130
+
+
+def loaded(pid: int, library: str) -> bool:
+    """Whether a process has loaded a library."""
+    return library in Path(f"/proc/{pid}/maps").read_text()
 
 
 @posix
