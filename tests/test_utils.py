@@ -79,8 +79,9 @@ def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
     old, young, *others = (tmp_path / name for name in names)
     for part in (old, young, *others):
         part.touch()
-    for part in (old, *others):
-        os.utime(part, (0, 0))
+    now = time.time()
+    for part, minutes in ((old, 90), (young, 30), *((other, 90) for other in others)):
+        os.utime(part, (now - 60 * minutes,) * 2)
     write_atomic(tmp_path / "[a]", "whole")  # a name that is a pattern to glob
     assert sorted(tmp_path.iterdir()) == sorted([young, *others, tmp_path / "[a]"])
 

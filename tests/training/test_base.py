@@ -4,8 +4,9 @@ import pytest
 
 from config.loader import BASE, BASE_FILE, load_config
 from generation.checkpoint import load_checkpoint
-from tests.helpers import change_config, toy_lines, tree
+from tests.helpers import ROOT, change_config, toy_lines, tree
 from text.corpus import load_corpus
+from training import base
 from training.base import write_base_text
 
 
@@ -26,12 +27,12 @@ def test_the_base_learns_from_all_texts_and_never_what_a_voice_holds_out(project
         for which in ("train", "held_out")
     )
     assert set(text) <= learnt and len(text) > 0.9 * len(learnt) and held_out and not set(text) & held_out
-    base = load_corpus(config.merged(BASE, {}))
-    assert len(base.held_out.lengths) > 1  # of its own
+    common = load_corpus(config.merged(BASE, {}))
+    assert len(common.held_out.lengths) > 1  # of its own
     models = path.parent / "models"
     for run in runs:
         start = load_checkpoint(run.model_file()).start
-        assert start and start.name == BASE and start.texts[0].sha256 == base.sha256
+        assert start and start.name == BASE and start.texts[0].sha256 == common.sha256
     before = {file.name: file.read_bytes() for file in models.glob("*.pt")}
     assert before.keys() == {"base.pt", "one.pt", "two.pt"}
     assert train("--all", "--base") == 0  # all are done
@@ -60,6 +61,21 @@ def test_the_base_learns_nothing_that_any_voice_holds_out_though_they_share_line
     text = (datasets / BASE_FILE).read_text(encoding="utf-8").splitlines()
     held_out = {line for run in runs for document in held_out_of(run) for line in document.split("\n")}
     assert len(text) > 40 and len(held_out) > 5 and not set(text) & held_out
+
+
+def test_no_text_gives_the_base_more_than_its_share_of_characters(project, monkeypatch):
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    assert f"{base.BASE_CHARACTERS // 10**6} million characters of each" in page
+    path, _ = project
+    datasets = path.parent / "datasets"
+    change_config(path, datasets={"one": {}, "two": {"data": {"format": "stream"}}})
+    config = load_config(path)
+    monkeypatch.setattr(base, "BASE_CHARACTERS", 300)
+    write_base_text(config.merged(BASE, {}), [config.resolve(name) for name in config.datasets])
+    text = (datasets / BASE_FILE).read_text(encoding="utf-8").splitlines()
+    for name in config.datasets:
+        lines = set((datasets / f"{name}.txt").read_text(encoding="utf-8").splitlines())
+        assert 200 < sum(len(line) for line in text if line in lines) < 300 + max(map(len, lines))
 
 
 def test_the_order_of_datasets_makes_no_other_base(project, capsys):
@@ -173,8 +189,8 @@ def test_a_config_may_name_the_base_as_the_start_of_all(project):
     path, _ = project
     config = load_config(path)
     config.common["training"] = {**config.common["training"], "start_from": BASE}
-    base, voice = (config.merged(name, {}) for name in (BASE, "one"))
-    assert (base.training.start_from, voice.training.start_from) == ("", BASE) and base.seed == voice.seed ^ 1
+    common, voice = (config.merged(name, {}) for name in (BASE, "one"))
+    assert (common.training.start_from, voice.training.start_from) == ("", BASE) and common.seed == voice.seed ^ 1
 
 
 def test_the_base_gets_its_share_of_the_time(project, monkeypatch):

@@ -7,6 +7,7 @@ import os
 import time
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -162,6 +163,19 @@ def test_a_disk_that_stays_full_keeps_the_last_state(tiny_run, monkeypatch):
     with pytest.raises(UserError, match="cannot be written: No space left on device"):
         train_model(run, Quiet())
     assert run.state_file().read_bytes() == state and not run.model_file().exists()
+
+
+def test_a_state_is_never_older_than_five_minutes(tiny_run, monkeypatch):
+    run, clock, found = tiny_run(training={"validations": 1}), [0.0], []
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    class Jumping(Quiet):
+        def stepped(self, status) -> None:
+            found.append(run.state_file().exists())
+            clock[0] = {2: 299, 4: 301}.get(status.step, clock[0])
+
+    train_model(run, Jumping())
+    assert found == [False] * 4 + [True] * 2
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_text("a\nb\n"), lambda file: None])
