@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import generate
 import train
 from sources.cleaning import Cleaner, excerpts
 from sources.columns import choose, join
@@ -239,16 +240,21 @@ def test_files_of_other_columns_are_named():
     assert_refused("a.csv", "b.csv", starts="--column 'review text': b.csv has no such column; did you mean")
 
 
-def test_three_commands_from_a_table_to_a_voice(capsys):
+@pytest.mark.usefixtures("warm_processes")
+def test_three_commands_from_a_table_to_a_voice(home, capsys):
     draw = random.Random(0)
     words = ["fix", "the", "parser", "of", "lines", "and", "tests"]
     with Path("c.csv").open("w", newline="") as file:
         rows = [[n, draw.randint(1, 5), " ".join(draw.choices(words, k=6)) + f" {n}"] for n in range(200)]
         csv.writer(file).writerows([["id", "stars", "text"], *rows])
     run("c.csv")
-    Path("config.yaml").write_text(json.dumps(TINY))
+    paths = {folder: str(home / folder) for folder in ("datasets", "models", "outputs")}
+    Path("config.yaml").write_text(json.dumps({**TINY, "paths": paths}))
     assert train.main(["--dataset", "x", "--check"]) == 0
     assert Counter(path.suffix for path in Path("datasets").iterdir() if path.name[0] != ".") == {".txt": 1, ".json": 1}
+    assert train.main(["--dataset", "x"]) == 0
+    assert generate.main(["--model", "models/x.pt", "--samples", "3"]) == 0
+    assert len(Path("outputs/x_samples.txt").read_text("utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize(
