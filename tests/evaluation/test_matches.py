@@ -13,7 +13,7 @@ def brute_force(sample: np.ndarray, text: np.ndarray) -> int:
     return max((n for n in range(len(own) + 1) for i in range(len(own) - n + 1) if own[i : i + n] in whole), default=0)
 
 
-@settings(max_examples=150)
+@settings(max_examples=settings().max_examples * 3 // 2)
 @given(
     st.lists(st.integers(0, 3), max_size=40), st.lists(st.lists(st.integers(0, 3), max_size=20), min_size=1, max_size=4)
 )

@@ -21,7 +21,7 @@ PIECES = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(content=st.lists(PIECES | st.binary(max_size=20), max_size=12).map(b"".join))
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_any_bytes_become_a_text_or_are_one_line(suffix, content, tmp_path_factory):
