@@ -51,6 +51,7 @@ def test_generate_writes_exactly_n_whole_lines(project, capsys):
     assert (path.parent / "outputs" / "one_samples.txt").read_bytes() == first
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_generate_refuses_what_the_sampler_does_not_read(project, capsys):
     path, run = project
     assert run("--dataset", "one") == 0

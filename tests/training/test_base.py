@@ -9,6 +9,8 @@ from text.corpus import load_corpus
 from training import base
 from training.base import write_base_text
 
+pytestmark = pytest.mark.usefixtures("warm_processes")
+
 
 def test_the_base_learns_from_all_texts_and_never_what_a_voice_holds_out(project):
     path, train = project

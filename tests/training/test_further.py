@@ -42,6 +42,7 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
     assert second.start.model_sha256 == hash_file(kept)
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_more_keeps_the_model_and_trains_a_better_one_that_is_done(project, capsys):
     path, train = project
     model = path.parent / "models" / "one.pt"
@@ -59,6 +60,7 @@ def test_more_keeps_the_model_and_trains_a_better_one_that_is_done(project, caps
     assert model.with_name("one.previous-2.pt").is_file() and load_checkpoint(model).metrics["steps_before"] == 2 * 6
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_more_that_was_stopped_goes_on_to_the_same_bytes(project):
     """The model stays until the new one is done."""
     path, train = project
@@ -103,6 +105,7 @@ def test_more_that_was_killed_after_its_model_was_saved_is_over(tiny_run, monkey
     assert listener.resumed_from is None and load_checkpoint(run.model_file()).metrics["steps_before"] == 12
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_more_of_nothing_and_of_too_much_is_one_line(project, capsys):
     path, train = project
     one = "trains one finished model further, so it goes with one --dataset alone"

@@ -43,6 +43,7 @@ def test_changed_data_trains_anew(project, capfd):
     assert "one: trained" in capfd.readouterr().out
 
 
+@warm
 def test_one_failure_does_not_stop_the_others(project, capfd):
     path, run = project
     (path.parent / "datasets" / "one.txt").write_bytes(b"bad \xff\n")
@@ -79,6 +80,7 @@ def test_an_unwritable_folder_fails_at_once_and_alone(project, capfd):
     assert out.count("models: cannot be written to") == 2 and "Traceback" not in out
 
 
+@warm
 def test_no_path_makes_a_line_that_never_ends(project, capfd):
     path, run = project
     content = path.read_text(encoding="utf-8").replace((path.parent / "models").as_posix(), "m" * 5000)

@@ -91,6 +91,7 @@ def test_a_start_of_another_network_is_one_line(base, tiny_run):
     assert not elsewhere.overwritten() and type(run).stored(elsewhere.model_dump()).trains_like(elsewhere)
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_start_that_is_not_there_is_found_before_a_model_is_set_aside(project, capsys):
     path, train = project
     assert train("--dataset", "one") == 0
@@ -105,6 +106,7 @@ def test_a_start_that_is_not_there_is_found_before_a_model_is_set_aside(project,
         assert tree(models) == before
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_what_a_voice_starts_from_is_trained_first(project, capsys):
     path, train = project
     change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})

@@ -157,6 +157,7 @@ def test_a_long_training_draws_few_curves(tiny_run):
     assert drawn == [*range(3, 50, 3), 50]
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_event_files_change_no_model_and_train_none_anew(project, capsys):
     config, train = project
     assert train("--dataset", "one") == 0

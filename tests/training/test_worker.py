@@ -6,10 +6,9 @@ from tests.training import worker_faults
 from tests.training.program import posix
 from training import worker
 
-warm = pytest.mark.usefixtures("warm_processes")
+pytestmark = pytest.mark.usefixtures("warm_processes")
 
 
-@warm
 def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, capfd, monkeypatch):
     path, run = project
     monkeypatch.setattr(worker, "train_in_process", worker_faults.no_kernel_for_one)
@@ -21,7 +20,6 @@ def test_an_unforeseen_failure_is_tried_once_more_logged_and_isolated(project, c
     assert reason in (path.parent / "models" / "one.error.log").read_text()
 
 
-@warm
 @posix
 def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monkeypatch):
     _, run = project
@@ -32,7 +30,6 @@ def test_a_training_that_is_killed_once_is_tried_once_more(project, capfd, monke
     assert "trying once more" in out and "one: trained" in out
 
 
-@warm
 def test_memory_that_runs_out_is_a_line_of_advice_and_no_second_try(project, capfd, monkeypatch):
     _, run = project
     monkeypatch.setattr(worker, "train_in_process", worker_faults.no_memory)
