@@ -12,8 +12,6 @@ import os
 import shutil
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from environment import heading
 from levers import LEVERS
-from one_core import on_one_core
+from one_core import on_cores
 
+from config.errors import nearest
 from config.loader import load_config, merge
 from evaluation.evaluator import ordered_likelihoods, windows_in_order
 from evaluation.metrics import measure
@@ -75,13 +74,6 @@ def written(writer: Writer, corpus: Corpus, count: int) -> dict[str, float]:
     return {name: ours[name].value / theirs[name].value for name in ("known words", "trigram divergence")}
 
 
-def in_a_process(arguments: argparse.Namespace, lever: str) -> dict[str, float]:
-    """A run of one lever on one core."""
-    common = ("--dataset", arguments.dataset, "--preset", arguments.preset, "--device", arguments.device)
-    amount = ("--minutes", arguments.minutes, "--steps", arguments.steps, "--documents", arguments.documents)
-    return on_one_core(__file__, *common, *amount, "--one", lever)
-
-
 def row(lever: str, found: dict[str, float], base: float) -> str:
     bits = found["held_out_bits"]
     cells = [
@@ -92,7 +84,8 @@ def row(lever: str, found: dict[str, float], base: float) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
+    """The command line; its levers are known."""
     parser = argparse.ArgumentParser(description="Held-out bits per character with one change at a time.")
     known = ", ".join(LEVERS).replace("%", "%%")
     parser.add_argument("levers", nargs="*", metavar="LEVER", help=f"of {known} (default: all)")
@@ -106,12 +99,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="Markdown file to write")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    arguments.levers = arguments.levers or list(LEVERS)
+    if unknown := [name for lever in arguments.levers for name in lever.split("+") if name not in LEVERS]:
+        raise SystemExit(f"error: no such lever: {unknown[0]!r}{nearest(unknown[0], LEVERS)}; --help names all")
+    return arguments
+
+
+def main() -> None:
+    arguments = parsed()
     if arguments.one:
         print(json.dumps(train_one(arguments.one, arguments)))
         return
-    levers = arguments.levers or list(LEVERS)
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        results = list(pool.map(partial(in_a_process, arguments), levers))
+    levers = arguments.levers
+    common = ("--dataset", arguments.dataset, "--preset", arguments.preset, "--device", arguments.device)
+    amount = ("--minutes", arguments.minutes, "--steps", arguments.steps, "--documents", arguments.documents)
+    tasks = [(*common, *amount, "--one", lever) for lever in levers]
+    results = on_cores(__file__, tasks, arguments.jobs)
     budget = f"{arguments.steps:,} steps" if arguments.steps else f"{arguments.minutes:g} minutes of one core"
     lines = [
         *heading(f"One change at a time: {arguments.dataset}, {arguments.preset}, {budget}"),

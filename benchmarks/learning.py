@@ -9,8 +9,6 @@ import argparse
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from environment import heading
-from one_core import on_one_core
+from one_core import on_cores
 
 from config.loader import load_config
 from evaluation.evaluator import ids_alike, split_likelihood
@@ -61,12 +59,6 @@ def train_one(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def in_a_process(arguments: argparse.Namespace, job: str) -> dict[str, Any]:
-    """One job on one core."""
-    amount = ("--preset", arguments.preset, "--documents", arguments.documents)
-    return on_one_core(__file__, *amount, "--one", job)
-
-
 def row(job: str, found: dict[str, Any], documents: int) -> str:
     cells = [
         job.split(":")[0], f"{found['bytes'] / 1e3:,.0f}", f"{found['characters'] / 1e6:.2f}",
@@ -89,8 +81,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(train_one(arguments.one, arguments)))
         return
-    with ThreadPoolExecutor(arguments.at_once) as pool:
-        results = list(pool.map(partial(in_a_process, arguments), arguments.jobs))
+    amount = ("--preset", arguments.preset, "--documents", arguments.documents)
+    results = on_cores(__file__, [(*amount, "--one", job) for job in arguments.jobs], arguments.at_once)
     lines = [
         *heading(f"What a voice learns of so much text: {arguments.preset}"),
         "| corpus | KB | M characters read | passes | NELBO, bits/char | counts of both sides | difference "

@@ -1,11 +1,19 @@
-"""Runs a benchmark script once more, on one core, in a process and a folder of its own."""
+"""Runs a benchmark script again for each of its tasks, on a core, in a process and a folder of its own."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+
+def on_cores(script: str, tasks: Iterable[Sequence[object]], at_once: int | None = None) -> list[dict[str, Any]]:
+    """What `on_one_core` gives for the words of each task, so many of them at once (default: one a core)."""
+    with ThreadPoolExecutor(at_once or os.cpu_count()) as pool:
+        return list(pool.map(lambda words: on_one_core(script, *words), tasks))
 
 
 def on_one_core(script: str, *words: object) -> dict[str, Any]:

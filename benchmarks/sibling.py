@@ -7,11 +7,9 @@ so are the voice's in an order of writing. The voice knows how long each documen
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from environment import heading
-from one_core import on_one_core
+from one_core import on_cores
 from torch import Tensor
 
 import model
@@ -130,13 +128,6 @@ def resolved(dataset: str, arguments: argparse.Namespace) -> RunConfig:
     )
 
 
-def in_a_process(arguments: argparse.Namespace, task: tuple[str, str]) -> dict[str, Any]:
-    """One training on one core."""
-    dataset, kind = task
-    common = ("--preset", arguments.preset, "--minutes", arguments.minutes, "--seed", arguments.seed)
-    return on_one_core(__file__, dataset, *common, "--one", kind)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="A voice beside its sibling that reads from left to right.")
     parser.add_argument("datasets", nargs="+", metavar="DATASET")
@@ -152,8 +143,8 @@ def main() -> None:
         print(json.dumps(measure_one(arguments.datasets[0], arguments)))
         return
     tasks = [(dataset, kind) for dataset in arguments.datasets for kind in ("any order", "causal")]
-    with ThreadPoolExecutor(os.cpu_count()) as cores:
-        results = list(cores.map(partial(in_a_process, arguments), tasks))
+    common = ("--preset", arguments.preset, "--minutes", arguments.minutes, "--seed", arguments.seed)
+    results = on_cores(__file__, [(dataset, *common, "--one", kind) for dataset, kind in tasks])
     lines = [
         *heading(f"The price of any order: {arguments.minutes:g} minutes of one core, {arguments.preset}"),
         f"Bits per character of {ORDERED_WINDOWS} held-out windows, with standard errors.",
