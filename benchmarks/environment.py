@@ -33,6 +33,13 @@ def heading(title: str) -> list[str]:
     return [f"# {title}", "", environment() + ".", "", "```", "python " + shlex.join(sys.argv), "```", ""]
 
 
+def publish(lines: list[str], output: Path | None) -> None:
+    """Print a result, and write it to a file if one is named."""
+    print("\n".join(lines))
+    if output:
+        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def peak_megabytes() -> float:
     """Of this process so far; nan on Windows, which does not say."""
     if sys.platform == "win32":

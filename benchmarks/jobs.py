@@ -19,9 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import heading
+from environment import heading, publish
 
-from utils import size_of, write_atomic
+from utils import size_of
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = """\
@@ -69,9 +69,7 @@ def main() -> None:
         f"{max(ratios):.2f}); the other {statistics.median(more):.1f} seconds more for each training.",
         "", "| round | way | seconds | of the processors | load before |", "|--:|--:|--:|--:|--:|", *rows,
     ]  # fmt: skip
-    print("\n".join(lines))
-    if arguments.output:
-        write_atomic(arguments.output, "\n".join(lines) + "\n")
+    publish(lines, arguments.output)
 
 
 def write_project(folder: Path, arguments: argparse.Namespace) -> None:

@@ -14,6 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import heading, publish
 from playwright.sync_api import Browser, sync_playwright
 
 STANDS = "document.getElementById('spoken').textContent"
@@ -24,17 +27,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time how pages of export.py write in Chromium.")
     parser.add_argument("pages", nargs="+", type=Path)
     parser.add_argument("--documents", type=int, default=20)
+    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     if sys.platform == "linux":
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # Chromium inherits it
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        print(f"Chromium {browser.version}")
+        lines = [*heading("Pages that write, in a browser"), f"Chromium {browser.version}, headless, one core.", ""]
         for page in arguments.pages:
             for query, count in (("", arguments.documents), ("&plain", max(1, arguments.documents // 5))):
-                measure(browser, page, query, count)
+                lines.append(f"- {measured(browser, page, query, count)}")
         browser.close()
+    publish(lines, arguments.output)
 
 
 def processor_seconds() -> float:
@@ -53,8 +58,8 @@ def processor_seconds() -> float:
     return sum(spent.get(process, 0) for process in family) / os.sysconf("SC_CLK_TCK") if spent else 0.0
 
 
-def measure(browser: Browser, file: Path, query: str, documents: int) -> None:
-    """Print a line for a page: its first `documents` documents, as fast as the engine writes."""
+def measured(browser: Browser, file: Path, query: str, documents: int) -> str:
+    """A line for a page: its first `documents` documents, as fast as the engine writes."""
     context = browser.new_context(offline=True)
     page = context.new_page()
     begun = time.perf_counter()
@@ -72,12 +77,12 @@ def measure(browser: Browser, file: Path, query: str, documents: int) -> None:
         characters += length
     spent = (processor_seconds() - spent) * 100 / characters
     engine = page.evaluate("document.documentElement.dataset.engine")
-    print(
+    context.close()
+    return (
         f"{file.name} ({file.stat().st_size / 1e6:.2f} MB), {engine}: first character {first:.2f} s, per 100 characters"
         f" {statistics.median(seconds):.2f} s ({min(seconds):.2f}-{max(seconds):.2f}, {documents} documents),"
         f" processor {spent:.2f} s"
     )
-    context.close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import heading
+from environment import heading, publish
 from playwright.sync_api import Page, sync_playwright
 
 from nft.contact_sheet import contact_sheet
@@ -84,10 +84,11 @@ def measured(page: Page, address: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, and write it if a file is named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=10_000)
     parser.add_argument("--chromium", default=shutil.which("chromium"))
+    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     edition = made_up_edition(arguments.tokens)
     began = time.perf_counter()
@@ -101,14 +102,17 @@ def main() -> None:
                 version = browser.version
                 page = browser.new_page(viewport={"width": 1440, "height": 900})
                 runs.append(measured(page, path.as_uri()))
-    print("\n".join(heading("The contact sheet in a browser")))
-    print(f"Chromium {version}, headless, 1440 x 900; {arguments.tokens:,} tokens; {RUNS} browsers.\n")
-    print("| figure | median | least | most |\n|---|--:|--:|--:|")
-    print(f"| size of the page, MB | {len(sheet.encode()) / 1e6:.2f} | | |")
-    print(f"| to make it, s | {seconds:.2f} | | |")
+    lines = [
+        *heading("The contact sheet in a browser"),
+        f"Chromium {version}, headless, 1440 x 900; {arguments.tokens:,} tokens; {RUNS} browsers.",
+        *("", "| figure | median | least | most |", "|---|--:|--:|--:|"),
+        f"| size of the page, MB | {len(sheet.encode()) / 1e6:.2f} | | |",
+        f"| to make it, s | {seconds:.2f} | | |",
+    ]
     for name in runs[0]:
         values = [run[name] for run in runs]
-        print(f"| {name} | {statistics.median(values):.1f} | {min(values):.1f} | {max(values):.1f} |")
+        lines.append(f"| {name} | {statistics.median(values):.1f} | {min(values):.1f} | {max(values):.1f} |")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
+from environment import heading, publish
 
 from config.loader import load_config
 from training.trainer import Training
@@ -36,8 +37,8 @@ def seconds(work: Callable[[], object], times: int, device: torch.device) -> lis
     return found
 
 
-def speed(training: Training, warm_up: int, steps: int) -> tuple[float, float]:
-    """Characters and steps a second of the steps after a warm-up."""
+def speed(training: Training, warm_up: int, steps: int) -> list[str]:
+    """Lines on the warm-up, and on characters a second of the steps after it."""
 
     def advance(first: int, last: int) -> int:
         before = training.status.characters
@@ -46,10 +47,10 @@ def speed(training: Training, warm_up: int, steps: int) -> tuple[float, float]:
         return training.status.characters - before
 
     (began,) = seconds(lambda: advance(0, warm_up), 1, training.device)
-    print(f"the first {warm_up} steps take {began:.1f} seconds")
     characters: list[int] = []
     (took,) = seconds(lambda: characters.append(advance(warm_up, warm_up + steps)), 1, training.device)
-    return characters[0] / took, steps / took
+    first = f"the first {warm_up} steps take {began:.1f} seconds"
+    return [first, f"{characters[0] / took:,.0f} characters/s, {1000 * took / steps:.2f} ms a step"]
 
 
 def peak(training: Training) -> float:
@@ -74,6 +75,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--warm-up", type=int, default=5, help="steps before the speed is measured (default 5)")
     parser.add_argument("--kernels", choices=KERNELS, default="graphed", help="on a GPU (default graphed)")
     parser.add_argument("--speed", action="store_true", help="measure the speed alone")
+    parser.add_argument("--output", type=Path)
     return parser.parse_args()
 
 
@@ -94,30 +96,36 @@ def main() -> None:
     arguments = parsed()
     torch.set_num_threads(1)  # the profiler hears one thread
     training = prepared(arguments.dataset, arguments.preset, arguments.device, arguments.kernels)
+    measured = speed(training, arguments.warm_up, arguments.steps)
+    if not arguments.speed:
+        measured += profiled(training, arguments.steps)
+    title = f"A training step: {arguments.dataset}, {arguments.preset}, {arguments.kernels}, {arguments.device}"
+    publish([*heading(title), "```", *measured, "```"], arguments.output)
+
+
+def profiled(training: Training, steps: int) -> list[str]:
+    """Lines on a step's operations beside what the machine can do, and on where its time goes."""
 
     def step() -> None:  # always of the same batch, so that all steps cost the same
         training.advance(training.batches.batch(0))
 
-    rate, steps = speed(training, arguments.warm_up, arguments.steps)
-    print(f"{rate:,.0f} characters/s, {1000 / steps:.2f} ms a step")
-    if arguments.speed:
-        return
     seconds(step, 5, training.device)
-    took = statistics.median(seconds(step, arguments.steps, training.device))
+    took = statistics.median(seconds(step, steps, training.device))
     reached, possible = operations(training) / took, peak(training)
-    print(
+    lines = [
         f"{1000 * took:.1f} ms a step, unwatched: {reached / 1e9:,.0f} GFLOP/s in products of the network, "
         f"{reached / possible:.0%} of the {possible / 1e9:,.0f} that a product of {PRODUCT:,} x {PRODUCT:,} reaches"
-    )
+    ]
     with torch.profiler.profile() as profile:
-        seconds(step, arguments.steps, training.device)
+        seconds(step, steps, training.device)
     own = f"self_{training.device.type}_time_total"
     events = profile.key_averages()
-    print(events.table(sort_by=own, row_limit=25, max_name_column_width=50))
+    lines += events.table(sort_by=own, row_limit=25, max_name_column_width=50).splitlines()
     if training.device.type == "cuda":
         launches = sum(event.count for event in events if "Launch" in event.key)
         memory = torch.cuda.max_memory_allocated() / 1e6
-        print(f"{launches / arguments.steps:,.0f} launches a step, at most {memory:,.0f} MB of the card's memory")
+        lines.append(f"{launches / steps:,.0f} launches a step, at most {memory:,.0f} MB of the card's memory")
+    return lines
 
 
 if __name__ == "__main__":
