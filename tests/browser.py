@@ -32,15 +32,18 @@ class Visits:
         self.requests: list[str] = []  # addresses
         self.errors: list[str] = []  # of scripts, and what they print
 
-    def __call__(self, path: Path, width: int = 1440, height: int = 900, **options: Any) -> Any:
-        """The page of a file, in a window of this size."""
+    def __call__(
+        self, path: Path, width: int = 1440, height: int = 900, *, query: str = "", script: str = "", **options: Any
+    ) -> Any:
+        """The page of a file, in a window of this size; the script runs before its own."""
         context = self.browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+        context.add_init_script(script)
         page = context.new_page()
         page.set_default_timeout(20_000)
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda message: self.errors.append(message.text))
-        page.goto(path.as_uri())
+        page.goto(path.as_uri() + query)
         self.pages.append(page)
         return page
 

@@ -2,21 +2,16 @@
 
 import json
 import re
-import shutil
 
 import pytest
 
 from exporting.weights import pack
 from generation.prompt import Prompt
 from generation.writer import write_documents
+from tests.browser import Visits
 from tests.exporting.voices import page_with, voice_with
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: requirements-dev.txt")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if not CHROMIUM:
-    pytest.skip("no Chromium is here", allow_module_level=True)
-
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
 HIGHLIGHT = """
 window.hl = { tx: { hash: "0xab", tokenId: "4" }, token: {
   setTraits: (traits) => (window.seen = { traits, text: document.getElementById("text")?.textContent || "" }),
@@ -30,14 +25,6 @@ new MutationObserver(() => (window.texts ||= new Set()).add(document.getElementB
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def piece(tmp_path_factory):
     """(page's file, what writes in Python) of a small voice."""
     folder = tmp_path_factory.mktemp("piece")
@@ -45,24 +32,11 @@ def piece(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(chromium):
-    """A function (page's file, query, **options) -> the page, opened offline; a request to a network fails the test."""
-    contexts, asked, errors = [], [], []
-
-    def open_page(file, query="?pace=0", *, script="", **options):
-        context = chromium.new_context(offline=True, **{"viewport": DESKTOP, **options})
-        contexts.append(context)
-        context.add_init_script(script)
-        page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: errors.append(error))
-        page.goto(file.as_uri() + query)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not [url for url in asked if not url.startswith(("file:", "blob:"))] and not errors
+def visit(browser, tmp_path_factory):
+    """A function (page's file, query, **options) -> the page, opened offline; see tests/browser.py."""
+    visits = Visits(browser)
+    yield lambda file, query="?pace=0", **options: visits(file, query=query, **options)
+    visits.leave(tmp_path_factory.getbasetemp())
 
 
 def text_of(page) -> str:
@@ -240,7 +214,7 @@ def test_a_slow_device_writes_the_same_and_stays_responsive(piece, visit):
 @pytest.mark.parametrize("zoom", [1, 2])
 def test_on_a_zoomed_phone_all_is_in_reach(piece, visit, zoom):
     size = {key: side // zoom for key, side in PHONE.items()}  # what is left of the screen for a page zoomed in
-    page = visit(piece[0], viewport=size, device_scale_factor=2 * zoom, has_touch=True, is_mobile=True)
+    page = visit(piece[0], **size, device_scale_factor=2 * zoom, has_touch=True, is_mobile=True)
     text_of(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     for control in ("#prefix", "#previous", "#pause", "#next", "#caption"):
