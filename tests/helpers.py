@@ -51,6 +51,11 @@ def toy_lines(count: int, seed: int = 0) -> list[str]:
     return [f"{' '.join(rng.choice(WORDS, size=rng.integers(1, 9)))} {number}" for number in range(count)]
 
 
+def long_and_short_lines() -> list[str]:
+    """Documents on both sides of the context of a tiny run, so that some are written in windows."""
+    return [*toy_lines(60), *(f"{'a long document of words ' * 4}{number}" for number in range(30))]
+
+
 def prose(words: list[str], count: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
     return sorted({" ".join(rng.choice(words, size=rng.integers(4, 9))) for _ in range(count)})

@@ -9,7 +9,7 @@ import torch
 from exporting.proof import Engine, node
 from generation.prompt import Prompt
 from generation.writer import Draft, write_documents
-from tests.exporting.voices import LINES, SUREST, page_with, voice_with
+from tests.exporting.voices import SUREST, page_with, voice_with
 from utils import UserError, numpy_generator
 
 try:
@@ -119,7 +119,7 @@ def test_settings_of_the_export_are_those_of_the_page(tmp_path):
 
 
 def test_long_documents_are_among_those_compared(tmp_path):
-    _, writer = page_with(voice_with(tmp_path, LINES), tmp_path)
+    _, writer = page_with(voice_with(tmp_path), tmp_path)
     drafts = [Draft(writer, Prompt(), 3, index, 0) for index in range(24)]
     assert sum(len(draft.ids) > 2 * writer.run.model.context for draft in drafts) > 3
 

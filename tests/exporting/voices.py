@@ -11,17 +11,16 @@ from exporting.voice import voice_of
 from exporting.weights import pack, quantised
 from generation.checkpoint import Checkpoint
 from generation.writer import Writer
-from tests.helpers import Quiet, make_run, toy_lines
+from tests.helpers import Quiet, long_and_short_lines, make_run
 from training.trainer import train_model
 
 SUREST = {"sampler": "surest", "stretch": 8, "revisions": 2, "overlap": 8, "temperature": 0.7}
-LINES = [*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))]  # on both sides of the context
 
 
 def voice_with(folder: Path, content: list[str] | bytes = b"", **sections: dict) -> Checkpoint:
     """A model of toy documents, trained for a moment, whose weights are then drawn anew: so that no choice is a tie."""
     sections = {"diffusion": {"process": "absorbing"}, "sampling": SUREST, **sections}
-    run = make_run(folder, content or LINES, **{**sections, "training": {"max_steps": 1}})
+    run = make_run(folder, content or long_and_short_lines(), **{**sections, "training": {"max_steps": 1}})
     checkpoint = train_model(run, Quiet())
     generator = torch.Generator().manual_seed(5)
     weights = {}

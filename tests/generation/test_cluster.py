@@ -19,7 +19,7 @@ from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
 from generation.writer import VERSIONS, Writer
-from tests.helpers import ROOT, Quiet, one_short_line, toy_lines
+from tests.helpers import ROOT, Quiet, long_and_short_lines, one_short_line
 from tests.training.program import posix
 from training.trainer import train_model
 from utils import UserError
@@ -31,8 +31,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def model(tiny_run) -> Path:
     """A model whose documents lie on both sides of its context."""
-    lines = [*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))]
-    run = tiny_run(lines, diffusion={"process": "absorbing"})
+    run = tiny_run(long_and_short_lines(), diffusion={"process": "absorbing"})
     train_model(run, Quiet())
     return run.model_file()
 

@@ -10,16 +10,14 @@ from diffusion.samplers import SAMPLERS
 from generation.course import Change, ChangeRecorder, text_after, without_gaps
 from generation.prompt import Prompt
 from generation.writer import Draft, Writer, write_drafts
-from tests.helpers import Quiet, toy_lines
+from tests.helpers import Quiet, long_and_short_lines
 from text.vocabulary import Vocabulary
 from training.trainer import train_model
-
-LONG = [f"{'a long document of words ' * 4}{i}" for i in range(30)]
 
 
 @pytest.fixture(params=["absorbing", "uniform"])
 def writer(request, tiny_run):
-    run = tiny_run([*toy_lines(60), *LONG], diffusion={"process": request.param})
+    run = tiny_run(long_and_short_lines(), diffusion={"process": request.param})
     return Writer.of(train_model(run, Quiet()), torch.device("cpu"))
 
 

@@ -13,14 +13,13 @@ from generation.course import Change, text_after
 from generation.prompt import ANYTHING
 from generation.watch import UNWRITTEN, Watcher
 from generation.writer import Draft, Writer, write_drafts
-from tests.helpers import Quiet, toy_lines
+from tests.helpers import Quiet, long_and_short_lines
 from training.trainer import train_model
 
 
 @pytest.fixture
 def run(tiny_run):
-    run = tiny_run([*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))],
-                   diffusion={"process": "absorbing"})  # fmt: skip
+    run = tiny_run(long_and_short_lines(), diffusion={"process": "absorbing"})
     train_model(run, Quiet())
     return run
 

@@ -11,7 +11,7 @@ import generate
 from diffusion.samplers import SAMPLERS
 from generation.prompt import Prompt
 from generation.writer import Draft, Writer, write_documents, write_drafts
-from tests.helpers import Quiet, answering, shape, toy_lines
+from tests.helpers import Quiet, answering, long_and_short_lines, shape
 from training.trainer import train_model
 
 CPU = torch.device("cpu")
@@ -19,9 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def writer(tiny_run):
-    # documents on both sides of the context, so that some slide
-    lines = [*toy_lines(60), *(f"{'a long document of words ' * 4}{i}" for i in range(30))]
-    run = tiny_run(lines, diffusion={"process": "absorbing"})
+    run = tiny_run(long_and_short_lines(), diffusion={"process": "absorbing"})
     return Writer.of(train_model(run, Quiet()), CPU)
 
 
