@@ -18,16 +18,11 @@ from evaluation.report import summary
 from generation.outputs import Outputs
 from tests.evaluation.voices import judge
 from tests.helpers import ROOT, TINY, Quiet, prose, shape, tree
-from tests.test_strangers import GENERATE, MODEL, TEXT, furnished, link, trained
+from tests.homes import GENERATE, MODEL, TEXT, home, link, trained
 from text.corpus import load_corpus
 from training.trainer import train_model
 
-__all__ = ["trained"]  # a fixture
-
-
-@pytest.fixture
-def home(tmp_path, trained, monkeypatch):
-    return furnished(tmp_path, trained, monkeypatch)
+__all__ = ["home", "trained"]  # fixtures
 
 
 @pytest.mark.parametrize("output", [*(f"o/{'x' * size}.txt" for size in (225, 232, 240, 248, 300)), "new/.."])
