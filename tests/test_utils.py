@@ -1,8 +1,6 @@
 """Seeds are functions of their parts, files are whole or absent, tasks side by side give what they would in turn."""
 
 import os
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -33,11 +31,6 @@ def test_seeds_tell_purposes_apart_and_repeat():
     assert torch.equal(
         torch.rand(5, generator=torch_generator(cpu, 1)), torch.rand(5, generator=torch_generator(cpu, 1))
     )
-
-
-def test_seed_is_the_same_in_another_process():
-    command = [sys.executable, "-c", "from utils import derive_seed; print(derive_seed(7, 'name', 3))"]
-    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) == derive_seed(7, "name", 3)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -100,7 +100,7 @@ def every_case(content: dict) -> list[tuple[tuple, object]]:
 def test_every_field_wrong_in_every_way_loads_or_is_named(model, tmp_path, part):
     content = read_archive(model)
     cases = every_case(content)
-    assert len(cases) > 4000
+    assert len(cases) > 6000  # as docs/reliability.md says
     failures, path = [], tmp_path / "toy.pt"
     for place, value in cases[part :: 4 * SHARE]:
         torch.save(changed(content, place, value), path)
