@@ -6,7 +6,7 @@ from typing import NamedTuple
 from diffusion.sampler_settings import SamplerSettings
 from exporting.proof import Key
 from nft.store import SetFolder
-from utils import UserError
+from utils import UserError, sha256
 
 
 class Minted(NamedTuple):
@@ -16,15 +16,18 @@ class Minted(NamedTuple):
     settings: SamplerSettings
     attempts: dict[int, int]  # by token, from 1; those above 0
     hashes: dict[Key, str]  # SHA-256 of each accepted token's text, as the model wrote it
+    withheld: int  # tokens of which the set publishes nothing, or not what the model wrote
 
 
 def read_set(folder: Path) -> Minted:
     """The tokens of a set's folder. Raises UserError for any other folder, for a damaged set, and for an empty one."""
     with SetFolder.opened(folder, to_read=True) as found:
-        info, records = found.info(), found.records()
+        info, records, chosen = found.info(), found.records(), found.selection()
     accepted = [record for record in records if record["accepted"]]
     if not accepted:
         raise UserError(f"{folder}: the set holds no token; run collection.py make first")
     attempts = {record["token_id"]: record["attempt"] for record in accepted if record["attempt"]}
     hashes = {(record["token_id"] - 1, record["attempt"]): record["drawn_sha256"] for record in accepted}
-    return Minted(info.seed, info.sampler_settings(), attempts, hashes)
+    published = [record for record in accepted if chosen is None or record["token_id"] in chosen]
+    withheld = len(records) - sum(record["drawn_sha256"] == sha256(record["text"]) for record in published)
+    return Minted(info.seed, info.sampler_settings(), attempts, hashes, withheld)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.loader import config_or_defaults
-from config.messages import say
+from config.messages import counted, say
 from diffusion.sampler_settings import SamplerSettings
 from exporting.html import SCRIPTS, page_of
 from exporting.minted import Minted, read_set
@@ -55,7 +55,7 @@ def export_page(arguments: argparse.Namespace) -> int:
     inputs += [arguments.set / name for name in SOURCES] if arguments.set else []
     outputs = Outputs(output.parent, [output.name], inputs, overwrite=arguments.overwrite)
     model_outputs = quantised_outputs(arguments, [*inputs, output]) if arguments.quantised else None
-    minted = read_set(arguments.set) if arguments.set else None
+    minted = minted_set(arguments.set) if arguments.set else None
     packed = packed_weights(checkpoint, arguments)
     exported = quantised(checkpoint, packed)
     writer = Writer.of(exported, CPU)
@@ -83,6 +83,15 @@ def export_page(arguments: argparse.Namespace) -> int:
         say(f"{arguments.quantised}: the model as the page has it; a set made from it has the page's texts")
     say(f"{output}: {len(page) / 1e6:.2f} MB. {how}")
     return 0
+
+
+def minted_set(folder: Path) -> Minted:
+    """The set of --set; says how much of what it withholds the page will show."""
+    minted = read_set(folder)
+    if minted.withheld:
+        what = f"{counted(minted.withheld, 'token')} masked, dropped or not chosen"
+        say(f"{folder}: {what}; the page shows these as the model wrote them")
+    return minted
 
 
 def quantised_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> Outputs:

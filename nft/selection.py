@@ -5,7 +5,7 @@ from pathlib import Path
 
 from utils import UserError, read_text
 
-MOST_TOKENS = 1_000_000  # of a set, and in one range of ids: a typing error must not fill the disk or the memory
+MOST_TOKENS = 1_000_000  # of a set, and in a selection: a typing error must not fill the disk or the memory
 TO = r"(?:[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+|\.\.+|\u2026|to)"  # of a range: dashes, dots, or the word
 TOKEN_RANGE = re.compile(rf"(\d+)(?:[^\S\n]*{TO}[^\S\n]*(\d+))?", re.IGNORECASE)
 LONGEST_ID = 10  # digits that are read: no set has such a token
@@ -37,6 +37,8 @@ def token_ids(path: Path) -> set[int]:
     for low, high in ranges:
         if not 0 <= high - low < MOST_TOKENS:
             raise UserError(f"{path}: {low}-{high} must run upwards, over {MOST_TOKENS:,} tokens at most")
+    if sum(high - low + 1 for low, high in ranges) > MOST_TOKENS:
+        raise UserError(f"{path}: its ranges name more than {MOST_TOKENS:,} tokens, and no set has so many")
     found = {token for low, high in ranges for token in range(low, high + 1)}
     if not found:
         raise UserError(f"{path}: names no token; token ids or ranges (3-7) are expected, as index.html saves them")

@@ -17,6 +17,7 @@ from exporting.quantise import SCHEMES
 from exporting.voice import check_exportable
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
+from nft.store import selection_json
 from tests.exporting.voices import page_with, voice_with
 from tests.helpers import one_short_line
 from tests.training.program import posix
@@ -235,6 +236,15 @@ def test_a_damaged_set_is_one_line(shown_set, capsys, file, field, value):
     assert run(Path("models/other.pt"), "--unproven", "--set", str(shown_set)) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"error: {path}") and one_short_line(message)
+
+
+def test_what_a_set_withholds_and_its_page_shows_is_counted(shown_set, capsys):
+    records = [json.loads(line) for line in (shown_set / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
+    accepted = [record["token_id"] for record in records if record["accepted"]]
+    (shown_set / "selection.json").write_text(selection_json(accepted[:1]), encoding="utf-8")
+    assert run(Path("models/other.pt"), "--unproven", "--set", str(shown_set)) == 0
+    what = "2 tokens masked, dropped or not chosen; the page shows these as the model wrote them"
+    assert f"{shown_set}: {what}\n" in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("name", ["set.json", "samples.jsonl", "courses.jsonl"])

@@ -66,6 +66,9 @@ def test_a_range_is_read_as_one_or_refused(tmp_path):
     keep.write_text("1-3\nof 2026-11-27\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"keep.txt: 'of 2026-11-27' is neither token ids nor a range"):
         token_ids(keep)
+    keep.write_text("1-600000 600001-1200000", encoding="utf-8")  # of many such the memory would be filled
+    with pytest.raises(UserError, match="its ranges name more than 1,000,000 tokens, and no set"):
+        token_ids(keep)
 
 
 NO_LIST = (
