@@ -22,11 +22,10 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import heading
+from environment import heading, publish
 from ruamel.yaml import YAML
 
 from tests.killing import WAYS, Plan, differences, run_command, start_command, torn, tree
-from utils import write_atomic
 
 NAMES = ("one", "two")
 MODEL = "--model models/one.pt"
@@ -249,9 +248,7 @@ def main() -> None:
         "|---|--:|",
         *(f"| {what} | {count:,} |" for what, count in sorted(soak.counts.items())),
     ]
-    if arguments.output:
-        write_atomic(arguments.output, "\n".join(lines) + "\n")
-    print("\n".join(lines))
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from evaluation.report import GAUGES
 from evaluation.stored import StoredBits, StoredEvaluation
 from generation.checkpoint import Checkpoint
 from generation.libraries import library
+from utils import SOFTWARE
 
 CARD = "README.md"
 # of the ids that the Hub knows, those that texts come with; of any other licence it wants the name
@@ -31,7 +32,6 @@ LICENSES = {
 LONGEST_NAME = 80  # characters of the name of another licence
 TAGS = ["diffusion", "discrete-diffusion", "masked-diffusion", "character-level", "text-generation", "pytorch"]
 TASK = "text-generation"
-PROGRAM = "diffusion-gpt-local"
 # what systems put into folders, and records; versions of hf that take one pattern alone take the last
 NOT_PUBLISHED = '--exclude desktop.ini --exclude Thumbs.db --exclude ".*"'
 NELBO = "an upper bound, averaged over all noise"
@@ -67,7 +67,7 @@ def head_of(subject: Subject) -> dict[str, Any]:
         "license": (license_id := license_of(run.license)),
         "license_name": slug(run.license)[:LONGEST_NAME] if license_id == "other" else None,
         "language": subject.languages or None,
-        "library_name": PROGRAM,
+        "library_name": SOFTWARE,
         "pipeline_tag": TASK,
         "tags": TAGS if run.diffusion.process == "absorbing" else [tag for tag in TAGS if tag != "masked-diffusion"],
     }
@@ -124,7 +124,7 @@ def body(subject: Subject) -> Iterator[str]:
 def calling(subject: Subject) -> Iterator[str]:
     """How the model is called, and code that loads it."""
     folder = subject.folder.resolve().name
-    yield f"It needs a checkout of {PROGRAM} {subject.checkpoint.version}: no other library can draw from it."
+    yield f"It needs a checkout of {SOFTWARE} {subject.checkpoint.version}: no other library can draw from it."
     yield "There, with this folder put into it:"
     yield from ("", "```", "pip install -r requirements.txt -r requirements-export.txt")
     yield f"python generate.py --model {argument(folder)} --samples {len(subject.samples)}"
@@ -199,7 +199,7 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
     """How the model came to be."""
     run, metrics = checkpoint.run, checkpoint.metrics
     rows = {
-        "program": f"{PROGRAM} {checkpoint.version}",
+        "program": f"{SOFTWARE} {checkpoint.version}",
         "network": checkpoint.network,
         "process": run.diffusion.process,
         "preset": run.preset,
@@ -228,4 +228,4 @@ def licence(checkpoint: Checkpoint) -> Iterator[str]:
     yield f"{code(run.source) if run.source else 'not given'}. The model learnt from nothing else" + (
         f", but started from {escaped(checkpoint.start.name)}." if checkpoint.start else "."
     )
-    yield f"The program, {PROGRAM}: MIT."
+    yield f"The program, {SOFTWARE}: MIT."

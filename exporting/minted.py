@@ -6,7 +6,7 @@ from typing import NamedTuple
 from diffusion.sampler_settings import SamplerSettings
 from exporting.proof import Key
 from nft.store import SetFolder
-from utils import UserError, sha256
+from utils import UserError
 
 
 class Minted(NamedTuple):
@@ -29,5 +29,5 @@ def read_set(folder: Path) -> Minted:
     attempts = {record["token_id"]: record["attempt"] for record in accepted if record["attempt"]}
     hashes = {(record["token_id"] - 1, record["attempt"]): record["drawn_sha256"] for record in accepted}
     published = [record for record in accepted if chosen is None or record["token_id"] in chosen]
-    withheld = len(records) - sum(record["drawn_sha256"] == sha256(record["text"]) for record in published)
+    withheld = len(records) - sum(record["sha256"] == record["drawn_sha256"] for record in published)
     return Minted(info.seed, info.sampler_settings(), attempts, hashes, withheld)

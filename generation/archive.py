@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from utils import Result, UserError, hash_file, out_of_memory, unreadable, write_atomic
+from utils import Result, UserError, check_readable, hash_file, out_of_memory, unreadable, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -89,8 +89,8 @@ def read_hashed(
     `read` sees the content before its checksums are compared, and raises UserError if it should not be. The memory
     taken is bounded by the length of the file, that of all but tensors by `values_bytes`.
     """
-    if why := unreadable(path):
-        raise UserError(f"{path}: {why}; name a model file, models/NAME.pt{nearest_model(path)}")
+    if unreadable(path):  # only then are similar names looked for
+        check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
     try:
         # opened once: another file may take its name meanwhile, as when a training ends
         with path.open("rb") as file, archive_in(file) as archive:

@@ -178,14 +178,20 @@ class Queue:
     def done_before(self, run: RunConfig) -> bool:
         """Whether a later run was done when this was first asked: it reads data and model."""
         if run.name not in self.done:
-            self.done[run.name] = self.status_of(run) == "done"
+            self.done[run.name] = self.is_done(run)
         return self.done[run.name]
 
-    def status_of(self, run: RunConfig) -> str:
-        """done, interrupted or new, without a change to any file."""
+    def is_done(self, run: RunConfig) -> bool:
+        """Whether a run is done, without a change to any file."""
         with contextlib.suppress(OSError):  # the data cannot be read: what reads them next says why
-            if not self.force and finished_model(run)[0]:
-                return "done"
+            return not self.force and bool(finished_model(run)[0])
+        return False
+
+    def status_of(self, run: RunConfig) -> str:
+        """done, interrupted or new, without a change to any file; reads the state where there is one."""
+        if self.is_done(run):
+            return "done"
+        with contextlib.suppress(OSError):
             if not self.force and run.state_file().is_file() and spent_minutes(run, hash_file(run.data_file())):
                 return "interrupted"
         return "new"

@@ -105,12 +105,14 @@ class Training:
         self.learner = Learner(run, self.diffusion, self.model, shards, self.total_steps)
         self.average, self.precision = self.learner.average, self.learner.objective.precision
         self.unread: list[tuple[Tensor, Tensor, int, float]] = []  # loss, norm, characters and seconds of steps
-        self.most_unread, self.blind = UNREAD if self.learner.graphs else 1, self.learner.blind_bits()
+        self.most_unread = UNREAD if self.learner.graphs else 1
+        self.blind = self.learner.blind_bits()
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status, self.held_out = Status(run.name), self._measured(self.corpus.held_out)
-        self.began, self.planned = time.monotonic(), run.minutes()  # of the longest that goes on from the same state
+        self.planned = run.minutes()  # of the longest training that goes on from the same state
+        self.began = time.monotonic()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
     @cached_property
