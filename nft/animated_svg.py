@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from html import escape
 
 from generation.course import Change
-from nft.image import BASELINE, FONTS
-from nft.layout import CAPTION_SIZE, MARGIN, SIDE, page, shown
+from nft.image import BASELINE, FONTS, svg_size
+from nft.layout import CAPTION_SIZE, MARGIN, SIDE, WIDE, WIDE_SCALE, page, shown
 from nft.timeline import Timeline, seen, timeline
 from pages.themes import CAPTION_INK, FULL_INK, NOISE_INK, Theme
 
@@ -34,8 +34,8 @@ def animated_svg(text: str, course: Sequence[Change], caption: str, theme: Theme
         if group
     ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {laid.height}" width="{SIDE}" '
-        f'height="{laid.height}" role="img">\n<title>{escape(shown(caption))}</title>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {svg_size(laid.height)} role="img">\n'
+        f"<title>{escape(shown(caption))}</title>\n"
         f"<desc>{escape(shown(text))}</desc>\n"
         f"<style>\n{style(times, names)}</style>\n"
         f'<rect width="{SIDE}" height="{laid.height}" fill="{theme.web(0)}"/>\n'
@@ -48,9 +48,12 @@ def animated_svg(text: str, course: Sequence[Change], caption: str, theme: Theme
 def element(when: When, glyphs: Glyphs, names: dict[When, str]) -> str:
     """Characters, each with a place of its own, that are seen at the same time; `h` hides what is not the end's."""
     classes = " ".join(filter(None, ["h" * (when[1] is not None), names.get(when, "")]))
-    places = [" ".join(str(glyph[axis]) for glyph in glyphs) for axis in (0, 1)]
-    characters = escape("".join(shown(glyph[2]) for glyph in glyphs))
-    return f'<text class="{classes}" x="{places[0]}" y="{places[1]}">{characters}</text>\n'
+    wide = [glyph for glyph in glyphs if WIDE.match(glyph[2])]
+    others = [glyph for glyph in glyphs if not WIDE.match(glyph[2])]
+    places = "".join(f' {"xy"[axis]}="{" ".join(str(glyph[axis]) for glyph in others)}"' for axis in (0, 1) if others)
+    content = escape("".join(shown(character) for _, _, character in others))
+    content += "".join(f'<tspan class="w" x="{x}" y="{y}">{character}</tspan>' for x, y, character in wide)
+    return f'<text class="{classes}"{places}>{content}</text>\n'
 
 
 def style(times: Timeline, names: dict[When, str]) -> str:
@@ -66,4 +69,5 @@ def style(times: Timeline, names: dict[When, str]) -> str:
         parts.append(f"{share(last)}{{opacity:0}}" if last is not None else "")
         rules += [f".{name}{{animation-name:{name}}}", f"@keyframes {name}{{{''.join(parts)}}}"]
     motion = "\n".join(rules)
-    return f".h{{opacity:0}}\n@media (prefers-reduced-motion:no-preference){{\n{motion}\n}}\n"
+    always = f".w{{font-size:{WIDE_SCALE}em}}\n.h{{opacity:0}}\n"
+    return f"{always}@media (prefers-reduced-motion:no-preference){{\n{motion}\n}}\n"

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageSequence
 
@@ -20,6 +21,7 @@ from utils import UserError
 MOST_FRAMES = 45
 SCALE = 0.6  # of the picture's pixels; the files of a set are a tenth as large
 FRAME_SIDE = round(SIDE * SCALE)
+TALLEST = LARGEST // FRAME_SIDE  # pixels of a frame; of a taller page all is smaller
 LEVELS = 16  # shades from ground to ink: enough for the edges of letters
 PER_SECOND = 10  # frames of a film
 Frames = list[tuple[Image.Image, int]]  # (H, W) levels 0-255 of ink, and milliseconds
@@ -29,11 +31,12 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
     """The pictures of an animation, from noise to the finished text."""
     times = timeline(course, MOST_FRAMES)
     laid = page(text)
-    canvas = Image.new("L", (FRAME_SIDE, round(laid.height * SCALE) // 2 * 2), 0)
+    scale = min(SCALE, TALLEST / laid.height)
+    canvas = Image.new("L", (round(SIDE * scale) // 2 * 2, round(laid.height * scale) // 2 * 2), 0)
     draw = ImageDraw.Draw(canvas)
-    left, bottom = MARGIN * SCALE, (laid.height - MARGIN) * SCALE
-    draw.text((left, bottom), caption, CAPTION_INK, font(round(CAPTION_SIZE * SCALE)), anchor="ls")
-    width, high = CHARACTER_WIDTH * laid.size * SCALE, LINE_HEIGHT * laid.size * SCALE
+    left, bottom = MARGIN * scale, (laid.height - MARGIN) * scale
+    draw.text((left, bottom), caption, CAPTION_INK, font(max(1, round(CAPTION_SIZE * scale))), anchor="ls")
+    width, high = CHARACTER_WIDTH * laid.size * scale, LINE_HEIGHT * laid.size * scale
     shown: Frames = []
     for frame, written in enumerate(by_frame(text, times, theme)):
         for place, character, ink in written:
@@ -41,7 +44,7 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
                 x, y = left + cell[1] * width, left + cell[0] * high
                 draw.rectangle((round(x), round(y), round(x + width) - 1, round(y + high) - 1), 0)
                 if not character.isspace():
-                    draw_character(draw, (x, y), character, ink, round(laid.size * SCALE), light=theme.light)
+                    draw_character(draw, (x, y), character, ink, max(1, round(laid.size * scale)), light=theme.light)
         last = frame == times.frames
         seconds = (times.length if last else times.seconds(frame + 1)) - times.seconds(frame)
         shown.append((canvas.copy(), round(1000 * seconds)))
@@ -125,8 +128,16 @@ def same_animation(first: bytes, second: bytes) -> bool:
     return first == second or pictures_of(first) == pictures_of(second) != []
 
 
-def pictures_of(data: bytes) -> list[tuple[bytes, int]]:
-    """The pixels and milliseconds of each frame; none of a damaged or large file, or one that ends or is not opaque."""
+class Shown(NamedTuple):
+    """A frame as a viewer sees it."""
+
+    size: tuple[int, int]  # pixels: width, height
+    rgb: bytes
+    milliseconds: int
+
+
+def pictures_of(data: bytes) -> list[Shown]:
+    """The frames of a file; none of a damaged or large file, or one that ends or is not opaque."""
     try:
         with Image.open(io.BytesIO(data), formats=["GIF", "WEBP", "PNG"]) as image:
             if image.width * image.height > LARGEST or getattr(image, "n_frames", 1) > MOST_FRAMES + 1:
@@ -135,6 +146,6 @@ def pictures_of(data: bytes) -> list[tuple[bytes, int]]:
             opaque = all(frame.getchannel("A").getextrema() == (255, 255) for frame, _ in shown)
             if image.info.get("loop") != 0 or not opaque:
                 return []
-            return [(frame.convert("RGB").tobytes(), int(time)) for frame, time in shown]
+            return [Shown(frame.size, frame.convert("RGB").tobytes(), int(time)) for frame, time in shown]
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return []

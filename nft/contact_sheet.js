@@ -287,6 +287,7 @@ function load(text, name) {
     if (read.unknown.size) note += `; not in this sheet: ${[...read.unknown].slice(0, 10).join(", ")}`;
   } else if (read.found) note = "";
   store();
+  show();
 }
 
 by("load").onclick = () => by("file").click();

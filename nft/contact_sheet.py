@@ -23,7 +23,7 @@ def contact_sheet(edition: Edition) -> str:
         }
         for (number, record, traits), bits, rank in zip(edition.numbered, edition.bits, edition.ranks, strict=True)
     ]  # fmt: skip
-    identity = hash_json([edition.info[key] for key in ("identity", "seed", "sampler")])
+    identity = hash_json([edition.info[key] for key in ("identity", "seed", "sampler", "rules")])
     script = {
         "/*TOKENS*/[]": script_json(data),
         "/*BANDS*/{}": script_json({name: parts["labels"] for name, parts in edition.bands.items()}),

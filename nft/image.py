@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from nft.fonts import draw_line, font
-from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, layout, shown
+from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, WIDE, WIDE_SCALE, layout, shown
 from pages.themes import CAPTION_INK, FULL_INK, Theme
 
 FONTS = "DejaVu Sans Mono, Menlo, Consolas, monospace"
@@ -86,16 +86,26 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield b"?", b""
 
 
+def narrow(line: str) -> str:
+    """A line as an SVG holds it: wide characters are drawn small enough for their cells."""
+    return WIDE.sub(f'<tspan font-size="{WIDE_SCALE}em">\\g<0></tspan>', escape(line))
+
+
+def svg_size(height: int) -> str:
+    """The attributes of an SVG of SIDE x height pixels; a smaller window shows all of its width."""
+    return f'viewBox="0 0 {SIDE} {height}" width="{SIDE}" height="{height}" style="max-width:100%;height:auto"'
+
+
 def svg(text: str, caption: str, theme: Theme) -> str:
     """The same picture as SVG: the text stays text, in any monospace font that the viewer has."""
     background, ink, caption_ink = (theme.web(level) for level in (0, FULL_INK, CAPTION_INK))
     size, lines = layout(text)
     rows = "".join(
-        f'<text x="{MARGIN}" y="{MARGIN + round((row * LINE_HEIGHT + BASELINE) * size)}">{escape(line)}</text>\n'
+        f'<text x="{MARGIN}" y="{MARGIN + round((row * LINE_HEIGHT + BASELINE) * size)}">{narrow(line)}</text>\n'
         for row, line in enumerate(lines)
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}" height="{SIDE}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {svg_size(SIDE)}>\n'
         f'<rect width="{SIDE}" height="{SIDE}" fill="{background}"/>\n'
         f'<g font-family="{FONTS}" font-size="{size}" fill="{ink}" '
         f'xml:space="preserve">\n{rows}</g>\n'

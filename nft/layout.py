@@ -14,6 +14,16 @@ LINE_HEIGHT = 1.5  # times the font size
 CAPTION_SIZE = 22  # font size in pixels
 LONG_WORD = 30  # characters; a word longer than this, a web address for example, may be split over lines
 CHARACTER_WIDTH = 0.602  # of every DejaVu Sans Mono character, times the font size
+# what browsers draw wider than a cell: East Asian wide characters (UAX #11, categories W and F), and all beyond U+FFFF,
+# which each font draws in a width of its own
+WIDE = re.compile(
+    "[\u1100-\u115f\u231a\u231b\u2329\u232a\u23e9-\u23ec\u23f0\u23f3\u25fd\u25fe\u2614\u2615\u2648-\u2653\u267f\u2693"
+    "\u26a1\u26aa\u26ab\u26bd\u26be\u26c4\u26c5\u26ce\u26d4\u26ea\u26f2\u26f3\u26f5\u26fa\u26fd\u2705\u270a\u270b\u2728"
+    "\u274c\u274e\u2753-\u2755\u2757\u2795-\u2797\u27b0\u27bf\u2b1b\u2b1c\u2b50\u2b55\u2e80-\u303e\u3041-\u3247"
+    "\u3250-\u4dbf\u4e00-\ua4c6\ua960-\ua97c\uac00-\ud7a3\uf900-\ufad9\ufe10-\ufe19\ufe30-\ufe6b\uff01-\uff60"
+    "\uffe0-\uffe6\U00010000-\U0010fffd]"
+)
+WIDE_SCALE = 0.48  # of the font size: emoji are up to 1.25 times as wide as their font is high
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, production 2
 
 

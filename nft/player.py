@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from generation.course import Change, without_gaps
-from nft.layout import shown
+from nft.layout import WIDE, WIDE_SCALE, shown
 from pages.template import filled, script_json
 from pages.themes import FULL_INK, NOISE_INK, THEMES, Theme
 
@@ -32,5 +32,6 @@ def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> s
         **colours, **dark_colours, "<!--TITLE-->": escape(shown(caption)),
         "<!--TEXT-->": escape(text).replace("\r", "&#13;"),  # HTML would read it as a line feed
         "/*COURSE*/[]": script_json(changes), '/*NOISE*/""': script_json(noise),
+        '/*WIDE*/""': script_json(WIDE.pattern), "<!--WIDE-SCALE-->": str(WIDE_SCALE),
     }  # fmt: skip
     return filled(TEMPLATE, contents)

@@ -18,7 +18,7 @@ from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES
 from utils import UserError
 
-SET_FORMAT = 2  # of set.json
+SET_FORMAT = 3  # of set.json; of the second, pages and SVG files drew wide characters over their neighbours
 # before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
 FIRST_FORMAT = 1
 # fields of set.json that may change after the tokens are drawn
@@ -98,7 +98,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with; licence, source, title, description, address of images, the start."""
 
-    format: Literal[1, 2]  # FIRST_FORMAT, SET_FORMAT
+    format: Literal[1, 2, 3]  # from FIRST_FORMAT to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler

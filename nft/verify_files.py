@@ -7,10 +7,11 @@ import matplotlib
 import numpy as np
 from PIL import features
 
+from config.errors import listed
 from config.messages import counted
 from generation.console import progress
 from generation.outputs import is_regular
-from nft.animation import FRAME_SIDE, pictures_of
+from nft.animation import Shown, pictures_of
 from nft.files import FOLDERS, File, beginning, beside, files, strangers_in
 from nft.findings import Findings
 from nft.image import LARGEST, pixels_of
@@ -21,7 +22,8 @@ from pages.themes import Theme
 from utils import UserError
 
 TABLE = "tokens.csv"
-WRITTEN_OTHERWISE = ("index.html", TABLE)  # by the versions that made sets of the first format
+PAGES = (".html", ".svg")
+WRITTEN_OTHERWISE = {FIRST_FORMAT: (*PAGES, TABLE), 2: PAGES}  # format: ends of files that its versions wrote otherwise
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
@@ -31,6 +33,7 @@ MOST_APART = 0.15  # share of the ink that may lie in other blocks where another
 def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
     """Compare every file with the one that the tokens give, and name files that belong to no token."""
     expected: set[str] = set()
+    earlier: list[str] = []
     pictures = Pictures(edition.theme)
     for name in FOLDERS:
         if (folder.path / name).is_symlink():
@@ -46,22 +49,25 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
             elif not file.exact:
                 pictures.compare(file, beginning(path, LARGEST + 1))
             elif beginning(path, len(content := file.content()) + 1) != content:
-                report_text(found, folder, file, edition)
+                if may_be_earlier(folder, file, edition):
+                    earlier.append(file.path)
+                else:
+                    found.differs(f"{file.path}: not what its tokens make of it")
             advance(file.path.endswith(".png"))
+    if earlier:
+        what = "written by an earlier version, or changed since; export writes all files again"
+        found.not_checked(f"{listed(earlier)}: {what}")
     pictures.report(found)
     check_extra(found, folder, expected)
 
 
-def report_text(found: Findings, folder: SetFolder, file: File, edition: Edition) -> None:
-    """Report a text file of other bytes."""
-    earlier = edition.info["format"] == FIRST_FORMAT and file.path in WRITTEN_OTHERWISE
+def may_be_earlier(folder: SetFolder, file: File, edition: Edition) -> bool:
+    """Whether a text file of other bytes may be one that an earlier version wrote."""
     if file.path == TABLE:
         table = csv_table(edition, no_formula_begins).encode()
-        earlier = earlier or beginning(folder.path / TABLE, len(table) + 1) == table
-    if earlier:
-        found.not_checked(f"{file.path}: an earlier version wrote it, or it was changed; export writes it again")
-    else:
-        found.differs(f"{file.path}: not what its tokens make of it")
+        if beginning(folder.path / TABLE, len(table) + 1) == table:
+            return True
+    return file.path.endswith(WRITTEN_OTHERWISE.get(edition.info["format"], ()))
 
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
@@ -147,9 +153,10 @@ def similar_ink(pixels: np.ndarray, own: np.ndarray, theme: Theme) -> bool:
     return bool(np.abs(found - wanted).sum() <= MOST_APART * wanted.sum())
 
 
-def in_rows(pixels: bytes) -> np.ndarray:
+def in_rows(frame: Shown) -> np.ndarray:
     """(H, W, 3) of a frame."""
-    return np.frombuffer(pixels, np.uint8).reshape(-1, FRAME_SIDE, 3)
+    width, height = frame.size
+    return np.frombuffer(frame.rgb, np.uint8).reshape(height, width, 3)
 
 
 def library_of(path: str) -> str:
@@ -160,11 +167,9 @@ def library_of(path: str) -> str:
 def has_similar_frames(data: bytes, drawn_here: bytes, theme: Theme) -> bool:
     """Whether two animations have frames of the same size and time, with their ink in the same blocks."""
     frames, own = pictures_of(data), pictures_of(drawn_here)
-    if [(len(pixels), time) for pixels, time in frames] != [(len(pixels), time) for pixels, time in own]:
+    if [(frame.size, frame.milliseconds) for frame in frames] != [(frame.size, frame.milliseconds) for frame in own]:
         return False
-    return all(
-        similar_ink(in_rows(first), in_rows(second), theme) for (first, _), (second, _) in zip(frames, own, strict=True)
-    )
+    return all(similar_ink(in_rows(one), in_rows(other), theme) for one, other in zip(frames, own, strict=True))
 
 
 def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:

@@ -34,6 +34,7 @@ from utils import CPU, UserError, check_writable, out_of_memory, pick_device, to
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
+SECONDS_APART = 15  # two validations of a training of few minutes at least: one of a large network takes seconds
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 
 
@@ -175,7 +176,8 @@ class Training:
         return self._validations_due() > self.status.validated
 
     def _validations_due(self) -> int:
-        return math.floor(self.progress() * self.run.training.validations + 1e-9)
+        planned = int(min(self.run.training.validations, max(1, 60 * self.run.minutes() / SECONDS_APART)))
+        return math.floor(self.progress() * planned + 1e-9)
 
     def writer(self) -> Writer:
         network = Denoiser(self.average, self.precision)

@@ -4,7 +4,8 @@
 
 const PACE = 30; // milliseconds between two states, so that an eye can follow
 const UNHURRIED = 200; // characters; of longer documents states follow faster
-const PATIENCE = 15000; // milliseconds without a word from the worker until it counts as lost
+const PATIENCE = 15000; // milliseconds without a word from the worker, beyond its pace, until it counts as lost
+const HELD = 5000; // milliseconds between two looks at it, of which each second has one: the system held the page
 const SETTLING = 1300; // milliseconds in which the last colours fade, as in style.css
 const TYPING = 500; // milliseconds after the last letter of a prefix
 const FONT_SIZES = [72, 60, 50, 42, 36, 30, 26, 22, 18, 16]; // pixels; the largest at which all fits, else the last
@@ -51,7 +52,8 @@ function dress() {
   for (const [name, colour] of Object.entries(theme)) document.documentElement.style.setProperty(`--${name}`, colour);
 }
 
-let spans = [], coming = null, worker, number = 0, paused = false, writing = false, heard = 0, losses = 0;
+let spans = [], coming = null, worker, number = 0, paused = false, writing = false, losses = 0;
+let pace = 0, heard = 0, looked = 0; // milliseconds: between two states; when the worker said something, and was looked at
 
 function say(state) {
   const seeded = seed === BigInt(voice.seed) ? "" : ` · seed ${seed}`;
@@ -113,6 +115,7 @@ function showSoon(state) {
 
 function stand(text) {
   writing = false;
+  losses = 0;
   coming = null;
   const symbols = Array.from(text);
   show({ ids: symbols.map((symbol) => voice.symbols.indexOf(symbol)), sure: [], written: symbols.map(() => 1) });
@@ -132,8 +135,9 @@ function write() {
   fit(length);
   heard = performance.now();
   setPaused(false);
-  const slow = search.has("pace") ? Number(search.get("pace")) || 0 : Math.min(PACE, (PACE * UNHURRIED) / length);
-  worker.postMessage({ write: { document: asked, number, pace: calm.matches ? 0 : slow } });
+  pace = search.has("pace") ? Number(search.get("pace")) || 0 : Math.min(PACE, (PACE * UNHURRIED) / length);
+  if (calm.matches) pace = 0;
+  worker.postMessage({ write: { document: asked, number, pace } });
 }
 
 function setPaused(now) {
@@ -180,7 +184,10 @@ function open() {
 
 // A worker that the system ended says nothing more: another one begins the document again, once.
 function watch() {
-  if (!writing || paused || document.hidden || performance.now() - heard < PATIENCE) return;
+  const now = performance.now();
+  if (now - looked > HELD) heard = now; // the worker was held as well
+  looked = now;
+  if (!writing || paused || document.hidden || now - heard < PATIENCE + pace) return;
   worker.terminate();
   if (losses++) fail("The writing stopped twice; this device may lack memory. Load the page again to try once more.");
   else open();

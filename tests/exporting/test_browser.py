@@ -17,6 +17,12 @@ window.hl = { tx: { hash: "0xab", tokenId: "4" }, token: {
   setTraits: (traits) => (window.seen = { traits, text: document.getElementById("text")?.textContent || "" }),
   capturePreview: () => (window.captured = (window.captured || 0) + 1) } };
 """
+# keeps every worker; a clock to be changed
+WORKERS = """
+const known = Worker; window.workers = []; window.late = 0;
+window.Worker = class extends known { constructor(url) { super(url); window.workers.push(this); } };
+const now = performance.now.bind(performance);
+"""
 # keeps every text that was ever shown
 TEXTS = """
 new MutationObserver(() => (window.texts ||= new Set()).add(document.getElementById("text")?.textContent))
@@ -178,19 +184,30 @@ def test_weights_with_a_wrong_byte_are_named(piece, visit, tmp_path):
 
 def test_a_worker_that_is_lost_is_replaced_once_and_the_text_is_the_same(piece, visit):
     file, writer = piece
-    page = visit(file, "?pace=60", script="""
-        const known = Worker; window.workers = [];
-        window.Worker = class extends known { constructor(url) { super(url); window.workers.push(this); } };
-        const now = performance.now.bind(performance);
-        window.late = 0; performance.now = () => now() + window.late;""")  # fmt: skip
+    page = visit(file, "?pace=60", script=WORKERS + "performance.now = () => 4 * now();")
+    first, second, _ = write_documents(writer, 0, range(3), writer.settings())
     page.wait_for_selector("#text span")
-    page.evaluate("window.workers[0].terminate(); window.late = 20000")
-    assert text_of(page) == write_documents(writer, 0, [0], writer.settings())[0]
-    assert page.evaluate("window.workers.length") == 2
+    page.evaluate("window.workers[0].terminate()")
+    assert text_of(page) == first and page.evaluate("window.workers.length") == 2
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("#text span")
-    page.evaluate("window.workers[1].terminate(); window.late = 40000")
+    page.evaluate("window.workers[1].terminate()")
+    assert text_of(page) == second and page.evaluate("window.workers.length") == 3  # a document later it is forgiven
+    page.keyboard.press("ArrowRight")
+    for lost in (2, 3):
+        page.wait_for_function("lost => window.workers.length > lost", arg=lost)
+        page.wait_for_selector("#text span")
+        page.evaluate("lost => window.workers[lost].terminate()", lost)
     page.wait_for_function("document.getElementById('caption').textContent.startsWith('The writing stopped twice')")
+
+
+def test_a_page_that_was_held_or_is_slow_has_lost_no_worker(piece, visit):
+    held = visit(piece[0], "?pace=3000", script=WORKERS + "performance.now = () => now() + window.late;")
+    slow = visit(piece[0], "?pace=16000", script=WORKERS + "performance.now = () => 4 * now();")
+    held.wait_for_selector("#text span")
+    held.evaluate("window.late = 20000")
+    slow.wait_for_timeout(4500)  # 18 seconds by its clock
+    assert held.evaluate("window.workers.length") == slow.evaluate("window.workers.length") == 1
 
 
 def test_a_slow_device_writes_the_same_and_stays_responsive(piece, visit):

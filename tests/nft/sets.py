@@ -82,7 +82,8 @@ def made_up_edition(texts: dict[int, str], *pieces: str) -> Edition:
         records.append({**record, "traits": figures_of(record)})
     lines = {token: course_line(token, course_to(text)) for token, text in texts.items()}
     courses = [lines.get(token, b"") for token in range(1, max(texts) + 1)]
-    info = {"title": "made up", "identity": {}, "seed": 0, "sampler": {}, "pieces": [*pieces], "theme": "paper"}
+    drawn_with = {"identity": {}, "seed": 0, "sampler": {}, "rules": {}}
+    info = {**drawn_with, "title": "made up", "pieces": [*pieces], "theme": "paper"}
     return Edition(info, records, bands_of([record["traits"] for record in records]), courses)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from contextlib import nullcontext
 
 import pytest
@@ -102,6 +103,16 @@ def test_what_stands_between_numbers_is_a_separator_or_refused(tmp_path):
     for text in ("100,101,102", "[100,101,102]", "100;101;102", '"100","101","102"', "100-101, 102", "100, 101-102"):
         keep.write_text(text, encoding="utf-8")
         assert token_ids(keep) == many, text
+
+
+def test_no_selection_takes_long_to_read(tmp_path):
+    keep = tmp_path / "keep.txt"
+    for between in ('and"', "and:", "and", "no.", "id ", "'", '"', ' "and" '):
+        keep.write_text("1 " + between * 2000 + "x 2", encoding="utf-8")
+        started = time.perf_counter()
+        with pytest.raises(UserError, match="neither token ids nor a range"):
+            token_ids(keep)
+        assert time.perf_counter() - started < 1, between
 
 
 def test_comments_of_a_selection_name_no_token(tmp_path):

@@ -37,7 +37,7 @@ def page_with_every_trait(title: str) -> str:
     bands = {name: {"edges": [], "labels": ["middle"]} for name in TRAITS}
     figures = {"novelty": 0.5, "confidence": 0.5, "traits": dict.fromkeys(TRAITS, "middle")}
     record = {"token_id": 1, "text": "words", "flags": [], **figures}
-    info = {"title": title, "identity": {}, "seed": 0, "sampler": {}}
+    info = {"title": title, "identity": {}, "seed": 0, "sampler": {}, "rules": {}}
     return contact_sheet(Edition(info, [record], bands, []))
 
 
@@ -243,6 +243,21 @@ def test_a_selection_is_saved_and_loaded(visit, tmp_path):
     ]:
         load(text, note)
         assert marks(page) == {1: "keep", 2: "keep"}
+    page.select_option("select[aria-label=marks]", "kept")
+    load("4", "mine.txt loaded")
+    assert texts_shown(page) == [TEXTS[4]]
+
+
+def test_marks_are_those_of_one_set_alone(visit, tmp_path):
+    """Sets that differ in their rules alone have other tokens under the same ids."""
+    edition = made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html")
+    pressed(page, "Home k")
+    assert page.evaluate("localStorage.length") == 1
+    other = Edition({**edition.info, "rules": {"copies": "mask"}}, edition.records, edition.bands, edition.courses)
+    (tmp_path / "index.html").write_text(contact_sheet(other), encoding="utf-8", newline="\n")
+    page.reload()
+    assert not page.evaluate("[...marks]")
 
 
 def test_hostile_text_stays_text_in_the_sheet(visit, tmp_path):

@@ -3,6 +3,7 @@
 import io
 import textwrap
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,10 +13,18 @@ from PIL import Image
 
 from nft.fonts import OWN, PALEST, bitmaps, draws, font_of, fonts_of_the_machine, in_other_fonts
 from nft.image import png
-from nft.layout import FONT_SIZES, LONG_WORD, SIDE, grid, layout
+from nft.layout import FONT_SIZES, LONG_WORD, SIDE, WIDE, grid, layout
 from pages.themes import THEMES
 
 LONGEST = 1_000_000  # characters, of a text that a set may hold
+
+
+def test_wide_characters_are_those_of_unicode():
+    """Of what Python knows; between them stand places that no character has yet."""
+    for code in range(0xD800):
+        if unicodedata.category(character := chr(code)) != "Cn":
+            assert bool(WIDE.match(character)) == (unicodedata.east_asian_width(character) in "WF"), hex(code)
+    assert WIDE.fullmatch("\U0001f600") and WIDE.fullmatch("\U00020000") and not WIDE.match("\uff61")
 
 
 def test_what_the_face_lacks_is_known():

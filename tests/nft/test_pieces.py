@@ -17,7 +17,8 @@ from PIL import Image, ImageSequence
 import collection
 from generation.course import Change
 from nft.animated_svg import animated_svg
-from nft.animation import PER_SECOND, WRITERS, animation, frames, in_colour, same_animation
+from nft.animation import PER_SECOND, WRITERS, animation, frames, in_colour, pictures_of, same_animation
+from nft.image import LARGEST
 from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
@@ -153,6 +154,16 @@ def test_an_animation_has_the_frames_and_times_of_its_course(kind, theme):
     assert animation(kind, "acyb", COURSE, "set #1", theme) == data and same_animation(data, data)
     other = animation(kind, "acyb", [*COURSE[:2], Change(9, [1], "e")], "set #1", theme)
     assert not same_animation(data, other) and not same_animation(data, data[:50])
+
+
+def test_a_text_of_any_length_is_animated():
+    """The same time is shown in fewer pixels, so that the file can be read again."""
+    for length, size in [(10_000, (600, 3440)), (30_000, None), (100_000, None)]:
+        text = "word " * (length // 5)
+        packed = animation("webp", text, at_once(text), "long #1", PAPER)
+        first, last = pictures_of(packed)
+        assert first.size == last.size and last.size[0] * last.size[1] <= LARGEST and first.rgb != last.rgb
+        assert size in (None, last.size)
 
 
 def test_the_last_frame_of_an_animation_is_the_text_drawn_at_once():

@@ -2,11 +2,14 @@
 
 import json
 import re
+from itertools import pairwise
 
 import pytest
 
 from generation.course import Change, text_after
 from nft.animated_svg import animated_svg
+from nft.image import svg
+from nft.layout import TEXT_SIDE, WIDE_SCALE
 from nft.player import player
 from pages.themes import THEMES
 from tests.nft.sets import course_to
@@ -160,6 +163,46 @@ def test_hostile_text_stays_text_in_the_page(played, theme):
     assert page.text_content("#text") == HOSTILE
     assert "".join(text for text, _ in page.evaluate(CELLS)) == HOSTILE
     assert page.locator("img").count() == 0 and page.locator("script").count() == 1
+
+
+WIDE = "a\u4e2d\u6587b\U0001f600\U0001f680\u2728c\uff01d " * 6
+
+
+def test_wide_characters_leave_their_neighbours_free(played):
+    page = played(WIDE, reduced_motion="reduce")
+    for call in ("End", "Home", "End"):
+        page.keyboard.press(call)
+        over = page.evaluate(
+            f"""[...document.querySelectorAll("#sheet i")].filter(cell => {{
+                if (!cell.textContent.trim()) return false;
+                const range = new Range();
+                range.selectNodeContents(cell);
+                const own = cell.getBoundingClientRect(), seen = range.getBoundingClientRect();
+                const middle = (own.left + own.right) / 2;
+                const scale = getComputedStyle(cell).transform === "none" ? 1 : {WIDE_SCALE};
+                return seen.width > own.width / scale + 0.5 || Math.abs((seen.left + seen.right) / 2 - middle) > 1;
+            }}).map(cell => cell.textContent)"""
+        )
+        assert not over, call
+    assert page.evaluate("document.querySelectorAll('i.w').length") == 36
+
+
+def test_wide_characters_leave_their_neighbours_free_in_an_svg(visit, tmp_path):
+    look, path = ("made up #1", THEMES["paper"]), tmp_path / "piece.svg"
+    path.write_text(animated_svg(WIDE, course_to(WIDE), *look), encoding="utf-8", newline="\n")
+    page = visit(path, reduced_motion="reduce")
+    cells = page.evaluate(
+        """[...document.querySelectorAll(".t text")].filter(text => getComputedStyle(text).opacity === "1")
+            .flatMap(text => [...Array(text.getNumberOfChars()).keys()].map(k => text.getExtentOfChar(k)))
+            .map(box => [box.x, box.x + box.width, box.y + box.height / 2])"""
+    )
+    found = sorted({(round(y / 60), left, right) for left, right, y in cells if right > left})
+    assert len(found) == len(WIDE.replace(" ", ""))
+    for (row, _, right), (next_row, left, _) in pairwise(found):
+        assert row != next_row or left > right - 2
+    path.write_text(svg(WIDE, *look), encoding="utf-8", newline="\n")
+    lines = visit(path).evaluate("[...document.querySelectorAll('g text')].map(line => line.getComputedTextLength())")
+    assert lines and max(lines) <= TEXT_SIDE
 
 
 @pytest.mark.parametrize("text", [TEXT, HOSTILE], ids=["plain", "hostile"])

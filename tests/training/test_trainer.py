@@ -193,8 +193,9 @@ def test_validations_passed_over_are_not_made_up_for(tiny_run):
     assert training.validation_due()
 
 
-def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
-    """Of four seconds a step takes a hundredth, and a validation 0.3 where one in each 0.2 is planned."""
+@pytest.fixture
+def slow_steps(monkeypatch):
+    """A function (seconds of a step, of a validation) after which trainings take so long by their clock."""
     clock = [0.0]
 
     def slow(seconds: float, function: Callable) -> Callable:
@@ -204,12 +205,30 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, monkeypatch):
 
         return timed
 
-    monkeypatch.setattr(training_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(Training, "advance", slow(0.01, Training.advance))
-    monkeypatch.setattr(training_module, "held_out_likelihood", slow(0.15, held_out_likelihood))  # twice a validation
+    def take(step: float, validation: float) -> None:
+        monkeypatch.setattr(training_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        monkeypatch.setattr(Training, "advance", slow(step, Training.advance))
+        measured = slow(validation / 2, held_out_likelihood)  # twice a validation
+        monkeypatch.setattr(training_module, "held_out_likelihood", measured)
+
+    return take
+
+
+def test_a_slow_validation_is_not_made_up_for(tiny_run, slow_steps):
+    """One takes 30 seconds where one in each 20 is planned."""
+    slow_steps(1, 30)
     watcher = Quiet()
-    train_model(shape(tiny_run(), max_steps=0, max_minutes=4 / 60, validations=20, patience=0), watcher)
+    train_model(shape(tiny_run(), max_steps=0, max_minutes=400 / 60, validations=20, patience=0), watcher)
     assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
+
+
+@pytest.mark.parametrize(("seconds", "measured"), [(6, 1), (60, 4), (120, 8), (3000, 20)])
+def test_a_short_training_is_measured_less_often(tiny_run, slow_steps, seconds, measured):
+    slow_steps(seconds / 128, 0)  # exact sums
+    watcher = Quiet()
+    shaped = shape(tiny_run(), max_steps=0, epochs=1e6, max_minutes=seconds / 60, validations=20, patience=0)
+    train_model(shaped, watcher)
+    assert len(watcher.last.history) == measured and watcher.last.history[-1].progress == 1
 
 
 def test_a_gpu_is_called_by_one_thread_at_a_time(tiny_run):
