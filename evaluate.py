@@ -12,6 +12,7 @@ from config.command_line import (
     add_data,
     add_overwrite,
     check_numbers,
+    config_option,
     report_error,
     run_command,
     run_program,
@@ -145,7 +146,8 @@ def trained_models(config: "Config", say: Callable[[str], None] = print) -> dict
         if name not in trained:
             say(f"{name}: not trained yet, left out")
     if not trained:
-        raise UserError(f"{config.path}: none of its datasets is trained yet; python train.py --all")
+        command = f"python train.py --all{config_option(config.path)}"
+        raise UserError(f"{config.path}: none of its datasets is trained yet; {command}")
     return trained
 
 

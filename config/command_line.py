@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from config.messages import printable, shorter
+from config.messages import argument, printable, shorter
 
 CONFIG_FILE = Path("config.yaml")  # that commands read unless --config names another
 # least and most of the sampling options; None: no limit
@@ -165,6 +165,11 @@ def report_error(error: Exception) -> int:
 
 def add_config(parser: argparse.ArgumentParser, use: str) -> None:
     parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"{use} (default {CONFIG_FILE})")
+
+
+def config_option(config: Path) -> str:
+    """How a command to type names this configuration: not at all if it is the usual one."""
+    return "" if config == CONFIG_FILE else f" --config {argument(config)}"
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -63,6 +63,15 @@ class Diffusion:
         return cls(PROCESSES[process](characters), SCHEDULES[schedule], HEADS[parameterization])
 
 
+def checked(logits: Tensor) -> Tensor:
+    """The same logits. Raises FloatingPointError where they give no distribution: NaN, or no finite greatest one."""
+    if not logits.amax(-1).isfinite().all():  # a CPU-GPU sync point
+        raise FloatingPointError(
+            "the network's output is not a number (NaN or infinite); the model's weights are damaged"
+        )
+    return logits
+
+
 def score_entropy(process: Process, log_score: Tensor, x_t: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
     """(B, L) score entropy in nats, not yet times dsigma; >= 0, and 0 iff the score is exact. SEDD, eq. 5.
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from diffusion.objectives import Diffusion, Network
+from diffusion.objectives import Diffusion, Network, checked
 from diffusion.schedules import SCHEDULES
 
 ROUNDING_PARTS = 8  # a number of positions is rounded up to eighths of a row, so that few matrix shapes occur
@@ -81,8 +81,8 @@ def noise_of(unwritten: Tensor, given: Tensor) -> Tensor:
 def ordered_nats(diffusion: Diffusion, network: Network, x0: Tensor, given: Tensor, order: Order) -> Tensor:
     """(B, L) nats: -log p of each character, given those written before it in this order; 0 where given.
 
-    They add up to the exact -log p(x0) of a sampler that writes in this order at temperature 1. The diffusion must be
-    absorbing.
+    They add up to the exact -log p(x0) of a sampler that writes in this order at temperature 1 and may write any
+    character. The diffusion must be absorbing. Raises FloatingPointError if the network gives no probabilities.
     """
     x, unwritten = torch.where(given, x0, diffusion.process.characters), ~given
     width = diffusion.head.width(diffusion.process)
@@ -92,7 +92,7 @@ def ordered_nats(diffusion: Diffusion, network: Network, x0: Tensor, given: Tens
         positions = filled_up(candidates, int(candidates.sum(1).max()))
         output = network(x, sigma.squeeze(1).float(), given, positions=positions).double().view(len(x), -1, width)
         logits = diffusion.head.logits(diffusion.process, output, x[positions].view(len(x), -1), sigma)
-        log_pi = logits.log_softmax(-1)
+        log_pi = checked(logits).log_softmax(-1)
         confidence = torch.zeros_like(nats).masked_scatter(positions, log_pi.exp().amax(-1))
         chosen = order.choose(unwritten, confidence)
         log_p = log_pi.gather(-1, x0[positions].view(len(x), -1, 1))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from diffusion.draws import change, likelihood, normalised, reshape, spread
 from diffusion.masks import gibbs, gibbs_calls, surest_calls, surest_first
-from diffusion.objectives import Diffusion, Network
+from diffusion.objectives import Diffusion, Network, checked
 from diffusion.processes import Process
 from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
 from diffusion.schedules import SCHEDULES
@@ -116,7 +116,7 @@ def sample(
 
     `observe(step, x, p)` gets each state x, from the prior (step 0) on. p is the probability of each character in the
     step that led to x: None at the prior, 0 for a mask and where nothing was computed.
-    Raises FloatingPointError if the network gives NaN.
+    Raises FloatingPointError if the network gives NaN or infinite numbers.
     """
     process = diffusion.process
     forbidden_ids = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
@@ -126,10 +126,7 @@ def sample(
         output = output.view(len(x_t), -1, output.shape[-1])
         if positions is not None:
             x_t = x_t[positions].view(len(x_t), -1)
-        logits = diffusion.head.logits(process, output, x_t, sigma)
-        if logits.isnan().any():  # a CPU-GPU sync point
-            raise FloatingPointError("the network's output is not a number (NaN); the model's weights are damaged")
-        return logits.index_fill(-1, forbidden_ids, -torch.inf)
+        return checked(diffusion.head.logits(process, output, x_t, sigma).index_fill(-1, forbidden_ids, -torch.inf))
 
     x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
     observe = observe or (lambda *_: None)

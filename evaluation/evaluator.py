@@ -26,7 +26,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.disguise import check_samples, suspicion
-from text.vocabulary import FRAME, Vocabulary, codepoints, is_seen
+from text.vocabulary import Vocabulary, codepoints, is_seen
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -185,7 +185,8 @@ def baselines_of(windows: list[Batch], reference: Reference, two_sided: float) -
     unigrams = reference.unigrams + 1.0  # one more of each, so that no character is impossible
     unigram_bits = -np.log2(unigrams / unigrams.sum())
     rows = [row for batch in windows for row in zip(batch.ids.numpy(), ~batch.given.numpy(), strict=True)]
-    five_gram_nats = np.concatenate([reference.model.nats(np.append(FRAME, ids))[free] for ids, free in rows])
+    five_gram = reference.model
+    five_gram_nats = np.concatenate([five_gram.nats(np.append(five_gram.unknown, ids))[free] for ids, free in rows])
     return Baselines(
         uniform=float(np.log2(reference.vocabulary.size)),
         unigram=float(unigram_bits[np.concatenate([ids[free] for ids, free in rows])].mean()),
@@ -208,16 +209,23 @@ def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:
     """Which corpus each voice's documents are taken for, and every corpus's text under every voice."""
     classifier = SourceClassifier({e.name: e.training_texts for e in evaluations})
     samples = {e.name: e.texts for e in evaluations}
-    # real documents cut to the samples' lengths: a short text is harder to place, whoever wrote it
-    real = {
-        e.name: [text[: len(sample)] for text, sample in zip(e.real_texts, e.texts, strict=False)] for e in evaluations
-    }
+    real = {e.name: of_lengths(e.real_texts, e.texts) for e in evaluations}
     return VoiceComparison(
         names=[e.name for e in evaluations],
         confusion=classifier.confusion(samples).tolist(),
         confusion_real=classifier.confusion(real).tolist(),
         style_bits=[[style_bits(voice, text) for text in evaluations] for voice in evaluations],
     )
+
+
+def of_lengths(real: list[str], samples: list[str]) -> list[str]:
+    """Real texts cut to the lengths of samples, the longest to that of the longest: a short text is harder to place.
+
+    There are as many as of the fewer; whose are left out does not depend on their lengths.
+    """
+    count = min(len(real), len(samples))
+    pairs = zip(*(sorted(texts[:count], key=len) for texts in (real, samples)), strict=True)
+    return [text[: len(sample)] for text, sample in pairs]
 
 
 def style_bits(voice: Evaluation, other: Evaluation) -> float:

@@ -12,7 +12,6 @@ from config.messages import with_error
 from evaluation.likelihood import NATS_PER_BIT
 from evaluation.ngram import framed, lookup
 from evaluation.reference import Documents, Histogram, Reference, ending, opening, trigrams, words
-from text.vocabulary import Vocabulary
 from utils import numpy_generator
 
 BOOTSTRAPS = 200  # redrawn sets of documents per interval
@@ -54,14 +53,19 @@ def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Inter
     return Interval(value, value - half, value + half)
 
 
+def counts_of_each(parts: list[np.ndarray]) -> tuple[np.ndarray, scipy.sparse.csr_matrix]:
+    """Integer keys of each document -> the (K,) distinct ones, and (documents, K) how often each document has each."""
+    keys, column = np.unique(np.concatenate(parts), return_inverse=True)
+    row = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return keys, scipy.sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(parts), len(keys)))
+
+
 def divergence(parts: list[np.ndarray], reference: Histogram) -> Figure:
     """Jensen-Shannon divergence of all documents' keys from the reference, in bits: 0 if equal, 1 if disjoint.
 
     `parts` holds the integer keys of each document.
     """
-    keys, column = np.unique(np.concatenate(parts), return_inverse=True)
-    row = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    counts = scipy.sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(parts), len(keys)))
+    keys, counts = counts_of_each(parts)
     q = lookup(reference.keys, reference.counts, keys) / reference.counts.sum()
 
     def figure(weights: np.ndarray) -> float:
@@ -96,9 +100,9 @@ def length_distance(lengths: np.ndarray, reference: np.ndarray) -> Figure:
     return figure
 
 
-def entropy(documents: Documents, vocabulary: Vocabulary) -> Figure:
+def entropy(documents: Documents) -> Figure:
     """Entropy of the distribution of characters in all documents, in bits per character."""
-    counts = np.stack([np.bincount(document, minlength=vocabulary.size) for document in documents])
+    _, counts = counts_of_each(documents)
 
     def figure(weights: np.ndarray) -> float:
         p = weights @ counts
@@ -189,7 +193,7 @@ METRICS = (
     Metric(
         "character entropy",
         "how varied the characters are, bits; near real text's is best",
-        lambda group: entropy(group.documents, group.reference.vocabulary),
+        lambda group: entropy(group.documents),
     ),
     Metric(
         "openings divergence",

@@ -33,40 +33,45 @@ class NgramModel:
     """Interpolated n-gram model with Witten-Bell smoothing (Chen and Goodman 1996), which reads from left to right.
 
     p_n(c | h) = (count(hc) + followers(h) p_{n-1}(c | h')) / (count(h) + followers(h)), down to p_0 = 1/V.
-    A large alphabet lowers the order, so that an n-gram fits one 64-bit integer: 5 for at most 6,208 characters.
+    What stands before a text is not known: no count holds it, so there a character has its probability by less of h.
+    A large alphabet lowers the order, so that an n-gram fits one 64-bit integer: 5 for at most 6,207 characters.
     """
 
     def __init__(self, text: np.ndarray, characters: int, order: int = ORDER) -> None:
-        self.characters, self.levels = characters, []
-        for n in range(1, min(order, int(63 / np.log2(characters))) + 1):
-            grams, counts = np.unique(self._keys(text, n), return_counts=True)
-            contexts, first = np.unique(grams // characters, return_index=True)
+        self.unknown, self.levels = characters, []  # an id beyond all characters
+        for n in range(1, min(order, int(63 / np.log2(characters + 1))) + 1):
+            grams, counts = np.unique(self._keys(text, n)[max(n - 2, 0) :], return_counts=True)
+            contexts, first = np.unique(grams // (characters + 1), return_index=True)
             self.levels.append(
                 Level(contexts, np.add.reduceat(counts, first), np.diff(first, append=len(grams)), grams, counts)
             )
 
     def _keys(self, text: np.ndarray, n: int) -> np.ndarray:
         """(length,) ids -> (length - 1,) keys of the n characters up to each position after the first."""
-        # before the text stand frames
-        padded = np.concatenate([np.full(n - 1, FRAME), text])
+        padded = np.concatenate([np.full(n - 1, self.unknown), text])
         key = np.zeros(len(text) - 1, dtype=np.int64)
         for i in range(n):
-            key = key * self.characters + padded[i + 1 : i + len(text)]
+            key = key * (self.unknown + 1) + padded[i + 1 : i + len(text)]
         return key
 
     def nats(self, text: np.ndarray) -> np.ndarray:
-        """(length,) framed ids -> (length - 1,) negative log-probability of each character after the first."""
-        p = np.full(len(text) - 1, 1 / self.characters)
+        """(length,) ids -> (length - 1,) negative log-probability of each character after the first.
+
+        The first is a frame, or `unknown` where a text begins within a document.
+        """
+        p = np.full(len(text) - 1, 1 / self.unknown)
         for n, level in enumerate(self.levels, start=1):
             key = self._keys(text, n)
             count = lookup(level.grams, level.counts, key)
-            total = lookup(level.contexts, level.totals, key // self.characters)
-            followers = lookup(level.contexts, level.followers, key // self.characters)
+            total = lookup(level.contexts, level.totals, key // (self.unknown + 1))
+            followers = lookup(level.contexts, level.followers, key // (self.unknown + 1))
             p = np.where(total > 0, (count + followers * p) / np.maximum(total + followers, 1), p)
         return -np.log(p)
 
 
 def lookup(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Values at sorted keys, 0 where a key is absent."""
+    if not len(keys):
+        return np.zeros_like(wanted)
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[place] == wanted, values[place], 0)

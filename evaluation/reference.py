@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from text.corpus import Corpus, Split
 from text.vocabulary import FRAME, Vocabulary, fold, is_seen
 from utils import numpy_generator
 
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
 CALIBRATION_DOCUMENTS = 2000  # at most, of each split, whose own matches set the bound of a copy
 CALIBRATION_QUANTILE = 0.999
@@ -220,9 +219,16 @@ class Histogram:
         return cls(*np.unique(np.concatenate(list(parts)), return_counts=True))
 
 
+@cache
+def word() -> re.Pattern[str]:
+    """A run of letters and the marks on them, as the vowels of Hindi are, with apostrophes inside."""
+    marks = "".join(c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c)[0] == "M")
+    return re.compile(rf"[^\W\d_]+(?:[{marks}]+[^\W\d_]*|['’][^\W\d_]+)*")
+
+
 def words(text: str) -> list[str]:
-    """Runs of letters, with apostrophes inside, in lower case."""
-    return WORD.findall(text.lower())
+    """The words of a text in lower case."""
+    return word().findall(text.lower())
 
 
 def _key(ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

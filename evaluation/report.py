@@ -22,12 +22,13 @@ JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "
 SHOWN = {"words": "known words", "trigrams": "trigram divergence", "lengths": "length distance"}
 COMPARE = (
     "Compare bits within a pair only. The NELBO is an upper bound, averaged over all noise; counts of both sides are "
-    "asked the same questions. In the order in which it writes, a voice has an exact likelihood, as the 5-gram has, "
-    "which reads from left to right and knows the four characters before each one."
+    "asked what a voice with absorbing noise is asked. In the order in which it writes, a voice has an exact "
+    "likelihood, as the 5-gram has, which reads from left to right and knows the four characters before each one, but "
+    "not, as the voice, where a document ends."
 )
 CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
-    "exact: in the order of writing, / of a 5-gram, left to right"
+    "exact: in the order of writing, or left to right if the sampler has none, / of a 5-gram, left to right"
 )
 NOT_KNOWN = "hold many characters that the voice does not know: copies in them would not be seen."
 NEARLY = f"{RECITED:.0%} of it stand in passages of that one, and real text of its length seldom does so, or less often"
@@ -75,7 +76,7 @@ def pairs(evaluation: Evaluation, digits: int) -> list[str]:
 
 
 def bits_pairs(likelihood: Likelihoods, show: Callable[[Likelihood], str], form: str) -> list[str]:
-    """Held-out bits of the voice / of the baseline that compares: NELBOs, and exact in the voice's order of writing."""
+    """Held-out bits of the voice / of the baseline that compares: NELBOs, and exact in its first order of writing."""
     baselines, orders = likelihood.baselines, list(likelihood.ordered.values())
     exact = show(orders[0]) if orders else "-"
     return [f"{show(likelihood.held_out)} / {baselines.two_sided:{form}}", f"{exact} / {baselines.five_gram:{form}}"]
@@ -232,7 +233,7 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
     """The Markdown page over all voices, line by line."""
     attributions = comparison.attributions()
     columns = (
-        "voice", "NELBO / counts of both sides", "exact, in the order of writing / 5-gram, left to right",
+        "voice", "NELBO / counts of both sides", "exact, in an order of writing / 5-gram, left to right",
         "attribution", *SHOWN, "copies", "gauge",
     )  # fmt: skip
     lines = [

@@ -14,7 +14,6 @@ from torch import Tensor
 from dataset_loader import Batch
 from diffusion.objectives import Diffusion
 from evaluation.likelihood import held_out_likelihood
-from text.vocabulary import FRAME
 from utils import CPU
 
 REACH = 4  # positions on either side that are looked at; more take longer and hardly lower the bits
@@ -45,14 +44,14 @@ class TwoSidedCounts:
     """
 
     def __init__(self, text: np.ndarray, characters: int) -> None:
-        self.text, self.characters = np.pad(text.astype(np.int64), REACH, constant_values=FRAME), characters
+        self.text, self.characters = text.astype(np.int64), characters
         self.longest = int(63 / np.log2(characters)) - 1  # a context and a character fit one 64-bit integer
         self.counted = cache(self._counted)
 
     def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
         x = x_t.cpu().numpy()
         masked = x == self.characters
-        surroundings = np.pad(x, ((0, 0), (REACH, REACH)), constant_values=FRAME)
+        surroundings = np.pad(x, ((0, 0), (REACH, REACH)), constant_values=self.characters)  # not known, as a mask
         seen = np.lib.stride_tricks.sliding_window_view(surroundings, 2 * REACH + 1, axis=1)[masked]
         logits = np.zeros((*x.shape, self.characters))
         frequencies = self.expert([run(0, 0)], seen)
@@ -84,8 +83,9 @@ class TwoSidedCounts:
 
     def _counted(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         """Keys of a context with the character it surrounds, ascending, and how often each occurs."""
-        size = len(self.text) - 2 * REACH
-        columns = (self.text[REACH + offset : REACH + offset + size] for offset in (*context, 0))
+        before, after = -min(*context, 0, 0), max(*context, 0, 0)
+        size = max(0, len(self.text) - before - after)
+        columns = (self.text[before + offset : before + offset + size] for offset in (*context, 0))
         return np.unique(self._key(columns, size), return_counts=True)
 
     def _key(self, columns: Iterable[np.ndarray], size: int) -> np.ndarray:

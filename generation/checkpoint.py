@@ -138,8 +138,11 @@ class ModelFile(BaseModel):
             run = RunConfig.stored(self.config)
         except ValidationError as error:
             raise ValueError(f"config.{describe(error.errors()[0], RunConfig, {})}") from None
-        if missing := [name for name in METRICS if name not in self.metrics] if self.network != "notebook" else []:
+        imported = self.network == "notebook"
+        if missing := [name for name in METRICS if name not in self.metrics and not imported]:
             raise ValueError(f"metrics: no {missing[0]}")
+        if imported and (run.diffusion.process, self.data_sha256) != ("uniform", ""):
+            raise ValueError("network: one of the notebook has uniform noise, and does not say which text it learnt")
         vocabulary, lengths = Vocabulary(self.vocabulary, self.open), self.distribution()
         checkpoint = Checkpoint(
             run, vocabulary, lengths, self.weights, self.metrics,

@@ -30,7 +30,7 @@ from utils import VERSION, UserError, exact_device, map_on_cores, numpy_generato
 
 # positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
 CALL_POSITIONS = {"cpu": 512, "cuda": 16_384, "mps": 16_384}
-CALL_PROBABILITIES = 2**25  # positions times alphabet of one call at most: some 60 bytes each, 2 GB
+CALL_PROBABILITIES = 2**25  # positions times alphabet of the calls at one time: some 60 bytes each, 2 GB
 VERSIONS = f"{VERSION}, torch {torch.__version__}"  # under which a document comes out the same again
 Progress = Callable[[int], None]
 
@@ -102,6 +102,12 @@ class Writer:
     def call_positions(self) -> int:
         """How many positions one network call has at most."""
         return min(CALL_POSITIONS[self.device.type], CALL_PROBABILITIES // self.vocabulary.size)
+
+    @property
+    def calls_at_once(self) -> int:
+        """How many calls are made at one time: one on each core, fewer where a large alphabet would fill the memory."""
+        fitting = CALL_PROBABILITIES // (self.call_positions * self.vocabulary.size)
+        return max(1, min(parallel_tasks(self.device), fitting))
 
     @property
     def forbidden(self) -> list[int]:
@@ -237,13 +243,13 @@ def write_drafts(
     writer: Writer, drafts: list[Draft], settings: SamplerSettings,
     *, progress: Progress | None = None, watch: Watch | None = None,
 ) -> None:  # fmt: skip
-    """Write drafts to their ends, as many windows at a time as fit into a call on each core.
+    """Write drafts to their ends, as many windows at a time as fit into the calls at once.
 
     `progress` is called with the number of documents just finished.
     """
     while pending := [draft for draft in drafts if not draft.finished]:
         calls = []
-        while pending and len(calls) < parallel_tasks(writer.device):
+        while pending and len(calls) < writer.calls_at_once:
             calls.append(next_call(pending, writer.call_positions))
             pending = [draft for draft in pending if draft not in calls[-1].drafts]
         map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, watch), calls)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from config.command_line import CONFIG_FILE
+from config.command_line import config_option
 from config.errors import listed
 from config.messages import argument, counted
 from config.schema import RunConfig
@@ -29,6 +29,6 @@ def report(made: Made, run: RunConfig, unread: Sequence[str], config: Path) -> I
         yield f"not of that encoding: {counted(log.replaced, 'character')}, now U+FFFD"
     if log.repeated:
         yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
-    given = "" if config == CONFIG_FILE else f" --config {argument(config)}"
+    given = config_option(config)
     yield f"now: python train.py --dataset {run.name} --minutes 60{given}"
     yield f"then: python generate.py --model {argument(run.model_file())} --samples 100{given}"

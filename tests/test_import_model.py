@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+import evaluate
 import generate
 import import_model
+from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint, network_of
 from generation.notebook_model import NotebookNetwork
 from tests.helpers import NOTEBOOK_SHAPE
@@ -72,6 +74,22 @@ def test_an_imported_model_writes_through_the_same_samplers(source, capsys):
     assert objects[0]["grid"] == "geometric" and objects[0]["steps"] == 8
     assert generate.main([*options, str(folder / "prefixed.txt"), "--prefix", "abé"]) == 2
     assert "'é', which is not among the 13 characters" in capsys.readouterr().err
+
+
+def test_an_imported_model_cannot_be_judged_and_says_why(source, monkeypatch, capsys):
+    _, folder = source
+    run_import(folder)
+    monkeypatch.chdir(folder)
+    assert evaluate.main(["--model", "bard.pt", "--data", "text.txt"]) == 2
+    message = "bard.pt: does not say which text it learnt, as imported models do not; it cannot be judged\n"
+    assert capsys.readouterr().err == f"error: {message}"
+    content = read_archive(folder / "bard.pt")
+    absorbing = {**content["config"], "diffusion": {"process": "absorbing"}}
+    for wrong in ({"data_sha256": "0" * 64}, {"config": absorbing}):
+        write_archive(folder / "wrong.pt", {**content, **wrong})
+        assert generate.main(["--model", "wrong.pt", "--output", "out.txt"]) == 2
+        named = "error: wrong.pt: not a model of this program: network: one of the notebook has uniform noise"
+        assert capsys.readouterr().err.startswith(named)
 
 
 def without(key):

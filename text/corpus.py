@@ -105,11 +105,14 @@ def load_corpus(run: RunConfig) -> Corpus:
 
 def load_trained_corpus(run: RunConfig, sha256: str, model: Path) -> Corpus:
     """The corpus that `model` was trained on. Raises UserError, and encodes nothing, if the file has another hash."""
+    if not sha256:
+        raise UserError(f"{model}: does not say which text it learnt, as imported models do not; it cannot be judged")
     path, wanted = run.data_file(), f"the text that {model} was trained on"
     if not path.is_file():
         raise UserError(no_data(path, f"{path}: no such file; name {wanted} with --data"))
     if hash_file(path) != sha256:
-        raise UserError(f"{path}: not {wanted}; name that with --data, or train anew")
+        of_all = f"with --all as datasets.{run.name}.data.file"
+        raise UserError(f"{path}: not {wanted}; name that with --data, {of_all}, or train anew")
     return _encoded(run, sha256, JUDGED)
 
 

@@ -69,6 +69,20 @@ def test_the_likelihood_is_that_with_which_the_sampler_writes(stretch):
     torch.testing.assert_close(nats, -written)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_a_network_that_gives_no_probabilities_ends_every_order(wrong):
+    """It wrote nothing, and asked again for ever."""
+    text, given = torch.ones(2, 4, dtype=torch.long), torch.zeros(2, 4, dtype=torch.bool)
+    network = answering(lambda x_t, sigma, given: torch.full((2, 4, 3), wrong))
+    for order in ORDERS.values():
+        with pytest.raises(FloatingPointError, match="the network's output is not a number"):
+            orders.ordered_nats(ABSORBING, network, text, given, order(given))
+    for sampler in ("surest", "gibbs", "tweedie"):
+        with pytest.raises(FloatingPointError, match="the network's output is not a number"):
+            settings = replace(PLAIN, sampler=sampler)
+            sample(ABSORBING, network, text, given, uniform_stream(2), settings, forbidden=[])
+
+
 def test_reading_order_writes_the_first_unwritten_position():
     unwritten = torch.tensor([[False, True, True], [False, False, False], [True, False, True]])
     chosen = orders.LEFT_TO_RIGHT.choose(unwritten, torch.rand(3, 3))

@@ -10,7 +10,7 @@ import torch
 
 import evaluate
 from dataset_loader import Batch
-from evaluation.evaluator import baselines_of, compare_voices, evaluate_voice, windows_in_order
+from evaluation.evaluator import baselines_of, compare_voices, evaluate_voice, of_lengths, windows_in_order
 from evaluation.ngram import framed
 from evaluation.reference import Reference
 from evaluation.report import summary, voice_page
@@ -153,6 +153,15 @@ def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_
         assert swapped.attributions()[name].samples < 0.05
     style = np.array(right.style_bits)
     assert style[0, 0] < style[0, 1] and style[1, 1] < style[1, 0]  # each voice likes its own text best
+
+
+def test_real_texts_are_as_long_as_the_samples_they_stand_beside():
+    """Cut by another text's length, real text would be shorter, and harder to place than what it is the ceiling of."""
+    rng = np.random.default_rng(0)
+    real, samples = (["x" * length for length in rng.integers(1, 100, size)] for size in (300, 250))
+    assert sorted(map(len, of_lengths(real[:250], real[249::-1]))) == sorted(map(len, real[:250]))
+    found = of_lengths(real, samples)
+    assert len(found) == 250 and np.mean([*map(len, found)]) == pytest.approx(np.mean([*map(len, samples)]), rel=0.05)
 
 
 def test_likelihood_stands_beside_its_baselines(two_voices):

@@ -8,6 +8,7 @@ from text.corpus import load_corpus
 
 
 def test_words_are_letters_and_inner_apostrophes():
+    assert words("भारत में हिन्दी, cafe\u0301") == ["भारत", "में", "हिन्दी", "cafe\u0301"]
     assert words("Don't re-do 3 naïve 'things'; l’été_x") == ["don't", "re", "do", "naïve", "things", "l’été", "x"]
 
 

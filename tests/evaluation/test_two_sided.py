@@ -1,4 +1,4 @@
-"""Counts of both sides: an expert of one side is the n-gram model, and a mask hides what lies beyond it."""
+"""Counts of both sides, and the 5-gram, are what their definition says; a mask hides what lies beyond it."""
 
 import numpy as np
 import pytest
@@ -10,26 +10,47 @@ from dataset_loader import Batch
 from diffusion.objectives import Diffusion
 from evaluation.likelihood import held_out_likelihood
 from evaluation.ngram import NgramModel, framed
-from evaluation.two_sided import AFTER, BEFORE, PAIRS, REACH, RUNS, TwoSidedCounts
+from evaluation.two_sided import BEFORE, PAIRS, REACH, RUNS, Context, TwoSidedCounts
 
 CHARACTERS = 5
+UNIFORM = np.full(CHARACTERS, 1 / CHARACTERS)
 documents = st.lists(st.lists(st.integers(1, CHARACTERS - 1), min_size=1, max_size=12), min_size=1, max_size=6)
 
 
 def around(text: np.ndarray) -> np.ndarray:
-    """(L,) ids -> (L, 2 * REACH + 1) what stands around each, frames beyond the ends."""
-    return np.lib.stride_tricks.sliding_window_view(np.pad(text, REACH), 2 * REACH + 1)
+    """(L,) ids -> (L, 2 * REACH + 1) what stands around each, nothing known beyond the ends."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(text, REACH, constant_values=CHARACTERS), 2 * REACH + 1)
 
 
-@given(documents)
-def test_the_expert_before_a_mask_is_the_5_gram_and_the_one_after_it_reads_backwards(texts):
-    text = framed([np.array(one) for one in texts]).astype(np.int64)
-    counts, places = TwoSidedCounts(text, CHARACTERS), np.arange(len(text))
-    for path, read in ((BEFORE, 1), (AFTER, -1)):
-        p = counts.expert(path, around(text))[places, text][::read]
-        # the n-gram model does not count the first frame, which here is one character of the text like all others
-        nats = NgramModel(np.concatenate([[0], text[::read]]), CHARACTERS).nats(np.concatenate([[0], text[::read]]))
-        np.testing.assert_allclose(-np.log(p), nats)
+def by_definition(path: list[Context], text: np.ndarray, seen: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Witten-Bell interpolation of p over the contexts of a path, of which each count is taken anew from the text."""
+    for context in path:
+        inside = range(-min(*context, 0, 0), len(text) - max(*context, 0, 0))
+        alike = [at for at in inside if all(text[at + offset] == seen[REACH + offset] for offset in context)]
+        counts = np.bincount(text[alike], minlength=CHARACTERS)
+        if followers := np.count_nonzero(counts):
+            p = (counts + followers * p) / (len(alike) + followers)
+    return p
+
+
+@given(documents, documents)
+def test_an_expert_is_interpolated_from_the_counts_of_its_contexts(texts, others):
+    text, asked = (framed([np.array(one) for one in each]).astype(np.int64) for each in (texts, others))
+    counts = TwoSidedCounts(text, CHARACTERS)
+    for path in (*RUNS, *PAIRS):
+        expected = [by_definition(path, text, seen, UNIFORM) for seen in around(asked)]
+        np.testing.assert_allclose(counts.expert(path, around(asked)), expected)
+
+
+@given(documents, documents)
+def test_the_5_gram_is_the_expert_before_each_character_but_the_first(texts, others):
+    text, asked = (framed([np.array(one) for one in each]).astype(np.int64) for each in (texts, others))
+    unigram = by_definition([()], text[1:], around(text)[0], UNIFORM)  # which does not count the first frame
+    for first in (0, CHARACTERS):  # within a document what stands before is not known
+        own = np.append(first, asked[1:])
+        found = [by_definition(BEFORE[1:], text, seen, unigram) for seen in around(own)[1:]]
+        expected = [-np.log(p[character]) for p, character in zip(found, own[1:], strict=True)]
+        np.testing.assert_allclose(NgramModel(text, CHARACTERS).nats(own), expected)
 
 
 @given(documents, st.integers(0, 100))

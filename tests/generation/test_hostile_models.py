@@ -19,7 +19,7 @@ from utils import UserError
 
 THOROUGH = settings.default.max_examples >= 500  # as the profile of conftest.py says
 SHARE = 1 if THOROUGH else 12  # one case of so many is tried
-NAN = "the network's output is not a number (NaN); the model's weights are damaged"
+NAN = "the network's output is not a number (NaN or infinite); the model's weights are damaged"
 
 
 def nested(levels: int) -> list:

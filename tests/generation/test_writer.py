@@ -1,6 +1,7 @@
 """Documents: lengths, windows, given text, and no dependence on the documents written beside them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import generate
+import generation.writer as writer_module
 from diffusion.samplers import SAMPLERS
 from generation.prompt import Prompt
 from generation.writer import Draft, Writer, write_documents, write_drafts
@@ -67,6 +69,15 @@ def test_a_row_of_the_network_does_not_depend_on_its_place(writer):
     given, sigma = torch.zeros(128, 32, dtype=torch.bool), torch.full((128,), 0.7)
     with torch.no_grad():
         assert torch.equal(writer.network(x, sigma, given)[order], writer.network(x[order], sigma, given))
+
+
+def test_calls_of_a_large_alphabet_are_made_one_after_another(monkeypatch):
+    """Sixteen cores would hold 33 GB of probabilities of 60,000 characters."""
+    monkeypatch.setattr(writer_module, "parallel_tasks", lambda device: 16)
+    for size, expected in ((128, 16), (10_000, 6), (60_001, 1)):
+        alphabet = SimpleNamespace(size=size)
+        own = SimpleNamespace(device=torch.device("cpu"), call_positions=512, vocabulary=alphabet)
+        assert Writer.calls_at_once.fget(own) == expected
 
 
 def test_a_long_document_slides_with_its_overlap_given(writer):

@@ -92,7 +92,7 @@ def test_what_a_system_puts_into_a_folder_is_no_stranger_in_a_store(tiny_run):
 def test_text_that_a_model_was_not_trained_on_is_refused_before_anything_is_encoded(tiny_run, tmp_path):
     run = tiny_run(toy_lines(30))
     before = tree(tmp_path)
-    with pytest.raises(UserError, match=r"toy.txt: not the text that m.pt was trained on; name that with --data"):
+    with pytest.raises(UserError, match=r"toy.txt: not the text that m.pt was trained on; name that with --data, with"):
         load_trained_corpus(run, "0" * 64, Path("m.pt"))
     assert tree(tmp_path) == before
 
