@@ -4,6 +4,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable
+from html.entities import html5
 from itertools import takewhile
 
 from config.messages import around
@@ -56,8 +57,16 @@ def without_unshown(text: str) -> str:
 
 
 def without_entities(text: str) -> str:
-    """The text with what its entities stand for, once: those that end in a semicolon, for a ?a&copy=1 is none."""
-    return ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    """The text with what its entities stand for, once: those that end in a semicolon, for a ?a&copy=1 is none.
+
+    Nor is &region; one, though &reg begins it.
+    """
+
+    def meaning(found: re.Match[str]) -> str:
+        entity = found[0]
+        return html.unescape(entity) if entity[1] == "#" else html5.get(entity[1:], entity)
+
+    return ENTITY.sub(meaning, text)
 
 
 def on_one_line(text: str) -> str:

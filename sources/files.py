@@ -74,7 +74,8 @@ def described(file: Found) -> str:
 
 def expanded(source: Path) -> list[Path]:
     """The paths that a name stands for: itself, or those that match it as a glob, which Windows' shells leave to us."""
-    if os.path.lexists(source) or not glob.has_magic(str(source)):
+    in_archive = any(map(is_archive, source.parents))  # names there are taken as they are
+    if in_archive or os.path.lexists(source) or not glob.has_magic(str(source)):
         return [source]
     paths = [Path(path) for path in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  it may be absolute
     if not paths:

@@ -42,9 +42,9 @@ def head_lines(path: Path) -> list[str]:
 
 
 def whole_lines(text: str, *, cut: bool) -> list[str]:
-    """The first lines of a text that are not blank; of one that is `cut`, without the last."""
+    """The first lines of a text that are not blank; of one that is `cut`, without the last if there are others."""
     lines = text.split("\n")
-    return [line for line in (lines[:-1] if cut else lines) if line.strip()][:MOST_LINES]
+    return [line for line in (lines[:-1] or lines if cut else lines) if line.strip()][:MOST_LINES]
 
 
 def check_text(run: RunConfig) -> None:

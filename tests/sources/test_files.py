@@ -128,6 +128,12 @@ def test_names_in_an_archive_that_are_not_hidden_are_read():
     assert sorted(run("z.zip", "--column", "text")) == [f"the row of file number {number}" for number in range(5)]
 
 
+def test_a_member_of_an_archive_may_bear_the_signs_of_a_glob():
+    with zipfile.ZipFile("z.zip", "w") as archive:
+        archive.writestr("[train].csv", "text\nthe row of the file\n")
+    assert run("z.zip/[train].csv", "--column", "text") == ["the row of the file"]
+
+
 def test_a_missing_number_of_python_is_no_document():
     rows = [{"id": n, "text": f"words number {n}" if n % 3 else float("nan")} for n in range(30)]
     Path("a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

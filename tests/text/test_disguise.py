@@ -85,3 +85,12 @@ def test_samples_are_neither_json_nor_a_table(tmp_path, lines, kind):
     assert str(error.value) == f"{path}: is {kind}, not a text; name a text file, one document per line"
     path.write_text("\n".join(toy_lines(40)) + "\n", encoding="utf-8")
     check_samples(path, path.read_text(encoding="utf-8"))
+
+
+def test_a_json_list_on_one_line_of_any_length_is_no_text(tmp_path, tiny_run):
+    """As `json.dump` writes it."""
+    text = json.dumps([{"text": f"number {k}"} for k in range(10_000)])
+    with pytest.raises(UserError, match="is JSON, not a text"):
+        check_samples(tmp_path / "samples.txt", text)
+    with pytest.raises(UserError, match="is JSON, not a text"):
+        check_text(tiny_run(text.encode()))
