@@ -26,8 +26,9 @@ from config.messages import counted, say
 
 if TYPE_CHECKING:
     from diffusion.sampler_settings import SamplerSettings
+    from generation.draft import Written
     from generation.prompt import Prompt
-    from generation.writer import Writer, Written
+    from generation.writer import Writer
 
 LONGEST = 100_000  # characters that --length can ask for
 

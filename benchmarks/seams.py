@@ -18,8 +18,9 @@ from environment import heading
 from evaluation.metrics import bootstrap, divergence, measure
 from evaluation.reference import Reference, trigrams
 from generation.checkpoint import load_checkpoint
+from generation.draft import Draft
 from generation.prompt import ANYTHING
-from generation.writer import Draft, Writer, write_documents
+from generation.writer import Writer, write_documents
 from text.corpus import load_corpus
 from utils import numpy_generator, write_atomic
 

@@ -18,6 +18,7 @@ from diffusion.processes import PROCESSES, TINY, Process, at_ids
 from diffusion.schedules import SCHEDULES, Schedule
 
 NO_RATIO = 1e-20  # replaces probability 0 in a ratio: too small to matter, and its ratios fit into float32
+NO_NUMBERS = "the network's output is not a number (NaN or infinite); the model's weights are damaged"
 T_MIN = 1e-4  # the NELBO's integral begins here; the reconstruction term covers the times below
 
 
@@ -66,9 +67,7 @@ class Diffusion:
 def checked(logits: Tensor) -> Tensor:
     """The same logits. Raises FloatingPointError where they give no distribution: NaN, or no finite greatest one."""
     if not logits.amax(-1).isfinite().all():  # a CPU-GPU sync point
-        raise FloatingPointError(
-            "the network's output is not a number (NaN or infinite); the model's weights are damaged"
-        )
+        raise FloatingPointError(NO_NUMBERS)
     return logits
 
 

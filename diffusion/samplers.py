@@ -119,14 +119,16 @@ def sample(
     Raises FloatingPointError if the network gives NaN or infinite numbers.
     """
     process = diffusion.process
-    forbidden_ids = torch.tensor(forbidden, dtype=torch.long, device=x_t.device)
+    never = torch.zeros(process.characters, dtype=torch.float64)
+    never[forbidden] = -torch.inf
+    never = never.to(x_t.device)
 
     def pi_logits(x_t: Tensor, sigma: Tensor, positions: Tensor | None = None) -> Tensor:
         output = network(x_t, sigma.squeeze(1).float().expand(len(x_t)), given, positions=positions).double()
         output = output.view(len(x_t), -1, output.shape[-1])
         if positions is not None:
             x_t = x_t[positions].view(len(x_t), -1)
-        return checked(diffusion.head.logits(process, output, x_t, sigma).index_fill(-1, forbidden_ids, -torch.inf))
+        return checked(diffusion.head.logits(process, output, x_t, sigma) + never)  # NaN stays NaN
 
     x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
     observe = observe or (lambda *_: None)

@@ -83,7 +83,7 @@ class TwoSidedCounts:
 
     def _counted(self, context: Context) -> tuple[np.ndarray, np.ndarray]:
         """Keys of a context with the character it surrounds, ascending, and how often each occurs."""
-        before, after = -min(*context, 0, 0), max(*context, 0, 0)
+        before, after = -min((*context, 0)), max((*context, 0))
         size = max(0, len(self.text) - before - after)
         columns = (self.text[before + offset : before + offset + size] for offset in (*context, 0))
         return np.unique(self._key(columns, size), return_counts=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from diffusion.objectives import NO_NUMBERS
 from exporting.quantise import SCHEMES, Entry, bytes_of, keep, restore
 from generation.checkpoint import Checkpoint
 
@@ -44,7 +45,7 @@ def parts_of(entries: list[Entry], data: bytes) -> Iterable[tuple[Entry, bytes]]
 def numbers(logits: Tensor) -> Tensor:
     """What torch computes, to be compared with what others do. Raises FloatingPointError unless all are numbers."""
     if not logits.isfinite().all():
-        raise FloatingPointError("the network's output is not a number (NaN or infinite); its weights are damaged")
+        raise FloatingPointError(NO_NUMBERS)
     return logits
 
 

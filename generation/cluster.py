@@ -17,8 +17,9 @@ from config.command_line import stop_signals
 from config.messages import counted, say
 from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
+from generation.draft import Draft, Written
 from generation.libraries import library
-from generation.writer import VERSIONS, Draft, Progress, ThisMachine, Writer, Written
+from generation.writer import VERSIONS, Progress, ThisMachine, Writer
 from utils import UserError, pick_device, precision_name
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from generation.console import PlainConsole, make_console, shown
-from generation.writer import Draft, Writer
+from generation.draft import Draft
+from generation.writer import Writer
 from text.vocabulary import one_line
 
 PER_SECOND = 12  # pictures of what is being written, at most

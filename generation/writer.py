@@ -14,19 +14,18 @@ import numpy as np
 import torch
 
 from config.schema import RunConfig
-from dataset_loader import bucket_length
-from diffusion.draws import GOLDEN_RATIO
 from diffusion.objectives import Diffusion, Network
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import SAMPLERS, not_read, sample
 from generation.checkpoint import Checkpoint, diffusion_of, network_of
-from generation.course import Change, ChangeRecorder, Changes
+from generation.course import ChangeRecorder
+from generation.draft import Draft, Written
 from generation.graphs import launched_together
 from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
-from utils import VERSION, UserError, exact_device, map_on_cores, numpy_generator, parallel_tasks, pick_precision
+from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks, pick_precision
 
 # positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
 CALL_POSITIONS = {"cpu": 512, "cuda": 16_384, "mps": 16_384}
@@ -38,8 +37,8 @@ Progress = Callable[[int], None]
 class Watch(Protocol):
     """Sees drafts while they are written."""
 
-    def __call__(self, drafts: list["Draft"], ids: np.ndarray) -> None: ...  # (B, L) the state of their windows
-    def done(self, drafts: Iterable["Draft"]) -> None: ...  # a window of each is written
+    def __call__(self, drafts: list[Draft], ids: np.ndarray) -> None: ...  # (B, L) the state of their windows
+    def done(self, drafts: Iterable[Draft]) -> None: ...  # a window of each is written
 
 
 class Machines(Protocol):
@@ -48,8 +47,8 @@ class Machines(Protocol):
     count: int
 
     def written(
-        self, writer: "Writer", drafts: list["Draft"], settings: SamplerSettings, progress: Progress | None = None
-    ) -> list["Written"]:
+        self, writer: "Writer", drafts: list[Draft], settings: SamplerSettings, progress: Progress | None = None
+    ) -> list[Written]:
         """The documents of these drafts, in their order; `progress` is called with how many were just finished."""
         ...
 
@@ -63,8 +62,8 @@ class ThisMachine:
         self.watch = watch
 
     def written(
-        self, writer: "Writer", drafts: list["Draft"], settings: SamplerSettings, progress: Progress | None = None
-    ) -> list["Written"]:
+        self, writer: "Writer", drafts: list[Draft], settings: SamplerSettings, progress: Progress | None = None
+    ) -> list[Written]:
         write_drafts(writer, drafts, settings, progress=progress, watch=self.watch)
         return [draft.written(writer.vocabulary) for draft in drafts]
 
@@ -123,90 +122,6 @@ class Writer:
             calls += SAMPLERS[settings.sampler].calls(settings, int((~given).sum()))
             draft.settle(ids)
         return calls
-
-
-class Written(NamedTuple):
-    """A finished document, and how it was written."""
-
-    text: str
-    confidence: float  # geometric mean of each character's probability when it was written
-    settling: int  # the step after which nothing changed, in the window that took longest
-    corrections: int  # how often a character was changed again after it had been written
-    course: list[Change]
-
-
-class Draft:
-    """A document being written: its framed ids, which are given, how many are final, and its random numbers."""
-
-    def __init__(self, writer: Writer, prompt: Prompt, seed: int, index: int, attempt: int) -> None:
-        self.rng = numpy_generator(writer.run.name, seed, index, attempt)
-        self.context, self.overlap = writer.run.model.context, writer.run.sampling.overlap
-        # steps of the golden ratio, a Kronecker sequence: the lengths follow the corpus's more closely than random ones
-        start = numpy_generator(writer.run.name, seed, "lengths").random()
-        uniform = self.rng.random() if attempt else (start + index * GOLDEN_RATIO) % 1
-        length = prompt.draw_length(writer.lengths, writer.run.sampling.max_length, uniform)
-        text, given = prompt.pattern(length)
-        ids = np.where(given, writer.vocabulary.encode(text), FRAME).astype(np.int64)
-        self.edge = 0 if writer.run.data.format == "stream" else 1  # frames at each end; continuous text has none
-        self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
-        self.settled = self.edge
-        self.log_p: list[float] = []
-        self.settling, self.corrections = 0, 0
-        self.steps = 0  # of the windows that are written
-        (places,) = given.nonzero()
-        self.changes = [Changes(np.zeros_like(places), places, ids[places])]
-
-    @property
-    def finished(self) -> bool:
-        return self.settled >= len(self.ids)
-
-    @property
-    def unsettled(self) -> int:
-        """How many positions are left to write, with the closing frame."""
-        return len(self.ids) - self.settled
-
-    @property
-    def start(self) -> int:
-        """Where the next window begins: `overlap` characters before what is left; the last one ends with the text."""
-        if self.settled == self.edge:
-            return 0
-        return min(self.settled - self.overlap, len(self.ids) - self.context)
-
-    @property
-    def window_length(self) -> int:
-        return int(bucket_length(len(self.ids) - self.start - 2, self.context))
-
-    def window(self) -> tuple[np.ndarray, np.ndarray]:
-        """The next window: (L,) ids, and (L,) bool which are given or settled; frames fill it up behind the text."""
-        length = self.window_length
-        ids, given = np.full(length, FRAME), np.ones(length, dtype=bool)
-        inside = slice(self.start, min(self.start + length, len(self.ids)))
-        size = inside.stop - inside.start
-        ids[:size] = self.ids[inside]
-        given[:size] = self.given[inside] | (np.arange(inside.start, inside.stop) < self.settled)
-        return ids, given
-
-    def remember(self, log_p: np.ndarray, changes: Changes) -> None:
-        """Keep what ChangeRecorder saw of the window that is settled next; (L,) log_p."""
-        _, given = self.window()
-        self.log_p += log_p[~given].tolist()
-        written = changes.positions[changes.steps > 0]
-        self.settling = max(self.settling, int(changes.steps.max(initial=0)))
-        self.corrections += len(written) - len(np.unique(written))
-        steps, positions = changes.steps + self.steps, changes.positions + (self.start - self.edge)
-        self.changes.append(Changes(steps, positions, changes.ids))
-        self.steps = int(steps.max(initial=self.steps))
-
-    def settle(self, ids: np.ndarray) -> None:
-        end = min(self.start + len(ids), len(self.ids))
-        self.ids[self.start : end] = ids[: end - self.start]
-        self.settled = end
-
-    def written(self, vocabulary: Vocabulary) -> Written:
-        text = vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])
-        confidence = float(np.exp(np.mean(self.log_p))) if self.log_p else 1.0
-        course = Changes(*map(np.concatenate, zip(*self.changes, strict=True))).course(vocabulary)
-        return Written(text, confidence, self.settling, self.corrections, course)
 
 
 def written_documents(

@@ -83,7 +83,6 @@ function paint(token) {
 
 function store() {
   try { localStorage.setItem(storage, JSON.stringify([...marks])) } catch { keeps = false }
-  survey();
 }
 
 function toggle(token, mark) {
@@ -91,6 +90,7 @@ function toggle(token, mark) {
   note = "";
   paint(token);
   store();
+  survey();
 }
 
 // --- filters and order
@@ -282,12 +282,13 @@ function load(text, name) {
   if (read.found && (!marks.size || confirm(`Give up the ${marks.size} marks of now for those of ${name}?`))) {
     marks.clear();
     for (const token of read.found) marks.set(token.id, "keep");
-    tokens.forEach(paint);
+    store();
     note = ` · ${name} loaded`;
     if (read.unknown.size) note += `; not in this sheet: ${[...read.unknown].slice(0, 10).join(", ")}`;
-  } else if (read.found) note = "";
-  store();
-  show();
+    return show();
+  }
+  if (read.found) note = "";
+  return survey();
 }
 
 by("load").onclick = () => by("file").click();

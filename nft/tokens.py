@@ -12,8 +12,9 @@ from diffusion.sampler_settings import SamplerSettings
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
 from generation.course import Change
+from generation.draft import Draft, Written
 from generation.prompt import ANYTHING
-from generation.writer import VERSIONS, Draft, Writer, Written
+from generation.writer import VERSIONS, Writer
 from nft.courses import masked_course
 from nft.rules import Candidate, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo

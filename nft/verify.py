@@ -7,7 +7,8 @@ from typing import Any
 
 from config.command_line import check_numbers
 from config.messages import counted, say
-from generation.writer import Writer, Written
+from generation.draft import Written
+from generation.writer import Writer
 from nft.courses import masked_course
 from nft.findings import Findings
 from nft.originals import Originals, find_originals

@@ -63,11 +63,12 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
 
 def may_be_earlier(folder: SetFolder, file: File, edition: Edition) -> bool:
     """Whether a text file of other bytes may be one that an earlier version wrote."""
-    if file.path == TABLE:
-        table = csv_table(edition, no_formula_begins).encode()
-        if beginning(folder.path / TABLE, len(table) + 1) == table:
-            return True
-    return file.path.endswith(WRITTEN_OTHERWISE.get(edition.info["format"], ()))
+    if file.path.endswith(WRITTEN_OTHERWISE.get(edition.info["format"], ())):
+        return True
+    if file.path != TABLE:
+        return False
+    table = csv_table(edition, no_formula_begins).encode()
+    return beginning(folder.path / TABLE, len(table) + 1) == table
 
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:

@@ -74,8 +74,8 @@ def described(file: Found) -> str:
 
 def expanded(source: Path) -> list[Path]:
     """The paths that a name stands for: itself, or those that match it as a glob, which Windows' shells leave to us."""
-    in_archive = any(map(is_archive, source.parents))  # names there are taken as they are
-    if in_archive or os.path.lexists(source) or not glob.has_magic(str(source)):
+    # names in an archive are taken as they are
+    if archive_of(source) or os.path.lexists(source) or not glob.has_magic(str(source)):
         return [source]
     paths = [Path(path) for path in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  it may be absolute
     if not paths:
@@ -85,8 +85,7 @@ def expanded(source: Path) -> list[Path]:
 
 def found_at(path: Path) -> list[Found]:
     """The files of a path: a file, a folder, a zip archive, or ARCHIVE.zip/MEMBER."""
-    archive = next((parent for parent in path.parents if is_archive(parent)), None)
-    if archive:
+    if archive := archive_of(path):
         return member(archive, path.relative_to(archive).as_posix())
     if path.is_dir():
         return of_one_rank(path, files_below(path))
@@ -94,6 +93,11 @@ def found_at(path: Path) -> list[Found]:
     if not stat.S_ISREG(path.stat().st_mode):
         raise UserError(f"{path}: {NO_FILE}")
     return of_one_rank(path, members(path)) if is_archive(path) else [classified(path, path.name)]
+
+
+def archive_of(path: Path) -> Path | None:
+    """The archive that a path leads into; None if it leads into none."""
+    return next(filter(is_archive, path.parents), None)
 
 
 def is_archive(path: Path) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from rich.text import Text
 
 from generation.course import Change, without_gaps, written_after
+from generation.draft import Written
 from generation.watch import UNWRITTEN
-from generation.writer import Writer, Written, written_documents
+from generation.writer import Writer, written_documents
 from text.vocabulary import one_line
 
 PER_SECOND = 4  # network calls that are played

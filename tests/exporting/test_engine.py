@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from exporting.proof import Engine, node
+from generation.draft import Draft
 from generation.prompt import Prompt
-from generation.writer import Draft, write_documents
+from generation.writer import write_documents
 from tests.exporting.voices import SUREST, page_with, voice_with
 from utils import UserError, numpy_generator
 

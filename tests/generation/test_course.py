@@ -8,8 +8,9 @@ import torch
 
 from diffusion.samplers import SAMPLERS
 from generation.course import Change, ChangeRecorder, text_after, without_gaps
+from generation.draft import Draft
 from generation.prompt import Prompt
-from generation.writer import Draft, Writer, write_drafts
+from generation.writer import Writer, write_drafts
 from tests.helpers import Quiet, long_and_short_lines
 from text.vocabulary import Vocabulary
 from training.trainer import train_model

@@ -10,9 +10,10 @@ from rich.live import Live
 import generate
 from generation.console import PlainConsole
 from generation.course import Change, text_after
+from generation.draft import Draft
 from generation.prompt import ANYTHING
 from generation.watch import UNWRITTEN, Watcher
-from generation.writer import Draft, Writer, write_drafts
+from generation.writer import Writer, write_drafts
 from tests.helpers import Quiet, long_and_short_lines
 from training.trainer import train_model
 

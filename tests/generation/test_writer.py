@@ -11,8 +11,9 @@ import torch.nn.functional as F
 import generate
 import generation.writer as writer_module
 from diffusion.samplers import SAMPLERS
+from generation.draft import Draft
 from generation.prompt import Prompt
-from generation.writer import Draft, Writer, write_documents, write_drafts
+from generation.writer import Writer, write_documents, write_drafts
 from tests.helpers import Quiet, answering, long_and_short_lines, shape
 from training.trainer import train_model
 
