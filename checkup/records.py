@@ -45,6 +45,7 @@ class Inspection:
     corpus: Corpus
     sample: Sample
     outlook: Outlook
+    given: str = ""  # what commands to type need to name the configuration
 
     def read(self) -> str:
         """How many documents were looked at closely, in words."""
@@ -62,7 +63,8 @@ class Inspection:
         source = argument(self.run.data_file())
         origin = {"--source": self.run.source, "--license": self.run.license}
         given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]
-        return " ".join(["python prepare.py", source, "--name", f"{self.run.name}_{better}", *options, *given])
+        words = ["python prepare.py", source, "--name", f"{self.run.name}_{better}", *options, *given]
+        return " ".join(words) + self.given
 
     def without(self, where: str, better: str, share: float) -> str:
         """A command that leaves out the documents for which this is true, an expression of SQL: this share of them.

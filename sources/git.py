@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sources.records import table_of
+from sources.records import table_of, unnamed
 from sources.tables import Table
 from sources.unpack import BLOCK_BYTES, MOST_ROW
 from utils import UserError
@@ -29,13 +29,16 @@ HISTORY = ("HEAD", "packed-refs", "refs", "reftable", "objects")  # what a histo
 ALTERNATES = "objects/info/alternates"  # names other folders of objects
 
 
-def open_git(path: Path, name: str) -> Table:
-    """The commits of a local git repository, newest first. Raises UserError if their history lies elsewhere."""
+def open_git(path: Path, name: str, encoding: str = "") -> Table:
+    """The commits of a local git repository, newest first. Raises UserError if their history lies elsewhere.
+
+    `encoding` is that of messages which name none and are not UTF-8.
+    """
     check_own(path, name)
-    return table_of([*GIT_COLUMNS], lambda _: git_rows(path, name))
+    return table_of([*GIT_COLUMNS], lambda _: git_rows(path, name, encoding))
 
 
-def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
+def git_rows(path: Path, name: str, encoding: str) -> Iterator[dict[str, str]]:
     form = "%x00".join(GIT_COLUMNS.values())
     command = git_command(path, "log", "-z", "--encoding=UTF-8", f"--format={form}")
     with tempfile.TemporaryFile() as said:
@@ -50,7 +53,9 @@ def git_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
             try:
                 cells = cells_of(process.stdout, name)
                 while len(row := list(itertools.islice(cells, len(GIT_COLUMNS)))) == len(GIT_COLUMNS):
-                    yield dict(zip(GIT_COLUMNS, row, strict=True))
+                    place = f"{name} commit {row[0].decode()}"
+                    texts = (unnamed(cell, place, encoding) for cell in row)
+                    yield dict(zip(GIT_COLUMNS, texts, strict=True))
                 process.wait()
             finally:
                 process.kill()  # where no more rows are wanted
@@ -137,13 +142,13 @@ def asked(path: Path, name: str, *arguments: str, base: Path | None = None) -> P
     return Path(base or path, os.fsdecode(answer.stdout).rstrip("\r\n")).resolve()
 
 
-def cells_of(stream: Any, name: str) -> Iterator[str]:
+def cells_of(stream: Any, name: str) -> Iterator[bytes]:
     """What stands between the NULs of git's output."""
     rest = b""
     while block := stream.read1(BLOCK_BYTES):
         *cells, rest = (rest + block).split(b"\0")
-        yield from (cell.decode("utf-8", "replace") for cell in cells)
+        yield from cells
         if len(rest) > MOST_ROW:
             raise UserError(f"{name}: a commit's message has more than {MOST_ROW >> 20} MB")
     if rest:
-        yield rest.decode("utf-8", "replace")
+        yield rest

@@ -1,4 +1,4 @@
-"""What preparing a text counts: rows read, rows left out and why, documents changed and how, with examples."""
+"""What preparing a text counts: rows read, rows left out and why, texts changed and how, with examples."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ class SourceLog:
     documents: int = 0
     characters: int = 0
     repeated: int = 0  # documents that are equal to an earlier one; training drops them
-    replaced: int = 0  # characters that the encoding does not know, now U+FFFD
+    replaced: int = 0  # U+FFFD in the text, which stands for what could not be decoded, here or by a program before
     left_out: Counter[str] = field(default_factory=Counter)  # rows, by the reason
-    changed: Counter[str] = field(default_factory=Counter)  # documents, by what was done to them
+    changed: Counter[str] = field(default_factory=Counter)  # rows, by what was done to their text
     not_numbers: dict[str, tuple[int, str]] = field(default_factory=dict)  # by column: how many rows, and one cell
     places: dict[str, list[str]] = field(default_factory=dict)  # of rows that could not be read
     examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # excerpts before and after
@@ -28,6 +28,12 @@ class SourceLog:
     def bad_rows(self) -> int:
         """Rows that could not be read, for any reason."""
         return sum(self.left_out[reason] for reason in self.places)
+
+    def add(self, document: str) -> None:
+        """Count a document of the text."""
+        self.documents += 1
+        self.characters += len(document)
+        self.replaced += document.count("\ufffd")
 
     def leave_out(self, reason: str, count: int = 1) -> None:
         """Count rows that make no document."""

@@ -4,7 +4,7 @@ import contextlib
 import math
 import random
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import islice
@@ -17,7 +17,7 @@ from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
 from sources.columns import NO_ROWS, choose, describe, join, looks_like_prose, number_of
-from sources.engine import Filter, open_json, open_parquet
+from sources.engine import open_json, open_parquet
 from sources.files import Found
 from sources.git import open_git
 from sources.log import SourceLog
@@ -26,8 +26,10 @@ from sources.records import open_mbox, open_text, open_xml
 from sources.scratch import harmless_path, writing
 from sources.tables import Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
+from sources.where import Filter
 from utils import UserError, flush_to_disk, hash_file
 
+Texts = Generator[str, None, None]
 READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
     "git": open_git, "text": open_text,
@@ -88,10 +90,11 @@ class Made:
 
 
 class Choice:
-    """Which columns make a document, in each table that is read; the first table decides."""
+    """Which columns make a document, in each table that is read; the first whose kind does not tell decides."""
 
     def __init__(self, request: Request) -> None:
-        self.request, self.column = request, request.column
+        self.request, self.chosen = request, request.column
+        self.columns: dict[str, None] = {}  # that were taken
         self.notes: list[str] = []
 
     def of(self, name: str, kind: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[list[int], Any]:
@@ -100,15 +103,16 @@ class Choice:
             raise UserError(f"{name}: {NO_ROWS}")
         if self.request.join:
             return join(self.request.join, columns, name)
-        self.column = self.column or COLUMNS.get(kind, "")
-        if not self.column:
+        column = self.request.column or COLUMNS.get(kind) or self.chosen
+        if not column:
             number, why = choose(name, columns, sample)
-            self.column = columns[number]
-            self.notes = [f"{name}: its first rows", *describe(columns, sample), f"the text is {self.column!r}: {why}"]
-            if kind in ("csv", "tsv") and looks_like_prose(self.column):
-                taken = f"{self.column!r} stands in the first row, which was taken for names of columns"
+            column = self.chosen = columns[number]
+            self.notes = [f"{name}: its first rows", *describe(columns, sample), f"the text is {column!r}: {why}"]
+            if kind in ("csv", "tsv") and looks_like_prose(column):
+                taken = f"{column!r} stands in the first row, which was taken for names of columns"
                 self.notes.append(f"{taken}; if it is a document, put a line of names above it")
-        return [number_of(self.column, columns, name)], lambda row: row[0] or ""
+        self.columns[column] = None
+        return [number_of(column, columns, name)], lambda row: row[0] or ""
 
 
 def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: Callable[[int], None]) -> Made:
@@ -120,14 +124,17 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
     cleaner, files, hashes = Cleaner(log, keep_html=request.keep_html), [], array("q")
     with writing(path) as out:
         for file in found:
-            with source_table(file, request, scratch, log) as (plain, table):
+            with (
+                source_table(file, request, scratch) as (plain, table),
+                contextlib.closing(texts(file, table, request, choice, log)) as every,
+                contextlib.closing(metered(every, plain, advance)) as told,  # for Windows removes no file that is read
+            ):
                 files.append(plain)
-                for text in metered(texts(file, table, request, choice, log), plain, advance):
-                    if is_accepted(document := cleaner(text), request, log):
+                for document in map(cleaner, told):
+                    if is_accepted(document, request, log):
                         out.write(document + "\n")
                         hashes.append(hash(document))
-                        log.characters += len(document)
-    log.documents = len(hashes)
+                        log.add(document)
     if request.max_documents and log.documents > request.max_documents:
         path, hashes = sampled(path, request.max_documents, log)
     if not log.documents:
@@ -136,29 +143,35 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
     log.repeated = repeated(hashes)
     flush_to_disk(path)
     sha256 = hash_file(path)
-    record = record_of(asdict(request), choice.column, files, (sha256, path.stat().st_size), log)
+    record = record_of(asdict(request), listed(choice.columns), files, (sha256, path.stat().st_size), log)
     return Made(path, sha256, record, log, choice.notes)
 
 
-def texts(file: Found, table: Table, request: Request, choice: Choice, log: SourceLog) -> Iterator[str]:
+def texts(file: Found, table: Table, request: Request, choice: Choice, log: SourceLog) -> Texts:
     """The text of each row that --where takes. Raises UserError if most rows of a table are not whole."""
-    sample = first_rows(table)
+    sample = first_rows(file.name, table)
     numbers, made = choice.of(file.name, file.kind, table.columns, sample)
     bad, before = log.bad_rows, log.rows
     taken = Filter(request.where, table.columns, sample, log) if request.where else None
-    rows = counted_rows(table.read([*numbers, *(taken.used if taken else ())], log), log)
     width = len(numbers)
-    if taken:
-        while several := list(pieces(rows)):
-            kept = taken([row[width:] for row in several])
-            log.leave_out("not taken by --where", len(several) - len(kept))
-            yield from (made(several[number][:width]) for number in kept)
-    else:
-        yield from map(made, rows)
-    if (bad := log.bad_rows - bad) > MOST_BAD * (log.rows - before):
-        own = [place for places in log.places.values() for place in places if place.startswith(f"{file.name} ")]
+    with contextlib.closing(table.read([*numbers, *(taken.used if taken else ())], log)) as read:
+        rows = counted_rows(read, log)
+        if taken:
+            while several := list(pieces(rows)):
+                kept = taken([row[width:] for row in several])
+                log.leave_out("not taken by --where", len(several) - len(kept))
+                yield from (made(several[number][:width]) for number in kept)
+        else:
+            yield from map(made, rows)
+    check_whole(file.name, log, log.bad_rows - bad, log.rows - before)
+
+
+def check_whole(name: str, log: SourceLog, bad: int, rows: int) -> None:
+    """Raise UserError if most rows of a table cannot be read."""
+    if bad > MOST_BAD * rows:
+        own = [place for places in log.places.values() for place in places if place.startswith(f"{name} ")]
         example = f", as {own[0]}" if own else ""  # of each fault the first places alone are kept
-        raise UserError(f"{file.name}: {bad:,} of {log.rows - before:,} rows cannot be read{example}")
+        raise UserError(f"{name}: {bad:,} of {rows:,} rows cannot be read{example}")
 
 
 def counted_rows(rows: Iterator[Row], log: SourceLog) -> Iterator[Row]:
@@ -177,7 +190,7 @@ def pieces(rows: Iterator[Row]) -> Iterator[Row]:
             return
 
 
-def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None]) -> Iterator[str]:
+def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None]) -> Texts:
     """The texts of a source. Tells progress as characters of text, and at the end the bytes that were no text.
 
     Raises UserError for more text than any file of this size is packed from.
@@ -212,16 +225,15 @@ def is_accepted(document: str, request: Request, log: SourceLog) -> bool:
 def sampled(path: Path, count: int, log: SourceLog) -> tuple[Path, array]:
     """A random sample of the lines of a text, in their order (Knuth's algorithm S), and its hashes; always the same."""
     draw, chosen, hashes, left = random.Random(SEED), path.with_name("sample"), array("q"), log.documents
-    log.characters = 0
+    log.leave_out("not in the sample of --max-documents", log.documents - count)
+    log.documents = log.characters = log.replaced = 0
     with path.open(encoding="utf-8", newline="\n") as lines, writing(chosen) as out:
         for line in lines:
             if draw.random() * left < count - len(hashes):
                 out.write(line)
                 hashes.append(hash(line))
-                log.characters += len(line) - 1
+                log.add(line.removesuffix("\n"))
             left -= 1
-    log.leave_out("not in the sample of --max-documents", log.documents - count)
-    log.documents = count
     return chosen, hashes
 
 
@@ -233,15 +245,15 @@ def repeated(hashes: array) -> int:
 
 
 @contextlib.contextmanager
-def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -> Iterator[tuple[Plain, Table]]:
+def source_table(file: Found, request: Request, scratch: Path) -> Iterator[tuple[Plain, Table]]:
     """A source as a plain file and as a table of it."""
     if file.kind == "git":
-        table = open_git(file.path, file.name)
+        table = open_git(file.path, file.name, request.encoding)
         commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
         yield Plain(file.path, file, commit or "", 0), table
         return
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(plain_file(file, scratch, request.encoding, log))
+        plain = stack.enter_context(plain_file(file, scratch, request.encoding))
         path, opener = plain.path, READERS[file.kind]
         if file.kind in BY_DUCKDB:
             path = stack.enter_context(harmless_path(path, scratch))
@@ -252,12 +264,15 @@ def source_table(file: Found, request: Request, scratch: Path, log: SourceLog) -
         yield plain, opener(path, file.name)
 
 
-def first_rows(table: Table) -> list[Row]:
-    """The first rows of a table, whole; reading them counts nothing."""
-    rows, size = [], 0
-    for row in islice(table.read(range(len(table.columns)), SourceLog()), SAMPLED):
-        rows.append(row)
-        size += sum(len(value or "") for value in row)
-        if size > SAMPLED_CHARACTERS:
-            break
+def first_rows(name: str, table: Table) -> list[Row]:
+    """The first rows of a table, whole; reading them counts nothing. Raises UserError if none of its rows is."""
+    log, rows, size = SourceLog(), [], 0
+    with contextlib.closing(table.read(range(len(table.columns)), log)) as every:
+        for row in islice(every, SAMPLED):
+            rows.append(row)
+            size += sum(len(value or "") for value in row)
+            if size > SAMPLED_CHARACTERS:
+                break
+    if not rows:
+        check_whole(name, log, log.bad_rows, log.rows)
     return rows

@@ -13,7 +13,7 @@ from typing import IO, Any
 from xml.parsers import expat
 
 from sources.log import SourceLog
-from sources.tables import MOST_COLUMNS, Row, Table
+from sources.tables import MOST_COLUMNS, Rows, Table
 from sources.unpack import BLOCK_BYTES, MOST_ROW, NAME_ENCODING
 from utils import UserError
 
@@ -35,7 +35,7 @@ MISFITS = (
 def table_of(columns: Sequence[str], rows: Callable[[SourceLog], Iterator[dict[str, str]]]) -> Table:
     """A table of rows that name their values."""
 
-    def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
+    def read(wanted: Sequence[int], log: SourceLog) -> Rows:
         names = [columns[number] for number in wanted]
         for row in rows(log):
             yield [row.get(name) for name in names]
@@ -104,14 +104,7 @@ def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
     with path.open("rb") as file:
         if not file.read(5) == b"From ":
             raise UserError(f"{name}: is no mailbox; one begins with 'From '")
-    table = table_of(["subject", "date", "text"], rows)
-
-    def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
-        for row in table.read(wanted, log):
-            log.replaced += sum((cell or "").count("\ufffd") for cell in row)
-            yield row
-
-    return Table(table.columns, read)
+    return table_of(["subject", "date", "text"], rows)
 
 
 def messages_of(file: IO[bytes]) -> Iterator[bytes | None]:

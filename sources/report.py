@@ -23,10 +23,10 @@ def report(made: Made, run: RunConfig, unread: Sequence[str], config: Path) -> I
         yield from (f"    {place}" for place in log.places.get(reason, ()))
     yield from (f"not compared: {told}" for told in log.without_number())
     for what, count in log.changed.most_common():
-        yield f"{what}: in {counted(count, 'document')}"
+        yield f"{what}: in {counted(count, 'row')}"
         yield from (f"    {before!r} -> {after!r}" for before, after in log.examples[what])
     if log.replaced:
-        yield f"not of that encoding: {counted(log.replaced, 'character')}, now U+FFFD"
+        yield f"could not be decoded: {counted(log.replaced, 'character')} of the text, now U+FFFD"
     if log.repeated:
         yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
     given = config_option(config)

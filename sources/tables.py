@@ -6,17 +6,18 @@ import itertools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sources.log import SourceLog
 from sources.unpack import MOST_ROW
+from text.disguise import DELIMITERS
 from utils import UserError
 
 Row = Sequence[str | None]
-DELIMITERS = ",;\t|"
+Rows = Generator[Row, None, None]  # which closes its file when it is closed
 QUOTES_ARE_TEXT = "\t|"  # where these delimit, quotation marks are often text
 NO_DELIMITER = "\x1f"  # of a table of one column, whose commas are text
 HEAD = 1 << 20  # characters of a file that tell how it is written
@@ -25,6 +26,7 @@ AGAIN = 8  # times the size of a table that its lines may be read again
 NO_END = "unexpected end"  # what csv says of a quotation mark that is never closed
 LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
 LONGEST_NAME = 60  # characters of a column's name
+DIGIT = re.compile("[0-9]")
 SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
 PAIR = re.compile(r'\\(["\\\r\n])?')  # a backslash, and what it escapes
 BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
@@ -35,7 +37,7 @@ class Table:
     """The columns of a source, and a function that reads some of them, by number, as often as it is called."""
 
     columns: list[str]
-    read: Callable[[Sequence[int], SourceLog], Iterator[Row]]  # rows that are none are counted there
+    read: Callable[[Sequence[int], SourceLog], Rows]  # rows that are none are counted there
 
 
 def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
@@ -54,13 +56,14 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     first = rows[0] if rows else []
     if len(first) > MOST_COLUMNS:
         raise UserError(f"{name}: has {len(first):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
-    named = is_header(first) and not stands_again(first, rows)
+    named = (is_header(first) or stands_above(first, rows)) and not stands_again(first, rows)
     columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
 
-    def read(wanted: Sequence[int], log: SourceLog) -> Iterator[Row]:
+    def read(wanted: Sequence[int], log: SourceLog) -> Rows:
         with path.open(encoding="utf-8", newline="") as file:
             file.read(told.end() if told else 0)
-            for row in itertools.islice(whole_rows(file, dialect, len(columns), name, log), int(named), None):
+            lines = Lines(file, AGAIN * os.fstat(file.fileno()).st_size, 2 if told else 1)
+            for row in itertools.islice(whole_rows(lines, dialect, len(columns), name, log), int(named), None):
                 yield [row[number] for number in wanted]
 
     return Table(columns, read)
@@ -96,10 +99,10 @@ def whole_share(head: str, dialect: dict[str, Any], cut: bool) -> float:
 class Lines:
     """The lines of a table as csv reads them. What a row took that is not its own is given back, to be read again."""
 
-    def __init__(self, file: Iterable[str], most: int) -> None:
+    def __init__(self, file: Iterable[str], most: int, first: int = 1) -> None:
         self.source = iter(lines_of(file))
         self.row: list[str] = []  # the lines of the row that is read
-        self.number = 1  # of the first of them
+        self.number = first  # of the first of them
         self.again: list[str] = []  # given back, the last first
         self.most = most  # characters that may be given back: of no file all lines are read again and again
 
@@ -173,6 +176,17 @@ def is_header(first: Sequence[str]) -> bool:
     return bool(names) and plain and all(names[1:])
 
 
+def stands_above(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a first row without numbers has a cell without a digit above values that all hold some, as times do.
+
+    Then it names columns, though a question of a survey is long, and a name between two others may be empty.
+    """
+    others = zip(*(row for row in rows if len(row) == len(first) and row != first), strict=True)
+    columns = ((name.strip(), {*cells} - {""}) for name, cells in zip(first, others, strict=False))
+    words = [(name, values) for name, values in columns if name and not DIGIT.search(name) and len(values) > 1]
+    return any(all(map(DIGIT.search, values)) for _, values in words) and not any(map(is_number, first))
+
+
 def stands_again(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Whether a cell of the first row is one of the values of its column, as a label is: then it is no name of one.
 
@@ -209,13 +223,15 @@ def distinct(names: Sequence[str]) -> list[str]:
     return [*found]
 
 
-def whole_rows(file: Any, dialect: dict[str, Any], width: int, name: str, log: SourceLog) -> Iterator[list[str]]:
-    """The rows of an open file that have this many columns; the others are counted. Blank lines are none."""
-    lines = Lines(file, AGAIN * os.fstat(file.fileno()).st_size)
+def whole_rows(lines: Lines, dialect: dict[str, Any], width: int, name: str, log: SourceLog) -> Iterator[list[str]]:
+    """The rows of a file that have this many columns; the others are counted. Blank lines are none."""
     for row in lines.rows(dialect):
         if isinstance(row, csv.Error):
             count_unread(lines, str(row), name, log)
-        elif len(row) == width:
+            continue
+        while len(row) > width and not row[-1]:  # some programs end rows with a delimiter
+            row.pop()
+        if len(row) == width:
             if len(lines.row) > 1 and dialect["delimiter"] in QUOTES_ARE_TEXT and lines.are_rows(dialect, width):
                 yield from (line.rstrip("\r\n").split(dialect["delimiter"]) for line in lines.row)
             else:

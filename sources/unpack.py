@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from sources.files import Found, clear_errors
-from sources.log import SourceLog
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
 
@@ -61,12 +60,11 @@ def hash_once(path: Path, _fingerprint: tuple[int, int]) -> str:
 
 
 @contextlib.contextmanager
-def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> Iterator[Plain]:
+def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
     """The plain file of a source, in `scratch` if it must be made; it goes at the end.
 
-    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD and is
-    counted. Raises UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has
-    changed meanwhile.
+    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD. Raises
+    UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
     """
     before, made, digest = fingerprint(found.path), scratch / "plain", hashlib.sha256()
     packed = bool(found.packing or found.member)
@@ -80,7 +78,7 @@ def plain_file(found: Found, scratch: Path, encoding: str, log: SourceLog) -> It
             elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
                 raise UserError(f"{found.name}: {what}; its name does not say so")
             if marked:
-                blocks = decoded(found, blocks, marked, "replace" if encoding else "strict", log)
+                blocks = decoded(found, blocks, marked, "replace" if encoding else "strict")
             old, blocks = lines_of_today(blocks) if found.kind in LINES else (False, blocks)
             if found.kind not in (*BINARY, *MIXED):
                 blocks = checked(found, blocks)
@@ -229,17 +227,11 @@ def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int) -> Iterato
         yield block
 
 
-def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str, log: SourceLog) -> Iterator[bytes]:
+def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str) -> Iterator[bytes]:
     """The blocks as UTF-8."""
-    decoder = codecs.getincrementaldecoder(encoding)(errors)
     try:
-        for block in blocks:
-            text = decoder.decode(block)
-            log.replaced += text.count("\ufffd")
+        for text in codecs.iterdecode(blocks, encoding, errors):
             yield text.encode("utf-8", "replace")
-        text = decoder.decode(b"", True)
-        log.replaced += text.count("\ufffd")
-        yield text.encode("utf-8", "replace")
     except UnicodeError as error:
         raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
 

@@ -13,10 +13,14 @@ import generate
 import train
 from sources.cleaning import Cleaner, excerpts
 from sources.columns import choose, join
+from sources.files import Found
 from sources.log import SourceLog
+from sources.pipeline import FILTERED, Request, make_text
 from tests.helpers import TINY
 from tests.sources.helpers import COLUMNS, assert_refused, run, write_table
 from utils import UserError
+
+OPENED = Path("/proc/self/fd")
 
 
 @pytest.fixture(autouse=True)
@@ -236,6 +240,16 @@ def test_a_config_that_names_another_file_for_the_dataset_is_named():
     assert_refused("a.csv", line=f"config.yaml: {what}")
 
 
+def test_files_of_several_kinds_are_read_together():
+    Path("b.txt").write_text("a line of text\n")
+    Path("c.csv").write_text("review text,n\nanother table,1\n")
+    first = run("a.csv")
+    assert run("b.txt", "a.csv", "c.csv") == ["a line of text", *first, "another table"]
+    assert json.loads(Path("datasets/x.source.json").read_text())["column"] == "text, review text"
+    assert run("a.csv", "b.txt") == [*first, "a line of text"]
+    assert_refused("b.txt", "a.csv", "--column", "text", starts="--column 'text': a.csv has no such column")
+
+
 def test_files_of_other_columns_are_named():
     Path("b.csv").write_text("id,reviews\n1,some words\n")
     assert_refused("a.csv", "b.csv", starts="--column 'review text': b.csv has no such column; did you mean")
@@ -279,3 +293,33 @@ def test_a_table_without_rows_is_one_line(name, content):
     assert_refused(name, line=f"{name}: holds no rows")
     if "id" not in content:
         assert_refused("a.csv", name, "--column", "id", line=f"{name}: holds no rows")
+
+
+def test_a_table_without_a_whole_row_is_no_empty_one():
+    Path("e.csv").write_text("id,text\n1,a,b\n2,c,d\n")
+    for chosen in ((), ("--column", "text")):
+        what = "2 of 2 rows cannot be read, as e.csv line 2: 3 of 2 columns"
+        assert_refused("e.csv", *chosen, line=f"e.csv: {what}")
+
+
+def test_what_could_not_be_decoded_is_counted_in_the_text_alone(capsys):
+    """A program before may have written U+FFFD; a row that is not taken does not count."""
+    Path("e.csv").write_text("id,text\n1,caf\ufffd au lait\n2,\ufffd\ufffd and\n", encoding="utf-16")
+    told = "could not be decoded: {} of the text, now U+FFFD"
+    for chosen, count in ((), "3 characters"), (("--min-characters", "8"), "1 character"):
+        run("e.csv", *chosen)
+        assert told.format(count) in capsys.readouterr().out.splitlines()
+    run("a.csv")
+    assert "could not be decoded" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not OPENED.is_dir(), reason="this system does not tell which files are open")
+def test_a_source_is_closed_before_what_ends_early_is_told(tmp_path):
+    """Windows removes no file that is open, and would say so in place of what is amiss."""
+    pytest.importorskip("duckdb")
+    Path("e.csv").write_text("id,text\n" + "".join(f"{n},some text\n" for n in range(FILTERED + 1)))  # some are left
+    request, found = Request(where="id > nix"), [Found(Path("e.csv"), "csv")]
+    with pytest.raises(UserError, match=r'column "nix" not found') as raised:
+        make_text(request, found, tmp_path, lambda _: None)
+    assert raised.tb  # which keeps all that is open in its functions
+    assert "e.csv" not in [path.readlink().name for path in OPENED.iterdir() if path.is_symlink()]

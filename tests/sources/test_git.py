@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import prepare
+from sources.unpack import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 
@@ -49,6 +50,20 @@ def test_the_history_of_a_repository():
     record = json.loads(Path("datasets/x.source.json").read_text())
     head = git("-C", "repo", "rev-parse", "HEAD")
     assert record["files"] == [{"name": "repo", "kind": "git", "commit": head}]
+
+
+def test_messages_that_name_no_encoding_are_read_in_the_one_that_is_named(capsys):
+    """Old programs wrote what their system had; of today's git, such a commit is made by hand."""
+    repository("repo", "plain words", "café au lait")
+    made = subprocess.run(["git", "-C", "repo", "cat-file", "commit", "HEAD"], check=True, capture_output=True).stdout
+    write = ["git", "-C", "repo", "hash-object", "-t", "commit", "-w", "--stdin"]
+    written = subprocess.run(write, check=True, capture_output=True, input=made.decode().encode("cp1252")).stdout
+    head = written.decode().strip()
+    git("-C", "repo", "reset", "-q", "--soft", head)
+    assert_refused("--git", "repo", line=f"repo commit {head}: byte 0xe9 is not UTF-8; {NAME_ENCODING}")
+    assert run("--git", "repo", "--encoding", "cp1252") == ["café au lait", "plain words"]
+    assert run("--git", "repo", "--encoding", "ascii") == ["caf\ufffd au lait", "plain words"]
+    assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out.splitlines()
 
 
 @posix

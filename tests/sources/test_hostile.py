@@ -11,7 +11,6 @@ import pytest
 import prepare
 from sources import unpack
 from sources.files import Found
-from sources.log import SourceLog
 from sources.unpack import plain_file
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
@@ -66,7 +65,7 @@ def test_mixed_encodings_are_read_as_the_one_that_is_named(capsys):
     Path("a.csv").write_bytes(b"id,text\n1,caf\xe9 au lait\n2,\x93quoted\x94 here\n3,a \x81 b\n")
     assert prepare.main(["a.csv", "--name", "x", "--encoding", "cp1252"]) == 0
     assert Path("datasets/x.txt").read_text("utf-8") == "café au lait\n“quoted” here\na \ufffd b\n"
-    assert "not of that encoding: 1 character, now U+FFFD" in capsys.readouterr().out.splitlines()
+    assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out.splitlines()
     Path("b.csv").write_bytes("id,text\n1,a bc\n2,é f\n".encode("utf-16"))
     assert prepare.main(["b.csv", "--name", "x"]) == 0
     assert Path("datasets/x.txt").read_text("utf-8") == "a bc\né f\n"
@@ -79,7 +78,7 @@ def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path):
     path.write_bytes(TABLE)
     with (
         pytest.raises(UserError, match=r"^a.csv: the file changed while it was read; start again$"),
-        plain_file(Found(path, "csv"), tmp_path, "", SourceLog()),
+        plain_file(Found(path, "csv"), tmp_path, ""),
     ):
         path.write_bytes(TABLE + ROW)
 

@@ -51,7 +51,7 @@ def test_what_a_message_does_not_say_is_asked_for():
 def test_what_does_not_fit_the_encoding_of_a_message_is_counted(capsys):
     Path("a.mbox").write_bytes(message(PLAIN.format("utf-8", "8bit"), b"caf\xe9 au lait"))
     assert run("a.mbox") == ["caf\ufffd au lait"]
-    assert "not of that encoding: 1 character, now U+FFFD" in capsys.readouterr().out.splitlines()
+    assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out.splitlines()
 
 
 def test_a_mailbox_with_a_mark_is_read():

@@ -19,6 +19,9 @@ def read(path, content: str | bytes, opener=open_csv):
     return table.columns, [tuple(row) for row in table.read(range(len(table.columns)), log)], log
 
 
+QUESTION = "What would you tell a friend who wants to learn how bread is baked?"  # a name as surveys have them
+
+
 @pytest.mark.parametrize(
     ("content", "columns", "rows"),
     [
@@ -46,6 +49,13 @@ def read(path, content: str | bytes, opener=open_csv):
         ("Who,Kind,Why\n1,Kind,I like it\n2,Other,I do not\n", ["Who", "Kind", "Why"],
          [("1", "Kind", "I like it"), ("2", "Other", "I do not")]),
         ("sep=;\r\nid;text\r\n1;a, b\r\n", ["id", "text"], [("1", "a, b")]),
+        ("id,text\n1,a b,\n2,c d,,\n", ["id", "text"], [("1", "a b"), ("2", "c d")]),
+        (f"Timestamp,{QUESTION}\n1/2/2026 10:05,I would\n1/3/2026 9:30,why not\n", ["Timestamp", QUESTION],
+         [("1/2/2026 10:05", "I would"), ("1/3/2026 9:30", "why not")]),
+        ("id,,text\n1,,I would\n2,,why not\n", ["id", "column2", "text"],
+         [("1", "", "I would"), ("2", "", "why not")]),
+        (f"{QUESTION},Ann\nI would,Ann 2\nwhy not,Bob 3\nin 5 years,Joe\n", ["column1", "column2"],
+         [(QUESTION, "Ann"), ("I would", "Ann 2"), ("why not", "Bob 3"), ("in 5 years", "Joe")]),
         ("", [], []),
         ("id,text\n\n1,a\n\n\n2,b\n", ["id", "text"], [("1", "a"), ("2", "b")]),
         ("id,text\n1,x\r\n2,\"y\rz\"\n", ["id", "text"], [("1", "x"), ("2", "y\rz")]),
@@ -54,6 +64,11 @@ def read(path, content: str | bytes, opener=open_csv):
 def test_a_table_is_read_however_it_is_written(tmp_path, content, columns, rows):
     found = read(tmp_path / "x.csv", content)
     assert found[:2] == (columns, rows) and not found[2].left_out
+
+
+def test_a_line_that_tells_the_delimiter_is_counted_as_a_line(tmp_path):
+    *_, log = read(tmp_path / "x.csv", "sep=;\nid;text\n1;a\n2\n")
+    assert log.places == {"with too few columns": ["x.csv line 4: 1 of 2 columns"]}
 
 
 def test_what_pythons_csv_writes_is_read_back(tmp_path):

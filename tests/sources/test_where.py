@@ -102,6 +102,49 @@ def test_numbers_of_any_length_are_compared_exactly(numbers, where, taken):
     assert run("b.csv", "--column", "text", "--where", where) == [f"text number {k}" for k in taken]
 
 
+FAR = ["5", str(2**60)] * 500  # whole numbers that DOUBLE does not hold, as many as are looked at
+
+
+@pytest.mark.parametrize(
+    ("where", "taken"),
+    [
+        ("n = 5 AND t LIKE 'b%'", ["b 2"]), ("n > 4 AND n < 5", ["b 1"]), ("n BETWEEN 999 AND 1001", ["b 4"]),
+        ("n > 1e38", ["b 5"]), (f"n = {2**60 + 1}", ["b 3"]), (f"m = {2**60 + 1} AND n < 5", ["b 1"]),
+    ],
+)  # fmt: skip
+def test_numbers_are_never_rounded(where, taken):
+    """A fraction, or what is too large, far behind whole numbers alone."""
+    pytest.importorskip("duckdb")
+    rows = [(n, n, "a") for n in FAR]
+    rows += [("4.6", 2**60 + 1, "b 1"), ("5", 2**60, "b 2"), (2**60 + 1, 1, "b 3"), ("1e3", 1, "b 4")]
+    rows.append(("9" * 39, 1, "b 5"))
+    with Path("b.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["n", "m", "t"], *rows])
+    assert run("b.csv", "--column", "t", "--where", where) == taken
+
+
+@pytest.mark.parametrize("where", ["starz = 5", "5 = starz", "stars = 5 OR 5 = starz", 'length("starz") > 2'])
+def test_a_misspelt_name_is_set_right(where):
+    pytest.importorskip("duckdb")
+    line = f"--where {where!r}: Referenced column \"starz\" not found in FROM clause!; did you mean 'stars'?"
+    assert_refused("a.csv", "--where", where, line=line)
+
+
+def test_all_names_are_told_where_none_is_near():
+    pytest.importorskip("duckdb")
+    names = "it has id, stars, title, review text, review"
+    line = f"--where 'zq = 5': Referenced column \"zq\" not found in FROM clause!; {names}"
+    assert_refused("a.csv", "--where", "zq = 5", line=line)
+
+
+def test_a_column_whose_name_is_part_of_another_is_not_asked_about(capsys):
+    pytest.importorskip("duckdb")
+    rows = "".join(f"{n},en,text number {n}\n" for n in range(1000))
+    Path("b.csv").write_text(f"age,language,text\n{rows}many,de,text of age\n")
+    assert run("b.csv", "--column", "text", "--where", "language = 'de'") == ["text of age"]
+    assert "not compared" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("option", ["--where", "--column", "--join", "--encoding"])
 def test_an_option_without_a_value_is_no_choice(option, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -123,13 +166,14 @@ NUMBERS = ["1.5", "2", "nan", "NaN", "inf", "-Infinity", "", "7", "1e999"]
         (NUMBERS, "n / 0 > 1 OR 0.0 / (n - 2) > 1 OR n = 2", [1]),
         (["1", str(2**62 + 1), "NaN", "-inf"], f"n > {2**62}", [1]), (["nan", "inf"], "n IS NULL", [0, 1]),
         ([str(n) for n in range(1000)] + ["nan", "many"], "n > 998", [999]),
+        ([str(n) for n in range(1000)] + ["many", "0x3e7", "1e999"], "n > 998", [999]),
     ],
 )  # fmt: skip
 def test_what_is_no_number_among_numbers_is_missing_and_counted(numbers, where, taken, capsys):
     pytest.importorskip("duckdb")
     Path("b.csv").write_text("n,text\n" + "".join(f"{n},text number {k}\n" for k, n in enumerate(numbers)))
     assert run("b.csv", "--column", "text", "--where", where) == [f"text number {k}" for k in taken]
-    wrong = [n for n in numbers if n and (n.lower().lstrip("-")[0] in "nim" or n == "1e999")]
+    wrong = [n for n in numbers if n and (n.lower().lstrip("-")[0] in "nim" or n in ("1e999", "0x3e7"))]
     told = f"{len(wrong)} rows with no number in 'n', as {wrong[0]!r}, missing to --where"
     assert f"not compared: {told}" in capsys.readouterr().out.splitlines()
     assert json.loads(Path("datasets/x.source.json").read_text())["not_numbers"] == {"n": len(wrong)}

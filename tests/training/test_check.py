@@ -7,6 +7,7 @@ import pytest
 
 import train
 from config.loader import load_config
+from config.messages import argument
 from tests.helpers import Quiet, shape
 from training import check
 from training.events import Stopped
@@ -48,9 +49,13 @@ def test_check_shows_the_plan_and_trains_nothing(project, capfd):
 
 
 def test_of_one_dataset_all_that_is_amiss_is_told(project, capfd):
-    _, run = project
+    path, run = project
+    text = path.parent / "datasets" / "two.txt"
+    text.write_text(text.read_text() + "<b>some of HTML</b>\n" * 2)
     assert run("--dataset", "two", "--check") == 0
     out = capfd.readouterr().out
+    commands = [line for line in out.splitlines() if "python prepare.py" in line]
+    assert commands and all(line.endswith(f" --config {argument(path)}") for line in commands)
     assert "two: the licence of the text is not known" in out and "two: nothing amiss: " in out
     assert re.search(r"\nall of it, with plots and examples: ", out)
 
