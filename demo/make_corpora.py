@@ -30,8 +30,9 @@ def paragraphs() -> Iterator[str]:
 def first_sentences() -> Iterator[str]:
     """The first sentence of every docstring in the standard library, read from its source, never imported."""
     warnings.simplefilter("ignore", SyntaxWarning)
-    for path in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
-        if {"site-packages", "test", "tests", "idle_test"} & set(path.parts):
+    library = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(library.rglob("*.py")):
+        if {"site-packages", "test", "tests", "idle_test"} & set(path.relative_to(library).parts):
             continue
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))

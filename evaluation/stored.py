@@ -100,18 +100,18 @@ class StoredEvaluation(Part):
 
 
 def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[StoredEvaluation | None, str]:
-    """The evaluation of a model that evaluate.py wrote into a folder; without one, why in words.
+    """The evaluation of a model that evaluate.py wrote into a folder; without one, why, in words without a path.
 
     Raises UserError for a file that is damaged.
     """
     path = folder / f"{name}_evaluation.json"
     if not path.exists():
-        return None, f"there is no {path}"
+        return None, f"there is no {path.name}"
     record = evaluation_record(folder, name)
     if not record.hashes:
-        return None, f"{path} is {record.missing()}"
+        return None, f"{path.name} is {record.missing()}"
     if not record.knows(path.name):
-        return None, f"{path} was changed since evaluate.py wrote it"
+        return None, f"{path.name} was changed since evaluate.py wrote it"
     text = read_text(path, most_bytes=MOST_BYTES)
     try:
         found = StoredEvaluation.model_validate(json.loads(text))
@@ -122,11 +122,11 @@ def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[
     except (ValueError, RecursionError):
         raise UserError(f"{path}: not JSON; evaluate.py writes it anew") from None
     if not found.voice_sha256:
-        return None, f"{path} is of an earlier version, which did not say what drew the samples"
+        return None, f"{path.name} is of an earlier version, which did not say what drew the samples"
     if not found.is_of(checkpoint):
-        return None, f"{path} is of another model"
+        return None, f"{path.name} is of another model"
     if not found.drawn:
-        return None, f"{path} judged the documents of {found.samples}, not what the model draws"
+        return None, f"{path.name} judged the documents of {found.samples}, not what the model draws"
     return found, ""
 
 

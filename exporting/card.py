@@ -30,6 +30,7 @@ LICENSES = {
     "odc-by", "pddl", "other", "unknown",
 }  # fmt: skip
 LONGEST_NAME = 80  # characters of the name of another licence
+NO_NAME = "see-card"  # of a licence without a letter or digit that the Hub allows in names
 TAGS = ["diffusion", "discrete-diffusion", "masked-diffusion", "character-level", "text-generation", "pytorch"]
 TASK = "text-generation"
 # what systems put into folders, and records; versions of hf that take one pattern alone take the last
@@ -65,7 +66,7 @@ def head_of(subject: Subject) -> dict[str, Any]:
     run = subject.checkpoint.run
     return {
         "license": (license_id := license_of(run.license)),
-        "license_name": slug(run.license)[:LONGEST_NAME] if license_id == "other" else None,
+        "license_name": (slug(run.license)[:LONGEST_NAME] or NO_NAME) if license_id == "other" else None,
         "language": subject.languages or None,
         "library_name": SOFTWARE,
         "pipeline_tag": TASK,
@@ -81,7 +82,7 @@ def slug(text: str) -> str:
 def license_of(text: str) -> str:
     """The Hub's id of a licence: "CC BY-SA 4.0" is cc-by-sa-4.0; none is unknown, what it does not know is other."""
     found = slug(text)
-    return found if found in LICENSES else "other" if found else "unknown"
+    return found if found in LICENSES else "other" if text.strip() else "unknown"
 
 
 def results(subject: Subject) -> Iterator[dict[str, Any]]:
@@ -117,8 +118,8 @@ def body(subject: Subject) -> Iterator[str]:
     yield from ("", "## Does it copy?", "", *memorisation(subject))
     yield from ("", "## How it was made", "", *making(subject.checkpoint))
     yield from ("", "## Licence", "", *licence(subject.checkpoint))
-    yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then:", "")
-    yield from ("```", f"hf upload USER/{run.name} {argument(subject.folder.as_posix())} . {NOT_PUBLISHED}", "```")
+    yield from ("", "## To publish this folder", "", "Nothing was uploaded. Read this card, then, in this folder:", "")
+    yield from ("```", f"hf upload USER/{run.name} . . {NOT_PUBLISHED}", "```")
 
 
 def calling(subject: Subject) -> Iterator[str]:

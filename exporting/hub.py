@@ -69,13 +69,22 @@ def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, Run
     its name alone: another text of that name has its own licence.
     """
     here, run = config.merged(checkpoint.run.name, {}), checkpoint.run
-    if not (here.data_file().is_file() and hash_file(here.data_file()) == checkpoint.data_sha256):
+    if why := strange(here.data_file(), checkpoint):
         if here.license or here.source:
-            say(f"licence and source are those of the model: {here.data_file()} is not the text that it learnt from")
+            say(f"licence and source are those of the model: {why}")
         here = here.model_copy(update=dict.fromkeys(ORIGIN, ""))
     found = recorded(here, checkpoint.data_sha256)
     run = run.model_copy(update={key: getattr(found, key) or getattr(run, key) for key in ORIGIN})
     return replace(checkpoint, run=run), config.placed(run)
+
+
+def strange(path: Path, checkpoint: Checkpoint) -> str:
+    """Why a file is not known to be the text that a model learnt from; "" if it is that text."""
+    if not checkpoint.data_sha256:
+        return "it does not say which text it learnt from"
+    if not path.is_file():
+        return f"there is no {path}"
+    return "" if hash_file(path) == checkpoint.data_sha256 else f"{path} is not the text that it learnt from"
 
 
 def check_languages(languages: list[str]) -> None:

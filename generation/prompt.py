@@ -1,5 +1,6 @@
 """The form that documents are asked to have: a prefix, a suffix, a template, a length."""
 
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from text.corpus import Lengths
 from text.vocabulary import Vocabulary
 from utils import UserError
 
+GIVEN = ("prefix", "suffix", "template")  # fields of text
 BLANK = "_"  # stands in a template for one character to be written
 
 
@@ -22,6 +24,10 @@ class Prompt:
     template: str = ""
     shortest: int = 1
     longest: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in GIVEN:  # an é as a name of a file on macOS has it, of two characters, is read as one, as of texts
+            object.__setattr__(self, name, unicodedata.normalize("NFC", getattr(self, name)))
 
     def pattern(self, length: int) -> tuple[str, np.ndarray]:
         """A document of this length with its given characters in place, and (length,) bool which they are."""
@@ -41,7 +47,7 @@ class Prompt:
 
     def check(self, run: RunConfig, vocabulary: Vocabulary, model: str) -> None:
         """Raise a UserError for what the model of this file name cannot write."""
-        for name in ("prefix", "suffix", "template"):
+        for name in GIVEN:
             for character in getattr(self, name):
                 blank = name == "template" and character == BLANK
                 frame = character == "\n" and run.data.format != "stream"

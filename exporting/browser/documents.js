@@ -1,4 +1,4 @@
-// Documents: their frames and windows, as generation/writer.py cuts them.
+// Documents: their frames and windows, as generation/draft.py cuts them.
 
 "use strict";
 

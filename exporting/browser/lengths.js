@@ -1,4 +1,4 @@
-// The lengths of documents, and the random numbers from which they follow, as generation/writer.py draws them.
+// The lengths of documents, and the random numbers from which they follow, as generation/draft.py draws them.
 
 "use strict";
 

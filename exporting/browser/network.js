@@ -27,7 +27,7 @@ const gelu = (() => {
 })();
 
 class Network {
-  // `voice` is the header of weights.py, `weights` its arrays by name, `code` the module of the kernel or null.
+  // `voice` is the header of voice.py, `weights` its arrays by name, `code` the module of the kernel or null.
   constructor(voice, weights, code) {
     const { width, heads, context, layers, attention_layers, noise_width } = voice.model;
     Object.assign(this, { voice, weights, width, heads, context, layers, noiseWidth: noise_width });

@@ -33,7 +33,7 @@ let token = Math.max(1, parseInt(search.get("token"), 10) || 1);
 
 function documentNow() {
   const attempt = seed === BigInt(voice.seed) && voice.attempts[token] || 0; // of a set, whose seed is the page's own
-  return { seed, index: token - 1, attempt, prefix: at("prefix").value };
+  return { seed, index: token - 1, attempt, prefix: at("prefix").value.normalize("NFC") };
 }
 
 // Traits follow from the draw of the length, before anything is written.
@@ -53,6 +53,7 @@ function dress() {
 }
 
 let spans = [], coming = null, worker, number = 0, paused = false, writing = false, losses = 0;
+let typing = 0; // the timer that writes after the last letter of a prefix
 let pace = 0, heard = 0, looked = 0; // milliseconds: between two states; when the worker said something, and was looked at
 
 function say(state) {
@@ -125,8 +126,15 @@ function stand(text) {
   setTimeout(() => platform.preview(), calm.matches ? 0 : SETTLING);
 }
 
+// Whether a document may hold a symbol: those of the mask and of what is not known stand for none.
+function isKnown(symbol) {
+  const id = voice.symbols.indexOf(symbol);
+  return id >= 0 && !voice.forbidden.includes(id);
+}
+
 function write() {
-  const asked = documentNow(), unknown = Array.from(asked.prefix).find((symbol) => !voice.symbols.includes(symbol));
+  const asked = documentNow(), unknown = Array.from(asked.prefix).find((symbol) => !isKnown(symbol));
+  clearTimeout(typing);
   clear();
   number++; // what still comes of another document is not shown
   writing = !unknown;
@@ -201,10 +209,10 @@ function listen() {
   at("pause").onclick = () => setPaused(!paused);
   at("piece").onclick = () => at("controls").hidden || String(getSelection()) || go(1);
   at("controls").onsubmit = (event) => (event.preventDefault(), write());
-  let typing;
   at("prefix").oninput = () => (clearTimeout(typing), (typing = setTimeout(write, TYPING)));
   addEventListener("keydown", (event) => {
-    if (event.target.closest("input, button") || at("controls").hidden) return;
+    const own = event.key === " " ? "input, button" : "input"; // what a space does there is the browser's
+    if (event.target.closest(own) || at("controls").hidden) return;
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
     event.preventDefault();
     KEYS[event.key]();

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 
 import pytest
 
@@ -16,6 +17,13 @@ HIGHLIGHT = """
 window.hl = { tx: { hash: "0xab", tokenId: "4" }, token: {
   setTraits: (traits) => (window.seen = { traits, text: document.getElementById("text")?.textContent || "" }),
   capturePreview: () => (window.captured = (window.captured || 0) + 1) } };
+"""
+# counts the documents that are begun
+BEGUN = """
+const post = Worker.prototype.postMessage; window.begun = 0;
+Worker.prototype.postMessage = function (message) {
+  window.begun += Boolean(message.write);
+  return post.call(this, message); };
 """
 # keeps every worker; a clock to be changed
 WORKERS = """
@@ -58,8 +66,8 @@ def test_tokens_are_the_documents_of_python_on_both_paths(piece, visit, query, e
     page = visit(file, f"?pace=0&seed=11&token=2{query}")
     assert text_of(page) == expected[1]
     assert page.evaluate("document.documentElement.dataset.engine") == engine
-    for act, index in ((lambda: page.keyboard.press("ArrowRight"), 2), (lambda: page.click("#piece"), 3),
-                       (lambda: page.keyboard.press("ArrowLeft"), 2), (lambda: page.click("#next"), 3)):  # fmt: skip
+    for act, index in ((lambda: page.keyboard.press("ArrowRight"), 2), (lambda: page.click("#next"), 3),
+                       (lambda: page.keyboard.press("ArrowLeft"), 2), (lambda: page.click("#piece"), 3)):  # fmt: skip
         act()
         assert text_of(page) == expected[index]
     assert page.text_content("#spoken") == expected[3]  # what a screen reader is told
@@ -96,10 +104,22 @@ def test_a_prefix_is_continued_and_an_unknown_character_named(piece, visit):
     page.fill("#prefix", "fix the ")
     page.wait_for_function("document.getElementById('spoken').textContent.startsWith('fix the ')")
     assert text_of(page) == write_documents(writer, 0, [0], writer.settings(), prompt=Prompt(prefix="fix the "))[0]
-    page.fill("#prefix", "né")
-    page.wait_for_function(
-        "document.getElementById('caption').textContent === 'toy · 1 · this voice does not know “é”'"
-    )
+    for unknown in ("é", "\ufffd"):  # the second is how the page shows what no voice writes
+        page.fill("#prefix", unicodedata.normalize("NFD", f"n{unknown}"))
+        page.wait_for_function(
+            f"document.getElementById('caption').textContent === 'toy · 1 · this voice does not know “{unknown}”'"
+        )
+
+
+@pytest.mark.parametrize("act", [lambda page: page.press("#prefix", "Enter"), lambda page: page.click("#next")])
+def test_a_document_begins_once_however_a_prefix_is_ended(piece, visit, act):
+    page = visit(piece[0], script=BEGUN)
+    text_of(page)
+    before = page.evaluate("window.begun")
+    page.fill("#prefix", "fix")
+    act(page)
+    page.wait_for_timeout(1500)  # three times what the page waits for another letter
+    assert page.evaluate("window.begun") == before + 1
 
 
 def test_a_platform_gives_the_seed_gets_traits_at_once_and_is_told_once_that_the_text_stands(piece, visit):

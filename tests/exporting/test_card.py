@@ -59,7 +59,7 @@ def test_the_card_is_one_of_the_hub_and_holds_what_was_measured(trained, capsys)
     assert f"**{stored['copies']['gauge'].capitalize()}.**" in card()
     assert "https://a.example\\nand <b>`b`</b>" in card()  # as code, on one line
     assert card().endswith(
-        '```\nhf upload USER/toy hub/toy . --exclude desktop.ini --exclude Thumbs.db --exclude ".*"\n```\n'
+        '```\nhf upload USER/toy . . --exclude desktop.ini --exclude Thumbs.db --exclude ".*"\n```\n'
     )
 
 
@@ -72,27 +72,27 @@ def test_what_was_not_measured_is_not_in_the_card(trained, capsys):
         assert len(hub.ModelCard(card()).data.eval_results) == 1 and not Path("hub/toy/evaluation.png").exists()
 
     report = Path("outputs/toy_evaluation.json")
-    says("there is no outputs/toy_evaluation.json")
+    says("there is no toy_evaluation.json")
     assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
     assert export_folder() == 0 and "documents judged" in card() and Path("hub/toy/evaluation.png").exists()
     written = report.read_bytes()
     report.write_bytes(written.replace(b'"gauge": "', b'"gauge": "creating or '))
-    says("outputs/toy_evaluation.json was changed since evaluate.py wrote it")
+    says("toy_evaluation.json was changed since evaluate.py wrote it")
     report.write_bytes(written)
     hidden = Path("outputs/.toy_evaluation.md.written.jsonl")
     known = hidden.read_bytes()
     hidden.unlink()  # as when the folder was copied without hidden files
     missing = f"the list of what it wrote there, {hidden.name}, is missing or empty"
-    says(f"outputs/toy_evaluation.json is not known as this program's: {missing}")
+    says(f"toy_evaluation.json is not known as this program's: {missing}")
     hidden.write_bytes(known)
     checkpoint = load_checkpoint(Path("models/toy.pt"))
     other = {name: value + 1 for name, value in checkpoint.weights.items()}  # a file states its own hashes and figures
     Path("models/toy.pt").unlink()
     save_checkpoint(Path("models/toy.pt"), replace(checkpoint, weights=other))
-    says("outputs/toy_evaluation.json is of another model")
+    says("toy_evaluation.json is of another model")
     Path("models/toy.pt").unlink()
     train_model(trained.model_copy(update={"seed": 5}), Quiet())
-    says("outputs/toy_evaluation.json is of another model")
+    says("toy_evaluation.json is of another model")
     assert "no language: give it with --language, en for example" in (export_folder(), capsys.readouterr().out)[1]
 
 
@@ -109,7 +109,7 @@ def test_figures_of_other_samples_are_not_in_the_card(trained, capsys):
     model = Path("models/toy.pt")
     Path("drawn with seed 0").write_text("\n".join(toy_lines(20, 5)), "utf-8")
     assert evaluate.main(["--model", str(model), "--samples", "drawn with seed 0"]) == 0
-    says("outputs/toy_evaluation.json judged the documents of drawn with seed 0, not what the model draws")
+    says("toy_evaluation.json judged the documents of drawn with seed 0, not what the model draws")
     assert evaluate.main(["--model", str(model), "--count", "12"]) == 0
     assert export_folder() == 0 and "documents judged" in card()
     assert export.main(["hub", "--model", "hub/toy", "--out", "again/toy"]) == 0  # the same model, of other bytes
@@ -123,14 +123,14 @@ def test_figures_of_other_samples_are_not_in_the_card(trained, capsys):
     ):
         model.unlink()
         save_checkpoint(model, other)
-        says("outputs/toy_evaluation.json is of another model")
+        says("toy_evaluation.json is of another model")
     model.write_bytes(whole)
     report = Path("outputs/toy_evaluation.json")
     stored = json.loads(report.read_text("utf-8"))
     earlier = {key: value for key, value in stored.items() if key not in ("voice_sha256", "drawn")}
     names = ["toy_evaluation.md", "toy_evaluation.json"]
     Outputs(Path("outputs"), names, [], overwrite=True).write(b"", json.dumps(earlier).encode())
-    says(f"{report.as_posix()} is of an earlier version, which did not say what drew the samples")
+    says(f"{report.name} is of an earlier version, which did not say what drew the samples")
 
 
 def test_a_stored_evaluation_that_is_none_is_one_line(trained, capsys):
@@ -157,12 +157,28 @@ def test_a_licence_is_named_as_the_hub_names_it():
         assert license_of(text) == known and known in LICENSES
 
 
-def test_another_licence_has_a_name(trained):
-    Path("config.yaml").write_text("datasets: {toy: {license: 'Terms of <b>a.example</b>: ask!'}}", "utf-8")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Terms of <b>a.example</b>: ask!", "terms-of-b-a.example-b-ask"), ("商用利用可", "see-card")],
+)
+def test_another_licence_has_a_name(trained, text, name):
+    Path("config.yaml").write_text(f"datasets: {{toy: {{license: '{text}'}}}}", "utf-8")
     assert export_folder() == 0
     data = hub.ModelCard.load("hub/toy/README.md").data
-    assert (data.license, data["license_name"]) == ("other", "terms-of-b-a.example-b-ask")
-    assert "The texts: `Terms of <b>a.example</b>: ask!`" in card()
+    assert (data.license, data["license_name"]) == ("other", name)
+    assert f"The texts: `{text}`" in card()
+
+
+def test_no_path_of_the_machine_is_in_the_card(trained, tmp_path):
+    folder, outputs = tmp_path / "private" / "toy", tmp_path / "own reports"
+    Path("config.yaml").write_text(f"paths: {{outputs: '{outputs.as_posix()}'}}", "utf-8")
+    for evaluated in (False, True):
+        if evaluated:
+            assert evaluate.main(["--model", "models/toy.pt", "--count", "12"]) == 0
+        assert export.main(["hub", "--model", "models/toy.pt", "--out", str(folder), "--overwrite"]) == 0
+        text = (folder / "README.md").read_text("utf-8")
+        assert not [name for name in (tmp_path.name, folder.parent.name, outputs.name) if name in text]
+        assert ("there is no toy" in text) == (not evaluated)
 
 
 def test_samples_cannot_end_the_head_or_their_block(tmp_path, monkeypatch, capsys):
@@ -206,6 +222,10 @@ def test_a_licence_of_another_text_of_that_name_is_not_taken(trained, capsys):
     assert export_folder() == 0
     said = "licence and source are those of the model: datasets/toy.txt is not the text that it learnt from"
     assert said in capsys.readouterr().out.replace(os.sep, "/") and "cc0-1.0" not in card()
+    trained.data_file().unlink()
+    assert export_folder() == 0
+    said = "licence and source are those of the model: there is no datasets/toy.txt"
+    assert said in capsys.readouterr().out.replace(os.sep, "/").splitlines() and "cc0-1.0" not in card()
 
 
 def test_what_prepare_recorded_of_the_text_by_now_is_in_the_card(trained, capsys):

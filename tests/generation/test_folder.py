@@ -115,7 +115,7 @@ def test_a_folder_that_is_given_as_a_dot_has_its_name(folder, tmp_path, monkeypa
         what = f"{Path(model, WEIGHTS)}: this command reads it; name another --output"
         assert capsys.readouterr().err == f"error: {what}\n"
         assert export.main(["hub", "--model", model, "--out", "card"]) == 0
-        assert f"not evaluated: there is no {Path('outputs/toy-1.5_evaluation.json')}" in capsys.readouterr().out
+        assert "not evaluated: there is no toy-1.5_evaluation.json" in capsys.readouterr().out
 
 
 def test_a_model_without_an_ending_is_exported_into_a_folder_that_is_named(model, tmp_path, capsys):

@@ -115,6 +115,12 @@ def test_given_characters_come_out_untouched_and_lengths_exact(writer):
     assert write() == write_documents(writer, 0, range(12), writer.settings())
 
 
+def test_a_form_is_read_as_texts_are():
+    """Programs of macOS part a letter from its accent."""
+    for name in ("prefix", "suffix", "template"):
+        assert getattr(Prompt(**{name: "cafe\u0301"}), name) == "caf\u00e9"
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
