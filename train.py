@@ -62,7 +62,8 @@ def train(arguments: argparse.Namespace) -> int:
     from training.base import BASE_SHARE, with_base, write_base_text
     from training.check import check_runs
     from training.further import with_more_time
-    from training.queue import Queue, share_hours
+    from training.hours import share_hours
+    from training.queue import Queue
     from training.start import in_order
     from training.tensorboard import check_tensorboard
     from utils import UserError

@@ -6,9 +6,11 @@ torch is imported only inside functions, so that --help does not wait for it.
 import argparse
 import contextlib
 import io
+import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -22,6 +24,7 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
     "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
+TOGETHER = 1.0  # seconds in which a system sends a signal once more
 EXIT_STOPPED = 130  # the exit status after a signal to stop
 MOST_LINES = 100  # of errors: what comes from a file may be of any size
 MOST_SAMPLES = 1_000_000  # a typing error must not write or judge for ever
@@ -52,15 +55,33 @@ def stop_signals() -> list[int]:
     return [signal.SIGINT, signal.SIGTERM, *closed, *([signal.SIGBREAK] if sys.platform == "win32" else [])]
 
 
+class Repeats:
+    """Tells a signal that a system sends twice from a second request: a closed terminal does so, and `timeout`.
+
+    Ctrl+C comes once for each time that it is typed.
+    """
+
+    def __init__(self) -> None:
+        self.last = -math.inf
+
+    def is_one(self, number: int) -> bool:
+        """Note a signal; -> whether it is the one before once more."""
+        now, last = time.monotonic(), self.last
+        self.last = now
+        return number != signal.SIGINT and now - last < TOGETHER
+
+
 def run_program(main: Callable[[], int]) -> NoReturn:
     """Run a command as this process and exit with its status: 130 after a signal to stop, 141 if `| head` has ended.
 
     A signal is heard from the first moment. A second one ends the process at once.
     """
-    signals, asked = stop_signals(), False
+    signals, asked, repeats = stop_signals(), False, Repeats()
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        if repeats.is_one(number):
+            return
         if asked or importing(frame):
             end_at_once()
         asked = True

@@ -93,21 +93,6 @@ def test_a_model_of_the_first_version_writes_the_same_and_counts_as_done(surest_
     assert Queue([run], force=False, command="").status_of(run) == "done"
 
 
-def test_a_state_of_the_first_version_goes_on_to_the_same_end(surest_run):
-    run = surest_run()
-    unbroken = train_model(run, Quiet())
-    run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=7))
-    state = read_archive(run.state_file())
-    del state["config"]
-    write_archive(run.state_file(), {**state, "format": "3", "training_sha256": hash_json(run.training_settings())})
-    listener = Quiet()
-    resumed = train_model(run, listener)
-    assert listener.resumed_from == 7 and not listener.notes
-    assert all(torch.equal(value, resumed.weights[name]) for name, value in unbroken.weights.items())
-
-
 class TrainingOfTomorrow(TrainingConfig):
     momentum: float = 0.9
 

@@ -14,7 +14,7 @@ from generation.outputs import check_ours
 from text.corpus import load_corpus, texts_of
 from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold
-from utils import UserError, hash_file, numpy_generator, sha256, size_of, write_atomic
+from utils import UserError, hash_file, numpy_generator, sha256, size_of, unreadable, write_atomic
 
 BASE_CHARACTERS = 2_000_000  # of each text at most, so that a large one does not drown the others
 BASE_SHARE = 0.2  # of the time for all
@@ -51,14 +51,14 @@ def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = Fals
     models and sets may have come from it; while a run's text is missing, it stays. With `keep` it stays too, and the
     new one is written beside it. -> the base's run, which reads what was written.
     """
-    path, missing = base.data_file(), [run.data_file() for run in runs if not run.data_file().is_file()]
+    path, missing = base.data_file(), [run.data_file() for run in runs if unreadable(run.data_file())]
     if all(size_of(run.data_file()) == 0 for run in runs):
         first = runs[0].data_file()
-        why = "is empty" if first.is_file() else "no such file"
+        why = unreadable(first) or "is empty"
         raise UserError(f"{first}: {why}; --base learns from the texts of all datasets, and none is there")
     check_ours(path, lambda content: True)
     if missing and path.exists():
-        say(f"{missing[0]}: no such file; the base keeps the text that it has")
+        say(f"{missing[0]}: {unreadable(missing[0])}; the base keeps the text that it has")
         return base
     content = base_text([run for run in runs if run.data_file() not in missing])
     if path.exists() and hash_file(path) == sha256(content):

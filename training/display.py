@@ -115,11 +115,12 @@ class QueueDisplay:
 def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> list[str]:
     """What was read, how large the network is, and how long training may take: a line each."""
     reading_log, limit = corpus.reading_log, run.training.max_minutes
-    losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - 1
+    losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - (not corpus.stream)  # the frame is none
     budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
     what = suspicion(run.data_file())
+    documents = "" if corpus.stream else f"{counted(reading_log.documents, 'document')}, "
     notes = [
-        f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}, {known} of "
+        f"{documents}{counted(reading_log.characters, 'character')}, {known} of "
         f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else ""),
         *([what] if what else []),
         f"{counted(parameters, 'parameter')} on {device.type}, {budget}",

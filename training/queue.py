@@ -3,13 +3,13 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from rich.table import Table
 from rich.text import Text
 
-from config.command_line import EXIT_STOPPED, stop_signals
+from config.command_line import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
 from config.messages import counted, printable
 from config.schema import RunConfig
@@ -19,13 +19,10 @@ from generation.console import make_console
 from training.display import QueueDisplay
 from training.lanes import Lanes, LocalLanes
 from training.resume import NEARLY, drop_state, spent_minutes, start_sha256
-from training.start import beginning_of, maker_of, was_trained_further
+from training.start import beginning_of, learnt_as, maker_of, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
-LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
-# bytes; of the hours a larger text gets no more: a voice learns by what it reads, whatever share of its text that is
-LARGE = 1_000_000
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
 
@@ -45,6 +42,7 @@ class Queue:
         self.done: dict[str, bool] = {}
         self.failed: dict[str, Outcome] = {}  # what went wrong before or in the training of a dataset
         self.retried: set[str] = set()
+        self.repeats = Repeats()
         self.stop = self.lost = False  # whether it was asked to stop, and whether a state could then not be saved
 
     def in_order(self) -> list[RunConfig]:
@@ -57,8 +55,8 @@ class Queue:
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
         self.console.patient = True  # a reader that leaves is noticed, and stops the trainings
-        for run in self.runs if self.force else ():  # all before the first, so that a stop leaves none as done
-            self.attempt(run, self.forget)
+        if self.force:
+            self.forget_all()
         handlers = {number: signal.signal(number, self.ask_to_stop) for number in stop_signals()}
         try:
             with self.display:
@@ -128,6 +126,8 @@ class Queue:
 
     def ask_to_stop(self, number: int, frame: object) -> None:
         """The first signal ends the trainings after their current step, the second at once."""
+        if self.repeats.is_one(number):
+            return
         if self.stop:
             self.lanes.kill()
             sys.exit(EXIT_STOPPED)
@@ -196,11 +196,33 @@ class Queue:
                 return "interrupted"
         return "new"
 
-    def forget(self, run: RunConfig) -> None:
-        """Make a dataset untrained, for --force: the state goes, and the model is kept aside."""
+    def forget_all(self) -> None:
+        """Make all datasets untrained, for --force, before the first is trained: so a stop leaves none as done.
+
+        What starts from another is forgotten before that, by whose hash its state is known.
+        """
+        for run in self.runs:
+            self.attempt(run, self.check_forgettable)
+        for run in reversed(self.runs):
+            if not self.is_barred(run):
+                self.attempt(run, self.forget)
+
+    def check_forgettable(self, run: RunConfig) -> None:
+        """Raise UserError, before anything is set aside, if a run cannot begin anew."""
         if run.data_file().is_file():
             if not maker_of(run, self.runs):
                 self.check_start(run)
+            with exclusive_training(run):
+                pass
+
+    def is_barred(self, run: RunConfig) -> bool:
+        """Whether a run, or one that makes its start, cannot begin."""
+        maker = maker_of(run, self.runs)
+        return run.name in self.failed or not run.data_file().is_file() or bool(maker and self.is_barred(maker))
+
+    def forget(self, run: RunConfig) -> None:
+        """Make a dataset untrained: the state goes, and the model is kept aside."""
+        if run.data_file().is_file():
             with exclusive_training(run):
                 path, data_sha256 = run.state_file(), hash_file(run.data_file())
                 if (spent := spent_minutes(run, data_sha256)) > run.minutes():
@@ -232,50 +254,26 @@ def characters_of(run: RunConfig) -> float:
     return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
 
 
-def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[RunConfig]:
-    """Each run with its share of the hours, by the size of its file up to LARGE; a run without a file gets none.
-
-    Several lanes have the hours each, shared by the files that fall to one; all end when the hours are over.
-    """
-    sizes = [min(size_of(run.data_file()), LARGE) for run in runs]
-    each, loads = in_lanes(sizes, lanes)
-    minutes = [60 * hours * size / max(loads[lane], 1) for size, lane in zip(sizes, each, strict=True)]
-    if lanes > 1:  # as the queue fills the lanes, the longest first, one may last longer
-        longest = max(in_lanes(minutes, lanes)[1])
-        minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
-    return [
-        run.with_training(max_minutes=max(share, LEAST_MINUTES)) if share else run
-        for run, share in zip(runs, minutes, strict=True)
-    ]
-
-
-def in_lanes(amounts: Sequence[float], lanes: int) -> tuple[list[int], list[float]]:
-    """Put amounts, the largest first, into the lane that holds least -> the lane of each, what each lane holds."""
-    each, loads = [0] * len(amounts), [0.0] * lanes
-    for number in sorted(range(len(amounts)), key=lambda number: -amounts[number]):
-        each[number] = loads.index(min(loads))
-        loads[each[number]] += amounts[number]
-    return each, loads
-
-
 def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     """The model on disk if it came from this very data and config and had as much time; else None, and why."""
     if not run.model_file().is_file():
         return None, f"no file {run.model_file()}"
+    start, began = start_sha256(run), run.start_file()
     try:
         found = load_checkpoint(run.model_file())
+        further = was_trained_further(found)
+        # what a model that was trained further must have learnt before
+        learnt = learnt_as(load_checkpoint(began)) if further and start and began else None
     except UserError as error:  # a damaged model
         return None, str(error)
-    start = start_sha256(run)
     if start and start == hash_file(run.model_file()):
         return None, f"{run.model_file()} is to be trained further"
-    further = was_trained_further(found)
     theirs = found.run.with_training(start_from=run.training.start_from) if further else found.run
     alike = (
         found.network == "transformer" and theirs.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
     )
-    if start and found.start and not further:  # what it started from was trained anew since
-        alike &= found.start.model_sha256 == start
+    if start and found.start:  # what it started from was trained anew since
+        alike &= learnt in found.start.texts if learnt else found.start.model_sha256 == start
     if alike and (further or found.run.minutes() >= NEARLY * run.minutes()):
         return found, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"

@@ -100,11 +100,12 @@ class Mailbox:
 def train_on_node(run: RunConfig, cores: Cores, mailbox: Any, place: tuple[Path, Path]) -> Outcome:
     """What a task runs. `place`: the working directory, and a file that is there if the folder of models is shared."""
     folder, marker = place
-    if not (folder.is_dir() and marker.exists() and run.data_file().is_file()):
+    if there := folder.is_dir():
+        os.chdir(folder)  # from which the run's own paths are meant
+    if not (there and marker.exists() and run.data_file().is_file()):
         what = f"{platform.node()} does not see {folder}, {run.data_file()} and {run.model_file().parent}"
         return Outcome(run.name, FAILED, f"{what}; share these folders under the same names, by NFS for example")
     ray = ray_library()
-    os.chdir(folder)
     torch.set_num_threads(cores.used)
     replies: list[Any] = []
 

@@ -13,7 +13,7 @@ from generation.archive import Damaged, read_archive, set_aside, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor
-from utils import UserError, hash_file, hash_json
+from utils import UserError, hash_file
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
@@ -113,8 +113,6 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
         return False
     if state.get("start", "") != start_sha256(run):
         return False
-    if state.get("format") == "3":  # held a hash of all settings in place of the settings
-        return state.get("training_sha256") == hash_json(run.training_settings())
     try:
         return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
     except (KeyError, TypeError, AttributeError, ValidationError):
@@ -157,8 +155,8 @@ def spent_minutes(run: RunConfig, data_sha256: str) -> float:
 
 
 def minutes_of(state: dict[str, Any]) -> float:
-    """How long the training of a state might take; infinite where an old format does not tell."""
-    return RunConfig.stored(state["config"]).minutes() if state["format"] == STATE_FORMAT else math.inf
+    """How long the training of a state might take."""
+    return RunConfig.stored(state["config"]).minutes()
 
 
 def read_alike(state: dict[str, Any], corpus: Corpus) -> bool:

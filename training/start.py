@@ -35,14 +35,19 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     if found.network != "transformer":
         raise UserError(f"training.start_from: {path}: an imported model; only one that train.py made can be a start")
     check_alike(path, found.run, run)
-    texts = [*(found.start.texts if found.start else []), SeenText(name=found.run.name, sha256=found.data_sha256)]
+    texts = [*(found.start.texts if found.start else []), learnt_as(found)]
     texts = list(dict.fromkeys(texts))
     return Beginning(found, Start(name=found.run.name, model_sha256=found.file_sha256, texts=texts))
 
 
+def learnt_as(found: Checkpoint) -> SeenText:
+    """The text that a model learnt from, and its name."""
+    return SeenText(name=found.run.name, sha256=found.data_sha256)
+
+
 def was_trained_further(found: Checkpoint) -> bool:
     """Whether a model started from an earlier one of the same dataset and text."""
-    return bool(found.start) and SeenText(name=found.run.name, sha256=found.data_sha256) in found.start.texts
+    return bool(found.start) and learnt_as(found) in found.start.texts
 
 
 def keeps_split(beginning: Beginning | None, run: RunConfig, data_sha256: str) -> bool:

@@ -16,7 +16,7 @@ from config.schema import RunConfig
 from evaluation.markdown import fenced
 from generation.libraries import library
 from generation.outputs import check_ours
-from training.events import Listener, Validation, try_save, write_metrics
+from training.events import Listener, Validation, stalled, try_save, write_metrics
 from utils import SOFTWARE, UserError, flush_to_disk, write_atomic
 
 VERSION = "brain.Event:2"  # of the format; the first event holds it
@@ -139,7 +139,8 @@ def scalars(record: Validation, before: Validation | None) -> dict[str, float]:
 
 def curves(run: RunConfig, history: list[Validation]) -> list[Any]:
     """The learning curve as a value, at CURVES validations and at the end. Raises UserError if it cannot be drawn."""
-    if len(history) % math.ceil(run.training.validations / CURVES) and history[-1].progress < 1:
+    ends = history[-1].progress >= 1 or stalled(history, run.training.patience)
+    if len(history) % math.ceil(run.training.validations / CURVES) and not ends:
         return []
     try:
         from training.curve import curve_png  # Matplotlib is slow to import, and few ask for event files

@@ -215,8 +215,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that a step changes, not copied."""
-        status = {**asdict(self.status), "seconds": self.elapsed()}
-        return {"status": status, "best": self.best, **self.learner.state()}
+        return {"status": asdict(self.status) | {"seconds": self.elapsed()}, "best": self.best, **self.learner.state()}
 
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that a step changes."""
@@ -233,6 +232,7 @@ class Training:
         # a shorter training has made more of its measurements by then than a longer one of the same state
         self.status.validated = min(self.status.validated, self._validations_due())
         self.began = time.monotonic() - self.status.seconds
+        self.status.progress = self.progress()
 
     def slow_down(self) -> None:
         """After divergence: back to where numbers were sound, with half the rates; a few times at most."""

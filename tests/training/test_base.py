@@ -132,6 +132,9 @@ def test_without_the_texts_the_base_keeps_its_own(project, capsys):
     write_base_text(config.merged(BASE, {}), runs)
     assert (datasets / BASE_FILE).read_bytes() == before
     assert f"{datasets / 'two.txt'}: no such file; the base keeps the text that it has\n" in capsys.readouterr().out
+    (datasets / "two.txt").mkdir()
+    write_base_text(config.merged(BASE, {}), runs)
+    assert "two.txt: is a folder, not a file; the base keeps the text that it has\n" in capsys.readouterr().out
 
 
 def test_what_is_not_the_base_text_is_left_or_kept(project, capsys):

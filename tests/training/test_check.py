@@ -11,7 +11,7 @@ from config.messages import argument
 from tests.helpers import Quiet, shape
 from training import check
 from training.events import Stopped
-from training.queue import share_hours
+from training.hours import share_hours
 from training.step import Diverged
 from training.trainer import train_model
 from utils import hash_file

@@ -8,11 +8,13 @@ from rich.console import Console
 from generation.console import make_console
 from generation.course import Change
 from tests.helpers import Quiet, shape
-from training.display import QueueDisplay
+from text.corpus import load_corpus
+from training.display import QueueDisplay, start_notes
 from training.events import Advance, Note, Status, Validation
 from training.preview import PER_SECOND
 from training.queue import Queue
 from training.trainer import train_model
+from utils import CPU
 
 
 def left_text(lanes=1, later=(), **status) -> str:
@@ -116,3 +118,9 @@ def test_a_terminal_plays_how_the_sample_was_written_and_keeps_it(monkeypatch):
     display.hear(Note("one", "going on"))
     assert console.file.getvalue().splitlines()[-2:] == ["    fix the parser", "one: going on"]
     assert display.preview.finished() == ""
+
+
+def test_of_continuous_text_all_characters_are_told(tiny_run):
+    """Its newline is a character, and its two parts are no documents."""
+    run = tiny_run(b"abc\nabd\n" * 50, data={"format": "stream"})
+    assert start_notes(run, load_corpus(run), 5, CPU, 9)[0] == "400 characters, 5 of 5 distinct ones"

@@ -8,8 +8,9 @@ from tests.helpers import shape, toy_lines
 from tests.training import worker_faults
 from tests.training.program import posix
 from training import lanes, worker
+from training.hours import in_lanes, share_hours
 from training.lanes import LocalLanes, lane_count
-from training.queue import Queue, in_lanes, share_hours
+from training.queue import Queue
 
 warm = pytest.mark.usefixtures("warm_processes")
 

@@ -7,7 +7,7 @@ from filelock import FileLock
 
 from config.loader import load_config
 from generation.archive import read_archive, write_archive
-from tests.helpers import Quiet, shape, toy_lines
+from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training import worker_faults
 from training import worker
 from training.events import Stopped
@@ -145,6 +145,46 @@ def test_force_touches_nothing_that_another_process_trains(project, capfd, monke
     out = capfd.readouterr().out
     assert "error: one: failed: another process is training" in out and "two: trained" in out
     assert (models / "one.pt").read_bytes() == before and (models / "one.resume.pt").is_file()
+
+
+@warm
+def test_force_touches_no_voice_whose_start_cannot_be_trained(project, capfd, monkeypatch):
+    path, run = project
+    change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
+    assert run("--all") == 0
+    models = path.parent / "models"
+    before = tree(models)
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0)
+    with FileLock(models / ".two.lock"):
+        assert run("--all", "--force") == 1
+    assert "error: two: failed: another process is training" in capfd.readouterr().out
+    assert tree(models) == before
+
+
+@warm
+def test_force_begins_a_voice_anew_though_its_start_comes_out_the_same(project, capfd):
+    path, run = project
+    change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
+    assert run("--all") == 0
+    with pytest.raises(Stopped):
+        train_model(load_config(path).resolve("one"), Quiet(stop_at=2))
+    start = (path.parent / "models/two.pt").read_bytes()
+    capfd.readouterr()
+    assert run("--all", "--force") == 0
+    assert (path.parent / "models/two.pt").read_bytes() == start
+    assert "going on from" not in capfd.readouterr().out and not list((path.parent / "models").glob("one.resume*"))
+
+
+@warm
+def test_what_a_disk_does_is_no_fault_of_the_program(project, capfd):
+    path, run = project
+    cache = path.parent / "datasets/.cache"
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_bytes(b"a file of this name")
+    assert run("--dataset", "one") == 1
+    out = capfd.readouterr().out
+    assert "error: one: failed: " in out and str(cache) in out and "Error" not in out
+    assert not list((path.parent / "models").glob("*.error.log"))
 
 
 @warm

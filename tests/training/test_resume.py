@@ -1,5 +1,6 @@
 """A state whose parts are not those of its training is kept aside, and the training ends as an unbroken one."""
 
+import json
 import math
 
 import pytest
@@ -183,6 +184,8 @@ def test_a_state_of_a_longer_training_outlives_a_shorter_one(tiny_run, minutes, 
         assert listener.resumed_from == 2 and listener.last is None and run.model_file().is_file()
         assert listener.notes == [f"{run.state_file()} stays for a training {limit}, which goes on from it"]
         assert spent(run) >= 30
+        figures = run.model_file().with_suffix(".metrics.jsonl").read_text("utf-8").splitlines()
+        assert json.loads(figures[-1])["progress"] == 1
     listener = Quiet()
     train_model(shape(run, max_minutes=minutes), listener)
     assert listener.resumed_from == 2 and listener.last.step == 6 and not listener.notes

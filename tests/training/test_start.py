@@ -7,6 +7,7 @@ from generation.checkpoint import load_checkpoint
 from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from text.corpus import load_corpus
 from text.vocabulary import Vocabulary
+from training.further import with_more_time
 from training.queue import finished_model
 from training.start import beginning_of, started
 from training.trainer import Training, train_model
@@ -74,6 +75,20 @@ def test_a_voice_whose_start_was_trained_anew_is_not_done(base, tiny_run):
     train_model(shape(base, max_steps=151), Quiet())
     found, reason = finished_model(run)
     assert found is None and "came from other data or settings" in reason
+
+
+def test_a_voice_that_was_trained_further_is_done_if_it_learnt_what_it_should_start_from(base, tiny_run):
+    run = tiny_run(["abx " + line for line in toy_lines(60, 1)], name="second")
+    from_first = shape(run, start_from="first")
+    for began, is_done in ((run, False), (from_first, True)):
+        train_model(began, Quiet())
+        train_model(with_more_time(began), Quiet())
+        assert bool(finished_model(from_first)[0]) == is_done
+        assert finished_model(run)[0]
+    with base.data_file().open("a", encoding="utf-8") as file:
+        file.write("another line\n")
+    train_model(base, Quiet())
+    assert finished_model(from_first)[0] is None
 
 
 def test_a_start_of_another_network_is_one_line(base, tiny_run):

@@ -1,0 +1,36 @@
+"""How the hours of a night are shared among the trainings: by the size of each text, in one lane or in several."""
+
+from collections.abc import Sequence
+
+from config.schema import RunConfig
+from utils import size_of
+
+LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
+# bytes; of the hours a larger text gets no more: a voice learns by what it reads, whatever share of its text that is
+LARGE = 1_000_000
+
+
+def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[RunConfig]:
+    """Each run with its share of the hours, by the size of its file up to LARGE; a run without a file gets none.
+
+    Several lanes have the hours each, shared by the files that fall to one; all end when the hours are over.
+    """
+    sizes = [min(size_of(run.data_file()), LARGE) for run in runs]
+    each, loads = in_lanes(sizes, lanes)
+    minutes = [60 * hours * size / max(loads[lane], 1) for size, lane in zip(sizes, each, strict=True)]
+    if lanes > 1:  # as the queue fills the lanes, the longest first, one may last longer
+        longest = max(in_lanes(minutes, lanes)[1])
+        minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
+    return [
+        run.with_training(max_minutes=max(share, LEAST_MINUTES)) if share else run
+        for run, share in zip(runs, minutes, strict=True)
+    ]
+
+
+def in_lanes(amounts: Sequence[float], lanes: int) -> tuple[list[int], list[float]]:
+    """Put amounts, the largest first, into the lane that holds least -> the lane of each, what each lane holds."""
+    each, loads = [0] * len(amounts), [0.0] * lanes
+    for number in sorted(range(len(amounts)), key=lambda number: -amounts[number]):
+        each[number] = loads.index(min(loads))
+        loads[each[number]] += amounts[number]
+    return each, loads
