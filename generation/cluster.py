@@ -19,7 +19,7 @@ from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
 from generation.draft import Draft, Written
 from generation.libraries import library
-from generation.writer import VERSIONS, Progress, ThisMachine, Writer
+from generation.writer import VERSIONS, Progress, ThisMachine, Writer, machine_of
 from utils import UserError, pick_device, precision_name
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
@@ -94,7 +94,7 @@ def on_machines(writer: Writer, checkpoint: Checkpoint, address: str | None) -> 
         raise UserError(f"--ray: a cluster writes on cpu or cuda, not on {writer.device.type}; add --device cpu")
     ray = connected(address)
     try:
-        yield replace(writer, machines=RayMachines(ray, checkpoint, writer.device))
+        yield replace(writer, machines=RayMachines(ray, checkpoint, writer))
     finally:  # also after Ctrl+C: or agents of a cluster that was begun here would stay for a minute
         ray.shutdown()
 
@@ -109,12 +109,13 @@ class Share(NamedTuple):
 class RayMachines:
     """The machines of a Ray cluster: each is sent the model once, through Ray, and then writes share after share.
 
-    All compute on the kind of device, and in the precision, of this machine. If one is lost, another writes its share.
+    All compute as this machine does, in its precision; one that does not is left out, for a text would depend on which
+    writes it. If one is lost, another writes its share.
     """
 
-    def __init__(self, ray: Any, checkpoint: Checkpoint, device: torch.device) -> None:
+    def __init__(self, ray: Any, checkpoint: Checkpoint, writer: Writer) -> None:
         """Begin on every machine of the cluster that has such a device. Raises UserError if none has."""
-        self.ray = ray
+        self.ray, self.kind, device = ray, machine_of(writer), writer.device
         places = [place for node in ray.nodes() if node["Alive"] for place in places_of(node, device)]
         if not places:
             raise UserError(f"--ray: no machine of the cluster has a {device.type} to write on")
@@ -162,7 +163,8 @@ class RayMachines:
             machine, share = self.busy.pop(reference)
             try:
                 found = self.ray.get(reference)
-                self.free.append(machine)
+                if share or self.is_alike(found):
+                    self.free.append(machine)
             except self.ray.exceptions.RayTaskError as error:  # what went wrong there is an error as it would be here
                 raise (error.cause or error) from None
             except self.ray.exceptions.RayError as error:
@@ -170,6 +172,16 @@ class RayMachines:
                 self.lost(error)
             if share:
                 yield share, found
+
+    def is_alike(self, kind: str) -> bool:
+        """Whether a machine computes as this one does; else that is said. Raises UserError if no other is left."""
+        if kind == self.kind:
+            return True
+        what = f"a machine of the cluster computes otherwise ({kind}) than this one ({self.kind})"
+        if not self.free and not self.busy:
+            raise UserError(f"--ray: {what}, so texts would come out different, and no other is left")
+        say(f"{what}, so it is left out: texts would come out different")
+        return False
 
     def lost(self, error: Exception) -> None:
         """Say that a machine was lost. Raises UserError if it was the last."""
@@ -196,13 +208,17 @@ def in_precision(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
 class WritingMachine:
     """What Ray runs on a machine of the cluster."""
 
-    def load(self, model: list[Any], device: str, cores: int, versions: str) -> None:
-        """Be ready to write. `model`: Ray's reference of it, alone. Raises UserError for other versions than those."""
+    def load(self, model: list[Any], device: str, cores: int, versions: str) -> str:
+        """Be ready to write, and say how this machine computes. `model`: Ray's reference of it, alone.
+
+        Raises UserError for other versions than those.
+        """
         if versions != VERSIONS:
             fix = "install the same on both"
             raise UserError(f"--ray: {platform.node()} has version {VERSIONS}, and this machine {versions}; {fix}")
         torch.set_num_threads(cores)
         self.writer = Writer.of(ray_library().get(model[0]), pick_device(device))
+        return machine_of(self.writer)
 
     def written(self, drafts: list[Draft], settings: SamplerSettings) -> list[Written]:
         return ThisMachine().written(self.writer, deepcopy(drafts), settings)  # Ray's arrays cannot be written to

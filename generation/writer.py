@@ -25,7 +25,7 @@ from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
-from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks, pick_precision
+from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks, pick_precision, precision_name
 
 # positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
 CALL_POSITIONS = {"cpu": 512, "cuda": 16_384, "mps": 16_384}
@@ -219,3 +219,11 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: 
     for row, draft in enumerate(drafts):
         draft.remember(log_p[row], changes[row])
         draft.settle(written[row].cpu().numpy())
+
+
+def machine_of(writer: Writer) -> str:
+    """On which kind of processor, with which instructions, and in which precision a text comes out the same again."""
+    kinds = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
+    kind = kinds.get(writer.device.type, str)()
+    precision = precision_name(writer.run.training.precision, writer.device)
+    return " ".join(filter(None, [writer.device.type, kind, precision]))

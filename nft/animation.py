@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageSequence
 
 from generation.course import Change
-from nft.fonts import draw_character, font
+from nft.fonts import draw_caption, draw_character
 from nft.image import LARGEST
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
 from nft.timeline import Timeline, seen, timeline
@@ -35,7 +35,7 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
     canvas = Image.new("L", (round(SIDE * scale) // 2 * 2, round(laid.height * scale) // 2 * 2), 0)
     draw = ImageDraw.Draw(canvas)
     left, bottom = MARGIN * scale, (laid.height - MARGIN) * scale
-    draw.text((left, bottom), caption, CAPTION_INK, font(max(1, round(CAPTION_SIZE * scale))), anchor="ls")
+    draw_caption(draw, (left, bottom), caption, CAPTION_INK, max(1, round(CAPTION_SIZE * scale)), light=theme.light)
     width, high = CHARACTER_WIDTH * laid.size * scale, LINE_HEIGHT * laid.size * scale
     shown: Frames = []
     for frame, written in enumerate(by_frame(text, times, theme)):
@@ -101,7 +101,8 @@ def mp4(shown: Frames, theme: Theme) -> bytes:
 def find_ffmpeg() -> str:
     """The path of ffmpeg; UserError if it is not installed."""
     if not (path := shutil.which("ffmpeg")):
-        raise UserError("collection.pieces: mp4 needs ffmpeg, which is not here; install it, or take mp4 out")
+        what = "mp4 needs ffmpeg, which is not here; install it, or leave mp4 out"
+        raise UserError(f"{what}: of collection.pieces, or of a set that is there with export --pieces")
     return path
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.errors import listed
 from config.loader import BASE, BASE_FILE, load_config
-from config.messages import counted, say
+from config.messages import argument, counted, say
 from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
@@ -30,7 +30,7 @@ from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, 
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
 from nft.rules import Judge
-from nft.schemas import PRESENTATION, SET_FORMAT, SetInfo, info_of
+from nft.schemas import LARGEST, PRESENTATION, SET_FORMAT, SetInfo, info_of
 from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, check_known, selection_json
 from nft.tokens import TextSource, identity_of
@@ -40,6 +40,7 @@ from pages.themes import THEMES
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 OF_A_FILE = "a set is made of a model file, models/NAME.pt, whose hash it names"
 
 
@@ -73,6 +74,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_tools(info)
+        judge = replace(judge, as_earlier=info.is_earlier)
         check_records_fit(folder, info, arguments.size)
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
@@ -88,6 +90,10 @@ def set_info(
     origin: tuple[dict[str, str], Start | None], arguments: argparse.Namespace,
 ) -> SetInfo:  # fmt: skip
     """What set.json is to hold; title, description and base URI that a set has already stay unless they are given."""
+    if arguments.seed > LARGEST and not folder.has("set.json"):
+        raise UserError(
+            f"--seed {arguments.seed}: more than {LARGEST}, the last number that every program reads exactly"
+        )
     identity, start = origin
     words, rules = run.collection.word_file(), run.collection.rules()
     look = {"pieces": run.collection.pieces, "theme": run.collection.theme}
@@ -141,7 +147,8 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
             say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if constant:
         say(f"the same for all tokens, so no trait: {', '.join(constant)}")
-    foreign = {c: path for record in edition.records for c, path in in_other_fonts(record["text"]).items()}
+    drawn = [edition.info["title"], *(record["text"] for record in edition.records)]
+    foreign = {c: path for text in drawn for c, path in in_other_fonts(text).items()}
     if names := sorted({path.stem for path in foreign.values() if path}):
         say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
     if missing := [character for character, path in foreign.items() if not path]:
@@ -160,6 +167,9 @@ def export_set(arguments: argparse.Namespace) -> int:
         check_tools(info)
         folder.write_info(info)
         write_and_name(folder, record)
+        if info.pieces and not info.courses:
+            fix = f"python collection.py draw-courses {argument(arguments.folder)}"
+            say(f"no pieces: how the texts were written is not known; {fix} draws it")
         say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
 
@@ -179,6 +189,8 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
         if lone_surrogate or (key == "title" and not value.strip()):
             rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
             raise UserError(f"--{key.replace('_', '-')} {value!r}: {rule}")
+    if (base := given.get("base_uri")) and not ADDRESS.fullmatch(base):
+        raise UserError(f"--base-uri {base!r}: must be an address, as ipfs://CID or https://example.org/set")
     if "pieces" in given:
         given["pieces"] = [piece for piece in re.split(r"[\s,]+", given["pieces"]) if piece not in ("", "none")]
     try:
@@ -199,8 +211,11 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         if checkpoint.file_sha256 != info.identity["model_sha256"]:
             raise UserError(f"{path}: not the model that this set was drawn with; give that with --model")
         writer = Writer.of(checkpoint, pick_device(arguments.device))
+        pieces = CollectionConfig().pieces if info.pieces is None else info.pieces  # of sets before there were courses
+        info = info.model_copy(update={"courses": True, "pieces": pieces})
+        check_tools(info)
         record = record_of(folder, growing=True)
-        folder.begin(info.model_copy(update={"courses": True}))
+        folder.begin(info)
         for draw in (draw_empty_courses, draw_missing_courses):
             draw(folder, writer, folder.info(), writer.run.sampling.batch_size)
         unknown = [record["token_id"] for record in without_course(folder)]
@@ -216,15 +231,22 @@ def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
         written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
-        known = {record["token_id"] for record in folder.records() if record["accepted"]}
+        records = folder.records()
+        known = {record["token_id"] for record in records if record["accepted"]}
         check_tools(folder.info())
         if arguments.keep == "all":
             folder.check_free(selection.name)
             selection.unlink(missing_ok=True)
         else:
-            kept = token_ids(Path(arguments.keep))
-            check_known(arguments.keep, kept - known)
-            folder.write(selection.name, utf8(selection_json(kept)))
+            named = token_ids(Path(arguments.keep))
+            left_out = named & {record["token_id"] for record in records} - known
+            check_known(arguments.keep, named - known - left_out)
+            if left_out:
+                what = f"{arguments.keep}: the rules left out {listed(map(str, sorted(left_out)))}"
+                if named == left_out:
+                    raise UserError(f"{what}, and it names no other token")
+                say(what)
+            folder.write(selection.name, utf8(selection_json(named & known)))
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0

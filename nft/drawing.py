@@ -13,6 +13,7 @@ from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder
 from nft.tokens import TextSource, courses_again, draw_tokens
+from utils import UserError
 
 
 def add_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -57,7 +58,7 @@ def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch
 
 
 def draw_empty_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
-    """Draw the courses again that are empty, as where another machine drew another text."""
+    """Draw the courses again that are empty, as where another machine drew another text, or damaged."""
     lines, empty = folder.course_lines().splitlines(keepends=True), without_course(folder)
     for start in range(0, len(empty), batch_size):
         batch = empty[start : start + batch_size]
@@ -68,7 +69,14 @@ def draw_empty_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_s
 
 
 def without_course(folder: SetFolder) -> list[dict[str, Any]]:
-    """The accepted tokens whose course is empty."""
+    """The accepted tokens whose course is empty, or damaged."""
+
+    def is_known(line: bytes, record: dict[str, Any]) -> bool:
+        try:
+            return bool(course_of(line, record))
+        except UserError:
+            return False
+
     lines = folder.course_lines().splitlines(keepends=True)
     pairs = zip(folder.records(), lines, strict=False)
-    return [record for record, line in pairs if record["accepted"] and not course_of(line, record)]
+    return [record for record, line in pairs if record["accepted"] and not is_known(line, record)]

@@ -14,7 +14,7 @@ from nft import fonts, image
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, Frames, frames, in_format, same_animation
 from nft.contact_sheet import contact_sheet
-from nft.metadata import caption, contract, csv_table, erc721, erc1155, metaplex, rarity_table
+from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture_caption, rarity_table
 from nft.player import player
 from nft.provenance import provenance
 from nft.store import LOCK, SOURCES, Edition, SetFolder, indented_json
@@ -49,7 +49,7 @@ def files(edition: Edition) -> Iterator[File]:
     for path, text in text_files(edition):
         yield File(path, partial(str.encode, text, "utf-8"))
     for number, record, _ in edition.numbered:
-        look = (caption(edition, number), edition.theme)
+        look = (picture_caption(edition, number), edition.theme)
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
         alike = not fonts.depends_on_machine(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, alike)
@@ -84,7 +84,7 @@ def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
 
 def pages(edition: Edition, number: int, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The picture of a token as SVG, which moves where its course is known, and the page that plays it."""
-    look, kinds = (caption(edition, number), edition.theme), edition.pieces(record)
+    look, kinds = (picture_caption(edition, number), edition.theme), edition.pieces(record)
     text, course = record["text"], edition.course(record)
     yield f"images/{number}.svg", animated_svg(text, course, *look) if "svg" in kinds else image.svg(text, *look)
     if "html" in kinds:

@@ -18,6 +18,7 @@ SMALLEST = 6  # pixels, of a character that is made to fit its cell
 BITMAP_SIZES = (109, 160, 136, 128, 96, 64)  # pixels that fonts of coloured bitmaps have; Noto's 109, Apple's 160
 PALEST = 64  # ink of 255 for what is as light as the ground, so that it still stands out from it
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # bidirectional classes
+OF_BOXES = ("LastResort",)  # macOS's, which has a box for every character
 UNSEEN = ("Z", "C", "M")  # categories of spaces, of controls and of marks, whose glyphs may be empty
 
 
@@ -60,7 +61,8 @@ def draws(path: Path, character: str) -> bool:
 @cache
 def fonts_of_the_machine() -> list[Path]:
     """The installed fonts, always in the same order."""
-    return sorted(map(Path, findSystemFonts()), key=lambda path: (path.name, path))
+    found = (path for path in map(Path, findSystemFonts()) if path.stem not in OF_BOXES)
+    return sorted(found, key=lambda path: (path.name, path))
 
 
 @cache
@@ -89,6 +91,13 @@ def draw_line(
     for column, character in enumerate(line):
         there = (place[0] + column * CHARACTER_WIDTH * size, place[1])
         draw_character(draw, there, character, ink, size, light=light)
+
+
+def draw_caption(
+    draw: ImageDraw.ImageDraw, place: tuple[float, float], caption: str, ink: int, size: int, *, light: bool
+) -> None:
+    """Draw a line of text on a baseline that begins at a place."""
+    draw_line(draw, (place[0], place[1] - font(size).getmetrics()[0]), caption, ink, size, light=light)
 
 
 def draw_character(

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 from PIL import Image, ImageDraw
 
-from nft.fonts import draw_line, font
+from nft.fonts import draw_caption, draw_line
 from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, WIDE, WIDE_SCALE, layout, shown
 from pages.themes import CAPTION_INK, FULL_INK, Theme
 
@@ -29,7 +29,7 @@ def png(text: str, caption: str, theme: Theme) -> bytes:
     size, lines = layout(text)
     for row, line in enumerate(lines):
         draw_line(draw, (MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, size, light=theme.light)
-    draw.text((MARGIN, SIDE - MARGIN), caption, CAPTION_INK, font(CAPTION_SIZE), anchor="ls")
+    draw_caption(draw, (MARGIN, SIDE - MARGIN), caption, CAPTION_INK, CAPTION_SIZE, light=theme.light)
     buffer = io.BytesIO()
     image.putpalette([level for ink in range(FULL_INK + 1) for level in theme.shade(ink)])
     image.save(buffer, "PNG")

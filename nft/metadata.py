@@ -16,7 +16,10 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # the same inside a cell, for a spreadsheet of a country that parts cells by ; where quotation marks of ours hold
 # nothing together; but no smiley
 INSIDE = re.compile('(?<=[;|\t\r\n])("*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20](?!\\)))')
-MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")  # marketplaces show a description as Markdown
+# marketplaces show a description as Markdown, in which a line may begin a list, or be a heading's underline
+MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
+EARLIER_MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")
+SHOWN_TITLE = 60  # characters of a caption in a picture, which has room for a few more
 
 
 # by Metaplex's non-fungible standard
@@ -29,6 +32,14 @@ CATEGORIES = {"": "image", "html": "html", "mp4": "video"}
 
 def caption(edition: Edition, number: int) -> str:
     return f"{edition.info['title']} #{number}"
+
+
+def picture_caption(edition: Edition, number: int) -> str:
+    """The caption as pictures show it: of a long title the beginning, and always the number."""
+    whole, tail = caption(edition, number), f"\u2026 #{number}"
+    if edition.is_earlier or len(whole) <= SHOWN_TITLE:
+        return whole
+    return edition.info["title"][: SHOWN_TITLE - len(tail)].rstrip() + tail
 
 
 def no_formula_begins(cell: str) -> str:
@@ -86,7 +97,8 @@ def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
 def description(edition: Edition, record: dict[str, Any]) -> str:
     """The text with Markdown escaped, then that a machine wrote it and whether it was chosen by hand."""
     chosen = "Chosen by hand from a larger set." if edition.info["curated"] else "Not chosen by hand."
-    text = MARKDOWN.sub(r"\\\1", record["text"])
+    pattern = EARLIER_MARKDOWN if edition.is_earlier else MARKDOWN
+    text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", record["text"])
     return f"{text}\n\n{STATEMENT} {chosen}"
 
 

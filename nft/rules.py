@@ -1,8 +1,11 @@
 """The rules that decide which texts become tokens: loops, copies, duplicates, personal data, listed words."""
 
+import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +21,7 @@ BLOT = "\u2588"  # replaces each character that the action mask hides
 SHORTEST_RUN = 12  # equal characters in a row that make a text degenerate; lines of dashes in real texts are shorter
 SHORTEST_LOOP, LOOP_REPEATS = 24, 4  # a part that repeats is a loop from this many characters and this many times
 RUN = re.compile(rf"(\S)\1{{{SHORTEST_RUN - 1},}}")
-LOOP = re.compile(rf"(.{{2,60}}?)\1{{{LOOP_REPEATS - 1},}}", re.DOTALL)
+LONGEST_PART = 60  # characters
 
 
 class Candidate(NamedTuple):
@@ -33,11 +36,27 @@ def whole_text(text: str) -> list[Span]:
     return [(0, len(text))]
 
 
-def degenerate(text: str) -> list[Span]:
+@cache
+def loop_pattern() -> re.Pattern[str]:
+    """A part that repeats LOOP_REPEATS times or more, a short one until it has SHORTEST_LOOP characters."""
+    short = range(2, SHORTEST_LOOP // LOOP_REPEATS)
+    parts = [(f"{size}", math.ceil(SHORTEST_LOOP / size)) for size in short]
+    parts.append((f"{short.stop},{LONGEST_PART}", LOOP_REPEATS))
+    repeated = (rf"(.{{{size}}}?)\{group}{{{times - 1},}}" for group, (size, times) in enumerate(parts, 1))
+    return re.compile("|".join(repeated), re.DOTALL)
+
+
+def loops_of_earlier_sets(text: str) -> list[Span]:
+    """The loops that earlier sets found: none behind a part that repeats within them."""
+    pattern = rf"(.{{2,{LONGEST_PART}}}?)\1{{{LOOP_REPEATS - 1},}}"
+    return [m.span() for m in re.finditer(pattern, text, re.DOTALL) if m.end() - m.start() >= SHORTEST_LOOP]
+
+
+def degenerate(text: str, *, as_earlier: bool = False) -> list[Span]:
     """Where a text repeats one character or one part; all of a text without a letter or digit."""
     if not any(character.isalnum() for character in text):
         return whole_text(text)
-    loops = [m.span() for m in LOOP.finditer(text) if m.end() - m.start() >= SHORTEST_LOOP]
+    loops = loops_of_earlier_sets(text) if as_earlier else [m.span() for m in loop_pattern().finditer(text)]
     return [m.span() for m in RUN.finditer(text)] + loops
 
 
@@ -46,7 +65,7 @@ def word_pattern(path: Path | None) -> re.Pattern[str] | None:
     if path is None:
         return None
     text = read_text(path, "in collection.word_list, name a text file with one word a line")
-    words = [line.strip() for line in text.splitlines()]
+    words = [line.strip() for line in unicodedata.normalize("NFC", text).splitlines()]
     joined = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
     return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE) if joined else None
 
@@ -82,6 +101,7 @@ class Judge:
 
     config: Rules
     copy_bound: int  # characters; a longer match with the training text is a copy
+    as_earlier: bool = False  # whether loops are found as in sets up to THIRD_FORMAT
     accepted: set[str] = field(default_factory=set)  # the accepted texts, folded
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
@@ -91,7 +111,7 @@ class Judge:
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""
         config = self.config
-        yield "degenerate", config.degenerate, lambda c: degenerate(c.text)
+        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=self.as_earlier)
         yield "copies", config.copies, self.find_copy
         yield "personal", config.personal, lambda c: personal(c.text)
         yield "handles", config.handles, lambda c: handles(c.text)

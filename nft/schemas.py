@@ -18,7 +18,12 @@ from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES
 from utils import UserError
 
-SET_FORMAT = 3  # of set.json; of the second, pages and SVG files drew wide characters over their neighbours
+SET_FORMAT = 4  # of set.json
+# before: loops of short parts were missed, equal rarities were ranked by rounding, less of Markdown was escaped, and
+# a long title ran out of its picture
+THIRD_FORMAT = 3
+# before: pages and SVG files drew wide characters over their neighbours
+SECOND_FORMAT = 2
 # before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
 FIRST_FORMAT = 1
 # fields of set.json that may change after the tokens are drawn
@@ -98,7 +103,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with; licence, source, title, description, address of images, the start."""
 
-    format: Literal[1, 2, 3]  # from FIRST_FORMAT to SET_FORMAT
+    format: Literal[1, 2, 3, 4]  # from FIRST_FORMAT to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
@@ -128,13 +133,18 @@ class SetInfo(SetFile):
         """What set.json holds: the fields of LATER only if they say something."""
         return self.model_dump(exclude={key for key in LATER if getattr(self, key) is None})
 
+    @property
+    def is_earlier(self) -> bool:
+        """Whether it is of THIRD_FORMAT or before."""
+        return self.format <= THIRD_FORMAT
+
     def sampler_settings(self) -> SamplerSettings:
         return sampler_with_defaults(self.sampler)
 
     def drawn_with(self) -> dict[str, Any]:
         """Everything the tokens depend on; settings that an earlier version did not have get their defaults."""
         own = self.model_dump(include={"name", "seed", "word_list_sha256", "copy_bound", "identity"})
-        rules = rules_with_defaults(self.rules).model_dump()
+        rules = rules_with_defaults(self.rules).model_dump(exclude={"word_list"})  # whose hash tells, wherever it lies
         return {**own, "sampler": settings_read(self.sampler_settings()), "rules": rules}
 
 

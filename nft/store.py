@@ -18,8 +18,8 @@ from config.messages import counted
 from generation.course import Change
 from generation.outputs import is_protected, is_regular
 from nft.courses import course_of
-from nft.schemas import Selection, SetInfo, StoredToken, parse
-from nft.traits import Bands, bands_of, rarity, traits_of
+from nft.schemas import THIRD_FORMAT, Selection, SetInfo, StoredToken, parse
+from nft.traits import Bands, bands_of, ranks, rarity, traits_of
 from pages.themes import THEMES, Theme
 from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
 
@@ -61,18 +61,25 @@ class Edition:
 
     def course(self, record: dict[str, Any]) -> list[Change]:
         """How a token was written; empty if it is not known."""
-        return course_of(self.courses[record["token_id"] - 1], record) if self.courses else []
+        try:
+            return course_of(self.courses[record["token_id"] - 1], record) if self.courses else []
+        except UserError as error:
+            raise UserError(f"{error}; collection.py draw-courses draws it again") from None
 
     @cached_property
     def bits(self) -> list[float]:
         """The rarity of each token, in bits."""
         return rarity([traits for *_, traits in self.numbered])
 
+    @property
+    def is_earlier(self) -> bool:
+        """Whether the set is of THIRD_FORMAT or before."""
+        return self.info["format"] <= THIRD_FORMAT
+
     @cached_property
     def ranks(self) -> list[int]:
-        """The rank of each token among all, from 1, the rarest; of two that are as rare the first comes first."""
-        order = sorted(range(len(self.bits)), key=lambda i: (-self.bits[i], i))
-        return [rank for _, rank in sorted(zip(order, range(1, len(order) + 1), strict=True))]
+        """The rank of each token among all, from 1, the rarest."""
+        return ranks([traits for *_, traits in self.numbered], rounded=self.is_earlier)
 
     def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
         """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""

@@ -6,21 +6,19 @@ Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the s
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import torch
-
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
 from generation.course import Change
 from generation.draft import Draft, Written
 from generation.prompt import ANYTHING
-from generation.writer import VERSIONS, Writer
+from generation.writer import VERSIONS, Writer, machine_of
 from nft.courses import masked_course
 from nft.rules import Candidate, Judge
 from nft.schemas import FIRST_FORMAT, SetInfo
 from nft.traits import figures_of
 from text.vocabulary import Vocabulary
-from utils import precision_name, sha256
+from utils import sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
@@ -162,14 +160,6 @@ def writing_figures(written: Written) -> dict[str, Any]:
     """The figures of a record that describe how the model wrote its text."""
     confidence = round(written.confidence, DECIMALS)
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}
-
-
-def machine_of(writer: Writer) -> str:
-    """On which kind of processor, with which instructions, and in which precision a text comes out the same again."""
-    kinds = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
-    kind = kinds.get(writer.device.type, str)()
-    precision = precision_name(writer.run.training.precision, writer.device)
-    return " ".join(filter(None, [writer.device.type, kind, precision]))
 
 
 def identity_of(checkpoint: Checkpoint, model_sha256: str, writer: Writer, stored: str = "") -> dict[str, str]:

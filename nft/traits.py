@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -78,5 +79,24 @@ def traits_of(figures: dict[str, float | str], bands: Bands) -> dict[str, str]:
 
 def rarity(traits: list[dict[str, str]]) -> list[float]:
     """Information content of each token in bits: sum over its traits of -log2(share of the tokens with that trait)."""
+    return [math.fsum(-math.log2(count / len(traits)) for count in counts) for counts in trait_counts(traits)]
+
+
+def ranks(traits: list[dict[str, str]], *, rounded: bool = False) -> list[int]:
+    """The rank of each token by its rarity, from 1, the rarest; of two that are as rare the first comes first.
+
+    `rounded`, as up to THIRD_FORMAT: sums of rounded logarithms are compared, so few are quite as rare.
+    """
+    every = trait_counts(traits)
+    if rounded:  # from left to right: Python's own sum is more exact from 3.12 on
+        common = [reduce(lambda bits, count: bits + math.log2(count / len(traits)), counts, 0.0) for counts in every]
+    else:  # the same order in whole numbers, for each token has as many traits
+        common = [math.prod(counts) for counts in every]
+    order = sorted(range(len(common)), key=lambda number: (common[number], number))
+    return [rank for _, rank in sorted(zip(order, range(1, len(order) + 1), strict=True))]
+
+
+def trait_counts(traits: list[dict[str, str]]) -> list[list[int]]:
+    """How many tokens have each trait of a token."""
     counts = Counter((name, value) for token in traits for name, value in token.items())
-    return [sum(-math.log2(counts[item] / len(traits)) for item in token.items()) for token in traits]
+    return [[counts[item] for item in token.items()] for token in traits]

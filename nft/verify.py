@@ -98,7 +98,7 @@ def records_again(
     source = TextSource(writer, info, at_hand.reference)
     attempts, numbers = at_hand.rules.attempts, {record["token_id"] for record in chosen}
     source.draw((r["token_id"], attempt) for r in chosen for attempt in range(min(len(r["dropped"]) + 1, attempts)))
-    judge = Judge(at_hand.rules, info.copy_bound)
+    judge = Judge(at_hand.rules, info.copy_bound, as_earlier=info.is_earlier)
     for record in records:
         if record["token_id"] in numbers:
             yield record, draw_token(source, judge, record["token_id"], attempts)

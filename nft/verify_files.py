@@ -16,14 +16,15 @@ from nft.files import FOLDERS, File, beginning, beside, files, strangers_in
 from nft.findings import Findings
 from nft.image import LARGEST, pixels_of
 from nft.metadata import csv_table, no_formula_begins
-from nft.schemas import FIRST_FORMAT
+from nft.schemas import FIRST_FORMAT, SECOND_FORMAT
 from nft.store import LINK, Edition, SetFolder
 from pages.themes import Theme
 from utils import UserError
 
 TABLE = "tokens.csv"
 PAGES = (".html", ".svg")
-WRITTEN_OTHERWISE = {FIRST_FORMAT: (*PAGES, TABLE), 2: PAGES}  # format: ends of files that its versions wrote otherwise
+# format: ends of files that its versions wrote otherwise
+WRITTEN_OTHERWISE = {FIRST_FORMAT: (*PAGES, TABLE), SECOND_FORMAT: PAGES}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
@@ -73,13 +74,14 @@ def may_be_earlier(folder: SetFolder, file: File, edition: Edition) -> bool:
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
     """Name what lies in the set's own folders, or beside them, and does not follow from its tokens."""
-    for path in beside(folder, expected):
-        found.not_checked(f"{path}: no file of a set")
-    for path in strangers_in(folder, expected):
+    inside = strangers_in(folder, expected)
+    for path in [*beside(folder, expected), *inside]:
         if PART.fullmatch(Path(path).name) and is_regular(folder.path / path):
             found.not_checked(f"{path}: left by a write that was killed; it may be deleted")
-        else:
+        elif path in inside:
             found.differs(f"{path}: belongs to no token")
+        else:
+            found.not_checked(f"{path}: no file of a set")
 
 
 class Pictures:

@@ -42,7 +42,7 @@ def check_records(
         ]  # fmt: skip
         report(found, record, problems)
     accepted = [record for record in records if record["accepted"]]
-    check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound), at_hand)
+    check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound, as_earlier=info.is_earlier), at_hand)
     if masked := sum(is_masked(record) and record["token_id"] not in redrawn for record in accepted):
         found.not_checked(f"rules, copies and novelty of {counted(masked, 'token')} with masked text")
 

@@ -18,7 +18,7 @@ import generate
 from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
-from generation.writer import VERSIONS, Writer
+from generation.writer import VERSIONS, Writer, machine_of
 from tests.helpers import ROOT, Quiet, long_and_short_lines, one_short_line
 from tests.training.program import posix
 from training.trainer import train_model
@@ -100,6 +100,20 @@ def test_what_goes_wrong_on_a_machine_is_one_line(model, cluster, tmp_path, caps
     assert generate.main(["--model", str(model), *options, "--ray", cluster.address]) == 2
     assert capsys.readouterr().err == "error: --ray: no machine of the cluster has a cpu to write on\n"
     assert not output.exists()
+
+
+@posix
+@pytest.mark.slow
+def test_machines_that_compute_otherwise_are_left_out(model, cluster, capsys, monkeypatch):
+    """As one with other instructions, on which a text may come out different."""
+    kind = machine_of(Writer.of(load_checkpoint(model), CPU))
+    monkeypatch.setattr(joined, "machine_of", lambda writer: "cpu of another kind")
+    assert len(cluster.workers) == 2
+    assert generate.main(["--model", str(model), "--samples", "9", "--ray", cluster.address]) == 2
+    what = f"a machine of the cluster computes otherwise ({kind}) than this one (cpu of another kind), so"
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [f"{what} it is left out: texts would come out different"]
+    assert said.err == f"error: --ray: {what} texts would come out different, and no other is left\n"
 
 
 GUARDED = """\

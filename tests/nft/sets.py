@@ -9,6 +9,7 @@ from generation.course import Change
 from nft.contact_sheet import contact_sheet
 from nft.courses import course_line, course_of
 from nft.files import pages
+from nft.schemas import SET_FORMAT
 from nft.store import Edition
 from nft.traits import bands_of, figures_of
 from utils import UserError
@@ -82,7 +83,7 @@ def made_up_edition(texts: dict[int, str], *pieces: str) -> Edition:
         records.append({**record, "traits": figures_of(record)})
     lines = {token: course_line(token, course_to(text)) for token, text in texts.items()}
     courses = [lines.get(token, b"") for token in range(1, max(texts) + 1)]
-    drawn_with = {"identity": {}, "seed": 0, "sampler": {}, "rules": {}}
+    drawn_with = {"format": SET_FORMAT, "identity": {}, "seed": 0, "sampler": {}, "rules": {}}
     info = {**drawn_with, "title": "made up", "pieces": [*pieces], "theme": "paper"}
     return Edition(info, records, bands_of([record["traits"] for record in records]), courses)
 

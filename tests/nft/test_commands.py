@@ -12,7 +12,7 @@ import pytest
 import collection
 from nft.selection import token_ids
 from tests.helpers import tree
-from tests.nft.sets import alter, texts
+from tests.nft.sets import alter, records, texts
 from utils import UserError
 
 
@@ -53,6 +53,44 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
 
 
+def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys):
+    """As a range over a whole set does."""
+    _, make = studio
+    first = texts(make("first", 3)[1])
+    (tmp_path / "words.txt").write_text(first[1], "utf-8")
+    status, folder = make("set", 3, words="drop", word_list=str(tmp_path / "words.txt"), attempts=1)
+    assert status == 1
+    keep = tmp_path / "keep.txt"
+    keep.write_text("1-3", "utf-8")
+    capsys.readouterr()
+    assert collection.main(["select", str(folder), "--keep", str(keep)]) == 0
+    said = [f"{keep}: the rules left out 2", f"2 of 2 tokens kept: {folder}"]
+    assert capsys.readouterr().out.splitlines() == said and (folder / "toy.txt").read_text("utf-8").count("\n") == 2
+    keep.write_text("2", "utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(keep)]) == 2
+    assert capsys.readouterr().err == f"error: {keep}: the rules left out 2, and it names no other token\n"
+    # the same list elsewhere is the same list
+    (tmp_path / "words.txt").rename(tmp_path / "moved.txt")
+    assert make("set", 4, words="drop", word_list=str(tmp_path / "moved.txt"), attempts=1)[0] == 1
+    assert len(records(folder)) == 4
+
+
+@pytest.mark.parametrize("address", ["bafybeigdyr", "ipfs://cid ", "https:// a", "../images"])
+def test_what_is_no_address_is_none_of_images(studio, capsys, address):
+    _, make = studio
+    assert make("set", 1, "--base-uri", address)[0] == 2
+    what = "must be an address, as ipfs://CID or https://example.org/set"
+    assert capsys.readouterr().err == f"error: --base-uri {address!r}: {what}\n"
+
+
+def test_a_seed_that_json_cannot_hold_begins_no_set(studio, capsys):
+    _, make = studio
+    assert make("set", 1, "--seed", str(2**53 + 1))[0] == 2
+    what = f"more than {2**53}, the last number that every program reads exactly"
+    assert capsys.readouterr().err == f"error: --seed {2**53 + 1}: {what}\n"
+    assert make("set", 1, "--seed", str(2**53))[0] == 0
+
+
 def test_a_range_is_read_as_one_or_refused(tmp_path):
     keep = tmp_path / "keep.txt"
     dashes = ("-", " - ", "\u2011", "\u2013", "\u2014", " \u2212 ", "..", "...", "\u2026", " to ", " -- ", "---")
@@ -74,7 +112,7 @@ def test_a_range_is_read_as_one_or_refused(tmp_path):
 
 NO_LIST = (
     "1 through 5", "1 bis 5", "1 not 2", "2 ~ 4", "2 : 4", "2 / 4", "2 - 4 - 6", "1. 3", "3,a text of 7 words",
-    "#2 of 27 November", "2and3",
+    "#2 of 27 November", "2and3", "3 (2 votes)",
 )  # fmt: skip
 ONE_OR_TWO = (
     "1,234",
@@ -151,7 +189,7 @@ def test_what_a_set_could_not_hold_is_never_written(studio, tmp_path, capsys):
     _, folder = make("set", 2)
     before = tree(folder)
     for key, size in (("title", 1001), ("description", 20_001), ("base-uri", 20_001)):
-        options = (f"--{key}", "x" * size)
+        options = (f"--{key}", "a:".ljust(size, "x"))
         assert (collection.main(["export", str(folder), *options]), make("new", 1, *options)[0]) == (2, 2)
         assert capsys.readouterr().err.count(f"error: set.json cannot hold this {key.replace('-', '_')}: ") == 2
     assert tree(folder) == before and not (tmp_path / "new/set.json").exists()

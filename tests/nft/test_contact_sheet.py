@@ -6,6 +6,7 @@ from html import escape
 import pytest
 
 from nft.contact_sheet import contact_sheet
+from nft.schemas import SET_FORMAT
 from nft.selection import token_ids
 from nft.store import Edition
 from nft.traits import TRAITS
@@ -37,7 +38,7 @@ def page_with_every_trait(title: str) -> str:
     bands = {name: {"edges": [], "labels": ["middle"]} for name in TRAITS}
     figures = {"novelty": 0.5, "confidence": 0.5, "traits": dict.fromkeys(TRAITS, "middle")}
     record = {"token_id": 1, "text": "words", "flags": [], **figures}
-    info = {"title": title, "identity": {}, "seed": 0, "sampler": {}, "rules": {}}
+    info = {"format": SET_FORMAT, "title": title, "identity": {}, "seed": 0, "sampler": {}, "rules": {}}
     return contact_sheet(Edition(info, [record], bands, []))
 
 

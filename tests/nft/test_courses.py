@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import collection
+from config.messages import argument
 from generation.course import Change, text_after
 from nft.courses import course_line, course_of, masked_course
 from tests.nft.sets import alter, records, texts
@@ -70,6 +71,35 @@ def test_a_set_without_courses_says_nothing_of_them_until_they_are_drawn(studio,
     assert verify(folder)[1].endswith("6 tokens: everything matches\n")
     assert collection.main(["draw-courses", str(folder)]) == 0
     assert everything(folder) == whole
+
+
+def test_a_set_from_before_there_were_courses_gets_pieces_with_them(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+    whole = everything(folder)
+    (folder / "courses.jsonl").unlink()
+    info = json.loads(whole["set.json"])
+    before = {key: value for key, value in info.items() if key not in ("courses", "pieces", "theme")}
+    (folder / "set.json").write_text(json.dumps(before), "utf-8")
+    capsys.readouterr()
+    assert collection.main(["export", str(folder), "--pieces", "svg"]) == 0
+    fix = f"python collection.py draw-courses {argument(folder)}"
+    assert f"no pieces: how the texts were written is not known; {fix} draws it" in capsys.readouterr().out.splitlines()
+    (folder / "set.json").write_text(json.dumps(before), "utf-8")
+    assert collection.main(["draw-courses", str(folder)]) == 0
+    assert (folder / "images/1.svg").read_bytes() == whole["images/1.svg"]
+    assert (folder / "images/2.html").exists() and "animation_url" in json.loads((folder / "json/1.json").read_text())
+
+
+def test_a_damaged_course_is_drawn_again(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    whole = everything(folder)
+    alter(folder / "courses.jsonl", '"token_id":2', '"token_id":9')
+    assert collection.main(["export", str(folder)]) == 2
+    what = "courses.jsonl line 2: damaged: holds token 9; collection.py draw-courses draws it again"
+    assert what in capsys.readouterr().err
+    assert collection.main(["draw-courses", str(folder)]) == 0 and everything(folder) == whole
 
 
 def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsys):

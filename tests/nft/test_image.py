@@ -43,6 +43,7 @@ def test_a_character_is_drawn_with_a_font_that_has_it_or_said_to_be_a_box(monkey
         assert in_other_fonts("aא日") == {"א": hebrew, "日": None}
         pictures = [png(text, "", THEMES["paper"]) for text in ("aא", "a日", "a")]
         assert len(set(pictures)) == 3
+        assert len({png("a", caption, THEMES["paper"]) for caption in ("א #1", "ב #1", "日 #1")}) == 3
         _, lines = layout("aא")
         assert lines == ["aא"]
     finally:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 
 import collection
 from nft.layout import SIDE
-from nft.metadata import csv_text
-from tests.nft.sets import change_tokens, texts
+from nft.metadata import caption, csv_text, description, picture_caption
+from nft.schemas import THIRD_FORMAT
+from tests.nft.sets import change_tokens, made_up_edition, texts
 from utils import hash_file
 
 STRING, URI = {"type": "string", "minLength": 1}, {"type": "string", "minLength": 1}
@@ -89,6 +91,27 @@ def test_exports_meet_their_schemas_and_hold_every_token(studio):
     with (folder / "rarity.csv").open(encoding="utf-8", newline="") as file:
         bits = [float(row["bits"]) for row in csv.DictReader(file)]
     assert len(bits) == 12 and bits == sorted(bits, reverse=True)
+
+
+def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
+    texts = {
+        "Fish &amp; chips": "Fish \\&amp; chips", "- fix it": "\\- fix it", " + add": " \\+ add",
+        "1. First": "1\\. First",
+        "a\n---": "a\n\\---", "12) b": "12\\) b", "a_b *c*": "a\\_b \\*c\\*", "a - b": "a - b", "in 1. b": "in 1. b",
+    }  # fmt: skip
+    edition = made_up_edition(dict(enumerate(texts, 1)))
+    edition = replace(edition, info=edition.info | {"curated": False})
+    assert [description(edition, record).split("\n\n")[0] for record in edition.records] == [*texts.values()]
+    earlier = replace(edition, info=edition.info | {"format": THIRD_FORMAT})
+    assert description(earlier, earlier.records[0]).startswith("Fish &amp; chips\n\n")
+
+
+def test_a_picture_shows_the_number_of_a_token_however_long_its_title():
+    edition = made_up_edition({7: "a"})
+    for title, shown in (("short", "short #7"), ("a " * 40, f"{('a ' * 28).strip()}\u2026 #7")):
+        long = replace(edition, info=edition.info | {"title": title})
+        assert picture_caption(long, 7) == shown and len(shown) <= 60
+        assert caption(long, 7) == f"{title} #7" == picture_caption(replace(long, info=long.info | {"format": 3}), 7)
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula():

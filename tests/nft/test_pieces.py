@@ -23,7 +23,8 @@ from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
 from pages.themes import PIECES, THEMES, Theme
-from tests.nft.sets import records
+from tests.helpers import tree
+from tests.nft.sets import alter, records
 
 PAPER = THEMES["paper"]
 COURSE = [Change(2, [0, 3], "ab"), Change(5, [1, 2], "xy"), Change(9, [1], "c")]  # "ac" + "yb"
@@ -220,8 +221,14 @@ def test_mp4_without_ffmpeg_is_one_line_before_anything_is_drawn(studio, capsys,
     _, make = studio
     monkeypatch.setenv("PATH", "")
     assert make("set", 1, "--pieces", "mp4")[0] == 2
-    message = "error: collection.pieces: mp4 needs ffmpeg, which is not here; install it, or take mp4 out\n"
+    fix = "install it, or leave mp4 out: of collection.pieces, or of a set that is there with export --pieces"
+    message = f"error: mp4 needs ffmpeg, which is not here; {fix}\n"
     assert capsys.readouterr().err == message
+    _, folder = make("set", 1)
+    alter(folder / "set.json", '"svg",', '"mp4",')
+    before = tree(folder)
+    assert collection.main(["draw-courses", str(folder)]) == 2
+    assert capsys.readouterr().err == message and tree(folder) == before
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not here")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import sys
 import time
 
@@ -59,6 +60,27 @@ def test_living_text_is_not_degenerate(text):
     assert degenerate(text) == []
 
 
+@pytest.mark.parametrize("part", ["hahahaha!", "----------ab", "hahahaha oh, ", "abcab-"])
+def test_a_loop_with_repeats_inside_is_found_and_was_not_in_earlier_sets(part):
+    text = f"so:{part * 4}."
+    assert [text[start:end] for start, end in degenerate(text)][-1:] == [part * 4]
+    assert (degenerate(text, as_earlier=True) == []) == (part != "abcab-")
+
+
+def test_loops_are_those_of_their_definition():
+    """A part of 2 to 60 characters that repeats 4 times, over 24 characters or more."""
+    draw = random.Random(0)
+    for _ in range(2000):
+        text = "".join(draw.choices("ab", k=20)) + draw.choice(["a", "ab", "aab", "abbab"]) * draw.randint(1, 12) + "x"
+        spans = degenerate(text)
+        looped = any(
+            text[i : i + n] * (k := max(4, -(-24 // n))) == text[i : i + k * n]
+            for n in range(2, 12)
+            for i in range(len(text))
+        )
+        assert bool([span for span in spans if span[1] - span[0] >= 24]) == looped, text
+
+
 def test_copies_are_long_matches_and_whole_lines():
     rules = judge(copies="drop")
     assert rules.judge(candidate("new words here", 10)).dropped == ""
@@ -75,6 +97,13 @@ def test_duplicates_count_after_folding_and_near_ones_by_edits():
     assert rules.judge(candidate("Drop tests of a lexer")).dropped == ""
     assert rules.judge(candidate("Add  tests for the parser "), text_only=True).dropped == ""
     assert judge(similarity=0.99).judge(candidate("Add tests for the Parsers")).dropped == ""
+
+
+def test_a_word_is_found_however_its_list_is_encoded(tmp_path):
+    """Programs of macOS part a letter from its accent."""
+    (tmp_path / "words.txt").write_text("cafe\u0301\n", "utf-8")
+    rules = judge(words="drop", word_list=str(tmp_path / "words.txt"))
+    assert rules.judge(candidate("a caf\u00e9 here")).dropped == "words"
 
 
 def test_each_rule_can_keep_flag_drop_and_some_mask(tmp_path):

@@ -1,11 +1,12 @@
 """Bands hold the shares they promise, what tells nothing apart is no trait, and rarity is information content."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from nft.traits import TRAITS, bands_of, figures_of, rarest_kind_of_character, rarity, traits_of
+from nft.traits import TRAITS, bands_of, figures_of, ranks, rarest_kind_of_character, rarity, traits_of
 
 
 def tokens(count: int, **fixed):
@@ -43,6 +44,21 @@ def test_rarity_is_the_sum_of_minus_log2_shares():
     alike = [{"A": "x", "B": "p"}, {"A": "x", "B": "q"}, {"A": "y", "B": "q"}, {"A": "x", "B": "q"}]
     common = -math.log2(3 / 4)
     assert rarity(alike) == pytest.approx([common + 2, 2 * common, 2 + common, 2 * common])
+
+
+def test_ranks_are_exact_and_of_two_as_rare_the_first_comes_first():
+    """By the product of whole counts; rounded logarithms, of which no two versions of Python have one sum, differ."""
+    figures = tokens(1000)
+    bands = bands_of(figures)
+    traits = [traits_of(token, bands) for token in figures]
+    counts = Counter(item for token in traits for item in token.items())
+    products = [math.prod(counts[item] for item in token.items()) for token in traits]
+    expected = sorted(range(1000), key=lambda number: (products[number], number))
+    exact, rounded = ranks(traits), ranks(traits, rounded=True)
+    assert len(set(products)) < 900 and [exact.index(rank) for rank in range(1, 1001)] == expected
+    assert sorted(rounded) == list(range(1, 1001)) and rounded != exact
+    for few in ([], traits[:1], [{}, {}]):
+        assert ranks(few) == ranks(few, rounded=True) == list(range(1, len(few) + 1))
 
 
 def test_figures_are_those_of_the_record():

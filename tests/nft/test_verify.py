@@ -288,7 +288,7 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     """Wide characters lay over their neighbours there; a table or a picture was what it is now."""
     _, make = studio
     _, folder = make("set", 2, "--pieces", "svg,html")
-    alter(folder / "set.json", '"format": 3', '"format": 2')
+    alter(folder / "set.json", '"format": 4', '"format": 2')
     assert collection.main(["export", str(folder)]) == 0 and verify(folder)[0] == 0
     pages = ["images/1.svg", "images/1.html", "images/2.svg", "images/2.html", "index.html"]
     for name in pages:
@@ -300,6 +300,23 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     assert status == 1 and "does not match: tokens.csv: not what its tokens make of it" in out
 
 
+def test_a_set_of_the_third_format_keeps_its_ranks_and_verifies(studio, verify):
+    """Loops, ranks, Markdown and long titles were otherwise."""
+    _, make = studio
+    long = "A title of more than sixty characters, which runs out of its pictures"
+    _, folder = make("set", 9, "--title", long, degenerate="flag")
+    alter(folder / "set.json", '"format": 4', '"format": 3')
+    now = (folder / "images/1.png").read_bytes()
+    assert collection.main(["export", str(folder)]) == 0 and (folder / "images/1.png").read_bytes() != now
+    assert verify(folder)[1].endswith("9 tokens: everything matches\n")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert make("set", 9, degenerate="flag")[0] == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert make("set", 10, degenerate="flag")[0] == 0
+    assert json.loads((folder / "set.json").read_text("utf-8"))["format"] == 3
+    assert verify(folder)[1].endswith("10 tokens: everything matches\n")
+
+
 def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify):
     """Texts with punctuation counted as letters alone, and provenance.json did not cover set.json."""
     run, make = studio
@@ -309,7 +326,7 @@ def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify)
     _, folder = make("set", 4, degenerate="keep")
     kinds = {record["traits"]["Characters"] for record in records(folder)}
     assert "punctuation" in kinds
-    alter(folder / "set.json", '"format": 3', '"format": 1')
+    alter(folder / "set.json", '"format": 4', '"format": 1')
 
     def first_words(record):
         traits = record["traits"]
