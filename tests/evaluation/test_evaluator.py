@@ -10,10 +10,20 @@ import torch
 
 import evaluate
 from dataset_loader import Batch
-from evaluation.evaluator import baselines_of, compare_voices, evaluate_voice, of_lengths, windows_in_order
+from evaluation.evaluator import (
+    LIKELIHOOD_CHARACTERS,
+    LIKELIHOOD_DRAWS,
+    baselines_of,
+    compare_voices,
+    evaluate_voice,
+    of_lengths,
+    split_likelihood,
+    windows_in_order,
+)
 from evaluation.ngram import framed
 from evaluation.reference import Reference
 from evaluation.report import summary, voice_page
+from evaluation.two_sided import two_sided_bits
 from generation import checkpoint
 from generation.archive import read_hashed
 from generation.writer import Writer
@@ -180,6 +190,12 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     nats = np.concatenate([reference.model.nats(framed([np.asarray(each)]))[:-1][:size] for each in begun])
     # of the very windows that the voice is measured on
     assert baselines_of(windows, reference, 0).five_gram == pytest.approx(nats.mean() / np.log(2))
+    assert baselines.uniform == np.log2(corpus.vocabulary.size)
+    shares = (reference.unigrams + 1) / (reference.unigrams + 1).sum()
+    free = np.concatenate([batch.ids[~batch.given].numpy() for batch in every])
+    assert baselines.unigram == pytest.approx(-np.log2(shares[free]).mean())
+    _, batches = split_likelihood(writer, corpus.held_out, LIKELIHOOD_CHARACTERS, stream=False, draws=LIKELIHOOD_DRAWS)
+    assert baselines.two_sided == two_sided_bits(reference.text, corpus.vocabulary.size, batches, run.seed)
     characters = corpus.held_out.lengths.sum()
     assert found.held_out.characters == characters  # once, in however many draws
     assert found.held_out.error > 0 and found.gap == found.held_out.bits - found.training.bits

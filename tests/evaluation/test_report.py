@@ -133,6 +133,7 @@ def test_a_comparison_is_at_the_ceiling_when_its_intervals_agree():
     real = Interval(1.0, 0.9, 1.1)
     assert Comparison(METRICS[0], Interval(1.12, 1.02, 1.22), real).at_ceiling
     assert not Comparison(METRICS[0], Interval(1.3, 1.2, 1.4), real).at_ceiling
+    assert not Comparison(METRICS[0], Interval(1.17, 1.07, 1.27), real).at_ceiling  # 0.1 and 0.1 are 0.14 together
 
 
 def test_bits_stand_only_beside_those_that_compare(evaluation):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from diffusion.samplers import SAMPLERS
-from generation.course import Change, ChangeRecorder, text_after, without_gaps
+from generation.course import Change, ChangeRecorder, Changes, text_after, without_gaps
 from generation.draft import Draft
 from generation.prompt import Prompt
 from generation.writer import Writer, write_drafts
@@ -31,8 +31,8 @@ def written(writer: Writer, sampler: str, **form):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_course_leads_to_the_text_and_agrees_with_the_figures(writer, sampler):
-    if sampler == "surest" and writer.run.diffusion.process != "absorbing":
-        pytest.skip("surest needs the absorbing process")
+    if SAMPLERS[sampler].fills_masks and writer.run.diffusion.process != "absorbing":
+        pytest.skip(f"{sampler} needs the absorbing process")
     documents = written(writer, sampler)
     assert any(document.corrections for document in documents)
     for document in documents:
@@ -49,6 +49,24 @@ def test_the_course_leads_to_the_text_and_agrees_with_the_figures(writer, sample
             own = np.array([place for change in course if change.step for place in change.positions])
             assert document.settling == max(change.step for change in course)
             assert document.corrections == len(own) - len(set(own.tolist()))
+
+
+def test_confidence_is_the_geometric_mean_of_the_probabilities_with_which_characters_were_written(writer):
+    recorder = ChangeRecorder(
+        torch.zeros(2, 3, dtype=torch.bool), 2
+    )  # of the second row the first step changes nothing
+    states = ([[2, 2, 2], [0, 1, 1]], [[0, 2, 1], [0, 1, 1]], [[0, 1, 0], [0, 1, 0]])
+    chances = (None, [[0.5, 0.9, 0.25], [0.3, 0.2, 0.6]], [[0.1, 0.125, 0.75], [0.9, 0.9, 0.4]])
+    for step, (x, p) in enumerate(zip(states, chances, strict=True)):
+        recorder(step, torch.tensor(x), None if p is None else torch.tensor(p, dtype=torch.float64))
+    assert recorder.log_p.exp().flatten().tolist() == pytest.approx([0.5, 0.125, 0.75, 0.3, 0.2, 0.4])
+    draft = Draft(writer, Prompt(shortest=3, longest=3), 0, 0, 0)
+    ids, given = draft.window()
+    log_p = np.zeros(len(ids))
+    log_p[~given] = np.log([0.5, 0.125, 0.25])
+    draft.remember(log_p, Changes(*np.zeros((3, 0), dtype=np.int64)))
+    draft.settle(ids)
+    assert draft.written(writer.vocabulary).confidence == pytest.approx((0.5 * 0.125 * 0.25) ** (1 / 3))
 
 
 def test_a_prompt_stands_there_before_the_first_step_and_never_changes(writer):

@@ -48,6 +48,8 @@ def test_subsample_is_seeded_and_not_the_first(tiny_run):
     assert chosen[0] == chosen[1] != chosen[2] and len(chosen[0]) == 50
     assert chosen[0] != sorted(lines[:50])
     assert load_corpus(tiny_run(lines, data=data)).reading_log.not_sampled == 250
+    turned, kept = (load_corpus(tiny_run(some, data=data)) for some in (lines[::-1], lines))
+    assert everything(turned) == everything(kept)  # whatever the order of the lines
 
 
 def test_vocabulary_is_the_training_splits_most_frequent(tiny_run):

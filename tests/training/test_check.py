@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -58,6 +59,20 @@ def test_of_one_dataset_all_that_is_amiss_is_told(project, capfd):
     assert commands and all(line.endswith(f" --config {argument(path)}") for line in commands)
     assert "two: the licence of the text is not known" in out and "two: nothing amiss: " in out
     assert re.search(r"\nall of it, with plots and examples: ", out)
+
+
+def test_a_disk_that_is_too_small_fails_the_check(project, capfd, monkeypatch):
+    path, run = project
+    assert run("--dataset", "one", "--check") == 0
+    needed = int(re.search(r"disk: ([\d,]+) MB needed", capfd.readouterr().out)[1].replace(",", ""))
+    used = shutil.disk_usage(path.parent)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: used._replace(free=1))
+    assert run("--dataset", "one", "--check") == 1
+    assert f"disk: {needed} MB needed at most, 0 MB free" in capfd.readouterr().out
+    monkeypatch.undo()
+    with pytest.raises(Stopped):
+        train_model(load_config(path).resolve("one"), Quiet(stop_at=2))
+    assert (path.parent / "models/one.resume.pt").stat().st_size <= (needed + 0.5) * 1e6
 
 
 def test_names_are_whole_in_the_plan_and_the_base_gets_no_advice(project, capfd, monkeypatch):

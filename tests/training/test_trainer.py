@@ -1,5 +1,6 @@
 """One training: the same bytes from the same seed, going on, learning, ending."""
 
+import copy
 import itertools
 import json
 import math
@@ -18,9 +19,11 @@ from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
 from diffusion.schedules import SCHEDULES
 from evaluation.likelihood import Likelihood, held_out_likelihood
+from generation.archive import read_archive
 from tests.helpers import ROOT, Quiet, shape, toy_lines
 from training import trainer as training_module
 from training.events import Stopped
+from training.resume import STATE_BYTES
 from training.trainer import Training, train_model
 from utils import parallel_tasks
 
@@ -261,6 +264,35 @@ def test_early_stop_keeps_the_best(tiny_run, monkeypatch, first):
         and checkpoint.metrics["best_step"] == 2
         and checkpoint.metrics["steps"] == 4
     )
+    found = iter([bits for value in held_out for bits in (value, 1.0)])
+    run.model_file().unlink()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    average = read_archive(run.state_file(), values_bytes=STATE_BYTES)["average"]
+    assert all(torch.equal(average[name], weight) for name, weight in checkpoint.weights.items())
+
+
+def test_the_network_learns_with_the_optimizers_and_noise_levels_of_its_run(tiny_run):
+    """Muon moves the blocks, at a rate of its own; times come from the bell of the run."""
+    run = shape(tiny_run(), times_mean=0.3, times_width=0.05, muon_learning_rate=0.05, learning_rate=0.001)
+    training = Training(run)
+    t = training.learner._times_of(4000, torch.Generator().manual_seed(0))
+    assert float(t.mean()) == pytest.approx(0.3, abs=0.005) and float(t.std()) == pytest.approx(0.05, abs=0.005)
+    model = training.model
+    other, draw = copy.deepcopy(model), torch.Generator().manual_seed(1)
+    for parameter, own in zip(model.parameters(), other.parameters(), strict=True):
+        parameter.grad = torch.randn(parameter.shape, generator=draw)
+        own.grad = parameter.grad.clone()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    training.learner.optimizers.step(0.5)
+    matrices = [matrix for block in other.matrices() for matrix in block]
+    rest = [p for p in other.parameters() if all(p is not matrix for matrix in matrices)]
+    decay, betas = run.training.weight_decay, (0.9, run.training.beta2)
+    torch.optim.Muon(matrices, lr=0.025, weight_decay=decay).step()
+    torch.optim.AdamW(rest, lr=0.0005, betas=betas, weight_decay=decay).step()
+    assert matrices and rest
+    for first, ours, theirs in zip(before, model.parameters(), other.parameters(), strict=True):
+        assert 0 < (ours - theirs).norm() + 1e-9 < 0.05 * (theirs - first).norm() + 2e-9
 
 
 def test_average_follows_its_closed_form(tiny_run):

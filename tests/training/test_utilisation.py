@@ -39,6 +39,10 @@ def test_operations_are_those_that_torch_counts(attention_layers):
     assert counter.get_total_flops() == pytest.approx(rows * length * forward_flops(config, 10, length), rel=1e-12)
 
 
+def test_a_training_character_of_baby_takes_71_million_operations():
+    assert PASSES * forward_flops(ModelConfig(), 65, 256) == pytest.approx(71e6, rel=0.01)
+
+
 @pytest.mark.parametrize("name", [*PEAKS, "NVIDIA GeForce RTX 4090 Laptop GPU", "Tesla T4"])
 def test_the_share_is_of_a_known_card_alone(tiny_run, monkeypatch, name):
     run = tiny_run()
