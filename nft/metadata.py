@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nft.layout import WIDE
 from nft.schemas import FIRST_FORMAT
 from nft.store import Edition
 
@@ -19,7 +20,7 @@ INSIDE = re.compile('(?<=[;|\t\r\n])("*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20](?!\\
 # marketplaces show a description as Markdown, in which a line may begin a list, or be a heading's underline
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
 EARLIER_MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")
-SHOWN_TITLE = 60  # characters of a caption in a picture, which has room for a few more
+SHOWN_TITLE = 60  # narrow characters of a caption in a picture, which has room for a few more
 
 
 # by Metaplex's non-fungible standard
@@ -36,10 +37,17 @@ def caption(edition: Edition, number: int) -> str:
 
 def picture_caption(edition: Edition, number: int) -> str:
     """The caption as pictures show it: of a long title the beginning, and always the number."""
-    whole, tail = caption(edition, number), f"\u2026 #{number}"
-    if edition.is_earlier or len(whole) <= SHOWN_TITLE:
+    whole, title, tail = caption(edition, number), edition.info["title"], f"\u2026 #{number}"
+    if edition.is_earlier or cells(whole) <= SHOWN_TITLE:
         return whole
-    return edition.info["title"][: SHOWN_TITLE - len(tail)].rstrip() + tail
+    while cells(title + tail) > SHOWN_TITLE:
+        title = title[:-1]
+    return title.rstrip() + tail
+
+
+def cells(text: str) -> int:
+    """How many narrow characters are as wide as a text where it is one line."""
+    return len(text) + len(WIDE.findall(text))
 
 
 def no_formula_begins(cell: str) -> str:

@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,14 +35,16 @@ def whole_text(text: str) -> list[Span]:
     return [(0, len(text))]
 
 
-@cache
 def loop_pattern() -> re.Pattern[str]:
     """A part that repeats LOOP_REPEATS times or more, a short one until it has SHORTEST_LOOP characters."""
     short = range(2, SHORTEST_LOOP // LOOP_REPEATS)
-    parts = [(f"{size}", math.ceil(SHORTEST_LOOP / size)) for size in short]
-    parts.append((f"{short.stop},{LONGEST_PART}", LOOP_REPEATS))
-    repeated = (rf"(.{{{size}}}?)\{group}{{{times - 1},}}" for group, (size, times) in enumerate(parts, 1))
+    parts = [(f"{{{size}}}", math.ceil(SHORTEST_LOOP / size)) for size in short]
+    parts.append((f"{{{short.stop},{LONGEST_PART}}}?", LOOP_REPEATS))
+    repeated = (rf"(.{size})\{group}{{{times - 1},}}" for group, (size, times) in enumerate(parts, 1))
     return re.compile("|".join(repeated), re.DOTALL)
+
+
+LOOP = loop_pattern()
 
 
 def loops_of_earlier_sets(text: str) -> list[Span]:
@@ -56,7 +57,7 @@ def degenerate(text: str, *, as_earlier: bool = False) -> list[Span]:
     """Where a text repeats one character or one part; all of a text without a letter or digit."""
     if not any(character.isalnum() for character in text):
         return whole_text(text)
-    loops = loops_of_earlier_sets(text) if as_earlier else [m.span() for m in loop_pattern().finditer(text)]
+    loops = loops_of_earlier_sets(text) if as_earlier else [m.span() for m in LOOP.finditer(text)]
     return [m.span() for m in RUN.finditer(text)] + loops
 
 

@@ -14,7 +14,7 @@ COMMENT = re.compile(r"#(?!\d)[^\n]*")  # #3 is a token
 THOUSANDS = re.compile(r"(?<![\d,])(?:\d{1,3}[,'\u2019\u00a0\u202f]\d{3}|1,000,000)(?!,?\d)")
 WORDS = r"(?:and|also|plus|then|keep|tokens?|token_ids?|ids?|numbers?|nos?\.?)"
 # what may stand between two ids of a line; with anything else between them, as in "1 through 5", they may be no list
-SEPARATOR = rf"""(?:[^\S\n]|[,;&|#"')\]{{}}]|\b{WORDS}(?!\w)(?:["']?:)?)"""
+SEPARATOR = rf"""(?:[^\S\n]|[,;&|#"')\[\]{{}}]|\((?=#?\d+\))|\b{WORDS}(?!\w)(?:["']?:)?)"""
 UNCLEAR = re.compile(rf"\d(?!{SEPARATOR}*\d)[^\d\n]+\d", re.IGNORECASE)
 
 

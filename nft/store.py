@@ -182,6 +182,7 @@ class SetFolder:
                 raise UserError(f"{self.path}: its tokens were drawn with another {what}; give another --out")
             # kept as an earlier version wrote them: index.html depends on the stored sampler
             kept = found.model_dump(include={"format", "sampler", "rules", "courses"})
+            kept["rules"] |= {"word_list": wanted.rules["word_list"]} if "word_list" in kept["rules"] else {}  # moved
             wanted = wanted.model_copy(update=kept)
         return wanted
 

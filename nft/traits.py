@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -85,11 +84,12 @@ def rarity(traits: list[dict[str, str]]) -> list[float]:
 def ranks(traits: list[dict[str, str]], *, rounded: bool = False) -> list[int]:
     """The rank of each token by its rarity, from 1, the rarest; of two that are as rare the first comes first.
 
-    `rounded`, as up to THIRD_FORMAT: sums of rounded logarithms are compared, so few are quite as rare.
+    `rounded`, as up to THIRD_FORMAT: sums of rounded logarithms are compared, so few are quite as rare, and others in
+    Python 3.12 than before.
     """
     every = trait_counts(traits)
-    if rounded:  # from left to right: Python's own sum is more exact from 3.12 on
-        common = [reduce(lambda bits, count: bits + math.log2(count / len(traits)), counts, 0.0) for counts in every]
+    if rounded:
+        common = [-sum(-math.log2(count / len(traits)) for count in counts) for counts in every]
     else:  # the same order in whole numbers, for each token has as many traits
         common = [math.prod(counts) for counts in every]
     order = sorted(range(len(common)), key=lambda number: (common[number], number))

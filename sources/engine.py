@@ -180,8 +180,8 @@ def open_parquet(path: Path, name: str) -> Table:
     return Table([*found], read)
 
 
-def names_in(connection: Any, expression: str) -> set[str]:
-    """The names of columns in an expression of SQL, as they are written. Raises UserError if it is none."""
+def names_in(connection: Any, expression: str) -> set[str] | None:
+    """The names of columns in an expression of SQL, as it has them; None: all. Raises UserError if it is none."""
     import duckdb
 
     try:
@@ -190,11 +190,17 @@ def names_in(connection: Any, expression: str) -> set[str]:
         raise UserError(reason(error)) from None
     query = f"SELECT 1 WHERE (\n{expression}\n)"
     ((parsed,),) = fetched(connection, "", "SELECT json_serialize_sql(?)", [query])
-    nodes, names = [json.loads(str(parsed))], set()
+    try:
+        nodes, names = [json.loads(str(parsed))], set()
+    except RecursionError:
+        raise UserError("is nested too deeply") from None
     while nodes:
         node = nodes.pop()
         if isinstance(node, dict):
             names.update(node["column_names"] if node.get("class") == "COLUMN_REF" else ())
+            names.update((node["schema"], node["catalog"]) if node.get("class") == "FUNCTION" else ())  # text.length()
+            if node.get("class") == "STAR":
+                return None
             nodes += node.values()
         elif isinstance(node, list):
             nodes += node

@@ -177,14 +177,26 @@ def is_header(first: Sequence[str]) -> bool:
 
 
 def stands_above(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row without numbers has a cell without a digit above values that all hold some, as times do.
+    """Whether a first row without numbers has a cell without a digit above figures, as times and codes are.
 
     Then it names columns, though a question of a survey is long, and a name between two others may be empty.
     """
-    others = zip(*(row for row in rows if len(row) == len(first) and row != first), strict=True)
-    columns = ((name.strip(), {*cells} - {""}) for name, cells in zip(first, others, strict=False))
-    words = [(name, values) for name, values in columns if name and not DIGIT.search(name) and len(values) > 1]
-    return any(all(map(DIGIT.search, values)) for _, values in words) and not any(map(is_number, first))
+    others = [row for row in rows if len(row) == len(first) and row != first]
+    if len(first) < 2 or any(map(is_number, first)):
+        return False
+    return any(map(is_above_figures, first, zip(*others, strict=True)))
+
+
+def is_above_figures(name: str, cells: Sequence[str]) -> bool:
+    """Whether a cell without a digit stands above figures of several kinds, in half of the rows or more."""
+    values = [cell for cell in cells if cell]
+    many = len({*values}) > 1 and 2 * len(values) >= len(cells)
+    return many and bool(name.strip()) and not DIGIT.search(name) and all(map(is_figure, values))
+
+
+def is_figure(text: str) -> bool:
+    """Whether a text holds digits, and no more letters than them."""
+    return sum(map(str.isalpha, text)) <= len(DIGIT.findall(text)) > 0
 
 
 def stands_again(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -37,12 +37,16 @@ class Filter:
     def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row], log: SourceLog) -> None:
         self.connection, self.where, self.log = connect(), where, log
         try:
-            asked = {name.lower() for name in names_in(self.connection, where)}
+            asked = names_in(self.connection, where)
         except UserError as error:
             raise UserError(f"--where {where!r}: {error}; for example 'stars = 5'") from None
         self.columns, self.names = columns, sql_names(columns)
-        pairs = enumerate(zip(columns, self.names, strict=True))
-        self.used = [number for number, names in pairs if asked & {name.lower() for name in names}]
+        lower = None if asked is None else {name.lower() for name in asked}
+        self.used = [
+            number
+            for number, names in enumerate(zip(columns, self.names, strict=True))
+            if all(names) and (lower is None or lower & {name.lower() for name in names})
+        ]
         self.kinds = tuple(number_type([row[number] for row in sample]) for number in self.used)
         self.check_constants()
 
@@ -64,7 +68,16 @@ class Filter:
         for number, row in enumerate(rows):
             kinds = tuple(kind_of(value, kind) for value, kind in zip(row, self.kinds, strict=True))
             groups[kinds].append([str(number), *row])
-        return sorted(number for kinds, group in groups.items() for number in self.taken(group, kinds))
+        return sorted(number for kinds, group in groups.items() for number in self.taken_if_any(group, kinds))
+
+    def taken_if_any(self, rows: list[list[str | None]], kinds: tuple[str, ...]) -> list[int]:
+        """As `taken`; numbers of which the expression asks what only whole ones have are no values, and counted."""
+        try:
+            return self.taken(rows, kinds)
+        except UserError:
+            if kinds == self.kinds:
+                raise
+            return self.taken(rows, self.kinds)
 
     def taken(self, rows: list[list[str | None]], kinds: tuple[str, ...]) -> list[int]:
         """Rows behind their numbers -> the numbers of those it is true of, where columns are of these types."""

@@ -145,6 +145,8 @@ class Queue:
         """Begin a training, or say why not; a model of other data or settings is kept aside."""
         if not run.data_file().is_file():
             return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
+        if self.force and self.is_barred(run):
+            self.check_start(run)
         if run.model_file().is_file():
             with exclusive_training(run):
                 checkpoint, reason = finished_model(run)

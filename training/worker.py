@@ -215,11 +215,11 @@ def train_to_outcome(run: RunConfig, sender: Sender, cut_for: int) -> Outcome:
         return ended(STOPPED, "nothing is lost")
     except UserError as error:
         return ended(FAILED, str(error))
-    except OSError as error:  # of a full disk, for example, which may have room by then
-        return ended(FAILED, f"{error.filename or 'a file'}: {error.strerror or error}", retryable=True)
     except Exception as error:  # the queue goes on after any failure
         if out_of_memory(error):
             return ended(FAILED, OUT_OF_MEMORY)
+        if isinstance(error, OSError) and error.filename:  # what a disk refuses now it may not later
+            return ended(FAILED, f"{error.filename}: {error.strerror or error}", retryable=True)
         return ended(FAILED, unforeseen(error, run), retryable=True)
     return ended(TRAINED, str(run.model_file()), bits_text(checkpoint.metrics))
 

@@ -53,7 +53,7 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
 
 
-def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys):
+def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys, verify):
     """As a range over a whole set does."""
     _, make = studio
     first = texts(make("first", 3)[1])
@@ -72,7 +72,7 @@ def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys):
     # the same list elsewhere is the same list
     (tmp_path / "words.txt").rename(tmp_path / "moved.txt")
     assert make("set", 4, words="drop", word_list=str(tmp_path / "moved.txt"), attempts=1)[0] == 1
-    assert len(records(folder)) == 4
+    assert len(records(folder)) == 4 and "not checked" not in verify(folder)[1]
 
 
 @pytest.mark.parametrize("address", ["bafybeigdyr", "ipfs://cid ", "https:// a", "../images"])
@@ -94,7 +94,7 @@ def test_a_seed_that_json_cannot_hold_begins_no_set(studio, capsys):
 def test_a_range_is_read_as_one_or_refused(tmp_path):
     keep = tmp_path / "keep.txt"
     dashes = ("-", " - ", "\u2011", "\u2013", "\u2014", " \u2212 ", "..", "...", "\u2026", " to ", " -- ", "---")
-    listed = ("2,3;4", "tokens: 2 3 and 4", '["2","3", 4]', "2\n3\n4", "2-\n3\n-4")
+    listed = ("2,3;4", "(2), (3) and #4", "[2], [3] [4]", "tokens: 2 3 and 4", '["2","3", 4]', "2\n3\n4", "2-\n3\n-4")
     for text in (*(f"2{dash}4" for dash in dashes), *listed):
         keep.write_text(text, encoding="utf-8")
         assert token_ids(keep) == {2, 3, 4}, text

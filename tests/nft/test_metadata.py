@@ -108,7 +108,12 @@ def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
 
 def test_a_picture_shows_the_number_of_a_token_however_long_its_title():
     edition = made_up_edition({7: "a"})
-    for title, shown in (("short", "short #7"), ("a " * 40, f"{('a ' * 28).strip()}\u2026 #7")):
+    wide = "\u65e5" * 50
+    for title, shown in (
+        ("short", "short #7"),
+        ("a " * 40, f"{('a ' * 28).strip()}\u2026 #7"),
+        (wide, f"{wide[:28]}\u2026 #7"),
+    ):
         long = replace(edition, info=edition.info | {"title": title})
         assert picture_caption(long, 7) == shown and len(shown) <= 60
         assert caption(long, 7) == f"{title} #7" == picture_caption(replace(long, info=long.info | {"format": 3}), 7)

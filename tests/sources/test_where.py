@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 import prepare
+from sources.log import SourceLog
+from sources.where import Filter
 from tests.helpers import ROOT
 from tests.sources.helpers import assert_refused, run, write_table
 from tests.training.program import SECONDS, posix
+from utils import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -109,10 +112,11 @@ FAR = ["5", str(2**60)] * 500  # whole numbers that DOUBLE does not hold, as man
     ("where", "taken"),
     [
         ("n = 5 AND t LIKE 'b%'", ["b 2"]), ("n > 4 AND n < 5", ["b 1"]), ("n BETWEEN 999 AND 1001", ["b 4"]),
-        ("n > 1e38", ["b 5"]), (f"n = {2**60 + 1}", ["b 3"]), (f"m = {2**60 + 1} AND n < 5", ["b 1"]),
+        ("n > 1e38", ["b 5"]),
+        ("n & 1 = 1 AND t = 'b 2'", ["b 2"]), (f"n = {2**60 + 1}", ["b 3"]), (f"m = {2**60 + 1} AND n < 5", ["b 1"]),
     ],
 )  # fmt: skip
-def test_numbers_are_never_rounded(where, taken):
+def test_no_number_is_rounded_to_a_whole_one(where, taken):
     """A fraction, or what is too large, far behind whole numbers alone."""
     pytest.importorskip("duckdb")
     rows = [(n, n, "a") for n in FAR]
@@ -121,6 +125,27 @@ def test_numbers_are_never_rounded(where, taken):
     with Path("b.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["n", "m", "t"], *rows])
     assert run("b.csv", "--column", "t", "--where", where) == taken
+
+
+@pytest.mark.parametrize("where", ["title.length() > 4", "COLUMNS('title') = 'Nothing'", "lower(title) = 'nothing'"])
+def test_a_column_is_found_in_whatever_way_it_is_asked_about(where):
+    pytest.importorskip("duckdb")
+    assert run("a.csv", "--column", "id", "--where", where) == ["3"]
+
+
+def test_a_number_that_has_not_what_is_asked_is_missing_and_counted(capsys):
+    """Bits, of which only whole numbers have some."""
+    pytest.importorskip("duckdb")
+    Path("b.csv").write_text("n,t\n" + "1,a\n2,b\n" * 500 + "4.6,c\n3,d\n")
+    assert run("b.csv", "--column", "t", "--where", "n & 1 = 1") == [*["a"] * 500, "d"]
+    told = "not compared: 1 row with no number in 'n', as '4.6', missing to --where"
+    assert told in capsys.readouterr().out.splitlines()
+
+
+def test_an_expression_that_is_nested_too_deeply_is_one_line():
+    pytest.importorskip("duckdb")
+    with pytest.raises(UserError, match="is nested too deeply; for example 'stars = 5'"):
+        Filter("+".join(["id"] * 900) + " > 0", ["id"], [["1"]], SourceLog())
 
 
 @pytest.mark.parametrize("where", ["starz = 5", "5 = starz", "stars = 5 OR 5 = starz", 'length("starz") > 2'])

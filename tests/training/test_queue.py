@@ -157,7 +157,9 @@ def test_force_touches_no_voice_whose_start_cannot_be_trained(project, capfd, mo
     monkeypatch.setattr(worker, "LOCK_SECONDS", 0)
     with FileLock(models / ".two.lock"):
         assert run("--all", "--force") == 1
-    assert "error: two: failed: another process is training" in capfd.readouterr().out
+    out = capfd.readouterr().out
+    assert "error: two: failed: another process is training" in out and "--force" not in out
+    assert "error: one: failed: not begun: it starts from two, which was not trained (see above)" in out
     assert tree(models) == before
 
 
