@@ -74,7 +74,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_tools(info)
-        judge = replace(judge, as_earlier=info.is_earlier)
+        judge.as_earlier = info.is_earlier
         check_records_fit(folder, info, arguments.size)
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at

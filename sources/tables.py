@@ -56,7 +56,8 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     first = rows[0] if rows else []
     if len(first) > MOST_COLUMNS:
         raise UserError(f"{name}: has {len(first):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
-    named = (is_header(first) or stands_above(first, rows)) and not stands_again(first, rows)
+    below = [row for row in rows if len(row) == len(first) and row != first]  # a header may stand in the middle too
+    named = (is_header(first) or stands_above(first, below)) and not stands_again(first, below)
     columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
@@ -176,15 +177,14 @@ def is_header(first: Sequence[str]) -> bool:
     return bool(names) and plain and all(names[1:])
 
 
-def stands_above(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+def stands_above(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether a first row without numbers has a cell without a digit above figures, as times and codes are.
 
     Then it names columns, though a question of a survey is long, and a name between two others may be empty.
     """
-    others = [row for row in rows if len(row) == len(first) and row != first]
     if len(first) < 2 or any(map(is_number, first)):
         return False
-    return any(map(is_above_figures, first, zip(*others, strict=True)))
+    return any(map(is_above_figures, first, zip(*below, strict=True)))
 
 
 def is_above_figures(name: str, cells: Sequence[str]) -> bool:
@@ -199,19 +199,18 @@ def is_figure(text: str) -> bool:
     return sum(map(str.isalpha, text)) <= len(DIGIT.findall(text)) > 0
 
 
-def stands_again(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+def stands_again(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether a cell of the first row is one of the values of its column, as a label is: then it is no name of one.
 
     A column that holds its name or nothing is a choice of a survey; a word above numbers is a name.
     """
-    others = [row for row in rows if len(row) == len(first) and row != first]  # a header may stand in the middle too
     labelled = False
-    for name, cells in zip(first, zip(*others, strict=True), strict=False):
+    for name, cells in zip(first, zip(*below, strict=True), strict=False):
         values = {*cells} - {""}
         if values and not is_number(name) and all(map(is_number, values)):
             return False
         again = cells.count(name)
-        labelled |= bool(name) and len(values) > 1 and again > 0 and again >= LABELLED * len(others)
+        labelled |= bool(name) and len(values) > 1 and again > 0 and again >= LABELLED * len(below)
     return labelled
 
 

@@ -224,15 +224,14 @@ class Queue:
 
     def forget(self, run: RunConfig) -> None:
         """Make a dataset untrained: the state goes, and the model is kept aside."""
-        if run.data_file().is_file():
-            with exclusive_training(run):
-                path, data_sha256 = run.state_file(), hash_file(run.data_file())
-                if (spent := spent_minutes(run, data_sha256)) > run.minutes():
-                    size = counted(round(spent, 1), "minute")
-                    self.console.print(f"{run.name}: {path}, of {size}, is kept as {set_aside(path)}")
-                drop_state(run, data_sha256)
-                if run.model_file().is_file():
-                    self.set_aside(run)
+        with exclusive_training(run):
+            path, data_sha256 = run.state_file(), hash_file(run.data_file())
+            if (spent := spent_minutes(run, data_sha256)) > run.minutes():
+                size = counted(round(spent, 1), "minute")
+                self.console.print(f"{run.name}: {path}, of {size}, is kept as {set_aside(path)}")
+            drop_state(run, data_sha256)
+            if run.model_file().is_file():
+                self.set_aside(run)
 
     def set_aside(self, run: RunConfig) -> None:
         self.console.print(f"{run.name}: the old file is kept as {set_aside(run.model_file())}")
