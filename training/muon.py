@@ -1,7 +1,7 @@
 """Muon: the steps of torch.optim.Muon, whose matrices of one shape are multiplied together, in fewer products."""
 
 import math
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 FIRST_STEPS = 2  # Newton-Schulz steps on one Gram matrix before the next is made: bfloat16 loses too much in more
 
 
-def orthogonalised(matrices: Tensor, settings: dict[str, Any]) -> Tensor:
-    """(R, C) or (N, R, C), R <= C -> the same shape in bfloat16, of singular values near 1 (K. Jordan et al. 2024)."""
-    x = matrices.bfloat16()
+def orthogonalised(matrices: Tensor, settings: dict[str, Any], precision: torch.dtype) -> Tensor:
+    """(R, C) or (N, R, C), R <= C -> the same shape and `precision`, singular values near 1 (K. Jordan et al. 2024)."""
+    x = matrices.to(precision)
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(settings["eps"])
     return newton_schulz(x, settings["ns_coefficients"], settings["ns_steps"])
 
@@ -42,13 +42,14 @@ def wide(matrix: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def muon_step(muons: list[torch.optim.Muon], *, stacked: bool) -> None:
-    """A step of each, all of the same settings. Those of torch take more products.
+def muon_step(muons: list[torch.optim.Muon], *, precision: torch.dtype, stacked: bool) -> None:
+    """A step of each, all of the same settings. Those of torch take more products, and always of bfloat16.
 
     With `stacked`, as suits a GPU, matrices of one shape are multiplied together. The learning rate may be a tensor on
     the device, as a CUDA graph needs.
     """
     settings = muons[0].param_groups[0]
+    update = partial(orthogonalised, settings=settings, precision=precision)
     stacks: dict[Any, list[tuple[Tensor, Tensor]]] = {}
     for muon in muons:
         for matrix in muon.param_groups[0]["params"]:
@@ -61,9 +62,9 @@ def muon_step(muons: list[torch.optim.Muon], *, stacked: bool) -> None:
             stacks.setdefault(wide(matrix).shape if stacked else matrix, []).append((matrix, wide(ahead)))
     for members in stacks.values():
         alike = [ahead for _, ahead in members]
-        updates = orthogonalised(torch.stack(alike), settings) if stacked else [orthogonalised(alike[0], settings)]
-        for (matrix, _), update in zip(members, updates, strict=True):
+        updates = update(torch.stack(alike)) if stacked else [update(alike[0])]
+        for (matrix, _), direction in zip(members, updates, strict=True):
             matrix.mul_(1 - settings["lr"] * settings["weight_decay"])
             rows, columns = matrix.shape
             rate = settings["lr"] * math.sqrt(max(1, rows / columns))
-            wide(matrix).sub_(update * rate)
+            wide(matrix).sub_(direction * rate)

@@ -15,7 +15,7 @@ from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
 from training.muon import muon_step
-from utils import UserError, map_on_cores, parallel_tasks
+from utils import UserError, map_on_cores, parallel_tasks, pick_precision
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
 LEAST_SHARD, MOST_SHARD = 256, 2048
@@ -153,6 +153,8 @@ class Optimizers:
         decay, betas = config.weight_decay, (ADAM_BETA1, config.beta2)
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda"
+        # Muon needs few digits, but a product in bfloat16 is by far the slower one where hardware for it is missing
+        self.precision = pick_precision("auto", self.device)
         self.rates = [config.learning_rate, *[config.muon_learning_rate] * len(blocks)]
         adam, *muon = (torch.tensor(rate, device=self.device) if self.graphs else rate for rate in self.rates)
         self.parts: list[torch.optim.Optimizer] = [
@@ -191,7 +193,8 @@ class Optimizers:
             else:
                 group["lr"] = rate * factor
         blocks = [self.muons] if self.graphs else [[muon] for muon in self.muons]  # on a CPU a core each
-        steps = [partial(muon_step, muons, stacked=self.graphs) for muons in blocks if muons]
+        follow = partial(muon_step, precision=self.precision, stacked=self.graphs)
+        steps = [partial(follow, muons) for muons in blocks if muons]
         map_on_cores(self.device, lambda step: step(), [self.parts[0].step, *steps])
 
 

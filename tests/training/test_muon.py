@@ -6,8 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from config.schema import TrainingConfig
 from training.muon import muon_step, newton_schulz, orthogonalised
+from training.step import Optimizers
+from utils import CPU, pick_precision
 
+PRECISIONS = [torch.bfloat16, torch.float32]
 SHAPES = ((16, 16), (48, 16), (64, 16), (16, 64), (16, 16), (64, 16))
 
 
@@ -26,32 +30,61 @@ def moved(step) -> list[torch.Tensor]:
     return [matrix.detach() - first for matrix, first in zip(matrices, start, strict=True)]
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("stacked", [False, True])
-def test_matrices_move_as_those_of_torch(stacked):
+def test_matrices_move_as_those_of_torch(stacked, precision):
     alone = moved(lambda muons: [muon.step() for muon in muons])
-    for ours, theirs in zip(moved(partial(muon_step, stacked=stacked)), alone, strict=True):
+    for ours, theirs in zip(moved(partial(muon_step, precision=precision, stacked=stacked)), alone, strict=True):
         assert (ours - theirs).norm() < 0.05 * theirs.norm()  # products of bfloat16, and other ones
 
 
+def test_products_are_of_the_type_that_the_hardware_multiplies():
+    """A processor without bfloat16 takes a hundred times as long for a product of it as for one of float32."""
+    settings = TrainingConfig()
+
+    def moved_by(step) -> torch.Tensor:
+        draw = torch.Generator().manual_seed(2)
+        matrix = nn.Parameter(torch.randn(16, 64, generator=draw))
+        matrix.grad = torch.randn(16, 64, generator=draw)
+        step(matrix)
+        return matrix.detach()
+
+    def by_products_of(precision) -> torch.Tensor:
+        rate, decay = settings.muon_learning_rate, settings.weight_decay
+        return moved_by(
+            lambda matrix: muon_step(
+                [torch.optim.Muon([matrix], lr=rate, weight_decay=decay)], precision=precision, stacked=False
+            )
+        )
+
+    rest = nn.Parameter(torch.zeros(1))
+    found = moved_by(lambda matrix: Optimizers(nn.ParameterList([matrix, rest]), [[matrix]], settings).step(1.0))
+    alike = [each for each in PRECISIONS if torch.equal(found, by_products_of(each))]
+    assert alike == [pick_precision("auto", CPU)]
+
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("shape", "least"), [((16, 40), 0.5), ((3, 16, 40), 0.5), ((24, 24), 0.4)])
-def test_a_matrix_becomes_orthogonal(shape, least):
+def test_a_matrix_becomes_orthogonal(shape, least, precision):
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     settings = torch.optim.Muon([nn.Parameter(torch.zeros(2, 2))]).param_groups[0]
-    found = orthogonalised(drawn, settings)
+    found = orthogonalised(drawn, settings, precision)
     values = torch.linalg.svdvals(found.float())
-    assert found.shape == shape and values.min() > least and values.max() < 1.3
+    assert (found.shape, found.dtype) == (shape, precision) and values.min() > least and values.max() < 1.3
 
 
-def test_orthogonalised_follows_its_polynomial():
-    """The singular values are those of x (a + b x^2 + c x^4), five times over, to bfloat16's digits."""
+@pytest.mark.parametrize(("precision", "digits"), [(torch.bfloat16, 0.1), (torch.float32, 1e-5)])
+def test_orthogonalised_follows_its_polynomial(precision, digits):
+    """The singular values are those of x (a + b x^2 + c x^4), five times over, to the digits of the type."""
     settings = torch.optim.Muon([nn.Parameter(torch.zeros(2, 2))]).param_groups[0]
     (a, b, c), values = settings["ns_coefficients"], torch.tensor([0.9, 0.4, 0.15, 0.06], dtype=torch.float64)
     left, right = (torch.linalg.qr(torch.randn(n, 4, generator=torch.Generator().manual_seed(n)))[0] for n in (4, 9))
-    found = orthogonalised(left @ values.float().diag() @ right.T, settings).double()
+    found = orthogonalised(left @ values.float().diag() @ right.T, settings, precision).double()
     expected = values / values.norm()
     for _ in range(settings["ns_steps"]):
         expected = expected * (a + b * expected**2 + c * expected**4)
-    torch.testing.assert_close((left.T.double() @ found @ right.double()).diagonal(), expected, atol=0.1, rtol=0)
+    torch.testing.assert_close((left.T.double() @ found @ right.double()).diagonal(), expected, atol=digits, rtol=0)
 
 
 @pytest.mark.parametrize("iterations", [3, 5])
