@@ -1,11 +1,11 @@
-"""What learns, on a GPU: a step as a CUDA graph, or compiled, is that of kernels launched one by one."""
+"""What learns: its gradient is cut; on a GPU a step as a CUDA graph, or compiled, is that of kernels one by one."""
 
 import pytest
 import torch
 
 from config.loader import load_config
 from diffusion.processes import PROCESSES
-from tests.helpers import ROOT
+from tests.helpers import ROOT, shape
 from training.learner import pays_to_compile
 from training.trainer import Training
 
@@ -72,3 +72,14 @@ def test_compiling_pays_for_a_large_network_and_a_long_training():
 
     assert pays("baby", 10_000) and pays("baby", 50_000, 3)
     assert not pays("baby", 9_999) and not pays("baby", 50_000, 2.9) and not pays("tiny", 50_000)
+
+
+@pytest.mark.parametrize("clip_norm", [1e-3, 1e3])
+def test_a_gradient_is_cut_to_the_norm_that_is_set(tiny_run, clip_norm):
+    """What the optimizers follow has that norm, or its own if it is less; the norm that is shown is its own."""
+    training = Training(shape(tiny_run(), clip_norm=clip_norm))
+    batch = training.batches.batch(0)
+    _, norm = training.learner.step(0, batch, int((~batch.given).sum()), 1.0)
+    gradients = [parameter.grad for parameter in training.model.parameters()]
+    assert 1e-3 < float(norm) < 1e3
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(min(clip_norm, float(norm)), rel=1e-3)

@@ -63,7 +63,6 @@ def test_products_are_of_the_type_that_the_hardware_multiplies():
     assert alike == [pick_precision("auto", CPU)]
 
 
-
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("shape", "least"), [((16, 40), 0.5), ((3, 16, 40), 0.5), ((24, 24), 0.4)])
 def test_a_matrix_becomes_orthogonal(shape, least, precision):

@@ -1,5 +1,8 @@
 """A start from a trained model: weights by character, rates, and what a voice says of its start."""
 
+import itertools
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +12,7 @@ from text.corpus import load_corpus
 from text.vocabulary import Vocabulary
 from training.further import with_more_time
 from training.queue import finished_model
-from training.start import beginning_of, started
+from training.start import Beginning, beginning_of, spent_before, started
 from training.trainer import Training, train_model
 from utils import UserError
 
@@ -67,6 +70,21 @@ def test_a_start_has_a_share_of_the_learning_rates(base, tiny_run):
         training.status.step = 50
         factors.append(training.rate_factor())
     assert factors[1:] == [factors[0] / 4, factors[0]] and factors[0] > 0
+
+
+def test_a_start_of_the_same_text_tells_how_far_it_came(base):
+    found = beginning_of(shape(base, start_from="first"))
+    assert found is not None
+    checkpoint, sha256 = found.checkpoint, found.checkpoint.data_sha256
+    metrics = {"steps": 150, "characters": 9_000, "steps_before": 50}
+    start = Beginning(replace(checkpoint, metrics=metrics), found.record)
+    assert spent_before(start, "first", sha256) == {"steps_before": 200, "characters_before": 9_000}
+    assert spent_before(start, "second", sha256) == spent_before(start, "first", "0" * 64) == {}
+    for key, told in itertools.product(("steps", "characters"), (None, -1, 1.5, "many", True)):
+        damaged = Beginning(replace(checkpoint, metrics={**metrics, key: told}), found.record)
+        with pytest.raises(UserError) as error:
+            spent_before(damaged, "first", sha256)
+        assert str(error.value) == f"first: its model does not tell how many {key} it made; train it anew"
 
 
 def test_a_voice_whose_start_was_trained_anew_is_not_done(base, tiny_run):
