@@ -28,6 +28,7 @@ from training.preview import sample_of
 from training.resume import drop_state, minutes_of, take_state, write_state
 from training.start import beginning_of, keeps_split, spent_before, started
 from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
+from training.stopwatch import Stopwatch
 from training.tensorboard import check_tensorboard, write_history
 from utils import CPU, UserError, check_writable, out_of_memory, pick_device, torch_generator
 
@@ -113,7 +114,7 @@ class Training:
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status, self.held_out = Status(run.name), self._measured(self.corpus.held_out)
         self.planned = run.minutes()  # of the longest training that goes on from the same state
-        self.began = time.monotonic()
+        self.watch = Stopwatch()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
     @cached_property
@@ -140,7 +141,7 @@ class Training:
         return of_start * scheduled_rate(self.progress(), self.run.training) * SLOWER**self.status.slowdowns
 
     def _count(self, loss: Tensor, norm: Tensor, characters: int) -> None:
-        status, now = self.status, self.elapsed()
+        status, now = self.status, self.watch.seconds()
         self.unread.append((loss, norm, characters, now - status.seconds))
         if len(self.unread) == self.most_unread:
             self.read_losses()
@@ -195,7 +196,7 @@ class Training:
         text, *_, course = sample_of(writer, len(status.history)) if math.isfinite(bits) else ("", [])
         if all(bits < earlier.held_out for earlier in status.history):
             self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        status.seconds = self.elapsed()  # with the time of this validation
+        status.seconds = self.watch.seconds()  # with the time of this validation
         status.validated = self._validations_due()
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
         record = Validation(
@@ -209,13 +210,10 @@ class Training:
             self.sound = self.snapshot()
         return course
 
-    def elapsed(self) -> float:
-        """Seconds of training so far, those before an interruption included."""
-        return time.monotonic() - self.began
-
     def state(self) -> dict[str, Any]:
         """All that a step changes, not copied."""
-        return {"status": asdict(self.status) | {"seconds": self.elapsed()}, "best": self.best, **self.learner.state()}
+        status = asdict(self.status) | {"seconds": self.watch.seconds()}
+        return {"status": status, "best": self.best, **self.learner.state()}
 
     def snapshot(self) -> dict[str, Any]:
         """Copies of all that a step changes."""
@@ -231,7 +229,7 @@ class Training:
         self.status = Status(**state["status"], history=history)
         # a shorter training has made more of its measurements by then than a longer one of the same state
         self.status.validated = min(self.status.validated, self._validations_due())
-        self.began = time.monotonic() - self.status.seconds
+        self.watch = Stopwatch(self.status.seconds)
         self.status.progress = self.progress()
 
     def slow_down(self) -> None:
@@ -257,7 +255,7 @@ class Training:
 
     def _go_back(self, slowdowns: int) -> None:
         """Go back to the last sound snapshot; the time spent since then still counts."""
-        status = {**self.sound["status"], "seconds": self.elapsed(), "slowdowns": slowdowns}
+        status = {**self.sound["status"], "seconds": self.watch.seconds(), "slowdowns": slowdowns}
         self.take_up({**self.sound, "status": status})
 
     def save_state(self) -> None:
@@ -266,7 +264,7 @@ class Training:
             self.read_losses()
         except Diverged:
             self.slow_down()
-        self.status.seconds = self.elapsed()
+        self.status.seconds = self.watch.seconds()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         content = {**self.state(), "sound": sound, "shards": self.learner.shards}
         write_state(self.run, self.corpus, content, self.planned)

@@ -21,6 +21,7 @@ from diffusion.schedules import SCHEDULES
 from evaluation.likelihood import Likelihood, held_out_likelihood
 from generation.archive import read_archive
 from tests.helpers import ROOT, Quiet, shape, toy_lines
+from training import stopwatch
 from training import trainer as training_module
 from training.events import Stopped
 from training.resume import STATE_BYTES
@@ -209,7 +210,9 @@ def slow_steps(monkeypatch):
         return timed
 
     def take(step: float, validation: float) -> None:
-        monkeypatch.setattr(training_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        both = SimpleNamespace(monotonic=lambda: clock[0], process_time=lambda: clock[0])
+        for module in (training_module, stopwatch):
+            monkeypatch.setattr(module, "time", both)
         monkeypatch.setattr(Training, "advance", slow(step, Training.advance))
         measured = slow(validation / 2, held_out_likelihood)  # twice a validation
         monkeypatch.setattr(training_module, "held_out_likelihood", measured)

@@ -57,7 +57,7 @@ def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch, 
 def test_going_back_gives_no_time_back(tiny_run, monkeypatch, error):
     training = Training(shape(tiny_run(), max_minutes=1))
     training.advance(training.batches.batch(0))
-    training.began -= 30
+    training.watch.counted += 30
     training.slow_down() if isinstance(error, Diverged) else training.cut_smaller(error)
     assert training.status.step == 0 and training.progress() == pytest.approx(0.5, abs=0.1)
 

@@ -1,0 +1,24 @@
+"""How long a training has worked: none of its budget is spent while the laptop sleeps or the process is stopped."""
+
+import time
+
+MOST_IDLE = 60.0  # seconds between two readings that count though the processor did nothing, as while a GPU works
+
+
+class Stopwatch:
+    """Seconds of work, from a number on.
+
+    On Windows the clock goes on while the machine sleeps, and everywhere while a process is stopped (Ctrl+Z). What then
+    stands still is processor time. A training reads its watch at each step, so hours between two readings are no work.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.counted = seconds
+        self.clock, self.processor = time.monotonic(), time.process_time()
+
+    def seconds(self) -> float:
+        """Those counted until now."""
+        clock, processor = time.monotonic(), time.process_time()
+        self.counted += min(clock - self.clock, processor - self.processor + MOST_IDLE)
+        self.clock, self.processor = clock, processor
+        return self.counted
