@@ -1,6 +1,7 @@
 """Muon: the steps of torch.optim.Muon, whose matrices of one shape are multiplied together, in fewer products."""
 
 import math
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
 
@@ -41,30 +42,37 @@ def wide(matrix: Tensor) -> Tensor:
     return matrix.mT if matrix.shape[0] > matrix.shape[1] else matrix
 
 
-@torch.no_grad()
-def muon_step(muons: list[torch.optim.Muon], *, precision: torch.dtype, stacked: bool) -> None:
-    """A step of each, all of the same settings. Those of torch take more products, and always of bfloat16.
+def muon_steps(muons: list[torch.optim.Muon], *, precision: torch.dtype, stacked: bool) -> list[Callable[[], None]]:
+    """The steps of all matrices of some optimizers of the same settings, to be made in any order or at once.
 
-    With `stacked`, as suits a GPU, matrices of one shape are multiplied together. The learning rate may be a tensor on
-    the device, as a CUDA graph needs.
+    There is one for each matrix, and the longest come first. If `stacked`, as suits a GPU, there is one for each shape,
+    whose matrices are multiplied together. The learning rate may be a tensor on the device, as a CUDA graph needs.
     """
     settings = muons[0].param_groups[0]
-    update = partial(orthogonalised, settings=settings, precision=precision)
-    stacks: dict[Any, list[tuple[Tensor, Tensor]]] = {}
+    stacks: dict[Any, list[tuple[Tensor, dict[str, Tensor]]]] = {}
     for muon in muons:
         for matrix in muon.param_groups[0]["params"]:
-            state = muon.state[matrix]
-            if not state:
-                state["momentum_buffer"] = torch.zeros_like(matrix)
-            buffer = state["momentum_buffer"]
-            buffer.lerp_(matrix.grad, 1 - settings["momentum"])
-            ahead = matrix.grad.lerp(buffer, settings["momentum"])  # Nesterov's
-            stacks.setdefault(wide(matrix).shape if stacked else matrix, []).append((matrix, wide(ahead)))
-    for members in stacks.values():
-        alike = [ahead for _, ahead in members]
-        updates = update(torch.stack(alike)) if stacked else [update(alike[0])]
-        for (matrix, _), direction in zip(members, updates, strict=True):
-            matrix.mul_(1 - settings["lr"] * settings["weight_decay"])
-            rows, columns = matrix.shape
-            rate = settings["lr"] * math.sqrt(max(1, rows / columns))
-            wide(matrix).sub_(direction * rate)
+            stacks.setdefault(wide(matrix).shape if stacked else matrix, []).append((matrix, muon.state[matrix]))
+    by_cost = sorted(stacks.values(), key=lambda members: -min(members[0][0].shape) * members[0][0].numel())
+    return [partial(follow, members, settings, precision) for members in by_cost]
+
+
+@torch.no_grad()
+def follow(members: list[tuple[Tensor, dict[str, Tensor]]], settings: dict[str, Any], precision: torch.dtype) -> None:
+    """The step of matrices of one shape, each beside its optimizer's state, or of one. Torch's takes more products, all
+    in bfloat16.
+    """
+    alike = []
+    for matrix, state in members:
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        gradient, buffer = matrix.grad, state["momentum_buffer"]
+        assert gradient is not None
+        buffer.lerp_(gradient, 1 - settings["momentum"])
+        alike.append(wide(gradient.lerp(buffer, settings["momentum"])))  # Nesterov's
+    update = partial(orthogonalised, settings=settings, precision=precision)
+    directions = update(torch.stack(alike)) if len(alike) > 1 else [update(alike[0])]
+    for (matrix, _), direction in zip(members, directions, strict=True):
+        matrix.mul_(1 - settings["lr"] * settings["weight_decay"])
+        rows, columns = matrix.shape
+        wide(matrix).sub_(direction * (settings["lr"] * math.sqrt(max(1, rows / columns))))

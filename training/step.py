@@ -4,7 +4,6 @@ import itertools
 import math
 import os
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +13,7 @@ from config.messages import counted
 from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
-from training.muon import muon_step
+from training.muon import muon_steps
 from utils import UserError, map_on_cores, parallel_tasks, pick_precision
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
@@ -192,9 +191,7 @@ class Optimizers:
                 group["lr"].copy_(factor * rate)
             else:
                 group["lr"] = rate * factor
-        blocks = [self.muons] if self.graphs else [[muon] for muon in self.muons]  # on a CPU a core each
-        follow = partial(muon_step, precision=self.precision, stacked=self.graphs)
-        steps = [partial(follow, muons) for muons in blocks if muons]
+        steps = muon_steps(self.muons, precision=self.precision, stacked=self.graphs) if self.muons else []
         map_on_cores(self.device, lambda step: step(), [self.parts[0].step, *steps])
 
 

@@ -7,12 +7,18 @@ import torch
 from torch import nn
 
 from config.schema import TrainingConfig
-from training.muon import muon_step, newton_schulz, orthogonalised
+from training.muon import muon_steps, newton_schulz, orthogonalised
 from training.step import Optimizers
 from utils import CPU, pick_precision
 
 PRECISIONS = [torch.bfloat16, torch.float32]
 SHAPES = ((16, 16), (48, 16), (64, 16), (16, 64), (16, 16), (64, 16))
+
+
+def step_all(muons, *, precision, stacked=False) -> None:
+    """The steps in reverse: their order changes nothing."""
+    for step in reversed(muon_steps(muons, precision=precision, stacked=stacked)):
+        step()
 
 
 def moved(step) -> list[torch.Tensor]:
@@ -34,7 +40,7 @@ def moved(step) -> list[torch.Tensor]:
 @pytest.mark.parametrize("stacked", [False, True])
 def test_matrices_move_as_those_of_torch(stacked, precision):
     alone = moved(lambda muons: [muon.step() for muon in muons])
-    for ours, theirs in zip(moved(partial(muon_step, precision=precision, stacked=stacked)), alone, strict=True):
+    for ours, theirs in zip(moved(partial(step_all, precision=precision, stacked=stacked)), alone, strict=True):
         assert (ours - theirs).norm() < 0.05 * theirs.norm()  # products of bfloat16, and other ones
 
 
@@ -52,15 +58,30 @@ def test_products_are_of_the_type_that_the_hardware_multiplies():
     def by_products_of(precision) -> torch.Tensor:
         rate, decay = settings.muon_learning_rate, settings.weight_decay
         return moved_by(
-            lambda matrix: muon_step(
-                [torch.optim.Muon([matrix], lr=rate, weight_decay=decay)], precision=precision, stacked=False
-            )
+            lambda matrix: step_all([torch.optim.Muon([matrix], lr=rate, weight_decay=decay)], precision=precision)
         )
 
     rest = nn.Parameter(torch.zeros(1))
     found = moved_by(lambda matrix: Optimizers(nn.ParameterList([matrix, rest]), [[matrix]], settings).step(1.0))
     alike = [each for each in PRECISIONS if torch.equal(found, by_products_of(each))]
     assert alike == [pick_precision("auto", CPU)]
+
+
+def test_there_is_a_step_for_each_matrix_or_shape_and_the_longest_comes_first():
+    """So that many cores share them, and end together."""
+    sizes = {stacked: [] for stacked in (False, True)}
+    for stacked, found in sizes.items():
+        matrices = [nn.Parameter(torch.zeros(shape)) for shape in SHAPES]
+        muons = [torch.optim.Muon(part, lr=0.1, weight_decay=0.0) for part in (matrices[:4], matrices[4:])]
+        for step in muon_steps(muons, precision=torch.float32, stacked=stacked):
+            for matrix in matrices:
+                matrix.grad = torch.ones_like(matrix)
+            before = [matrix.detach().clone() for matrix in matrices]
+            step()
+            pairs = zip(before, matrices, strict=True)
+            found.append([tuple(now.shape) for then, now in pairs if not torch.equal(then, now)])
+    assert sizes[False] == [[(64, 16)], [(16, 64)], [(64, 16)], [(48, 16)], [(16, 16)], [(16, 16)]]
+    assert sizes[True] == [[(64, 16), (16, 64), (64, 16)], [(48, 16)], [(16, 16), (16, 16)]]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
