@@ -65,7 +65,9 @@ class ShortConvolution(nn.Module):
 
 def depthwise(x: Tensor, weight: Tensor) -> Tensor:
     """(B, L, D) x, (D, 1, 1, taps) -> (B, L, D): each channel convolved with its own taps; zeros beyond the ends."""
-    if torch.compiler.is_compiling():  # a compiler fuses sums with what surrounds them, and convolutions with nothing
+    # a compiler fuses sums with what surrounds them, and convolutions with nothing; without oneDNN, as on a Mac, torch
+    # makes a convolution of its own for each channel
+    if torch.compiler.is_compiling() or (x.device.type == "cpu" and not torch.backends.mkldnn.is_available()):
         taps, length = weight.shape[-1], x.shape[1]
         padded = F.pad(x, (0, 0, taps // 2, taps // 2))
         return reduce(torch.add, (padded[:, k : k + length] * weight[:, 0, 0, k] for k in range(taps)))

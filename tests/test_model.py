@@ -115,6 +115,14 @@ def test_small_noise_levels_are_told_apart():
     assert torch.isfinite(NoiseEmbedding(64).features(torch.tensor([1e-9]))).all()
 
 
+@pytest.fixture(params=["oneDNN", "none"])
+def convolutions(request, monkeypatch):
+    """As most machines have them, and as a Mac, whose torch has no oneDNN."""
+    if request.param == "none":
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("convolutions")
 def test_short_convolution_is_a_depthwise_convolution_with_a_residual():
     conv = ShortConvolution(6, 5)
     x = torch.randn(2, 11, 6)
@@ -124,6 +132,16 @@ def test_short_convolution_is_a_depthwise_convolution_with_a_residual():
     torch.testing.assert_close(conv(x), expected)
 
 
+def test_without_onednn_no_channel_is_convolved_by_itself(monkeypatch):
+    """Torch would, which takes several times as long as a sum of shifted copies."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    x, weight = torch.randn(2, 5, 3), torch.randn(3, 1, 1, 7)
+    with torch.profiler.profile() as found:
+        Depthwise.apply(x, weight)
+    assert not [event.name for event in found.events() if "conv" in event.name]
+
+
+@pytest.mark.usefixtures("convolutions")
 @pytest.mark.parametrize("taps", [1, 3, 7])
 def test_the_convolutions_gradients_are_those_of_finite_differences(taps):
     x, weight = torch.randn(2, 5, 3, dtype=torch.float64), torch.randn(3, 1, 1, taps, dtype=torch.float64)
