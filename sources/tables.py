@@ -5,7 +5,6 @@ import io
 import itertools
 import os
 import re
-import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +100,7 @@ class Lines:
     """The lines of a table as csv reads them. What a row took that is not its own is given back, to be read again."""
 
     def __init__(self, file: Iterable[str], most: int, first: int = 1) -> None:
-        self.source = iter(lines_of(file))
+        self.source = iter(file)
         self.row: list[str] = []  # the lines of the row that is read
         self.number = first  # of the first of them
         self.again: list[str] = []  # given back, the last first
@@ -157,12 +156,6 @@ def rows_of(text: str, dialect: dict[str, Any]) -> Iterator[list[str] | None]:
 def whole_backslashes(line: str) -> str:
     r"""A line in which a backslash stays, as in `C:\temp`, unless it escapes a mark, another or a line's end."""
     return PAIR.sub(lambda pair: pair[0] if pair[1] else r"\\", line)
-
-
-def lines_of(file: Iterable[str]) -> Iterable[str]:
-    """The lines of an open file as csv reads them: that of Python 3.10 takes no NUL, and another control character is
-    dropped and counted as one."""
-    return file if sys.version_info >= (3, 11) else (line.replace("\0", "\1") for line in file)
 
 
 def is_header(first: Sequence[str]) -> bool:
