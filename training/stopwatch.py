@@ -1,4 +1,4 @@
-"""How long a training has worked: none of its budget is spent while the laptop sleeps or the process is stopped."""
+"""How long a training has worked: a laptop that sleeps, or a process that is stopped, spends little of its time."""
 
 import time
 
@@ -9,7 +9,8 @@ class Stopwatch:
     """Seconds of work, from a number on.
 
     On Windows the clock goes on while the machine sleeps, and everywhere while a process is stopped (Ctrl+Z). What then
-    stands still is processor time. A training reads its watch at each step, so hours between two readings are no work.
+    stands still is processor time. A training reads its watch at each step; of hours between two readings in which the
+    processor did nothing, MOST_IDLE count.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
