@@ -88,14 +88,19 @@ def torch_generator(device: torch.device, *parts: int | str) -> torch.Generator:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of this name; `auto` is CUDA if present, else Apple's MPS, else the CPU. UserError if it is absent."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    """The device of this name; `auto` is CUDA if it computes, else Apple's MPS, else the CPU. UserError if absent."""
+    here = ["cuda"] * cuda_computes() + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
     if name == "auto":
-        return torch.device(next(kind for kind, present in available.items() if present))
-    if not available.get(name, False):
-        here = ", ".join(filter(available.get, available))
-        raise UserError(f"device {name!r} is not available here; choose from auto, {here}")
+        return torch.device(here[0])
+    if name not in here:
+        raise UserError(f"device {name!r} is not available here; choose from auto, {', '.join(here)}")
     return torch.device(name)
+
+
+def cuda_computes() -> bool:
+    """Whether there is a GPU that torch has kernels for; a build of CUDA 13 has none for those before the GTX 16xx."""
+    built = [int("".join(filter(str.isdigit, code))) for code in torch.cuda.get_arch_list() if code.startswith("sm_")]
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= divmod(min(built, default=0), 10)
 
 
 def exact_device(device: torch.device) -> torch.device:

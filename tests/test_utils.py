@@ -89,6 +89,27 @@ def test_a_device_that_is_not_here_is_named():
         pick_device(missing)
 
 
+@pytest.mark.parametrize(
+    ("capability", "built", "picked"),
+    [
+        ((6, 1), ["sm_75", "sm_86", "sm_90a", "compute_120"], "cpu"),  # a GTX 1080 where the kernels begin with Turing
+        ((6, 1), ["sm_50", "sm_60", "sm_75", "sm_86", "sm_90"], "cuda"),
+        ((7, 5), ["sm_75", "sm_120"], "cuda"),
+        ((12, 1), ["sm_75", "sm_120", "compute_120"], "cuda"),
+        ((9, 0), ["gfx90a", "gfx1100"], "cuda"),  # AMD's GPUs, whose names are others
+    ],
+)
+def test_a_gpu_that_torch_has_no_kernels_for_is_not_picked(capability, built, picked, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device("auto").type == picked
+    if picked == "cpu":
+        with pytest.raises(UserError, match="device 'cuda' is not available here; choose from auto, cpu"):
+            pick_device("cuda")
+
+
 CPU = torch.device("cpu")
 
 
