@@ -89,11 +89,12 @@ def torch_generator(device: torch.device, *parts: int | str) -> torch.Generator:
 
 def pick_device(name: str) -> torch.device:
     """The device of this name; `auto` is CUDA if it computes, else Apple's MPS, else the CPU. UserError if absent."""
-    here = ["cuda"] * cuda_computes() + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
+    present = {"cuda": cuda_computes, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
     if name == "auto":
-        return torch.device(here[0])
-    if name not in here:
-        raise UserError(f"device {name!r} is not available here; choose from auto, {', '.join(here)}")
+        return torch.device(next(kind for kind in present if present[kind]()))
+    if name not in present or not present[name]():  # no other is asked: to ask starts CUDA's runtime
+        here = ", ".join(kind for kind in present if present[kind]())
+        raise UserError(f"device {name!r} is not available here; choose from auto, {here}")
     return torch.device(name)
 
 

@@ -110,6 +110,14 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_not_picked(capability, built, pi
             pick_device("cuda")
 
 
+def test_who_wants_the_cpu_starts_no_gpu(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: asked.append("cuda") or (9, 0))
+    assert pick_device("cpu").type == "cpu" and not asked
+    assert pick_device("cuda").type == "cuda" and asked
+
+
 CPU = torch.device("cpu")
 
 
