@@ -16,6 +16,7 @@ class Minted(NamedTuple):
     settings: SamplerSettings
     attempts: dict[int, int]  # by token, from 1; those above 0
     hashes: dict[Key, str]  # SHA-256 of each accepted token's text, as the model wrote it
+    trained: tuple[str, str]  # hashes of its model's training and text
     withheld: int  # tokens of which the set publishes nothing, or not what the model wrote
 
 
@@ -30,4 +31,5 @@ def read_set(folder: Path) -> Minted:
     hashes = {(record["token_id"] - 1, record["attempt"]): record["drawn_sha256"] for record in accepted}
     published = [record for record in accepted if chosen is None or record["token_id"] in chosen]
     withheld = len(records) - sum(record["sha256"] == record["drawn_sha256"] for record in published)
-    return Minted(info.seed, info.sampler_settings(), attempts, hashes, withheld)
+    trained = info.identity["config_sha256"], info.identity["data_sha256"]
+    return Minted(info.seed, info.sampler_settings(), attempts, hashes, trained, withheld)

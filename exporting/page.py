@@ -55,7 +55,7 @@ def export_page(arguments: argparse.Namespace) -> int:
     inputs += [arguments.set / name for name in SOURCES] if arguments.set else []
     outputs = Outputs(output.parent, [output.name], inputs, overwrite=arguments.overwrite)
     model_outputs = quantised_outputs(arguments, [*inputs, output]) if arguments.quantised else None
-    minted = minted_set(arguments.set) if arguments.set else None
+    minted = minted_set(arguments.set, checkpoint, arguments.model) if arguments.set else None
     packed = packed_weights(checkpoint, arguments)
     exported = quantised(checkpoint, packed)
     writer = Writer.of(exported, CPU)
@@ -85,9 +85,16 @@ def export_page(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def minted_set(folder: Path) -> Minted:
-    """The set of --set; says how much of what it withholds the page will show."""
+def minted_set(folder: Path, checkpoint: Checkpoint, model: Path) -> Minted:
+    """The set of --set; says how much of what it withholds the page will show.
+
+    Raises UserError for a set of another training. One of this training with other weights is left to the proof.
+    """
     minted = read_set(folder)
+    if minted.trained != (checkpoint.training_sha256, checkpoint.data_sha256):
+        raise UserError(
+            f"{folder}: its tokens are of another training than {model}; name the set's own model with --model"
+        )
     if minted.withheld:
         what = f"{counted(minted.withheld, 'token')} masked, dropped or not chosen"
         say(f"{folder}: {what}; the page shows these as the model wrote them")

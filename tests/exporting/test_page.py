@@ -247,6 +247,15 @@ def test_what_a_set_withholds_and_its_page_shows_is_counted(shown_set, capsys):
     assert f"{shown_set}: {what}\n" in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize("changed", ["training_sha256", "data_sha256"])
+def test_a_set_of_another_model_is_refused_before_any_proof(shown_set, capsys, changed):
+    save_checkpoint(Path("models/mine.pt"), replace(load_checkpoint(Path("models/other.pt")), **{changed: "0" * 64}))
+    assert run(Path("models/mine.pt"), "--unproven", "--set", str(shown_set)) == 2
+    of = "its tokens are of another training than models/mine.pt; name the set's own model with --model"
+    assert capsys.readouterr().err == f"error: {shown_set}: {of}\n"
+    assert not Path("outputs/mine_live.html").exists()
+
+
 @pytest.mark.parametrize("name", ["set.json", "samples.jsonl", "courses.jsonl"])
 def test_a_set_that_is_shown_is_not_written_over(shown_set, capsys, name):
     before = (shown_set / name).read_bytes()
