@@ -18,6 +18,7 @@ SMALLEST = 6  # pixels, of a character that is made to fit its cell
 BITMAP_SIZES = (109, 160, 136, 128, 96, 64)  # pixels that fonts of coloured bitmaps have; Noto's 109, Apple's 160
 PALEST = 64  # ink of 255 for what is as light as the ground, so that it still stands out from it
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # bidirectional classes
+LAID_OUT = ("Mn", "Mc", "Me", "Cf")  # categories of marks and of what is not seen
 OF_BOXES = ("LastResort",)  # macOS's, which has a box for every character
 UNSEEN = ("Z", "C", "M")  # categories of spaces, of controls and of marks, whose glyphs may be empty
 
@@ -77,8 +78,13 @@ def in_other_fonts(text: str) -> dict[str, Path | None]:
 
 
 def depends_on_machine(text: str) -> bool:
-    """Whether machines may draw a text otherwise: in fonts of their own, or, from right to left, without FriBiDi."""
-    return bool(in_other_fonts(text)) or any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in text)
+    """Whether machines may draw a text otherwise: in fonts of their own, or with and without FriBiDi."""
+    return bool(in_other_fonts(text)) or any(map(is_laid_out, text))
+
+
+def is_laid_out(character: str) -> bool:
+    """Whether FriBiDi places a character by others: one written from right to left, a mark, or an invisible one."""
+    return unicodedata.bidirectional(character) in RIGHT_TO_LEFT or unicodedata.category(character) in LAID_OUT
 
 
 def draw_line(

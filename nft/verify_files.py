@@ -28,6 +28,7 @@ WRITTEN_OTHERWISE = {FIRST_FORMAT: (*PAGES, TABLE), SECOND_FORMAT: PAGES}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
+TICK = 10  # milliseconds, by which GIF counts
 MOST_APART = 0.15  # share of the ink that may lie in other blocks where another version drew the same text
 
 
@@ -110,10 +111,12 @@ class Pictures:
             self.same.add(library_of(file.path))
             if data != drawn_here and kind in MOVING:  # their other bytes may hold anything
                 self.packed.append(file.path)
-        elif not file.alike:
+        elif file.alike:
+            (self.similar if SIMILAR[kind](data, drawn_here, self.theme) else self.foreign).append(file.path)
+        elif WHOLE[kind](data, drawn_here):
             self.unlike += 1
         else:
-            (self.similar if SIMILAR[kind](data, drawn_here, self.theme) else self.foreign).append(file.path)
+            self.foreign.append(file.path)
 
     def report(self, found: Findings) -> None:
         """Report what differs. A version draws all pictures alike: if one is the same, all others must be."""
@@ -122,7 +125,7 @@ class Pictures:
         for path in self.foreign + known:
             found.differs(f"{path}: not the picture of its text")
         if count := self.unlike:
-            what = "characters that DejaVu Sans Mono lacks, or that are written from right to left"
+            what = "characters that DejaVu Sans Mono lacks, marks on letters, or text from right to left"
             found.not_checked(f"{counted(count, 'picture')} with {what}, which other machines may have drawn otherwise")
         if left := [path for path in self.packed if path not in known]:
             found.not_checked(f"the bytes of {counted(len(left), 'animation')}: here they would be packed otherwise")
@@ -175,9 +178,23 @@ def has_similar_frames(data: bytes, drawn_here: bytes, theme: Theme) -> bool:
     return all(similar_ink(in_rows(one), in_rows(other), theme) for one, other in zip(frames, own, strict=True))
 
 
-def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:
+def is_picture(data: bytes, _: bytes) -> bool:
+    return pixels_of(data) is not None
+
+
+def plays_alike(data: bytes, drawn_here: bytes) -> bool:
+    """Whether two animations are as large and as long; which frames Pillow joins depends on what they show."""
+    frames, own = pictures_of(data), pictures_of(drawn_here)
+    length, own_length = (sum(frame.milliseconds for frame in shown) for shown in (frames, own))
+    sizes = {frame.size for frame in frames} == {frame.size for frame in own}
+    return sizes and abs(length - own_length) <= TICK * len(own)
+
+
+def is_film(data: bytes, drawn_here: bytes, _: Theme | None = None) -> bool:
     """Whether a file begins as an MP4 does: other versions of ffmpeg write other bytes."""
     return data[4:8] == drawn_here[4:8]
 
 
+# whether a file shows the same text as one that is drawn here; and, where machines draw it otherwise, what it is at all
 SIMILAR = {".png": is_similar, **dict.fromkeys(MOVING, has_similar_frames), FILM: is_film}
+WHOLE = {".png": is_picture, **dict.fromkeys(MOVING, plays_alike), FILM: is_film}

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any
 
 from sources.log import SourceLog
-from sources.tables import MOST_COLUMNS, Row, Rows, Table
+from sources.tables import MOST_COLUMNS, Row, Rows, Table, distinct
 from sources.unpack import MOST_ROW
 from text.disguise import is_object
 from utils import UserError
@@ -163,21 +163,44 @@ def is_lines(path: Path) -> bool:
 
 
 def open_parquet(path: Path, name: str) -> Table:
-    """A Parquet file. What is no text is read as text; the texts of a list are joined by spaces."""
-    source = f"read_parquet({quoted(str(path.absolute()))}, binary_as_string=true, hive_partitioning=false)"
-    found = {str(row[0]): str(row[1]) for row in rows_of(path, name, f"DESCRIBE SELECT * FROM {source}")}
-    if len(found) > MOST_COLUMNS:
-        raise UserError(f"{name}: has {len(found):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
+    """A Parquet file. What is no text is read as text, but bytes are none unless they are UTF-8."""
+    file = quoted(str(path.absolute()))
+    source = f"read_parquet({file}, hive_partitioning=false)"
+    cells = [
+        parquet_cell(identifier(str(column)), str(kind))
+        for column, kind, *_ in rows_of(path, name, f"DESCRIBE SELECT * FROM {source}")
+    ]
+    if len(cells) > MOST_COLUMNS:
+        raise UserError(f"{name}: has {len(cells):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
-        cells = []
-        for column in ([*found][number] for number in wanted):
-            cell = identifier(column)
-            listing = found[column] == "VARCHAR[]"
-            cells.append(f"array_to_string({cell}, ' ')" if listing else f"CAST({cell} AS VARCHAR)")
-        return rows_of(path, name, f"SELECT {', '.join(cells)} FROM {source}")
+        return rows_of(path, name, f"SELECT {', '.join(cells[number] for number in wanted)} FROM {source}")
 
-    return Table([*found], read)
+    # DuckDB numbers names that differ in case alone; these are the file's own
+    schema = rows_of(path, name, f"SELECT name, num_children FROM parquet_schema({file})")
+    return Table(distinct(top_names([(str(column), int(children or 0)) for column, children in schema])), read)
+
+
+def parquet_cell(column: str, kind: str) -> str:
+    """The SQL of a value as text; the texts of a list are joined by spaces."""
+    if kind == "BLOB":  # UTF-8 that some programs write without saying that it is text, or a picture
+        return f"TRY(decode({column}))"
+    if kind in ("VARCHAR[]", "BLOB[]"):
+        texts = column if kind == "VARCHAR[]" else f"list_transform({column}, lambda item: TRY(decode(item)))"
+        return f"array_to_string({texts}, ' ')"
+    return "NULL" if "BLOB" in kind else f"CAST({column} AS VARCHAR)"
+
+
+def top_names(schema: Sequence[tuple[str, int]]) -> list[str]:
+    """The names of the columns, of those of all nodes of a schema and how many children each has, depth first."""
+    names, nested = [], 0
+    for name, children in schema[1:]:  # the first is the root
+        if nested:
+            nested -= 1
+        else:
+            names.append(name)
+        nested += children
+    return names
 
 
 def names_in(connection: Any, expression: str) -> set[str] | None:

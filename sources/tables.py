@@ -23,9 +23,11 @@ HEAD = 1 << 20  # characters of a file that tell how it is written
 MOST_COLUMNS = 2000
 AGAIN = 8  # times the size of a table that its lines may be read again
 NO_END = "unexpected end"  # what csv says of a quotation mark that is never closed
+TOO_LONG = "field limit"  # what it says of a cell that is too long, and we of a row
 LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
 LONGEST_NAME = 60  # characters of a column's name
 DIGIT = re.compile("[0-9]")
+LONE_CR = re.compile(r"\r(?!\n|\Z)")  # which csv would take for the end of a row
 SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
 PAIR = re.compile(r'\\(["\\\r\n])?')  # a backslash, and what it escapes
 BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
@@ -45,7 +47,7 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     Python's csv rather than a database's reader: it is as fast for text, and it loses no row in silence.
     """
     csv.field_size_limit(MOST_ROW)
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", newline="\n") as file:
         head = file.read(HEAD)
     cut = len(head) == HEAD
     if told := SEPARATOR.match(head):
@@ -60,7 +62,7 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", newline="\n") as file:
             file.read(told.end() if told else 0)
             lines = Lines(file, AGAIN * os.fstat(file.fileno()).st_size, 2 if told else 1)
             for row in itertools.islice(whole_rows(lines, dialect, len(columns), name, log), int(named), None):
@@ -97,18 +99,26 @@ def whole_share(head: str, dialect: dict[str, Any], cut: bool) -> float:
 
 
 class Lines:
-    """The lines of a table as csv reads them. What a row took that is not its own is given back, to be read again."""
+    """The lines of a table as csv reads them. What a row took that is not its own is given back, to be read again.
+
+    A CR within a line becomes a space, as in a text. A row of more than MOST_ROW characters is an error.
+    """
 
     def __init__(self, file: Iterable[str], most: int, first: int = 1) -> None:
         self.source = iter(file)
         self.row: list[str] = []  # the lines of the row that is read
+        self.size = 0  # characters of it
         self.number = first  # of the first of them
         self.again: list[str] = []  # given back, the last first
         self.most = most  # characters that may be given back: of no file all lines are read again and again
 
     def __iter__(self) -> Iterator[str]:
         while (line := self.again.pop() if self.again else next(self.source, None)) is not None:
+            line = LONE_CR.sub(" ", line)
             self.row.append(line)
+            self.size += len(line)
+            if self.size > MOST_ROW:
+                raise csv.Error(TOO_LONG)
             yield line
 
     def rows(self, dialect: dict[str, Any]) -> Iterator[list[str] | csv.Error]:
@@ -124,6 +134,7 @@ class Lines:
             yield row
             self.number += len(self.row)
             self.row.clear()
+            self.size = 0
 
     def are_rows(self, dialect: dict[str, Any], width: int) -> bool:
         """Whether each line of this row has all columns: then two quotation marks of texts made a cell of all between.
@@ -143,7 +154,7 @@ class Lines:
 
 def rows_of(text: str, dialect: dict[str, Any]) -> Iterator[list[str] | None]:
     """The rows of a text; None for one that cannot be read. Blank lines are none."""
-    lines = Lines(io.StringIO(text, newline=""), AGAIN * len(text))
+    lines = Lines(io.StringIO(text, newline="\n"), AGAIN * len(text))
     for row in lines.rows(dialect):
         if isinstance(row, csv.Error):
             if NO_END not in str(row):
@@ -255,8 +266,8 @@ def count_unread(lines: Lines, what: str, name: str, log: SourceLog) -> None:
     place = f"{name} line {lines.number}"
     if NO_END in what:
         raise UserError(f"{place}: a quotation mark is opened here and never closed")
-    if "field limit" in what:
-        much = f"a text of more than {MOST_ROW >> 20} MB begins here"
+    if TOO_LONG in what:
+        much = f"a row of more than {MOST_ROW >> 20} MB begins here"
         raise UserError(f"{place}: {much}; is a quotation mark not closed?")
     lines.give_back()
     for number in range(lines.number, lines.number + len(lines.row)):

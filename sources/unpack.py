@@ -10,7 +10,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -57,6 +57,12 @@ def fingerprint(path: Path) -> tuple[int, int]:
 def hash_once(path: Path, _fingerprint: tuple[int, int]) -> str:
     """SHA-256 of a file: once, however many members of an archive are read."""
     return hash_file(path)
+
+
+@lru_cache(maxsize=1)
+def archive_at(path: Path, _fingerprint: tuple[int, int]) -> zipfile.ZipFile:
+    """An archive whose list of files is read once, not for each of its files; it is closed when another is opened."""
+    return zipfile.ZipFile(path)
 
 
 @contextlib.contextmanager
@@ -149,7 +155,7 @@ def opened(found: Found) -> Iterator[Iterator[bytes]]:
     with contextlib.ExitStack() as stack:
         with clear_errors(damaged):
             if found.member:
-                archive = stack.enter_context(zipfile.ZipFile(found.path))
+                archive = archive_at(found.path, fingerprint(found.path))
                 info = archive.getinfo(found.member)
                 if info.flag_bits & 1:
                     raise UserError(f"{found.name}: needs a password; unpack it first")

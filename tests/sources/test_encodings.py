@@ -72,6 +72,8 @@ def test_lines_that_end_in_cr_alone_are_lines(encoding, monkeypatch):
         assert run(f"{name}.gz", *(["--unit", "paragraph"] if name == "d.md" else [])) == texts
 
 
-def test_a_cr_inside_a_line_of_today_ends_none():
-    Path("a.txt").write_bytes(b"an old\rline\nand another\n")
-    assert run("a.txt") == ["an old line", "and another"]
+@pytest.mark.parametrize(("name", "head"), [("a.txt", b""), ("a.csv", b"text\n"), ("a.tsv", b"text\tid\n")])
+def test_a_cr_inside_a_line_of_today_ends_none(name, head):
+    end = b"\t1\n" if b"\t" in head else b"\n"
+    Path(name).write_bytes(head + end.join([b"an old\rline", b"and another", b""]))
+    assert run(name, *(["--column", "text"] if head else [])) == ["an old line", "and another"]

@@ -87,6 +87,18 @@ def test_what_duckdb_exports():
         assert run(target) == EXPECTED, target
 
 
+def test_columns_of_bytes_beside_a_text_do_no_harm():
+    duckdb = pytest.importorskip("duckdb")
+    picture, captions = r"'\xFF\xD8\xFF\xE0'::BLOB", "unnest(['a dog at the sea', 'two cats asleep'])"
+    bytes_beside = f"{picture} AS picture, {{'bytes': {picture}, 'path': 'a b c d'}} AS image, [{picture}] AS audio"
+    duckdb.connect().execute(f"COPY (SELECT {bytes_beside}, {captions} AS caption) TO 'a.parquet'")
+    assert run("a.parquet") == ["a dog at the sea", "two cats asleep"]
+    assert_refused("a.parquet", "--column", "image", starts="a.parquet: no document is left of 2 rows: 2 empty")
+    texts = "encode('café is open') AS text, [encode('one and'), encode('two')] AS parts"
+    duckdb.connect().execute(f"COPY (SELECT {texts}) TO 'b.parquet'")
+    assert run("b.parquet", "--join", "text parts") == ["café is open one and two"]
+
+
 def test_where_takes_the_same_rows_of_every_kind():
     duckdb = pytest.importorskip("duckdb")
     write_csv("a.csv")

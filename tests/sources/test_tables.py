@@ -63,7 +63,9 @@ QUESTION = "What would you tell a friend who wants to learn how bread is baked?"
          [("see above", QUESTION), ("p. 500", "I would"), ("p. 900", "why not"), ("", "a"), ("", "b"), ("", "c")]),
         ("", [], []),
         ("id,text\n\n1,a\n\n\n2,b\n", ["id", "text"], [("1", "a"), ("2", "b")]),
-        ("id,text\n1,x\r\n2,\"y\rz\"\n", ["id", "text"], [("1", "x"), ("2", "y\rz")]),
+        ("id,text\n1,x\r\n2,\"y\rz\"\n", ["id", "text"], [("1", "x"), ("2", "y z")]),
+        ("id,text\n1,the start\rand the end\n2,b\r\r\n3,\rc\n4,d\r", ["id", "text"],
+         [("1", "the start and the end"), ("2", "b "), ("3", " c"), ("4", "d")]),
     ],
 )  # fmt: skip
 def test_a_table_is_read_however_it_is_written(tmp_path, content, columns, rows):
@@ -169,8 +171,16 @@ def test_a_quote_that_is_never_closed_is_one_line(tmp_path):
 
 def test_a_quote_that_swallows_megabytes_is_one_line(tmp_path):
     content = "id,text\n" + '1,"a"\n' * 300_000 + '2,"never closed\n' + "3,b\n" * 1_200_000
-    with pytest.raises(UserError, match=r"^x.csv line 300002: a text of more than 4 MB begins here; is a quot"):
+    with pytest.raises(UserError, match=r"^x.csv line 300002: a row of more than 4 MB begins here; is a quot"):
         read(tmp_path / "x.csv", content)
+
+
+def test_cells_of_many_lines_that_make_a_row_of_megabytes_are_one_line(tmp_path):
+    cell = '"' + "words of a line\n" * 100_000 + '"'
+    content = f"a,b,c,text\n1,2,3,one\n{cell},{cell},{cell},two\n"
+    with pytest.raises(UserError, match=r"^x.csv line 3: a row of more than 4 MB begins here; is a quotation mark not"):
+        read(tmp_path / "x.csv", content)
+    assert len(read(tmp_path / "x.csv", f"a,b,c,text\n{cell},{cell},2,one\n{cell},{cell},2,two\n")[1]) == 2
 
 
 def test_a_million_columns_are_one_line(tmp_path):

@@ -97,6 +97,22 @@ def test_a_zip_damaged_at_any_place_is_one_line(packing):
                 assert one_short_line(str(error)) and str(error).startswith("a.zip")
 
 
+def test_the_list_of_an_archives_files_is_read_once_not_for_each(monkeypatch):
+    zipped("a.zip", {f"{number:03}.txt": b"some words of number %d\n" % number for number in range(200)})
+    read: list[str] = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, *arguments, **options) -> None:
+            read.append("once")
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    assert run("a.zip") == [f"some words of number {number}" for number in range(200)]
+    assert len(read) == 2  # to find them, and to read them
+    zipped("a.zip", {"000.txt": b"another archive of this name\n"})
+    assert run("a.zip", "--overwrite") == ["another archive of this name"]
+
+
 @pytest.mark.parametrize("error", [ValueError("odd\nbytes"), EOFError(), IndexError(3)])
 def test_whatever_an_unpacker_raises_is_one_line(error, monkeypatch):
     def fail(file):
