@@ -182,7 +182,8 @@ def html(seen: Inspection) -> Finding:
     told, severity = seen.share(len(found))
     examples = tuple(around(text, at := markup(text), at + 1, AROUND) for text in found[:SHOWN])
     left = any(without_entities(without_tags(text)).strip() for text in texts)
-    fix = "to remove it: " + seen.prepare("plain") if left else ""
+    fix = seen.prepare("plain") if left else ""
+    fix = fix and f"to remove it: {fix}"
     return Finding(severity, f"HTML in {told}: left over, unless people write about it", fix, examples)
 
 

@@ -59,7 +59,12 @@ class Inspection:
         )
 
     def prepare(self, better: str, *options: str) -> str:
-        """A command that makes a better text of this one, in a file of its own: a word says in what it is better."""
+        """A command that makes a better text of this one, in a file of its own: a word says in what it is better.
+
+        "" of a stream, whose line breaks it would take away.
+        """
+        if self.corpus.stream:
+            return ""
         source = argument(self.run.data_file())
         origin = {"--source": self.run.source, "--license": self.run.license}
         given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]

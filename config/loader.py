@@ -49,6 +49,9 @@ class Config:
         if not run.data_file().is_file():
             missing = f"{self.path}: no dataset {name!r} here, and no file {run.data_file()}{nearest(name, known)}"
             raise UserError(no_data(run.data_file(), missing))
+        if alike := next((other for other in known if other.lower() == name.lower() and other != name), None):
+            what = f"on Windows and macOS its model would be that of {alike!r}; type that, or rename one"
+            raise UserError(f"--dataset {name!r}: differs from {alike!r} in case alone, and {what}")
         return run
 
     def placed(self, stored: RunConfig, data: Path | None = None) -> RunConfig:

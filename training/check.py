@@ -151,16 +151,13 @@ def burst(training: Training) -> tuple[float, float]:
 def facts(training: Training) -> list[str]:
     """What was read, and what writing will take."""
     reading_log, writer = training.corpus.reading_log, training.writer()
-    found = [
-        f"{counted(reading_log.documents, 'document')}, {counted(reading_log.characters, 'character')}; "
-        + (reading_log.losses() or "nothing dropped or changed")
-    ]
+    amount = f"{counted(reading_log.characters, 'character')}; {reading_log.losses() or 'nothing dropped or changed'}"
     if training.corpus.stream:
-        return found
+        return [amount]
     settings = writer.settings()
     length = min(int(np.median(training.corpus.train.lengths)), training.run.sampling.max_length)
     calls = writer.network_calls(settings, Prompt(shortest=length, longest=length))
     return [
-        *found,
+        f"{counted(reading_log.documents, 'document')}, {amount}",
         f"writing: {counted(calls, 'network call')} for a document of the median length ({settings.sampler})",
     ]

@@ -1,8 +1,10 @@
 """How the hours of a night are shared among the trainings: by the size of each text, in one lane or in several."""
 
+import math
 from collections.abc import Sequence
 
 from config.schema import RunConfig
+from training.start import maker_of
 from utils import size_of
 
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
@@ -18,13 +20,37 @@ def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[Run
     sizes = [min(size_of(run.data_file()), LARGE) for run in runs]
     each, loads = in_lanes(sizes, lanes)
     minutes = [60 * hours * size / max(loads[lane], 1) for size, lane in zip(sizes, each, strict=True)]
-    if lanes > 1:  # as the queue fills the lanes, the longest first, one may last longer
-        longest = max(in_lanes(minutes, lanes)[1])
+    if lanes > 1:  # as the queue fills the lanes, the longest first and none before its start, one may last longer
+        longest = end_of(minutes, [starts_behind(run, runs) for run in runs], lanes)
         minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
     return [
         run.with_training(max_minutes=max(share, LEAST_MINUTES)) if share else run
         for run, share in zip(runs, minutes, strict=True)
     ]
+
+
+def starts_behind(run: RunConfig, runs: list[RunConfig]) -> int | None:
+    """The number of the run among these that makes the model which a run starts from; None if none does."""
+    maker = maker_of(run, runs)
+    return runs.index(maker) if maker else None
+
+
+def end_of(minutes: Sequence[float], behind: Sequence[int | None], lanes: int) -> float:
+    """When all have ended, as the queue lays them out: what others start from first, then the longest.
+
+    Each of `minutes` begins in the first free lane, but not before the one whose number `behind` has for it has ended.
+    """
+    free, ends = [0.0] * lanes, dict[int, float]()
+    waiting = sorted(range(len(minutes)), key=lambda number: (number not in behind, -minutes[number]))
+    while waiting:
+        lane = free.index(now := min(free))
+        ready = [n for n in waiting if (maker := behind[n]) is None or ends.get(maker, math.inf) <= now]
+        if ready:
+            waiting.remove(ready[0])
+            ends[ready[0]] = free[lane] = now + minutes[ready[0]]
+        else:
+            free[lane] = min(end for end in ends.values() if end > now)
+    return max(ends.values(), default=0.0)
 
 
 def in_lanes(amounts: Sequence[float], lanes: int) -> tuple[list[int], list[float]]:

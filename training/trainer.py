@@ -293,6 +293,7 @@ class Training:
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
         by_time = self.status.step < self.total_steps and not stalled(self.status.history, self.run.training.patience)
+        by_time &= not self.before  # a longer --more would go on from this model, not from that state
         if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")
         return checkpoint

@@ -157,6 +157,8 @@ def test_what_is_no_prose_is_a_warning(found):
 def test_of_a_stream_only_what_is_no_matter_of_documents_is_checked(found):
     checked = found(PROSE, data={"format": "stream"})
     assert set(checked) == set(CHECKS) - OF_DOCUMENTS
+    html = found([f"{line}<br />&amp; more" for line in PROSE], data={"format": "stream"})["HTML"]
+    assert html.severity == WARNING and not html.fix  # prepare.py would make documents of its lines
 
 
 def test_a_text_of_two_documents_can_be_checked(found):

@@ -90,6 +90,10 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
     assert config.resolve("mine").data_file() == tmp_path / "data" / "mine.txt"
     with pytest.raises(UserError, match=r"no dataset 'mime' here, and no file .*mime.txt; did you mean 'mine'\?"):
         config.resolve("mime")
+    assert config.resolve("other").name == "other"
+    (tmp_path / "data" / "Other.txt").write_text("a\n")  # of the same models, where the system ignores case
+    with pytest.raises(UserError, match="--dataset 'Other': differs from 'other' in case alone, and on Windows and "):
+        config.resolve("Other")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.evaluation.voices import GREEK, LEARNT, judge
 from tests.helpers import WORDS, Killed, Quiet, make_run, prose, shape, tree
 from text.survey import learnt_before
 from training import trainer
+from training.events import Stopped
 from training.further import with_more_time
 from training.queue import finished_model
 from training.resume import drop_state
@@ -79,6 +80,17 @@ def test_more_that_was_stopped_goes_on_to_the_same_bytes(project):
     assert all(torch.equal(weight, wanted[name]) for name, weight in load_checkpoint(model).weights.items())
     assert [kept.name for kept in kept_aside(model)] == ["one.previous.pt"]
     assert model.with_name("one.previous.pt").read_bytes() == first
+
+
+def test_a_shorter_more_promises_nothing_to_a_longer_one_that_was_stopped(tiny_run):
+    """What that one learnt is in the model, from which the next --more goes on."""
+    run = tiny_run()
+    train_model(run, Quiet())
+    with pytest.raises(Stopped):
+        train_model(shape(with_more_time(run), max_minutes=60), Quiet(stop_at=2))
+    train_model(shape(with_more_time(run), max_minutes=0.0001), listener := Quiet())
+    assert listener.resumed_from == 2 and not listener.notes and not run.state_file().exists()
+    assert load_checkpoint(run.model_file()).metrics["steps_before"] == 6
 
 
 def test_more_that_was_killed_after_its_model_was_saved_is_over(tiny_run, monkeypatch):

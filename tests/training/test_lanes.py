@@ -180,6 +180,22 @@ def test_hours_end_in_time_whatever_the_sizes(tiny_run):
         assert longest == pytest.approx(480) and sum(minutes) > 0.85 * count * 480
 
 
+@pytest.mark.parametrize(
+    ("starts", "lanes", "minutes"),
+    [
+        ({}, 2, [30, 60, 30]),
+        ({"b": "a"}, 2, [20, 40, 20]),
+        ({"b": "a"}, 1, [20, 20, 20]),
+        ({"b": "a"}, 3, [30, 30, 30]),
+        ({"b": "a", "c": "b"}, 3, [20, 20, 20]),
+        ({"a": "c"}, 2, [30, 60, 30]),
+    ],
+)
+def test_hours_end_in_time_though_one_waits_for_another(tiny_run, starts, lanes, minutes):
+    runs = [tiny_run(b"x" * 100, name=name, training={"start_from": starts.get(name, "")}) for name in "abc"]
+    assert [run.training.max_minutes for run in share_hours(runs, 1, lanes)] == pytest.approx(minutes)
+
+
 def test_the_command_to_go_on_names_the_lanes(project, monkeypatch):
     found = []
     monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.command) or 0)
