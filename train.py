@@ -83,7 +83,7 @@ def train(arguments: argparse.Namespace) -> int:
     check_together(arguments, len(runs))
     lanes = lanes_of(arguments, runs)
     if arguments.hours is not None:
-        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
+        runs = share_hours(in_order(runs), arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
     anew = arguments.force
     if arguments.base:
         base, *voices = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))

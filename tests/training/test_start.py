@@ -150,5 +150,6 @@ def test_what_a_voice_starts_from_is_trained_first(project, capsys):
         path, datasets={name: {"training": {"start_from": o}} for name, o in (("one", "two"), ("two", "one"))}
     )
     capsys.readouterr()
-    assert train("--all") == 2
-    assert "training.start_from: one and two and one start from each other; let one" in capsys.readouterr().err
+    for options in ([], ["--hours", "1", "--jobs", "2"]):
+        assert train("--all", *options) == 2
+        assert "training.start_from: one and two and one start from each other; let one" in capsys.readouterr().err
