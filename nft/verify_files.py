@@ -111,12 +111,12 @@ class Pictures:
             self.same.add(library_of(file.path))
             if data != drawn_here and kind in MOVING:  # their other bytes may hold anything
                 self.packed.append(file.path)
-        elif file.alike:
-            (self.similar if SIMILAR[kind](data, drawn_here, self.theme) else self.foreign).append(file.path)
-        elif WHOLE[kind](data, drawn_here):
-            self.unlike += 1
-        else:
+        elif not (SIMILAR if file.alike else WHOLE)[kind](data, drawn_here, self.theme):
             self.foreign.append(file.path)
+        elif file.alike:
+            self.similar.append(file.path)
+        else:
+            self.unlike += 1
 
     def report(self, found: Findings) -> None:
         """Report what differs. A version draws all pictures alike: if one is the same, all others must be."""
@@ -178,11 +178,11 @@ def has_similar_frames(data: bytes, drawn_here: bytes, theme: Theme) -> bool:
     return all(similar_ink(in_rows(one), in_rows(other), theme) for one, other in zip(frames, own, strict=True))
 
 
-def is_picture(data: bytes, _: bytes) -> bool:
+def is_picture(data: bytes, *_: object) -> bool:
     return pixels_of(data) is not None
 
 
-def plays_alike(data: bytes, drawn_here: bytes) -> bool:
+def plays_alike(data: bytes, drawn_here: bytes, _: Theme) -> bool:
     """Whether two animations are as large and as long; which frames Pillow joins depends on what they show."""
     frames, own = pictures_of(data), pictures_of(drawn_here)
     length, own_length = (sum(frame.milliseconds for frame in shown) for shown in (frames, own))
@@ -190,7 +190,7 @@ def plays_alike(data: bytes, drawn_here: bytes) -> bool:
     return sizes and abs(length - own_length) <= TICK * len(own)
 
 
-def is_film(data: bytes, drawn_here: bytes, _: Theme | None = None) -> bool:
+def is_film(data: bytes, drawn_here: bytes, _: Theme) -> bool:
     """Whether a file begins as an MP4 does: other versions of ffmpeg write other bytes."""
     return data[4:8] == drawn_here[4:8]
 
