@@ -21,7 +21,8 @@ def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[Run
     each, loads = in_lanes(sizes, lanes)
     minutes = [60 * hours * size / max(loads[lane], 1) for size, lane in zip(sizes, each, strict=True)]
     if lanes > 1:  # as the queue fills the lanes, the longest first and none before its start, one may last longer
-        longest = end_of(minutes, [starts_behind(run, runs) for run in runs], lanes)
+        timed = zip(runs, minutes, strict=True)
+        longest = end_of([run.with_training(max_minutes=share) for run, share in timed if share], lanes)
         minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
     return [
         run.with_training(max_minutes=max(share, LEAST_MINUTES)) if share else run
@@ -29,25 +30,32 @@ def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[Run
     ]
 
 
-def starts_behind(run: RunConfig, runs: list[RunConfig]) -> int | None:
-    """The number of the run among these that makes the model which a run starts from; None if none does."""
-    maker = maker_of(run, runs)
-    return runs.index(maker) if maker else None
+def longest_first(runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The runs as several lanes begin them: those that others start from, then the longest first."""
+    starts = {maker.name for run in runs if (maker := maker_of(run, runs))}
+    return sorted(runs, key=lambda run: (run.name not in starts, -run.minutes(), -characters_of(run)))
 
 
-def end_of(minutes: Sequence[float], behind: Sequence[int | None], lanes: int) -> float:
-    """When all have ended, as the queue lays them out: what others start from first, then the longest.
+def characters_of(run: RunConfig) -> float:
+    """About how many characters a run trains on: a byte each in every epoch, and no more than its steps hold."""
+    epochs, steps = size_of(run.data_file()) * run.training.epochs, run.training.max_steps
+    return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
 
-    Each of `minutes` begins in the first free lane, but not before the one whose number `behind` has for it has ended.
-    """
-    free, ends = [0.0] * lanes, dict[int, float]()
-    waiting = sorted(range(len(minutes)), key=lambda number: (number not in behind, -minutes[number]))
+
+def end_of(runs: Sequence[RunConfig], lanes: int) -> float:
+    """Minutes after which all have ended: each begins in the first free lane, none before what it starts from ended."""
+    free, ends = [0.0] * lanes, dict[str, float]()
+
+    def can_begin(run: RunConfig, now: float) -> bool:
+        maker = maker_of(run, runs)
+        return maker is None or ends.get(maker.name, math.inf) <= now
+
+    waiting = longest_first(runs)
     while waiting:
         lane = free.index(now := min(free))
-        ready = [n for n in waiting if (maker := behind[n]) is None or ends.get(maker, math.inf) <= now]
-        if ready:
-            waiting.remove(ready[0])
-            ends[ready[0]] = free[lane] = now + minutes[ready[0]]
+        if run := next((run for run in waiting if can_begin(run, now)), None):
+            waiting.remove(run)
+            ends[run.name] = free[lane] = now + run.minutes()
         else:
             free[lane] = min(end for end in ends.values() if end > now)
     return max(ends.values(), default=0.0)

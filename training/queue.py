@@ -17,11 +17,12 @@ from generation.archive import copies_aside, set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
 from training.display import QueueDisplay
+from training.hours import characters_of, longest_first
 from training.lanes import Lanes, LocalLanes
 from training.resume import NEARLY, drop_state, spent_minutes, start_sha256
 from training.start import beginning_of, learnt_as, maker_of, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
-from utils import Result, UserError, hash_file, size_of
+from utils import Result, UserError, hash_file
 
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
@@ -49,8 +50,7 @@ class Queue:
         """The runs as they begin: with several lanes, those that others start from, then the longest first."""
         if self.lanes.count == 1:
             return [*self.runs]
-        starts = {maker.name for run in self.runs if (maker := maker_of(run, self.runs))}
-        return sorted(self.runs, key=lambda run: (run.name not in starts, -run.minutes(), -characters_of(run)))
+        return longest_first(self.runs)
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
@@ -247,12 +247,6 @@ class Queue:
         for o in (self.outcomes[run.name] for run in self.runs if run.name in self.outcomes):
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
         self.console.print(table)
-
-
-def characters_of(run: RunConfig) -> float:
-    """About how many characters a run trains on: a byte each in every epoch, and no more than its steps hold."""
-    epochs, steps = size_of(run.data_file()) * run.training.epochs, run.training.max_steps
-    return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
 
 
 def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:

@@ -1,5 +1,6 @@
 """A start from a trained model: its weights, its characters matched with those of another text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def check_alike(path: Path, start: RunConfig, run: RunConfig) -> None:
         raise UserError(f"training.start_from: {path} has {key} {its}, this run {ours}; choose the same preset")
 
 
-def maker_of(run: RunConfig, runs: list[RunConfig]) -> RunConfig | None:
+def maker_of(run: RunConfig, runs: Sequence[RunConfig]) -> RunConfig | None:
     """The one of these runs that makes the model which a run starts from."""
     start = run.start_file()
     return next((other for other in runs if start and other.model_file().absolute() == start.absolute()), None)
