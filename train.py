@@ -32,7 +32,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"default {CONFIG_FILE}")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
-    parser.add_argument("--minutes", type=float, help="minutes per model at most, instead of the config's max_minutes")
+    minutes = "minutes per voice at most, instead of the config's max_minutes; --base takes a quarter of their sum more"
+    parser.add_argument("--minutes", type=float, help=minutes)
     parser.add_argument(
         "--hours", type=float, help="hours for all models together, in equal shares, less for a text below a megabyte"
     )
