@@ -113,7 +113,9 @@ def read_hashed(
 
 
 def nearest_model(path: Path) -> str:
-    """The text "; did you mean 'models/x.pt'?" for a path that is no file, or ""."""
+    """The text "; did you mean 'models/x.pt'?" for a path that is no file, or "" for any other."""
+    if path.is_file():  # which cannot be read
+        return ""
     files = [file for folder in (path.parent, Path("models")) for file in sorted(folder.glob("*.pt"))]
     models = {
         file.stem: file for file in files if file.is_file() and "." not in file.stem

@@ -128,8 +128,8 @@ class ModelFile(BaseModel):
         values, counts = self.lengths.numpy(), self.length_counts.numpy()
         if len(values) != len(counts) or (np.diff(values) <= 0).any():
             raise ValueError("lengths: must be ascending, and as many as length_counts")
-        if not 0 < counts.sum(dtype=np.float64) < 2**62:
-            raise ValueError("length_counts: must add up to between 1 and 2**62")
+        if counts.min() < 1 or counts.sum(dtype=np.float64) >= 2**62:
+            raise ValueError("length_counts: must be 1 or more, and add up to less than 2**62")
         return Lengths(values, counts)
 
     def checkpoint(self) -> "Checkpoint":

@@ -32,7 +32,7 @@ class PlainConsole(Console):
             raise BrokenPipeError
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(shorter(printable(text)), **options)
+        return super().render_str(shorter(printable(text)), **{**options, "emoji": False})  # :bug: is text
 
     def print(self, *what: Any, **options: Any) -> None:
         try:
@@ -44,7 +44,7 @@ class PlainConsole(Console):
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show what is done, on a terminal; nothing elsewhere."""
-        return shown(self.status(what)) if self.is_terminal else nullcontext()
+        return shown(self.status(Text(shorter(printable(what))))) if self.is_terminal else nullcontext()
 
 
 def make_console(*, patient: bool = False) -> PlainConsole:

@@ -9,6 +9,7 @@ import numpy as np
 from rich.live import Live
 from rich.text import Text
 
+from config.messages import printable
 from generation.console import PlainConsole, make_console, shown
 from generation.draft import Draft
 from generation.writer import Writer
@@ -36,7 +37,7 @@ class Watcher:
             self.now |= {id(draft): self.text(draft, row) for draft, row in zip(drafts, ids, strict=False)}
             width = self.console.width
             lines = [line[-width:] for line in list(self.now.values())[-min(MOST_SHOWN, self.console.height - 2) :]]
-            self.live.update(Text("\n".join(lines), style="dim"))
+            self.live.update(Text("\n".join(map(printable, lines)), style="dim"))
 
     def text(self, draft: Draft, window: np.ndarray) -> str:
         """A draft as it stands, with its window in this state."""

@@ -106,7 +106,7 @@ class QueueDisplay:
         after = [min(characters / (speed or math.nan), limit) for characters, limit in self.later]
         if any(map(math.isnan, lanes + after)):
             return math.nan
-        lanes += [0.0] * (self.lanes - len(lanes))
+        lanes += [min(lanes, default=0.0)] * (self.lanes - len(lanes))  # free, though others wait: for their start
         for seconds in after:
             lanes[lanes.index(min(lanes))] += seconds
         return max(lanes)

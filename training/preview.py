@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
+from config.messages import printable
 from generation.course import Change, without_gaps, written_after
 from generation.draft import Written
 from generation.watch import UNWRITTEN
@@ -39,7 +40,7 @@ class Preview:
 
     def __rich__(self) -> Text:
         step = int((time.monotonic() - self.began) * PER_SECOND)
-        return Text(self.whose + self.at(step), style="dim", no_wrap=True, overflow="crop", end="")
+        return Text(printable(self.whose + self.at(step)), style="dim", no_wrap=True, overflow="crop", end="")
 
     def at(self, step: int) -> str:
         """The text after a step: what is not written yet is a dot."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from config.schema import RunConfig
-from generation.archive import read_archive
+from generation.archive import nearest_model, read_archive
 from generation.checkpoint import load_checkpoint, shape_of
 from model import DiffusionTransformer
 from tests.generation.hostile import outcome
@@ -90,6 +90,12 @@ PICKLES = {
     "no end": PICKLED + b"}(",
     "no stack": PICKLED + b"\x85\x85tuR.",
 }  # fmt: skip
+
+
+def test_a_model_that_cannot_be_read_is_not_mistaken_for_itself(tmp_path):
+    (tmp_path / "tweets.pt").touch()
+    assert nearest_model(tmp_path / "tweets.pt") == ""
+    assert nearest_model(tmp_path / "tweet.pt") == f"; did you mean {str(tmp_path / 'tweets.pt')!r}?"
 
 
 @pytest.mark.parametrize("name", PICKLES)

@@ -28,6 +28,19 @@ def test_a_line_says_how_far_a_job_is_and_no_more_than_one_in_ten_seconds(monkey
     assert capsys.readouterr().err == "documents written: 999 of 2,000\ndocuments written: 1,997 of 2,000\n"
 
 
+@pytest.mark.parametrize("text", [":bug: Fix parser :sparkles:", "ratio 1:100:5", "x[:a:b]", "[bold]v2[/bold]"])
+def test_a_console_shows_a_text_as_it_is(text, capsys):
+    console.make_console().print(text)
+    assert capsys.readouterr().out == f"{text}\n"
+
+
+def test_what_is_done_is_shown_without_styles_or_codes_of_a_terminal(monkeypatch):
+    shown = console.PlainConsole(file=io.StringIO(), force_terminal=True, width=200)
+    with shown.busy("reading a\x1b[41mb [bold]c[/bold] :bug:"):
+        pass
+    assert r"reading a\x1b[41mb [bold]c[/bold] :bug:" in shown.file.getvalue()
+
+
 def test_a_job_goes_on_when_its_reader_has_left(monkeypatch, tmp_path):
     monkeypatch.setattr(console, "SECONDS_A_LINE", 0)
     with (tmp_path / "log").open("wb") as file:

@@ -159,6 +159,15 @@ def test_a_wrong_field_is_named(model, tmp_path, capsys, place, value, message):
     assert error.startswith(f"error: {path}: ") and message in error and error.count("\n") == 1
 
 
+def test_a_length_that_no_document_had_is_named(model, tmp_path):
+    content, path = read_archive(model), tmp_path / "toy.pt"
+    counts = content["length_counts"].clone()
+    counts[0] = 0
+    torch.save(changed(content, ("length_counts",), counts), path)
+    with pytest.raises(UserError, match="length_counts: must be 1 or more"):
+        load_checkpoint(path)
+
+
 def test_every_wrong_weight_of_the_notebook_is_named(tmp_path):
     text, source, output = tmp_path / "text.txt", tmp_path / "model.pth", tmp_path / "bard.pt"
     text.write_text("\nab", encoding="utf-8")

@@ -46,8 +46,8 @@ def test_nothing_known_is_a_question_mark():
     assert left_text(1, queued, progress=1e-12, seconds=10.0) == "left over 100 days, queue ?"
 
 
-@pytest.mark.parametrize(("lanes", "queue"), [(1, "3m10s"), (2, "1m50s"), (3, "1m20s")])
-def test_the_queue_takes_the_first_free_lane(lanes, queue):
+@pytest.mark.parametrize(("lanes", "queue"), [(1, "3m10s"), (2, "1m50s"), (3, "1m30s")])
+def test_the_queue_takes_the_first_free_lane_once_what_it_starts_from_is_trained(lanes, queue):
     later = [(8000, float("inf")), (9000, 50.0), (5000, float("inf"))]  # 80, 50 and 50 seconds
     known = {"speed": 100.0, "progress": 0.5, "seconds": 10.0}
     assert left_text(lanes, later, **known) == f"left 0m10s, queue {queue}"
