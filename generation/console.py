@@ -15,10 +15,13 @@ from config.messages import printable, shorter
 
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 SECONDS_A_LINE = 10
+PLAIN = {"markup": False, "emoji": False, "highlight": False}  # for rich: :bug: and [bold] are text
 
 
 class PlainConsole(Console):
-    """A console for plain text, which cannot steer the terminal; of a text beyond LONGEST_LINE the middle is left out.
+    """A console for plain text: it shows all that is in a text, and nothing steers the terminal.
+
+    Of a text beyond LONGEST_LINE the middle is left out.
 
     A full disk is ignored. A reader (`| head`) that has left raises BrokenPipeError, or, if the console is `patient`,
     sets `reader_left`.
@@ -32,7 +35,7 @@ class PlainConsole(Console):
             raise BrokenPipeError
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(shorter(printable(text)), **{**options, "emoji": False})  # :bug: is text
+        return super().render_str(shorter(printable(text)), **{**options, **PLAIN})
 
     def print(self, *what: Any, **options: Any) -> None:
         try:
@@ -44,11 +47,11 @@ class PlainConsole(Console):
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show what is done, on a terminal; nothing elsewhere."""
-        return shown(self.status(Text(shorter(printable(what))))) if self.is_terminal else nullcontext()
+        return shown(self.status(self.render_str(what))) if self.is_terminal else nullcontext()
 
 
 def make_console(*, patient: bool = False) -> PlainConsole:
-    made = PlainConsole(highlight=False, soft_wrap=True, markup=False)
+    made = PlainConsole(soft_wrap=True)
     made.patient = patient
     if not made.is_terminal:
         made.width = FILE_WIDTH

@@ -35,9 +35,9 @@ class Watcher:
         with self.lock:
             self.drawn = time.monotonic()
             self.now |= {id(draft): self.text(draft, row) for draft, row in zip(drafts, ids, strict=False)}
-            width = self.console.width
-            lines = [line[-width:] for line in list(self.now.values())[-min(MOST_SHOWN, self.console.height - 2) :]]
-            self.live.update(Text("\n".join(map(printable, lines)), style="dim"))
+            width, most = self.console.width, min(MOST_SHOWN, self.console.height - 2)
+            lines = [printable(line)[-width:] for line in list(self.now.values())[-most:]]
+            self.live.update(Text("\n".join(lines), style="dim"))
 
     def text(self, draft: Draft, window: np.ndarray) -> str:
         """A draft as it stands, with its window in this state."""

@@ -34,7 +34,7 @@ def test_a_console_shows_a_text_as_it_is(text, capsys):
     assert capsys.readouterr().out == f"{text}\n"
 
 
-def test_what_is_done_is_shown_without_styles_or_codes_of_a_terminal(monkeypatch):
+def test_what_is_done_is_shown_without_styles_or_codes_of_a_terminal():
     shown = console.PlainConsole(file=io.StringIO(), force_terminal=True, width=200)
     with shown.busy("reading a\x1b[41mb [bold]c[/bold] :bug:"):
         pass
