@@ -60,8 +60,8 @@ def evaluate_voice(
     corpus = corpus_of(checkpoint, file)
     # all text at hand: which sample of it was learnt is for the model's file to say
     start, same_split = checkpoint.start, checkpoint.same_split
-    sought, unseen, held_out_seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
-    reference = Reference(corpus, checkpoint.run.model.context, sought, as_seen=True)
+    seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
+    reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, as_seen=True)
     texts, unread = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
@@ -75,8 +75,8 @@ def evaluate_voice(
         compared=len(real),
         likelihood=likelihoods(writer, corpus, reference),
         comparisons=comparisons(documents[: len(real)], matches[: len(real)], real, real_matches, reference),
-        copies=find_copies(texts, documents, matches, reference, unseen=bool(unseen)),
-        origin=origin_of(checkpoint, unseen, held_out_seen),
+        copies=find_copies(texts, documents, matches, reference, unseen=bool(seen.missing)),
+        origin=origin_of(checkpoint, seen.missing, seen.held_out),
         writer=writer,
         corpus=corpus,
         matches=matches,

@@ -153,10 +153,8 @@ def ngram_bits(group: DocumentGroup) -> Figure:
 
 def duplicates(group: DocumentGroup) -> Figure:
     """Share of documents that are the same as an earlier one."""
-    _, first = np.unique(group.texts, return_index=True)
-    repeated = np.ones(len(group.texts))
-    repeated[first] = 0
-    return group.mean(repeated)
+    first = {text: number for number, text in reversed([*enumerate(group.texts)])}
+    return group.mean(np.array([first[text] != number for number, text in enumerate(group.texts)]))
 
 
 @dataclass(frozen=True)

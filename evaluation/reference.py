@@ -30,10 +30,18 @@ class Reference:
 
     A stream is cut into documents of `context` characters, which are about as long as its samples. Copies are sought in
     `sought`, or in the training text; if `as_seen`, in what a reader sees: in known characters that show anything, of
-    either case.
+    either case. They are sought in `twins` too, whose documents `sought` holds with more characters: they set no bound.
     """
 
-    def __init__(self, corpus: Corpus, context: int, sought: Split | None = None, *, as_seen: bool = False) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        context: int,
+        sought: Split | None = None,
+        twins: Split | None = None,
+        *,
+        as_seen: bool = False,
+    ) -> None:
         splits = (corpus.train, corpus.held_out)
         train, held_out = (cut_stream(split, context) for split in splits) if corpus.stream else splits
         rng = numpy_generator("reference")
@@ -42,27 +50,20 @@ class Reference:
         self.one_case, self.seen = one_case(self.vocabulary), seen_ids(self.vocabulary)
         self.spoken = spoken_ids(self.vocabulary)
         self.seen[FRAME] = not corpus.stream  # between lines, where no match may run on; white space of a stream
-        self.words, self.lines = self._words_and_lines(training, stream=corpus.stream)
+        self.words = {word for document in training for word in words(self.vocabulary.decode(document))}
         self._count(first_documents(training, REFERENCE_CHARACTERS))
         if sought and sought is not corpus.train:
             training = shuffled_documents(cut_stream(sought, context) if corpus.stream else sought, rng)
-            _, self.lines = self._words_and_lines(training, stream=corpus.stream)
         self._calibrate(training)
+        again = [*(twins or ())]
+        lines = [] if corpus.stream else [*training, *again]
+        self.lines = {*map(self._line, lines)} - {""}  # of a line that shows nothing, no sample is a copy
+        if again:
+            self.finders.append(MatchFinder(self._ids(framed(again))))
         if corpus.stream:  # as one text: a match may run across the cuts, and from one line of another text to the next
             text = sought or corpus.train
-            documents = [text.document(i) for i in range(len(text.lengths))]
+            documents = [*text]
             self.finders = [MatchFinder(self._ids(framed(documents)[1:-1] if documents[1:] else documents[0]))]
-
-    def _words_and_lines(self, documents: Documents, *, stream: bool) -> tuple[set[str], set[str]]:
-        """All distinct words of documents, and all distinct documents as they are compared: none of a stream."""
-        found: set[str] = set()
-        lines: set[str] = set()
-        for document in documents:
-            text = self.vocabulary.decode(document)
-            found.update(words(text))
-            if not stream:
-                lines.add(self._line(document))
-        return found, lines - {""}  # of a line that shows nothing, no sample is a copy
 
     def _line(self, document: np.ndarray) -> str:
         """A document as whole lines are compared."""

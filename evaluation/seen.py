@@ -1,5 +1,6 @@
 """All text that a model has learnt from: its own, and that of the models its training started from."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,35 @@ from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, Start
-from text.corpus import Corpus, Split, all_training_text
+from text.corpus import Corpus, Split, all_text
 from text.reader import ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, Vocabulary
 from utils import hash_file
 
 
-def seen_text(
-    corpus: Corpus, run: RunConfig, start: Start | None, config: Config, *, same_split: bool = False
-) -> tuple[Split, list[str], int]:
-    """As ids of the model's vocabulary: its text, without what is held out, and the texts of `start` that are here.
+@dataclass(frozen=True)
+class Seen:
+    """Text that a model has learnt from, in which copies are sought."""
 
-    Also -> the names of the models whose texts are not where config.yaml says, or not as they were; and how many
-    held-out documents are in the texts of `start` too. `same_split`: every earlier training on this very text held out
-    the same documents.
+    text: Split  # as ids of its vocabulary: its own, without what is held out, and the texts of its start that are here
+    twins: np.ndarray  # (documents,) bool: documents of a start that lack nothing of one of its own but unknown signs
+    missing: list[str]  # the models whose texts are not where config.yaml says, or not as they were
+    held_out: int  # how many held-out documents are in the texts of its start too
+
+    @property
+    def apart(self) -> tuple[Split, Split | None]:
+        """The text without its twins, and these, if there are any."""
+        return (self.text.chosen(~self.twins), self.text.chosen(self.twins)) if self.twins.any() else (self.text, None)
+
+
+def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Config, *, same_split: bool = False) -> Seen:
+    """What a model that began with this start has learnt from.
+
+    `same_split`: every earlier training on this very text held out the same documents.
     """
     if start and same_split:
         start = start.model_copy(update={"texts": [text for text in start.texts if text.sha256 != corpus.sha256]})
-    own, missing = all_training_text(corpus, run), []
+    (own, held_out), missing = all_text(corpus, run), []
     parts, read = [own], set()
     for text in dict.fromkeys(start.texts if start else []):
         if text.sha256 in read:  # a file may name a text again and again
@@ -38,7 +50,20 @@ def seen_text(
             read.add(text.sha256)
         else:
             missing.append(text.name)
-    return joined(parts), missing, held_out_in(corpus, parts[1:], start)
+    known = known_parts(corpus)
+    twins = [np.zeros(len(own.lengths), dtype=bool), *(are_among(part, known) for part in parts[1:])]
+    return Seen(joined(parts), np.concatenate(twins), missing, held_out_in(corpus, held_out, parts[1:], start))
+
+
+def known_parts(corpus: Corpus) -> set[bytes]:
+    """What a base learns of the training documents with unknown characters: the other ids of each, as bytes."""
+    unk = corpus.vocabulary.unk
+    return {document[document != unk].tobytes() for document in corpus.train if (document == unk).any()}
+
+
+def are_among(split: Split, documents: set[bytes]) -> np.ndarray:
+    """(documents,) bool: which documents of a split are among these, given as bytes of their ids."""
+    return np.array([document.tobytes() in documents for document in split], dtype=bool)
 
 
 def file_with(sha256: str, file: Path) -> Path | None:
@@ -46,27 +71,30 @@ def file_with(sha256: str, file: Path) -> Path | None:
     return next((path for path in (file, *kept_aside(file)) if path.is_file() and hash_file(path) == sha256), None)
 
 
-def held_out_in(corpus: Corpus, texts: list[Split], start: Start | None) -> int:
+def held_out_in(corpus: Corpus, held_out: Split, texts: list[Split], start: Start | None) -> int:
     """How many held-out documents are in these texts of a start too: it may have learnt them, by another seed."""
     if corpus.stream:
         return int(any(text.sha256 == corpus.sha256 for text in (start.texts if start else [])))
-    return len(corpus.held_out.lengths) - len(without(corpus.held_out, joined(texts)).lengths) if texts else 0
+    return len(held_out.lengths) - len(without(held_out, joined(texts)).lengths) if texts else 0
 
 
 def without(split: Split, other: Split) -> Split:
     """The documents of a split that are not in the other too."""
-    known = {other.document(i).tobytes() for i in range(len(other.lengths))}
-    new = [i for i in range(len(split.lengths)) if split.document(i).tobytes() not in known]
-    return Split(split.ids, split.starts[new], split.lengths[new])
+    return split.chosen(~are_among(split, {document.tobytes() for document in other}))
 
 
-def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config) -> tuple[Reference, list[str]]:
-    """What a set's texts are compared with: what the model learnt from, and names as in `seen_text`."""
-    sought, missing = None, []
-    if checkpoint.start:
-        start, same_split = checkpoint.start, checkpoint.same_split
-        sought, missing, _ = seen_text(corpus, checkpoint.run, start, config, same_split=same_split)
-    return Reference(corpus, checkpoint.run.model.context, sought), missing
+def reference_of(
+    corpus: Corpus, checkpoint: Checkpoint, config: Config, *, twins_apart: bool = True
+) -> tuple[Reference, list[str]]:
+    """What a set's texts are compared with: what the model learnt from; and whose text of that is missing.
+
+    Without `twins_apart`, twins raise the bound of a copy, as they did in earlier sets.
+    """
+    context, start = checkpoint.run.model.context, checkpoint.start
+    if not start:
+        return Reference(corpus, context), []
+    seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
+    return Reference(corpus, context, *(seen.apart if twins_apart else [seen.text])), seen.missing
 
 
 def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:

@@ -29,8 +29,9 @@ from nft.animation import animation
 from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, without_course
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
+from nft.formats import FOURTH_FORMAT, SET_FORMAT
 from nft.rules import Judge
-from nft.schemas import LARGEST, PRESENTATION, SET_FORMAT, SetInfo, info_of
+from nft.schemas import LARGEST, PRESENTATION, SetInfo, info_of
 from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, check_known, selection_json
 from nft.tokens import TextSource, identity_of
@@ -55,7 +56,10 @@ def make_set(arguments: argparse.Namespace) -> int:
     placed = config.placed(checkpoint.run, arguments.data)
     corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
     run = with_origin(run, corpus.sha256, say)
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config)
+    begun = SetFolder(arguments.out)
+    version = begun.info().format if begun.has("set.json") else SET_FORMAT
+    twins_apart = version > FOURTH_FORMAT
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config, twins_apart=twins_apart)
     if unseen:
         what = f"learnt also from the text of {listed(unseen)}, which is not here as it was"
         fix = f"put it back where {config.path} has the dataset {unseen[0]}"
@@ -66,7 +70,8 @@ def make_set(arguments: argparse.Namespace) -> int:
         say(f"copies are not sought in {what}; evaluate.py --samples does")
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
-    judge = Judge(run.collection, reference.copy_bound)  # before anything is written: its list of words may be none
+    # before anything is written: its list of words may be none
+    judge = Judge(run.collection, reference.copy_bound, version)
     with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
         batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
         stored = folder.info().identity["device"] if folder.has("set.json") else ""
@@ -74,7 +79,6 @@ def make_set(arguments: argparse.Namespace) -> int:
         wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_tools(info)
-        judge.as_earlier = info.is_earlier
         check_records_fit(folder, info, arguments.size)
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at

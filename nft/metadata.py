@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nft.formats import FIRST_FORMAT, FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import WIDE
-from nft.schemas import FIRST_FORMAT
 from nft.store import Edition
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
@@ -19,6 +19,7 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 INSIDE = re.compile('(?<=[;|\t\r\n])("*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20](?!\\)))')
 # marketplaces show a description as Markdown, in which a line may begin a list, or be a heading's underline
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
+INDENT = re.compile("^(?= {4}| {0,3}\t)[ \t]", re.MULTILINE)  # of a line that would be code
 EARLIER_MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")
 SHOWN_TITLE = 60  # narrow characters of a caption in a picture, which has room for a few more
 
@@ -38,7 +39,7 @@ def caption(edition: Edition, number: int) -> str:
 def picture_caption(edition: Edition, number: int) -> str:
     """The caption as pictures show it: of a long title the beginning, and always the number."""
     whole, title, tail = caption(edition, number), edition.info["title"], f"\u2026 #{number}"
-    if edition.is_earlier or cells(whole) <= SHOWN_TITLE:
+    if edition.info["format"] <= THIRD_FORMAT or cells(whole) <= SHOWN_TITLE:
         return whole
     while cells(title + tail) > SHOWN_TITLE:
         title = title[:-1]
@@ -103,10 +104,15 @@ def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def description(edition: Edition, record: dict[str, Any]) -> str:
-    """The text with Markdown escaped, then that a machine wrote it and whether it was chosen by hand."""
+    """The text with Markdown escaped, then that a machine wrote it and whether it was chosen by hand.
+
+    An indented line begins with a no-break space, which looks the same and makes no code of it.
+    """
+    version, text = edition.info["format"], record["text"]
     chosen = "Chosen by hand from a larger set." if edition.info["curated"] else "Not chosen by hand."
-    pattern = EARLIER_MARKDOWN if edition.is_earlier else MARKDOWN
-    text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", record["text"])
+    pattern = EARLIER_MARKDOWN if version <= THIRD_FORMAT else MARKDOWN
+    text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
+    text = text if version <= FOURTH_FORMAT else INDENT.sub("\u00a0", text)
     return f"{text}\n\n{STATEMENT} {chosen}"
 
 

@@ -12,6 +12,7 @@ from evaluation.seen import left_out, reference_of
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
+from nft.formats import FOURTH_FORMAT
 from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
@@ -104,7 +105,8 @@ def find_text(
     found: Findings, info: SetInfo, checkpoint: Checkpoint, arguments: argparse.Namespace
 ) -> Reference | None:
     """The training text of a model, ready to be compared with; None if it is not at hand."""
-    run = config_or_defaults(arguments.config).placed(checkpoint.run, arguments.data)
+    config = config_or_defaults(arguments.config)
+    run = config.placed(checkpoint.run, arguments.data)
     path = run.data_file()
     if not path.is_file():
         found.not_checked(f"{OF_THE_TEXT}: {path} is not at hand; give the training text's path with --data")
@@ -119,7 +121,8 @@ def find_text(
     if corpus.vocabulary != checkpoint.vocabulary:
         found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
         return None
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config_or_defaults(arguments.config))
+    twins_apart = info.format > FOURTH_FORMAT
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, twins_apart=twins_apart)
     if unseen:
         found.not_checked(f"{OF_THE_TEXT}: the text of {listed(unseen)}, which the model learnt from too, is not here")
         return None

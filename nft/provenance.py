@@ -3,8 +3,9 @@
 import hashlib
 from typing import Any
 
+from nft.formats import FIRST_FORMAT
 from nft.metadata import STATEMENT
-from nft.schemas import FIRST_FORMAT, PRESENTATION, SetInfo, canonical_json
+from nft.schemas import PRESENTATION, SetInfo, canonical_json
 from nft.store import Edition
 from utils import sha256
 

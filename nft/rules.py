@@ -12,6 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from config.sets import Rules
+from nft.formats import FOURTH_FORMAT, SET_FORMAT, THIRD_FORMAT
 from text.personal import Span, handles, personal
 from text.vocabulary import fold
 from utils import read_text
@@ -102,7 +103,7 @@ class Judge:
 
     config: Rules
     copy_bound: int  # characters; a longer match with the training text is a copy
-    as_earlier: bool = False  # whether loops are found as in sets up to THIRD_FORMAT
+    version: int = SET_FORMAT  # the format of the set: earlier ones missed some loops and numbers
     accepted: set[str] = field(default_factory=set)  # the accepted texts, folded
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
@@ -112,9 +113,9 @@ class Judge:
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""
         config = self.config
-        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=self.as_earlier)
+        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=self.version <= THIRD_FORMAT)
         yield "copies", config.copies, self.find_copy
-        yield "personal", config.personal, lambda c: personal(c.text)
+        yield "personal", config.personal, lambda c: personal(c.text, typographic=self.version > FOURTH_FORMAT)
         yield "handles", config.handles, lambda c: handles(c.text)
         yield "words", config.words, self.find_words
 

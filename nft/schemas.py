@@ -18,14 +18,6 @@ from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES
 from utils import UserError
 
-SET_FORMAT = 4  # of set.json
-# before: loops of short parts were missed, equal rarities were ranked by rounding, less of Markdown was escaped, and
-# a long title ran out of its picture
-THIRD_FORMAT = 3
-# before: pages and SVG files drew wide characters over their neighbours
-SECOND_FORMAT = 2
-# before: the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
-FIRST_FORMAT = 1
 # fields of set.json that may change after the tokens are drawn
 PRESENTATION = ("title", "description", "base_uri", "pieces", "theme")
 LATER = ("start", "courses", "pieces", "theme")  # fields that sets of earlier versions lack, and some have no use for
@@ -103,7 +95,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with; licence, source, title, description, address of images, the start."""
 
-    format: Literal[1, 2, 3, 4]  # from FIRST_FORMAT to SET_FORMAT
+    format: Literal[1, 2, 3, 4, 5]  # from FIRST_FORMAT to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
@@ -132,11 +124,6 @@ class SetInfo(SetFile):
     def plain(self) -> dict[str, Any]:
         """What set.json holds: the fields of LATER only if they say something."""
         return self.model_dump(exclude={key for key in LATER if getattr(self, key) is None})
-
-    @property
-    def is_earlier(self) -> bool:
-        """Whether it is of THIRD_FORMAT or before."""
-        return self.format <= THIRD_FORMAT
 
     def sampler_settings(self) -> SamplerSettings:
         return sampler_with_defaults(self.sampler)

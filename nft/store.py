@@ -18,7 +18,8 @@ from config.messages import counted
 from generation.course import Change
 from generation.outputs import is_protected, is_regular
 from nft.courses import course_of
-from nft.schemas import THIRD_FORMAT, Selection, SetInfo, StoredToken, parse
+from nft.formats import THIRD_FORMAT
+from nft.schemas import Selection, SetInfo, StoredToken, parse
 from nft.traits import Bands, bands_of, ranks, rarity, traits_of
 from pages.themes import THEMES, Theme
 from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
@@ -71,15 +72,10 @@ class Edition:
         """The rarity of each token, in bits."""
         return rarity([traits for *_, traits in self.numbered])
 
-    @property
-    def is_earlier(self) -> bool:
-        """Whether the set is of THIRD_FORMAT or before."""
-        return self.info["format"] <= THIRD_FORMAT
-
     @cached_property
     def ranks(self) -> list[int]:
         """The rank of each token among all, from 1, the rarest."""
-        return ranks([traits for *_, traits in self.numbered], rounded=self.is_earlier)
+        return ranks([traits for *_, traits in self.numbered], rounded=self.info["format"] <= THIRD_FORMAT)
 
     def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
         """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""

@@ -14,8 +14,9 @@ from generation.draft import Draft, Written
 from generation.prompt import ANYTHING
 from generation.writer import VERSIONS, Writer, machine_of
 from nft.courses import masked_course
+from nft.formats import FIRST_FORMAT
 from nft.rules import Candidate, Judge
-from nft.schemas import FIRST_FORMAT, SetInfo
+from nft.schemas import SetInfo
 from nft.traits import figures_of
 from text.vocabulary import Vocabulary
 from utils import sha256

@@ -11,9 +11,10 @@ from generation.draft import Written
 from generation.writer import Writer
 from nft.courses import masked_course
 from nft.findings import Findings
+from nft.formats import FIRST_FORMAT
 from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
-from nft.schemas import FIRST_FORMAT, SetInfo, canonical_json
+from nft.schemas import SetInfo, canonical_json
 from nft.store import Edition, SetFolder, indented_json, selection_json
 from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, write_texts, writing_figures
 from nft.verify_files import check_files
@@ -98,7 +99,7 @@ def records_again(
     source = TextSource(writer, info, at_hand.reference)
     attempts, numbers = at_hand.rules.attempts, {record["token_id"] for record in chosen}
     source.draw((r["token_id"], attempt) for r in chosen for attempt in range(min(len(r["dropped"]) + 1, attempts)))
-    judge = Judge(at_hand.rules, info.copy_bound, as_earlier=info.is_earlier)
+    judge = Judge(at_hand.rules, info.copy_bound, info.format)
     for record in records:
         if record["token_id"] in numbers:
             yield record, draw_token(source, judge, record["token_id"], attempts)

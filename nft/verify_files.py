@@ -14,9 +14,9 @@ from generation.outputs import is_regular
 from nft.animation import Shown, pictures_of
 from nft.files import FOLDERS, File, beginning, beside, files, strangers_in
 from nft.findings import Findings
+from nft.formats import FIRST_FORMAT, SECOND_FORMAT
 from nft.image import LARGEST, pixels_of
 from nft.metadata import csv_table, no_formula_begins
-from nft.schemas import FIRST_FORMAT, SECOND_FORMAT
 from nft.store import LINK, Edition, SetFolder
 from pages.themes import Theme
 from utils import UserError

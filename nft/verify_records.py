@@ -10,9 +10,10 @@ from diffusion.samplers import settings_read
 from generation.console import progress
 from nft.courses import course_line, course_of
 from nft.findings import Findings
+from nft.formats import FIRST_FORMAT
 from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
-from nft.schemas import FIRST_FORMAT, SetInfo, canonical_json, rules_with_defaults, sampler_with_defaults
+from nft.schemas import SetInfo, canonical_json, rules_with_defaults, sampler_with_defaults
 from nft.store import Edition, SetFolder
 from nft.tokens import candidates, length_figures, origin_of, text_figures
 from nft.traits import figures_of
@@ -42,7 +43,7 @@ def check_records(
         ]  # fmt: skip
         report(found, record, problems)
     accepted = [record for record in records if record["accepted"]]
-    check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound, as_earlier=info.is_earlier), at_hand)
+    check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound, info.format), at_hand)
     if masked := sum(is_masked(record) and record["token_id"] not in redrawn for record in accepted):
         found.not_checked(f"rules, copies and novelty of {counted(masked, 'token')} with masked text")
 

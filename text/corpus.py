@@ -48,6 +48,14 @@ class Split:
         """(length,) ids of one document."""
         return self.ids[self.starts[index] : self.starts[index] + self.lengths[index]]
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The ids of each document."""
+        return map(self.document, range(len(self.lengths)))
+
+    def chosen(self, which: np.ndarray) -> "Split":
+        """The documents that (documents,) bool name."""
+        return Split(self.ids, self.starts[which], self.lengths[which])
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -261,21 +269,24 @@ def open_store(store: Path, stream: bool) -> Corpus:
     ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
     whole = Split.whole(ids, lengths)
-    train, rest = (Split(ids, whole.starts[chosen], lengths[chosen]) for chosen in (~held_out, held_out))
+    train, rest = (whole.chosen(which) for which in (~held_out, held_out))
     return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)
 
 
-def all_training_text(corpus: Corpus, run: RunConfig) -> Split:
-    """All documents of a run's text that are not held out, those that data.max_documents leaves out too, as ids.
+def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
+    """All documents that are not held out, those that data.max_documents leaves out too; and the held-out ones.
 
-    A character that the vocabulary leaves out has the id of one that reads the same.
+    As ids: a character that the vocabulary leaves out has the id of one that reads the same.
     """
-    if not (corpus.reading_log.unknown_characters or (run.data.max_documents and not corpus.stream)):
-        return corpus.train
+    limited = run.data.max_documents and not corpus.stream
+    if not (corpus.reading_log.unknown_characters or limited):
+        return corpus.train, corpus.held_out
     path, whole = run.data_file(), run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
     lengths, kept, held_out, _ = survey(whole)
-    chosen = kept & ~held_out
-    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, chosen)]
+    splits = []
+    for chosen in (kept & ~held_out, survey(run).held_out if limited else held_out):
+        ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, chosen)]
+        splits.append(Split.whole(np.concatenate(ids), lengths[chosen]))
     if hash_file(path) != corpus.sha256:
         raise UserError(CHANGED.format(path))
-    return Split.whole(np.concatenate(ids), lengths[chosen])
+    return splits[0], splits[1]

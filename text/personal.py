@@ -18,11 +18,19 @@ PHONE_PARTS = (re.compile(r".+"), re.compile(r"[+(]?[^+(]+"), re.compile(r"[^ /]
 # two groups that begin with 0; no decimals and no part of a path
 IN_TWO = re.compile(r"(?<![\w.,-])(?<!\D/)(0\d{1,5})(?:[ \u00a0]| ?[-/\u2010-\u2013] ?)([1-9]\d{3,10})(?!\w|[.,-]\d)")
 KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abpr]-[\w-]{10,}|[0-9a-fA-F]{32,})\b")
+# what typesetters put between the groups of a number: white space of all widths, hyphens and dashes
+SPACES, HYPHENS = (0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), (*range(0x2010, 0x2016), 0x2212)
+TYPED = dict.fromkeys(SPACES, " ") | dict.fromkeys(HYPHENS, "-")  # as keyboards have them
 Span = tuple[int, int]
 
 
-def personal(text: str) -> list[Span]:
-    """Spans (start, end) of e-mail addresses, phone, IP and card numbers, and access or hexadecimal keys."""
+def personal(text: str, *, typographic: bool = True) -> list[Span]:
+    """Spans (start, end) of e-mail addresses, phone, IP and card numbers, and access or hexadecimal keys.
+
+    With `typographic`, groups of a number may stand apart by any space, hyphen or dash.
+    """
+    if typographic:
+        text = text.translate(TYPED)
     found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
     found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
     text = OTHER.sub(lambda m: "\0" * len(m.group()), text)  # a date or address beside a number must not hide it

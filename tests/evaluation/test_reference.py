@@ -14,7 +14,7 @@ def test_words_are_letters_and_inner_apostrophes():
 
 def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference, tiny_run):
     corpus = load_corpus(tiny_run(sorted(set(sentences(3000, 0)))))
-    long = sorted((corpus.train.document(i).astype(np.int64) for i in range(len(corpus.train.lengths))), key=len)[-40:]
+    long = sorted((document.astype(np.int64) for document in corpus.train), key=len)[-40:]
     assert judged(long, reference)["copies"](np.ones(40)) > 0.5
     assert reference.matches(long).tolist() == [len(document) for document in long]  # whichever part they are from
     short = sorted((reference.vocabulary.decode(corpus.train.document(i)) for i in range(40)), key=len)[:20]

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from evaluation import seen
+from evaluation.reference import Reference
 from evaluation.report import summary, voice_page
 from evaluation.seen import joined, lines_of, without
 from generation.archive import set_aside
-from generation.checkpoint import load_checkpoint
+from generation.checkpoint import SeenText, Start, load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge, training_lines
 from tests.helpers import WORDS, Quiet, config_of, make_run, prose, shape
 from text.corpus import Split, load_corpus
 from training.trainer import train_model
+from utils import hash_file
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +114,38 @@ def test_a_text_that_a_model_names_often_is_read_once(started_voice, tmp_path, m
     monkeypatch.setattr(seen, "lines_of", lambda *arguments: calls.append(1) or lines_of(*arguments))
     text = checkpoint.start.texts[0]
     often = checkpoint.start.model_copy(update={"texts": [text] * 1000})
-    sought, missing, _ = seen.seen_text(load_corpus(build), build, often, config_of(build))
-    assert len(calls) == 1 and not missing
+    found = seen.seen_text(load_corpus(build), build, often, config_of(build))
+    assert len(calls) == 1 and not found.missing
     one = checkpoint.start.model_copy(update={"texts": [text]})
-    assert len(sought.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build))[0].ids)
+    assert len(found.text.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build)).text.ids)
+
+
+@pytest.mark.parametrize(("signs", "as_seen"), [("\U0001f600", False), ("\u0103", True)])
+def test_text_that_a_base_shares_with_a_voice_sets_no_bound(tmp_path, signs, as_seen):
+    """A base learns it without the characters that the voice does not know."""
+    words = [f"{word} {chr(ord(signs) + 2 * k)}" for k, word in enumerate(GREEK)] + GREEK
+    run = make_run(tmp_path, prose(words, 400, 1), data={"vocab_size": len(set("".join(GREEK))) + 2})
+    corpus = load_corpus(run)
+    alike = [corpus.vocabulary.decode(document).replace("\ufffd", "") for document in corpus.train]
+    base = make_run(tmp_path, alike, "base")
+    start = Start(name="base", model_sha256="0" * 64, texts=[SeenText(name="base", sha256=hash_file(base.data_file()))])
+    found = seen.seen_text(corpus, run, start, config_of(run))
+    alone = Reference(corpus, 64, seen.seen_text(corpus, run, None, config_of(run)).text, as_seen=as_seen)
+    reference = Reference(corpus, 64, *found.apart, as_seen=as_seen)
+    assert reference.copy_bound == alone.copy_bound < Reference(corpus, 64, found.text, as_seen=as_seen).copy_bound
+    learnt = [corpus.vocabulary.encode(text) for text in alike]
+    assert found.twins.sum() > 100 and not found.missing and all(reference.are_lines(learnt))
+    assert reference.matches(learnt).tolist() >= [len(document) // 2 for document in learnt]
+
+
+def test_held_out_text_that_a_start_may_have_learnt_is_named_where_letters_of_it_are_unknown(tmp_path):
+    lines = [line.replace("beta", f"bet{chr(0x103 + 2 * (k % 20))}") for k, line in enumerate(prose(GREEK, 400, 1))]
+    run = make_run(tmp_path, lines, data={"vocab_size": len(set("".join(GREEK))) + 2})
+    other = make_run(tmp_path, lines, "other")
+    texts = [SeenText(name="other", sha256=hash_file(other.data_file()))]
+    corpus, start = load_corpus(run), Start(name="other", model_sha256="0" * 64, texts=texts)
+    assert corpus.reading_log.unknown_characters
+    assert seen.seen_text(corpus, run, start, config_of(run)).held_out == len(corpus.held_out.lengths)
 
 
 def test_a_start_may_have_learnt_from_a_text_without_a_line(started_voice, tmp_path):

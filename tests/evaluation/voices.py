@@ -24,4 +24,4 @@ def judge(run, tmp_path, texts: list[str], name: str = "judged", count: int = 0)
 
 def training_lines(run) -> list[str]:
     corpus = load_corpus(run)
-    return [corpus.vocabulary.decode(corpus.train.document(i)) for i in range(len(corpus.train.lengths))]
+    return [corpus.vocabulary.decode(document) for document in corpus.train]

@@ -9,7 +9,7 @@ from generation.course import Change
 from nft.contact_sheet import contact_sheet
 from nft.courses import course_line, course_of
 from nft.files import pages
-from nft.schemas import SET_FORMAT
+from nft.formats import SET_FORMAT
 from nft.store import Edition
 from nft.traits import bands_of, figures_of
 from utils import UserError

@@ -6,7 +6,7 @@ from html import escape
 import pytest
 
 from nft.contact_sheet import contact_sheet
-from nft.schemas import SET_FORMAT
+from nft.formats import SET_FORMAT
 from nft.selection import token_ids
 from nft.store import Edition
 from nft.traits import TRAITS

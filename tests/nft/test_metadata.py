@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import collection
+from nft.formats import FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import SIDE
 from nft.metadata import caption, csv_text, description, picture_caption
-from nft.schemas import THIRD_FORMAT
 from tests.nft.sets import change_tokens, made_up_edition, texts
 from utils import hash_file
 
@@ -98,12 +98,15 @@ def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
         "Fish &amp; chips": "Fish \\&amp; chips", "- fix it": "\\- fix it", " + add": " \\+ add",
         "1. First": "1\\. First",
         "a\n---": "a\n\\---", "12) b": "12\\) b", "a_b *c*": "a\\_b \\*c\\*", "a - b": "a - b", "in 1. b": "in 1. b",
+        "    code\n \tmore\n  no": "\u00a0   code\n\u00a0\tmore\n  no", "\tcode": "\u00a0code", "   no": "   no",
     }  # fmt: skip
     edition = made_up_edition(dict(enumerate(texts, 1)))
     edition = replace(edition, info=edition.info | {"curated": False})
     assert [description(edition, record).split("\n\n")[0] for record in edition.records] == [*texts.values()]
     earlier = replace(edition, info=edition.info | {"format": THIRD_FORMAT})
     assert description(earlier, earlier.records[0]).startswith("Fish &amp; chips\n\n")
+    fourth = replace(edition, info=edition.info | {"format": FOURTH_FORMAT})
+    assert description(fourth, fourth.records[-2]).startswith("\tcode\n\n")
 
 
 def test_a_picture_shows_the_number_of_a_token_however_long_its_title():

@@ -6,7 +6,9 @@ import pytest
 
 import collection
 from generation.checkpoint import load_checkpoint
-from tests.helpers import Quiet, shape, toy_lines
+from nft import commands
+from nft.formats import FOURTH_FORMAT, SET_FORMAT
+from tests.helpers import WORDS, Quiet, prose, shape, toy_lines
 from training.trainer import train_model
 
 
@@ -55,6 +57,25 @@ def test_without_the_text_of_the_start_no_set_is_made_and_none_matches(started_s
     status, printed = verify(folder)
     assert status == 0 and "everything matches" not in printed
     assert "not checked: copies, novelty, invented words and dropped texts: the text of toy, which the model" in printed
+
+
+def test_text_that_both_learnt_sets_no_bound_but_in_sets_of_the_fourth_format(studio, tiny_run, verify, monkeypatch):
+    """A start as a base is has the text of the model without the characters that this does not know."""
+    _, make = studio
+    lines = list(map(" ".join, zip(prose(WORDS, 200, 1), prose(WORDS, 200, 2), strict=False)))
+    train_model(tiny_run(lines, name="first"), Quiet())
+    halves = [(line[: len(line) // 2], line[len(line) // 2 :]) for line in lines]
+    parted = [chr(0x1F600 + k % 60).join(pair) for k, pair in enumerate(halves)]
+    run = tiny_run(parted, name="second", data={"vocab_size": len(set("".join(lines))) + 1})
+    train_model(shape(run, start_from="first"), Quiet())
+    bounds = {}
+    for version in (SET_FORMAT, FOURTH_FORMAT):
+        monkeypatch.setattr(commands, "SET_FORMAT", version)
+        for size in (2, 4):  # made, and made larger
+            status, folder = make(f"set{version}", size, "--model", str(run.model_file()))
+            assert status == 0 and verify(folder)[1].endswith(f"{size} tokens: everything matches\n")
+        bounds[version] = json.loads((folder / "set.json").read_text(encoding="utf-8"))["copy_bound"]
+    assert bounds[SET_FORMAT] < bounds[FOURTH_FORMAT]
 
 
 def test_documents_in_which_no_copies_are_sought_are_named(studio, tiny_run, verify, capsys):

@@ -2,7 +2,7 @@
 
 
 def texts(split, vocabulary) -> list[str]:
-    return [vocabulary.decode(split.document(i)) for i in range(len(split.lengths))]
+    return [vocabulary.decode(document) for document in split]
 
 
 def everything(loaded) -> list[str]:

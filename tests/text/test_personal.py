@@ -86,6 +86,20 @@ def test_handles_are_names_after_an_at_sign_but_not_addresses():
     assert handles("mail me@here.org or @ home") == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "card 4111\u00a01111\u00a01111\u00a01111",
+        "06\u202f12\u202f34\u202f56\u202f78",
+        "555\u2011123\u20114567",
+        "+49\u2009170\u20131234567",
+    ],
+)
+def test_numbers_as_typesetters_group_them_are_found_and_were_not_in_earlier_sets(text):
+    (start, end) = personal(text)[0]
+    assert text[start:end] == text.removeprefix("card ") and not personal(text, typographic=False)
+
+
 def test_of_two_numbers_in_two_groups_both_are_found():
     for text in ("0171-2345678/0171-8765432", "0171 2345678 0172 8765432", "030/1234567, 030/7654321"):
         found = [text[a:b] for a, b in personal(text)]

@@ -44,7 +44,7 @@ def test_the_base_learns_from_all_texts_and_never_what_a_voice_holds_out(project
 def held_out_of(run) -> set[str]:
     corpus = load_corpus(run)
     split = corpus.held_out
-    return {corpus.vocabulary.decode(split.document(i)) for i in range(len(split.lengths))}
+    return {corpus.vocabulary.decode(document) for document in split}
 
 
 @pytest.mark.parametrize(

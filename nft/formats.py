@@ -1,0 +1,13 @@
+"""The formats of a set, by the number in its set.json, and what each did otherwise than the next."""
+
+# the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
+FIRST_FORMAT = 1
+# pages and SVG files drew wide characters over their neighbours
+SECOND_FORMAT = 2
+# loops of short parts were missed, equal rarities were ranked by rounding, less of Markdown was escaped, and a long
+# title ran out of its picture
+THIRD_FORMAT = 3
+# numbers grouped by typographic spaces and hyphens were not found, indented lines were code in a description, and text
+# that a base shares with a voice set the bound of a copy
+FOURTH_FORMAT = 4
+SET_FORMAT = 5  # of new sets
