@@ -105,5 +105,7 @@ class Draft:
     def written(self, vocabulary: Vocabulary) -> Written:
         text = vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])
         confidence = float(np.exp(np.mean(self.log_p))) if self.log_p else 1.0
-        course = Changes(*map(np.concatenate, zip(*self.changes, strict=True))).course(vocabulary)
+        changes = Changes(*map(np.concatenate, zip(*self.changes, strict=True)))
+        order = np.lexsort((changes.positions, changes.steps))  # what was given stands among the noise of step 0
+        course = Changes(*(values[order] for values in changes)).course(vocabulary)
         return Written(text, confidence, self.settling, self.corrections, course)

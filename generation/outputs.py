@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from utils import UserError, check_writable, exclusive_lock, hash_file, sha256, size_of, write_atomic
+from utils import UserError, atomic_path, check_writable, exclusive_lock, hash_file, sha256, size_of, write_atomic
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
 MOST_RECORD = 1 << 20  # bytes of the record of a command's outputs, which are a few; that of a set may be longer
@@ -98,13 +98,19 @@ class OutputRecord:
         return content is None or found != sha256(content)
 
     def write(self, files: dict[str, bytes]) -> None:
-        """Write files, each whole or not at all; their hashes are on the disk before they are."""
-        self.announce({name: sha256(data) for name, data in files.items()})
-        for name, data in files.items():
-            if self.hash_at(name) != sha256(data):
-                # under one name: to look for what a kill left of each of a set's thousands would take too long
-                write_atomic(self.folder / name, data, self.path)
-            self.hashes[name] = {sha256(data)}
+        """Write files, none of them if the disk has no room for all; their hashes are on the disk before they are.
+
+        The first is the last to take its name.
+        """
+        hashes = {name: sha256(data) for name, data in files.items()}
+        self.announce(hashes)
+        with contextlib.ExitStack() as parts:  # which take their names in reverse, once all are written
+            for name, data in files.items():
+                if self.hash_at(name) != hashes[name]:
+                    # under one name: to look for what a kill left of each of a set's thousands would take too long
+                    part = parts.enter_context(atomic_path(self.folder / name, self.path))
+                    part.write_bytes(data)
+        self.hashes |= {name: {found} for name, found in hashes.items()}
 
     def announce(self, hashes: dict[str, str]) -> None:
         """Add files that are about to be written, by their hashes, to the list on the disk."""
@@ -199,11 +205,10 @@ class Outputs:
     def write(self, *contents: bytes) -> Path:
         """Write the files, whose contents stand in the order of the names; -> the path of the first.
 
-        The first is written last: on a full disk it tells of nothing that is not there.
+        The first takes its name last: it tells of nothing that is not there.
         """
-        files = dict(zip(self.names, contents, strict=True))
         with self.locked():
-            self.record.write(dict(reversed(files.items())))
+            self.record.write(dict(zip(self.names, contents, strict=True)))
             return self.finish()
 
     def place(self, finished: Path, found: str, *contents: bytes) -> Path:

@@ -42,8 +42,9 @@ class Prompt:
         if self.template:
             return len(self.template)
         shortest = max(self.shortest, len(self.prefix) + len(self.suffix) + 1)
-        capped = lengths.capped(longest)
-        return capped.within(shortest, self.longest or max(int(capped.values[-1]), shortest)).draw(uniform)
+        if self.longest is None:
+            lengths = lengths.capped(longest)
+        return lengths.within(shortest, self.longest or max(int(lengths.values[-1]), shortest)).draw(uniform)
 
     def check(self, run: RunConfig, vocabulary: Vocabulary, model: str) -> None:
         """Raise a UserError for what the model of this file name cannot write."""
@@ -52,7 +53,7 @@ class Prompt:
                 blank = name == "template" and character == BLANK
                 frame = character == "\n" and run.data.format != "stream"
                 if frame or not (blank or character in vocabulary.characters):
-                    known = counted(len(vocabulary.characters) - 1, "character")
+                    known = counted(len(vocabulary.characters) - (run.data.format != "stream"), "character")
                     raise UserError(f"--{name} holds {character!r}, which is not among the {known} of {model}")
         taken = len(self.prefix) + len(self.suffix)
         if self.longest is not None and taken >= self.longest:

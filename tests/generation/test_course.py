@@ -70,11 +70,13 @@ def test_confidence_is_the_geometric_mean_of_the_probabilities_with_which_charac
 
 
 def test_a_prompt_stands_there_before_the_first_step_and_never_changes(writer):
-    for document in written(writer, "tweedie", prefix="the "):
+    for document in written(writer, "tweedie", prefix="the ", suffix=" the"):
         first, *others = document.course
         shown = dict(zip(first.positions, first.characters, strict=True))
         assert first.step == 0 and [shown[place] for place in range(4)] == list("the ")
-        assert not {0, 1, 2, 3} & {place for change in others for place in change.positions}
+        given = {*range(4), *range(len(document.text) - 4, len(document.text))}
+        assert not given & {place for change in others for place in change.positions}
+        assert document.text.endswith(" the") and first.positions == sorted(first.positions)
 
 
 def test_masks_are_no_changes_and_steps_without_change_leave_nothing():

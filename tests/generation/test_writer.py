@@ -15,6 +15,7 @@ from generation.draft import Draft
 from generation.prompt import Prompt
 from generation.writer import Writer, write_documents, write_drafts
 from tests.helpers import Quiet, answering, long_and_short_lines, shape
+from text.corpus import Lengths
 from training.trainer import train_model
 
 CPU = torch.device("cpu")
@@ -174,3 +175,9 @@ def test_no_document_takes_more_network_calls_than_the_config_says(writer, sampl
     calls = writer.network_calls(writer.settings(), Prompt(shortest=longest, longest=longest))
     windows = writer.run.most_calls() // SAMPLERS[sampler].calls(writer.settings(), run.model.context)
     assert calls <= writer.run.most_calls() and (windows == 1) == (longest <= run.model.context - 2)
+
+
+def test_lengths_that_are_asked_for_are_drawn_as_the_text_has_them_though_others_are_capped():
+    lengths, asked = Lengths.of(np.array([10, 45, 50, 70, 90])), Prompt(shortest=40, longest=80)
+    assert {asked.draw_length(lengths, 42, uniform) for uniform in np.linspace(0, 0.99, 20)} == {45, 50, 70}
+    assert {Prompt().draw_length(lengths, 42, uniform) for uniform in np.linspace(0, 0.99, 20)} == {10, 42}
