@@ -40,18 +40,24 @@ class Config:
         `overrides` are the values of the command line. Raises UserError for an unknown dataset or a wrong value.
         """
         if name in self.datasets:
-            return self.merged(name, overrides)
+            return self.trainable(self.merged(name, overrides))
         folder = Path(self.merged("dataset", overrides).paths.datasets)
         known = [*self.datasets, *text_files(folder)]
         if not is_safe_name(name):
             raise UserError(misnamed(name, folder, known))
-        run = self.merged(name, overrides)
+        run = self.trainable(self.merged(name, overrides))
         if not run.data_file().is_file():
             missing = f"{self.path}: no dataset {name!r} here, and no file {run.data_file()}{nearest(name, known)}"
             raise UserError(no_data(run.data_file(), missing))
         if alike := next((other for other in known if other.lower() == name.lower() and other != name), None):
             what = f"on Windows and macOS its model would be that of {alike!r}; type that, or rename one"
             raise UserError(f"--dataset {name!r}: differs from {alike!r} in case alone, and {what}")
+        return run
+
+    def trainable(self, run: RunConfig) -> RunConfig:
+        """This run. Raises UserError if its training would write over what it reads."""
+        if problem := run.overwritten():
+            raise UserError(f"{self.path}: {problem}")
         return run
 
     def placed(self, stored: RunConfig, data: Path | None = None) -> RunConfig:
@@ -96,13 +102,10 @@ class Config:
                 if not (Path(base.paths.datasets) / f"{BASE}.txt").is_file():  # a text of the user's own
                     # by the voices' seed it would hold out what they do, of which its text has nothing
                     return base.model_copy(update={"seed": base.seed ^ 1})
-            run = RunConfig.model_validate({**content, "name": name})
+            return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
             problems = [describe(problem, RunConfig, ordered) for problem in error.errors()[:MOST_PROBLEMS]]
             raise UserError("\n".join(f"{self.path}: {problem}" for problem in problems)) from None
-        if problem := run.overwritten():
-            raise UserError(f"{self.path}: {problem}")
-        return run
 
 
 def load_config(path: Path) -> Config:
@@ -123,7 +126,7 @@ def load_config(path: Path) -> Config:
     problems: dict[str, None] = {}  # each once: a mistake in a common section is found in every dataset
     for name in config.datasets or ["dataset"]:
         try:
-            config.merged(name, {})
+            config.trainable(config.merged(name, {}))
         except UserError as error:
             problems |= dict.fromkeys(str(error).splitlines())
         if len(problems) >= MOST_PROBLEMS:

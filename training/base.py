@@ -28,7 +28,7 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
     """
     if BASE in config.datasets:
         raise UserError(f"{config.path}: datasets.{BASE}: --base makes a model of this name; rename the dataset")
-    base, there = config.merged(BASE, overrides), [run for run in runs if size_of(run.data_file())]
+    base, there = config.trainable(config.merged(BASE, overrides)), [run for run in runs if size_of(run.data_file())]
     limits = [run.training.max_minutes for run in there]  # 0: none
     if base.data.file != BASE_FILE:
         raise UserError(f"{base.data_file()}: --base makes a model of this name; rename it")

@@ -259,3 +259,11 @@ def test_a_key_that_the_sampler_does_not_read_is_refused(tmp_path, text, place):
 )
 def test_keys_that_some_sampler_reads_are_accepted_where_they_are_read(tmp_path, text):
     read(tmp_path, SUREST + text).resolve("d")
+
+
+def test_a_model_that_all_others_start_from_may_be_used(tmp_path):
+    stored = Config(tmp_path / "config.yaml", {}).merged("common", {})
+    config = Config(tmp_path / "config.yaml", {"training": {"start_from": "common"}, "datasets": {"voice": {}}})
+    assert config.placed(stored).name == "common" and config.resolve("voice").training.start_from == "common"
+    with pytest.raises(UserError, match=r"start_from: .* is the model to be trained"):
+        Config(config.path, {"training": {"start_from": "voice"}, "datasets": {"voice": {}}}).resolve("voice")
