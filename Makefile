@@ -58,7 +58,7 @@ kernel:
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(PY) -c "open('$@', 'w').close()"
 
-.venv/installed-dev: .venv/installed requirements-dev.txt
+.venv/installed-dev: .venv/installed $(wildcard requirements-*.txt)
 	@echo "Installing what the tests need: once"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(PY) -c "open('$@', 'w').close()"

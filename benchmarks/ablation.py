@@ -11,9 +11,7 @@ import json
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 from environment import heading
 from levers import LEVERS
-from one_core import on_cores
+from one_core import count_processor_time, on_cores
 
 from config.errors import nearest
 from config.loader import load_config, merge
@@ -31,7 +29,6 @@ from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, load_corpus
-from training import trainer as training
 from training.trainer import train_model
 from utils import write_atomic
 
@@ -53,7 +50,7 @@ def train_one(lever: str, arguments: argparse.Namespace) -> dict[str, float]:
         overrides = merge(overrides, changes)
         for (owner, attribute), value in replaced.items():
             setattr(owner, attribute, value)
-    training.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
+    count_processor_time()
     run = config.resolve(arguments.dataset, preset=arguments.preset, device=arguments.device, **overrides)
     found = train_model(run).metrics
     kept = ("held_out_bits", "held_out_error", "steps", "characters", "parameters")

@@ -6,6 +6,7 @@ Every figure should agree with the ceiling within its interval, but for the few 
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +37,11 @@ def write_real(config: Path, folder: Path, count: int) -> None:
         write_atomic(folder / f"{name}_samples.txt", lines)
 
 
+def interval(stored: dict[str, float | None]) -> Interval:
+    """An interval as evaluation.json holds it, where null is what could not be measured."""
+    return Interval(**{key: math.nan if value is None else value for key, value in stored.items()})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Judge real text as samples, for every trained dataset.")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"))
@@ -59,10 +65,11 @@ def main() -> None:
     for name, writer in found["voices"].items():
         cells = []
         for figure in figures:
-            own, real = (Interval(**writer["figures"][figure][side]) for side in ("samples", "real"))
+            own, real = (interval(writer["figures"][figure][side]) for side in ("samples", "real"))
             text = f"{own.value:.3f} / {real.value:.3f}"
-            cells.append(text if own.agrees(real) else f"**{text}**")
-            outside += figure in counted and not own.agrees(real)
+            differs = own.measured and not own.agrees(real)
+            cells.append(f"**{text}**" if differs else text)
+            outside += figure in counted and differs
         share = found["attribution"][name]
         lines.append(
             f"| {name} | {writer['compared']} | {share['samples']:.2f} / {share['real']:.2f} | {' | '.join(cells)} |"

@@ -9,10 +9,8 @@ import argparse
 import json
 import shutil
 import sys
-import time
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from environment import heading
-from one_core import on_cores
+from one_core import count_processor_time, on_cores
 from torch import Tensor
 
 import model
@@ -94,7 +92,7 @@ def become_causal() -> None:
 
 def measure_one(dataset: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train in this process, on one core, and measure on the held-out windows that evaluate.py takes."""
-    trainer.time = SimpleNamespace(monotonic=time.process_time)  # pyright: ignore
+    count_processor_time()
     run = resolved(dataset, arguments)
     training = trainer.Training(run)
     while not training.finished():

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+from config.errors import is_safe_name
 from config.messages import argument
 from config.schema import RunConfig
 from utils import UserError, unreadable
@@ -72,7 +73,8 @@ def how_to(path: Path, suffix: str) -> str:
     """What to type to make a text of a file that has the suffix of one."""
     other = path.with_suffix(suffix)
     rename = "" if other == path else f"rename it to {other.name}, then "
-    return f"{rename}python prepare.py {argument(other)} --name {argument(path.stem)}"
+    name = path.stem if is_safe_name(path.stem) else "NAME"
+    return f"{rename}python prepare.py {argument(other)} --name {name}"
 
 
 def is_object(line: str | bytes) -> bool:

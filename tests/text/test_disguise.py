@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from config.messages import argument
 from tests.helpers import ROOT, toy_lines
 from text.disguise import check_samples, check_text, suspicion
 from training.trainer import Training
@@ -42,6 +43,13 @@ def test_what_looks_like_a_table_is_trained_on_with_a_warning(tiny_run, delimite
     assert suspicion(run.data_file()) == (
         f"toy.txt looks like a table; if it is one, rename it to toy.csv, then python prepare.py {path} --name toy"
     )
+
+
+def test_a_table_whose_name_no_dataset_can_have_is_told_to_be_given_another(tiny_run):
+    run = tiny_run(table(","))
+    path = run.data_file().rename(run.data_file().with_name("my reviews.txt"))
+    renamed = argument(path.with_suffix(".csv"))
+    assert suspicion(path).endswith(f"rename it to my reviews.csv, then python prepare.py {renamed} --name NAME")
 
 
 TEXTS = [
