@@ -13,7 +13,7 @@ from typing import Any
 
 from sources.log import SourceLog
 from sources.tables import MOST_COLUMNS, Row, Rows, Table, distinct
-from sources.unpack import MOST_ROW
+from sources.unpack import BLOCK_BYTES, MOST_ROW
 from text.disguise import is_object
 from utils import UserError
 
@@ -124,6 +124,8 @@ def open_json(path: Path, name: str) -> Table:
     A line that is no JSON is left out and counted; what is wrong in a list is an error.
     """
     lines = is_lines(path)
+    if not lines:
+        check_end(path, name)
     options = "format='newline_delimited', ignore_errors=true" if lines else "format='auto'"
     source = f"read_json_objects({quoted(str(path.absolute()))}, {options}, maximum_object_size={MOST_ROW})"
     keys = f"SELECT json_keys(json), json_type(json) FROM (SELECT json FROM {source} LIMIT {SAMPLED})"
@@ -147,6 +149,16 @@ def open_json(path: Path, name: str) -> Table:
                 yield row
 
     return Table([*found], read)
+
+
+def check_end(path: Path, name: str) -> None:
+    """Raise UserError for a list without an end: DuckDB takes one that is cut behind a comma for whole."""
+    with path.open("rb") as file:
+        begin = file.read(BLOCK_BYTES).lstrip()
+        file.seek(max(0, path.stat().st_size - BLOCK_BYTES))
+        end = file.read().rstrip()
+    if begin.startswith(b"[") and not end.endswith(b"]"):
+        raise UserError(f"{name}: is cut short: the list that it begins with has no end")
 
 
 def is_lines(path: Path) -> bool:

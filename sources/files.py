@@ -62,7 +62,8 @@ def find_files(sources: Iterable[Path], repositories: Iterable[Path]) -> tuple[l
         found.append(Found(path, "git"))
     if not found:
         raise UserError("nothing to read: name files or folders, or a repository with --git")
-    found = list(dict.fromkeys(found))
+    chosen = {file for file in found if file.chosen}
+    found = [replace(file, chosen=file in chosen) for file in dict.fromkeys(found)]
     read = [file for file in found if file.kind]
     names = {file.name for file in read}
     return read, [described(file) for file in found if file.reason or not (file.kind or file.name in names)]

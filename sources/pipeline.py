@@ -17,6 +17,7 @@ from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
 from sources.columns import NO_ROWS, choose, describe, join, looks_like_prose, number_of
+from sources.encodings import check_encoding
 from sources.engine import open_json, open_parquet
 from sources.files import Found
 from sources.git import open_git
@@ -25,7 +26,7 @@ from sources.origin import record_of
 from sources.records import open_mbox, open_text, open_xml
 from sources.scratch import harmless_path, writing
 from sources.tables import Row, Table, open_csv, open_tsv
-from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, check_encoding, plain_file
+from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, plain_file
 from sources.where import Filter
 from utils import UserError, flush_to_disk, hash_file
 
@@ -120,6 +121,8 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
 
     Raises UserError for what cannot be read; nothing but the scratch folder is changed.
     """
+    if request.unit and all(file.kind != "text" for file in found):
+        raise UserError(f"--unit {request.unit}: is for plain texts, and none of the files is one")
     log, choice, path = SourceLog(), Choice(request), scratch / "text"
     cleaner, files, hashes = Cleaner(log, keep_html=request.keep_html), [], array("q")
     with writing(path) as out:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
+from sources.encodings import NAME_ENCODING
 from sources.log import SourceLog
 from sources.tables import MOST_COLUMNS, Rows, Table
-from sources.unpack import BLOCK_BYTES, MOST_ROW, NAME_ENCODING
+from sources.unpack import BLOCK_BYTES, MOST_ROW
 from utils import UserError
 
 SAMPLED = 1000  # rows whose attributes are the columns of an XML dump
-UNITS = ("line", "paragraph", "file")  # what a document of a plain text is
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
 LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
 DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -167,11 +167,12 @@ def message_row(content: bytes, place: str, encoding: str) -> dict[str, str] | N
     try:
         message = email.message_from_bytes(content, policy=BOUNDED)
         assert isinstance(message, EmailMessage)
-        body = message.get_body(("plain", "html"))
-        if body is None:
+        bodies = [body for kind in ("plain", "html") if (body := message.get_body((kind,))) is not None]
+        if not bodies:
             return None
         headers = {name: header(message, name, encoding) for name in ("subject", "date")}
-        return {**headers, "text": body_text(body, place, encoding)}
+        texts = (body_text(body, place, encoding) for body in bodies)
+        return {**headers, "text": next(filter(str.strip, texts), "")}
     except MISFITS:
         return None
 
@@ -187,9 +188,12 @@ def header(message: EmailMessage, name: str, encoding: str) -> str:
 
 
 def body_text(body: Any, place: str, encoding: str) -> str:
-    """The text of a message in the encoding that it names; many name ASCII, or none, and are UTF-8."""
+    """The text of a message in the encoding that it names; many name ASCII, none or an unknown one, and are UTF-8."""
     content, charset = body.get_payload(decode=True), body.get_content_charset("us-ascii")
-    codec = codecs.lookup(charset).name
+    try:
+        codec = codecs.lookup(charset).name
+    except LookupError:
+        return unnamed(content, place, encoding or "utf-8")
     if codec in ESCAPES:
         raise LookupError(charset)
     return unnamed(content, place, encoding) if codec == "ascii" else content.decode(charset, "replace")

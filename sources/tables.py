@@ -77,7 +77,7 @@ def open_tsv(path: Path, name: str) -> Table:
 
 def dialect_of(head: str, delimiters: str, cut: bool) -> dict[str, Any]:
     """How a table is written that begins so: the delimiter of its first line, and the quotes that leave rows whole."""
-    first = re.sub('"[^"]*"', "", head.split("\n", 1)[0])
+    first = re.sub('"[^"]*"', "", head.lstrip("\r\n")).split("\n", 1)[0]  # a cell of it may hold a line break
     delimiter = max(delimiters, key=first.count)
     if delimiter not in first:
         delimiter = NO_DELIMITER
@@ -142,6 +142,11 @@ class Lines:
         A text whose lines have just so many tabs is not what people write.
         """
         return all(line.count(dialect["delimiter"]) == width - 1 for line in self.row)
+
+    def hide_rows(self, dialect: dict[str, Any], width: int) -> bool:
+        """Whether most lines of this row but its first have all columns: a stray quotation mark made a cell of them."""
+        taken = [line.count(dialect["delimiter"]) == width - 1 for line in self.row[1:]]
+        return 2 * sum(taken) > len(taken)
 
     def give_back(self) -> None:
         """Have all lines of this row but its first read once more: a stray quotation mark takes them into its cell."""
@@ -246,12 +251,13 @@ def whole_rows(lines: Lines, dialect: dict[str, Any], width: int, name: str, log
             continue
         while len(row) > width and not row[-1]:  # some programs end rows with a delimiter
             row.pop()
-        if len(row) == width:
-            if len(lines.row) > 1 and dialect["delimiter"] in QUOTES_ARE_TEXT and lines.are_rows(dialect, width):
-                yield from (line.rstrip("\r\n").split(dialect["delimiter"]) for line in lines.row)
-            else:
-                yield row
+        if len(lines.row) > 1 and dialect["delimiter"] in QUOTES_ARE_TEXT and lines.are_rows(dialect, width):
+            yield from (line.rstrip("\r\n").split(dialect["delimiter"]) for line in lines.row)
+        elif len(row) == width:
+            yield row
         elif row:
+            if lines.hide_rows(dialect, width):
+                lines.give_back()
             last = lines.number + len(lines.row) - 1
             place = f"line {last}" if last == lines.number else f"lines {lines.number}-{last}"
             reason = "too few columns" if len(row) < width else "too many columns"

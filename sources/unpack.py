@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import hashlib
 import itertools
-import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
+from sources.encodings import BINARY, MIXED, NAME_ENCODING, decoded, encoding_of, is_utf8, mark_of
 from sources.files import Found, clear_errors
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
@@ -25,16 +25,8 @@ MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to le
 MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many
 PACKED_BYTES = 1 << 12  # that are unpacked at a time: in zstd they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
-BINARY = ("parquet",)
-MIXED = ("mbox",)  # kinds of which each part names its own encoding
 ZEROS = 0.25  # share of NUL bytes above which a text is UTF-16 or UTF-32
 HEAD = 1 << 10  # bytes of a file that hold its mark and what it declares
-BOMS = {  # those of UTF-32 first, for one of them begins with one of UTF-16
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
-DECLARATION = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
-ASCII = bytes(range(32, 127)).replace(b"\\", rb"\u0041")  # what Python's escapes and punycode change
 
 
 @dataclass(frozen=True)
@@ -79,6 +71,9 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
             marked = encoding_of(found, first, encoding)
+            if encoding and marked == encoding:
+                with opened(found) as again:
+                    marked = "" if is_utf8(bounded(found, again, before[0])) else encoding
             if packed:
                 blocks = bounded(found, blocks, before[0])
             elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
@@ -102,10 +97,14 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
 
 
 def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
-    """Whether lines end in CR alone, as old programs wrote them, and the blocks with LF for it; else as they are."""
+    """Whether lines end in CR alone, as old programs wrote them, and the blocks with LF for it; else as they are.
+
+    The last of several may end in LF: an editor of today added it.
+    """
     head = head_of(blocks, BLOCK_BYTES)
     blocks = itertools.chain([head], blocks)
-    old = b"\r" in head[:-1] and b"\n" not in head  # the last may be half of CR LF
+    lines = head.rstrip(b"\r\n")
+    old = b"\n" not in lines and b"\r" in head[:-1] and (b"\n" not in head or lines.count(b"\r") > 1)
     return old, (block.replace(b"\r", b"\n") for block in blocks) if old else blocks
 
 
@@ -115,37 +114,6 @@ def head_of(blocks: Iterator[bytes], size: int = HEAD) -> bytes:
     while len(head) < size and (block := next(blocks, None)) is not None:
         head += block
     return head
-
-
-def mark_of(first: bytes) -> str:
-    """The encoding that a byte order mark tells; "" without one."""
-    return next((name for mark, name in BOMS.items() if first.startswith(mark)), "")
-
-
-def encoding_of(found: Found, first: bytes, encoding: str) -> str:
-    """In which encoding a file that begins so is to be read; "" for bytes to be taken as they are.
-
-    Its mark tells; else `encoding`, where that is not ""; else what the file declares.
-    """
-    if found.kind in BINARY:
-        return ""
-    if found.kind in MIXED:
-        return mark_of(first)
-    return mark_of(first) or encoding or declared(found, first)
-
-
-def declared(found: Found, first: bytes) -> str:
-    """The encoding that a file of XML declares; "" for UTF-8. Raises UserError for one of which ASCII is no part."""
-    said = DECLARATION.match(first) if found.kind == "xml" else None
-    name = said[1].decode() if said else "utf-8"
-    try:
-        fits = ASCII.decode(name) == ASCII.decode()
-    except (LookupError, UnicodeError):
-        fits = False
-    if not fits:  # its declaration, which is ASCII, would not be there
-        what = f"declares the encoding {name!r}, by which it is not to be read"
-        raise UserError(f"{found.name}: {what}; {NAME_ENCODING}")
-    return "" if codecs.lookup(name).name in ("utf-8", "ascii") else name
 
 
 @contextlib.contextmanager
@@ -231,28 +199,6 @@ def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int) -> Iterato
             limit = f"{most / 1e9:,.1f} GB, {MOST_RATIO} times its size or {MOST_UNPACKED / 1e9:,.1f} GB"
             raise UserError(f"{found.name}: unpacks to more than {limit}; unpack it yourself if you trust it")
         yield block
-
-
-def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str) -> Iterator[bytes]:
-    """The blocks as UTF-8."""
-    try:
-        for text in codecs.iterdecode(blocks, encoding, errors):
-            yield text.encode("utf-8", "replace")
-    except UnicodeError as error:
-        raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
-
-
-NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
-
-
-def check_encoding(name: str) -> None:
-    """Raise UserError for an encoding that Python does not know, or that is none of texts."""
-    try:
-        if name:
-            b"a".decode(name, "replace")
-            codecs.getincrementaldecoder(name)
-    except (LookupError, UnicodeError, ValueError):
-        raise UserError(f"--encoding {name}: unknown; for example utf-8, cp1252, latin-1, utf-16, gb18030") from None
 
 
 def checked(found: Found, blocks: Iterator[bytes]) -> Iterator[bytes]:

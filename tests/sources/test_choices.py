@@ -93,6 +93,7 @@ def test_addresses_and_codes_are_no_prose(columns, best):
 CLEANED = [
     ("one<br/>two", "one two"), ("<p>one</p>\n<p class=\"a > b\">two <b>bo</b>ld</p>", "one two bold"),
     ("a < b and c > d, vector<int>, <3, List<String>, <stdio.h>", None),
+    ("if a<b and c>d then, 0<p and q>1, i<u && k>v", None),
     ("x<!-- no -->y<script>if (a<b) {}</script>z", "xyz"),
     ("<!-- never ends", None),
     ("AT&amp;T &#39;n&#x27; &lt;b&gt; &eacute;", "AT&T 'n' <b> é"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sources import unpack
-from sources.unpack import NAME_ENCODING
+from sources.encodings import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
 
 CAFE = "café is “open” today"
@@ -77,3 +77,19 @@ def test_a_cr_inside_a_line_of_today_ends_none(name, head):
     end = b"\t1\n" if b"\t" in head else b"\n"
     Path(name).write_bytes(head + end.join([b"an old\rline", b"and another", b""]))
     assert run(name, *(["--column", "text"] if head else [])) == ["an old line", "and another"]
+
+
+@pytest.mark.parametrize(("name", "cells"), [("a.txt", 3), ("a.csv", 2), ("a.tsv", 2)])
+def test_old_lines_of_which_an_editor_of_today_ended_the_last(name, cells):
+    rows = [f"document {number}" for number in range(cells)]
+    Path(name).write_bytes("\r".join([*["text"] * name.endswith("sv"), *rows, ""]).encode() + b"\n")
+    assert run(name) == rows
+
+
+def test_a_file_of_utf_8_stays_what_it_is_beside_others():
+    Path("k").mkdir()
+    Path("k/a.csv").write_bytes(f"text\n{CAFE} one\n".encode())
+    Path("k/b.csv").write_bytes(f"text\n{CAFE} two\n".encode("cp1252"))
+    Path("k/c.csv").write_bytes(f"text\n{CAFE} three\n".encode("utf-16-le"))
+    assert run("k/a.csv", "k/b.csv", "--encoding", "cp1252") == [f"{CAFE} one", f"{CAFE} two"]
+    assert run("k/a.csv", "k/c.csv", "--encoding", "utf-16-le") == [f"{CAFE} one", f"{CAFE} three"]

@@ -31,6 +31,15 @@ def test_a_file_that_is_named_and_lies_in_a_named_folder_is_read_once():
     assert run("k", "k/a.csv", "--column", "text") == run("k/a.csv", "k", "--column", "text") == WORDS
 
 
+def test_a_text_that_is_named_is_read_by_lines_wherever_its_folder_stands():
+    Path("t").mkdir()
+    Path("t/a.txt").write_text("one document\ntwo documents\n")
+    assert run("t") == ["one document two documents"]
+    assert run("t", "t/a.txt") == run("t/a.txt", "t") == ["one document", "two documents"]
+    Path("b.csv").write_text(TABLE)
+    assert_refused("b.csv", "--unit", "line", line="--unit line: is for plain texts, and none of the files is one")
+
+
 def test_an_archive_in_a_folder_is_read_and_what_is_not_is_named(capsys):
     Path("k/README.md").write_text("about these reviews\n")
     Path("k/more.7z").write_bytes(b"7z")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import prepare
-from sources.unpack import NAME_ENCODING
+from sources.encodings import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 

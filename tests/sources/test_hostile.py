@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import prepare
-from sources import unpack
+from sources.encodings import NAME_ENCODING
 from sources.files import Found
 from sources.unpack import plain_file
 from tests.sources.helpers import assert_refused, run
@@ -44,8 +44,8 @@ def test_a_json_without_an_end_takes_no_memory_and_is_one_line():
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"id,text\n1,caf\xe9 au lait\n", "a.csv line 2: byte 0xe9 is not UTF-8; " + unpack.NAME_ENCODING),
-        (TABLE * 2 + b"2,caf\xe9 au lait\n", "a.csv line 100003: byte 0xe9 is not UTF-8; " + unpack.NAME_ENCODING),
+        (b"id,text\n1,caf\xe9 au lait\n", "a.csv line 2: byte 0xe9 is not UTF-8; " + NAME_ENCODING),
+        (TABLE * 2 + b"2,caf\xe9 au lait\n", "a.csv line 100003: byte 0xe9 is not UTF-8; " + NAME_ENCODING),
         (b"id,text\n1,caf\xc3", "a.csv line 2: ends within a character of UTF-8; is it cut short?"),
         ("id,text\n1,a b\n".encode("utf-16-le"), "a.csv: is UTF-16 or no text; if it is, say --encoding utf-16-le"),
         (b"\x1f\x8bid,text\n", "a.csv: is compressed (gzip); unpack it first; its name does not say so"),
@@ -121,7 +121,9 @@ def test_lines_that_are_no_json_are_counted_and_a_list_cut_short_is_one_line(cap
     said = capsys.readouterr().out.splitlines()
     assert "left out: 1 row that is no JSON" in said and "left out: 1 row empty" in said
     Path("b.json").write_text(json.dumps([{"text": "a b"}] * 5000)[:-10])
-    assert_refused("b.json", starts="b.json: Malformed JSON")
+    assert_refused("b.json", starts="b.json: is cut short")
+    Path("b.json").write_text('[{"text": "a b"},\n{"text": "c d"},\n')  # which DuckDB takes for whole
+    assert_refused("b.json", starts="b.json: is cut short")
 
 
 @pytest.mark.parametrize("first", ["null", "# of a tool", '{"text": "c', "", "null\n\nnull"])

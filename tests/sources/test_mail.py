@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import prepare
+from sources.encodings import NAME_ENCODING
 from sources.records import messages_of
-from sources.unpack import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
 
 CAFE = "café is “open” today"
@@ -138,3 +138,11 @@ def test_messages_are_those_of_pythons_mailbox():
         found = [*messages_of(file)]
     box = mailbox.mbox("a.mbox", create=False)
     assert found == [re.sub(b"^>From", b"From", box.get_bytes(key), flags=re.MULTILINE) for key in box.iterkeys()]
+
+
+def test_the_text_of_a_message_is_found_in_its_html_and_in_an_encoding_that_nobody_knows():
+    parts = "--x\nContent-Type: text/plain\n\n\n--x\nContent-Type: text/html\n\n<p>hello there</p>\n--x--\n"
+    mixed = message('Content-Type: multipart/alternative; boundary="x"\n', parts.encode())
+    unknown = message("Content-Type: text/plain; charset=unknown-8bit\n", "café au lait".encode())
+    Path("a.mbox").write_bytes(mixed + unknown)
+    assert run("a.mbox") == ["hello there", "café au lait"]

@@ -40,6 +40,9 @@ QUESTION = "What would you tell a friend who wants to learn how bread is baked?"
         ("v1,v2,,\nham,come back soon,,\nspam,win,a,\n", ["v1", "v2", "column3", "column4"],
          [("ham", "come back soon", "", ""), ("spam", "win", "a", "")]),
         ("id,text\n", ["id", "text"], []),
+        ("\nid,text\n1,some words here\n", ["id", "text"], [("1", "some words here")]),
+        ("\"Question one\n(please)\",b,text\n1,2.5,some words\n3,4.5,more of them\n",
+         ["Question one\n(please)", "b", "text"], [("1", "2.5", "some words"), ("3", "4.5", "more of them")]),
         ("Good movie,positive\nBad movie,negative\nA fine one,positive\n", ["column1", "column2"],
          [("Good movie", "positive"), ("Bad movie", "negative"), ("A fine one", "positive")]),
         ("id,text\n1,a\nid,text\n2,b\n", ["id", "text"], [("1", "a"), ("id", "text"), ("2", "b")]),
@@ -122,6 +125,16 @@ def test_a_stray_quotation_mark_costs_its_own_row_alone(tmp_path, content, lost)
     assert [int(row[0]) for row in rows] == [n for n in every if n not in lost]
     assert log.left_out == {"that cannot be read": len(lost)} == {"that cannot be read": log.rows}
     assert log.places["that cannot be read"][0].startswith(f"x.csv line {lost[0] + 2}: ")
+
+
+@pytest.mark.parametrize(("delimiter", "opener"), [(",", open_csv), ("\t", open_tsv)])
+def test_a_stray_quotation_mark_that_costs_a_row_its_columns_takes_no_other_with_it(tmp_path, delimiter, opener):
+    rows = [f"{n},row number {n},x" for n in range(300)]
+    rows[100], rows[250] = 'a,"what a day', '250,row number 250,x"'
+    content = "\n".join(["id,text,kind", *rows, ""]).replace(",", delimiter)
+    _, found, log = read(tmp_path / "x.csv", content, opener)
+    assert [row[0] for row in found] == [str(n) for n in range(300) if n != 100]
+    assert log.left_out == {"with too few columns": 1} and log.bad_rows == 1
 
 
 def test_rows_that_are_read_again_and_again_take_no_hours_and_are_counted(tmp_path):

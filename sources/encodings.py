@@ -1,0 +1,81 @@
+"""In which encoding a source is read: by its mark, by --encoding, by what it declares, or as UTF-8."""
+
+import codecs
+import re
+from collections.abc import Iterator
+
+from sources.files import Found
+from utils import UserError
+
+BINARY = ("parquet",)
+MIXED = ("mbox",)  # kinds of which each part names its own encoding
+BOMS = {  # those of UTF-32 first, for one of them begins with one of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
+DECLARATION = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
+ASCII = bytes(range(32, 127)).replace(b"\\", rb"\u0041")  # what Python's escapes and punycode change
+NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
+
+
+def mark_of(first: bytes) -> str:
+    """The encoding that a byte order mark tells; "" without one."""
+    return next((name for mark, name in BOMS.items() if first.startswith(mark)), "")
+
+
+def encoding_of(found: Found, first: bytes, encoding: str) -> str:
+    """In which encoding a file that begins so is to be read; "" for bytes to be taken as they are.
+
+    Its mark tells; else `encoding`, where that is not ""; else what the file declares.
+    """
+    if found.kind in BINARY:
+        return ""
+    if found.kind in MIXED:
+        return mark_of(first)
+    return mark_of(first) or encoding or declared(found, first)
+
+
+def is_utf8(blocks: Iterator[bytes]) -> bool:
+    """Whether all of a file is UTF-8 and holds what is not ASCII: then it is of no other encoding."""
+    decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
+    try:
+        for block in blocks:
+            decoder.decode(block)
+            plain = plain and block.isascii()
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return not plain
+
+
+def declared(found: Found, first: bytes) -> str:
+    """The encoding that a file of XML declares; "" for UTF-8. Raises UserError for one of which ASCII is no part."""
+    said = DECLARATION.match(first) if found.kind == "xml" else None
+    name = said[1].decode() if said else "utf-8"
+    try:
+        fits = ASCII.decode(name) == ASCII.decode()
+    except (LookupError, UnicodeError):
+        fits = False
+    if not fits:  # its declaration, which is ASCII, would not be there
+        what = f"declares the encoding {name!r}, by which it is not to be read"
+        raise UserError(f"{found.name}: {what}; {NAME_ENCODING}")
+    return "" if codecs.lookup(name).name in ("utf-8", "ascii") else name
+
+
+def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str) -> Iterator[bytes]:
+    """The blocks as UTF-8."""
+    try:
+        for text in codecs.iterdecode(blocks, encoding, errors):
+            yield text.encode("utf-8", "replace")
+    except UnicodeError as error:
+        raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
+
+
+def check_encoding(name: str) -> None:
+    """Raise UserError for an encoding that Python does not know, or that is none of texts."""
+    try:
+        if name:
+            b"a".decode(name, "replace")
+            codecs.getincrementaldecoder(name)
+    except (LookupError, UnicodeError, ValueError):
+        raise UserError(f"--encoding {name}: unknown; for example utf-8, cp1252, latin-1, utf-16, gb18030") from None
