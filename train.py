@@ -40,8 +40,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        help="trainings at once, each in its own process with its share of the cores; auto: one a core of a CPU or one "
-        "a GPU (default 1, with --ray auto)",
+        help="trainings at once, each in its own process with its share of the cores; auto: one for each core of "
+        "a CPU, one on a GPU, with --ray one for each GPU (default 1, with --ray auto)",
     )
     add_ray(parser, "train on")
     parser.add_argument("--check", action="store_true", help="show the plan and what the data are like; train nothing")
@@ -79,12 +79,12 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.all and not config.datasets:
         raise UserError(f"{config.path}: datasets is empty, so --all has nothing to train")
     names = list(dict.fromkeys(arguments.dataset or config.datasets))
-    runs = [config.resolve(name, **overrides) for name in names]
+    runs = in_order([config.resolve(name, **overrides) for name in names])
     check_tensorboard(runs)
     check_together(arguments, len(runs))
     lanes = lanes_of(arguments, runs)
     if arguments.hours is not None:
-        runs = share_hours(in_order(runs), arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
+        runs = share_hours(runs, arguments.hours * (1 - BASE_SHARE if arguments.base else 1), lanes.count)
     anew = arguments.force
     if arguments.base:
         base, *voices = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
@@ -92,7 +92,6 @@ def train(arguments: argparse.Namespace) -> int:
         anew |= runs[0] != base
     if arguments.more:
         runs = [with_more_time(runs[0])]
-    runs = in_order(runs)
     queue = Queue(runs, anew, command_of(arguments), lanes)
     if arguments.check:
         return check_runs(runs, queue.status_of, queue.console, config_option(arguments.config))

@@ -65,7 +65,8 @@ def lengths(seen: Inspection) -> Finding:
         return Finding(GOOD, sentence)
     sentence += ", are written in windows, and wander more the longer they are"
     if beyond > GREATER_PART * len(sizes):
-        fix = f"to give them a night: python train.py --dataset {seen.run.name} --minutes 480{seen.given}"
+        command = f"python train.py --dataset {seen.run.name} --preset {seen.run.preset} --minutes 480{seen.given}"
+        fix = f"to give them a night: {command}"
         return Finding(NOTE, sentence, fix if seen.outlook.gains_from(NIGHT) else "")
     return Finding(NOTE, sentence, "to leave them out: " + seen.prepare("short", f"--max-characters {context - 2}"))
 

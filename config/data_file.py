@@ -23,15 +23,15 @@ def no_data(path: Path, missing: str) -> str:
         file for file in files_in(path.parent) if file.name.split(".")[0] == stem and not file.name.endswith(RECORD)
     )
     if beside := next(near, None):
-        return f"{path}: {why}, but {beside.name} is there; {make_of(beside, stem)}"
+        return f"{path}: {why}, but {beside.name} is there; {make_of(beside, stem, path.name)}"
     return missing
 
 
-def make_of(file: Path, name: str) -> str:
-    """What makes the text of a dataset of this name of a file."""
+def make_of(file: Path, name: str, text: str) -> str:
+    """What makes the text of a dataset of this name, whose file is called `text`, of another file."""
     if any(suffix.lower() in TABLES for suffix in file.suffixes):
         return f"python prepare.py {argument(file)} --name {argument(name)} makes a text of it"
-    return f"{'unpack' if file.suffix.lower() in COMPRESSED else 'rename'} it to {name}.txt"
+    return f"{'unpack' if file.suffix.lower() in COMPRESSED else 'rename'} it to {text}"
 
 
 def misnamed(name: str, folder: Path, names: list[str]) -> str:
@@ -44,7 +44,7 @@ def misnamed(name: str, folder: Path, names: list[str]) -> str:
     file = next((file for file in files_in(folder) if path.name in (file.stem, file.name)), None)
     safe = re.sub("[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-")
     if file and is_safe_name(safe):
-        return f"{file}: a dataset's name {NAME_RULE}; {make_of(file, safe)} and type --dataset {safe}"
+        return f"{file}: a dataset's name {NAME_RULE}; {make_of(file, safe, f'{safe}.txt')} and type --dataset {safe}"
     return f"--dataset {name!r}: a dataset's name {NAME_RULE}{nearest(name, names)}"
 
 

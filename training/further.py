@@ -50,7 +50,7 @@ def check_further(run: RunConfig) -> Checkpoint:
     if not data.is_file():
         raise UserError(no_data(data, f"no file {data}"))
     found = load_checkpoint(path)
-    check_alike(path, found.run, run)
+    check_alike(path, found.run, run, "--more")
     if found.data_sha256 != hash_file(data):
         fix = "a voice of this one is a dataset of its own, with training.start_from"
         raise UserError(f"{data}: not the text that {path} learnt from, so --more does not go on with it; {fix}")

@@ -1,5 +1,6 @@
 """Where trainings run, several at a time: the protocol of such a place, and the one of processes on this machine."""
 
+import contextlib
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import Protocol
@@ -53,7 +54,10 @@ class LocalLanes:
     def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
         ended: list[Outcome] = []
         by_link = {training.link: training for training in self.trainings}
-        for link in wait(by_link, seconds):
+        ready: list[object] = []
+        with contextlib.suppress(InterruptedError):  # what Windows makes of Ctrl+C, of which the queue's handler knows
+            ready += wait(by_link, seconds)
+        for link in ready:
             training = by_link[link]  # pyright: ignore[reportArgumentType]: only these were waited for
             message = training.receive()
             if isinstance(message, Outcome):
@@ -81,7 +85,7 @@ def one_a_core(runs: list[RunConfig]) -> int:
     """One lane for each core of a CPU that memory allows, and one on a GPU (see benchmarks/results/jobs.md)."""
     if any(pick_device(run.device).type != "cpu" for run in runs):
         return 1
-    return int(min(parallel_tasks(CPU), memory_bytes() // LANE_BYTES))
+    return int(min(parallel_tasks(CPU), memory_bytes() / LANE_BYTES))
 
 
 def lane_count(jobs: str, runs: list[RunConfig], automatic: Callable[[list[RunConfig]], int] = one_a_core) -> int:

@@ -38,19 +38,14 @@ class Queue:
         self.lanes = lanes or LocalLanes(1)
         self.console = make_console()
         self.display = QueueDisplay(self.console, self.lanes.count, len(runs))
-        self.waiting, self.running = self.in_order(), dict[str, RunConfig]()
+        self.waiting = longest_first(runs) if self.lanes.count > 1 else [*runs]
+        self.running: dict[str, RunConfig] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.done: dict[str, bool] = {}
         self.failed: dict[str, Outcome] = {}  # what went wrong before or in the training of a dataset
         self.retried: set[str] = set()
         self.repeats = Repeats()
         self.stop = self.lost = False  # whether it was asked to stop, and whether a state could then not be saved
-
-    def in_order(self) -> list[RunConfig]:
-        """The runs as they begin: with several lanes, those that others start from, then the longest first."""
-        if self.lanes.count == 1:
-            return [*self.runs]
-        return longest_first(self.runs)
 
     def run_all(self) -> int:
         """-> exit status: 0, 1 if any failed or was missing, 130 if stopped."""
@@ -91,13 +86,19 @@ class Queue:
         """Begin what waits while lanes are free; what is done, missing or fails at once is over at once."""
         waited = len(self.waiting)
         while (ready := self.ready()) and len(self.running) < self.lanes.count and not self.stop:
-            run, at_once = ready[0], len(self.running) + len(ready)
+            run, at_once = ready[0], len(self.running) + 1 + self.to_train(ready[1:])
             self.waiting.remove(run)
             outcome = self.failed.get(run.name) or self.attempt(run, partial(self.begin, at_once=at_once))
             if outcome:
                 self.over(outcome)
         if len(self.waiting) != waited:  # with the lanes at work: it reads data and models
             self.display.later = self.still_to_come()
+
+    def to_train(self, runs: list[RunConfig]) -> int:
+        """How many of these runs will train; with one lane, which has all cores in any case, none is looked at."""
+        if self.lanes.count == 1:
+            return 0
+        return sum(run.data_file().is_file() and not self.done_before(run) for run in runs)
 
     def ready(self) -> list[RunConfig]:
         """What waits, without what starts from a model that another run is still to make."""
@@ -156,6 +157,7 @@ class Queue:
                     detail = "done before with this data and config; --force trains anew"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.check_start(run)
+                self.check_voices(run)
                 if not copies_aside(run.model_file()):  # --more keeps a copy, and the model until the new one is done
                     self.console.print(f"{run.name}: {reason}; training anew")
                     self.set_aside(run)
@@ -215,7 +217,14 @@ class Queue:
             if not maker_of(run, self.runs):
                 self.check_start(run)
             with exclusive_training(run):
-                pass
+                self.check_voices(run)
+
+    def check_voices(self, run: RunConfig) -> None:
+        """Raise UserError if another command trains what starts from this run's model, which is to be set aside."""
+        for voice in self.runs:
+            if maker_of(voice, self.runs) is run:
+                with exclusive_training(voice):
+                    pass
 
     def is_barred(self, run: RunConfig) -> bool:
         """Whether a run, or one that makes its start, cannot begin."""

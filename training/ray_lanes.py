@@ -1,5 +1,6 @@
 """Trainings as tasks of a Ray cluster, on machines that share the project's folder."""
 
+import math
 import os
 import platform
 import tempfile
@@ -11,7 +12,7 @@ import torch
 from config.schema import RunConfig
 from generation.cluster import connected, ray_library, reason_of
 from training.events import Advance, Hear, Note
-from training.lanes import CPU, lane_count, share_of_cores
+from training.lanes import CPU, lane_count
 from training.worker import FAILED, Cores, Outcome, Sender, train_to_outcome
 from utils import parallel_tasks
 
@@ -30,8 +31,10 @@ class RayLanes:
         self.ray = ray = connected(address)
         found = ray.cluster_resources()
         self.cores, self.gpus = int(found.get("CPU", 1)), found.get("GPU", 0)
-        self.widest = max(1, *(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]))
         self.count = lane_count(jobs, runs, lambda runs: int(self.gpus) or self.cores)
+        self.a_card = math.ceil(self.count / self.gpus) if self.gpus else 0  # trainings that share a GPU
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self.machines = [(int(node.get("CPU", 0)), int(node.get("GPU", 0)) * self.a_card) for node in alive]
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )  # the mailbox lives as long as this machine, whichever other dies
@@ -40,29 +43,28 @@ class RayLanes:
         folder.mkdir(parents=True, exist_ok=True)
         # that every node must see; it goes with this object
         self.marker = tempfile.NamedTemporaryFile(dir=folder, prefix=".shared-")  # noqa: SIM115
-        self.tasks: dict[Any, tuple[RunConfig, int]] = {}  # by Ray's reference: the run and its cores
+        self.tasks: dict[Any, RunConfig] = {}  # by Ray's reference
 
     def submit(self, run: RunConfig, at_once: int) -> None:
-        used = [cores for _, cores in self.tasks.values()]
-        cores = min(self.widest, share_of_cores(self.cores, used, min(self.count, at_once)))
-        share = min(1.0, self.gpus / self.count) if self.gpus else 0
+        cores = cores_of_each(self.machines, min(self.count, at_once))
+        share = 1 / self.a_card if self.a_card else 0
         task = self.ray.remote(
             num_cpus=cores, num_gpus=share, max_retries=TRIES - 1, max_calls=1, scheduling_strategy="SPREAD"
         )(train_on_node)
         place = (Path.cwd(), Path(self.marker.name).absolute())
         reference = task.remote(run, Cores(cores, parallel_tasks(CPU)), self.mailbox, place)
-        self.tasks[reference] = (run, cores)
+        self.tasks[reference] = run
 
     def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
         ended, _ = self.ray.wait(list(self.tasks), timeout=seconds)
-        names = {run.name for run, _ in self.tasks.values()}
+        names = {run.name for run in self.tasks.values()}
         for message in self.ray.get(self.mailbox.take.remote()):
             if name_of(message) in names:  # a machine that was lost may still be heard
                 hear(message)
         return [self.outcome(reference) for reference in ended]
 
     def outcome(self, reference: Any) -> Outcome:
-        run, _ = self.tasks.pop(reference)
+        run = self.tasks.pop(reference)
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
@@ -74,6 +76,22 @@ class RayLanes:
     def kill(self) -> None:
         for reference in self.tasks:
             self.ray.cancel(reference, force=True)
+
+
+def cores_of_each(machines: list[tuple[int, int]], trainings: int) -> int:
+    """The most cores that each of so many trainings can have at once, for a training runs on one machine.
+
+    Of each machine its cores, and how many trainings its GPUs take: where there are any, none runs without.
+    """
+    if any(most for _, most in machines):
+        machines = [(cores, most) for cores, most in machines if most]
+    else:
+        machines = [(cores, cores) for cores, _ in machines]
+
+    def fit(each: int) -> bool:
+        return sum(min(cores // each, most) for cores, most in machines) >= trainings
+
+    return max(filter(fit, range(1, max(cores for cores, _ in machines) + 1)), default=1)
 
 
 class Mailbox:

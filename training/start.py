@@ -77,7 +77,7 @@ def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> di
     return spent
 
 
-def check_alike(path: Path, start: RunConfig, run: RunConfig) -> None:
+def check_alike(path: Path, start: RunConfig, run: RunConfig, option: str = "training.start_from") -> None:
     """Raise UserError if the model of one run, which lies at `path`, is of another network than a run needs."""
     mine, theirs = run.model.model_dump(), start.model.model_dump()
     differing = [(f"model.{key}", theirs[key], mine[key]) for key in ALIKE if theirs[key] != mine[key]]
@@ -85,7 +85,8 @@ def check_alike(path: Path, start: RunConfig, run: RunConfig) -> None:
         differing.append(("diffusion.process", start.diffusion.process, run.diffusion.process))
     if differing:
         key, its, ours = differing[0]
-        raise UserError(f"training.start_from: {path} has {key} {its}, this run {ours}; choose the same preset")
+        same = "choose the same preset" + (f", {start.preset}" if start.preset != run.preset else "")
+        raise UserError(f"{option}: {path} has {key} {its}, this run {ours}; {same}")
 
 
 def maker_of(run: RunConfig, runs: Sequence[RunConfig]) -> RunConfig | None:

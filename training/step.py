@@ -1,9 +1,11 @@
 """One training step: the loss and its gradients, and the optimizers that follow them."""
 
+import contextlib
 import itertools
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +22,7 @@ from utils import UserError, map_on_cores, parallel_tasks, pick_precision
 LEAST_SHARD, MOST_SHARD = 256, 2048
 MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
 # how often memory holds the parameters at least: weights, average, best, these again to go back to, gradient, moment
+CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of Linux
 MEMORY_COPIES = 8
 POSITIONS_AT_ONCE = 64  # a CPU compiles its matrix products for each number of rows, so there should be few numbers
 
@@ -52,11 +55,14 @@ def fitting_parameters(shape: tuple[ModelConfig, int, int], device: torch.device
 
 
 def memory_bytes() -> float:
-    """The memory of this machine; infinite where the system does not say, as on Windows."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return math.inf
+    """The memory of this machine, or of the container; infinite where the system does not say, as on Windows."""
+    found = [math.inf]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for limit in CONTAINER_LIMITS:
+        with contextlib.suppress(ValueError, OSError):  # "max" is no number
+            found.append(int(limit.read_text()))
+    return min(found)
 
 
 def shard_count(device: torch.device, positions: int, cores: int = 0) -> int:

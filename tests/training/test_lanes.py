@@ -216,3 +216,13 @@ def test_each_lane_has_the_hours_and_the_base_its_share_of_them_once(project, mo
     assert minutes[0] == pytest.approx([60, 60]) and minutes[1] == pytest.approx([12, 48, 48])
     assert minutes[2][0] == pytest.approx(12) and sum(minutes[2]) == pytest.approx(60)
     assert minutes[3] == [5, 10, 10]  # as with one lane, so that another number of them trains nothing anew
+
+
+def test_a_wait_that_ctrl_c_ends_is_no_failure(monkeypatch):
+    """So it is on Windows, though a handler takes the signal."""
+
+    def interrupted(links, seconds):
+        raise InterruptedError
+
+    monkeypatch.setattr(lanes, "wait", interrupted)
+    assert LocalLanes(1).finished(1, print) == []

@@ -11,6 +11,7 @@ from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training import worker_faults
 from training import worker
 from training.events import Stopped
+from training.hours import longest_first
 from training.queue import Queue
 from training.resume import STATE_BYTES
 from training.trainer import train_model
@@ -164,6 +165,25 @@ def test_force_touches_no_voice_whose_start_cannot_be_trained(project, capfd, mo
 
 
 @warm
+@pytest.mark.parametrize("anew", [["--force"], []])
+def test_no_start_is_taken_from_the_voices_of_another_command(project, capfd, monkeypatch, anew):
+    path, run = project
+    change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
+    assert run("--all") == 0
+    models = path.parent / "models"
+    if not anew:
+        (path.parent / "datasets" / "two.txt").write_text("\n".join(toy_lines(81)) + "\n")
+    before = tree(models)
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0)
+    with FileLock(models / ".one.lock"):
+        assert run("--all", *anew) == 1
+    out = capfd.readouterr().out
+    for name in ("one", "two"):
+        assert f"error: {name}: failed: another process is training {models / 'one.pt'}" in out
+    assert tree(models) == before
+
+
+@warm
 def test_force_begins_a_voice_anew_though_its_start_comes_out_the_same(project, capfd):
     path, run = project
     change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
@@ -291,3 +311,26 @@ def test_a_stop_that_comes_when_all_is_trained_leaves_nothing_to_go_on_with(proj
     queue = Queue([config.resolve(name) for name in names], False, "train.py", LanesThatEnd(state))
     assert queue.run_all() == status
     assert ("To go on: train.py" in capfd.readouterr().out) == (status == 130)
+
+
+class TwoLanes(LanesThatEnd):
+    """Two lanes, whose trainings are done at once."""
+
+    count = 2
+
+    def submit(self, run, at_once) -> None:
+        self.name, self.at_once = run.name, at_once
+
+    def finished(self, seconds, hear) -> list[Outcome]:
+        return [Outcome(self.name, TRAINED)]
+
+
+def test_what_is_done_or_missing_takes_no_cores_from_what_is_left(project):
+    path, run = project
+    change_config(path, datasets={"one": {}, "two": {}, "three": {}})
+    config = load_config(path)
+    first, last = longest_first([config.resolve(name) for name in ("one", "two")])
+    assert run("--dataset", last.name) == 0
+    here = TwoLanes("")
+    Queue([first, last, config.resolve("three")], False, "train.py", here).run_all()
+    assert (here.name, here.at_once) == (first.name, 1)

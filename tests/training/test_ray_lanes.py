@@ -9,7 +9,7 @@ import torch
 
 from tests.helpers import TINY, change_config, toy_lines
 from tests.training.program import posix
-from training.ray_lanes import RayLanes, train_on_node
+from training.ray_lanes import RayLanes, cores_of_each, train_on_node
 from training.worker import Cores, Outcome
 
 pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
@@ -106,3 +106,20 @@ def test_a_machine_without_the_folder_trains_nothing(tiny_run, tmp_path):
     outcome = train_on_node(run, Cores(1, 1), None, place)
     assert outcome.state == "failed" and not run.model_file().exists()
     assert "does not see" in outcome.detail and "share these folders under the same names" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("machines", "trainings", "cores"),
+    [
+        ([(8, 0), (8, 0)], 15, 1),
+        ([(8, 0), (8, 0)], 3, 4),
+        ([(4, 0), (12, 0)], 2, 6),  # both on the second
+        ([(4, 0), (12, 0)], 1, 12),
+        ([(2, 0)], 5, 1),  # more than there are cores
+        ([(32, 0), (8, 1)], 1, 8),  # none runs without a GPU
+        ([(32, 2), (8, 2)], 4, 4),
+        ([(0, 1)], 1, 1),
+    ],
+)
+def test_as_many_trainings_as_there_are_lanes_find_room_at_once(machines, trainings, cores):
+    assert cores_of_each(machines, trainings) == cores

@@ -66,3 +66,14 @@ def test_a_step_is_cut_to_the_cores_and_their_caches(monkeypatch, device, cores,
 def test_rate_warms_up_and_falls():
     config = TrainingConfig(warmup=0.1, final_rate=0.2)
     assert [scheduled_rate(p, config) for p in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.6, 0.2])
+
+
+def test_a_container_has_the_memory_that_it_is_given(tmp_path, monkeypatch):
+    whole = objective.memory_bytes()
+    for content, expected in (("1000\n", 1000), ("max\n", whole), (None, whole)):
+        limit = tmp_path / "memory.max"
+        limit.unlink(missing_ok=True)
+        if content:
+            limit.write_text(content)
+        monkeypatch.setattr(objective, "CONTAINER_LIMITS", (limit,))
+        assert objective.memory_bytes() == expected
