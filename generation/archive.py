@@ -153,8 +153,11 @@ def free_name(path: Path) -> Path:
 
 
 def kept_aside(path: Path) -> list[Path]:
-    """The files that were kept aside of earlier ones of this name."""
-    return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
+    """The files that were kept aside of earlier ones of this name; none in a folder that may not be looked into."""
+    try:
+        return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
+    except (OSError, ValueError):  # ValueError: no file system has such a name
+        return []
 
 
 def archive_in(file: BinaryIO) -> zipfile.ZipFile:

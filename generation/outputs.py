@@ -98,19 +98,22 @@ class OutputRecord:
         return content is None or found != sha256(content)
 
     def write(self, files: dict[str, bytes]) -> None:
-        """Write files, none of them if the disk has no room for all; their hashes are on the disk before they are.
+        """Write files, each whole or not at all; their hashes are on the disk before they are."""
+        self.announce({name: sha256(data) for name, data in files.items()})
+        for name, data in files.items():
+            if self.hash_at(name) != sha256(data):
+                # under one name: to look for what a kill left of each of a set's thousands would take too long
+                write_atomic(self.folder / name, data, self.path)
+            self.hashes[name] = {sha256(data)}
 
-        The first is the last to take its name.
-        """
-        hashes = {name: sha256(data) for name, data in files.items()}
-        self.announce(hashes)
+    def write_together(self, files: dict[str, bytes]) -> None:
+        """Write files, none of them if the disk has no room for all. The first is the last to take its name."""
+        self.announce({name: sha256(data) for name, data in files.items()})
         with contextlib.ExitStack() as parts:  # which take their names in reverse, once all are written
             for name, data in files.items():
-                if self.hash_at(name) != hashes[name]:
-                    # under one name: to look for what a kill left of each of a set's thousands would take too long
-                    part = parts.enter_context(atomic_path(self.folder / name, self.path))
-                    part.write_bytes(data)
-        self.hashes |= {name: {found} for name, found in hashes.items()}
+                if self.hash_at(name) != sha256(data):
+                    parts.enter_context(atomic_path(self.folder / name, self.path)).write_bytes(data)
+        self.hashes |= {name: {sha256(data)} for name, data in files.items()}
 
     def announce(self, hashes: dict[str, str]) -> None:
         """Add files that are about to be written, by their hashes, to the list on the disk."""
@@ -208,7 +211,7 @@ class Outputs:
         The first takes its name last: it tells of nothing that is not there.
         """
         with self.locked():
-            self.record.write(dict(zip(self.names, contents, strict=True)))
+            self.record.write_together(dict(zip(self.names, contents, strict=True)))
             return self.finish()
 
     def place(self, finished: Path, found: str, *contents: bytes) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
-from config.errors import listed
+from config.errors import listed, shown
 from config.loader import BASE, BASE_FILE, load_config
 from config.messages import argument, counted, say
 from config.origin import with_origin
@@ -41,7 +41,7 @@ from pages.themes import THEMES
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
 OF_A_FILE = "a set is made of a model file, models/NAME.pt, whose hash it names"
 
 
@@ -194,7 +194,7 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
             rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
             raise UserError(f"--{key.replace('_', '-')} {value!r}: {rule}")
     if (base := given.get("base_uri")) and not ADDRESS.fullmatch(base):
-        raise UserError(f"--base-uri {base!r}: must be an address, as ipfs://CID or https://example.org/set")
+        raise UserError(f"--base-uri {shown(base)}: must be an address, as ipfs://CID or https://example.org/set")
     if "pieces" in given:
         given["pieces"] = [piece for piece in re.split(r"[\s,]+", given["pieces"]) if piece not in ("", "none")]
     try:

@@ -48,16 +48,23 @@ def files(edition: Edition) -> Iterator[File]:
     """All files of a set, each a function of the published tokens and their courses alone."""
     for path, text in text_files(edition):
         yield File(path, partial(str.encode, text, "utf-8"))
+    yield from pictures(edition)
+
+
+def pictures(edition: Edition) -> Iterator[File]:
+    """The picture of each token, and what plays how it was written, but for what is text."""
     for number, record, _ in edition.numbered:
         look = (picture_caption(edition, number), edition.theme)
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
         alike = not fonts.depends_on_machine(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, alike)
+        written = "".join(change.characters for change in edition.course(record))  # that the text may lack
+        plays_alike = not fonts.depends_on_machine(written)
         drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
         for kind in edition.pieces(record):
             if kind in WRITERS:
                 content = partial(in_format, kind, drawn, edition.theme)
-                yield File(f"images/{number}.{kind}", content, same_animation, alike)
+                yield File(f"images/{number}.{kind}", content, same_animation, alike and plays_alike)
 
 
 def frames_of(edition: Edition, record: dict[str, Any], *look: Any) -> Frames:
@@ -121,6 +128,10 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     elif there and not known:
         with contextlib.suppress(UserError):  # its courses may still be mended, and tokens drawn that it publishes
             edition = folder.edition()
+    if edition and not growing:
+        for token in folder.records():
+            if token["accepted"]:  # and may be published from now on
+                edition.course(token)
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path

@@ -1,8 +1,9 @@
 """What a set was made from, as far as it is at hand when it is verified: model, training text, list of words."""
 
 import argparse
+import os
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from config.errors import listed
 from config.loader import config_or_defaults
@@ -50,6 +51,11 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
     return Originals(rules, knows_words, checkpoint, reference)
 
 
+def is_remote(path: Path) -> bool:
+    """Whether Windows would go to another machine for a path, to which it shows who asks: a stranger names it."""
+    return os.name == "nt" and PureWindowsPath(path).drive.startswith("\\\\")
+
+
 def hash_at_hand(path: Path) -> str:
     """SHA-256 of a file that a set names; "" if it is not at hand. Some files of a system have no size and no end."""
     if unreadable(path) or size_of(path) > MOST_BYTES:
@@ -63,7 +69,7 @@ def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
     path = rules.word_file()
     if bool(rules.word_list) != bool(info.word_list_sha256):
         found.differs("set.json: rules.word_list and word_list_sha256 do not belong together")
-    elif path is None or hash_at_hand(path) == info.word_list_sha256:
+    elif path is None or (not is_remote(path) and hash_at_hand(path) == info.word_list_sha256):
         return rules, True
     elif rules.words != "keep":
         found.not_checked(f"the rule words, and dropped texts: its list {path} is not here, or not as it was")
@@ -74,7 +80,7 @@ def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
 def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint | None:
     """The model that a set was drawn with: the file that is named, or that of set.json, or one kept aside for it."""
     path = named or Path(info.model_file)
-    there = [path] if named else [path, *kept_aside(path)]
+    there = [path] if named else [] if is_remote(path) else [path, *kept_aside(path)]
     hashes = {file: model_sha256 for file in there if (model_sha256 := hash_at_hand(file))}
     path = next((file for file, model_sha256 in hashes.items() if model_sha256 == info.identity["model_sha256"]), path)
     if hashes.get(path) != info.identity["model_sha256"]:

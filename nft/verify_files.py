@@ -26,6 +26,7 @@ PAGES = (".html", ".svg")
 # format: ends of files that its versions wrote otherwise
 WRITTEN_OTHERWISE = {FIRST_FORMAT: (*PAGES, TABLE), SECOND_FORMAT: PAGES}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
+PACKERS = {".apng": ".png"}  # both by zlib; each other kind by a library of its own
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
 BLOCK = 50  # pixels; how much ink blocks of this side hold shows which text it is, not how its edges are drawn
 TICK = 10  # milliseconds, by which GIF counts
@@ -49,7 +50,7 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
             elif not path.is_file():
                 found.differs(f"{file.path}: missing")
             elif not file.exact:
-                pictures.compare(file, beginning(path, LARGEST + 1))
+                pictures.compare(file, path)
             elif beginning(path, len(content := file.content()) + 1) != content:
                 if may_be_earlier(folder, file, edition):
                     earlier.append(file.path)
@@ -91,22 +92,23 @@ class Pictures:
     def __init__(self, theme: Theme) -> None:
         self.theme = theme
         self.same: set[str] = set()  # libraries by which one file shows the same as here
-        self.alike: set[str] = set()  # libraries by which one file is the same, byte for byte
+        self.alike: set[str] = set()  # ends of files of which one is the same, byte for byte
         self.packed: list[str] = []  # animations that show the same in other bytes
         self.similar: list[str] = []
         self.foreign: list[str] = []
         self.unlike = self.films = 0  # that cannot be compared
 
-    def compare(self, file: File, data: bytes) -> None:
+    def compare(self, file: File, path: Path) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
-        kind = Path(file.path).suffix
+        kind = path.suffix
         try:
             drawn_here = file.content()
         except UserError:  # without ffmpeg
             self.films += 1
             return
+        data = beginning(path, max(len(drawn_here), LARGEST) + 1)
         if data == drawn_here:
-            self.alike.add(library_of(file.path))
+            self.alike.add(PACKERS.get(kind, kind))
         if file.same(data, drawn_here):
             self.same.add(library_of(file.path))
             if data != drawn_here and kind in MOVING:  # their other bytes may hold anything
@@ -121,7 +123,7 @@ class Pictures:
     def report(self, found: Findings) -> None:
         """Report what differs. A version draws all pictures alike: if one is the same, all others must be."""
         known = [path for path in self.similar if library_of(path) in self.same]
-        known += [path for path in self.packed if library_of(path) in self.alike]
+        known += [path for path in self.packed if PACKERS.get(end := Path(path).suffix, end) in self.alike]
         for path in self.foreign + known:
             found.differs(f"{path}: not the picture of its text")
         if count := self.unlike:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from config.schema import RunConfig
-from generation.archive import nearest_model, read_archive
+from generation.archive import kept_aside, nearest_model, read_archive
 from generation.checkpoint import load_checkpoint, shape_of
 from model import DiffusionTransformer
 from tests.generation.hostile import outcome
@@ -115,3 +115,13 @@ def test_a_tensor_longer_than_its_entry_is_refused(tmp_path):
     assert values != entries["data.pkl"]
     torch_archive(tmp_path / "x.pt", {"data.pkl": values, "byteorder": b"little", "data/0": entries["data/0"]})
     assert "not a model file, or damaged" in outcome(tmp_path / "x.pt")
+
+
+def test_a_folder_that_may_not_be_looked_into_keeps_nothing_aside(monkeypatch, tmp_path):
+    """As where a set names a model of another person."""
+
+    def glob(path, pattern):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert kept_aside(tmp_path / "toy.pt") == []

@@ -10,6 +10,7 @@ import collection
 from config.messages import argument
 from generation.course import Change, text_after
 from nft.courses import course_line, course_of, masked_course
+from tests.helpers import tree
 from tests.nft.sets import alter, records, texts
 from utils import UserError, sha256
 
@@ -147,6 +148,22 @@ def test_another_model_draws_no_courses(studio, tmp_path, capsys):
 def test_a_damaged_course_is_named(forged, message):
     with pytest.raises(UserError, match=message):
         course_of(f'{{"course":{forged},"token_id":4}}'.encode(), {"token_id": 4, "text": "xy"})
+
+
+@pytest.mark.parametrize("tokens", [1, 2])
+def test_a_damaged_course_leaves_a_set_as_it_is(studio, tmp_path, capsys, tokens):
+    """Also that of a token that is published from now on."""
+    _, make = studio
+    _, folder = make("set", 2)
+    (tmp_path / "keep").write_text("1", "utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
+    lines = (folder / "courses.jsonl").read_bytes().splitlines(keepends=True)
+    lines[tokens - 1] = b"{}\n"
+    (folder / "courses.jsonl").write_bytes(b"".join(lines))
+    before = tree(folder)
+    for command in (["export", str(folder), "--title", "new"], ["select", str(folder), "--keep", "all"]):
+        assert collection.main(command) == 2
+        assert "draw-courses draws it again" in capsys.readouterr().err and tree(folder) == before
 
 
 def test_verify_notices_a_forged_course(studio, verify):

@@ -7,20 +7,24 @@ import re
 import shutil
 import sys
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFont, ImageSequence, PngImagePlugin
 
 import collection
+from generation.course import Change
 from nft import fonts, image
 from nft.animation import animation, same_animation
-from nft.files import File
+from nft.courses import course_line
+from nft.files import File, pictures
 from nft.findings import Findings
 from nft.store import indented_json
 from nft.verify_files import Pictures, has_similar_frames
 from pages.themes import THEMES
 from tests.helpers import Quiet
+from tests.nft.sets import made_up_edition
 from tests.nft.test_pieces import at_once
 from training.trainer import train_model
 
@@ -196,11 +200,52 @@ def test_rough_frames_show_which_text_they_are():
     assert not has_similar_frames(b"", frames[0], THEMES["paper"])
 
 
-def test_films_that_could_not_be_compared_are_said_to_be_unknown(capsys):
-    pictures = Pictures(THEMES["paper"])
+def test_an_animation_of_any_size_is_the_picture_of_its_text(tmp_path, monkeypatch, capsys):
+    """One of many letters of the uniform process is larger than any picture that stands still."""
+    monkeypatch.setattr("nft.verify_files.LARGEST", 1000)
+    moving = animation("gif", "one text", at_once("one text"), "set #1", THEMES["paper"])
+    (tmp_path / "1.gif").write_bytes(moving)
+    seen = Pictures(THEMES["paper"])
+    seen.compare(File("images/1.gif", lambda: moving, same_animation), tmp_path / "1.gif")
+    seen.report(Findings())
+    assert len(moving) > 1000 and capsys.readouterr().out == ""
+
+
+def test_animations_of_another_packer_are_not_called_forged(tmp_path, capsys):
+    """The same frames by another libwebp, beside GIFs that are the same to the byte."""
+    seen = Pictures(THEMES["paper"])
+    for kind in ("gif", "webp"):
+        moving = animation(kind, "one text", at_once("one text"), "set #1", THEMES["paper"])
+        (tmp_path / f"1.{kind}").write_bytes(moving + b"\0" * (kind == "webp"))
+        seen.compare(File(f"images/1.{kind}", lambda moving=moving: moving, same_animation), tmp_path / f"1.{kind}")
+    seen.report(Findings())
+    assert capsys.readouterr().out == "not checked: the bytes of 1 animation: here they would be packed otherwise\n"
+
+
+def test_a_moving_picture_that_pillow_stumbles_over_is_none():
+    apng = animation("apng", "one text", at_once("one text"), "set #1", THEMES["paper"])
+    data = apng.find(b"IDAT") - 4
+    end = data + 12 + int.from_bytes(apng[data : data + 4], "big")
+    assert not same_animation(apng[:end] + chunk(b"gAMA", b"") + apng[end:], apng)
+
+
+def test_an_animation_of_letters_that_each_machine_draws_otherwise_may_differ():
+    """What the uniform process begins with is any letter of the voice, whatever the text has."""
+    edition = made_up_edition({1: "one text"}, "gif")
+    for letters, alike in (("#ne text", True), ("\U0001f600ne text", False)):
+        course = [Change(0, list(range(8)), letters), Change(1, [0], "o")]
+        moving = replace(edition, courses=[course_line(1, course)])
+        found = {file.path: file.alike for file in pictures(moving)}
+        assert found["images/1.png"] and found["images/1.gif"] == alike
+
+
+def test_films_that_could_not_be_compared_are_said_to_be_unknown(tmp_path, capsys):
+    seen = Pictures(THEMES["paper"])
     for number in (1, 2):
-        pictures.compare(File(f"images/{number}.mp4", lambda: b"....ftypA", same_animation), b"....ftypB")
-    pictures.report(Findings())
+        film = tmp_path / f"{number}.mp4"
+        film.write_bytes(b"....ftypB")
+        seen.compare(File(f"images/{number}.mp4", lambda: b"....ftypA", same_animation), film)
+    seen.report(Findings())
     assert capsys.readouterr().out == f"not checked: what is seen in 2 films: {WITHOUT_FFMPEG}\n"
 
 
