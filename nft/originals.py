@@ -81,20 +81,20 @@ def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint
     """The model that a set was drawn with: the file that is named, or that of set.json, or one kept aside for it."""
     path = named or Path(info.model_file)
     there = [path] if named else [] if is_remote(path) else [path, *kept_aside(path)]
-    hashes = {file: model_sha256 for file in there if (model_sha256 := hash_at_hand(file))}
-    path = next((file for file, model_sha256 in hashes.items() if model_sha256 == info.identity["model_sha256"]), path)
-    if hashes.get(path) != info.identity["model_sha256"]:
+    wanted = info.identity["model_sha256"]  # of a forged set it may be anything
+    of_set = next((file for file in there if wanted and hash_at_hand(file) == wanted), None)
+    if not of_set:
         if named:
             found.differs(f"{path}: not the model that this set was drawn with")
         else:
-            what = "is another model than the set's" if path in hashes else "is not at hand"
+            what = "is another model than the set's" if there and hash_at_hand(path) else "is not at hand"
             found.not_checked(
                 f"how the tokens were drawn, {OF_THE_TEXT}: {path} {what}; give the model's path with --model"
             )
         return None
-    checkpoint = load_checkpoint(path)
-    if checkpoint.file_sha256 != info.identity["model_sha256"]:
-        found.not_checked(f"how the tokens were drawn, {OF_THE_TEXT}: {path} was replaced meanwhile; verify again")
+    checkpoint = load_checkpoint(of_set)
+    if checkpoint.file_sha256 != wanted:
+        found.not_checked(f"how the tokens were drawn, {OF_THE_TEXT}: {of_set} was replaced meanwhile; verify again")
         return None
     own = {"config_sha256": checkpoint.training_sha256, "data_sha256": checkpoint.data_sha256}
     for key, value in own.items():
