@@ -213,7 +213,7 @@ def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[Non
     if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):  # FileLock would empty it
         raise UserError(f"{path}: not a lock of this program, whose locks are empty files; move it away")
     try:
-        with FileLock(path, timeout=seconds, fallback_to_soft=False):  # that file would outlive a kill
+        with FileLock(path, timeout=seconds):
             yield
     except Timeout:
         raise UserError(trouble) from None

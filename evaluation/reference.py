@@ -58,12 +58,12 @@ class Reference:
         again = [*(twins or ())]
         lines = [] if corpus.stream else [*training, *again]
         self.lines = {*map(self._line, lines)} - {""}  # of a line that shows nothing, no sample is a copy
-        if again:
-            self.finders.append(MatchFinder(self._ids(framed(again))))
         if corpus.stream:  # as one text: a match may run across the cuts, and from one line of another text to the next
             text = sought or corpus.train
             documents = [*text]
             self.finders = [MatchFinder(self._ids(framed(documents)[1:-1] if documents[1:] else documents[0]))]
+        if again:
+            self.finders.append(MatchFinder(self._ids(framed(again))))
 
     def _line(self, document: np.ndarray) -> str:
         """A document as whole lines are compared."""

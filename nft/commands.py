@@ -169,6 +169,7 @@ def export_set(arguments: argparse.Namespace) -> int:
     with SetFolder.opened(arguments.folder) as folder:
         record, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
         check_tools(info)
+        folder.check_courses({record["token_id"] for record in folder.edition().records})
         folder.write_info(info)
         write_and_name(folder, record)
         if info.pieces and not info.courses:
@@ -240,6 +241,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         check_tools(folder.info())
         if arguments.keep == "all":
             folder.check_free(selection.name)
+            folder.check_courses(known)
             selection.unlink(missing_ok=True)
         else:
             named = token_ids(Path(arguments.keep))
@@ -250,6 +252,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
                 if named == left_out:
                     raise UserError(f"{what}, and it names no other token")
                 say(what)
+            folder.check_courses(named & known)
             folder.write(selection.name, utf8(selection_json(named & known)))
         write_and_name(folder, written)
         say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")

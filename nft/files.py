@@ -27,6 +27,7 @@ OF_A_TOKEN = re.compile(
     r"json/[0-9]+\.json|erc1155/[0-9a-f]{64}\.json|metaplex/[0-9]+\.json|images/[0-9]+\.[a-z0-9]+", re.ASCII
 )
 RECORD = ".written.jsonl"  # of the files that were written
+ROOM = 4  # times the size of a file that another packer's may have
 BATCH = 100  # files that are made before they are written together
 
 
@@ -101,7 +102,12 @@ def pages(edition: Edition, number: int, record: dict[str, Any]) -> Iterator[tup
 def is_made_of(file: File, path: Path) -> bool:
     """Whether a file is what the tokens make of it; of a picture, the same pixels are enough."""
     content = file.content()
-    return file.same(beginning(path, max(len(content), image.LARGEST) + 1), content)
+    return file.same(beginning(path, most_bytes(content)), content)
+
+
+def most_bytes(content: bytes) -> int:
+    """How many bytes of a file are compared with this content: another packer's may have more."""
+    return max(ROOM * len(content), image.LARGEST) + 1
 
 
 def beginning(path: Path, size: int) -> bytes:
@@ -128,10 +134,6 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     elif there and not known:
         with contextlib.suppress(UserError):  # its courses may still be mended, and tokens drawn that it publishes
             edition = folder.edition()
-    if edition and not growing:
-        for token in folder.records():
-            if token["accepted"]:  # and may be published from now on
-                edition.course(token)
     if edition and not known:
         for file in files(edition):
             path = folder.path / file.path

@@ -149,6 +149,13 @@ class SetFolder:
             raise UserError(f"{self.path / name}: larger than {MOST_BYTES >> 20} MB; this program did not write it")
         return (self.path / name).read_bytes()
 
+    def check_courses(self, tokens: set[int]) -> None:
+        """Raise UserError, before anything is changed, for a damaged course of tokens that are to be published."""
+        edition = self.edition()
+        for record in self.records():
+            if record["token_id"] in tokens:
+                edition.course(record)
+
     def write(self, name: str, content: bytes) -> None:
         """Write one of the files from which all others follow; UserError if it is read-only and not the same."""
         if self.has(name) and self.read_file(name) == content:

@@ -12,10 +12,10 @@ from config.messages import counted
 from generation.console import progress
 from generation.outputs import is_regular
 from nft.animation import Shown, pictures_of
-from nft.files import FOLDERS, File, beginning, beside, files, strangers_in
+from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
 from nft.findings import Findings
 from nft.formats import FIRST_FORMAT, SECOND_FORMAT
-from nft.image import LARGEST, pixels_of
+from nft.image import pixels_of
 from nft.metadata import csv_table, no_formula_begins
 from nft.store import LINK, Edition, SetFolder
 from pages.themes import Theme
@@ -106,7 +106,7 @@ class Pictures:
         except UserError:  # without ffmpeg
             self.films += 1
             return
-        data = beginning(path, max(len(drawn_here), LARGEST) + 1)
+        data = beginning(path, most_bytes(drawn_here))
         if data == drawn_here:
             self.alike.add(PACKERS.get(kind, kind))
         if file.same(data, drawn_here):

@@ -25,7 +25,7 @@ BLOCK = (
 )
 # no piece crosses a <, and each is bounded, so that no text takes long
 ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000})?/?"""
-# a<b and c>d is none either: elements of one letter have attributes with a value, or none
+# nor is a<b and c>d: an element of one letter has attributes with values, or none; a rare <p hidden> stays
 TAG = re.compile(rf"<(?![a-z]\s+[^\s/<>][^<>=]*>)/?(?:(?P<block>{BLOCK})|{INLINE}){ATTRIBUTES}>", re.IGNORECASE)
 UNSHOWN = re.compile(r"<(?P<end>/?)(?P<name>script|style)\b[^<>]{0,2000}>|<!--|-->", re.IGNORECASE)
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")

@@ -30,6 +30,7 @@ DIGIT = re.compile("[0-9]")
 LONE_CR = re.compile(r"\r(?!\n|\Z)")  # which csv would take for the end of a row
 SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
 PAIR = re.compile(r'\\(["\\\r\n])?')  # a backslash, and what it escapes
+CELL = re.compile(r'(?:^|(?<=[,;\t|]))"[^"]*"')  # one in quotes
 BACKSLASH = re.compile(r'\\"(?![,;\t|\r\n])')  # a quote inside a text, written as in C
 
 
@@ -77,7 +78,7 @@ def open_tsv(path: Path, name: str) -> Table:
 
 def dialect_of(head: str, delimiters: str, cut: bool) -> dict[str, Any]:
     """How a table is written that begins so: the delimiter of its first line, and the quotes that leave rows whole."""
-    first = re.sub('"[^"]*"', "", head.lstrip("\r\n")).split("\n", 1)[0]  # a cell of it may hold a line break
+    first = CELL.sub("", head.lstrip("\r\n")).split("\n", 1)[0]  # a cell of it may hold a line break
     delimiter = max(delimiters, key=first.count)
     if delimiter not in first:
         delimiter = NO_DELIMITER
@@ -256,7 +257,7 @@ def whole_rows(lines: Lines, dialect: dict[str, Any], width: int, name: str, log
         elif len(row) == width:
             yield row
         elif row:
-            if lines.hide_rows(dialect, width):
+            if 2 < width > len(row) and lines.hide_rows(dialect, width):  # a comma a line is what prose has too
                 lines.give_back()
             last = lines.number + len(lines.row) - 1
             place = f"line {last}" if last == lines.number else f"lines {lines.number}-{last}"

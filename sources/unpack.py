@@ -71,7 +71,7 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
             marked = encoding_of(found, first, encoding)
-            if encoding and marked == encoding:
+            if encoding and marked == encoding and not mark_of(first):
                 with opened(found) as again:
                     marked = "" if is_utf8(bounded(found, again, before[0])) else encoding
             if packed:

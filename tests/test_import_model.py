@@ -73,7 +73,7 @@ def test_an_imported_model_writes_through_the_same_samplers(source, capsys):
     assert set("".join(o["text"] for o in objects)) <= set(CHARACTERS)
     assert objects[0]["grid"] == "geometric" and objects[0]["steps"] == 8
     assert generate.main([*options, str(folder / "prefixed.txt"), "--prefix", "abé"]) == 2
-    assert "'é', which is not among the 13 characters" in capsys.readouterr().err
+    assert "'é', which is not among the 14 characters" in capsys.readouterr().err
 
 
 def test_an_imported_model_cannot_be_judged_and_says_why(source, monkeypatch, capsys):

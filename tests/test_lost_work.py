@@ -19,6 +19,7 @@ from generation.outputs import Outputs
 from tests.evaluation.voices import judge
 from tests.helpers import ROOT, TINY, Quiet, prose, shape, tree
 from tests.homes import GENERATE, MODEL, TEXT, home, link, trained
+from tests.training.program import posix
 from text.corpus import load_corpus
 from training.trainer import train_model
 
@@ -45,6 +46,7 @@ def test_what_was_read_may_be_renamed_before_the_output_is_written(tmp_path):
     assert output.read_bytes() == text
 
 
+@posix
 def test_a_disk_without_room_for_all_outputs_changes_none(tmp_path):
     import resource
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -162,23 +163,24 @@ def test_an_output_made_read_only_is_replaced_on_request_alone(home, capsys):
 
 
 def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
-    arguments, write = [*MODEL, *GENERATE, "--seed", "1"], outputs.write_atomic
+    arguments = [*MODEL, *GENERATE, "--seed", "1"]
     assert generate.main([*MODEL, *GENERATE]) == 0
     first = tree(home)
     assert generate.main(arguments) == 0
     second = tree(home)
     for kill in (0, 1, 2):
         assert generate.main([*MODEL, *GENERATE]) == 0 and tree(home) == first
-        written: list[str] = []
+        written: list[Path] = []
 
-        def stop(path, data, under=None, written=written, kill=kill):
+        def stop(write, path, *arguments, written=written, kill=kill):
             if len(written) == kill:
                 raise Killed
             written.append(path)
-            write(path, data, under)
+            return write(path, *arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(outputs, "write_atomic", stop)
+            for name in ("atomic_path", "write_atomic"):
+                patch.setattr(outputs, name, partial(stop, getattr(outputs, name)))
             with pytest.raises(Killed):
                 generate.main(arguments)
         assert generate.main(arguments) == 0 and tree(home) == second

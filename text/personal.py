@@ -29,14 +29,18 @@ def personal(text: str, *, typographic: bool = True) -> list[Span]:
 
     With `typographic`, groups of a number may stand apart by any space, hyphen or dash.
     """
-    if typographic:
-        text = text.translate(TYPED)
     found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
     found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
+    found += numbers_in(text)
+    found += numbers_in(text.translate(TYPED)) if typographic else []
+    return sorted({*found})
+
+
+def numbers_in(text: str) -> list[Span]:
+    """Spans of card and phone numbers in a text."""
     text = OTHER.sub(lambda m: "\0" * len(m.group()), text)  # a date or address beside a number must not hide it
-    found += [(run.start() + a, run.start() + b) for run in DIGITS.finditer(text) for a, b in numbers(run.group())]
-    found += [m.span() for m in IN_TWO.finditer(text) if is_phone_in_two(*m.groups())]
-    return sorted(found)
+    found = [(run.start() + a, run.start() + b) for run in DIGITS.finditer(text) for a, b in numbers(run.group())]
+    return found + [m.span() for m in IN_TWO.finditer(text) if is_phone_in_two(*m.groups())]
 
 
 def numbers(digits: str) -> list[Span]:

@@ -180,7 +180,13 @@ class Queue:
         return [(characters_of(run), 60 * run.minutes()) for run in self.waiting if not self.done_before(run)]
 
     def done_before(self, run: RunConfig) -> bool:
-        """Whether a later run was done when this was first asked: it reads data and model."""
+        """Whether a later run was done when this was first asked: it reads data and model.
+
+        Before its start is made nobody knows.
+        """
+        maker = maker_of(run, self.runs)
+        if maker and maker.name not in self.outcomes:
+            return False
         if run.name not in self.done:
             self.done[run.name] = self.is_done(run)
         return self.done[run.name]

@@ -17,6 +17,7 @@ from training.worker import FAILED, Cores, Outcome, Sender, train_to_outcome
 from utils import parallel_tasks
 
 TRIES = 4  # of a training whose machine dies: each goes on from the state that the last one saved
+PARTS = 10_000  # of a GPU, by which Ray counts; what it rounds up would not fit
 Message = Note | Advance
 
 
@@ -47,7 +48,7 @@ class RayLanes:
 
     def submit(self, run: RunConfig, at_once: int) -> None:
         cores = cores_of_each(self.machines, min(self.count, at_once))
-        share = 1 / self.a_card if self.a_card else 0
+        share = PARTS // self.a_card / PARTS if self.a_card else 0
         task = self.ray.remote(
             num_cpus=cores, num_gpus=share, max_retries=TRIES - 1, max_calls=1, scheduling_strategy="SPREAD"
         )(train_on_node)

@@ -21,8 +21,8 @@ from utils import UserError, map_on_cores, parallel_tasks, pick_precision
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
 LEAST_SHARD, MOST_SHARD = 256, 2048
 MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
-# how often memory holds the parameters at least: weights, average, best, these again to go back to, gradient, moment
 CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of Linux
+# how often memory holds the parameters at least: weights, average, best, these again to go back to, gradient, moment
 MEMORY_COPIES = 8
 POSITIONS_AT_ONCE = 64  # a CPU compiles its matrix products for each number of rows, so there should be few numbers
 

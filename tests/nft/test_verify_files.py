@@ -202,7 +202,7 @@ def test_rough_frames_show_which_text_they_are():
 
 def test_an_animation_of_any_size_is_the_picture_of_its_text(tmp_path, monkeypatch, capsys):
     """One of many letters of the uniform process is larger than any picture that stands still."""
-    monkeypatch.setattr("nft.verify_files.LARGEST", 1000)
+    monkeypatch.setattr(image, "LARGEST", 1000)
     moving = animation("gif", "one text", at_once("one text"), "set #1", THEMES["paper"])
     (tmp_path / "1.gif").write_bytes(moving)
     seen = Pictures(THEMES["paper"])

@@ -40,6 +40,8 @@ QUESTION = "What would you tell a friend who wants to learn how bread is baked?"
         ("v1,v2,,\nham,come back soon,,\nspam,win,a,\n", ["v1", "v2", "column3", "column4"],
          [("ham", "come back soon", "", ""), ("spam", "win", "a", "")]),
         ("id,text\n", ["id", "text"], []),
+        ("id;size (\");text\n1;5;\"one, two, three, four\"\n2;6;\"a, b\"\n", ["id", "size (\")", "text"],
+         [("1", "5", "one, two, three, four"), ("2", "6", "a, b")]),
         ("\nid,text\n1,some words here\n", ["id", "text"], [("1", "some words here")]),
         ("\"Question one\n(please)\",b,text\n1,2.5,some words\n3,4.5,more of them\n",
          ["Question one\n(please)", "b", "text"], [("1", "2.5", "some words"), ("3", "4.5", "more of them")]),
@@ -148,6 +150,11 @@ def test_rows_that_are_read_again_and_again_take_no_hours_and_are_counted(tmp_pa
 def test_the_lines_of_a_row_that_is_not_whole_are_named(tmp_path):
     *_, log = read(tmp_path / "x.csv", 'id,text\n1,"a\nb\nc",d\n2,e\n')
     assert log.places["with too many columns"] == ["x.csv lines 2-4: 3 of 2 columns"]
+
+
+def test_the_lines_of_a_cell_are_no_rows_though_their_row_is_none(tmp_path):
+    content = 'id,text\n1,a b\n2,"a first line\nhello, world\nfoo, bar\nbaz, qux",extra\n3,c d\n'
+    assert read(tmp_path / "x.csv", content)[1] == [("1", "a b"), ("3", "c d")]
 
 
 def test_a_tsv_whose_quotes_are_text_is_read_as_it_is(tmp_path):

@@ -100,6 +100,18 @@ def test_numbers_as_typesetters_group_them_are_found_and_were_not_in_earlier_set
     assert text[start:end] == text.removeprefix("card ") and not personal(text, typographic=False)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("call\u20140171 2345678", "0171 2345678"),
+        ("1234 5678 9012\u20143456", "1234 5678 9012"),
+        ("me@here.org\u2014now", "me@here.org"),
+    ],
+)
+def test_a_dash_beside_what_is_personal_hides_nothing(text, found):
+    assert found in [text[start:end] for start, end in personal(text)]
+
+
 def test_of_two_numbers_in_two_groups_both_are_found():
     for text in ("0171-2345678/0171-8765432", "0171 2345678 0172 8765432", "030/1234567, 030/7654321"):
         found = [text[a:b] for a, b in personal(text)]

@@ -313,16 +313,27 @@ def test_a_stop_that_comes_when_all_is_trained_leaves_nothing_to_go_on_with(proj
     assert ("To go on: train.py" in capfd.readouterr().out) == (status == 130)
 
 
-class TwoLanes(LanesThatEnd):
-    """Two lanes, whose trainings are done at once."""
+class TwoLanes:
+    """Two lanes, whose trainings are done at once; `made` is the model that the one of `two` makes."""
 
     count = 2
 
+    def __init__(self, made: bytes = b"") -> None:
+        self.made, self.at_once, self.running = made, dict[str, int](), list[str]()
+
     def submit(self, run, at_once) -> None:
-        self.name, self.at_once = run.name, at_once
+        self.at_once[run.name] = at_once
+        self.running.append(run.name)
+        if self.made and run.name == "two":
+            run.model_file().write_bytes(self.made)
 
     def finished(self, seconds, hear) -> list[Outcome]:
-        return [Outcome(self.name, TRAINED)]
+        ended, self.running = self.running, []
+        return [Outcome(name, TRAINED) for name in ended]
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 def test_what_is_done_or_missing_takes_no_cores_from_what_is_left(project):
@@ -331,6 +342,22 @@ def test_what_is_done_or_missing_takes_no_cores_from_what_is_left(project):
     config = load_config(path)
     first, last = longest_first([config.resolve(name) for name in ("one", "two")])
     assert run("--dataset", last.name) == 0
-    here = TwoLanes("")
+    here = TwoLanes()
     Queue([first, last, config.resolve("three")], False, "train.py", here).run_all()
-    assert (here.name, here.at_once) == (first.name, 1)
+    assert here.at_once == {first.name: 1}
+
+
+def test_voices_whose_base_is_trained_anew_share_the_cores(project):
+    path, run = project
+    (path.parent / "datasets" / "three.txt").write_text("\n".join(toy_lines(70, 3)) + "\n")
+    started = {"training": {"start_from": "two"}}
+    change_config(path, datasets={"one": started, "two": {}, "three": started})
+    assert run("--all") == 0
+    model = path.parent / "models" / "two.pt"
+    before = model.read_bytes()
+    (path.parent / "datasets" / "two.txt").write_text("\n".join(toy_lines(81)) + "\n")
+    assert run("--dataset", "two") == 0
+    here, config = TwoLanes(model.read_bytes()), load_config(path)
+    model.write_bytes(before)
+    Queue([config.resolve(name) for name in ("two", "one", "three")], False, "train.py", here).run_all()
+    assert [*here.at_once.values()] == [1, 2, 2]
