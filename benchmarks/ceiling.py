@@ -6,7 +6,6 @@ Every figure should agree with the ceiling within its interval, but for the few 
 
 import argparse
 import json
-import math
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ import evaluate
 from config.loader import load_config
 from evaluation.metrics import Interval
 from evaluation.reference import Reference
+from evaluation.stored import StoredInterval
 from text.corpus import load_corpus
 from utils import write_atomic
 
@@ -38,8 +38,8 @@ def write_real(config: Path, folder: Path, count: int) -> None:
 
 
 def interval(stored: dict[str, float | None]) -> Interval:
-    """An interval as evaluation.json holds it, where null is what could not be measured."""
-    return Interval(**{key: math.nan if value is None else value for key, value in stored.items()})
+    """An interval of evaluation.json."""
+    return Interval(**StoredInterval.model_validate(stored).model_dump())
 
 
 def main() -> None:

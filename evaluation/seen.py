@@ -39,20 +39,20 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
     """
     if start and same_split:
         start = start.model_copy(update={"texts": [text for text in start.texts if text.sha256 != corpus.sha256]})
-    (own, held_out), missing = all_text(corpus, run), []
-    parts, read = [own], set()
+    own, held_out = all_text(corpus, run)
+    texts, missing, read = [], [], set()
     for text in dict.fromkeys(start.texts if start else []):
         if text.sha256 in read:  # a file may name a text again and again
             continue
         other = config.merged(text.name, {})
         if file := file_with(text.sha256, other.data_file()):
-            parts.append(without(lines_of(file, other.data, corpus.vocabulary), own))
+            texts.append(without(lines_of(file, other.data, corpus.vocabulary), own))
             read.add(text.sha256)
         else:
             missing.append(text.name)
-    known = known_parts(corpus)
-    twins = [np.zeros(len(own.lengths), dtype=bool), *(are_among(part, known) for part in parts[1:])]
-    return Seen(joined(parts), np.concatenate(twins), missing, held_out_in(corpus, held_out, parts[1:], start))
+    known = known_parts(corpus) if texts else set()
+    twins = [np.zeros(len(own.lengths), dtype=bool), *(are_among(text, known) for text in texts)]
+    return Seen(joined([own, *texts]), np.concatenate(twins), missing, held_out_in(corpus, held_out, texts, start))
 
 
 def known_parts(corpus: Corpus) -> set[bytes]:
@@ -75,7 +75,7 @@ def held_out_in(corpus: Corpus, held_out: Split, texts: list[Split], start: Star
     """How many held-out documents are in these texts of a start too: it may have learnt them, by another seed."""
     if corpus.stream:
         return int(any(text.sha256 == corpus.sha256 for text in (start.texts if start else [])))
-    return len(held_out.lengths) - len(without(held_out, joined(texts)).lengths) if texts else 0
+    return int(are_among(held_out, {document.tobytes() for text in texts for document in text}).sum())
 
 
 def without(split: Split, other: Split) -> Split:

@@ -108,12 +108,13 @@ class OutputRecord:
 
     def write_together(self, files: dict[str, bytes]) -> None:
         """Write files, none of them if the disk has no room for all. The first is the last to take its name."""
-        self.announce({name: sha256(data) for name, data in files.items()})
+        hashes = {name: sha256(data) for name, data in files.items()}
+        self.announce(hashes)
         with contextlib.ExitStack() as parts:  # which take their names in reverse, once all are written
             for name, data in files.items():
-                if self.hash_at(name) != sha256(data):
+                if self.hash_at(name) != hashes[name]:
                     parts.enter_context(atomic_path(self.folder / name, self.path)).write_bytes(data)
-        self.hashes |= {name: {sha256(data)} for name, data in files.items()}
+        self.hashes |= {name: {found} for name, found in hashes.items()}
 
     def announce(self, hashes: dict[str, str]) -> None:
         """Add files that are about to be written, by their hashes, to the list on the disk."""

@@ -169,7 +169,7 @@ def export_set(arguments: argparse.Namespace) -> int:
     with SetFolder.opened(arguments.folder) as folder:
         record, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
         check_tools(info)
-        folder.check_courses({record["token_id"] for record in folder.edition().records})
+        folder.check_courses()
         folder.write_info(info)
         write_and_name(folder, record)
         if info.pieces and not info.courses:

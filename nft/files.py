@@ -59,13 +59,13 @@ def pictures(edition: Edition) -> Iterator[File]:
         content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
         alike = not fonts.depends_on_machine(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, alike)
-        written = "".join(change.characters for change in edition.course(record))  # that the text may lack
-        plays_alike = not fonts.depends_on_machine(written)
-        drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
-        for kind in edition.pieces(record):
-            if kind in WRITERS:
+        if kinds := [kind for kind in edition.pieces(record) if kind in WRITERS]:
+            written = "".join(change.characters for change in edition.course(record))  # that the text may lack
+            alike = alike and not fonts.depends_on_machine(written)
+            drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
+            for kind in kinds:
                 content = partial(in_format, kind, drawn, edition.theme)
-                yield File(f"images/{number}.{kind}", content, same_animation, alike and plays_alike)
+                yield File(f"images/{number}.{kind}", content, same_animation, alike)
 
 
 def frames_of(edition: Edition, record: dict[str, Any], *look: Any) -> Frames:

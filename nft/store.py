@@ -149,11 +149,11 @@ class SetFolder:
             raise UserError(f"{self.path / name}: larger than {MOST_BYTES >> 20} MB; this program did not write it")
         return (self.path / name).read_bytes()
 
-    def check_courses(self, tokens: set[int]) -> None:
-        """Raise UserError, before anything is changed, for a damaged course of tokens that are to be published."""
+    def check_courses(self, tokens: set[int] | None = None) -> None:
+        """Raise UserError, before anything is changed, for a damaged course of these tokens, or of those published."""
         edition = self.edition()
-        for record in self.records():
-            if record["token_id"] in tokens:
+        for record in edition.records if tokens is None else self.records():
+            if tokens is None or record["token_id"] in tokens:
                 edition.course(record)
 
     def write(self, name: str, content: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sources.files import Found
 from utils import UserError
@@ -23,16 +23,20 @@ def mark_of(first: bytes) -> str:
     return next((name for mark, name in BOMS.items() if first.startswith(mark)), "")
 
 
-def encoding_of(found: Found, first: bytes, encoding: str) -> str:
+def encoding_of(found: Found, first: bytes, encoding: str, all_utf8: Callable[[], bool]) -> str:
     """In which encoding a file that begins so is to be read; "" for bytes to be taken as they are.
 
-    Its mark tells; else `encoding`, where that is not ""; else what the file declares.
+    Its mark tells; else `encoding`, where that is not "", unless `all_utf8` finds UTF-8; else what the file declares.
     """
     if found.kind in BINARY:
         return ""
     if found.kind in MIXED:
         return mark_of(first)
-    return mark_of(first) or encoding or declared(found, first)
+    if mark := mark_of(first):
+        return mark
+    if encoding:
+        return "" if all_utf8() else encoding
+    return declared(found, first)
 
 
 def is_utf8(blocks: Iterator[bytes]) -> bool:

@@ -70,10 +70,7 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
         with opened(found) as blocks:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
-            marked = encoding_of(found, first, encoding)
-            if encoding and marked == encoding and not mark_of(first):
-                with opened(found) as again:
-                    marked = "" if is_utf8(bounded(found, again, before[0])) else encoding
+            marked = encoding_of(found, first, encoding, partial(holds_utf8, found, before[0]))
             if packed:
                 blocks = bounded(found, blocks, before[0])
             elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
@@ -94,6 +91,12 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
             raise UserError(f"{found.name}: the file changed while it was read; start again")
     finally:
         made.unlink(missing_ok=True)
+
+
+def holds_utf8(found: Found, packed_bytes: int) -> bool:
+    """Whether all that a source of so many bytes holds is UTF-8, as `is_utf8` tells it."""
+    with opened(found) as blocks:
+        return is_utf8(bounded(found, blocks, packed_bytes))
 
 
 def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:

@@ -283,10 +283,8 @@ def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
         return corpus.train, corpus.held_out
     path, whole = run.data_file(), run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
     lengths, kept, held_out, _ = survey(whole)
-    splits = []
-    for chosen in (kept & ~held_out, survey(run).held_out if limited else held_out):
-        ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, chosen)]
-        splits.append(Split.whole(np.concatenate(ids), lengths[chosen]))
+    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, kept)]
     if hash_file(path) != corpus.sha256:
         raise UserError(CHANGED.format(path))
-    return splits[0], splits[1]
+    documents, new = Split.whole(np.concatenate(ids), lengths[kept]), survey(run).held_out if limited else held_out
+    return documents.chosen(~held_out[kept]), documents.chosen(new[kept])

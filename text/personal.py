@@ -31,9 +31,8 @@ def personal(text: str, *, typographic: bool = True) -> list[Span]:
     """
     found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
     found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
-    found += numbers_in(text)
-    found += numbers_in(text.translate(TYPED)) if typographic else []
-    return sorted({*found})
+    readings = {text, text.translate(TYPED)} if typographic else {text}  # mostly one
+    return sorted({*found, *(span for reading in readings for span in numbers_in(reading))})
 
 
 def numbers_in(text: str) -> list[Span]:

@@ -102,12 +102,12 @@ class Queue:
 
     def ready(self) -> list[RunConfig]:
         """What waits, without what starts from a model that another run is still to make."""
+        return list(filter(self.start_is_made, self.waiting))
 
-        def start_is_made(run: RunConfig) -> bool:
-            maker = maker_of(run, self.runs)
-            return maker is None or maker.name in self.outcomes
-
-        return list(filter(start_is_made, self.waiting))
+    def start_is_made(self, run: RunConfig) -> bool:
+        """Whether no other run is still to make the model that this one starts from."""
+        maker = maker_of(run, self.runs)
+        return maker is None or maker.name in self.outcomes
 
     def training_ended(self, run: RunConfig, outcome: Outcome) -> None:
         """Note how a training ended, or try it once more after a failure that may not come again."""
@@ -184,8 +184,7 @@ class Queue:
 
         Before its start is made nobody knows.
         """
-        maker = maker_of(run, self.runs)
-        if maker and maker.name not in self.outcomes:
+        if not self.start_is_made(run):
             return False
         if run.name not in self.done:
             self.done[run.name] = self.is_done(run)

@@ -31,9 +31,9 @@ class RayLanes:
         """Connect to the cluster at `address`; "": the one of this machine, started if there is none."""
         self.ray = ray = connected(address)
         found = ray.cluster_resources()
-        self.cores, self.gpus = int(found.get("CPU", 1)), found.get("GPU", 0)
-        self.count = lane_count(jobs, runs, lambda runs: int(self.gpus) or self.cores)
-        self.a_card = math.ceil(self.count / self.gpus) if self.gpus else 0  # trainings that share a GPU
+        cores, gpus = int(found.get("CPU", 1)), found.get("GPU", 0)
+        self.count = lane_count(jobs, runs, lambda runs: int(gpus) or cores)
+        self.a_card = math.ceil(self.count / gpus) if gpus else 0  # trainings that share a GPU
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         self.machines = [(int(node.get("CPU", 0)), int(node.get("GPU", 0)) * self.a_card) for node in alive]
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
