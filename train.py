@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.command_line import CONFIG_FILE, Parser, add_ray, check_numbers, config_option, run_command, run_program
+from config.command_line import CONFIG_FILE, Parser, add_ray, check_numbers, run_command, run_program
 from config.messages import argument
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def train(arguments: argparse.Namespace) -> int:
         runs = [with_more_time(runs[0])]
     queue = Queue(runs, anew, command_of(arguments), lanes)
     if arguments.check:
-        return check_runs(runs, queue.status_of, queue.console, config_option(arguments.config))
+        return check_runs(runs, queue.status_of, queue.console, arguments.config)
     return queue.run_all()
 
 

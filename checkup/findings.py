@@ -47,7 +47,7 @@ def amount(seen: Inspection) -> Finding:
         sentence += ": of so few a voice learns the documents rather than their language"
         return Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
     if characters < ENOUGH:
-        fix = f"to pass over it often: python train.py --dataset {seen.run.name} --preset tiny{seen.given}"
+        fix = "to pass over it often: " + seen.train("--preset tiny")
         return Finding(NOTE, f"{sentence}; a megabyte is better", fix if preset != "tiny" else "")
     return Finding(GOOD, f"{sentence}: enough for every preset")
 
@@ -65,8 +65,7 @@ def lengths(seen: Inspection) -> Finding:
         return Finding(GOOD, sentence)
     sentence += ", are written in windows, and wander more the longer they are"
     if beyond > GREATER_PART * len(sizes):
-        command = f"python train.py --dataset {seen.run.name} --preset {seen.run.preset} --minutes 480{seen.given}"
-        fix = f"to give them a night: {command}"
+        fix = "to give them a night: " + seen.train(f"--preset {seen.run.preset}", "--minutes 480")
         return Finding(NOTE, sentence, fix if seen.outlook.gains_from(NIGHT) else "")
     return Finding(NOTE, sentence, "to leave them out: " + seen.prepare("short", f"--max-characters {context - 2}"))
 

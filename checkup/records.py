@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from checkup.outlook import Outlook
 from checkup.sample import Sample
+from config.command_line import CONFIG_FILE, config_option
 from config.messages import argument, counted
 from config.schema import RunConfig
 from text.corpus import Corpus
@@ -45,11 +47,15 @@ class Inspection:
     corpus: Corpus
     sample: Sample
     outlook: Outlook
-    given: str = ""  # what commands to type need to name the configuration
+    config: Path = CONFIG_FILE  # that commands to type, and settings, name
 
     def read(self) -> str:
         """How many documents were looked at closely, in words."""
         return f"{counted(len(self.sample.texts), 'document')} read"
+
+    def train(self, *options: str) -> str:
+        """A command that trains this voice, with these options."""
+        return " ".join(["python train.py --dataset", self.run.name, *options]) + config_option(self.config)
 
     def share(self, texts: int) -> tuple[str, str]:
         """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
@@ -69,7 +75,7 @@ class Inspection:
         origin = {"--source": self.run.source, "--license": self.run.license}
         given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]
         words = ["python prepare.py", source, "--name", f"{self.run.name}_{better}", *options, *given]
-        return " ".join(words) + self.given
+        return " ".join(words) + config_option(self.config)
 
     def without(self, where: str, better: str, share: float) -> str:
         """A command that leaves out the documents for which this is true, an expression of SQL: this share of them.
@@ -79,5 +85,5 @@ class Inspection:
         return self.prepare(better, f'--where "NOT {where}"') if share <= GREATER_PART else ""
 
     def setting(self, line: str) -> str:
-        """Where a line of config.yaml goes."""
-        return f"in config.yaml, under datasets, {self.run.name}: {line}"
+        """Where a line of the configuration goes."""
+        return f"in {self.config}, under datasets, {self.run.name}: {line}"

@@ -57,10 +57,10 @@ class CheckedRun:
         return sum(finding.severity == NOTE for finding in self.text.findings.values())
 
 
-def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console, given: str) -> int:
+def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console, config: Path) -> int:
     """Print the plan, and write the page; -> exit status, 1 if a dataset cannot be trained or the disk is too small.
 
-    `given` names the configuration in commands to type.
+    `config`: the file that commands to type name.
     """
     outputs = Outputs(Path(runs[0].paths.outputs), [PAGE], [], overwrite=False, option="")
     found: list[CheckedRun] = []
@@ -68,7 +68,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     for run in runs:
         try:
             status = status_of(run)
-            found.append(check_run(run, status, given, start_is_made=not maker_of(run, to_come)))
+            found.append(check_run(run, status, config, start_is_made=not maker_of(run, to_come)))
             to_come += [run] * (status != "done")
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -104,7 +104,7 @@ def nearest_folder(path: Path) -> Path:
     return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
-def check_run(run: RunConfig, status: str, given: str, *, start_is_made: bool) -> CheckedRun:
+def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool) -> CheckedRun:
     """One run's row: its data are encoded, as for training, and a few steps timed, without a start still to be made."""
     training = Training(run if start_is_made else run.with_training(start_from=""))
     corpus = training.corpus
@@ -121,7 +121,7 @@ def check_run(run: RunConfig, status: str, given: str, *, start_is_made: bool) -
         expected,
     ]
     outlook = outlook_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
-    seen = Inspection(training.run, corpus, read_sample(run), outlook, given)  # with the licence that was recorded
+    seen = Inspection(training.run, corpus, read_sample(run), outlook, config)  # with the licence that was recorded
     findings = {} if run.name == BASE else examine(seen)  # each text of which the base consists has its own
     return CheckedRun(
         cells,

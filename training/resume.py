@@ -138,19 +138,25 @@ def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> s
     return ""
 
 
-def planned_minutes(run: RunConfig, data_sha256: str) -> float:
-    """How long the training may take whose state is that of this run of this data; 0 if there is none."""
+def own_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
+    """The state of this run of this data; None if there is none."""
     with contextlib.suppress(UserError):  # it is no file of this program
         state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-        return minutes_of(state) if belongs_to(state, run, data_sha256) else 0.0
-    return 0.0
+        return state if belongs_to(state, run, data_sha256) else None
+    return None
+
+
+def planned_minutes(run: RunConfig, data_sha256: str) -> float:
+    """How long the training may take whose state is that of this run of this data; 0 if there is none."""
+    state = own_state(run, data_sha256)
+    return minutes_of(state) if state else 0.0
 
 
 def spent_minutes(run: RunConfig, data_sha256: str) -> float:
     """How many minutes of training the state of this run of this data holds; 0 if there is none."""
-    with contextlib.suppress(UserError, LookupError, TypeError, ValueError):  # no file of this program, or damaged
-        state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-        return float(state["status"]["seconds"]) / 60 if belongs_to(state, run, data_sha256) else 0.0
+    with contextlib.suppress(LookupError, TypeError, ValueError):  # damaged
+        state = own_state(run, data_sha256)
+        return float(state["status"]["seconds"]) / 60 if state else 0.0
     return 0.0
 
 

@@ -1,6 +1,7 @@
 """What a checkup finds in texts made to have it, in its very words, and that what it says to type mends it."""
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,13 @@ def test_an_amount_is_too_small_small_or_enough(found):
     assert more.sentence == "101,000 characters to learn from; a megabyte is better" and more.severity == NOTE
     assert more.fix == "to pass over it often: python train.py --dataset toy --preset tiny"
     assert many == Finding(GOOD, "801,000 characters to learn from: enough for every preset")
+
+
+def test_what_to_type_and_to_set_names_the_configuration_that_was_read(tiny_run):
+    run = tiny_run([f"{n:05}" + "x" * 995 for n in range(102)], data={"held_out": 1e-6})
+    checked = examine(Inspection(run, load_corpus(run), read_sample(run), OUTLOOK, Path("voices.yaml")))
+    assert checked["amount"].fix.endswith("--dataset toy --preset tiny --config voices.yaml")
+    assert checked["licence"].fix.endswith('in voices.yaml, under datasets, toy: license: "CC BY 4.0"')
 
 
 def test_documents_longer_than_the_context_are_counted(found):
