@@ -13,6 +13,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     make = commands.add_parser("make", help="draw tokens 1 to SIZE; after a stop, the same command goes on")
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     make.add_argument("--size", type=int, required=True, help="how many tokens the set has")
+    make.add_argument("--out", type=Path, required=True, help="the set's folder")
     add_sampling(make)
     add_ray(make, "draw on")
     add_config(make, "rules, licence, source, folder of texts")
@@ -21,19 +22,17 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
     export = commands.add_parser(
         "export",
-        help="write all files again, with another title, description or base URI",
+        help="write all files again, with another title, description, base URI, pieces or theme",
         epilog="Another licence or source: give it in config.yaml, and run make again; no token is drawn anew.",
     )
     courses = commands.add_parser("draw-courses", help="draw again how the texts of an earlier set were written")
     verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
-    verify.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
     add_config(verify, "names the folder of texts")
     add_data(verify)
     verify.add_argument("--tokens", type=int, default=10, help="how many tokens to draw again (default 10)")
-    courses.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
     for command in (courses, verify):
+        command.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
-    make.add_argument("--out", type=Path, required=True, help="the set's folder")
     for command in (select, export, courses, verify):
         command.add_argument("folder", type=Path, help="the set's folder")
     for command in (make, export):

@@ -32,7 +32,7 @@ class Batch:
 
     ids: torch.Tensor  # (B, L) int64
     given: torch.Tensor  # (B, L) bool
-    documents: np.ndarray  # (B,) index into the split
+    documents: np.ndarray  # (B,) the document of each row in its split; of a measured stream, the number of the window
 
 
 def bucket_length(characters: int | np.ndarray, context: int, bucket: int = BUCKET) -> np.ndarray:

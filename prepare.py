@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from config.command_line import Parser, add_config, add_overwrite, check_numbers, run_command, run_program
-from config.messages import say
+from config.errors import listed
+from config.messages import counted, say
 
 
 class Given(argparse.Action):
@@ -75,6 +76,8 @@ def prepare(arguments: argparse.Namespace) -> int:
     path = run.data_file()
     request = Request.of(vars(arguments))
     found, unread = find_files(arguments.files, arguments.git)
+    if unread:  # before anything can go wrong, since that may be why
+        say(f"not read: {counted(len(unread), 'file')}: {listed(unread)}")
     names = [path.name, path.with_suffix(RECORD).name]
     inputs = [arguments.config, *(file.path for file in found)]
     outputs = Outputs(path.parent, names, inputs, overwrite=arguments.overwrite, option="--name")
@@ -84,7 +87,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     ):
         made = make_text(request, found, scratch, advance)
         outputs.place(made.text, made.sha256, made.record)
-    for line in report(made, run, unread, arguments.config):
+    for line in report(made, run, arguments.config):
         say(line)
     return 0
 

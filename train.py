@@ -1,10 +1,9 @@
 """Train models, one after the other or several at once: python train.py --dataset NAME, or --all"""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.command_line import CONFIG_FILE, Parser, add_ray, check_numbers, run_command, run_program
+from config.command_line import CONFIG_FILE, Parser, add_config, add_ray, check_numbers, run_command, run_program
 from config.messages import argument
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="with one --dataset: train its finished model further, --minutes more, instead of anew",
     )
-    parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"default {CONFIG_FILE}")
+    add_config(parser, "the configuration")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
     minutes = "minutes per voice at most, instead of the config's max_minutes; --base takes a quarter of their sum more"
     parser.add_argument("--minutes", type=float, help=minutes)
@@ -64,8 +63,8 @@ def train(arguments: argparse.Namespace) -> int:
     from training.check import check_runs
     from training.further import with_more_time
     from training.hours import share_hours
+    from training.order import in_order
     from training.queue import Queue
-    from training.start import in_order
     from training.tensorboard import check_tensorboard
     from utils import UserError
 

@@ -20,6 +20,8 @@ from environment import heading, publish
 from playwright.sync_api import Page, sync_playwright
 
 from nft.contact_sheet import contact_sheet
+from nft.formats import SET_FORMAT
+from nft.schemas import SetInfo
 from nft.store import Edition
 from nft.traits import bands_of, figures_of
 
@@ -55,7 +57,7 @@ def made_up_tokens(count: int) -> list[dict[str, Any]]:
 def made_up_edition(count: int) -> Edition:
     """A set of so many tokens, without courses."""
     records = made_up_tokens(count)
-    info = {"title": "Made up", "identity": {}, "seed": 0, "sampler": {}}
+    info = SetInfo.model_construct(format=SET_FORMAT, title="Made up", identity={}, seed=0, sampler={}, rules={})
     return Edition(info, records, bands_of([record["traits"] for record in records]), [])
 
 

@@ -16,8 +16,8 @@ from training import learner, trainer
 stratified = learner.stratified_times
 
 
-def independent_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    return torch.rand(batch, 1, generator=generator, device=device).clamp_min(1e-4)
+def independent_times(batch: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(batch, 1, generator=generator).clamp_min(1e-4)
 
 
 class Times:
@@ -26,10 +26,10 @@ class Times:
     def __init__(self, first: float, last: float | None = None, calls: int = 1000) -> None:
         self.first, self.last, self.calls, self.called = first, first if last is None else last, calls, 0
 
-    def __call__(self, batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
         share = min(1.0, self.called / self.calls)
         self.called += 1
-        return stratified(batch, generator, device) ** (self.first + share * (self.last - self.first))
+        return stratified(batch, generator) ** (self.first + share * (self.last - self.first))
 
 
 def noise_in_runs(longest: float) -> Callable[..., None]:
@@ -198,9 +198,9 @@ def half_as_pairs(self: dataset_loader.TrainingBatches, step: int) -> dataset_lo
 whole_batch = dataset_loader.TrainingBatches.batch
 
 
-def opposite_times(batch: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def opposite_times(batch: int, generator: torch.Generator) -> Tensor:
     """Stratified times of the first half of a batch, and 1 minus them."""
-    t = stratified(max(1, batch // 2), generator, device)
+    t = stratified(max(1, batch // 2), generator)
     return torch.cat([t, 1 - t]).clamp_min(1e-4) if batch > 1 else t
 
 

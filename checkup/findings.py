@@ -26,7 +26,7 @@ from config.messages import around, counted
 from sources.cleaning import agreement, without_entities, without_tags
 from text.disguise import suspicion
 from text.personal import handles, personal
-from text.vocabulary import NEWLINE
+from text.vocabulary import NEWLINE, is_letter
 
 TOO_FEW, ENOUGH = 100_000, 800_000  # characters to learn from; benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
@@ -47,7 +47,7 @@ def amount(seen: Inspection) -> Finding:
         sentence += ": of so few a voice learns the documents rather than their language"
         return Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
     if characters < ENOUGH:
-        fix = "to pass over it often: " + seen.train("--preset tiny")
+        fix = seen.train("to pass over it often", "--preset tiny")
         return Finding(NOTE, f"{sentence}; a megabyte is better", fix if preset != "tiny" else "")
     return Finding(GOOD, f"{sentence}: enough for every preset")
 
@@ -65,17 +65,18 @@ def lengths(seen: Inspection) -> Finding:
         return Finding(GOOD, sentence)
     sentence += ", are written in windows, and wander more the longer they are"
     if beyond > GREATER_PART * len(sizes):
-        fix = "to give them a night: " + seen.train(f"--preset {seen.run.preset}", "--minutes 480")
+        fix = seen.train("to give them a night", f"--preset {seen.run.preset}", "--minutes 480")
         return Finding(NOTE, sentence, fix if seen.outlook.gains_from(NIGHT) else "")
-    return Finding(NOTE, sentence, "to leave them out: " + seen.prepare("short", f"--max-characters {context - 2}"))
+    return Finding(NOTE, sentence, seen.prepare("to leave them out", "short", f"--max-characters {context - 2}"))
 
 
 def characters(seen: Inspection) -> Finding:
     """What the vocabulary leaves out, and what another size of it would do."""
     log, counts = seen.corpus.reading_log, seen.sample.counts.copy()
-    counts[NEWLINE] = 0
+    frame = not seen.corpus.stream  # the newline, which is no character of lines
+    counts[NEWLINE] *= not frame
     known = seen.corpus.vocabulary.characters
-    kept, total = len(known) - 1, max(counts.sum(), 1)
+    kept, total = len(known) - frame, max(counts.sum(), 1)
     others_too = f"{kept} of " if kept < log.distinct_characters else ""
     sentence = f"{others_too}{counted(log.distinct_characters, 'distinct character')} kept"
     if lost := log.unknown_characters:
@@ -85,16 +86,16 @@ def characters(seen: Inspection) -> Finding:
             f"; the voice never writes the others, {lost:,} of {counted(log.characters, 'character')} "
             f"({percent(lost, log.characters)})" + ("".join([": ", *others[:SHOWN_CHARACTERS]]) if others else "")
         )
-        size = 2 + int(np.searchsorted(np.cumsum(counts[ranked]) / total, COVERED))
+        size = 1 + frame + int(np.searchsorted(np.cumsum(counts[ranked]) / total, COVERED))
         if lost < (1 - COVERED) * log.characters or size <= seen.run.data.vocab_size:
             return Finding(GOOD, sentence)
-        fix = f"to keep {COVERED:.1%} of the text, " + seen.setting(f"data: {{vocab_size: {size}}}")
+        fix = seen.setting(f"to keep {COVERED:.1%} of the text", f"data: {{vocab_size: {size}}}")
         return Finding(WARNING if lost > FEW * log.characters else NOTE, sentence, fix)
     seldom = sum(0 < counts[ord(character)] < SELDOM * total for character in known)
     if not seldom or seen.run.diffusion.process == "absorbing":  # its noise draws none of them
         return Finding(GOOD, f"{sentence}: the whole text")
     sentence += f"; {seldom} of them are rarer than one in {1 / SELDOM:,.0f}, and noise draws each as often as an e"
-    return Finding(NOTE, sentence, "to leave them out, " + seen.setting(f"data: {{vocab_size: {kept + 1 - seldom}}}"))
+    return Finding(NOTE, sentence, seen.setting("to leave them out", f"data: {{vocab_size: {len(known) - seldom}}}"))
 
 
 def languages(seen: Inspection) -> Finding:
@@ -138,13 +139,12 @@ def near_repeats(seen: Inspection) -> Finding:
     if top and QUOTABLE.fullmatch(text := sample.texts[top[0]].lower()) and text.isascii():
         pattern = re.sub("[^a-z]+", "[^a-z]*", f" {text} ")
         where, share = f"regexp_full_match(lower(text), '{pattern}')", sample.alike[top[0]] / sample.documents
-        fix = seen.without(where, "distinct", share)
-        fix = fix and f"to leave out the most frequent: {fix}"
+        fix = seen.without("to leave out the most frequent", where, "distinct", share)
     return Finding(severity, f"{sentence}, as what programs write does; the voice learns that first", fix, examples)
 
 
 def letters_of(text: str) -> str:
-    return "".join(filter(str.isalpha, text)).lower()
+    return "".join(filter(is_letter, text)).lower()
 
 
 def edges(seen: Inspection) -> Finding:
@@ -161,8 +161,7 @@ def edges(seen: Inspection) -> Finding:
     fix = ""
     if QUOTABLE.fullmatch(part):
         condition = f"{'starts' if where == 'begin' else 'ends'}_with(text, '{part}')"
-        fix = seen.without(condition, "varied", count / len(texts))
-        fix = fix and f"to leave them out: {fix}"
+        fix = seen.without("to leave them out", condition, "varied", count / len(texts))
     return Finding(severity, f"{told} {where} alike, and so will what the voice writes", fix, examples)
 
 
@@ -182,8 +181,7 @@ def html(seen: Inspection) -> Finding:
     told, severity = seen.share(len(found))
     examples = tuple(around(text, at := markup(text), at + 1, AROUND) for text in found[:SHOWN])
     left = any(without_entities(without_tags(text)).strip() for text in texts)
-    fix = seen.prepare("plain") if left else ""
-    fix = fix and f"to remove it: {fix}"
+    fix = seen.prepare("to remove it", "plain") if left else ""
     return Finding(severity, f"HTML in {told}: left over, unless people write about it", fix, examples)
 
 
@@ -203,7 +201,7 @@ def private(seen: Inspection) -> Finding:
     if seen.run.collection.personal in ("drop", "mask"):
         sentence, fix = f"{sentence}; sets leave it out, generate.py does not", ""
     else:
-        fix = "to leave it out of sets, " + seen.setting("collection: {personal: drop}")
+        fix = seen.setting("to leave it out of sets", "collection: {personal: drop}")
     return Finding(max(severity, NOTE, key=SEVERITIES.index), sentence, fix, examples)
 
 
@@ -214,7 +212,7 @@ def names(seen: Inspection) -> Finding:
         return Finding(GOOD, f"no @names in {seen.read()}")
     told, severity = seen.share(len(found))
     kept = severity != GOOD and seen.run.collection.handles in ("keep", "flag")
-    fix = "to cover them in sets, " + seen.setting("collection: {handles: mask}") if kept else ""
+    fix = seen.setting("to cover them in sets", "collection: {handles: mask}") if kept else ""
     severity = min(severity, NOTE, key=SEVERITIES.index)
     examples = tuple(around(text, *span, AROUND) for text, span in found[:SHOWN])
     return Finding(severity, f"@names in {told}", fix, examples)
@@ -222,10 +220,10 @@ def names(seen: Inspection) -> Finding:
 
 def prose(seen: Inspection) -> Finding:
     """Whether this is the text that is meant."""
-    if not seen.corpus.stream and (what := suspicion(seen.run.data_file())):
+    if what := suspicion(seen.run):
         return Finding(WARNING, what)
-    texts = seen.sample.texts
-    share = sum(character.isalpha() for text in texts for character in text) / max(sum(map(len, texts)), 1)
+    counts = Counter("".join(seen.sample.texts))
+    share = sum(count for character, count in counts.items() if is_letter(character)) / max(counts.total(), 1)
     if share < LETTERS:
         return Finding(WARNING, f"only {share:.0%} of the characters are letters: is this the text you mean?")
     return Finding(GOOD, f"{share:.0%} of the characters are letters")
@@ -234,7 +232,7 @@ def prose(seen: Inspection) -> Finding:
 def licence(seen: Inspection) -> Finding:
     if seen.run.license:
         return Finding(GOOD, f"licence: {seen.run.license}")
-    fix = "to have sets carry it, this one or whatever holds, " + seen.setting('license: "CC BY 4.0"')
+    fix = seen.setting("to have sets carry it, this one or whatever holds", 'license: "CC BY 4.0"')
     return Finding(NOTE, "the licence of the text is not known: may you publish what learns from it?", fix)
 
 

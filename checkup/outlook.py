@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 
@@ -31,10 +32,10 @@ TRAININGS = (
 )
 _, PRESETS, MILLIONS, BITS, COUNTS = zip(*TRAININGS, strict=True)
 READ, GAINS = 1e6 * np.array(MILLIONS), np.array(COUNTS) - np.array(BITS)
-LEAST, MOST = float(READ.min()), float(READ.max())  # characters read, between which anything is known
+LEAST_READ, MOST_READ = float(READ.min()), float(READ.max())  # characters read, between which anything is known
 # the gain grows with the logarithm of what was read; twice the standard deviation about that line holds most voices
 LINE = np.polyfit(np.log(READ), GAINS, 1)
-ERROR = 2 * float(np.sqrt(((np.polyval(LINE, np.log(READ)) - GAINS) ** 2).sum() / (len(TRAININGS) - 2)))
+MARGIN = 2 * float(np.sqrt(((np.polyval(LINE, np.log(READ)) - GAINS) ** 2).sum() / (len(TRAININGS) - 2)))
 FEW_PASSES = 5  # over a text, that all of them made at most
 NIGHT = 28_800  # seconds
 BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": NIGHT}
@@ -55,11 +56,11 @@ class Outlook:
     @property
     def alike(self) -> bool:
         """Whether texts were measured that are about as hard to foretell."""
-        return min(COUNTS) - ERROR <= self.counts <= max(COUNTS) + ERROR
+        return min(COUNTS) - MARGIN <= self.counts <= max(COUNTS) + MARGIN
 
     def bits(self, characters: float) -> float:
         """The estimate after so many characters; the last that was measured if there are more."""
-        return self.counts - float(np.polyval(LINE, math.log(min(max(characters, LEAST), MOST))))
+        return self.counts - float(np.polyval(LINE, math.log(min(max(characters, LEAST_READ), MOST_READ))))
 
     def gains_from(self, seconds: float) -> bool:
         """Whether a training of so many seconds reads more than is planned."""
@@ -67,10 +68,10 @@ class Outlook:
 
     def told(self, characters: float) -> str:
         """The estimate in words."""
-        low, high = self.bits(characters) - ERROR, self.bits(characters) + ERROR
-        if characters < LEAST:
+        low, high = self.bits(characters) - MARGIN, self.bits(characters) + MARGIN
+        if characters < LEAST_READ:
             return f"over {low:.1f}"
-        return f"{low:.1f} to {high:.1f}" + " or less" * (characters > MOST)
+        return f"{low:.1f} to {high:.1f}" + " or less" * (characters > MOST_READ)
 
 
 def outlook_of(
@@ -89,7 +90,7 @@ def outlook_of(
 
 
 def in_words(outlook: Outlook) -> str:
-    """A sentence: what the budgets of a quarter of an hour, an hour and a night bring on this machine."""
+    """A sentence: what a quarter of an hour, an hour, a night and the plan bring on this machine."""
     speed = f"{counted(round(outlook.speed), 'character')} a second here, as fast as the steps just timed"
     if not outlook.known:
         which = "this preset from a start" if outlook.started else "this preset"
@@ -99,8 +100,12 @@ def in_words(outlook: Outlook) -> str:
         return f"{speed}; {counts} {min(COUNTS):.1f} to {max(COUNTS):.1f}, so nothing is known of its bits"
     read = {f"after {budget}": outlook.speed * seconds for budget, seconds in BUDGETS.items()}
     read = {when: characters for when, characters in read.items() if characters < outlook.most}
-    read[f"at the end, after {clock(outlook.most / outlook.speed)}"] = outlook.most
-    measured = sum(characters <= MOST for characters in read.values())
+    planned, whole = (clock(characters / outlook.speed) for characters in (outlook.characters, outlook.most))
+    if limited := outlook.characters < outlook.most:
+        read[f"as planned, after {planned}"] = outlook.characters
+    read[f"{'without a limit of time' if limited else 'at the end'}, after {whole}"] = outlook.most
+    read = dict(sorted(read.items(), key=itemgetter(1)))
+    measured = sum(characters <= MOST_READ for characters in read.values())
     told = dict(islice(read.items(), measured + 1))  # of what is beyond that, the first
     parts = ", ".join(f"{outlook.told(characters)} {when}" for when, characters in told.items())
     many = max(told.values()) > FEW_PASSES * outlook.text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from checkup.outlook import BUDGETS, ERROR, LEAST, MOST, TRAININGS
+from checkup.outlook import BUDGETS, LEAST_READ, MARGIN, MOST_READ, TRAININGS
 from checkup.plots import HEIGHT, band, bars, label, line, plot, y_of
 from checkup.records import GOOD, WARNING, Finding, Inspection
 from config.messages import counted, printable
@@ -49,7 +49,7 @@ def colours(theme: Theme) -> str:
     return "; ".join(f"--{name}: {colour}" for name, colour in named.items())
 
 
-def shown(text: str) -> str:
+def as_html(text: str) -> str:
     """Anything of a text, so that it shows as itself."""
     return escape(printable(text))
 
@@ -71,12 +71,12 @@ def section(checked: Checked) -> str:
     texts = sample.texts[:: -(-len(sample.texts) // EXAMPLES) or 1]
     return f"""<section>
 <h2 id="{name}">{name}</h2>
-{"".join(f'<p class="facts">{shown(fact)}</p>' for fact in checked.facts)}
+{"".join(f'<p class="facts">{as_html(fact)}</p>' for fact in checked.facts)}
 <ul>{"".join(item(what, finding) for what, finding in amiss)}</ul>
 {f"<details>{good}</details>" * bool(fine)}
 <div class="plots">{"".join(figures(checked.seen))}</div>
 <h3>Some documents</h3>
-<div class="texts">{"".join(f'<p dir="auto">{shown(shorter(text))}</p>' for text in texts)}</div>
+<div class="texts">{"".join(f'<p dir="auto">{as_html(excerpt(text))}</p>' for text in texts)}</div>
 <p class="facts">Read: {read}, {counted(sample.documents, "document")}; {len(sample.texts):,} of them closely.</p>
 </section>"""
 
@@ -84,18 +84,18 @@ def section(checked: Checked) -> str:
 def item(what: str, finding: Finding) -> str:
     """A finding as an item of a list."""
     what_for, _, typed = finding.fix.partition(": ")
-    todo = f"<small>{shown(what_for)}</small>" * bool(what_for) + f"<code>{shown(typed)}</code>" * bool(typed)
-    quotes = "".join(f'<q dir="auto">{shown(shorter(text))}</q>' for text in finding.examples)
+    todo = f"<small>{as_html(what_for)}</small>" * bool(what_for) + f"<code>{as_html(typed)}</code>" * bool(typed)
+    quotes = "".join(f'<q dir="auto">{as_html(excerpt(text))}</q>' for text in finding.examples)
     examples = (
         f"<details{' open' * (finding.severity != GOOD)}><summary>examples</summary>{quotes}</details>"
         if quotes
         else ""
     )
     named = "" if finding.sentence.startswith(what) else f"<b>{escape(what)}</b>: "
-    return f'<li class="{finding.severity}">{named}{shown(finding.sentence)}{todo}{examples}</li>'
+    return f'<li class="{finding.severity}">{named}{as_html(finding.sentence)}{todo}{examples}</li>'
 
 
-def shorter(text: str) -> str:
+def excerpt(text: str) -> str:
     return text if len(text) <= EXAMPLE else text[:EXAMPLE] + " ..."
 
 
@@ -134,7 +134,7 @@ def characters_plot(seen: Inspection) -> tuple[str, str]:
     body = bars(heights[:kept], among=len(ranked)) + bars(heights[kept:], "lost", kept, len(ranked))
     often = " ".join(chr(code) for code in ranked[:24] if chr(code).isprintable() and chr(code) != " ")
     lost = np.count_nonzero(counts) - (len(known) - 1)
-    caption = f"from the most frequent, {shown(often)}, to the rarest; heights are powers of ten"
+    caption = f"from the most frequent, {as_html(often)}, to the rarest; heights are powers of ten"
     ticks = {0.0: "1", 1.0: f"{len(ranked):,} of {np.count_nonzero(counts):,}"}
     mark = (kept / len(ranked), f"vocab_size {seen.run.data.vocab_size}") if lost > 0 else None
     return caption, plot(body, ticks, mark, "Frequency of characters by rank")
@@ -143,23 +143,24 @@ def characters_plot(seen: Inspection) -> tuple[str, str]:
 def learning_plot(seen: Inspection) -> tuple[str, str]:
     """Bits per character by what is read, on a scale of powers of ten: the estimate, its error, and the plan."""
     outlook = seen.outlook
-    read = np.geomspace(LEAST, MOST, 30)
+    read = np.geomspace(LEAST_READ, MOST_READ, 30)
     bits = np.array([outlook.bits(characters) for characters in read])
-    low, high = float(bits.min()) - ERROR, max(float(bits.max()) + ERROR, outlook.counts)
-    place = {name: np.log(outlook.speed * seconds / LEAST) / np.log(MOST / LEAST) for name, seconds in BUDGETS.items()}
+    low, high = float(bits.min()) - MARGIN, max(float(bits.max()) + MARGIN, outlook.counts)
+    span = np.log(MOST_READ / LEAST_READ)
+    place = {name: np.log(outlook.speed * seconds / LEAST_READ) / span for name, seconds in BUDGETS.items()}
     places = np.linspace(0, 1, len(read))
 
     def points(values: np.ndarray) -> list[tuple[float, float]]:
         return list(zip(places.tolist(), ((values - low) / (high - low)).tolist(), strict=True))
 
-    body = band(points(bits - ERROR), points(bits + ERROR)) + line(points(bits))
+    body = band(points(bits - MARGIN), points(bits + MARGIN)) + line(points(bits))
     body += label(0, int(y_of(1)) - 4, f"{high:.1f}") + label(0, HEIGHT - 4, f"{low:.1f}")
     ticks = {float(at): name for name, at in place.items() if 0 <= at <= 1}
-    planned = float(np.log(max(outlook.characters, 1) / LEAST) / np.log(MOST / LEAST))
+    planned = float(np.log(max(outlook.characters, 1) / LEAST_READ) / span)
     mark = (planned, "as planned") if 0 <= planned <= 1 else None
     caption = (
-        f"from {LEAST / 1e6:.1f} to {MOST / 1e6:.1f} million characters read, between which {len(TRAININGS)} trainings "
-        f"were measured; counts of neighbours need {outlook.counts:.2f}. Among commit messages a voice "
-        "spells at 3, and below 2.5 most of its short words are words."
+        f"from {LEAST_READ / 1e6:.1f} to {MOST_READ / 1e6:.1f} million characters read, between which "
+        f"{len(TRAININGS)} trainings were measured; counts of neighbours need {outlook.counts:.2f}. Among commit "
+        "messages a voice spells at 3, and below 2.5 most of its short words are words."
     )
     return caption, plot(body, ticks, mark, "Expected bits per character")

@@ -53,10 +53,6 @@ class Inspection:
         """How many documents were looked at closely, in words."""
         return f"{counted(len(self.sample.texts), 'document')} read"
 
-    def train(self, *options: str) -> str:
-        """A command that trains this voice, with these options."""
-        return " ".join(["python train.py --dataset", self.run.name, *options]) + config_option(self.config)
-
     def share(self, texts: int) -> tuple[str, str]:
         """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
         documents = len(self.sample.texts)
@@ -64,26 +60,34 @@ class Inspection:
             texts, documents
         )
 
-    def prepare(self, better: str, *options: str) -> str:
-        """A command that makes a better text of this one, in a file of its own: a word says in what it is better.
+    def _to_type(self, purpose: str, *words: str) -> str:
+        """A command of these words, and what for."""
+        return f"{purpose}: {' '.join(words)}{config_option(self.config)}"
 
-        "" of a stream, whose line breaks it would take away.
+    def train(self, purpose: str, *options: str) -> str:
+        """A command that trains this voice, with these options, and what for."""
+        return self._to_type(purpose, "python train.py --dataset", self.run.name, *options)
+
+    def prepare(self, purpose: str, better: str, *options: str) -> str:
+        """A command that makes a better text of this one in a file of its own, and what for.
+
+        A word says in what it is `better`. "" of a stream, whose line breaks it would take away.
         """
         if self.corpus.stream:
             return ""
         source = argument(self.run.data_file())
         origin = {"--source": self.run.source, "--license": self.run.license}
         given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]
-        words = ["python prepare.py", source, "--name", f"{self.run.name}_{better}", *options, *given]
-        return " ".join(words) + config_option(self.config)
+        name = f"{self.run.name}_{better}"
+        return self._to_type(purpose, "python prepare.py", source, "--name", name, *options, *given)
 
-    def without(self, where: str, better: str, share: float) -> str:
+    def without(self, purpose: str, where: str, better: str, share: float) -> str:
         """A command that leaves out the documents for which this is true, an expression of SQL: this share of them.
 
         "" where they are the greater part: what is left would be no text of this kind, or none at all.
         """
-        return self.prepare(better, f'--where "NOT {where}"') if share <= GREATER_PART else ""
+        return self.prepare(purpose, better, f'--where "NOT {where}"') if share <= GREATER_PART else ""
 
-    def setting(self, line: str) -> str:
-        """Where a line of the configuration goes."""
-        return f"in {self.config}, under datasets, {self.run.name}: {line}"
+    def setting(self, purpose: str, line: str) -> str:
+        """Where a line of the configuration goes, and what for."""
+        return f"{purpose}, in {self.config}, under datasets, {self.run.name}: {line}"

@@ -8,7 +8,7 @@ import numpy as np
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, read_stretches, spans
 from text.survey import first_occurrences
-from text.vocabulary import NEWLINE, UNICODE_SIZE
+from text.vocabulary import NEWLINE, UNICODE_SIZE, is_letter, text_of_codepoints
 from utils import mix64, size_of
 
 MOST_BYTES = 1 << 26  # of a file that are read, in stretches; a checkup of a larger one takes no longer
@@ -24,7 +24,7 @@ class Sample:
     """
 
     texts: list[str]  # some of the documents, spread evenly over what was read
-    alike: np.ndarray  # (texts,) how many documents have the letters of each one, in the same order: 1 is itself
+    alike: np.ndarray  # (texts,) how many documents have the same letters in the same order, the text itself included
     documents: int  # that were read
     near: int  # of these, how many have the letters of an earlier one, but other marks, digits or capitals
     counts: np.ndarray  # (UNICODE_SIZE,) how often each character was read
@@ -37,7 +37,7 @@ def letters() -> np.ndarray:
     """(UNICODE_SIZE,) uint32: each letter's small form, the newline itself, and 0 for all else."""
     table = np.zeros(UNICODE_SIZE, dtype=np.uint32)
     for code in range(UNICODE_SIZE):
-        if chr(code).isalpha():
+        if is_letter(chr(code)):
             table[code] = ord(chr(code).lower()[0])
     table[NEWLINE] = NEWLINE
     return table
@@ -66,7 +66,7 @@ def read_sample(run: RunConfig) -> Sample:
         for i in np.flatnonzero(drawn <= np.uint64(most)):
             start, length = starts[told[i]], min(lengths[told[i]], LONGEST)
             if int(drawn[i]) not in kept:  # lines that are the same draw the same
-                kept[int(drawn[i])] = text_of(codes[start : start + length]), number + int(i)
+                kept[int(drawn[i])] = text_of_codepoints(codes[start : start + length]), number + int(i)
         number += len(told)
         while len(kept) > DOCUMENTS or sum(len(text) for text, _ in kept.values()) > CHARACTERS:
             most //= 2
@@ -88,7 +88,3 @@ def hashes_by_letters(hasher: DocumentHasher, codes: np.ndarray, told: np.ndarra
     small = small[small > 0]
     starts, lengths = spans(small)
     return np.where(lengths[told] > 0, hasher(small, starts, lengths)[told], whole)
-
-
-def text_of(codes: np.ndarray) -> str:
-    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

@@ -33,7 +33,7 @@ class Origin(Recorded):
     text: RecordedText = RecordedText()
 
 
-def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None] = lambda _: None) -> RunConfig:
+def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None]) -> RunConfig:
     """The run with the source and the licence recorded of a text of this SHA-256, where the config gives none.
 
     A text may be replaced beside its record: `tell` is told of a record that is of another one.

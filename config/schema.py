@@ -130,7 +130,8 @@ class TrainingConfig(Section):
     tensorboard: bool = False
 
 
-FromZero = Annotated[float, Field(ge=0, lt=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
+# abs: -0.0 becomes 0.0, so that equal settings have one hash
+FromZero = Annotated[float, Field(ge=0, lt=1), AfterValidator(abs)]
 
 
 class SamplingConfig(Section):

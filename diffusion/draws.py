@@ -11,7 +11,7 @@ from torch import Tensor
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, spread evenly over [0, 1)
 
 
-def reshape(logits: Tensor, temperature: float, top_p: float) -> Tensor:
+def tempered(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """(B, L, V) logits -> pi at this temperature, cut to the smallest set of characters whose mass reaches top_p.
 
     This reshapes pi, not p(x0 | x_t). Sharpening p(x0 | x_t) would also sharpen the evidence of a noisy character for

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diffusion import orders
-from diffusion.draws import draw, likelihood, reshape
+from diffusion.draws import draw, likelihood, tempered
 from diffusion.orders import filled_up, noise_of
 from diffusion.processes import Process
 from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
@@ -50,7 +50,7 @@ class Masked(NamedTuple):
         while unwritten.any():
             positions = filled_up(unwritten, min(most, -(-most // longest) * left))
             logits = self.pi_logits(x, noise_of(unwritten, self.given), positions)
-            pi, shaped = logits.softmax(-1), reshape(logits, self.settings.temperature, self.settings.top_p)
+            pi, shaped = logits.softmax(-1), tempered(logits, self.settings.temperature, self.settings.top_p)
             drawn = draw(shaped, become[positions].view(len(x), -1))
             chosen = order.choose(unwritten, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)))
             x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
@@ -94,7 +94,7 @@ def gibbs(
         positions, logits = logits_behind(pi_logits, x, masks, given, call % GIBBS_CALLS, GIBBS_CALLS)
         now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))
         worst = least(plausibility(logits.log_softmax(-1), now), settings.revised, free, fewest=1)
-        shaped = reshape(logits, COOLING * settings.temperature, settings.top_p)
+        shaped = tempered(logits, COOLING * settings.temperature, settings.top_p)
         drawn = torch.where(worst, draw(shaped, become), now)
         x = x.masked_scatter(positions, drawn)
         p = torch.zeros(x.shape, dtype=shaped.dtype, device=x.device)

@@ -143,7 +143,10 @@ class Process:
         return logits.scatter_add(-1, index, evidence.to(logits.dtype).unsqueeze(-1))
 
     def ancestral(self, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-        """(B, L, V) pi(x0) -> (B, L, D) unnormalised p(x_s | x_t) = p_s(x_s) p(x_t | x_s): `tweedie` of pi's score."""
+        """(B, L, V) pi(x0) -> (B, L, D) unnormalised p(x_s | x_t) = p_s(x_s) p(x_t | x_s): `tweedie` of pi's score.
+
+        The analytic step, SEDD eq. 19: exact given pi for a step of any size.
+        """
         marginal = torch.exp(-sigma_next).unsqueeze(-1) * self._padded(pi, 0)
         marginal = marginal - torch.expm1(-sigma_next).unsqueeze(-1) * self._noise(pi)
         return marginal * self.arrival(x_t, sigma - sigma_next)

@@ -14,17 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from diffusion.draws import change, likelihood, normalised, reshape, spread
+from diffusion.draws import change, likelihood, normalised, spread, tempered
 from diffusion.masks import gibbs, gibbs_calls, surest_calls, surest_first
 from diffusion.objectives import Diffusion, Network, checked
 from diffusion.processes import Process
 from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
 from diffusion.schedules import SCHEDULES
-
-
-def tweedie_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-    """The analytic step, SEDD eq. 19: (B, L, D) unnormalised p(x_s | x_t), exact given pi for a step of any size."""
-    return process.ancestral(pi, x_t, sigma, sigma_next)
 
 
 def euler_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
@@ -34,7 +29,7 @@ def euler_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_n
     return step.scatter_add(-1, x_t.unsqueeze(-1), torch.ones_like(step[..., :1]))
 
 
-STEPS = {"tweedie": tweedie_step, "euler": euler_step}
+STEPS = {"tweedie": Process.ancestral, "euler": euler_step}
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:
@@ -56,10 +51,10 @@ def walk(
     levels = noise_levels(settings.grid, settings.steps).to(x.device)
     for k in range(settings.steps):
         sigma, sigma_next = levels[k].view(1, 1), levels[k + 1].view(1, 1)
-        pi = reshape(pi_logits(x, sigma), settings.temperature, settings.top_p)
+        pi = tempered(pi_logits(x, sigma), settings.temperature, settings.top_p)
         last = k == settings.steps - 1  # the exact step down to sigma = 0 draws from p(x0 | x_t)
         back = settings.renoise * sigma_next  # noise removed beyond sigma_next and added again; 0 in the last step
-        weights = (tweedie_step if last else step)(process, pi, x, sigma, sigma_next - back)
+        weights = (Process.ancestral if last else step)(process, pi, x, sigma, sigma_next - back)
         if settings.renoise and not last:
             weights = process.renoised(normalised(weights, x), back)
         if last and settings.greedy_last_step:

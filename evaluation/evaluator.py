@@ -108,7 +108,7 @@ def texts_to_judge(samples: Path | None, request: Request, writer: Writer, corpu
     """The texts of a file, or drawn ones; -> also how many lines of the file are not read."""
     if samples:
         text = read_text(samples)  # once: it may be a pipe
-        if not corpus.stream and not suspicion(writer.run.data_file()):  # a voice of a table writes one
+        if not corpus.stream and not suspicion(writer.run):  # a voice of a table writes one
             check_samples(samples, text)
         return texts_in(text, samples, request.count, corpus.stream)
     return write_documents(writer, request.seed, range(request.count), writer.settings()), 0

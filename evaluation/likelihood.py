@@ -37,16 +37,13 @@ def held_out_likelihood(
     exact = exact_device(device)
 
     @torch.no_grad()
-    def batch_nats(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        number, batch = numbered
+    def terms_of(number: int, batch: Batch) -> torch.Tensor:
         # drawn on the CPU, so that the noise levels are the same on every device
-        t = stratified_times(len(batch.ids), torch_generator(CPU, seed, "evaluation t", number), CPU)
+        t = stratified_times(len(batch.ids), torch_generator(CPU, seed, "evaluation t", number))
         noise = torch_generator(exact, seed, "evaluation noise", number)
-        terms = nelbo(diffusion, network, batch.ids.to(exact), batch.given.to(exact), t.to(exact), noise)
-        return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
+        return nelbo(diffusion, network, batch.ids.to(exact), batch.given.to(exact), t.to(exact), noise)
 
-    rows = map_on_cores(device, batch_nats, enumerate(batches))
-    return ratio_estimate(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+    return measured(terms_of, batches, device)
 
 
 def ordered_likelihood(
@@ -59,12 +56,21 @@ def ordered_likelihood(
     """
     exact = exact_device(device)
 
-    def batch_nats(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def terms_of(number: int, batch: Batch) -> torch.Tensor:
         x0, given = batch.ids.to(exact), batch.given.to(exact)
-        terms = ordered_nats(diffusion, network, x0, given, order(given))
-        return terms.sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
+        return ordered_nats(diffusion, network, x0, given, order(given))
 
-    rows = map_on_cores(device, batch_nats, batches)
+    return measured(terms_of, batches, device)
+
+
+def measured(terms_of: Callable[[int, Batch], torch.Tensor], batches: list[Batch], device: torch.device) -> Likelihood:
+    """The likelihood of all batches, whose (B, L) nats `terms_of` gives for each number and batch."""
+
+    def rows_of(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        batch = numbered[1]
+        return terms_of(*numbered).sum(1).cpu().numpy(), (~batch.given).sum(1).numpy(), batch.documents
+
+    rows = map_on_cores(device, rows_of, enumerate(batches))
     return ratio_estimate(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 

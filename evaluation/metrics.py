@@ -16,7 +16,7 @@ from utils import numpy_generator
 
 BOOTSTRAPS = 200  # redrawn sets of documents per interval
 Z95 = 1.96  # standard errors that a 95 % interval of a normal distribution reaches
-Figure = Callable[[np.ndarray], float]  # (documents,) weights, how often each document counts -> value
+Statistic = Callable[[np.ndarray], float]  # (documents,) weights, how often each document counts -> value
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Interval:
         return bool(abs(self.value - other.value) <= half + 1e-12)
 
 
-def bootstrap(figure: Figure, documents: int, rng: np.random.Generator) -> Interval:
+def bootstrap(figure: Statistic, documents: int, rng: np.random.Generator) -> Interval:
     """A figure of so many documents ± 1.96 standard errors, which come from redrawing documents with replacement.
 
     Not from percentiles: a divergence of redrawn documents is biased upwards, and percentiles would show that bias.
@@ -60,7 +60,7 @@ def counts_of_each(parts: list[np.ndarray]) -> tuple[np.ndarray, scipy.sparse.cs
     return keys, scipy.sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(parts), len(keys)))
 
 
-def divergence(parts: list[np.ndarray], reference: Histogram) -> Figure:
+def divergence(parts: list[np.ndarray], reference: Histogram) -> Statistic:
     """Jensen-Shannon divergence of all documents' keys from the reference, in bits: 0 if equal, 1 if disjoint.
 
     `parts` holds the integer keys of each document.
@@ -81,12 +81,12 @@ def divergence(parts: list[np.ndarray], reference: Histogram) -> Figure:
     return figure
 
 
-def ratio(above: np.ndarray, below: np.ndarray) -> Figure:
+def ratio(above: np.ndarray, below: np.ndarray) -> Statistic:
     """The sum over documents of (documents,) `above`, over that of `below`; nan where that is 0."""
     return lambda weights: float(weights @ above / (weights @ below or math.nan))
 
 
-def length_distance(lengths: np.ndarray, reference: np.ndarray) -> Figure:
+def length_distance(lengths: np.ndarray, reference: np.ndarray) -> Statistic:
     """Kolmogorov-Smirnov distance of (documents,) lengths from the reference's, which are ascending: 0 to 1."""
     values = np.unique(np.concatenate([lengths, reference]))
     cdf = np.searchsorted(reference, values, side="right") / len(reference)
@@ -100,7 +100,7 @@ def length_distance(lengths: np.ndarray, reference: np.ndarray) -> Figure:
     return figure
 
 
-def entropy(documents: Documents) -> Figure:
+def entropy(documents: Documents) -> Statistic:
     """Entropy of the distribution of characters in all documents, in bits per character."""
     _, counts = counts_of_each(documents)
 
@@ -128,30 +128,30 @@ class DocumentGroup:
     def lengths(self) -> np.ndarray:
         return np.array([len(document) for document in self.documents])
 
-    def mean(self, values: np.ndarray) -> Figure:
+    def mean(self, values: np.ndarray) -> Statistic:
         """The mean over documents of (documents,) values."""
         return ratio(values.astype(float), np.ones(len(self.documents)))
 
 
-def known_words(group: DocumentGroup) -> Figure:
+def known_words(group: DocumentGroup) -> Statistic:
     """Share of words that occur in the training text."""
     words_of_each = [words(text) for text in group.texts]
     known = [sum(word in group.reference.words for word in found) for found in words_of_each]
     return ratio(np.array(known, dtype=float), np.array([len(found) for found in words_of_each], dtype=float))
 
 
-def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray], reference: Histogram) -> Figure:
+def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray], reference: Histogram) -> Statistic:
     """Divergence of the keys that `keys_of` (trigrams, opening or ending) finds in each document."""
     return divergence([keys_of(document, group.reference.vocabulary) for document in group.documents], reference)
 
 
-def ngram_bits(group: DocumentGroup) -> Figure:
+def ngram_bits(group: DocumentGroup) -> Statistic:
     """Bits per character under the n-gram model of the training text; each document's closing frame counts too."""
     nats = np.array([group.reference.model.nats(framed([document])).sum() for document in group.documents])
     return ratio(nats / NATS_PER_BIT, group.lengths + 1.0)
 
 
-def duplicates(group: DocumentGroup) -> Figure:
+def duplicates(group: DocumentGroup) -> Statistic:
     """Share of documents that are the same as an earlier one."""
     first = {text: number for number, text in reversed([*enumerate(group.texts)])}
     return group.mean(np.array([first[text] != number for number, text in enumerate(group.texts)]))
@@ -163,7 +163,7 @@ class Metric:
 
     name: str
     meaning: str
-    function: Callable[[DocumentGroup], Figure]
+    function: Callable[[DocumentGroup], Statistic]
 
 
 # new metrics go to the end: bootstraps are drawn in this order from one generator, so another order changes intervals
@@ -221,7 +221,7 @@ METRICS = (
 )
 
 
-def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Figure]:
+def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Statistic]:
     """Every metric of METRICS for these documents and their (documents,) longest matches, by name."""
     group = DocumentGroup(documents, matches, reference)
     return {metric.name: metric.function(group) for metric in METRICS}

@@ -71,8 +71,8 @@ def draw_matches(axis: Axes, evaluation: Evaluation) -> None:
     labels, colours = ["samples", "held-out text"], ["tab:blue", "0.6"]
     axis.hist([samples, real], bins=bins, density=True, label=labels, color=colours)
     height = axis.get_ylim()[1]
-    # a third more room for the legend, above the bars and the line
     axis.vlines(bound, 0, height, color="tab:red", linestyle="--", label="a copy beyond here")
+    # the legend has the top third
     axis.set(title="longest match with the training text", xlabel="characters", yticks=[], ylim=(0, height * 1.5))
     axis.legend(loc="upper right")
 

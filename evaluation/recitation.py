@@ -1,4 +1,4 @@
-"""Documents that are nearly recited: almost whole in passages of one training document, be its letters changed or not.
+"""Finds documents that nearly recite one training document: passages of it make almost all of them, changed or not.
 
 A longest match alone does not tell: where real texts share long passages, a short document with one letter changed has
 no longer one than they. So how often real text is nearly recited, at the length of each document, says what is chance.

@@ -22,16 +22,15 @@ JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "
 SHOWN = {"words": "known words", "trigrams": "trigram divergence", "lengths": "length distance"}
 COMPARE = (
     "Compare bits within a pair only. The NELBO is an upper bound, averaged over all noise; counts of both sides are "
-    "asked what a voice with absorbing noise is asked. In the order in which it writes, a voice has an exact "
-    "likelihood, as the 5-gram has, which reads from left to right and knows the four characters before each one, but "
-    "not, as the voice, where a document ends."
+    "asked what a voice with absorbing noise is asked. In its own order of writing a voice has an exact likelihood. It "
+    "compares with that of the 5-gram, which reads from left to right and sees four characters back; only the voice is "
+    "told where a document ends."
 )
 CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
     "exact: in the order of writing, or left to right if the sampler has none, / of a 5-gram, left to right"
 )
 NOT_KNOWN = "hold many characters that the voice does not know: copies in them would not be seen."
-NEARLY = f"{RECITED:.0%} of it stand in passages of that one, and real text of its length seldom does so, or less often"
 MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
 GAUGES = {
     "creating": "It writes new text: safe to publish as far as copying goes.",
@@ -199,8 +198,9 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
-        "A document is flagged if it is a line of the training text, by letters and digits alone, holds more than "
-        f"{counted(copies.bound, 'character')} of it in a row, or nearly recites one of its documents: {NEARLY}.",
+        "A document is flagged if its letters and digits are those of a line of the training text; if it shares more "
+        f"than {counted(copies.bound, 'character')} in a row with that text; or if {RECITED:.0%} of it are made of "
+        "passages of one training document, more often than chance explains.",
         f"{calibrated}hold no more."
         if copies.calibrated_on
         else "No real document is new enough to say what is chance.",

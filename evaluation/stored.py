@@ -15,8 +15,8 @@ from generation.outputs import OutputRecord
 from utils import UserError, read_text
 
 MOST_BYTES = 16 << 20  # of a stored evaluation: ten documents and a list of a million copies take less
-# JSON has no number that is none; null stands for one
-Figure = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+# JSON has no NaN; null stands for it
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 class Part(BaseModel):
@@ -28,8 +28,8 @@ class Part(BaseModel):
 class StoredBits(Part):
     """Bits per character of so many characters, with a standard error."""
 
-    bits: Figure
-    error: Figure
+    bits: Number
+    error: Number
     characters: int
 
 
@@ -39,15 +39,15 @@ class StoredLikelihood(Part):
     held_out: StoredBits
     training: StoredBits
     ordered: dict[str, StoredBits]
-    baselines: dict[str, Figure]
+    baselines: dict[str, Number]
 
 
 class StoredInterval(Part):
     """A value with its 95 % confidence interval."""
 
-    value: Figure
-    low: Figure
-    high: Figure
+    value: Number
+    low: Number
+    high: Number
 
     def __str__(self) -> str:
         return str(Interval(self.value, self.low, self.high))
@@ -64,7 +64,7 @@ class StoredCopies(Part):
     """See evaluation.records.Copies."""
 
     bound: int
-    share: Figure
+    share: Number
     calibrated_on: int
     gauge: str
     flagged: list[int]

@@ -73,7 +73,7 @@ def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, Run
         if here.license or here.source:
             say(f"licence and source are those of the model: {why}")
         here = here.model_copy(update=dict.fromkeys(ORIGIN, ""))
-    found = recorded(here, checkpoint.data_sha256)
+    found = recorded(here, checkpoint.data_sha256, say)
     run = run.model_copy(update={key: getattr(found, key) or getattr(run, key) for key in ORIGIN})
     return replace(checkpoint, run=run), config.placed(run)
 

@@ -17,6 +17,7 @@ class Minted(NamedTuple):
     attempts: dict[int, int]  # by token, from 1; those above 0
     hashes: dict[Key, str]  # SHA-256 of each accepted token's text, as the model wrote it
     trained: tuple[str, str]  # hashes of its model's training and text
+    size: int  # tokens, accepted or not
     withheld: int  # tokens of which the set publishes nothing, or not what the model wrote
 
 
@@ -32,4 +33,4 @@ def read_set(folder: Path) -> Minted:
     published = [record for record in accepted if chosen is None or record["token_id"] in chosen]
     withheld = len(records) - sum(record["sha256"] == record["drawn_sha256"] for record in published)
     trained = info.identity["config_sha256"], info.identity["data_sha256"]
-    return Minted(info.seed, info.sampler_settings(), attempts, hashes, trained, withheld)
+    return Minted(info.seed, info.sampler_settings(), attempts, hashes, trained, len(records), withheld)

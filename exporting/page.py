@@ -60,9 +60,9 @@ def export_page(arguments: argparse.Namespace) -> int:
     exported = quantised(checkpoint, packed)
     writer = Writer.of(exported, CPU)
     settings = minted.settings if minted else writer.settings(**sampling_options(arguments))
-    seed, attempts = (minted.seed, minted.attempts) if minted else (arguments.seed, {})
+    seed, attempts, size = (minted.seed, minted.attempts, minted.size) if minted else (arguments.seed, {}, None)
     voice = voice_of(writer, settings, packed, arguments.title or checkpoint.run.name)
-    voice |= {"seed": str(seed), "theme": arguments.theme, "attempts": attempts}
+    voice |= {"seed": str(seed), "theme": arguments.theme, "attempts": attempts, "size": size}
     filled = partial(page_of, voice, packed, script=SCRIPTS[arguments.platform])
     how = UNPROVEN
     if not arguments.unproven:
@@ -176,7 +176,7 @@ def check_documents(page: Path, seed: int, expected: Expected, arguments: argpar
         texts = f"tokens of {arguments.set}" if arguments.set else "documents as Python does"
         advice = "choose fewer --revisions, or a longer training"
         if arguments.set:
-            advice = "make the set from the model that --quantised writes"
+            advice = "make the set from the model that --quantised writes, and give the same --weights as then"
         raise UserError(
             f"{arguments.model}: the page writes {equal} of {len(expected)} {texts}, fewer than {EQUAL:.0%}; {advice}"
         )

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageSequence
 
 from generation.course import Change
 from nft.fonts import draw_caption, draw_character
-from nft.image import LARGEST
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
 from nft.timeline import Timeline, seen, timeline
 from pages.themes import CAPTION_INK, FULL_INK, Theme
@@ -21,7 +20,8 @@ from utils import UserError
 MOST_FRAMES = 45
 SCALE = 0.6  # of the picture's pixels; the files of a set are a tenth as large
 FRAME_SIDE = round(SIDE * SCALE)
-TALLEST = LARGEST // FRAME_SIDE  # pixels of a frame; of a taller page all is smaller
+MOST_PIXELS = 4 * SIDE * SIDE  # of a frame
+TALLEST = MOST_PIXELS // FRAME_SIDE  # pixels; of a taller page all is smaller
 LEVELS = 16  # shades from ground to ink: enough for the edges of letters
 PER_SECOND = 10  # frames of a film
 Frames = list[tuple[Image.Image, int]]  # (H, W) levels 0-255 of ink, and milliseconds
@@ -141,7 +141,7 @@ def pictures_of(data: bytes) -> list[Shown]:
     """The frames of a file; none of a damaged or large file, or one that ends or is not opaque."""
     try:
         with Image.open(io.BytesIO(data), formats=["GIF", "WEBP", "PNG"]) as image:
-            if image.width * image.height > LARGEST or getattr(image, "n_frames", 1) > MOST_FRAMES + 1:
+            if image.width * image.height > MOST_PIXELS or getattr(image, "n_frames", 1) > MOST_FRAMES + 1:
                 return []
             shown = [(frame.convert("RGBA"), frame.info.get("duration", 0)) for frame in ImageSequence.Iterator(image)]
             opaque = all(frame.getchannel("A").getextrema() == (255, 255) for frame, _ in shown)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
 from config.errors import listed, shown
 from config.loader import BASE, BASE_FILE, load_config
-from config.messages import argument, counted, say
+from config.messages import argument, clock, counted, say
 from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
@@ -30,6 +30,7 @@ from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, 
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
 from nft.formats import FOURTH_FORMAT, SET_FORMAT
+from nft.originals import model_of_set
 from nft.rules import Judge
 from nft.schemas import LARGEST, PRESENTATION, SetInfo, info_of
 from nft.selection import MOST_TOKENS, token_ids
@@ -55,7 +56,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
     placed = config.placed(checkpoint.run, arguments.data)
     corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
-    run = with_origin(run, corpus.sha256, say)
+    run = with_origin(without_other_origin(run, corpus.sha256), corpus.sha256, say)
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
     twins_apart = version > FOURTH_FORMAT
@@ -74,9 +75,9 @@ def make_set(arguments: argparse.Namespace) -> int:
     judge = Judge(run.collection, reference.copy_bound, version)
     with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
         batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
-        stored = folder.info().identity["device"] if folder.has("set.json") else ""
-        identity = identity_of(checkpoint, checkpoint.file_sha256, writer, stored)
-        wanted = set_info(folder, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
+        stored = folder.info() if folder.has("set.json") else None
+        identity = identity_of(checkpoint, writer, stored.identity["device"] if stored else "")
+        wanted = set_info(stored, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
         check_tools(info)
         check_records_fit(folder, info, arguments.size)
@@ -89,12 +90,21 @@ def make_set(arguments: argparse.Namespace) -> int:
         return print_summary(folder, time.monotonic() - began)
 
 
+def without_other_origin(run: RunConfig, sha256: str) -> RunConfig:
+    """The run without licence and source if the config's text is there and has another hash: they are of that text."""
+    path = run.data_file()
+    if not (run.license or run.source) or not path.is_file() or hash_file(path) == sha256:
+        return run
+    say(f"{path}: not the text that the model learnt from, so the set does not take its license and source")
+    return run.model_copy(update={"license": "", "source": ""})
+
+
 def set_info(
-    folder: SetFolder, run: RunConfig, settings: SamplerSettings, copy_bound: int,
+    stored: SetInfo | None, run: RunConfig, settings: SamplerSettings, copy_bound: int,
     origin: tuple[dict[str, str], Start | None], arguments: argparse.Namespace,
 ) -> SetInfo:  # fmt: skip
-    """What set.json is to hold; title, description and base URI that a set has already stay unless they are given."""
-    if arguments.seed > LARGEST and not folder.has("set.json"):
+    """What set.json is to hold; of PRESENTATION, what a stored one says stays unless the command line gives it."""
+    if arguments.seed > LARGEST and not stored:
         raise UserError(
             f"--seed {arguments.seed}: more than {LARGEST}, the last number that every program reads exactly"
         )
@@ -102,8 +112,8 @@ def set_info(
     words, rules = run.collection.word_file(), run.collection.rules()
     look = {"pieces": run.collection.pieces, "theme": run.collection.theme}
     presentation = {"title": run.name, "description": "", "base_uri": "", **look}
-    if folder.has("set.json"):
-        presentation = {key: getattr(folder.info(), key) for key in PRESENTATION}
+    if stored:
+        presentation = {key: getattr(stored, key) for key in PRESENTATION}
     drawn_with = {
         "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
         "rules": rules, "word_list_sha256": hash_file(words) if words else "", "copy_bound": copy_bound,
@@ -142,16 +152,16 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
     flagged = Counter(rule for record in records for rule in record["flags"])
     failed = [str(record["token_id"]) for record in records if not record["accepted"]]
     constant = [name for name in TRAITS if name not in edition.bands]
-    say(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({seconds:.0f} seconds)")
+    say(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({clock(seconds)})")
     say(f"to look through them: {folder.path / 'index.html'}")
-    if edition.info["curated"]:
+    if edition.curated:
         say(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
     for label, counts in (("drawn again for", dropped), ("flagged for", flagged)):
         if counts:
             say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if constant:
         say(f"the same for all tokens, so no trait: {', '.join(constant)}")
-    drawn = [edition.info["title"], *(record["text"] for record in edition.records)]
+    drawn = [edition.info.title, *(record["text"] for record in edition.records)]
     foreign = {c: path for text in drawn for c, path in in_other_fonts(text).items()}
     if names := sorted({path.stem for path in foreign.values() if path}):
         say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
@@ -165,7 +175,7 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
 
 
 def export_set(arguments: argparse.Namespace) -> int:
-    """Write all files of a set again, with the title, description or base URI that are given."""
+    """Write all files of a set again, with what the command line gives of PRESENTATION."""
     with SetFolder.opened(arguments.folder) as folder:
         record, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
         check_tools(info)
@@ -210,7 +220,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
     """Draw the courses that a set lacks, and write all its files; -> exit status, 1 if another text comes out."""
     with SetFolder.opened(arguments.folder, mends=True) as folder:
         info = folder.info()
-        path = arguments.model or Path(info.model_file)
+        path = model_of_set(info, arguments.model) or arguments.model or Path(info.model_file)
         checkpoint = load_checkpoint(path)
         check_readable(path, OF_A_FILE)
         if checkpoint.file_sha256 != info.identity["model_sha256"]:
@@ -239,21 +249,26 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         records = folder.records()
         known = {record["token_id"] for record in records if record["accepted"]}
         check_tools(folder.info())
+        chosen = known if arguments.keep == "all" else named_tokens(Path(arguments.keep), records, known)
+        folder.check_courses(chosen)
         if arguments.keep == "all":
             folder.check_free(selection.name)
-            folder.check_courses(known)
             selection.unlink(missing_ok=True)
         else:
-            named = token_ids(Path(arguments.keep))
-            left_out = named & {record["token_id"] for record in records} - known
-            check_known(arguments.keep, named - known - left_out)
-            if left_out:
-                what = f"{arguments.keep}: the rules left out {listed(map(str, sorted(left_out)))}"
-                if named == left_out:
-                    raise UserError(f"{what}, and it names no other token")
-                say(what)
-            folder.check_courses(named & known)
-            folder.write(selection.name, utf8(selection_json(named & known)))
+            folder.write(selection.name, utf8(selection_json(chosen)))
         write_and_name(folder, written)
-        say(f"{len(folder.edition().records)} of {counted(len(known), 'token')} kept: {arguments.folder}")
+        say(f"{len(chosen)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
+
+
+def named_tokens(file: Path, records: list[dict[str, Any]], known: set[int]) -> set[int]:
+    """The accepted tokens, of those `known`, whose ids a file names. UserError for others; those left out are told."""
+    named = token_ids(file)
+    left_out = named & {record["token_id"] for record in records} - known
+    check_known(file, named - known - left_out)
+    if left_out:
+        what = f"{file}: the rules left out {listed(map(str, sorted(left_out)))}"
+        if named == left_out:
+            raise UserError(f"{what}, and it names no other token")
+        say(what)
+    return named & known

@@ -48,7 +48,7 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
 def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
     """Add the courses that a set lacks; a token whose text does not come out again gets an empty one."""
     records = folder.records()
-    first = folder.course_lines().count(b"\n")
+    first = len(folder.course_lines())
     with progress("courses drawn", len(records), first) as advance:
         for start in range(first, len(records), batch_size):
             batch = records[start : start + batch_size]
@@ -59,7 +59,7 @@ def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch
 
 def draw_empty_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
     """Draw the courses again that are empty, as where another machine drew another text, or damaged."""
-    lines, empty = folder.course_lines().splitlines(keepends=True), without_course(folder)
+    lines, empty = folder.course_lines(), without_course(folder)
     for start in range(0, len(empty), batch_size):
         batch = empty[start : start + batch_size]
         for record, course in zip(batch, courses_again(writer, info, batch), strict=True):
@@ -77,6 +77,5 @@ def without_course(folder: SetFolder) -> list[dict[str, Any]]:
         except UserError:
             return False
 
-    lines = folder.course_lines().splitlines(keepends=True)
-    pairs = zip(folder.records(), lines, strict=False)
+    pairs = zip(folder.records(), folder.course_lines(), strict=False)
     return [record for record, line in pairs if record["accepted"] and not is_known(line, record)]

@@ -12,7 +12,7 @@ from config.data_file import is_of_a_system
 from generation.outputs import OutputRecord, is_protected, is_regular
 from nft import fonts, image
 from nft.animated_svg import animated_svg
-from nft.animation import WRITERS, Frames, frames, in_format, same_animation
+from nft.animation import WRITERS, frames, in_format, same_animation
 from nft.contact_sheet import contact_sheet
 from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture_caption, rarity_table
 from nft.player import player
@@ -37,7 +37,7 @@ class File(NamedTuple):
     path: str
     content: Callable[[], bytes]
     same: Callable[[bytes, bytes], bool] = operator.eq  # the bytes of a picture depend on the version of Pillow
-    alike: bool = True  # whether each machine draws the same characters: other fonts and FriBiDi have no part in it
+    alike: bool = True  # False where other fonts or FriBiDi take part, so that machines may draw other letters
 
     @property
     def exact(self) -> bool:
@@ -60,22 +60,18 @@ def pictures(edition: Edition) -> Iterator[File]:
         alike = not fonts.depends_on_machine(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, alike)
         if kinds := [kind for kind in edition.pieces(record) if kind in WRITERS]:
-            written = "".join(change.characters for change in edition.course(record))  # that the text may lack
+            course = edition.course(record)
+            written = "".join(change.characters for change in course)  # that the text may lack
             alike = alike and not fonts.depends_on_machine(written)
-            drawn = cache(partial(frames_of, edition, record, *look))  # once for all kinds
+            drawn = cache(partial(frames, record["text"], course, *look))  # once for all kinds
             for kind in kinds:
                 content = partial(in_format, kind, drawn, edition.theme)
                 yield File(f"images/{number}.{kind}", content, same_animation, alike)
 
 
-def frames_of(edition: Edition, record: dict[str, Any], *look: Any) -> Frames:
-    """The pictures of a token's animations."""
-    return frames(record["text"], edition.course(record), *look)
-
-
 def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
     """Path in the set's folder and content of each file that is text."""
-    yield f"{edition.info['name']}.txt", "".join(one_line(record["text"]) + "\n" for record in edition.records)
+    yield f"{edition.info.name}.txt", "".join(one_line(record["text"]) + "\n" for record in edition.records)
     yield "tokens.csv", csv_table(edition)
     yield "rarity.csv", rarity_table(edition)
     yield "traits.json", indented_json(edition.bands)

@@ -14,8 +14,8 @@ STATEMENT = "Machine-generated text: written by a character-level discrete diffu
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
 # how a cell begins that a spreadsheet runs as a formula, also after it has trimmed it; wide signs count in East Asia
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-# the same inside a cell, for a spreadsheet of a country that parts cells by ; where quotation marks of ours hold
-# nothing together; but no smiley
+# the same behind a delimiter inside a cell: a spreadsheet that parts cells by ; parts ours there too, quoted or not. A
+# smiley, ;-), stays
 INSIDE = re.compile('(?<=[;|\t\r\n])("*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20](?!\\)))')
 # marketplaces show a description as Markdown, in which a line may begin a list, or be a heading's underline
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
@@ -33,13 +33,13 @@ CATEGORIES = {"": "image", "html": "html", "mp4": "video"}
 
 
 def caption(edition: Edition, number: int) -> str:
-    return f"{edition.info['title']} #{number}"
+    return f"{edition.info.title} #{number}"
 
 
 def picture_caption(edition: Edition, number: int) -> str:
     """The caption as pictures show it: of a long title the beginning, and always the number."""
-    whole, title, tail = caption(edition, number), edition.info["title"], f"\u2026 #{number}"
-    if edition.info["format"] <= THIRD_FORMAT or cells(whole) <= SHOWN_TITLE:
+    whole, title, tail = caption(edition, number), edition.info.title, f"\u2026 #{number}"
+    if edition.info.format <= THIRD_FORMAT or cells(whole) <= SHOWN_TITLE:
         return whole
     while cells(title + tail) > SHOWN_TITLE:
         title = title[:-1]
@@ -99,8 +99,8 @@ def attributes(traits: dict[str, str]) -> list[dict[str, str]]:
 def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
     """The properties in every kind of metadata: the text, how it was drawn, and that a machine wrote it."""
     own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
-    common = {"machine_generated": True, "curated": edition.info["curated"], "license": edition.info["license"]}
-    return {**own, **common, **({"started_from": edition.info["start"]["name"]} if "start" in edition.info else {})}
+    common = {"machine_generated": True, "curated": edition.curated, "license": edition.info.license}
+    return {**own, **common, **({"started_from": start.name} if (start := edition.info.start) else {})}
 
 
 def description(edition: Edition, record: dict[str, Any]) -> str:
@@ -108,8 +108,8 @@ def description(edition: Edition, record: dict[str, Any]) -> str:
 
     An indented line begins with a no-break space, which looks the same and makes no code of it.
     """
-    version, text = edition.info["format"], record["text"]
-    chosen = "Chosen by hand from a larger set." if edition.info["curated"] else "Not chosen by hand."
+    version, text = edition.info.format, record["text"]
+    chosen = "Chosen by hand from a larger set." if edition.curated else "Not chosen by hand."
     pattern = EARLIER_MARKDOWN if version <= THIRD_FORMAT else MARKDOWN
     text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
     text = text if version <= FOURTH_FORMAT else INDENT.sub("\u00a0", text)
@@ -151,7 +151,7 @@ def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[
 
 def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
     """Metadata of Metaplex's non-fungible standard; its files are numbered from 0."""
-    common, title, tail = common_metadata(edition, number, record, traits), edition.info["title"], f" #{number}"
+    common, title, tail = common_metadata(edition, number, record, traits), edition.info.title, f" #{number}"
     moving = moving_kind(edition, record)
     kinds = ["png", *edition.pieces(record)]
     files = [{"uri": edition.image_uri(number, kind=kind), "type": MEDIA_TYPES[kind]} for kind in kinds]
@@ -166,15 +166,15 @@ def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict
 def contract(edition: Edition) -> dict[str, Any]:
     """Metadata of the whole collection as OpenSea reads it, with licence and source of the training text."""
     info, count = edition.info, len(edition.records)
-    texts = f"{count} text" + "s" * (count != 1 or info["format"] == FIRST_FORMAT)
+    texts = f"{count} text" + "s" * (count != 1 or info.format == FIRST_FORMAT)
     return {
-        "name": info["title"],
-        "description": info["description"] or f"{texts} after {info['name']}. {STATEMENT}",
+        "name": info.title,
+        "description": info.description or f"{texts} after {info.name}. {STATEMENT}",
         **({"image": edition.image_uri(1, "images")} if edition.records else {}),
         "machine_generated": True,
-        "curated": info["curated"],
+        "curated": edition.curated,
         "tokens": len(edition.records),
-        "chosen_from": info["chosen_from"],
-        "license": info["license"],
-        "source": info["source"],
+        "chosen_from": edition.chosen_from,
+        "license": info.license,
+        "source": info.source,
     }

@@ -77,23 +77,29 @@ def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
     return without, rules.words == "keep"
 
 
-def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint | None:
-    """The model that a set was drawn with: the file that is named, or that of set.json, or one kept aside for it."""
-    path = named or Path(info.model_file)
-    there = [path] if named else [] if is_remote(path) else [path, *kept_aside(path)]
+def model_of_set(info: SetInfo, named: Path | None) -> Path | None:
+    """The file of the model that a set was drawn with: the one that is named, or that of set.json or one kept aside."""
+    path = Path(info.model_file)
+    there = [named] if named else [] if is_remote(path) else [path, *kept_aside(path)]
     wanted = info.identity["model_sha256"]  # of a forged set it may be anything
-    of_set = next((file for file in there if wanted and hash_at_hand(file) == wanted), None)
+    return next((file for file in there if wanted and hash_at_hand(file) == wanted), None)
+
+
+def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint | None:
+    """The model that a set was drawn with, if it is at hand; where set.json says otherwise of it, that is reported."""
+    path, of_set = named or Path(info.model_file), model_of_set(info, named)
     if not of_set:
         if named:
             found.differs(f"{path}: not the model that this set was drawn with")
         else:
-            what = "is another model than the set's" if there and hash_at_hand(path) else "is not at hand"
+            there = not is_remote(path) and hash_at_hand(path)
+            what = "is another model than the set's" if there else "is not at hand"
             found.not_checked(
                 f"how the tokens were drawn, {OF_THE_TEXT}: {path} {what}; give the model's path with --model"
             )
         return None
     checkpoint = load_checkpoint(of_set)
-    if checkpoint.file_sha256 != wanted:
+    if checkpoint.file_sha256 != info.identity["model_sha256"]:
         found.not_checked(f"how the tokens were drawn, {OF_THE_TEXT}: {of_set} was replaced meanwhile; verify again")
         return None
     own = {"config_sha256": checkpoint.training_sha256, "data_sha256": checkpoint.data_sha256}

@@ -5,7 +5,7 @@ from typing import Any
 
 from nft.formats import FIRST_FORMAT
 from nft.metadata import STATEMENT
-from nft.schemas import PRESENTATION, SetInfo, canonical_json
+from nft.schemas import PRESENTATION, canonical_json
 from nft.store import Edition
 from utils import sha256
 
@@ -35,22 +35,20 @@ def provenance(edition: Edition) -> dict[str, Any]:
     """
     records = [canonical_json(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
-    info = edition.info
-    settings = {key: info[key] for key in SetInfo.model_fields if key in info and key not in EXCEPTED}
-    covered = {"settings_sha256": sha256(canonical_json(settings)), "samples_sha256": info["samples_sha256"]}
-    if "courses_sha256" in info:
-        covered["courses_sha256"] = info["courses_sha256"]
+    info, stored = edition.info, edition.info.plain()
+    settings = {key: value for key, value in stored.items() if key not in EXCEPTED}
+    covered = {"settings_sha256": sha256(canonical_json(settings)), **edition.covered}
     return {
         "statement": STATEMENT,
-        "name": info["name"],
+        "name": info.name,
         "tokens": len(records),
-        "curated": info["curated"],
-        "chosen_from": info["chosen_from"],
-        "license": info["license"],
-        "source": info["source"],
-        **info["identity"],
-        **({"start": info["start"]} if "start" in info else {}),
-        **(covered if info["format"] != FIRST_FORMAT else {}),
+        "curated": edition.curated,
+        "chosen_from": edition.chosen_from,
+        "license": info.license,
+        "source": info.source,
+        **info.identity,
+        **({"start": stored["start"]} if info.start else {}),
+        **(covered if info.format != FIRST_FORMAT else {}),
         "provenance_sha256": sha256("".join(hashes)),
         "merkle_root": merkle_root([record.encode("utf-8") for record in records]),
         "token_sha256": hashes,

@@ -49,7 +49,7 @@ LOOP = loop_pattern()
 
 
 def loops_of_earlier_sets(text: str) -> list[Span]:
-    """The loops that earlier sets found: none behind a part that repeats within them."""
+    """The loops that earlier sets found. A short repeat at the start of a loop hid the loop from them."""
     pattern = rf"(.{{2,{LONGEST_PART}}}?)\1{{{LOOP_REPEATS - 1},}}"
     return [m.span() for m in re.finditer(pattern, text, re.DOTALL) if m.end() - m.start() >= SHORTEST_LOOP]
 

@@ -93,7 +93,7 @@ class Selection(SetFile):
 
 
 class SetInfo(SetFile):
-    """set.json: what the tokens were drawn with; licence, source, title, description, address of images, the start."""
+    """set.json: what the tokens were drawn with, where the text is from, and how the set is presented."""
 
     format: Literal[1, 2, 3, 4, 5]  # from FIRST_FORMAT to SET_FORMAT
     name: Name  # a file of the set is called by it

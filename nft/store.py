@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,13 @@ LINK = "a link; a set holds its files itself"
 class Edition:
     """The published tokens of a set, in order, and what holds for all of them."""
 
-    info: dict[str, Any]  # set.json, with `curated`, `chosen_from` (how many are accepted) and `samples_sha256`
+    info: SetInfo
     records: list[dict[str, Any]]
     bands: Bands  # from all accepted tokens, published or not
     courses: list[bytes]  # the lines of courses.jsonl, for all tokens; empty if the set has none
+    curated: bool = False  # whether selection.json chose them
+    chosen_from: int = 0  # how many tokens are accepted
+    covered: dict[str, str] = field(default_factory=dict)  # hashes of the two growing files, by the provenance's names
 
     @cached_property
     def numbered(self) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
@@ -49,7 +52,7 @@ class Edition:
     @property
     def theme(self) -> Theme:
         """What pictures and pieces look like."""
-        return THEMES[self.info.get("theme", "paper")]
+        return THEMES[self.info.theme or "paper"]
 
     @cached_property
     def watchable(self) -> set[int]:
@@ -58,7 +61,7 @@ class Edition:
 
     def pieces(self, record: dict[str, Any]) -> list[str]:
         """The files that show a token being written; none if that is not known."""
-        return self.info.get("pieces", []) if record["token_id"] in self.watchable else []
+        return self.info.pieces or [] if record["token_id"] in self.watchable else []
 
     def course(self, record: dict[str, Any]) -> list[Change]:
         """How a token was written; empty if it is not known."""
@@ -75,11 +78,11 @@ class Edition:
     @cached_property
     def ranks(self) -> list[int]:
         """The rank of each token among all, from 1, the rarest."""
-        return ranks([traits for *_, traits in self.numbered], rounded=self.info["format"] <= THIRD_FORMAT)
+        return ranks([traits for *_, traits in self.numbered], rounded=self.info.format <= THIRD_FORMAT)
 
     def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
         """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""
-        return f"{(self.info['base_uri'] or relative).rstrip('/')}/{number}.{kind}"
+        return f"{(self.info.base_uri or relative).rstrip('/')}/{number}.{kind}"
 
 
 def indented_json(value: Any) -> str:
@@ -175,7 +178,8 @@ class SetFolder:
     def agreed(self, wanted: SetInfo) -> SetInfo:
         """What set.json is to hold, if its tokens were drawn with the same settings; nothing is written yet.
 
-        Title, description and base URI may change. UserError names the first setting that differs.
+        PRESENTATION, licence, source and the paths of model and word list may change. UserError names the first other
+        setting that differs.
         """
         if self.has("set.json"):
             found = self.info()
@@ -190,11 +194,11 @@ class SetFolder:
         return wanted
 
     def begin(self, info: SetInfo) -> None:
-        """Write set.json, and let the files that grow end with a whole line, of the same token, to add more.
+        """Write set.json, and cut the two growing files back to whole lines, so that more can be added.
 
-        Courses that are missing are left to be drawn again.
+        Courses of tokens that samples.jsonl lacks go too; those that are missing are left to be drawn again.
         """
-        grows = {"samples.jsonl": self.lines(), "courses.jsonl": self.course_lines()}
+        grows = {"samples.jsonl": self.lines(), "courses.jsonl": b"".join(self.course_lines())}
         for name in grows:
             self.check_free(name)
         self.write_info(info)
@@ -205,16 +209,17 @@ class SetFolder:
                     write_atomic(self.path / name, lines)
                 self.write(name, lines)
 
-    def course_lines(self) -> bytes:
+    def course_lines(self) -> list[bytes]:
         """The whole lines of courses.jsonl; those of tokens that samples.jsonl lacks are left out."""
         data = self.read_file("courses.jsonl") if self.has("courses.jsonl") else b""
         lines = data.splitlines(keepends=True)[: self.lines().count(b"\n")]
-        return b"".join(line for line in lines if line.endswith(b"\n"))
+        return [line for line in lines if line.endswith(b"\n")]
 
     def lines(self) -> bytes:
-        """The lines of samples.jsonl, whole ones alone; one that lacks nothing but its line break is whole.
+        """The whole lines of samples.jsonl; a last one that lacks only its line break counts as whole.
 
-        UserError where the last line is cut short, or if `mends`, where it is more or other than one of this program's.
+        UserError where the last line is cut short. If `mends`, it is left out instead, and UserError is for a last line
+        that is not the beginning of one token.
         """
         data = self.read_file("samples.jsonl") if self.has("samples.jsonl") or not self.mends else b""
         whole, rest = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
@@ -246,16 +251,12 @@ class SetFolder:
         kept = self.selection()
         check_known(self.path / "selection.json", set(kept or ()) - accepted.keys())
         chosen = [record for token, record in accepted.items() if kept is None or token in kept]
-        info = {
-            **self.info().plain(),
-            "chosen_from": len(accepted),
-            "curated": kept is not None,
-            "samples_sha256": sha256(self.lines()),
-        }
-        courses = self.courses(len(records)) if info.get("courses") else []
+        info, bands = self.info(), bands_of([record["traits"] for record in accepted.values()])
+        courses = self.courses(len(records)) if info.courses else []
+        covered = {"samples_sha256": sha256(self.lines())}
         if courses:
-            info["courses_sha256"] = sha256(b"".join(courses))
-        return Edition(info, chosen, bands_of([record["traits"] for record in accepted.values()]), courses)
+            covered["courses_sha256"] = sha256(b"".join(courses))
+        return Edition(info, chosen, bands, courses, kept is not None, len(accepted), covered)
 
     def courses(self, tokens: int) -> list[bytes]:
         """The lines of courses.jsonl, one for each token; UserError if it holds more, fewer, or a part of one."""

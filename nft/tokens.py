@@ -163,14 +163,14 @@ def writing_figures(written: Written) -> dict[str, Any]:
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}
 
 
-def identity_of(checkpoint: Checkpoint, model_sha256: str, writer: Writer, stored: str = "") -> dict[str, str]:
+def identity_of(checkpoint: Checkpoint, writer: Writer, stored: str = "") -> dict[str, str]:
     """What a token's text depends on, besides the seed and the sampler settings.
 
     Where a set names no more than the kind of device, as earlier versions did, no more can be compared.
     """
     device = stored if stored == writer.device.type else machine_of(writer)
     return {
-        "model_sha256": model_sha256,
+        "model_sha256": checkpoint.file_sha256,
         "config_sha256": checkpoint.training_sha256,
         "data_sha256": checkpoint.data_sha256,
         "version": VERSIONS,

@@ -7,6 +7,8 @@ from typing import Any
 
 from config.command_line import check_numbers
 from config.messages import counted, say
+from config.sets import Rules
+from evaluation.reference import Reference
 from generation.draft import Written
 from generation.writer import Writer
 from nft.courses import masked_course
@@ -69,15 +71,18 @@ def check_drawing(
     if not at_hand.checkpoint:
         return set()
     writer = Writer.of(at_hand.checkpoint, pick_device(arguments.device))
-    here = identity_of(at_hand.checkpoint, info.identity["model_sha256"], writer, info.identity["device"])
+    here = identity_of(at_hand.checkpoint, writer, info.identity["device"])
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
-    whole = at_hand.reference is not None and at_hand.knows_words
-    again = records_again if whole else writings_again
+    again = (
+        records_again(writer, chosen, records, info, at_hand.reference, at_hand.rules)
+        if at_hand.reference and at_hand.knows_words
+        else writings_again(writer, chosen, info)
+    )
     same: set[int] = set()
-    for record, (expected, course) in again(writer, chosen, records, info, at_hand):
+    for record, (expected, course) in again:
         other = [key for key, value in expected.items() if record[key] != value]
         other += ["course"] * (course != edition.course(record) != [])
         if other:
@@ -87,19 +92,18 @@ def check_drawing(
             same.add(record["token_id"])
     print(f"{counted(len(chosen), 'token')} drawn again, {len(same)} the same")
     if left := len(records) - len(chosen):
-        found.not_checked(f"how {counted(left, 'token')} were drawn; --tokens {len(records)} draws all again")
-    return same if whole else set()
+        found.not_checked(f"the drawing of {counted(left, 'token')}; --tokens {len(records)} draws all again")
+    return same if at_hand.reference and at_hand.knows_words else set()
 
 
 def records_again(
-    writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
+    writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, reference: Reference, rules: Rules
 ) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and the token when its texts are drawn and judged again after the tokens before it."""
-    assert at_hand.reference
-    source = TextSource(writer, info, at_hand.reference)
-    attempts, numbers = at_hand.rules.attempts, {record["token_id"] for record in chosen}
+    source = TextSource(writer, info, reference)
+    attempts, numbers = rules.attempts, {record["token_id"] for record in chosen}
     source.draw((r["token_id"], attempt) for r in chosen for attempt in range(min(len(r["dropped"]) + 1, attempts)))
-    judge = Judge(at_hand.rules, info.copy_bound, info.format)
+    judge = Judge(rules, info.copy_bound, info.format)
     for record in records:
         if record["token_id"] in numbers:
             yield record, draw_token(source, judge, record["token_id"], attempts)
@@ -107,9 +111,7 @@ def records_again(
             judge.accept(record["text"])
 
 
-def writings_again(
-    writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, at_hand: Originals
-) -> Iterator[tuple[Record, DrawnToken]]:
+def writings_again(writer: Writer, chosen: list[Record], info: SetInfo) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and how the model writes the text of its last attempt."""
     keys = [(record["token_id"], record["attempt"]) for record in chosen]
     again = write_texts(writer, info.sampler_settings(), info.seed, keys)

@@ -66,7 +66,7 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
 
 def may_be_earlier(folder: SetFolder, file: File, edition: Edition) -> bool:
     """Whether a text file of other bytes may be one that an earlier version wrote."""
-    if file.path.endswith(WRITTEN_OTHERWISE.get(edition.info["format"], ())):
+    if file.path.endswith(WRITTEN_OTHERWISE.get(edition.info.format, ())):
         return True
     if file.path != TABLE:
         return False

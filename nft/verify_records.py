@@ -67,7 +67,7 @@ def check_courses(found: Findings, edition: Edition, records: list[Record]) -> E
             found.differs(f"token {record['token_id']}: its line of courses.jsonl is not canonical JSON")
         unknown += record["accepted"] and not course
     if unknown:
-        found.not_checked(f"how {counted(unknown, 'token')} were written: courses.jsonl holds no course of them")
+        found.not_checked(f"the writing of {counted(unknown, 'token')}: courses.jsonl holds no course")
     return replace(edition, courses=sound)
 
 

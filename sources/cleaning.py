@@ -58,9 +58,9 @@ def without_unshown(text: str) -> str:
 
 
 def without_entities(text: str) -> str:
-    """The text with what its entities stand for, once: those that end in a semicolon, for a ?a&copy=1 is none.
+    """The text with HTML's entities resolved, once.
 
-    Nor is &region; one, though &reg begins it.
+    Only HTML's own names that end in a semicolon count: ?a&copy=1 and &region; stay.
     """
 
     def meaning(found: re.Match[str]) -> str:

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from config.errors import listed, nearest
 from sources.tables import Row
@@ -13,20 +13,27 @@ PROSE = 0.7  # share of letters and spaces from which a value looks like prose; 
 NEARLY = 0.3  # of the best column's prose, from which another is named too
 SHOWN = 60  # characters of a value
 NO_ROWS = "holds no rows"
+JSON = ('{"', '[{"', '["')  # how a cell begins that holds a list or an object
 WORD = re.compile(r"\w+")
 
 
-def prose(values: Iterable[str]) -> float:
+def values_of(sample: Sequence[Row], number: int) -> list[str]:
+    """The values of a column that are not empty."""
+    return [value for row in sample if (value := row[number])]
+
+
+def prose(values: Sequence[str]) -> float:
     """Characters of prose in the average of these values, weighed by how many of them differ."""
-    every = list(values)
-    if not every:
+    if not values:
         return 0.0
-    total = sum(len(value) for value in every if looks_like_prose(value))
-    return total / len(every) * len(set(every)) / len(every)
+    total = sum(len(value) for value in values if looks_like_prose(value))
+    return total / len(values) * len(set(values)) / len(values)
 
 
 def looks_like_prose(value: str) -> bool:
-    """Several words, or a few characters of a script without spaces, mostly letters."""
+    """Several words, or a few characters of a script without spaces, mostly letters; JSON is none."""
+    if value.lstrip().startswith(JSON):
+        return False
     letters = sum(map(str.isalpha, value)) + value.count(" ")
     return letters >= PROSE * len(value) and (len(value.split()) > 1 or not value.isascii())
 
@@ -36,7 +43,7 @@ def describe(columns: Sequence[str], sample: Sequence[Row]) -> list[str]:
     width = max(map(len, columns), default=0)
     lines = []
     for number, name in enumerate(columns):
-        values = [value for row in sample if (value := row[number])]
+        values = values_of(sample, number)
         first = " ".join(values[0].split()) if values else ""
         example = first if len(first) <= SHOWN else first[: SHOWN - 3] + "..."
         mean = sum(map(len, values)) / max(len(values), 1)
@@ -48,28 +55,35 @@ def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[in
     """The number of the column that holds prose, and why it is this one. Raises UserError if none does."""
     if not sample:
         raise UserError(f"{name}: {NO_ROWS}")
-    scores = [prose(value for row in sample if (value := row[number])) for number in range(len(columns))]
+    scores = [prose(values_of(sample, number)) for number in range(len(columns))]
     best = max(range(len(columns)), key=scores.__getitem__, default=-1)
     if best < 0 or not scores[best]:
-        raise UserError(f"{name}: no column holds prose; name one with --column: {listed(columns)}")
-    values = [value for row in sample if (value := row[best])]
+        if any(value.lstrip().startswith(JSON) for row in sample for value in row if value):
+            fix = "if its rows lie inside a cell that holds JSON, save that as a file"
+        else:
+            fix = "or read only the files that hold texts"
+        raise UserError(f"{name}: no column holds prose; name one with --column, of {listed(columns)}; {fix}")
+    values = values_of(sample, best)
     words = sum(len(value.split()) for value in values) / len(values)
     why = f"it holds prose, {words:,.0f} words in the average of the first rows"
     also = [columns[n] for n in range(len(columns)) if n != best and scores[n] > NEARLY * scores[best]]
     return best, why + (f"; so does {listed(also)}: --column or --join takes others" if also else "")
 
 
-def number_of(column: str, columns: Sequence[str], name: str, option: str = "--column") -> int:
-    """The number of a column of this name, in any case if only one has it. Raises UserError if there is none."""
+def number_of(column: str, columns: Sequence[str], name: str, option: str) -> int:
+    """The number of a column of this name, in any case if only one has it. Raises UserError if there is none.
+
+    `option`: what named it on the command line, as "--column "; "" for one that an earlier file was found to have.
+    """
     if column in columns:
         return columns.index(column)
     alike = [number for number, each in enumerate(columns) if each.lower() == column.lower()]
     if len(alike) > 1:
         what = f"several of this name, {listed(columns[number] for number in alike)}; type one as it is written"
-        raise UserError(f"{option} {column!r}: {name} has {what}")
+        raise UserError(f"{option}{column!r}: {name} has {what}")
     if not alike:
-        hint = f"{nearest(column, columns)}; it has {listed(columns)}"
-        raise UserError(f"{option} {column!r}: {name} has no such column{hint}")
+        fix = nearest(column, columns) if option else "; name only the files that hold texts, or a column with --column"
+        raise UserError(f"{option}{column!r}: {name} has no such column; it has {listed(columns)}{fix}")
     return alike[0]
 
 
@@ -98,10 +112,10 @@ def join(template: str, columns: Sequence[str], name: str) -> tuple[list[int], C
     parts = re.split(rf"(?<!\w)({pattern})(?!\w)", template, flags=re.IGNORECASE)
     for between in parts[::2]:
         if found := WORD.search(between):
-            number_of(found[0], columns, name, f"--join {template!r}:")
+            number_of(found[0], columns, name, f"--join {template!r}: ")
     if len(parts) == 1:
         raise UserError(f"--join {template!r}: names no column; {name} has {listed(columns)}")
-    numbers = [number_of(column, columns, name) for column in parts[1::2]]
+    numbers = [number_of(column, columns, name, "--join ") for column in parts[1::2]]
     first, *separators = parts[::2]
     *separators, last = separators
 

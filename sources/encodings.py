@@ -75,6 +75,17 @@ def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str) -
         raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
 
 
+def unnamed(content: bytes, place: str, encoding: str) -> str:
+    """What names no encoding: as UTF-8, or in `encoding` where it is none. Raises UserError if that is ""."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        if not encoding:
+            byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
+            raise UserError(f"{place}: {byte}; {NAME_ENCODING}") from None
+        return content.decode(encoding, "replace")
+
+
 def check_encoding(name: str) -> None:
     """Raise UserError for an encoding that Python does not know, or that is none of texts."""
     try:

@@ -12,14 +12,13 @@ from threading import Thread
 from typing import Any
 
 from sources.log import SourceLog
-from sources.tables import MOST_COLUMNS, Row, Rows, Table, distinct
+from sources.tables import SAMPLED, Row, Rows, Table, check_width, distinct
 from sources.unpack import BLOCK_BYTES, MOST_ROW
 from text.disguise import is_object
 from utils import UserError
 
 MEMORY = "512MB"
 FETCHED = 128  # rows at a time
-SAMPLED = 1000  # rows that tell the keys of JSON objects
 FIRST_LINES = 100  # that tell whether a file of JSON holds an object a line
 LISTENING = 0.1  # seconds after which a signal is heard at the latest
 SETTINGS = {
@@ -134,8 +133,7 @@ def open_json(path: Path, name: str) -> Table:
         if kind not in (None, "OBJECT", "NULL"):  # a null is a row without text
             raise UserError(f"{name}: holds {str(kind).lower()}s; JSON objects are needed, which name their columns")
         found |= dict.fromkeys(names or ())
-        if len(found) > MOST_COLUMNS:
-            raise UserError(f"{name}: has more than {MOST_COLUMNS:,} columns; is it a table of texts?")
+        check_width(name, len(found))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
         names = [[*found][number] for number in wanted]
@@ -182,8 +180,7 @@ def open_parquet(path: Path, name: str) -> Table:
         parquet_cell(identifier(str(column)), str(kind))
         for column, kind, *_ in rows_of(path, name, f"DESCRIBE SELECT * FROM {source}")
     ]
-    if len(cells) > MOST_COLUMNS:
-        raise UserError(f"{name}: has {len(cells):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
+    check_width(name, len(cells))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
         return rows_of(path, name, f"SELECT {', '.join(cells[number] for number in wanted)} FROM {source}")
@@ -215,7 +212,7 @@ def top_names(schema: Sequence[tuple[str, int]]) -> list[str]:
     return names
 
 
-def names_in(connection: Any, expression: str) -> set[str] | None:
+def columns_in(connection: Any, expression: str) -> set[str] | None:
     """The names of columns in an expression of SQL, as it has them; None: all. Raises UserError if it is none."""
     import duckdb
 

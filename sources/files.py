@@ -93,7 +93,7 @@ def found_at(path: Path) -> list[Found]:
     check_readable(path, "name a file, a folder or a zip archive")
     if not stat.S_ISREG(path.stat().st_mode):
         raise UserError(f"{path}: {NO_FILE}")
-    return of_one_rank(path, members(path)) if is_archive(path) else [classified(path, path.name)]
+    return of_one_rank(path, members(path)) if is_archive(path) else [classified(path)]
 
 
 def archive_of(path: Path) -> Path | None:
@@ -112,15 +112,14 @@ def kind_of(name: str) -> tuple[str, str]:
     return KINDS.get(Path(name[: len(name) - len(packing)]).suffix.lower(), ""), packing
 
 
-def classified(path: Path, name: str, member: str = "") -> Found:
-    kind, packing = kind_of(name)
-    if not kind:
-        where = f"{path}/{member}" if member else path
-        raise UserError(f"{where}: not a kind of file that is read; these are: {', '.join(KINDS)}, also {PACKED_ALSO}")
-    return Found(path, kind, packing, member)
-
-
-PACKED_ALSO = f"{', '.join(PACKED)} of them, and .zip"
+def classified(path: Path, member: str = "") -> Found:
+    """A file that the user names, or a member of an archive. Raises UserError if it is of no kind that is read."""
+    found = Found(path, *kind_of(member or path.name), member)
+    if not found.kind:
+        kinds = f"{', '.join(KINDS)}, also {', '.join(PACKED)} of them, and .zip"
+        fix = "unpack other archives, and save pages and PDFs as .txt"
+        raise UserError(f"{found.name}: not a kind of file that is read; these are: {kinds}; {fix}")
+    return found
 
 
 def files_below(folder: Path) -> Iterator[Found]:
@@ -169,7 +168,7 @@ def clear_errors(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
-def names_in(archive: Path) -> list[str]:
+def member_names(archive: Path) -> list[str]:
     """The names of the files of a zip archive; none is ever used as a path."""
     with clear_errors(f"{archive}: is no whole zip archive"), zipfile.ZipFile(archive) as opened:
         names = [info.filename for info in opened.infolist() if not info.is_dir()]
@@ -181,7 +180,7 @@ def names_in(archive: Path) -> list[str]:
 
 def members(archive: Path) -> Iterator[Found]:
     """The files of a zip archive, but no hidden ones, and none of macOS. Of several of one name the last holds."""
-    names = names_in(archive)
+    names = member_names(archive)
     last = {name: number for number, name in enumerate(names)}
     for number, name in enumerate(names):
         if not any(HIDDEN.match(part) for part in name.split("/")):
@@ -193,11 +192,11 @@ def members(archive: Path) -> Iterator[Found]:
 
 def member(archive: Path, name: str) -> list[Found]:
     """One file of a zip archive, and those that it replaces."""
-    names = names_in(archive)
+    names = member_names(archive)
     if name not in names:
         raise UserError(f"{archive}: has no {name!r}; it holds {listed(names)}")
     replaced = [Found(archive, "", member=name, reason=REPLACED)] * (names.count(name) - 1)
-    return [*replaced, classified(archive, name, name)]
+    return [*replaced, classified(archive, name)]
 
 
 def climbs(name: str) -> bool:

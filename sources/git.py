@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sources.records import table_of, unnamed
-from sources.tables import Table
+from sources.encodings import unnamed
+from sources.tables import Table, table_of
 from sources.unpack import BLOCK_BYTES, MOST_ROW
 from utils import UserError
 

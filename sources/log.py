@@ -57,4 +57,5 @@ class SourceLog:
     def without_number(self) -> Iterator[str]:
         """What --where took for missing, since it is no number that can be compared, in words."""
         for column, (count, example) in self.not_numbers.items():
-            yield f"{counted(count, 'row')} with no number in {column!r}, as {example!r}, missing to --where"
+            what = f"{column!r} is no number ({example!r}, for example), so --where takes it for missing"
+            yield f"{counted(count, 'row')}: {what}"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from config.errors import listed
+from config.messages import counted
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
 from sources.columns import NO_ROWS, choose, describe, join, looks_like_prose, number_of
@@ -25,19 +26,20 @@ from sources.log import SourceLog
 from sources.origin import record_of
 from sources.records import open_mbox, open_text, open_xml
 from sources.scratch import harmless_path, writing
-from sources.tables import Row, Table, open_csv, open_tsv
+from sources.tables import SAMPLED, Row, Table, open_csv, open_tsv
 from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, plain_file
 from sources.where import Filter
 from utils import UserError, flush_to_disk, hash_file
 
 Texts = Generator[str, None, None]
+Make = Callable[[Row], str]  # the values of some columns -> the text
 READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
     "git": open_git, "text": open_text,
 }  # fmt: skip
 BY_DUCKDB = ("json", "parquet")  # kinds whose reader takes characters of a path for a pattern
 COLUMNS = {"mbox": "text", "git": "message", "text": "text"}  # kinds whose text is known
-SAMPLED, SAMPLED_CHARACTERS = 1000, 1 << 23  # rows that are looked at to choose a column
+SAMPLED_CHARACTERS = 1 << 23  # of the rows that are looked at to choose a column
 FILTERED, FILTERED_CHARACTERS = 4096, 1 << 22  # rows that --where is asked about at a time
 TOLD = 1000  # documents between two reports of progress
 MOST_BAD = 0.5  # share of a table's rows that cannot be read, above which it is no such table
@@ -94,11 +96,11 @@ class Choice:
     """Which columns make a document, in each table that is read; the first whose kind does not tell decides."""
 
     def __init__(self, request: Request) -> None:
-        self.request, self.chosen = request, request.column
+        self.request, self.chosen = request, ""
         self.columns: dict[str, None] = {}  # that were taken
         self.notes: list[str] = []
 
-    def of(self, name: str, kind: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[list[int], Any]:
+    def of(self, name: str, kind: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[list[int], Make]:
         """The numbers of the columns to read, and a function of their values -> the text."""
         if not columns:
             raise UserError(f"{name}: {NO_ROWS}")
@@ -113,7 +115,8 @@ class Choice:
                 taken = f"{column!r} stands in the first row, which was taken for names of columns"
                 self.notes.append(f"{taken}; if it is a document, put a line of names above it")
         self.columns[column] = None
-        return [number_of(column, columns, name)], lambda row: row[0] or ""
+        number = number_of(column, columns, name, "" if column == self.chosen else "--column ")
+        return [number], lambda row: row[0] or ""
 
 
 def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: Callable[[int], None]) -> Made:
@@ -124,7 +127,7 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
     if request.unit and all(file.kind != "text" for file in found):
         raise UserError(f"--unit {request.unit}: is for plain texts, and none of the files is one")
     log, choice, path = SourceLog(), Choice(request), scratch / "text"
-    cleaner, files, hashes = Cleaner(log, keep_html=request.keep_html), [], array("q")
+    files, hashes = [], array("q")
     with writing(path) as out:
         for file in found:
             with (
@@ -133,6 +136,8 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
                 contextlib.closing(metered(every, plain, advance)) as told,  # for Windows removes no file that is read
             ):
                 files.append(plain)
+                # a commit that speaks of <div> or &amp; means them
+                cleaner = Cleaner(log, keep_html=request.keep_html or file.kind == "git")
                 for document in map(cleaner, told):
                     if is_accepted(document, request, log):
                         out.write(document + "\n")
@@ -141,8 +146,9 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
     if request.max_documents and log.documents > request.max_documents:
         path, hashes = sampled(path, request.max_documents, log)
     if not log.documents:
-        why = ", ".join([*(f"{count:,} {reason}" for reason, count in log.left_out.items()), *log.without_number()])
-        raise UserError(f"{listed(file.name for file in found)}: no document is left of {log.rows:,} rows: {why}")
+        why = [*(f"{count:,} {reason}" for reason, count in log.left_out.items()), *log.without_number()]
+        what = f"no document is left of {counted(log.rows, 'row')}{': ' * bool(why)}{', '.join(why)}"
+        raise UserError(f"{listed(file.name for file in found)}: {what}")
     log.repeated = repeated(hashes)
     flush_to_disk(path)
     sha256 = hash_file(path)

@@ -1,10 +1,10 @@
-"""What is no table, as one: XML dumps, mailboxes and plain text."""
+"""Reads XML dumps, mailboxes and plain text as tables."""
 
 import codecs
 import email.policy
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from email.errors import MessageError
 from email.message import EmailMessage
 from functools import partial
@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
-from sources.encodings import NAME_ENCODING
+from sources.encodings import unnamed
 from sources.log import SourceLog
-from sources.tables import MOST_COLUMNS, Rows, Table
+from sources.tables import SAMPLED, Table, check_width, table_of
 from sources.unpack import BLOCK_BYTES, MOST_ROW
 from utils import UserError
 
-SAMPLED = 1000  # rows whose attributes are the columns of an XML dump
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
 LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
 DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -32,17 +31,6 @@ MISFITS = (
 )  # fmt: skip
 
 
-def table_of(columns: Sequence[str], rows: Callable[[SourceLog], Iterator[dict[str, str]]]) -> Table:
-    """A table of rows that name their values."""
-
-    def read(wanted: Sequence[int], log: SourceLog) -> Rows:
-        names = [columns[number] for number in wanted]
-        for row in rows(log):
-            yield [row.get(name) for name in names]
-
-    return Table([*columns], read)
-
-
 def open_xml(path: Path, name: str) -> Table:
     """An XML dump as Stack Exchange gives them: an element <row> for each row, an attribute for each column."""
     found: dict[str, None] = {}
@@ -50,8 +38,7 @@ def open_xml(path: Path, name: str) -> Table:
         found |= dict.fromkeys(row)
     if not found:
         raise UserError(f"{name}: holds no element <row>, as a dump of Stack Exchange does; no other XML is read")
-    if len(found) > MOST_COLUMNS:
-        raise UserError(f"{name}: has more than {MOST_COLUMNS:,} columns; is it a table of texts?")
+    check_width(name, len(found))
     return table_of([*found], lambda _: xml_rows(path, name))
 
 
@@ -197,17 +184,6 @@ def body_text(body: Any, place: str, encoding: str) -> str:
     if codec in ESCAPES:
         raise LookupError(charset)
     return unnamed(content, place, encoding) if codec == "ascii" else content.decode(charset, "replace")
-
-
-def unnamed(content: bytes, place: str, encoding: str) -> str:
-    """What names no encoding: as UTF-8, or in `encoding` where it is none. Raises UserError if that is ""."""
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        if not encoding:
-            byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
-            raise UserError(f"{place}: {byte}; {NAME_ENCODING}") from None
-        return content.decode(encoding, "replace")
 
 
 def open_text(path: Path, name: str, unit: str = "line") -> Table:

@@ -1,27 +1,24 @@
 """What prepare.py says at its end: what was made of how many rows, what was left out or changed, with examples."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from config.command_line import config_option
-from config.errors import listed
 from config.messages import argument, counted
 from config.schema import RunConfig
 from sources.pipeline import Made
 
 
-def report(made: Made, run: RunConfig, unread: Sequence[str], config: Path) -> Iterator[str]:
-    """The lines that tell a user what became of the sources, which files were not read, and the next commands."""
+def report(made: Made, run: RunConfig, config: Path) -> Iterator[str]:
+    """The lines that tell a user what became of the sources, and the next commands."""
     log, path = made.log, run.data_file()
     yield from made.notes
     made_of = f"{counted(log.characters, 'character')}, of {counted(log.rows, 'row')}"
     yield f"{path}: {counted(log.documents, 'document')}, {made_of}"
-    if unread:
-        yield f"not read: {counted(len(unread), 'file')}: {listed(unread)}"
     for reason, count in log.left_out.most_common():
         yield f"left out: {counted(count, 'row')} {reason}"
         yield from (f"    {place}" for place in log.places.get(reason, ()))
-    yield from (f"not compared: {told}" for told in log.without_number())
+    yield from log.without_number()
     for what, count in log.changed.most_common():
         yield f"{what}: in {counted(count, 'row')}"
         yield from (f"    {before!r} -> {after!r}" for before, after in log.examples[what])

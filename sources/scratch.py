@@ -1,4 +1,4 @@
-"""The folder on the disk of a text for what is made on the way to it, and files whose errors name them."""
+"""A temporary folder beside the text that is made, and files whose write errors name them."""
 
 import contextlib
 import io

@@ -21,6 +21,7 @@ QUOTES_ARE_TEXT = "\t|"  # where these delimit, quotation marks are often text
 NO_DELIMITER = "\x1f"  # of a table of one column, whose commas are text
 HEAD = 1 << 20  # characters of a file that tell how it is written
 MOST_COLUMNS = 2000
+SAMPLED = 1000  # first rows of a table that tell what it holds
 AGAIN = 8  # times the size of a table that its lines may be read again
 NO_END = "unexpected end"  # what csv says of a quotation mark that is never closed
 TOO_LONG = "field limit"  # what it says of a cell that is too long, and we of a row
@@ -42,6 +43,23 @@ class Table:
     read: Callable[[Sequence[int], SourceLog], Rows]  # rows that are none are counted there
 
 
+def check_width(name: str, columns: int) -> None:
+    """Raise UserError for more columns than a table of texts has."""
+    if columns > MOST_COLUMNS:
+        raise UserError(f"{name}: has more than {MOST_COLUMNS:,} columns; is it a table of texts?")
+
+
+def table_of(columns: Sequence[str], rows: Callable[[SourceLog], Iterator[dict[str, str]]]) -> Table:
+    """A table of rows that name their values."""
+
+    def read(wanted: Sequence[int], log: SourceLog) -> Rows:
+        names = [columns[number] for number in wanted]
+        for row in rows(log):
+            yield [row.get(name) for name in names]
+
+    return Table([*columns], read)
+
+
 def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     """A CSV file; `name` is what messages call it. Rows that are not whole are left out.
 
@@ -56,8 +74,7 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     dialect = dialect_of(head[: head.rfind("\n") + 1] if cut else head, delimiters, cut)
     rows = [row for row in rows_of(head, dialect) if row]
     first = rows[0] if rows else []
-    if len(first) > MOST_COLUMNS:
-        raise UserError(f"{name}: has {len(first):,} columns, more than {MOST_COLUMNS:,}; is it a table of texts?")
+    check_width(name, len(first))
     below = [row for row in rows if len(row) == len(first) and row != first]  # a header may stand in the middle too
     named = (is_header(first) or stands_above(first, below)) and not stands_again(first, below)
     columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
@@ -123,7 +140,7 @@ class Lines:
             yield line
 
     def rows(self, dialect: dict[str, Any]) -> Iterator[list[str] | csv.Error]:
-        """The rows, in the place of one that cannot be read the reason."""
+        """The rows; in place of one that cannot be read, the error."""
         reader = csv.reader(map(whole_backslashes, self) if "escapechar" in dialect else self, **dialect)
         while True:
             try:

@@ -224,7 +224,8 @@ def checked(found: Found, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def check_block(found: Found, decoder: Any, block: bytes, line: int) -> bytes:
     if block.count(0) > ZEROS * len(block):
-        raise UserError(f"{found.name}: is UTF-16 or no text; if it is, say --encoding utf-16-le")
+        fix = "if it is UTF-16, add --encoding utf-16-le, or utf-16-be"
+        raise UserError(f"{found.name}: has the zero bytes of UTF-16, or is no text; {fix}")
     try:
         decoder.decode(block)
     except UnicodeDecodeError as error:

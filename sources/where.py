@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from config.errors import listed, nearest
 from sources.columns import sql_names
-from sources.engine import connect, fetched, identifier, interruptible, names_in
+from sources.engine import columns_in, connect, fetched, identifier, interruptible
 from sources.log import SourceLog
 from sources.tables import Row, is_number
 from utils import UserError
@@ -37,7 +37,7 @@ class Filter:
     def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row], log: SourceLog) -> None:
         self.connection, self.where, self.log = connect(), where, log
         try:
-            asked = names_in(self.connection, where)
+            asked = columns_in(self.connection, where)
         except UserError as error:
             raise UserError(f"--where {where!r}: {error}; for example 'stars = 5'") from None
         self.columns, self.names = columns, sql_names(columns)
@@ -63,7 +63,7 @@ class Filter:
         return UserError(f"--where {self.where!r}: NaN and infinities are no numbers; {fix}")
 
     def __call__(self, rows: Sequence[Row]) -> list[int]:
-        """Some rows, of which each holds the columns `used` in order -> the numbers of those it is true of."""
+        """Rows of the columns `used`, in that order -> the indices of those that the expression takes."""
         groups: dict[tuple[str, ...], list[list[str | None]]] = defaultdict(list)
         for number, row in enumerate(rows):
             kinds = tuple(kind_of(value, kind) for value, kind in zip(row, self.kinds, strict=True))
@@ -71,7 +71,7 @@ class Filter:
         return sorted(number for kinds, group in groups.items() for number in self.taken_if_any(group, kinds))
 
     def taken_if_any(self, rows: list[list[str | None]], kinds: tuple[str, ...]) -> list[int]:
-        """As `taken`; numbers of which the expression asks what only whole ones have are no values, and counted."""
+        """As `taken`; where the expression fails on fractions, they are no values, and counted."""
         try:
             return self.taken(rows, kinds)
         except UserError:
@@ -80,7 +80,7 @@ class Filter:
             return self.taken(rows, self.kinds)
 
     def taken(self, rows: list[list[str | None]], kinds: tuple[str, ...]) -> list[int]:
-        """Rows behind their numbers -> the numbers of those it is true of, where columns are of these types."""
+        """Rows that begin with their index, their columns of these types -> the indices of those taken."""
         content = json.dumps(rows, ensure_ascii=False)
         content = content.encode("utf-8", "ignore").decode()  # without halves of characters, as cleaned
         try:

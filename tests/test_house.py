@@ -52,6 +52,13 @@ def test_rooms_import_only_what_stands_before_them():
     assert not wrong
 
 
+def test_every_module_stands_in_the_row_of_its_room():
+    page = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)/` \|(.*)$", page, re.MULTILINE))
+    inside = (module.split(".", 1) for module in HOUSE if "." in module)
+    assert not [f"{room}.{name}" for room, name in inside if f"`{name}`" not in rows[room]]
+
+
 def test_no_modules_import_each_other_in_a_circle():
     left = {module: of_the_house(path) for module, path in HOUSE.items()}
     while ground := [module for module, others in left.items() if not others & left.keys()]:

@@ -20,7 +20,7 @@ from config.data_file import CACHE, is_of_a_system, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey
-from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary
+from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary, text_of_codepoints
 from utils import UserError, exclusive_lock, flush_to_disk, hash_file, hash_json
 
 STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
@@ -67,6 +67,11 @@ class Corpus:
     reading_log: ReadingLog
     sha256: str  # of the file's bytes
     stream: bool  # continuous text instead of one document per line
+
+    @property
+    def documents(self) -> str:
+        """How many documents there are, for a table; a stream has none."""
+        return "-" if self.stream else f"{self.reading_log.documents:,}"
 
 
 @dataclass(frozen=True)
@@ -208,18 +213,13 @@ def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:
     """
     path = run.data_file()
     lengths, kept, held_out, reading_log = survey(run)
-    counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
-    for codes in _codes_of(path, run, lengths, kept & ~held_out):
-        found = np.bincount(codes)
-        counts[: len(found)] += found
-    vocabulary = build_vocabulary(counts, run.data.vocab_size)
-    for codes in _codes_of(path, run, lengths, kept):
+    vocabulary, reading_log.distinct_characters = vocabulary_of(run, lengths, kept & ~held_out)
+    for codes in _codes_of(run, lengths, kept):
         ids = vocabulary.ids_of_codepoints[codes]
         reading_log.unknown_characters += int((ids == vocabulary.unk).sum())
         yield "tokens.bin", ids.tobytes()
     if hash_file(path) != sha256:
         raise UserError(CHANGED.format(path))
-    reading_log.distinct_characters = int((counts > 0).sum())
     reading_log.documents, reading_log.characters = int(kept.sum()), int(lengths[kept].sum())
     yield "lengths.npy", array_bytes(lengths[kept])
     yield "held_out.npy", array_bytes(held_out[kept])
@@ -227,15 +227,24 @@ def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:
     yield "info.json", json.dumps(info).encode()
 
 
+def vocabulary_of(run: RunConfig, lengths: np.ndarray, learnt: np.ndarray) -> tuple[Vocabulary, int]:
+    """The vocabulary of the documents of a run's file that are learnt; -> also how many characters they consist of."""
+    counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
+    for codes in _codes_of(run, lengths, learnt):
+        found = np.bincount(codes)
+        counts[: len(found)] += found
+    return build_vocabulary(counts, run.data.vocab_size), int((counts > 0).sum())
+
+
 def texts_of(run: RunConfig, lengths: np.ndarray, chosen: np.ndarray, most: float = math.inf) -> list[str]:
     """The chosen documents of a run's file as they are read, in the file's order: about so many characters at most."""
     parts, characters = [np.zeros(0, np.uint32)], 0
-    for codes in _codes_of(run.data_file(), run, lengths, chosen):
+    for codes in _codes_of(run, lengths, chosen):
         parts.append(codes)
         characters += len(codes)
         if characters >= most:
             break
-    text = np.concatenate(parts).astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    text = text_of_codepoints(np.concatenate(parts))
     ends = np.cumsum(lengths[chosen]).tolist()
     return [text[end - length : end] for end, length in zip(ends, lengths[chosen].tolist(), strict=True)]
 
@@ -247,15 +256,15 @@ def array_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _codes_of(path: Path, run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
+def _codes_of(run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
     """Read the file again, and yield code points of the chosen documents, a chunk at a time."""
     done, stream = 0, run.data.format == "stream"  # lines read so far; characters in a stream
     ends = np.cumsum(lengths)
-    for codes in read_lines(path, run.data, ReadingLog()):
+    for codes in read_lines(run.data_file(), run.data, ReadingLog()):
         sizes = spans(codes)[1]
         read = len(codes) if stream else len(sizes)
         if done + read > (ends[-1] if stream else len(lengths)):  # more than the first pass saw
-            raise UserError(CHANGED.format(path))
+            raise UserError(CHANGED.format(run.data_file()))
         if stream:
             yield codes[chosen[np.searchsorted(ends, done + np.arange(read), side="right")]]
         else:
@@ -281,10 +290,10 @@ def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
     limited = run.data.max_documents and not corpus.stream
     if not (corpus.reading_log.unknown_characters or limited):
         return corpus.train, corpus.held_out
-    path, whole = run.data_file(), run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
+    whole = run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
     lengths, kept, held_out, _ = survey(whole)
-    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(path, whole, lengths, kept)]
-    if hash_file(path) != corpus.sha256:
-        raise UserError(CHANGED.format(path))
+    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(whole, lengths, kept)]
+    if hash_file(run.data_file()) != corpus.sha256:
+        raise UserError(CHANGED.format(run.data_file()))
     documents, new = Split.whole(np.concatenate(ids), lengths[kept]), survey(run).held_out if limited else held_out
     return documents.chosen(~held_out[kept]), documents.chosen(new[kept])

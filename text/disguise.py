@@ -85,9 +85,10 @@ def is_object(line: str | bytes) -> bool:
         return False
 
 
-def suspicion(path: Path) -> str:
-    """A line for a text that looks like a table, which it may be or not; "" for any other."""
-    if not is_table(head_lines(path)):
+def suspicion(run: RunConfig) -> str:
+    """A line for a text that looks like a table, which it may be or not; "" for any other, and for continuous text."""
+    path = run.data_file()
+    if run.data.format == "stream" or not is_table(head_lines(path)):
         return ""
     return f"{path.name} looks like a table; if it is one, {how_to(path, '.csv')}"
 

@@ -1,6 +1,5 @@
 """Chooses the documents of a text file, the first pass over it: which are used, and which of them are held out."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +21,7 @@ class Survey(NamedTuple):
 
 def survey(run: RunConfig) -> Survey:
     """Choose among the documents of a run's file."""
-    return (survey_stream if run.data.format == "stream" else survey_lines)(run.data_file(), run)
+    return (survey_stream if run.data.format == "stream" else survey_lines)(run)
 
 
 def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
@@ -53,15 +52,15 @@ def split_differs(run: RunConfig, other: RunConfig) -> str:
     return next((f"{key} {mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key]), "")
 
 
-def survey_lines(path: Path, run: RunConfig) -> Survey:
+def survey_lines(run: RunConfig) -> Survey:
     """Choose among the lines of a file, one document each: blank lines and repetitions are dropped.
 
     Of more than max_documents lines a random sample is kept, and a random share of what is kept is held out. Both
     choices follow from the lines' hashes and the seed, not from the order of the lines in the file.
     Raises UserError for fewer than two distinct documents.
     """
-    reading_log = ReadingLog()
-    lengths, hashes, blank = _measure_lines(path, run, reading_log)
+    path, reading_log = run.data_file(), ReadingLog()
+    lengths, hashes, blank = _measure_lines(run, reading_log)
     first = first_occurrences(hashes)
     kept = first & ~blank
     reading_log.empty, reading_log.duplicates = int(blank.sum()), int((~first & ~blank).sum())
@@ -85,13 +84,13 @@ def survey_lines(path: Path, run: RunConfig) -> Survey:
     return Survey(lengths, kept, held_out, reading_log)
 
 
-def _measure_lines(path: Path, run: RunConfig, reading_log: ReadingLog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _measure_lines(run: RunConfig, reading_log: ReadingLog) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Length (int32), hash (uint64) and blankness (bool) of every line of a file."""
     hasher = DocumentHasher()
     lengths: list[np.ndarray] = [np.zeros(0, np.int32)]
     hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
     blank: list[np.ndarray] = [np.zeros(0, bool)]
-    for codes in read_lines(path, run.data, reading_log):
+    for codes in read_lines(run.data_file(), run.data, reading_log):
         starts, sizes = spans(codes)
         lengths.append(sizes)
         hashes.append(hasher(codes, starts, sizes))
@@ -99,9 +98,9 @@ def _measure_lines(path: Path, run: RunConfig, reading_log: ReadingLog) -> tuple
     return joined(lengths), joined(hashes), joined(blank)
 
 
-def survey_stream(path: Path, run: RunConfig) -> Survey:
+def survey_stream(run: RunConfig) -> Survey:
     """Split continuous text into two documents: one to train on, and the last part, which is held out."""
-    reading_log = ReadingLog()
+    path, reading_log = run.data_file(), ReadingLog()
     total = sum(len(codes) for codes in read_lines(path, run.data, reading_log))
     if total < 2:
         raise UserError(

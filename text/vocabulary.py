@@ -98,6 +98,11 @@ def codepoints(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
+def text_of_codepoints(codes: np.ndarray) -> str:
+    """(length,) code points -> text."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
 def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
     """(UNICODE_SIZE,) counts -> the newline and the most frequent characters, `limit` at most; ties by code point."""
     counts = counts.copy()
@@ -110,6 +115,11 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
 def fold(text: str) -> str:
     """The form in which texts are compared: NFC, and white space of any kind and length as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def is_letter(character: str) -> bool:
+    """Whether a character is a letter or a part of one, as the signs of Hindi's vowels are."""
+    return unicodedata.category(character)[0] in "LM"
 
 
 def is_seen(character: str) -> bool:

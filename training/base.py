@@ -11,7 +11,7 @@ from config.messages import say
 from config.schema import RunConfig
 from generation.archive import set_aside
 from generation.outputs import check_ours
-from text.corpus import load_corpus, texts_of
+from text.corpus import texts_of, vocabulary_of
 from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold
 from utils import UserError, hash_file, numpy_generator, sha256, size_of, unreadable, write_atomic
@@ -45,11 +45,11 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
 
 
 def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = False) -> RunConfig:
-    """Write the base's text: of each run, documents that it trains on, none that any holds out, in a drawn order.
+    """Write the base's text: documents that the runs train on, and none that any of them holds out, in a drawn order.
 
-    What is wrong with the text of a run, its own training says. A text of the base that is another is kept aside, since
-    models and sets may have come from it; while a run's text is missing, it stays. With `keep` it stays too, and the
-    new one is written beside it. -> the base's run, which reads what was written.
+    A text that would change is first set aside, since models and sets may have come from it. Nothing is written while
+    a run's text is missing. With `keep` the old text stays, and the new one is written beside it. A run with a faulty
+    text is passed over: its own training names the fault. -> the base's run, which reads the text written.
     """
     path, missing = base.data_file(), [run.data_file() for run in runs if unreadable(run.data_file())]
     if all(size_of(run.data_file()) == 0 for run in runs):
@@ -101,15 +101,17 @@ def compared(line: str) -> str:
 
 def text_of(run: RunConfig, found: Survey, held_out: set[str]) -> str:
     """Lines of a run's training text that are none of `held_out`, BASE_CHARACTERS at most."""
-    corpus = load_corpus(run)
-    order = numpy_generator(run.seed, BASE, run.name).permutation(len(corpus.train.lengths))
-    order = order[: int(np.searchsorted(np.cumsum(corpus.train.lengths[order]), BASE_CHARACTERS)) + 1]
-    chosen = np.zeros(len(found.kept), dtype=bool)
-    chosen[np.flatnonzero(found.kept & ~found.held_out)[order]] = True
-    documents = texts_of(run, found.lengths, chosen, BASE_CHARACTERS if corpus.stream else math.inf)
+    learnt = found.kept & ~found.held_out
+    vocabulary, _ = vocabulary_of(run, found.lengths, learnt)
+    lengths = found.lengths[learnt]
+    order = numpy_generator(run.seed, BASE, run.name).permutation(len(lengths))
+    order = order[: int(np.searchsorted(np.cumsum(lengths[order]), BASE_CHARACTERS)) + 1]
+    chosen = np.zeros(len(learnt), dtype=bool)
+    chosen[np.flatnonzero(learnt)[order]] = True
+    documents = texts_of(run, found.lengths, chosen, BASE_CHARACTERS if run.data.format == "stream" else math.inf)
     drawn = (documents[i][:BASE_CHARACTERS] for i in np.argsort(np.argsort(order)))  # texts_of has the file's order
     lines = (line for document in drawn for line in document.split("\n") if compared(line) not in held_out)
-    return "".join(f"{known_text(line, corpus.vocabulary)}\n" for line in lines)
+    return "".join(f"{known_text(line, vocabulary)}\n" for line in lines)
 
 
 def known_text(text: str, vocabulary: Vocabulary) -> str:

@@ -21,15 +21,15 @@ from config.messages import clock, counted
 from config.schema import RunConfig
 from generation.outputs import Outputs
 from generation.prompt import Prompt
-from training.start import maker_of
+from training.order import maker_of
 from training.step import Diverged
 from training.trainer import Training
 from utils import UserError, size_of, utf8
 
 BURST = 3  # steps that are timed
 WARM_UP = {False: 1, True: 2}  # steps before them, without and with graphs
-# how often the disk holds the parameters while a model trains: a state holds weights, average, best and AdamW's two
-# moments, all of them again for where to go back to; twice that while it is rewritten; and the model
+# how often the disk holds a model's parameters at most: 5 times in a state (weights, average, best, two moments of
+# AdamW), twice that with the snapshot to go back to, twice again while it is rewritten, and once in the model
 MODEL_COPIES = 21
 PAGE = "check.html"  # in paths.outputs
 
@@ -105,8 +105,10 @@ def nearest_folder(path: Path) -> Path:
 
 
 def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool) -> CheckedRun:
-    """One run's row: its data are encoded, as for training, and a few steps timed, without a start still to be made."""
-    training = Training(run if start_is_made else run.with_training(start_from=""))
+    """One run's row: its data are encoded, as for training, and a few steps timed, without a start that may be gone."""
+    told: list[str] = []
+    begun = run if start_is_made and status != "done" else run.with_training(start_from="")
+    training = Training(begun, tell=told.append)
     corpus = training.corpus
     seconds, characters = burst(training)
     planned, most = min(training.total_steps * seconds, 60 * run.minutes()), training.total_steps * characters
@@ -114,7 +116,7 @@ def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool)
     cells = [
         run.name,
         f"{size_of(run.data_file()) / 1e6:.1f}",
-        f"{corpus.reading_log.documents:,}",
+        corpus.documents,
         f"{training.parameters / 1e6:.2f}M",
         f"{training.total_steps:,}",
         status,
@@ -125,7 +127,7 @@ def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool)
     findings = {} if run.name == BASE else examine(seen)  # each text of which the base consists has its own
     return CheckedRun(
         cells,
-        Checked(seen, [*facts(training), in_words(outlook)], findings),
+        Checked(seen, [*facts(training), *told, in_words(outlook)], findings),
         0 if status == "done" else 4 * MODEL_COPIES * training.parameters,
     )
 

@@ -13,7 +13,7 @@ from config.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.disguise import suspicion
-from training.events import Advance, Note, Status
+from training.events import Message, Note, Status
 from training.preview import Preview
 
 BAR_COLUMNS = 20
@@ -74,7 +74,7 @@ class QueueDisplay:
         if line := self.preview.finished():
             self.console.print(line)
 
-    def hear(self, message: Note | Advance) -> None:
+    def hear(self, message: Message) -> None:
         if isinstance(message, Note):
             self.print_sample()
             self.console.print(f"{message.name}: {message.text}")
@@ -117,7 +117,7 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     reading_log, limit = corpus.reading_log, run.training.max_minutes
     losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - (not corpus.stream)  # the frame is none
     budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
-    what = suspicion(run.data_file())
+    what = suspicion(run)
     documents = "" if corpus.stream else f"{counted(reading_log.documents, 'document')}, "
     notes = [
         f"{documents}{counted(reading_log.characters, 'character')}, {known} of "

@@ -129,7 +129,8 @@ class Advance:
     used: float = math.nan  # share of a card's peak bf16 rate, where that is known
 
 
-Hear = Callable[[Note | Advance], None]
+Message = Note | Advance
+Hear = Callable[[Message], None]
 
 
 class Stopped(Exception):

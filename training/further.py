@@ -24,15 +24,15 @@ def with_more_time(run: RunConfig) -> RunConfig:
     with exclusive_training(run):
         if hash_file(path) != found.file_sha256:
             raise UserError(f"{path}: was replaced meanwhile; start again")
-        if over := start_of_what_is_over(run, found):
-            return run.with_training(start_from=str(over))
+        if finished := start_of_finished_training(run, found):
+            return run.with_training(start_from=str(finished))
         kept = copy_aside(path)
     say(f"{run.name}: trains further from {kept}")
     return run.with_training(start_from=str(kept))
 
 
-def start_of_what_is_over(run: RunConfig, found: Checkpoint) -> Path | None:
-    """What a run's own model was trained further from, if a kill came before the state of that training was deleted."""
+def start_of_finished_training(run: RunConfig, found: Checkpoint) -> Path | None:
+    """The start of a --more training that saved its model and was killed before it deleted its state; else None."""
     start = found.start.model_sha256 if found.start else ""
     for kept in kept_aside(run.model_file()):
         if kept.is_file() and hash_file(kept) == start:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from config.schema import RunConfig
-from training.start import maker_of
+from training.order import longest_first, maker_of
 from utils import size_of
 
 LEAST_MINUTES = 0.01  # of any dataset's share of the hours, since 0 would mean no limit
@@ -28,18 +28,6 @@ def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[Run
         run.with_training(max_minutes=max(share, LEAST_MINUTES)) if share else run
         for run, share in zip(runs, minutes, strict=True)
     ]
-
-
-def longest_first(runs: Sequence[RunConfig]) -> list[RunConfig]:
-    """The runs as several lanes begin them: those that others start from, then the longest first."""
-    starts = {maker.name for run in runs if (maker := maker_of(run, runs))}
-    return sorted(runs, key=lambda run: (run.name not in starts, -run.minutes(), -characters_of(run)))
-
-
-def characters_of(run: RunConfig) -> float:
-    """About how many characters a run trains on: a byte each in every epoch, and no more than its steps hold."""
-    epochs, steps = size_of(run.data_file()) * run.training.epochs, run.training.max_steps
-    return min(epochs, steps * run.training.batch_size * run.model.context) if steps else epochs
 
 
 def end_of(runs: Sequence[RunConfig], lanes: int) -> float:

@@ -77,7 +77,7 @@ class Learner:
 
     def _times_of(self, rows: int, generator: torch.Generator) -> Tensor:
         """(B, 1) random times, as the run spreads them."""
-        t, settings = stratified_times(rows, generator, CPU), self.run.training
+        t, settings = stratified_times(rows, generator), self.run.training
         return bell(t, settings.times_mean, settings.times_width) if settings.times_width else t
 
     def blind_bits(self) -> float:

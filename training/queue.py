@@ -17,10 +17,10 @@ from generation.archive import copies_aside, set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.console import make_console
 from training.display import QueueDisplay
-from training.hours import characters_of, longest_first
 from training.lanes import Lanes, LocalLanes
-from training.resume import NEARLY, drop_state, spent_minutes, start_sha256
-from training.start import beginning_of, learnt_as, maker_of, was_trained_further
+from training.order import characters_of, longest_first, maker_of
+from training.resume import NEARLY, drop_state, own_state, spent_minutes, start_sha256
+from training.start import beginning_of, learnt_as, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file
 
@@ -42,7 +42,7 @@ class Queue:
         self.running: dict[str, RunConfig] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.done: dict[str, bool] = {}
-        self.failed: dict[str, Outcome] = {}  # what went wrong before or in the training of a dataset
+        self.failed: dict[str, Outcome] = {}  # why a dataset could not be begun, or made untrained
         self.retried: set[str] = set()
         self.repeats = Repeats()
         self.stop = self.lost = False  # whether it was asked to stop, and whether a state could then not be saved
@@ -180,9 +180,9 @@ class Queue:
         return [(characters_of(run), 60 * run.minutes()) for run in self.waiting if not self.done_before(run)]
 
     def done_before(self, run: RunConfig) -> bool:
-        """Whether a later run was done when this was first asked: it reads data and model.
+        """Whether a run that waits is trained already; False while its start is still to be made.
 
-        Before its start is made nobody knows.
+        Looked up once, since that reads the text and the model.
         """
         if not self.start_is_made(run):
             return False
@@ -201,7 +201,8 @@ class Queue:
         if self.is_done(run):
             return "done"
         with contextlib.suppress(OSError):
-            if not self.force and run.state_file().is_file() and spent_minutes(run, hash_file(run.data_file())):
+            state = None if self.force else own_state(run, hash_file(run.data_file()))
+            if state and spent_minutes(state):
                 return "interrupted"
         return "new"
 
@@ -239,11 +240,12 @@ class Queue:
     def forget(self, run: RunConfig) -> None:
         """Make a dataset untrained: the state goes, and the model is kept aside."""
         with exclusive_training(run):
-            path, data_sha256 = run.state_file(), hash_file(run.data_file())
-            if (spent := spent_minutes(run, data_sha256)) > run.minutes():
+            path, state = run.state_file(), own_state(run, hash_file(run.data_file()))
+            if state and (spent := spent_minutes(state)) > run.minutes():
                 size = counted(round(spent, 1), "minute")
                 self.console.print(f"{run.name}: {path}, of {size}, is kept as {set_aside(path)}")
-            drop_state(run, data_sha256)
+            elif state:
+                path.unlink()
             if run.model_file().is_file():
                 self.set_aside(run)
 
@@ -275,7 +277,7 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
         learnt = learnt_as(load_checkpoint(began)) if further and start and began else None
     except UserError as error:  # a damaged model
         return None, str(error)
-    if start and start == hash_file(run.model_file()):
+    if start and start == found.file_sha256:
         return None, f"{run.model_file()} is to be trained further"
     theirs = found.run.with_training(start_from=run.training.start_from) if further else found.run
     alike = (

@@ -11,14 +11,13 @@ import torch
 
 from config.schema import RunConfig
 from generation.cluster import connected, ray_library, reason_of
-from training.events import Advance, Hear, Note
-from training.lanes import CPU, lane_count
+from training.events import Hear, Message, Note
+from training.lanes import lane_count
 from training.worker import FAILED, Cores, Outcome, Sender, train_to_outcome
-from utils import parallel_tasks
+from utils import CPU, parallel_tasks
 
 TRIES = 4  # of a training whose machine dies: each goes on from the state that the last one saved
 PARTS = 10_000  # of a GPU, by which Ray counts; what it rounds up would not fit
-Message = Note | Advance
 
 
 class RayLanes:

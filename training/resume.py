@@ -26,7 +26,7 @@ FINITE = ("step", "progress", "characters", "learning_rate", "minutes")  # figur
 def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any], minutes: float) -> None:
     """Write the state of a run of this data; `content` is all that going on needs.
 
-    `minutes`: of the longest training that went on with it, whose state it is too.
+    `minutes`: the longest limit of time among the trainings that have used this state.
     """
     config = run.model_dump()
     config["training"]["max_minutes"] = minutes if math.isfinite(minutes) else 0
@@ -114,7 +114,7 @@ def belongs_to(state: dict[str, Any], run: RunConfig, data_sha256: str) -> bool:
     if state.get("start", "") != start_sha256(run):
         return False
     try:
-        return state.get("format") == STATE_FORMAT and run.trains_like(type(run).stored(state["config"]))
+        return state.get("format") == STATE_FORMAT and run.trains_like(RunConfig.stored(state["config"]))
     except (KeyError, TypeError, AttributeError, ValidationError):
         return False
 
@@ -125,10 +125,10 @@ def start_sha256(run: RunConfig) -> str:
     return hash_file(path) if path and path.is_file() else ""
 
 
-def drop_state(run: RunConfig, data_sha256: str, minutes: float = math.inf) -> str:
-    """Delete the state of this run of this data, if it might train for so long; anything else of that name stays.
+def drop_state(run: RunConfig, data_sha256: str, minutes: float) -> str:
+    """Delete the state of this run of this data, unless a training of more than `minutes` still needs it.
 
-    -> the longer training for which it stays, in words; "" if for none.
+    A file of another run stays. -> that longer training, in words; "" if there is none.
     """
     if longer := planned_minutes(run, data_sha256):
         if NEARLY * longer > minutes:
@@ -152,11 +152,10 @@ def planned_minutes(run: RunConfig, data_sha256: str) -> float:
     return minutes_of(state) if state else 0.0
 
 
-def spent_minutes(run: RunConfig, data_sha256: str) -> float:
-    """How many minutes of training the state of this run of this data holds; 0 if there is none."""
-    with contextlib.suppress(LookupError, TypeError, ValueError):  # damaged
-        state = own_state(run, data_sha256)
-        return float(state["status"]["seconds"]) / 60 if state else 0.0
+def spent_minutes(state: dict[str, Any]) -> float:
+    """How many minutes of training a state holds; 0 of a damaged one."""
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        return float(state["status"]["seconds"]) / 60
     return 0.0
 
 

@@ -1,6 +1,5 @@
 """A start from a trained model: its weights, its characters matched with those of another text."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,34 +86,6 @@ def check_alike(path: Path, start: RunConfig, run: RunConfig, option: str = "tra
         key, its, ours = differing[0]
         same = "choose the same preset" + (f", {start.preset}" if start.preset != run.preset else "")
         raise UserError(f"{option}: {path} has {key} {its}, this run {ours}; {same}")
-
-
-def maker_of(run: RunConfig, runs: Sequence[RunConfig]) -> RunConfig | None:
-    """The one of these runs that makes the model which a run starts from."""
-    start = run.start_file()
-    return next((other for other in runs if start and other.model_file().absolute() == start.absolute()), None)
-
-
-def in_order(runs: list[RunConfig]) -> list[RunConfig]:
-    """The runs, each behind the one that makes its start. UserError if that is of another network, or for a circle."""
-    found: list[RunConfig] = []
-
-    def add(run: RunConfig, waiting: list[str]) -> None:
-        if run.name in waiting:
-            circle = " and ".join([*waiting[waiting.index(run.name) :], run.name])
-            raise UserError(f"training.start_from: {circle} start from each other; let one start from none")
-        if start := maker_of(run, runs):
-            try:
-                check_alike(start.model_file(), start, run)
-            except UserError as error:
-                raise UserError(f"{run.name}: {error}") from None
-            add(start, [*waiting, run.name])
-        if run not in found:
-            found.append(run)
-
-    for run in runs:
-        add(run, [])
-    return found
 
 
 def started(fresh: dict[str, Tensor], run: RunConfig, vocabulary: Vocabulary, start: Checkpoint) -> dict[str, Tensor]:

@@ -105,13 +105,13 @@ class Objective:
         """The loss of a shard, in nats summed over the positions not given, and its gradient for each parameter."""
         x0, given, x_t, t, dropout = shard
         sigma = self.diffusion.schedule.sigma(t).squeeze(1)
-        counted = ~given & self.diffusion.process.open_to_noise(x_t)
-        positions = None if self.fixed_shapes else rounded_up(counted)
+        learnt = ~given & self.diffusion.process.open_to_noise(x_t)
+        positions = None if self.fixed_shapes else rounded_up(learnt)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             output = self.model(x_t, sigma, given, dropout, positions)
         if positions is not None:
-            x_t, x0, t, counted = (whole[positions].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), counted))
-        loss = LOSSES[self.loss](self.diffusion, output, x_t, x0, t).masked_fill(~counted, 0).sum()
+            x_t, x0, t, learnt = (whole[positions].unsqueeze(1) for whole in (x_t, x0, t.expand_as(x0), learnt))
+        loss = LOSSES[self.loss](self.diffusion, output, x_t, x0, t).masked_fill(~learnt, 0).sum()
         return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
 
     def summed(self, shards: list[Shard]) -> tuple[Tensor, list[Tensor]]:

@@ -28,10 +28,10 @@ CURVES = 20  # pictures of the learning curve in a file, some 30 KB each
 def check_tensorboard(runs: Iterable[RunConfig]) -> None:
     """Raise UserError, before anything is trained, if a run asks for event files and tensorboardX is not installed."""
     if any(run.training.tensorboard for run in runs):
-        part("event_pb2", "proto.")
+        module("event_pb2", "proto.")
 
 
-def part(name: str, package: str = "") -> Any:
+def module(name: str, package: str = "") -> Any:
     """A module of tensorboardX. Raises UserError if it is not installed."""
     return library(f"tensorboardX.{package}{name}", "tensorboard", "training.tensorboard: tensorboardX")
 
@@ -78,7 +78,7 @@ def events_in(content: bytes) -> list[tuple[Any, int]]:
     """The events of a file up to the first that is not whole, or is none, each with the place where it ends."""
     from google.protobuf.message import DecodeError
 
-    event, found, end = part("event_pb2", "proto.").Event, [], 0
+    event, found, end = module("event_pb2", "proto.").Event, [], 0
     while length := content[end : end + 8]:
         data = content[end + 12 : end + 12 + int.from_bytes(length, "little")]
         if content[end : end + 16 + len(data)] != framed(data):
@@ -93,28 +93,28 @@ def events_in(content: bytes) -> list[tuple[Any, int]]:
 
 def framed(data: bytes) -> bytes:
     """An event as it stands in a file: its length, the checksum of that, the event, its checksum."""
-    length, checksum = struct.pack("<Q", len(data)), part("record_writer").masked_crc32c
+    length, checksum = struct.pack("<Q", len(data)), module("record_writer").masked_crc32c
     return length + struct.pack("<I", checksum(length)) + data + struct.pack("<I", checksum(data))
 
 
 def head(wall_time: float) -> list[Any]:
     """The first events of a file: its format, and a start that makes TensorBoard forget what other files hold."""
-    event = part("event_pb2", "proto.")
+    event = module("event_pb2", "proto.")
     start = event.SessionLog(status=event.SessionLog.START, msg=SOFTWARE)
     return [event.Event(wall_time=wall_time, file_version=VERSION), event.Event(wall_time=wall_time, session_log=start)]
 
 
 def values_of(before: Validation | None, record: Validation) -> list[Any]:
     """What TensorBoard shows of a validation: its numbers, and its sample as the Markdown that a text is taken for."""
-    value = part("summary_pb2", "proto.").Summary.Value
+    value = module("summary_pb2", "proto.").Summary.Value
     numbers = [value(tag=tag, simple_value=number) for tag, number in scalars(record, before).items()]
-    return [*numbers, *part("summary").text("sample", "\n".join(fenced([record.sample]))).value]
+    return [*numbers, *module("summary").text("sample", "\n".join(fenced([record.sample]))).value]
 
 
 def point(began: float, record: Validation, values: list[Any]) -> Any:
     """The event of a validation, by the clock of a training that began then."""
     at = began + 60 * record.minutes
-    return part("event_pb2", "proto.").Event(wall_time=at, step=record.step, summary={"value": values})
+    return module("event_pb2", "proto.").Event(wall_time=at, step=record.step, summary={"value": values})
 
 
 def holds(event: Any, values: list[Any]) -> bool:
@@ -148,6 +148,6 @@ def curves(run: RunConfig, history: list[Validation]) -> list[Any]:
         width, height, png = curve_png(run.name, history)
     except Exception as error:  # whatever is wrong with a picture, the training goes on
         raise UserError(f"{run.name}: the learning curve cannot be drawn: {error}") from None
-    summary = part("summary_pb2", "proto.").Summary
+    summary = module("summary_pb2", "proto.").Summary
     image = summary.Image(height=height, width=width, colorspace=RGBA, encoded_image_string=png)
     return [summary.Value(tag="learning_curve", image=image)]

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -42,11 +43,12 @@ SAVE_SECONDS = 300  # resume state is saved at least so often, and after every v
 def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0) -> Checkpoint:
     """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
 
-    Steps are cut for so many cores, which enters their sums; 0: for those that this process may use. Goes on from a
-    saved state. Raises UserError for what cannot be trained on, Stopped once the listener asks to stop.
+    `cut_for`: for how many cores a step is divided into parts; the order of its sums, and so the last digits of the
+    weights, depends on it. 0: for the cores that this process may use. Goes on from a saved state. Raises
+    UserError for what cannot be trained on, Stopped once the listener asks to stop.
     """
     check_writable(run.model_file().parent)
-    training, saved, due = Training(run, cut_for), time.monotonic(), False
+    training, saved, due = Training(run, cut_for, listener.note), time.monotonic(), False
     listener.started(run, training.corpus, training.parameters, training.device, training.total_steps)
     if training.learner.note:
         listener.note(training.learner.note)
@@ -69,9 +71,8 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
                 listener.note(f"training diverged; {training.back_at()} at half the learning rate")
             except (MemoryError, RuntimeError) as error:
                 training.cut_smaller(error)
-                listener.note(
-                    f"out of memory; {training.back_at()} and on with {training.learner.shards} parts to a step"
-                )
+                parts = f"{training.learner.shards} parts to a step"
+                listener.note(f"out of memory; {training.back_at()} and on with {parts}")
             listener.stepped(training.status)
             if listener.stopping():
                 raise Stopped
@@ -83,12 +84,12 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
 class Training:
     """The state of a training. Every random draw is a function of (seed, name, step), so no generator needs saving."""
 
-    def __init__(self, run: RunConfig, cut_for: int = 0) -> None:
+    def __init__(self, run: RunConfig, cut_for: int = 0, tell: Callable[[str], None] = SILENT.note) -> None:
         self.device = pick_device(run.device)
         check_tensorboard([run])
         check_text(run)
         self.corpus = load_corpus(run)
-        self.run = with_origin(run, self.corpus.sha256)
+        self.run = with_origin(run, self.corpus.sha256, tell)
         self.batches = TrainingBatches(self.corpus, run)
         steps = max(1, math.ceil(run.training.epochs * self.batches.steps_per_epoch))
         self.total_steps = min(steps, run.training.max_steps or steps)

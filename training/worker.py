@@ -22,7 +22,7 @@ from generation.course import Change
 from generation.outputs import check_ours
 from text.corpus import Corpus
 from training.display import start_notes
-from training.events import Advance, Note, Status, Stopped
+from training.events import Advance, Hear, Message, Note, Status, Stopped
 from training.trainer import train_model
 from training.utilisation import share_of_a_character
 from utils import UserError, exclusive_lock, out_of_memory, write_atomic
@@ -53,7 +53,10 @@ class Outcome:
 
 
 class Cores(NamedTuple):
-    """The cores that a training uses at once, and for how many its steps are cut, which enters their sums."""
+    """How many cores a training computes on, and for how many its steps are divided into parts.
+
+    The result depends on the second alone.
+    """
 
     used: int
     cut_for: int
@@ -70,10 +73,10 @@ class TrainingProcess:
             self.process.start()
         theirs.close()  # while it is open here, the link would not report that the process has ended
 
-    def receive(self) -> Note | Advance | Outcome:
+    def receive(self) -> Message | Outcome:
         """The next message of the training, waited for; the last one says how it ended."""
         try:
-            message: Note | Advance | Outcome = self.link.recv()
+            message: Message | Outcome = self.link.recv()
         except (EOFError, OSError):
             self.process.join()
             if self.stopping and not self.started:
@@ -121,14 +124,14 @@ def ctrl_c_blocked() -> Iterator[None]:
 class Sender:
     """The listener of a training in its process: sends the queue messages, and asks it whether to stop."""
 
-    def __init__(self, run: RunConfig, send: Callable[[Note | Advance], None], stop_asked: Callable[[], bool]) -> None:
+    def __init__(self, run: RunConfig, send: Hear, stop_asked: Callable[[], bool]) -> None:
         self.run, self.send, self.stopping = run, send, stop_asked
         self.status, self.sent = Status(run.name), 0.0
         self.documents = self.parameters = ""
         self.share = math.nan  # of the card that one character a second takes
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
-        self.documents, self.parameters = f"{corpus.reading_log.documents:,}", f"{parameters / 1e6:.2f}M"
+        self.documents, self.parameters = corpus.documents, f"{parameters / 1e6:.2f}M"
         self.share = share_of_a_character(run, corpus, device)
         for text in start_notes(run, corpus, parameters, device, steps):
             self.note(text)
@@ -174,7 +177,7 @@ def train_in_process(run: RunConfig, cores: Cores, link: Connection) -> None:
         except OSError:  # Windows reports in this way that the queue has ended
             return True
 
-    def send(message: Note | Advance | Outcome) -> None:
+    def send(message: Message | Outcome) -> None:
         with contextlib.suppress(OSError):  # the queue may have ended
             link.send(message)
 

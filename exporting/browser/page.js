@@ -29,7 +29,12 @@ function seedOf(text) {
 }
 
 const seed = seedOf(search.get("seed") || platform.hash() || voice.seed);
-let token = Math.max(1, parseInt(search.get("token"), 10) || 1);
+const last = seed === BigInt(voice.seed) && voice.size || Infinity; // of a set, the number of its last token
+let token = within(parseInt(search.get("token"), 10) || 1);
+
+function within(number) {
+  return Math.min(last, Math.max(1, number));
+}
 
 function documentNow() {
   const attempt = seed === BigInt(voice.seed) && voice.attempts[token] || 0; // of a set, whose seed is the page's own
@@ -158,7 +163,7 @@ function setPaused(now) {
 }
 
 function go(step) {
-  token = Math.max(1, token + step);
+  token = within(token + step);
   write();
 }
 

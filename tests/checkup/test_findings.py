@@ -77,6 +77,20 @@ def test_characters_that_are_left_out_are_named_and_a_size_that_keeps_them_does(
     assert found(lines, data={"vocab_size": size - 1})["characters"].severity != GOOD
 
 
+def test_a_stream_keeps_its_newline(found):
+    checked = found(["ab c", "d", "ab", "dc"] * 300, data={"format": "stream"})
+    assert checked["characters"] == Finding(GOOD, "6 distinct characters kept: the whole text")
+
+
+def test_the_signs_of_vowels_are_parts_of_letters(found):
+    words = ["हिन्दी में लिखी हुई एक किताब", "यह किताब मुझे बहुत अच्छी लगी", "इस की कहानी भी बहुत सुन्दर है"]
+    lines = [f"{words[n % 3]} {words[n // 3 % 3]} {words[n // 9 % 3]}" for n in range(27)]
+    checked = found(lines)
+    assert checked["prose"].severity == GOOD
+    vowels = [f"क{sign}ल क{other}म" for sign in "ािीुूेैोौ" for other in "ािीुूेैोौ"]  # which differ in these alone
+    assert found(vowels)["near repeats"].sentence.startswith("0 of 81 documents")
+
+
 def test_rare_characters_cost_where_noise_draws_them(found):
     lines = [*PROSE, *["the same words over and over, for a long text " * 40 + str(n) for n in range(60)], "Ω"]
     sections = {"data": {"vocab_size": 128, "held_out": 0.001}}

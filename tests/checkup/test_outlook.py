@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from checkup.outlook import ERROR, LEAST, MOST, TRAININGS, Outlook, in_words, outlook_of
+from checkup.outlook import LEAST_READ, MARGIN, MOST_READ, TRAININGS, Outlook, in_words, outlook_of
 from dataset_loader import held_out_batches
 from diffusion.objectives import Diffusion
 from evaluation.likelihood import held_out_likelihood
@@ -22,8 +22,8 @@ def test_the_line_is_that_of_least_squares_and_its_error_twice_the_deviation():
     left = [b - mean_y - slope * (a - mean_x) for a, b in zip(x, y, strict=True)]
     outlook = Outlook(3.0, 1000, 1e7, 1e7, 10**7, True)
     assert outlook.bits(1e7) == pytest.approx(3.0 - mean_y - slope * (math.log(1e7) - mean_x))
-    assert pytest.approx(2 * math.sqrt(sum(r * r for r in left) / (len(x) - 2))) == ERROR
-    assert sum(abs(r) > ERROR for r in left) <= len(left) / 10  # the band holds what was measured
+    assert pytest.approx(2 * math.sqrt(sum(r * r for r in left) / (len(x) - 2))) == MARGIN
+    assert sum(abs(r) > MARGIN for r in left) <= len(left) / 10  # the band holds what was measured
 
 
 def test_every_training_of_the_line_stands_in_the_results():
@@ -37,13 +37,12 @@ def test_every_training_of_the_line_stands_in_the_results():
 
 def test_nothing_is_promised_beyond_what_was_measured():
     outlook = Outlook(3.0, 1000, 1e7, 1e9, 10**7, True)
-    assert outlook.bits(MOST * 100) == outlook.bits(MOST) and outlook.bits(LEAST / 100) == outlook.bits(LEAST)
-    assert outlook.told(LEAST / 2) == f"over {outlook.bits(LEAST) - ERROR:.1f}"
-    low, high = outlook.bits(MOST) - ERROR, outlook.bits(MOST) + ERROR
-    assert (
-        outlook.told(MOST) == f"{low:.1f} to {high:.1f}"
-        and outlook.told(2 * MOST) == f"{low:.1f} to {high:.1f} or less"
-    )
+    assert outlook.bits(MOST_READ * 100) == outlook.bits(MOST_READ)
+    assert outlook.bits(LEAST_READ / 100) == outlook.bits(LEAST_READ)
+    assert outlook.told(LEAST_READ / 2) == f"over {outlook.bits(LEAST_READ) - MARGIN:.1f}"
+    low, high = outlook.bits(MOST_READ) - MARGIN, outlook.bits(MOST_READ) + MARGIN
+    assert outlook.told(MOST_READ) == f"{low:.1f} to {high:.1f}"
+    assert outlook.told(2 * MOST_READ) == f"{low:.1f} to {high:.1f} or less"
 
 
 def test_budgets_longer_than_the_training_or_beyond_what_was_measured_are_not_named():
@@ -51,6 +50,9 @@ def test_budgets_longer_than_the_training_or_beyond_what_was_measured_are_not_na
     assert "after 15 minutes" in words and "at the end, after 33m20s" in words and "hour" not in words
     assert words.endswith("10,000 characters a second here, as fast as the steps just timed") and "passes" not in words
     assert "(less is known of over 5 passes)" in in_words(Outlook(3.0, 10_000, 2e7, 2e7, 10**6, True))
+    planned = in_words(Outlook(3.0, 10_000, 3e6, 2e7, 4 * 10**6, True))
+    assert "as planned" in planned and planned.index("as planned, after 5m00s") < planned.index("after 15 minutes")
+    assert "without a limit of time, after 33m20s" in planned and "at the end" not in planned
     long = in_words(Outlook(3.0, 10_000, 1e9, 1e9, 10**9, True))
     assert "or less after an hour" in long and "night" not in long and "at the end" not in long
     assert "no training of this preset was measured" in in_words(Outlook(3.0, 10_000, 2e7, 2e7, 10**6, False))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.draws import change, draw, reshape, spread
+from diffusion.draws import change, draw, spread, tempered
 from diffusion.objectives import HEADS, Diffusion
 from diffusion.processes import PROCESSES
 from diffusion.samplers import SAMPLERS, STEPS, noise_levels, sample
@@ -103,7 +103,7 @@ def test_temperature_sharpens_to_the_mode():
 
 def test_top_p_keeps_the_smallest_sufficient_set():
     logits = torch.tensor([[[0.5, 0.3, 0.15, 0.05]]]).double().log()
-    kept = {p: (reshape(logits, 1.0, p)[0, 0] > 0).tolist() for p in (0.01, 0.45, 0.6, 0.9, 1.0)}
+    kept = {p: (tempered(logits, 1.0, p)[0, 0] > 0).tolist() for p in (0.01, 0.45, 0.6, 0.9, 1.0)}
     assert kept == {
         0.01: [True, False, False, False],
         0.45: [True, False, False, False],
@@ -111,7 +111,7 @@ def test_top_p_keeps_the_smallest_sufficient_set():
         0.9: [True, True, True, False],
         1.0: [True] * 4,
     }
-    torch.testing.assert_close(reshape(logits, 1.0, 0.6)[0, 0, :2], torch.tensor([0.625, 0.375]).double())
+    torch.testing.assert_close(tempered(logits, 1.0, 0.6)[0, 0, :2], torch.tensor([0.625, 0.375]).double())
 
 
 @pytest.mark.parametrize("greedy", [False, True])

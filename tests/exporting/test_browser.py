@@ -78,11 +78,19 @@ def test_the_attempts_of_a_set_are_those_of_its_own_seed_alone(piece, visit, tmp
     file, writer = piece
     source = file.read_text(encoding="utf-8")
     of_set = tmp_path / "set.html"
-    of_set.write_text(re.sub(r'"attempts": ?\{\}', '"attempts":{"2":1}', source), encoding="utf-8")
+    of_set.write_text(re.sub(r'"attempts": ?\{\}', '"size":2,"attempts":{"2":1}', source), encoding="utf-8")
     assert of_set.read_bytes() != file.read_bytes()
     first, other = (write_documents(writer, seed, [1], writer.settings())[0] for seed in (0, 11))
-    assert text_of(visit(of_set, "?pace=0&token=2")) != first
-    assert text_of(visit(of_set, "?pace=0&seed=11&token=2")) == other
+    page = visit(of_set, "?pace=0&token=2")
+    second = text_of(page)
+    assert second != first
+    page.keyboard.press("ArrowRight")  # it is the last one
+    assert text_of(page) == second and page.text_content("#caption") == "toy · 2"
+    page = visit(of_set, "?pace=0&seed=11&token=2")
+    assert text_of(page) == other
+    page.keyboard.press("ArrowRight")
+    text_of(page)
+    assert page.text_content("#caption") == "toy · seed 11 · 3"
 
 
 @pytest.mark.parametrize(("weights", "process"), [("int8-grouped", "uniform"), ("float16", "absorbing")])

@@ -123,7 +123,7 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
     assert run(model, *FINE, "--set", "outputs/set") == 0
     assert f"Proven: {len(accepted)} of {len(accepted)} tokens of the set, logits" in capsys.readouterr().out
     voice = json.loads(Scripts(Path("outputs/other_live.html").read_text(encoding="utf-8")).found["voice"])
-    assert (voice["attempts"], voice["seed"], voice["sampler"]["temperature"]) == (again, "3", 0.9)
+    assert (voice["attempts"], voice["size"], voice["seed"], voice["sampler"]["temperature"]) == (again, 40, "3", 0.9)
     before = Path("outputs/other_live.html").read_bytes()
     other = [*made[:-1], "outputs/wild", "--model", str(model)]  # of the model itself, whose texts are others
     assert collection.main(other) < 2
@@ -131,7 +131,7 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert re.fullmatch(
         r"error: models/other\.pt: the page writes \d+ of \d+ tokens of outputs/wild, fewer than 95%; make the set from"
-        r" the model that --quantised writes",
+        r" the model that --quantised writes, and give the same --weights as then",
         error,
     )
     assert Path("outputs/other_live.html").read_bytes() == before

@@ -10,6 +10,7 @@ from nft.contact_sheet import contact_sheet
 from nft.courses import course_line, course_of
 from nft.files import pages
 from nft.formats import SET_FORMAT
+from nft.schemas import SetInfo
 from nft.store import Edition
 from nft.traits import bands_of, figures_of
 from utils import UserError
@@ -84,8 +85,9 @@ def made_up_edition(texts: dict[int, str], *pieces: str) -> Edition:
     lines = {token: course_line(token, course_to(text)) for token, text in texts.items()}
     courses = [lines.get(token, b"") for token in range(1, max(texts) + 1)]
     drawn_with = {"format": SET_FORMAT, "identity": {}, "seed": 0, "sampler": {}, "rules": {}}
-    info = {**drawn_with, "title": "made up", "pieces": [*pieces], "theme": "paper"}
-    return Edition(info, records, bands_of([record["traits"] for record in records]), courses)
+    info = {**drawn_with, "title": "made up", "license": "", "base_uri": "", "pieces": [*pieces], "theme": "paper"}
+    bands = bands_of([record["traits"] for record in records])
+    return Edition(SetInfo.model_construct(**info), records, bands, courses)
 
 
 def made_up_set(folder: Path, texts: dict[int, str]) -> Edition:

@@ -1,14 +1,16 @@
 """The page of a set shows its texts as text, leaves a phone's screen to them, and is worked by keys in a browser."""
 
 import json
+from dataclasses import replace
 from html import escape
 
 import pytest
 
 from nft.contact_sheet import contact_sheet
 from nft.formats import SET_FORMAT
+from nft.schemas import SetInfo
 from nft.selection import token_ids
-from nft.store import Edition
+from nft.store import Edition, SetFolder
 from nft.traits import TRAITS
 from tests.nft.sets import made_up_edition, made_up_set
 
@@ -20,8 +22,7 @@ def test_a_page_and_a_picture_never_take_text_for_markup(studio):
     _, folder = make("set", 3, "--title", "</title><script>alert(1)</script>")
     record = json.loads((folder / "samples.jsonl").read_text("utf-8").splitlines()[0])
     record["text"] = "</script><img src=x onerror=alert(1)> & more"
-    info = {**json.loads((folder / "set.json").read_text("utf-8")), "curated": False}
-    page = contact_sheet(Edition(info, [record], {}, []))
+    page = contact_sheet(Edition(SetFolder(folder).info(), [record], {}, []))
     assert page.count("<script>") == 1 and page.count("</script>") == 1 and "<img" not in page
     svg = (folder / "images/1.svg").read_text("utf-8")
     assert "<script" not in svg and "&lt;script&gt;" in svg
@@ -39,7 +40,7 @@ def page_with_every_trait(title: str) -> str:
     figures = {"novelty": 0.5, "confidence": 0.5, "traits": dict.fromkeys(TRAITS, "middle")}
     record = {"token_id": 1, "text": "words", "flags": [], **figures}
     info = {"format": SET_FORMAT, "title": title, "identity": {}, "seed": 0, "sampler": {}, "rules": {}}
-    return contact_sheet(Edition(info, [record], bands, []))
+    return contact_sheet(Edition(SetInfo.model_construct(**info), [record], bands, []))
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
@@ -255,7 +256,7 @@ def test_marks_are_those_of_one_set_alone(visit, tmp_path):
     page = visit(tmp_path / "index.html")
     pressed(page, "Home k")
     assert page.evaluate("localStorage.length") == 1
-    other = Edition({**edition.info, "rules": {"copies": "mask"}}, edition.records, edition.bands, edition.courses)
+    other = replace(edition, info=edition.info.model_copy(update={"rules": {"copies": "mask"}}))
     (tmp_path / "index.html").write_text(contact_sheet(other), encoding="utf-8", newline="\n")
     page.reload()
     assert not page.evaluate("[...marks]")

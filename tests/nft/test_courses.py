@@ -111,7 +111,7 @@ def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsy
     assert collection.main(["draw-courses", str(folder)]) == 1
     assert "1 token: another text came out when drawn again, so without a course: 2" in capsys.readouterr().err
     assert lines(folder)[1] == b'{"course":[],"token_id":2}\n'
-    assert "how 1 token were written: courses.jsonl holds no course of them" in verify(folder)[1]
+    assert "the writing of 1 token: courses.jsonl holds no course" in verify(folder)[1]
     capsys.readouterr()
     assert collection.main(["draw-courses", str(folder)]) == 1  # drawn once more, as on another machine it may come out
     assert "1 token: another text came out when drawn again, so without a course: 2" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import jsonschema
 import pytest
@@ -13,6 +14,7 @@ import collection
 from nft.formats import FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import SIDE
 from nft.metadata import caption, csv_text, description, picture_caption
+from nft.store import Edition
 from tests.nft.sets import change_tokens, made_up_edition, texts
 from utils import hash_file
 
@@ -93,6 +95,10 @@ def test_exports_meet_their_schemas_and_hold_every_token(studio):
     assert len(bits) == 12 and bits == sorted(bits, reverse=True)
 
 
+def with_info(edition: Edition, **changed: Any) -> Edition:
+    return replace(edition, info=edition.info.model_copy(update=changed))
+
+
 def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
     texts = {
         "Fish &amp; chips": "Fish \\&amp; chips", "- fix it": "\\- fix it", " + add": " \\+ add",
@@ -101,11 +107,10 @@ def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
         "    code\n \tmore\n  no": "\u00a0   code\n\u00a0\tmore\n  no", "\tcode": "\u00a0code", "   no": "   no",
     }  # fmt: skip
     edition = made_up_edition(dict(enumerate(texts, 1)))
-    edition = replace(edition, info=edition.info | {"curated": False})
     assert [description(edition, record).split("\n\n")[0] for record in edition.records] == [*texts.values()]
-    earlier = replace(edition, info=edition.info | {"format": THIRD_FORMAT})
+    earlier = with_info(edition, format=THIRD_FORMAT)
     assert description(earlier, earlier.records[0]).startswith("Fish &amp; chips\n\n")
-    fourth = replace(edition, info=edition.info | {"format": FOURTH_FORMAT})
+    fourth = with_info(edition, format=FOURTH_FORMAT)
     assert description(fourth, fourth.records[-2]).startswith("\tcode\n\n")
 
 
@@ -117,9 +122,9 @@ def test_a_picture_shows_the_number_of_a_token_however_long_its_title():
         ("a " * 40, f"{('a ' * 28).strip()}\u2026 #7"),
         (wide, f"{wide[:28]}\u2026 #7"),
     ):
-        long = replace(edition, info=edition.info | {"title": title})
+        long = with_info(edition, title=title)
         assert picture_caption(long, 7) == shown and len(shown) <= 60
-        assert caption(long, 7) == f"{title} #7" == picture_caption(replace(long, info=long.info | {"format": 3}), 7)
+        assert caption(long, 7) == f"{title} #7" == picture_caption(with_info(long, format=THIRD_FORMAT), 7)
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula():
@@ -184,3 +189,11 @@ def test_a_set_takes_source_and_licence_of_its_own_text_alone(studio, tmp_path, 
     out = tmp_path / "third"
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
     assert json.loads((out / "set.json").read_text("utf-8"))["license"] == ""
+    config.write_text(config.read_text("utf-8").replace("\ndatasets:", "\nlicense: All rights reserved\ndatasets:"))
+    capsys.readouterr()
+    assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
+    assert json.loads((out / "set.json").read_text("utf-8"))["license"] == ""
+    assert f"{text}: not the text that the model learnt from" in capsys.readouterr().out
+    text.unlink()  # the text has moved, so the config's licence is that of the model's
+    assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
+    assert json.loads((out / "set.json").read_text("utf-8"))["license"] == "All rights reserved"

@@ -17,8 +17,7 @@ from PIL import Image, ImageSequence
 import collection
 from generation.course import Change
 from nft.animated_svg import animated_svg
-from nft.animation import PER_SECOND, WRITERS, animation, frames, in_colour, pictures_of, same_animation
-from nft.image import LARGEST
+from nft.animation import MOST_PIXELS, PER_SECOND, WRITERS, animation, frames, in_colour, pictures_of, same_animation
 from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
@@ -163,7 +162,7 @@ def test_a_text_of_any_length_is_animated():
         text = "word " * (length // 5)
         packed = animation("webp", text, at_once(text), "long #1", PAPER)
         first, last = pictures_of(packed)
-        assert first.size == last.size and last.size[0] * last.size[1] <= LARGEST and first.rgb != last.rgb
+        assert first.size == last.size and last.size[0] * last.size[1] <= MOST_PIXELS and first.rgb != last.rgb
         assert size in (None, last.size)
 
 

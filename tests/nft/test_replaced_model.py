@@ -4,6 +4,7 @@ import json
 
 import torch
 
+import collection
 from generation import archive
 from generation.checkpoint import load_checkpoint
 from tests.helpers import Quiet, shape
@@ -41,6 +42,8 @@ def test_a_set_names_the_model_that_wrote_it_though_another_takes_its_place(stud
     assert named == hash_file(model.with_name("toy.previous.pt"))
     status, said = verify(folder)  # with the one kept aside
     assert status == 0 and "3 tokens drawn again, 3 the same" in said
+    (folder / "courses.jsonl").unlink()
+    assert collection.main(["draw-courses", str(folder)]) == 0 and verify(folder)[0] == 0
     model.write_bytes(first)
     with monkeypatch.context() as patch:
         patch.setattr(

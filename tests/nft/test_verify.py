@@ -61,7 +61,7 @@ def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
     assert verify(folder, tokens=1) == (
         0,
         "1 token drawn again, 1 the same\n"
-        "not checked: how 2 tokens were drawn; --tokens 3 draws all again\n"
+        "not checked: the drawing of 2 tokens; --tokens 3 draws all again\n"
         "3 tokens: what was checked matches; 1 thing could not be checked\n",
     )
     data = run.data_file()

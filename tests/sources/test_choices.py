@@ -39,11 +39,11 @@ def test_join_puts_columns_into_a_template():
 
 def test_a_word_of_join_that_is_no_column_is_named():
     columns = "; it has id, stars, title, review text, review"
-    what = "a.csv has no such column; did you mean 'title'?"
-    assert_refused("a.csv", "--join", "titel. review", line=f"--join 'titel. review': 'titel': {what[:-1]}?{columns}")
+    what = f"a.csv has no such column{columns}"
+    line = f"--join 'titel. review': 'titel': {what}; did you mean 'title'?"
+    assert_refused("a.csv", "--join", "titel. review", line=line)
     assert_refused("a.csv", "--join", "...", starts="--join '...': names no column; a.csv has id, stars")
-    assert_refused("a.csv", "--column", "rewiew", line=f"--column 'rewiew': a.csv has no such column; "
-                   f"did you mean 'review'?{columns}")  # fmt: skip
+    assert_refused("a.csv", "--column", "rewiew", line=f"--column 'rewiew': {what}; did you mean 'review'?")
 
 
 def test_the_column_of_prose_is_found_and_the_reason_given(capsys):
@@ -86,8 +86,12 @@ def test_the_commands_to_go_on_with_read_the_same_config(capsys):
 def test_addresses_and_codes_are_no_prose(columns, best):
     rows = [[f"{value}{n}" for value in columns.values()] for n in range(9)]
     assert [*columns][choose("x", [*columns], rows)[0]] == best
-    with pytest.raises(UserError, match=r"^x: no column holds prose; name one with --column: a, b$"):
-        choose("x", ["a", "b"], [["1", None], ["2", "x"]])
+    none = "x: no column holds prose; name one with --column, of a, b; "
+    of_json = "if its rows lie inside a cell that holds JSON, save that as a file"
+    for cell, fix in (("x", "or read only the files that hold texts"), ('[{"text": "rows inside a cell"}]', of_json)):
+        with pytest.raises(UserError) as error:
+            choose("x", ["a", "b"], [["1", None], ["2", cell]])
+        assert str(error.value) == none + fix
 
 
 CLEANED = [
@@ -253,7 +257,8 @@ def test_files_of_several_kinds_are_read_together():
 
 def test_files_of_other_columns_are_named():
     Path("b.csv").write_text("id,reviews\n1,some words\n")
-    assert_refused("a.csv", "b.csv", starts="--column 'review text': b.csv has no such column; did you mean")
+    fix = "name only the files that hold texts, or a column with --column"
+    assert_refused("a.csv", "b.csv", line=f"'review text': b.csv has no such column; it has id, reviews; {fix}")
 
 
 @pytest.mark.usefixtures("warm_processes")

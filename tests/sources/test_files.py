@@ -61,6 +61,10 @@ def test_a_text_beside_what_is_not_read_is_not_all_there_is(capsys):
     Path("k/.hidden").write_bytes(b"x")
     assert run("k") == ["about these reviews"]
     assert not_read(capsys.readouterr().out) == [f"not read: 1 file: {Path('k/data.xlsx')}"]
+    Path("k/labels.csv").write_text("file,label\na,1\nb,0\n")
+    assert_refused("k", starts=f"{Path('k/labels.csv')}: no column holds prose; ")  # which may be why
+    shown = f"{Path('k/README.md')}, {Path('k/data.xlsx')}"
+    assert not_read(capsys.readouterr().out) == [f"not read: 2 files: {shown}"]
 
 
 def test_a_damaged_archive_in_a_folder_is_one_line():

@@ -52,6 +52,13 @@ def test_the_history_of_a_repository():
     assert record["files"] == [{"name": "repo", "kind": "git", "commit": head}]
 
 
+def test_a_message_keeps_the_html_that_it_speaks_of():
+    messages = ["Remove <div> from <nav>", "Write &amp; where & stood", "Add <file> to <source>"]
+    repository("repo", *messages)
+    Path("a.csv").write_text("text\n<b>some words</b> here\nand other words\n")
+    assert run("a.csv", "--git", "repo") == ["some words here", "and other words", *messages[::-1]]
+
+
 def test_messages_that_name_no_encoding_are_read_in_the_one_that_is_named(capsys):
     """Old programs wrote what their system had; of today's git, such a commit is made by hand."""
     repository("repo", "plain words", "café au lait")

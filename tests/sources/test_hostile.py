@@ -47,7 +47,8 @@ def test_a_json_without_an_end_takes_no_memory_and_is_one_line():
         (b"id,text\n1,caf\xe9 au lait\n", "a.csv line 2: byte 0xe9 is not UTF-8; " + NAME_ENCODING),
         (TABLE * 2 + b"2,caf\xe9 au lait\n", "a.csv line 100003: byte 0xe9 is not UTF-8; " + NAME_ENCODING),
         (b"id,text\n1,caf\xc3", "a.csv line 2: ends within a character of UTF-8; is it cut short?"),
-        ("id,text\n1,a b\n".encode("utf-16-le"), "a.csv: is UTF-16 or no text; if it is, say --encoding utf-16-le"),
+        ("id,text\n1,a b\n".encode("utf-16-le"), "a.csv: has the zero bytes of UTF-16, or is no text; "
+         "if it is UTF-16, add --encoding utf-16-le, or utf-16-be"),
         (b"\x1f\x8bid,text\n", "a.csv: is compressed (gzip); unpack it first; its name does not say so"),
     ],
 )  # fmt: skip

@@ -204,7 +204,7 @@ def test_cells_of_many_lines_that_make_a_row_of_megabytes_are_one_line(tmp_path)
 
 
 def test_a_million_columns_are_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"^x.csv: has 500,000 columns, more than 2,000; is it a table of texts\?$"):
+    with pytest.raises(UserError, match=r"^x.csv: has more than 2,000 columns; is it a table of texts\?$"):
         read(tmp_path / "x.csv", ",".join("c" for _ in range(500_000)) + "\n")
 
 

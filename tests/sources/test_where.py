@@ -150,7 +150,7 @@ def test_a_number_that_has_not_what_is_asked_is_missing_and_counted(capsys):
     pytest.importorskip("duckdb")
     Path("b.csv").write_text("n,t\n" + "1,a\n2,b\n" * 500 + "4.6,c\n3,d\n")
     assert run("b.csv", "--column", "t", "--where", "n & 1 = 1") == [*["a"] * 500, "d"]
-    told = "not compared: 1 row with no number in 'n', as '4.6', missing to --where"
+    told = "1 row: 'n' is no number ('4.6', for example), so --where takes it for missing"
     assert told in capsys.readouterr().out.splitlines()
 
 
@@ -179,7 +179,7 @@ def test_a_column_whose_name_is_part_of_another_is_not_asked_about(capsys):
     rows = "".join(f"{n},en,text number {n}\n" for n in range(1000))
     Path("b.csv").write_text(f"age,language,text\n{rows}many,de,text of age\n")
     assert run("b.csv", "--column", "text", "--where", "language = 'de'") == ["text of age"]
-    assert "not compared" not in capsys.readouterr().out
+    assert "is no number" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--where", "--column", "--join", "--encoding"])
@@ -211,8 +211,9 @@ def test_what_is_no_number_among_numbers_is_missing_and_counted(numbers, where, 
     Path("b.csv").write_text("n,text\n" + "".join(f"{n},text number {k}\n" for k, n in enumerate(numbers)))
     assert run("b.csv", "--column", "text", "--where", where) == [f"text number {k}" for k in taken]
     wrong = [n for n in numbers if n and (n.lower().lstrip("-")[0] in "nim" or n in ("1e999", "0x3e7"))]
-    told = f"{len(wrong)} rows with no number in 'n', as {wrong[0]!r}, missing to --where"
-    assert f"not compared: {told}" in capsys.readouterr().out.splitlines()
+    what = f"'n' is no number ({wrong[0]!r}, for example), so --where takes it for missing"
+    told = f"{len(wrong)} row{'s' * (len(wrong) > 1)}: {what}"
+    assert told in capsys.readouterr().out.splitlines()
     assert json.loads(Path("datasets/x.source.json").read_text())["not_numbers"] == {"n": len(wrong)}
     line = f"b.csv: no document is left of {len(numbers):,} rows: {len(numbers):,} not taken by --where, {told}"
     assert_refused("b.csv", "--column", "text", "--where", "n > 5000 AND n < 1", line=line, name="y")

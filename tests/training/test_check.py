@@ -153,6 +153,27 @@ def test_of_a_voice_with_a_start_no_bits_are_promised_whether_it_is_there_or_not
         assert out.count("no training of this preset from a start was measured") == 1
 
 
+def test_a_voice_that_is_done_is_checked_without_its_start_which_may_be_gone(project, capfd):
+    path, run = project
+    train_model(load_config(path).resolve("two"), Quiet())
+    path.write_text(path.read_text(encoding="utf-8").replace("one: {}", "one: {training: {start_from: two}}"))
+    assert run("--dataset", "one") == 0
+    load_config(path).resolve("two").model_file().unlink()
+    capfd.readouterr()
+    assert run("--dataset", "one", "--check") == 0
+    assert "done" in capfd.readouterr().out
+
+
+def test_that_a_record_is_of_another_text_is_said(project, capfd):
+    path, run = project
+    record = path.parent / "datasets" / "one.source.json"
+    record.write_text(json.dumps({"license": "CC0", "text": {"sha256": "0" * 64}}))
+    for options in (["--check"], []):
+        capfd.readouterr()
+        assert run("--dataset", "one", *options) == 0
+        assert "is the record of another text" in " ".join(capfd.readouterr().out.split())
+
+
 def test_the_page_lies_in_the_outputs_folder_and_is_written_anew(project):
     path, run = project
     page = path.parent / "outputs" / "check.html"

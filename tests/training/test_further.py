@@ -1,5 +1,7 @@
 """More time for a finished model: train.py --more."""
 
+import math
+
 import pytest
 import torch
 
@@ -112,7 +114,7 @@ def test_more_that_was_killed_after_its_model_was_saved_is_over(tiny_run, monkey
     again = with_more_time(run)
     assert finished_model(again)[0] and again.start_file().read_bytes() == first
     assert [kept.read_bytes() for kept in kept_aside(run.model_file())] == [first]
-    drop_state(again, hash_file(run.data_file()))  # as the queue does where a model is done
+    drop_state(again, hash_file(run.data_file()), math.inf)  # as the queue does where a model is done
     train_model(with_more_time(run), listener := Quiet())
     assert listener.resumed_from is None and load_checkpoint(run.model_file()).metrics["steps_before"] == 12
 

@@ -11,7 +11,7 @@ from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training import worker_faults
 from training import worker
 from training.events import Stopped
-from training.hours import longest_first
+from training.order import longest_first
 from training.queue import Queue
 from training.resume import STATE_BYTES
 from training.trainer import train_model

@@ -153,7 +153,7 @@ def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_an
         assert one_short_line(str(error)) and "training diverged" in str(error)
     except FloatingPointError as error:
         assert one_short_line(str(error))
-    drop_state(run, hash_file(run.data_file()))  # what --force does
+    drop_state(run, hash_file(run.data_file()), math.inf)  # what --force does
     run.model_file().unlink(missing_ok=True)
     assert not run.state_file().exists()
     weights = train_model(run, Quiet()).weights
