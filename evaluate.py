@@ -98,13 +98,15 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def check_options(arguments: argparse.Namespace) -> None:
-    from utils import UserError
+    from utils import UserError, check_writable
 
     check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
     if arguments.all and arguments.data:
         raise UserError("--data names the text of one model; with --all, the config names the texts")
     if arguments.all and arguments.samples and not arguments.samples.is_dir():
         raise UserError(f"--samples {arguments.samples}: with --all, name the folder that holds NAME_samples.txt")
+    if arguments.output:
+        check_writable(arguments.output)
 
 
 def judge(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from config.command_line import Parser, add_config, add_overwrite, check_numbers, run_command, run_program
-from config.errors import listed
 from config.messages import counted, say
 
 
@@ -62,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def prepare(arguments: argparse.Namespace) -> int:
     from config.data_file import RECORD
+    from config.errors import listed
     from config.loader import run_to_prepare
     from generation.console import progress
     from generation.outputs import Outputs
