@@ -73,8 +73,8 @@ def lengths(seen: Inspection) -> Finding:
 def characters(seen: Inspection) -> Finding:
     """What the vocabulary leaves out, and what another size of it would do."""
     log, counts = seen.corpus.reading_log, seen.sample.counts.copy()
-    frame = not seen.corpus.stream  # the newline, which is no character of lines
-    counts[NEWLINE] *= not frame
+    if frame := not seen.corpus.stream:  # the newline, which is no character of lines
+        counts[NEWLINE] = 0
     known = seen.corpus.vocabulary.characters
     kept, total = len(known) - frame, max(counts.sum(), 1)
     others_too = f"{kept} of " if kept < log.distinct_characters else ""

@@ -56,7 +56,9 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
     placed = config.placed(checkpoint.run, arguments.data)
     corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
-    run = with_origin(without_other_origin(run, corpus.sha256), corpus.sha256, say)
+    if arguments.data:  # else the config's text is the one that was just read
+        run = without_other_origin(run, corpus.sha256)
+    run = with_origin(run, corpus.sha256, say)
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
     twins_apart = version > FOURTH_FORMAT

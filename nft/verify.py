@@ -76,9 +76,10 @@ def check_drawing(
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
     chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
+    reference = at_hand.reference if at_hand.knows_words else None  # without all rules, no whole record comes out
     again = (
-        records_again(writer, chosen, records, info, at_hand.reference, at_hand.rules)
-        if at_hand.reference and at_hand.knows_words
+        records_again(writer, chosen, records, info, reference, at_hand.rules)
+        if reference
         else writings_again(writer, chosen, info)
     )
     same: set[int] = set()
@@ -93,7 +94,7 @@ def check_drawing(
     print(f"{counted(len(chosen), 'token')} drawn again, {len(same)} the same")
     if left := len(records) - len(chosen):
         found.not_checked(f"the drawing of {counted(left, 'token')}; --tokens {len(records)} draws all again")
-    return same if at_hand.reference and at_hand.knows_words else set()
+    return same if reference else set()
 
 
 def records_again(

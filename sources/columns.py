@@ -13,7 +13,7 @@ PROSE = 0.7  # share of letters and spaces from which a value looks like prose; 
 NEARLY = 0.3  # of the best column's prose, from which another is named too
 SHOWN = 60  # characters of a value
 NO_ROWS = "holds no rows"
-JSON = ('{"', '[{"', '["')  # how a cell begins that holds a list or an object
+JSON = ('{"', '[{"', '["')
 WORD = re.compile(r"\w+")
 
 
@@ -30,9 +30,14 @@ def prose(values: Sequence[str]) -> float:
     return total / len(values) * len(set(values)) / len(values)
 
 
+def looks_like_json(value: str) -> bool:
+    """Whether a value begins as a list or an object does."""
+    return value.lstrip().startswith(JSON)
+
+
 def looks_like_prose(value: str) -> bool:
     """Several words, or a few characters of a script without spaces, mostly letters; JSON is none."""
-    if value.lstrip().startswith(JSON):
+    if looks_like_json(value):
         return False
     letters = sum(map(str.isalpha, value)) + value.count(" ")
     return letters >= PROSE * len(value) and (len(value.split()) > 1 or not value.isascii())
@@ -58,7 +63,7 @@ def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[in
     scores = [prose(values_of(sample, number)) for number in range(len(columns))]
     best = max(range(len(columns)), key=scores.__getitem__, default=-1)
     if best < 0 or not scores[best]:
-        if any(value.lstrip().startswith(JSON) for row in sample for value in row if value):
+        if any(looks_like_json(value) for row in sample for value in row if value):
             fix = "if its rows lie inside a cell that holds JSON, save that as a file"
         else:
             fix = "or read only the files that hold texts"
