@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from config.command_line import Parser, add_config, add_data, add_ray, add_sampling, run_command, run_program
+from command.options import Parser, add_config, add_data, add_ray, add_sampling
+from command.program import run_command, run_program
 from pages.themes import PIECES, THEMES
 
 

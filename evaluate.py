@@ -5,25 +5,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from config.command_line import (
-    MOST_SAMPLES,
-    Parser,
-    add_config,
-    add_data,
-    add_overwrite,
-    check_numbers,
-    config_option,
-    report_error,
-    run_command,
-    run_program,
-)
+from command.options import MOST_SAMPLES, Parser, add_config, add_data, add_overwrite, check_numbers, config_option
+from command.program import report_error, run_command, run_program
 
 if TYPE_CHECKING:  # it imports torch, for which --help does not wait
+    from command.outputs import Outputs
     from config.loader import Config
     from config.schema import RunConfig
     from evaluation.evaluator import Request
     from evaluation.records import Evaluation
-    from generation.outputs import Outputs
 
 TABLE_WIDTH = 120  # columns that the closing table needs
 
@@ -56,11 +46,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
+    from command.console import make_console
     from config.loader import config_or_defaults, load_config
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices
     from evaluation.records import Evaluation
-    from generation.console import make_console
     from generation.folder import model_name
     from utils import pick_device
 
@@ -130,7 +120,7 @@ def judge(
 
 def outputs_of(arguments: argparse.Namespace, run: "RunConfig", names: list[str], inputs: Iterable[Path]) -> "Outputs":
     """The files of a report, which go to --output or to the folder of this machine's config."""
-    from generation.outputs import Outputs
+    from command.outputs import Outputs
 
     folder = arguments.output or Path(run.paths.outputs)
     return Outputs(folder, names, [arguments.config, run.data_file(), *inputs], overwrite=arguments.overwrite)

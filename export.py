@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from config.command_line import Parser, add_config, add_data, add_overwrite, run_command, run_program
+from command.options import Parser, add_config, add_data, add_overwrite
+from command.program import run_command, run_program
 from pages.themes import THEMES
 
 # rows of exporting.html and exporting.quantise, which import torch; a test compares them

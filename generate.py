@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from config.command_line import (
+from command.messages import counted, say
+from command.options import (
     MOST_SAMPLES,
     SAMPLING_BOUNDS,
     Parser,
@@ -18,11 +19,9 @@ from config.command_line import (
     add_ray,
     add_sampling,
     check_numbers,
-    run_command,
-    run_program,
     sampling_options,
 )
-from config.messages import counted, say
+from command.program import run_command, run_program
 
 if TYPE_CHECKING:
     from diffusion.sampler_settings import SamplerSettings
@@ -63,11 +62,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def generate(arguments: argparse.Namespace) -> int:
+    from command.outputs import Outputs
     from config.loader import config_or_defaults
     from generation.checkpoint import load_checkpoint, named_weights
     from generation.cluster import on_machines
     from generation.folder import full_name, model_files, model_name
-    from generation.outputs import Outputs
     from generation.prompt import Prompt
     from generation.sample_files import course_file, sample_files
     from generation.writer import Writer
@@ -126,7 +125,7 @@ def cost(writer: "Writer", settings: "SamplerSettings", prompt: "Prompt", texts:
 @contextmanager
 def showing(arguments: argparse.Namespace, writer: "Writer") -> Iterator[dict[str, Any]]:
     """What `written_documents` is to tell while it writes: the documents themselves, or how many are done."""
-    from generation.console import progress
+    from command.console import progress
     from generation.watch import watching
 
     if arguments.watch:

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from config.command_line import Parser, run_command, run_program
-from config.messages import counted, say
+from command.messages import counted, say
+from command.options import Parser
+from command.program import run_command, run_program
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

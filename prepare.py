@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from config.command_line import Parser, add_config, add_overwrite, check_numbers, run_command, run_program
-from config.messages import counted, say
+from command.messages import counted, say
+from command.options import Parser, add_config, add_overwrite, check_numbers
+from command.program import run_command, run_program
 
 
 class Given(argparse.Action):
@@ -60,11 +61,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def prepare(arguments: argparse.Namespace) -> int:
+    from command.console import progress
+    from command.outputs import Outputs
     from config.data_file import RECORD
     from config.errors import listed
     from config.loader import run_to_prepare
-    from generation.console import progress
-    from generation.outputs import Outputs
     from sources.files import find_files
     from sources.pipeline import Request, make_text
     from sources.report import report

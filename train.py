@@ -3,8 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from config.command_line import CONFIG_FILE, Parser, add_config, add_ray, check_numbers, run_command, run_program
-from config.messages import argument
+from command.messages import argument
+from command.options import CONFIG_FILE, Parser, add_config, add_ray, check_numbers
+from command.program import run_command, run_program
 
 if TYPE_CHECKING:
     from config.schema import RunConfig

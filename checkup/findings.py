@@ -22,7 +22,7 @@ from checkup.records import (
     percent,
     severity_of,
 )
-from config.messages import around, counted
+from command.messages import around, counted
 from sources.cleaning import agreement, without_entities, without_tags
 from text.disguise import suspicion
 from text.personal import handles, personal

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from config.messages import clock, counted
+from command.messages import clock, counted
 from config.schema import RunConfig
 from dataset_loader import Batch
 from evaluation.ngram import framed

@@ -9,7 +9,7 @@ import numpy as np
 from checkup.outlook import BUDGETS, LEAST_READ, MARGIN, MOST_READ, TRAININGS
 from checkup.plots import HEIGHT, band, bars, label, line, plot, y_of
 from checkup.records import GOOD, WARNING, Finding, Inspection
-from config.messages import counted, printable
+from command.messages import counted, printable
 from pages.template import filled
 from pages.themes import CAPTION_INK, FULL_INK, THEMES, Theme, css
 from text.vocabulary import NEWLINE

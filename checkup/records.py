@@ -6,8 +6,8 @@ from pathlib import Path
 
 from checkup.outlook import Outlook
 from checkup.sample import Sample
-from config.command_line import CONFIG_FILE, config_option
-from config.messages import argument, counted
+from command.messages import argument, counted
+from command.options import CONFIG_FILE, config_option
 from config.schema import RunConfig
 from text.corpus import Corpus
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path, PureWindowsPath
 
+from command.messages import argument
 from config.errors import NAME_RULE, is_safe_name, nearest
-from config.messages import argument
 from utils import NO_FILE, unreadable
 
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too

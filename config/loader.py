@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.command_line import CONFIG_FILE
+from command.options import CONFIG_FILE
 from config.data_file import CACHE, misnamed, no_data, text_files
 from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, place, shown
 from config.schema import AUTO, RunConfig

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from command.messages import counted
 from config.errors import DEVICES, Name, is_safe_name, one_of, shown
-from config.messages import counted
 from config.section import Section
 from config.sets import CollectionConfig
 from diffusion.objectives import HEADS, LOSSES

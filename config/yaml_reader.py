@@ -9,8 +9,8 @@ from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import Node, ScalarNode
 
+from command.messages import counted
 from config.errors import describe_yaml, shown
-from config.messages import counted
 from utils import UserError, read_text
 
 MOST_BYTES = 1 << 18  # of a file: thousands of datasets, read in a few seconds

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from command.messages import counted
 from config.loader import Config
-from config.messages import counted
 from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
 from diffusion.samplers import SAMPLERS

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from config.messages import printable
+from command.messages import printable
 from text.vocabulary import one_line
 
 MARKUP = re.compile(r"([\\`*\[\]<>|&~#!$])")  # not _ and -, which names hold and which mean nothing inside a word

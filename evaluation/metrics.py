@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse
 
-from config.messages import with_error
+from command.messages import with_error
 from evaluation.likelihood import NATS_PER_BIT
 from evaluation.ngram import framed, lookup
 from evaluation.reference import Documents, Histogram, Reference, ending, opening, trigrams, words

@@ -13,7 +13,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from config.messages import number, printable
+from command.messages import number, printable
 from evaluation.records import Evaluation, Likelihoods, VoiceComparison
 
 matplotlib.rcdefaults()  # not what a matplotlibrc of this folder or user asks for, which may need other programs

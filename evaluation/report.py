@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.table import Table
 
-from config.messages import counted, number, with_error
+from command.messages import counted, number, with_error
+from command.outputs import Outputs
 from evaluation.likelihood import Likelihood
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
 from evaluation.recitation import RECITED
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
-from generation.outputs import Outputs
 from utils import utf8
 
 JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "evaluation_style.png"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from command.messages import counted
 from config.loader import Config
-from config.messages import counted
 from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
 from generation.archive import kept_aside

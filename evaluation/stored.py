@@ -7,11 +7,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from command.outputs import OutputRecord
 from config.errors import describe
 from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.metrics import Interval
 from generation.checkpoint import Checkpoint
-from generation.outputs import OutputRecord
 from utils import UserError, read_text
 
 MOST_BYTES = 16 << 20  # of a stored evaluation: ten documents and a list of a million copies take less

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.messages import argument, counted, number, with_error
+from command.libraries import library
+from command.messages import argument, counted, number, with_error
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.metrics import METRICS
 from evaluation.report import GAUGES
 from evaluation.stored import StoredBits, StoredEvaluation
 from generation.checkpoint import Checkpoint
-from generation.libraries import library
 from utils import SOFTWARE
 
 CARD = "README.md"

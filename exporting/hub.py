@@ -5,17 +5,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from command.console import progress
+from command.libraries import library
+from command.messages import counted, say
+from command.outputs import Outputs, is_protected, is_regular
 from config.loader import Config, config_or_defaults
-from config.messages import counted, say
 from config.origin import with_origin as recorded
 from config.schema import RunConfig
 from evaluation.stored import StoredEvaluation, evaluation_record, stored_evaluation
 from exporting.card import CARD, Subject, card_of
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
-from generation.console import progress
 from generation.folder import FILES, folder_files, model_files, model_name
-from generation.libraries import library
-from generation.outputs import Outputs, is_protected, is_regular
 from generation.sample_files import sample_files
 from generation.writer import Writer, written_documents
 from text.personal import personal

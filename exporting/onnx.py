@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from config.messages import counted, say
+from command.libraries import library
+from command.messages import counted, say
+from command.outputs import Outputs
 from config.schema import ModelConfig
 from exporting.weights import numbers
 from generation.checkpoint import content_of, load_checkpoint, named_weights, network_of
 from generation.folder import config_of, model_files, model_name
-from generation.libraries import library
-from generation.outputs import Outputs
 from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, NoiseEmbedding
 from utils import UserError
 

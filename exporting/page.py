@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
+from command.console import progress
+from command.messages import counted, say
+from command.options import SAMPLING_BOUNDS, check_numbers, sampling_options
+from command.outputs import Outputs, named_errors
 from config.loader import config_or_defaults
-from config.messages import counted, say
 from diffusion.sampler_settings import SamplerSettings
 from exporting.html import SCRIPTS, page_of
 from exporting.minted import Minted, read_set
@@ -33,9 +35,7 @@ from exporting.voice import check_exportable, voice_of
 from exporting.weights import Packed, in_float32, pack, quantised
 from generation.archive import archive_bytes
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
-from generation.console import progress
 from generation.folder import model_files, model_name
-from generation.outputs import Outputs, named_errors
 from generation.writer import Writer
 from nft.store import SOURCES
 from text.corpus import Corpus, load_trained_corpus

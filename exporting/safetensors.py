@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from config.messages import say
+from command.messages import say
+from command.outputs import Outputs
 from generation.checkpoint import content_of, load_checkpoint
 from generation.folder import FILES, folder_files, is_model_folder, model_files
-from generation.outputs import Outputs
 from utils import UserError
 
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from config.command_line import stop_signals
-from config.messages import counted, say
+from command.libraries import library
+from command.messages import counted, say
+from command.program import stop_signals
 from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
 from generation.draft import Draft, Written
-from generation.libraries import library
 from generation.writer import VERSIONS, Progress, ThisMachine, Writer, machine_of
 from utils import UserError, pick_device, precision_name
 

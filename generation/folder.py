@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from command.libraries import library
 from config.errors import is_safe_name
 from generation.archive import DAMAGE_ERRORS, Damaged
-from generation.libraries import library
 from utils import Result, UserError, check_readable, out_of_memory, read_text, utf8
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from config.messages import counted
+from command.messages import counted
 from config.schema import RunConfig
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary

@@ -9,8 +9,8 @@ import numpy as np
 from rich.live import Live
 from rich.text import Text
 
-from config.messages import printable
-from generation.console import PlainConsole, make_console, shown
+from command.console import PlainConsole, make_console, shown
+from command.messages import printable
 from generation.draft import Draft
 from generation.writer import Writer
 from text.vocabulary import one_line

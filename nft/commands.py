@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.command_line import SAMPLING_BOUNDS, check_numbers, sampling_options
+from command.messages import argument, clock, counted, say
+from command.options import SAMPLING_BOUNDS, check_numbers, sampling_options
+from command.outputs import NOT_OURS, OutputRecord
 from config.errors import listed, shown
 from config.loader import BASE, BASE_FILE, load_config
-from config.messages import argument, clock, counted, say
 from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
@@ -23,7 +24,6 @@ from diffusion.samplers import settings_read
 from evaluation.seen import left_out, reference_of
 from generation.checkpoint import Start, load_checkpoint
 from generation.cluster import on_machines
-from generation.outputs import NOT_OURS, OutputRecord
 from generation.writer import Writer
 from nft.animation import animation
 from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, without_course

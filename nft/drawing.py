@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from generation.console import progress
-from generation.outputs import named_errors
+from command.console import progress
+from command.outputs import named_errors
 from generation.writer import Writer
 from nft.courses import course_line, course_of
 from nft.rules import Judge

@@ -8,8 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from command.outputs import OutputRecord, is_protected, is_regular
 from config.data_file import is_of_a_system
-from generation.outputs import OutputRecord, is_protected, is_regular
 from nft import fonts, image
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, frames, in_format, same_animation

@@ -1,6 +1,6 @@
 """What verification finds: printed line by line, and counted, so that what was not checked never counts as fine."""
 
-from config.messages import counted, say
+from command.messages import counted, say
 
 
 class Findings:

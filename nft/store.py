@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from command.messages import counted
+from command.outputs import is_protected, is_regular
 from config.data_file import is_of_a_system
-from config.messages import counted
 from generation.course import Change
-from generation.outputs import is_protected, is_regular
 from nft.courses import course_of
 from nft.formats import THIRD_FORMAT
 from nft.schemas import Selection, SetInfo, StoredToken, parse

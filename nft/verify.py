@@ -5,8 +5,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from config.command_line import check_numbers
-from config.messages import counted, say
+from command.messages import counted, say
+from command.options import check_numbers
 from config.sets import Rules
 from evaluation.reference import Reference
 from generation.draft import Written

@@ -7,10 +7,10 @@ import matplotlib
 import numpy as np
 from PIL import features
 
+from command.console import progress
+from command.messages import counted
+from command.outputs import is_regular
 from config.errors import listed
-from config.messages import counted
-from generation.console import progress
-from generation.outputs import is_regular
 from nft.animation import Shown, pictures_of
 from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
 from nft.findings import Findings

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from config.messages import counted
+from command.console import progress
+from command.messages import counted
 from config.sets import Rules
 from diffusion.samplers import settings_read
-from generation.console import progress
 from nft.courses import course_line, course_of
 from nft.findings import Findings
 from nft.formats import FIRST_FORMAT

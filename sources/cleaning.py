@@ -7,7 +7,7 @@ from collections.abc import Callable
 from html.entities import html5
 from itertools import takewhile
 
-from config.messages import around
+from command.messages import around
 from sources.log import MOST_EXAMPLES, SourceLog
 from text.vocabulary import CONTROL, LINE_BREAKS
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from config.messages import counted
+from command.messages import counted
 
 MOST_EXAMPLES = 3  # of each kind
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from command.messages import printable
 from config.errors import listed
-from config.messages import printable
 from config.origin import LONGEST
 from sources.log import SourceLog
 from sources.unpack import Plain

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from command.messages import counted
 from config.errors import listed
-from config.messages import counted
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
 from sources.columns import NO_ROWS, choose, describe, join, looks_like_prose, number_of

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.command_line import config_option
-from config.messages import argument, counted
+from command.messages import argument, counted
+from command.options import config_option
 from config.schema import RunConfig
 from sources.pipeline import Made
 

@@ -18,8 +18,8 @@ from diffusion.processes import Process
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("prepare", "train", "generate", "evaluate", "collection", "export", "import_model")
 ROOMS = (
-    "config", "text", "sources", "diffusion", "generation", "evaluation", "checkup", "exporting", "training", "nft",
-    "pages",
+    "command", "config", "text", "sources", "diffusion", "generation", "evaluation", "checkup", "exporting", "training",
+    "nft", "pages",
 )  # fmt: skip
 MODULES = [*sorted(ROOT.glob("*.py")), *(path for room in ROOMS for path in sorted((ROOT / room).glob("*.py")))]
 GOLDEN = ROOT.parent / "shared" / "golden"

@@ -13,9 +13,9 @@ import evaluate
 import generate
 import prepare
 import train
+from command.outputs import Outputs
 from config.loader import Config
 from evaluation.report import summary
-from generation.outputs import Outputs
 from tests.evaluation.voices import judge
 from tests.helpers import ROOT, TINY, Quiet, prose, shape, tree
 from tests.homes import GENERATE, MODEL, TEXT, home, link, trained

@@ -9,10 +9,10 @@ import pytest
 
 import evaluate
 import generate
+from command import outputs
+from command.outputs import OutputRecord
 from evaluation.stored import stored_evaluation
-from generation import outputs
 from generation.checkpoint import load_checkpoint
-from generation.outputs import OutputRecord
 from tests.helpers import Killed, tree
 from tests.homes import GENERATE, MODEL, home, trained
 from utils import UserError, sha256

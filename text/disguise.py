@@ -5,8 +5,8 @@ import json
 import re
 from pathlib import Path
 
+from command.messages import argument
 from config.errors import is_safe_name
-from config.messages import argument
 from config.schema import RunConfig
 from utils import UserError, unreadable
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config.messages import counted
+from command.messages import counted
 from config.schema import DataConfig
 from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from config.messages import argument, counted
+from command.messages import argument, counted
 from config.schema import RunConfig
 from text.reader import IS_SPACE, DocumentHasher, ReadingLog, ends_in_cr, read_lines, spans
 from utils import UserError, derive_seed, mix64

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from command.messages import say
+from command.outputs import check_ours
 from config.loader import BASE, BASE_FILE, Config
-from config.messages import say
 from config.schema import RunConfig
 from generation.archive import set_aside
-from generation.outputs import check_ours
 from text.corpus import texts_of, vocabulary_of
 from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold

@@ -16,10 +16,10 @@ from checkup.outlook import in_words, outlook_of
 from checkup.page import Checked, page_of
 from checkup.records import GOOD, NOTE, WARNING, Inspection
 from checkup.sample import read_sample
+from command.messages import clock, counted
+from command.outputs import Outputs
 from config.loader import BASE
-from config.messages import clock, counted
 from config.schema import RunConfig
-from generation.outputs import Outputs
 from generation.prompt import Prompt
 from training.order import maker_of
 from training.step import Diverged

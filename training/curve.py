@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
 
+from command.outputs import check_ours
 from config.schema import RunConfig
 from evaluation.pictures import png_of
-from generation.outputs import check_ours
 from training.events import FIGURES, Status, Validation
 from utils import SOFTWARE, hash_json, write_atomic
 

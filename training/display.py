@@ -9,7 +9,7 @@ import torch
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
-from config.messages import clock, counted, number, with_error
+from command.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.disguise import suspicion

@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from command.outputs import check_ours
 from config.schema import RunConfig
 from diffusion.objectives import Network
 from generation.course import Change
-from generation.outputs import check_ours
 from text.corpus import Corpus
 from utils import UserError, write_atomic
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from command.messages import counted, say
 from config.data_file import no_data
-from config.messages import counted, say
 from config.schema import RunConfig
 from generation.archive import copy_aside, kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint

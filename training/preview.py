@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.text import Text
 
-from config.messages import printable
+from command.messages import printable
 from generation.course import Change, without_gaps, written_after
 from generation.draft import Written
 from generation.watch import UNWRITTEN

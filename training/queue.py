@@ -9,13 +9,13 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
-from config.command_line import EXIT_STOPPED, Repeats, stop_signals
+from command.console import make_console
+from command.messages import counted, printable
+from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
-from config.messages import counted, printable
 from config.schema import RunConfig
 from generation.archive import copies_aside, set_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
-from generation.console import make_console
 from training.display import QueueDisplay
 from training.lanes import Lanes, LocalLanes
 from training.order import characters_of, longest_first, maker_of

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
-from config.messages import counted
+from command.messages import counted
 from config.schema import RunConfig
 from generation.archive import Damaged, read_archive, set_aside, write_archive
 from text.corpus import Corpus

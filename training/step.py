@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from config.messages import counted
+from command.messages import counted
 from config.schema import ModelConfig, TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from command.libraries import library
+from command.outputs import check_ours
 from config.schema import RunConfig
 from evaluation.markdown import fenced
-from generation.libraries import library
-from generation.outputs import check_ours
 from training.events import Listener, Validation, stalled, try_save, write_metrics
 from utils import SOFTWARE, UserError, flush_to_disk, write_atomic
 

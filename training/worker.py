@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from config.command_line import make_streams_safe
-from config.messages import with_error
+from command.messages import with_error
+from command.outputs import check_ours
+from command.program import make_streams_safe
 from config.schema import RunConfig
 from generation.course import Change
-from generation.outputs import check_ours
 from text.corpus import Corpus
 from training.display import start_notes
 from training.events import Advance, Hear, Message, Note, Status, Stopped

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from matplotlib import pyplot
 from rich.console import Console
 
+from command.outputs import Outputs
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.likelihood import Likelihood
 from evaluation.metrics import METRICS, Interval
@@ -29,7 +30,6 @@ from evaluation.report import (
     write_all,
     write_voice,
 )
-from generation.outputs import Outputs
 from tests.helpers import Quiet, config_of, toy_lines
 from training.trainer import train_model
 

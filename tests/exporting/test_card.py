@@ -10,10 +10,10 @@ import pytest
 
 import evaluate
 import export
+from command.outputs import Outputs
 from evaluation.stored import stored_evaluation
 from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
-from generation.outputs import Outputs
 from tests.exporting.hubs import Drawing, card, export_folder, trained
 from tests.helpers import Quiet, make_run, toy_lines
 from text.corpus import Lengths

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import export
+from command import libraries
 from exporting.onnx import Exporter, largest_difference
-from generation import libraries
 from generation.checkpoint import network_of, save_checkpoint
 from tests.exporting.voices import voice_with
 from tests.helpers import ROOT

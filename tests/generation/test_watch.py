@@ -8,7 +8,7 @@ import torch
 from rich.live import Live
 
 import generate
-from generation.console import PlainConsole
+from command.console import PlainConsole
 from generation.course import Change, text_after
 from generation.draft import Draft
 from generation.prompt import ANYTHING

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import collection
-from config.messages import argument
+from command.messages import argument
 from generation.course import Change, text_after
 from nft.courses import course_line, course_of, masked_course
 from tests.helpers import tree

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import collection
-from generation import outputs
-from generation.outputs import OutputRecord
+from command import outputs
+from command.outputs import OutputRecord
 from nft.files import RECORD
 from tests.helpers import Killed, tree
 from utils import sha256

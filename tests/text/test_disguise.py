@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.messages import argument
+from command.messages import argument
 from tests.helpers import ROOT, toy_lines
 from text.disguise import check_samples, check_text, suspicion
 from training.trainer import Training

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 import train
+from command.messages import argument
 from config.loader import load_config
-from config.messages import argument
 from tests.helpers import Quiet, shape
 from training import check
 from training.events import Stopped

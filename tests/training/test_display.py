@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from generation.console import make_console
+from command.console import make_console
 from generation.course import Change
 from tests.helpers import Quiet, shape
 from text.corpus import load_corpus

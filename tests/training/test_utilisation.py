@@ -7,8 +7,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from command.console import make_console
 from config.schema import ModelConfig
-from generation.console import make_console
 from model import DiffusionTransformer
 from text.corpus import load_corpus
 from training.display import QueueDisplay

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from generation import console
+from command import console
 from generation.watch import watching
 from tests.training.program import posix
 

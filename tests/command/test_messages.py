@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from config.messages import argument, clock, counted, number, printable, shorter, with_error
+from command.messages import argument, clock, counted, number, printable, shorter, with_error
 from tests.helpers import MODULES
 
 

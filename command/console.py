@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from config.command_line import silence
-from config.messages import printable, shorter
+from command.messages import printable, shorter
+from command.program import silence
 
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 SECONDS_A_LINE = 10

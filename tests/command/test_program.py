@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import generate
-from config.command_line import SAMPLING_BOUNDS, run_command
-from config.schema import SamplingConfig
+from command.program import run_command
 from tests.helpers import COMMANDS, ROOT
 from tests.training.program import SECONDS, hears, needs_proc, posix, start
 from utils import UserError
@@ -50,7 +49,7 @@ def of_readers_that_have_left(*command: str) -> tuple[int | None, bytes]:
 
 @posix
 def test_a_reader_that_has_left_is_noticed_though_the_text_was_buffered():
-    program = "import sys; from config.command_line import run_program; sys.stdin.read();"
+    program = "import sys; from command.program import run_program; sys.stdin.read();"
     assert of_readers_that_have_left("-c", program + "run_program(lambda: print('text') or 0)") == (141, b"")
 
 
@@ -72,7 +71,7 @@ def test_a_mistake_that_nobody_reads_keeps_its_status(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="it is Linux's")
 def test_a_full_disk_behind_stdout_is_one_line():
-    code = "from config.command_line import run_program; run_program(lambda: print('text') or 0)"
+    code = "from command.program import run_program; run_program(lambda: print('text') or 0)"
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
             [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, cwd=ROOT, text=True, check=False
@@ -115,7 +114,7 @@ def loaded(pid: int, library: str) -> bool:
 def test_a_signal_stops_work_that_has_begun_and_what_it_holds_is_closed(tmp_path):
     code = """
 import sys, time
-from config.command_line import run_program
+from command.program import run_program
 from utils import atomic_path
 from pathlib import Path
 def work():
@@ -137,7 +136,7 @@ run_program(work)
 def test_a_second_signal_ends_a_command_that_does_not_listen():
     code = """
 import time
-from config.command_line import run_program
+from command.program import run_program
 def work():
     while True:
         try:
@@ -153,13 +152,3 @@ run_program(work)
         assert process.stdout and process.stdout.readline() == "again\n"
         process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=SECONDS) == ("", "stopped\n") and process.returncode == 130
-
-
-def test_an_option_of_the_sampler_has_the_bounds_of_its_key():
-    fields = SamplingConfig.model_fields
-    rules = {key: fields[key].metadata for key in SAMPLING_BOUNDS if key in fields}
-    found = {
-        key: (next(r.ge for r in of if hasattr(r, "ge")), next((r.le for r in of if hasattr(r, "le")), None))
-        for key, of in rules.items()
-    }
-    assert {**SAMPLING_BOUNDS, **found} == SAMPLING_BOUNDS and len(found) == len(SAMPLING_BOUNDS) - 1  # the seed

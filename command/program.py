@@ -1,9 +1,8 @@
-"""Command-line options that several commands share, and how a command runs: its errors, signals and exit status.
+"""How a command runs: its errors, its signals, its exit status.
 
-torch is imported only inside functions, so that --help does not wait for it.
+Packages are imported only inside functions, so that a signal is heard from the first moment.
 """
 
-import argparse
 import contextlib
 import io
 import math
@@ -12,40 +11,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
-from config.messages import argument, printable, shorter
+from command.messages import printable, shorter
 
-CONFIG_FILE = Path("config.yaml")  # that commands read unless --config names another
-# least and most of the sampling options; None: no limit
-SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
-    "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
-    "temperature": (1e-3, 10), "top_p": (1e-3, 1),
-}  # fmt: skip
 TOGETHER = 1.0  # seconds in which a system sends a signal once more
 EXIT_STOPPED = 130  # the exit status after a signal to stop
 MOST_LINES = 100  # of errors: what comes from a file may be of any size
-MOST_SAMPLES = 1_000_000  # a typing error must not write or judge for ever
-
-
-def named_path(text: str) -> Path:
-    """The path of an option; an empty one would be the working directory, as a shell's variable without a value is."""
-    if not text:
-        raise argparse.ArgumentTypeError("an empty name; name a path, . for this folder")
-    return Path(text)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors cannot steer the terminal, whatever the arguments are, and to which "" is no path."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.register("type", Path, named_path)
-
-    def error(self, message: str) -> NoReturn:
-        super().error(shorter(printable(message)))
 
 
 def stop_signals() -> list[int]:
@@ -182,64 +155,3 @@ def report_error(error: Exception) -> int:
     for line in lines[:MOST_LINES]:
         complain(f"error: {shorter(line)}")
     return 2
-
-
-def add_config(parser: argparse.ArgumentParser, use: str) -> None:
-    parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"{use} (default {CONFIG_FILE})")
-
-
-def config_option(config: Path) -> str:
-    """How a command to type names this configuration: not at all if it is the usual one."""
-    return "" if config == CONFIG_FILE else f" --config {argument(config)}"
-
-
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a model's text: a model file comes from anywhere, so its own paths are not used."""
-    parser.add_argument(
-        "--data", type=Path, metavar="TEXT", help="the text that the model was trained on (default: the config's)"
-    )
-
-
-def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    what = "replace outputs that this program did not write, or that were changed since"
-    parser.add_argument("--overwrite", action="store_true", help=what)
-
-
-def add_sampling(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how texts are written."""
-    default = "(default: the model's config)"
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the draws: text k follows from model, seed and k alone (default 0)"
-    )
-    parser.add_argument("--steps", type=int, help=f"tweedie, euler: number of noise levels, one call each {default}")
-    parser.add_argument(
-        "--stretch", type=int, help=f"surest, gibbs: each call writes one character of every stretch {default}"
-    )
-    parser.add_argument(
-        "--revisions", type=int, help=f"surest, gibbs: how often the worst part is written again {default}"
-    )
-    parser.add_argument("--temperature", type=float, help=f"below 1: safer text, above 1: wilder {default}")
-    parser.add_argument("--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {default}")
-    parser.add_argument("--batch-size", type=int, help="texts written at once; it changes speed, not the texts")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
-
-
-def add_ray(parser: argparse._ActionsContainer, what: str) -> None:
-    where = f"{what} the machines of a Ray cluster, by default that of this machine (see docs/machines.md)"
-    parser.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help=where)
-
-
-def sampling_options(arguments: argparse.Namespace) -> dict[str, float | None]:
-    """Sampler settings given on the command line; None for those not given."""
-    return {key: getattr(arguments, key) for key in ("steps", "stretch", "revisions", "temperature", "top_p")}
-
-
-def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, float | None]]) -> None:
-    """Raise UserError for the first number on the command line that is outside its bounds."""
-    from utils import UserError
-
-    for name, (low, high) in bounds.items():
-        value = getattr(arguments, name)
-        if value is not None and (not value >= low or (high is not None and value > high)):
-            rule = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise UserError(f"--{name.replace('_', '-')} {str(value).removesuffix('.0')}: must be {rule}")
