@@ -31,11 +31,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--git", type=Path, action="append", default=[], metavar="PATH", help="a git repository's commits"
     )
-    parser.add_argument("--name", required=True, help="of the dataset")
+    parser.add_argument("--name", required=True, help="name of the dataset")
     columns = parser.add_mutually_exclusive_group()
     most = "the column of the text (default: the one that holds most prose)"
     columns.add_argument("--column", default="", action=Given, help=most)
-    several = 'several columns: "title. body"; each word is one'
+    several = 'several columns: "title. body"; each word names one'
     columns.add_argument("--join", default="", action=Given, metavar="TEMPLATE", help=several)
     rows = 'which rows to take: "stars = 5 AND year > 2020"'
     parser.add_argument("--where", default="", action=Given, metavar="SQL", help=rows)
