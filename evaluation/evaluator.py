@@ -62,7 +62,7 @@ def evaluate_voice(
     start, same_split = checkpoint.start, checkpoint.same_split
     seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
     reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, as_seen=True)
-    texts, unread = texts_to_judge(samples, request, writer, corpus)
+    texts, unread, blank = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
     real = reference.held_out[: len(documents)]
@@ -85,6 +85,7 @@ def evaluate_voice(
         training_texts=[corpus.vocabulary.decode(document) for document in reference.sampled],
         real_texts=[corpus.vocabulary.decode(document) for document in reference.held_out],
         unread=unread,
+        blank=blank,
     )
 
 
@@ -104,14 +105,16 @@ def corpus_of(checkpoint: Checkpoint, file: Path) -> Corpus:
     return corpus
 
 
-def texts_to_judge(samples: Path | None, request: Request, writer: Writer, corpus: Corpus) -> tuple[list[str], int]:
-    """The texts of a file, or drawn ones; -> also how many lines of the file are not read."""
+def texts_to_judge(
+    samples: Path | None, request: Request, writer: Writer, corpus: Corpus
+) -> tuple[list[str], int, int]:
+    """The texts of a file, or drawn ones; -> also how many lines of the file are not read, and how many are blank."""
     if samples:
         text = read_text(samples)  # once: it may be a pipe
         if not corpus.stream and not suspicion(writer.run):  # a voice of a table writes one
             check_samples(samples, text)
         return texts_in(text, samples, request.count, corpus.stream)
-    return write_documents(writer, request.seed, range(request.count), writer.settings()), 0
+    return write_documents(writer, request.seed, range(request.count), writer.settings()), 0, 0
 
 
 def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> Origin:
@@ -123,16 +126,18 @@ def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> 
     )  # fmt: skip
 
 
-def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str], int]:
-    """The first documents of a file's text, one a line, and how many follow; in samples of a stream, \\n is a newline.
+def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str], int, int]:
+    """The first documents of a file's text, one a line, how many follow, and how many blank lines are left out.
 
-    Raises UserError for fewer than two.
+    In samples of a stream, \\n is a newline. Raises UserError for fewer than two documents.
     """
-    lines = [line for line in text.split("\n") if line.strip()]
+    every = text.removesuffix("\n").split("\n")
+    lines = [line for line in every if line.strip()]
     texts = lines[:count]
     if len(texts) < 2:
         raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
-    return [text.replace("\\n", "\n") for text in texts] if stream else texts, len(lines) - len(texts)
+    judged = [text.replace("\\n", "\n") for text in texts] if stream else texts
+    return judged, len(lines) - len(texts), len(every) - len(lines)
 
 
 def ids_alike(text: str, vocabulary: Vocabulary) -> np.ndarray:

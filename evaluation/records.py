@@ -130,6 +130,7 @@ class Evaluation:
     training_texts: list[str]  # for a classifier to learn from
     real_texts: list[str]  # held-out documents
     unread: int  # documents of the file of samples that were not judged
+    blank: int  # lines of that file without a document
 
     @property
     def examples(self) -> list[str]:

@@ -52,6 +52,7 @@ def summary(evaluation: Evaluation) -> str:
         f"copies {copies.share:.1%}: {copies.gauge}"
         + (f"; {counted(copies.repeats, 'repeat')}" if copies.repeats else "")
         + (f"; {counted(evaluation.unread, 'document')} not judged" if evaluation.unread else "")
+        + (f"; {counted(evaluation.blank, 'blank line')} left out" if evaluation.blank else "")
         + (f"; {counted(copies.unknown, 'document')} not compared" if copies.unknown else "")
         + ("; its start may have learnt held-out text" if evaluation.origin.held_out_seen else "")
         + "".join(f"; not compared with the text of {name}" for name in evaluation.origin.unseen)
@@ -141,7 +142,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         *("", "| figure | samples | real text | |", "|---|--:|--:|---|"),
         *(f"| {name} | {c.samples} | {c.real} | {c.metric.meaning} |" for name, c in comparisons.items()),
         *("", "## Likelihood", "", *start_saw(origin), *likelihood_lines(evaluation.likelihood)),
-        *("", "## Copies", "", *copies_lines(copies, len(evaluation.texts), evaluation.unread), ""),
+        *("", "## Copies", "", *copies_lines(evaluation), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
         f"{counted(origin.training['characters'], 'character')} seen;",
         escaped(
@@ -194,8 +195,9 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
     ]
 
 
-def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
+def copies_lines(evaluation: Evaluation) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
+    copies, unread, blank = evaluation.copies, evaluation.unread, evaluation.blank
     calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
     return [
         "A document is flagged if its letters and digits are those of a line of the training text; if it shares more "
@@ -205,11 +207,12 @@ def copies_lines(copies: Copies, judged: int, unread: int) -> list[str]:
         if copies.calibrated_on
         else "No real document is new enough to say what is chance.",
         "",
-        f"{len(copies.flagged)} of {judged} flagged ({copies.share:.1%})."
+        f"{len(copies.flagged)} of {len(evaluation.texts)} flagged ({copies.share:.1%})."
         + (f" {copies.nearly} nearly recite a training document." if copies.nearly else "")
         + (f" {copies.repeats} repeat an earlier one, case and white space aside." if copies.repeats else "")
         + (f" {counted(copies.unknown, 'document')} {NOT_KNOWN}" if copies.unknown else "")
-        + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else ""),
+        + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else "")
+        + (f" {counted(blank, 'blank line')} of the file left out." if blank else ""),
         "",
         *(
             f"- {counted(copy.match, 'character')} (document {copy.index}): {code(copy.text[:200])}"

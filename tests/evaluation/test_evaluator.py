@@ -153,6 +153,14 @@ def test_samples_beyond_the_count_are_named_as_not_judged(two_voices, tmp_path):
     assert "not judged" not in summary(judge(run, tmp_path, new))
 
 
+def test_blank_lines_among_samples_are_counted_and_left_out(two_voices, tmp_path):
+    run, new = two_voices["build"], prose(GREEK, 60, 5)
+    found = judge(run, tmp_path, [new[0], "", *new[1:], "  "])
+    assert found.texts == new and "2 blank lines left out" in summary(found)
+    assert any(line.endswith("2 blank lines of the file left out.") for line in voice_page(found))
+    assert "blank" not in summary(judge(run, tmp_path, new))
+
+
 def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_path):
     own = {name: prose(words, 120, 9)[:60] for name, words in (("build", WORDS), ("greek", GREEK))}
     right = compare_voices([judge(two_voices[name], tmp_path, own[name]) for name in own])
