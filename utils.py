@@ -9,6 +9,7 @@ import operator
 import os
 import secrets
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +20,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 
 VERSION = "0.1.0"
 SOFTWARE = "diffusion-gpt-local"  # this program; by this text in pictures and event files a later training knows them
@@ -180,9 +180,7 @@ def atomic_path(path: Path, under: Path | None = None) -> Iterator[Path]:
         temporary.touch(exist_ok=False)  # readable for whom the umask says, where mkstemp would leave only its owner
         yield temporary
         flush_to_disk(temporary)
-        with contextlib.suppress(FileNotFoundError):
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-        temporary.replace(path)
+        replace(temporary, path)
     except OSError as error:
         if str(error.filename or temporary) == str(temporary):  # that of a full disk names no file
             error.filename = str(path)
@@ -192,31 +190,28 @@ def atomic_path(path: Path, under: Path | None = None) -> Iterator[Path]:
             temporary.unlink()
 
 
+def replace(new: Path, path: Path) -> None:
+    """Let a file take the place of another, whose mode it takes."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if os.name == "nt" and not mode & stat.S_IWUSR:  # there a read-only file is neither replaced nor deleted
+            path.chmod(mode | stat.S_IWUSR)
+        new.chmod(mode)
+    new.replace(path)
+
+
 def check_writable(folder: Path) -> None:
     """Raise UserError now, before long work, if its results could not be written to this folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        if sys.platform == "win32":  # there tempfile tries other names for hours (CPython's gh-66305)
+            own = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_TEMPORARY
+            os.close(os.open(folder / f".{secrets.token_hex(4)}.part", own))
+        else:
+            tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         why = "it is a file, not a folder" if folder.is_file() else error.strerror or error
         raise UserError(f"{folder}: cannot be written to: {why}") from None
-
-
-@contextlib.contextmanager
-def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[None]:
-    """Hold a lock file against other processes; it is freed at the end or if this process is killed.
-
-    Raises UserError(trouble), which says what the other process does, after waiting for `seconds`; -1: for ever.
-    """
-    check_writable(path.parent)
-    if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):  # FileLock would empty it
-        raise UserError(f"{path}: not a lock of this program, whose locks are empty files; move it away")
-    try:
-        with FileLock(path, timeout=seconds):
-            yield
-    except Timeout:
-        raise UserError(trouble) from None
 
 
 def unreadable(path: Path) -> str:

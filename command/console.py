@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from command.messages import printable, shorter
-from command.program import silence
+from command.program import reader_has_left, silence
 
 FILE_WIDTH = 120  # columns of a table where no terminal limits them
 SECONDS_A_LINE = 10
@@ -42,8 +42,9 @@ class PlainConsole(Console):
             super().print(*what, **options)
         except BrokenPipeError:
             raise
-        except OSError:  # a full disk, or a terminal that was closed: no reason to stop a training
-            pass
+        except OSError as error:  # else a full disk, or a terminal that was closed: no reason to stop a training
+            if reader_has_left(error):
+                self.on_broken_pipe()
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show what is done, on a terminal; nothing elsewhere."""

@@ -1,6 +1,9 @@
-"""Optional libraries: imported at their use; where one lacks, a line says what to install."""
+"""Optional libraries, imported at their use, and other programs; where one lacks, a line says what to install."""
 
 import importlib
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 from utils import UserError
@@ -13,3 +16,14 @@ def library(name: str, needed_for: str = "export", called: str = "") -> Any:
     except ImportError:
         what = f"{called or name.split('.')[0]} is not installed"
         raise UserError(f"{what}; pip install -r requirements-{needed_for}.txt") from None
+
+
+def program(name: str) -> str:
+    """The path of another program; "" if it is not installed.
+
+    It is sought in the absolute folders of PATH alone: Windows begins with the working folder, which may be a
+    stranger's.
+    """
+    file = f"{name}.exe" if os.name == "nt" else name
+    places = (Path(folder, file) for folder in os.get_exec_path() if Path(folder).is_absolute())
+    return next((str(place) for place in places if shutil.which(place)), "")

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+PLAIN_WORD = re.compile(r"[\w.:\\/+=-]*")  # one that no shell of Windows reads otherwise
 LONGEST_LINE = 1000  # characters of a message: what comes from a file, or is a path, may be of any length
 MOST_SHOWN = 1e6  # a figure from here on is shown by its power of ten, which takes a few characters
 MOST_SECONDS = 100 * 86_400  # that a time still to go is given as
@@ -17,7 +18,10 @@ STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 
 def argument(value: str | Path) -> str:
     """A value, a path say, as it is typed in this machine's shell: quoted where it holds what that reads otherwise."""
-    return subprocess.list2cmdline([str(value)]) if os.name == "nt" else shlex.quote(str(value))
+    if os.name != "nt":
+        return shlex.quote(str(value))
+    typed = subprocess.list2cmdline([str(value)])  # quotes nothing but white space
+    return typed if typed.startswith('"') or PLAIN_WORD.fullmatch(typed) else f'"{typed}"'
 
 
 def counted(count: float, noun: str) -> str:

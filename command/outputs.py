@@ -8,7 +8,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from utils import UserError, atomic_path, check_writable, exclusive_lock, hash_file, sha256, size_of, write_atomic
+from command.lock import exclusive_lock
+from utils import UserError, atomic_path, check_writable, hash_file, replace, sha256, size_of, write_atomic
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
 MOST_RECORD = 1 << 20  # bytes of the record of a command's outputs, which are a few; that of a set may be longer
@@ -27,8 +28,14 @@ def is_regular(path: Path) -> bool:
 
 
 def is_protected(path: Path) -> bool:
-    """Whether somebody made a file read-only."""
-    return path.exists() and not path.stat().st_mode & stat.S_IWUSR
+    """Whether somebody made a file read-only, or locked it."""
+    return path.exists() and (not path.stat().st_mode & stat.S_IWUSR or is_locked(path))
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a file is locked, as macOS' Finder does it: then it cannot be replaced at all."""
+    flags = getattr(path.stat(), "st_flags", 0) if path.exists() else 0
+    return bool(flags & (stat.UF_IMMUTABLE | stat.SF_IMMUTABLE))
 
 
 def check_ours(path: Path, ours: Callable[[bytes], bool]) -> None:
@@ -190,6 +197,8 @@ class Outputs:
                 raise UserError(f"{path}: this command reads it; name another {self.option}")
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another {self.option}")
+            if is_locked(path):
+                raise UserError(f"{path}: is locked; unlock it")
             foreign = self.record.is_foreign(path.name)
             why = self.owner(path.name) if foreign else "is read-only" if is_protected(path) else ""
             if others and os.path.lexists(path) and not why:
@@ -224,7 +233,7 @@ class Outputs:
         files = dict(zip(others, contents, strict=True))
         with self.locked():
             self.record.announce({name: found})
-            finished.replace(self.record.folder / name)
+            replace(finished, self.record.folder / name)
             self.record.write(files)
             self.record.hashes[name] = {found}
             return self.finish()

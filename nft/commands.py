@@ -30,7 +30,7 @@ from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, 
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
 from nft.formats import FOURTH_FORMAT, SET_FORMAT
-from nft.originals import model_of_set
+from nft.originals import is_remote, model_of_set
 from nft.rules import Judge
 from nft.schemas import LARGEST, PRESENTATION, SetInfo, info_of
 from nft.selection import MOST_TOKENS, token_ids
@@ -223,6 +223,8 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
     with SetFolder.opened(arguments.folder, mends=True) as folder:
         info = folder.info()
         path = model_of_set(info, arguments.model) or arguments.model or Path(info.model_file)
+        if not arguments.model and is_remote(path):
+            raise UserError(f"{path}: lies on another machine; give the model with --model")
         checkpoint = load_checkpoint(path)
         check_readable(path, OF_A_FILE)
         if checkpoint.file_sha256 != info.identity["model_sha256"]:

@@ -53,7 +53,7 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
 
 def is_remote(path: Path) -> bool:
     """Whether Windows would go to another machine for a path, to which it shows who asks: a stranger names it."""
-    return os.name == "nt" and PureWindowsPath(path).drive.startswith("\\\\")
+    return os.name == "nt" and PureWindowsPath(str(path)).drive.startswith("\\\\")
 
 
 def hash_at_hand(path: Path) -> str:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from command.lock import exclusive_lock
 from command.messages import counted
 from command.outputs import is_protected, is_regular
 from config.data_file import is_of_a_system
@@ -22,7 +23,7 @@ from nft.formats import THIRD_FORMAT
 from nft.schemas import Selection, SetInfo, StoredToken, parse
 from nft.traits import Bands, bands_of, ranks, rarity, traits_of
 from pages.themes import THEMES, Theme
-from utils import UserError, check_writable, exclusive_lock, sha256, utf8, write_atomic
+from utils import UserError, check_writable, sha256, utf8, write_atomic
 
 SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these
 LOCK = ".lock"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from command.libraries import program
 from sources.encodings import unnamed
 from sources.tables import Table, table_of
 from sources.unpack import BLOCK_BYTES, MOST_ROW
@@ -42,12 +43,9 @@ def git_rows(path: Path, name: str, encoding: str) -> Iterator[dict[str, str]]:
     form = "%x00".join(GIT_COLUMNS.values())
     command = git_command(path, "log", "-z", "--encoding=UTF-8", f"--format={form}")
     with tempfile.TemporaryFile() as said:
-        try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=surroundings()
-            )
-        except FileNotFoundError:
-            raise UserError("git is not installed, or not found") from None
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=surroundings()
+        )
         with process:
             assert process.stdout
             try:
@@ -79,7 +77,9 @@ def surroundings() -> dict[str, str]:
 
 def git_command(path: Path, *arguments: str) -> list[str]:
     """A command about the repository of a folder, as git would else look for one around it too."""
-    return ["git", *GIT_OPTIONS, f"--git-dir={inner(path)}", *arguments]
+    if not (git := program("git")):
+        raise UserError("git is not installed, or not found")
+    return [git, *GIT_OPTIONS, f"--git-dir={inner(path)}", *arguments]
 
 
 def inner(path: Path) -> Path:
@@ -133,8 +133,6 @@ def asked(path: Path, name: str, *arguments: str, base: Path | None = None) -> P
         answer = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, cwd=path, env=surroundings(), timeout=ANSWER_SECONDS
         )
-    except FileNotFoundError:
-        raise UserError("git is not installed, or not found") from None
     except subprocess.TimeoutExpired:  # its settings may be a pipe
         raise UserError(f"--git {name}: git does not answer within {ANSWER_SECONDS} seconds; {NO_REPOSITORY}") from None
     if answer.returncode:

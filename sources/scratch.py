@@ -5,17 +5,19 @@ import io
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from command.lock import exclusive_lock
 from config.data_file import CACHE
-from utils import UserError, exclusive_lock
+from utils import UserError
 
 LINK = "link"
 SCRATCH_FILES = ("plain", "text", "sample", LINK)
-HARMLESS = re.compile(r"[\w ./:-]*")  # a path that no reader takes for a pattern; a byte that is not UTF-8 is no \w
+PATTERN = re.compile(r"[*?\[\]{}\ud800-\udfff]")  # what DuckDB takes for a pattern, and bytes that are not UTF-8
 
 
 class NamedFile(io.FileIO):
@@ -79,12 +81,15 @@ def harmless_path(path: Path, folder: Path) -> Iterator[Path]:
 
 
 def is_harmless(path: Path) -> bool:
-    return bool(HARMLESS.fullmatch(path.absolute().as_posix()))
+    return not PATTERN.search(path.absolute().as_posix())
 
 
 def link_or_copy(path: Path, link: Path) -> None:
-    """Give a file a second path: Windows allows few users a symbolic link, and a hard one on the same disk alone."""
-    for give in (os.symlink, os.link):
+    """Give a file a second path: Windows allows few users a symbolic link, and a hard one on the same disk alone.
+
+    No hard one to a read-only file: Windows would not delete it.
+    """
+    for give in (os.symlink, *[os.link] * bool(path.stat().st_mode & stat.S_IWUSR)):
         with contextlib.suppress(OSError, NotImplementedError):
             give(path, link)
             return

@@ -2,8 +2,10 @@
 
 import json
 import os
+import stat
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -184,3 +186,16 @@ def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
             with pytest.raises(Killed):
                 generate.main(arguments)
         assert generate.main(arguments) == 0 and tree(home) == second
+
+
+def test_a_file_that_macos_has_locked_is_not_replaced_even_on_request(tmp_path, monkeypatch):
+    path, found = tmp_path / "a.txt", []
+    outputs.Outputs(tmp_path, ["a.txt"], [], overwrite=True).write(b"text")
+    state = SimpleNamespace(st_mode=0o100644, st_size=4, st_nlink=1, st_flags=stat.UF_IMMUTABLE)
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "stat", lambda *_, **__: state)
+        found += [outputs.is_protected(path), outputs.is_locked(path)]
+    with monkeypatch.context() as locked, pytest.raises(UserError, match=r"a.txt: is locked; unlock it"):
+        locked.setattr(outputs, "is_locked", lambda path: True)
+        outputs.Outputs(tmp_path, ["a.txt"], [], overwrite=True)
+    assert found == [True, True] and not outputs.is_locked(path)

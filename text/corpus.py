@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from command.lock import exclusive_lock
 from config.data_file import CACHE, is_of_a_system, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary, text_of_codepoints
-from utils import UserError, exclusive_lock, flush_to_disk, hash_file, hash_json
+from utils import UserError, flush_to_disk, hash_file, hash_json
 
 STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
 STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # the key that `_encoded` makes; .part while the store is written
@@ -181,8 +182,8 @@ def encode_into(store: Path, run: RunConfig, sha256: str) -> None:
                 file.write(content)
         for old in store.parent.iterdir():
             if old != part and is_store(old):
-                with contextlib.suppress(OSError):  # Windows keeps what another process reads
-                    shutil.rmtree(old)
+                with contextlib.suppress(OSError):  # Windows does not rename what another process reads
+                    shutil.rmtree(old if old.suffix == ".part" else old.rename(old.with_suffix(".part")))
         for file in part.iterdir():
             flush_to_disk(file)
         part.replace(store)

@@ -26,8 +26,8 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
 
     If the runs share the time of so many lanes, the base, which has all lanes to itself, counts once.
     """
-    if BASE in config.datasets:
-        raise UserError(f"{config.path}: datasets.{BASE}: --base makes a model of this name; rename the dataset")
+    if twin := next((name for name in config.datasets if name.lower() == BASE), ""):  # models/Base.pt may be base.pt
+        raise UserError(f"{config.path}: datasets.{twin}: --base makes a model of this name; rename the dataset")
     base, there = config.trainable(config.merged(BASE, overrides)), [run for run in runs if size_of(run.data_file())]
     limits = [run.training.max_minutes for run in there]  # 0: none
     if base.data.file != BASE_FILE:

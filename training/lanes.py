@@ -53,12 +53,10 @@ class LocalLanes:
 
     def finished(self, seconds: float, hear: Hear) -> list[Outcome]:
         ended: list[Outcome] = []
-        by_link = {training.link: training for training in self.trainings}
         ready: list[object] = []
         with contextlib.suppress(InterruptedError):  # what Windows makes of Ctrl+C, of which the queue's handler knows
-            ready += wait(by_link, seconds)
-        for link in ready:
-            training = by_link[link]  # pyright: ignore[reportArgumentType]: only these were waited for
+            ready += wait([handle for training in self.trainings for handle in training.handles], seconds)
+        for training in [training for training in self.trainings if not training.handles.isdisjoint(ready)]:
             message = training.receive()
             if isinstance(message, Outcome):
                 self.trainings.remove(training)

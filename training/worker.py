@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 import torch
 
+from command.lock import exclusive_lock
 from command.messages import with_error
 from command.outputs import check_ours
 from command.program import make_streams_safe
@@ -25,7 +26,7 @@ from training.display import start_notes
 from training.events import Advance, Hear, Message, Note, Status, Stopped
 from training.trainer import train_model
 from training.utilisation import share_of_a_character
-from utils import UserError, exclusive_lock, out_of_memory, write_atomic
+from utils import UserError, out_of_memory, write_atomic
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 ADVANCE_SECONDS = 0.2  # between messages that say how far a training is
@@ -72,10 +73,15 @@ class TrainingProcess:
         with ctrl_c_blocked():  # the process inherits this: the queue hears Ctrl+C and passes it on
             self.process.start()
         theirs.close()  # while it is open here, the link would not report that the process has ended
+        # Windows keeps it open until the process has taken it: of one that dies before, the sentinel alone tells
+        self.handles: set[Connection | int] = {self.link, self.process.sentinel}
 
     def receive(self) -> Message | Outcome:
         """The next message of the training, waited for; the last one says how it ended."""
         try:
+            wait(self.handles)
+            if not self.link.poll():
+                raise EOFError
             message: Message | Outcome = self.link.recv()
         except (EOFError, OSError):
             self.process.join()

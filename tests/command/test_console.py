@@ -1,13 +1,15 @@
 """What a long job says of itself where no terminal shows a bar."""
 
+import errno
 import io
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from rich.table import Table
 
-from command import console
+from command import console, program
 from generation.watch import watching
 from tests.training.program import posix
 
@@ -76,3 +78,10 @@ def test_what_a_console_prints_cannot_steer_the_terminal(capsys):
     out = capsys.readouterr().out
     assert r"a sample \x1b[2J\u202e" in out and r"\x1b[31mfile" in out and r"\x9bname" in out
     assert not {"\x1b", "\x9b", "\u202e"} & set(out)
+
+
+def test_a_reader_that_has_left_is_known_by_what_windows_says_too(monkeypatch):
+    gone, elsewhere = OSError(errno.EINVAL, "Invalid argument"), OSError(errno.EINVAL, "Invalid argument", "a?b")
+    assert [program.reader_has_left(error) for error in (BrokenPipeError(), gone, elsewhere)] == [True, False, False]
+    monkeypatch.setattr(program, "os", SimpleNamespace(name="nt"))
+    assert [program.reader_has_left(error) for error in (BrokenPipeError(), gone, elsewhere)] == [True, True, False]

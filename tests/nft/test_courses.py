@@ -3,12 +3,14 @@
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import collection
 from command.messages import argument
 from generation.course import Change, text_after
+from nft import originals
 from nft.courses import course_line, course_of, masked_course
 from tests.helpers import tree
 from tests.nft.sets import alter, records, texts
@@ -129,6 +131,18 @@ def test_another_model_draws_no_courses(studio, tmp_path, capsys):
     other.write_bytes(data + b"\0")
     assert collection.main(["draw-courses", str(folder), "--model", str(other)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_set_sends_nobody_to_another_machine(studio, monkeypatch, capsys):
+    """Windows would show such a machine who asks."""
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    alter(folder / "set.json", json.dumps(info["model_file"]), '"//host/share/model.pt"')
+    monkeypatch.setattr(originals, "os", SimpleNamespace(name="nt"))
+    assert collection.main(["draw-courses", str(folder)]) == 2
+    message = "error: //host/share/model.pt: lies on another machine; give the model with --model\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import prepare
+from command.lock import exclusive_lock
 from sources.encodings import NAME_ENCODING
 from sources.files import Found
 from sources.unpack import plain_file
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
-from utils import UserError, exclusive_lock
+from utils import UserError
 
 ROW = b"1,some words of a text\n"
 TABLE = b"id,text\n" + ROW * 50_000

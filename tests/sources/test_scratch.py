@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import prepare
+from sources import scratch
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 
@@ -58,12 +59,33 @@ def test_a_folder_of_texts_of_any_name_takes_them(name, engine, tmp_path, monkey
     assert prepare.main(["a.jsonl", "--name", "y"]) == 2 and not [*temporary.iterdir()]
 
 
+def refuse(*_) -> None:
+    raise OSError(1314, "A required privilege is not held by the client")
+
+
 @pytest.mark.parametrize("missing", [["symlink"], ["symlink", "link"]])
 def test_a_system_without_links_reads_the_same(missing, engine, monkeypatch):
-    def refuse(*_):
-        raise OSError(1314, "A required privilege is not held by the client")
-
     for name in missing:
         monkeypatch.setattr(os, name, refuse)
     write(Path("r[1].jsonl"), engine)
     assert run("r[1].jsonl") == TEXTS and Path("r[1].jsonl").stat().st_nlink == 1
+
+
+def test_a_read_only_file_gets_no_second_name(tmp_path, monkeypatch):
+    """Windows would not delete it: its mode is that of the file."""
+    monkeypatch.setattr(os, "symlink", refuse)
+    for mode, names in ((0o644, 2), (0o444, 1)):
+        file, link = tmp_path / f"{mode}", tmp_path / f"{mode}.link"
+        file.write_bytes(b"text")
+        file.chmod(mode)
+        scratch.link_or_copy(file, link)
+        assert link.read_bytes() == b"text" and file.stat().st_nlink == names
+
+
+@pytest.mark.parametrize("name", ["O'Brien (1) - Contoso, Inc; a & b # %20 ~ $HOME", "अनिल é\u0301"])
+def test_a_folder_of_an_odd_name_is_read_where_it_is(name, engine, monkeypatch):
+    Path(name).mkdir()
+    monkeypatch.chdir(name)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    write(Path("a.jsonl"), engine)
+    assert run("a.jsonl") == TEXTS

@@ -246,11 +246,12 @@ def test_mistakes_of_a_base_are_one_line(project, capsys):
     assert train("--dataset", "one", "--base") == 2
     assert "error: --base: learns from all datasets, so it goes with --all\n" in capsys.readouterr().err
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("one:", "base:"), encoding="utf-8")
-    (path.parent / "datasets" / "base.txt").write_text("\n".join(toy_lines(50)), encoding="utf-8")
-    assert train("--all", "--base") == 2
+    for name in ("Base", "base"):
+        path.write_text(text.replace("one:", f"{name}:"), encoding="utf-8")
+        (path.parent / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(50)), encoding="utf-8")
+        assert train("--all", "--base") == 2
     assert (
-        f"error: {path}: datasets.base: --base makes a model of this name; rename the dataset\n"
+        f"error: {path}: datasets.Base: --base makes a model of this name; rename the dataset\n"
         in capsys.readouterr().err
     )
 

@@ -1,12 +1,15 @@
 """Several trainings at once: the same bytes for any number of lanes, cores shared, each failure alone."""
 
+import os
+import time
+
 import pytest
 import torch
 
 from config.loader import load_config
 from tests.helpers import shape, toy_lines
 from tests.training import worker_faults
-from tests.training.program import posix
+from tests.training.program import SECONDS, posix
 from training import lanes, worker
 from training.hours import in_lanes, share_hours
 from training.lanes import LocalLanes, lane_count
@@ -48,6 +51,25 @@ def test_any_number_of_lanes_gives_the_same_models(five, capfd):
     assert len(found[0]) == 5 and found[1:] == found[:1] * 3
     out = capfd.readouterr().out
     assert out.count("two: trained: ") == 4 and "two:     " in out
+
+
+def test_a_training_that_dies_while_its_link_stays_open_is_noticed(tiny_run, monkeypatch):
+    """As on Windows, where the queue holds both ends until the process has taken its own."""
+    pipe, held = worker.CONTEXT.Pipe, []
+
+    def open_pipe():
+        ends = pipe()
+        held.append(os.dup(ends[1].fileno()))
+        return ends
+
+    monkeypatch.setattr(worker.CONTEXT, "Pipe", open_pipe)
+    here, ended, until = LocalLanes(1), [], time.monotonic() + SECONDS
+    here.submit(tiny_run(), 1)
+    here.kill()
+    while not ended and time.monotonic() < until:
+        ended = here.finished(0.2, print)
+    os.close(held[0])
+    assert [(outcome.state, outcome.retryable) for outcome in ended] == [("failed", True)]
 
 
 @warm

@@ -210,7 +210,8 @@ def slow_steps(monkeypatch):
         return timed
 
     def take(step: float, validation: float) -> None:
-        both = SimpleNamespace(monotonic=lambda: clock[0], process_time=lambda: clock[0])
+        names = ("monotonic", "perf_counter", "process_time")
+        both = SimpleNamespace(**dict.fromkeys(names, lambda: clock[0]))
         for module in (training_module, stopwatch):
             monkeypatch.setattr(module, "time", both)
         monkeypatch.setattr(Training, "advance", slow(step, Training.advance))

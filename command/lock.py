@@ -1,0 +1,25 @@
+"""A lock file, which keeps other processes from the same work."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from utils import UserError, check_writable
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[None]:
+    """Hold a lock file against other processes; it is freed at the end or if this process is killed.
+
+    Raises UserError(trouble), which says what the other process does, after waiting for `seconds`; -1: for ever.
+    """
+    check_writable(path.parent)
+    if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):  # FileLock would empty it
+        raise UserError(f"{path}: not a lock of this program, whose locks are empty files; move it away")
+    try:
+        with FileLock(path, timeout=seconds):
+            yield
+    except Timeout:
+        raise UserError(trouble) from None
