@@ -20,8 +20,10 @@ def argument(value: str | Path) -> str:
     """A value, a path say, as it is typed in this machine's shell: quoted where it holds what that reads otherwise."""
     if os.name != "nt":
         return shlex.quote(str(value))
-    typed = subprocess.list2cmdline([str(value)])  # quotes nothing but white space
-    return typed if typed.startswith('"') or PLAIN_WORD.fullmatch(typed) else f'"{typed}"'
+    typed = subprocess.list2cmdline([str(value)])  # quotes only what holds white space
+    if typed.startswith('"') or PLAIN_WORD.fullmatch(typed):
+        return typed
+    return '"' + re.sub(r"(\\+)$", r"\1\1", typed) + '"'  # a quotation mark halves the backslashes before it
 
 
 def counted(count: float, noun: str) -> str:

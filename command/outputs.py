@@ -16,6 +16,7 @@ MOST_RECORD = 1 << 20  # bytes of the record of a command's outputs, which are a
 LOCK, PATIENCE = ".written.lock", 60  # of a folder; seconds to wait for writes that take a moment
 ENTRY = b'{"path": '  # how each line of a record begins
 LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
+JUNCTION = 0xA0000003  # Windows' IO_REPARSE_TAG_MOUNT_POINT
 NOT_OURS = "not written by this program, or changed since"
 
 
@@ -25,6 +26,15 @@ def is_regular(path: Path) -> bool:
         return stat.S_ISREG(path.lstat().st_mode)
     except (OSError, ValueError):  # ValueError: no file system has such a name
         return False
+
+
+def is_link(path: Path) -> bool:
+    """Whether a path is a link; on Windows a junction is one too, a folder that lies elsewhere."""
+    try:
+        state = path.lstat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISLNK(state.st_mode) or getattr(state, "st_reparse_tag", 0) == JUNCTION
 
 
 def is_protected(path: Path) -> bool:

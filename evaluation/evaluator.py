@@ -59,8 +59,7 @@ def evaluate_voice(
     writer = Writer.of(checkpoint, request.device)
     corpus = corpus_of(checkpoint, file)
     # all text at hand: which sample of it was learnt is for the model's file to say
-    start, same_split = checkpoint.start, checkpoint.same_split
-    seen = seen_text(corpus, checkpoint.run, start, request.config, same_split=same_split)
+    seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config, same_split=checkpoint.same_split)
     reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, as_seen=True)
     texts, unread, blank = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]

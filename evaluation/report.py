@@ -212,7 +212,7 @@ def copies_lines(evaluation: Evaluation) -> list[str]:
         + (f" {copies.repeats} repeat an earlier one, case and white space aside." if copies.repeats else "")
         + (f" {counted(copies.unknown, 'document')} {NOT_KNOWN}" if copies.unknown else "")
         + (f" {unread:,} more of the file were not judged: --count says how many are." if unread else "")
-        + (f" {counted(blank, 'blank line')} of the file left out." if blank else ""),
+        + (f" Left out: {counted(blank, 'blank line')} of the file." if blank else ""),
         "",
         *(
             f"- {counted(copy.match, 'character')} (document {copy.index}): {code(copy.text[:200])}"

@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from command.outputs import OutputRecord, is_protected, is_regular
+from command.outputs import OutputRecord, is_link, is_protected, is_regular
 from config.data_file import is_of_a_system
 from nft import fonts, image
 from nft.animated_svg import animated_svg
@@ -121,7 +121,7 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     """
     record = OutputRecord(folder.path / RECORD)
     for path in (folder.path / name for name in FOLDERS):
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
+        if is_link(path) or (path.exists() and not path.is_dir()):
             raise UserError(f"{path}: not a folder of this set; move it away")
     known, there = record.path.exists(), folder.has("samples.jsonl")
     edition = None

@@ -9,7 +9,7 @@ from PIL import features
 
 from command.console import progress
 from command.messages import counted
-from command.outputs import is_regular
+from command.outputs import is_link, is_regular
 from config.errors import listed
 from nft.animation import Shown, pictures_of
 from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
@@ -39,7 +39,7 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
     earlier: list[str] = []
     pictures = Pictures(edition.theme)
     for name in FOLDERS:
-        if (folder.path / name).is_symlink():
+        if is_link(folder.path / name):
             found.differs(f"{name}: {LINK}")
     with progress("tokens' files compared", len(edition.records)) as advance:
         for file in files(edition):

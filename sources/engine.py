@@ -126,7 +126,8 @@ def open_json(path: Path, name: str) -> Table:
     if not lines:
         check_end(path, name)
     options = "format='newline_delimited', ignore_errors=true" if lines else "format='auto'"
-    source = f"read_json_objects({quoted(str(path.absolute()))}, {options}, maximum_object_size={MOST_ROW})"
+    options += f", maximum_object_size={MOST_ROW}, hive_partitioning=false"  # a folder a=b is no column
+    source = f"read_json_objects({quoted(str(path.absolute()))}, {options})"
     keys = f"SELECT json_keys(json), json_type(json) FROM (SELECT json FROM {source} LIMIT {SAMPLED})"
     found: dict[str, None] = {}
     for names, kind in rows_of(path, name, keys):

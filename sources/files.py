@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
+from command.outputs import is_link
 from config.data_file import RECORD
 from config.errors import listed, shown
 from utils import NO_FILE, UserError, check_readable
@@ -129,8 +130,8 @@ def files_below(folder: Path) -> Iterator[Found]:
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links = [name for name in folders if (Path(parent) / name).is_symlink()]  # os.walk does not follow them
+        links = [name for name in folders if is_link(Path(parent, name))]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in links)
         records = {f"{name.removesuffix('.txt')}{RECORD}" for name in names if name.endswith(".txt")}
         for name in sorted(name for name in [*names, *links] if not name.startswith(".") and name not in records):
             path = Path(parent) / name

@@ -11,7 +11,6 @@ from utils import (
     UserError,
     atomic_path,
     derive_seed,
-    exclusive_lock,
     map_on_cores,
     numpy_generator,
     parallel_tasks,
@@ -148,12 +147,3 @@ def test_a_failure_reaches_the_caller_when_all_have_ended():
 
 def test_a_gpu_takes_its_tasks_in_turn():
     assert parallel_tasks(torch.device("cuda")) == 1
-
-
-def test_a_file_in_the_place_of_a_lock_is_left_as_it_is(tmp_path):
-    (tmp_path / "notes").write_text("mine", encoding="utf-8")
-    (tmp_path / "lock").symlink_to(tmp_path / "notes")
-    for name in ("notes", "lock"):
-        with pytest.raises(UserError, match=f"{name}: not a lock of this program"), exclusive_lock(tmp_path / name, ""):
-            pass
-    assert (tmp_path / "notes").read_text(encoding="utf-8") == "mine"

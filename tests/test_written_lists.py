@@ -188,6 +188,14 @@ def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
         assert generate.main(arguments) == 0 and tree(home) == second
 
 
+def test_a_junction_of_windows_is_a_link(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert [outputs.is_link(tmp_path / name) for name in ("link", "", "gone")] == [True, False, False]
+    state = SimpleNamespace(st_mode=0o040755, st_reparse_tag=0xA0000003)
+    monkeypatch.setattr(Path, "lstat", lambda path: state)
+    assert outputs.is_link(tmp_path)
+
+
 def test_a_file_that_macos_has_locked_is_not_replaced_even_on_request(tmp_path, monkeypatch):
     path, found = tmp_path / "a.txt", []
     outputs.Outputs(tmp_path, ["a.txt"], [], overwrite=True).write(b"text")

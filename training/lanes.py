@@ -55,8 +55,8 @@ class LocalLanes:
         ended: list[Outcome] = []
         ready: list[object] = []
         with contextlib.suppress(InterruptedError):  # what Windows makes of Ctrl+C, of which the queue's handler knows
-            ready += wait([handle for training in self.trainings for handle in training.handles], seconds)
-        for training in [training for training in self.trainings if not training.handles.isdisjoint(ready)]:
+            ready += wait([training.link for training in self.trainings], seconds)
+        for training in [each for each in self.trainings if each.link in ready or each.died_unheard()]:
             message = training.receive()
             if isinstance(message, Outcome):
                 self.trainings.remove(training)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import torch
@@ -73,14 +73,11 @@ class TrainingProcess:
         with ctrl_c_blocked():  # the process inherits this: the queue hears Ctrl+C and passes it on
             self.process.start()
         theirs.close()  # while it is open here, the link would not report that the process has ended
-        # Windows keeps it open until the process has taken it: of one that dies before, the sentinel alone tells
-        self.handles: set[Connection | int] = {self.link, self.process.sentinel}
 
     def receive(self) -> Message | Outcome:
         """The next message of the training, waited for; the last one says how it ended."""
         try:
-            wait(self.handles)
-            if not self.link.poll():
+            if self.died_unheard() and not self.link.poll():
                 raise EOFError
             message: Message | Outcome = self.link.recv()
         except (EOFError, OSError):
@@ -92,6 +89,10 @@ class TrainingProcess:
         if isinstance(message, Outcome):
             self.process.join()
         return message
+
+    def died_unheard(self) -> bool:
+        """Whether its process has ended without a word; until it has taken its end, Windows keeps that open here."""
+        return not self.started and not self.process.is_alive()
 
     def exit_reason(self) -> str:
         """Why the process ended without an outcome, from its exit status."""

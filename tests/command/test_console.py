@@ -81,7 +81,8 @@ def test_what_a_console_prints_cannot_steer_the_terminal(capsys):
 
 
 def test_a_reader_that_has_left_is_known_by_what_windows_says_too(monkeypatch):
-    gone, elsewhere = OSError(errno.EINVAL, "Invalid argument"), OSError(errno.EINVAL, "Invalid argument", "a?b")
-    assert [program.reader_has_left(error) for error in (BrokenPipeError(), gone, elsewhere)] == [True, False, False]
+    errors = [BrokenPipeError(), *(OSError(errno.EINVAL, "Invalid argument", *name) for name in ((), ("a?b",), ()))]
+    errors[-1].winerror = 1455  # the paging file is too small
+    assert [program.reader_has_left(error) for error in errors] == [True, False, False, False]
     monkeypatch.setattr(program, "os", SimpleNamespace(name="nt"))
-    assert [program.reader_has_left(error) for error in (BrokenPipeError(), gone, elsewhere)] == [True, True, False]
+    assert [program.reader_has_left(error) for error in errors] == [True, True, False, False]

@@ -31,8 +31,10 @@ def test_what_a_message_says_to_type_can_be_typed(monkeypatch):
     assert argument(paths[0]) == "models/a-b_1.pt"
     with monkeypatch.context() as windows:  # where apostrophes quote nothing
         windows.setattr(os, "name", "nt")
-        typed = [argument(path) for path in ("C:\\models\\a.pt", "C:\\my models\\a.pt", "C:\\R&D\\(1).pt")]
-    assert typed == ["C:\\models\\a.pt", '"C:\\my models\\a.pt"', '"C:\\R&D\\(1).pt"']
+        paths = ("C:\\models\\a.pt", "C:\\my models\\a.pt", "C:\\R&D\\(1).pt", "\\\\host\\data$\\")
+        typed = [argument(path) for path in paths]
+    assert typed[:2] == ["C:\\models\\a.pt", '"C:\\my models\\a.pt"']
+    assert typed[2:] == ['"C:\\R&D\\(1).pt"', '"\\\\host\\data$\\\\"']
 
 
 def test_no_figure_and_no_line_is_longer_than_a_screen():

@@ -157,7 +157,7 @@ def test_blank_lines_among_samples_are_counted_and_left_out(two_voices, tmp_path
     run, new = two_voices["build"], prose(GREEK, 60, 5)
     found = judge(run, tmp_path, [new[0], "", *new[1:], "  "])
     assert found.texts == new and "2 blank lines left out" in summary(found)
-    assert any(line.endswith("2 blank lines of the file left out.") for line in voice_page(found))
+    assert any(line.endswith(" Left out: 2 blank lines of the file.") for line in voice_page(found))
     assert "blank" not in summary(judge(run, tmp_path, new))
 
 

@@ -250,10 +250,8 @@ def test_mistakes_of_a_base_are_one_line(project, capsys):
         path.write_text(text.replace("one:", f"{name}:"), encoding="utf-8")
         (path.parent / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(50)), encoding="utf-8")
         assert train("--all", "--base") == 2
-    assert (
-        f"error: {path}: datasets.Base: --base makes a model of this name; rename the dataset\n"
-        in capsys.readouterr().err
-    )
+        rule = "--base makes a model of this name; rename the dataset"
+        assert f"error: {path}: datasets.{name}: {rule}\n" in capsys.readouterr().err
 
 
 def test_a_text_of_ones_own_called_base_stays_a_dataset(project, capsys):

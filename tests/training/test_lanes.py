@@ -53,6 +53,7 @@ def test_any_number_of_lanes_gives_the_same_models(five, capfd):
     assert out.count("two: trained: ") == 4 and "two:     " in out
 
 
+@posix
 def test_a_training_that_dies_while_its_link_stays_open_is_noticed(tiny_run, monkeypatch):
     """As on Windows, where the queue holds both ends until the process has taken its own."""
     pipe, held = worker.CONTEXT.Pipe, []
