@@ -125,7 +125,7 @@ def make_streams_safe() -> None:
 
 def reader_has_left(error: OSError) -> bool:
     """Whether an error means that nobody reads a pipe any more; Windows may call that an invalid argument."""
-    # so Python also calls errors of Windows that it does not know, but those have a number of Windows' own
+    # Python gives errors of Windows that it does not know this number too, but keeps Windows' own beside it
     unnamed = error.filename is None and getattr(error, "winerror", None) is None
     return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL and unnamed)
 
