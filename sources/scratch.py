@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from command.lock import exclusive_lock
+from command.outputs import is_link
 from config.data_file import CACHE
 from utils import UserError
 
@@ -98,7 +99,7 @@ def link_or_copy(path: Path, link: Path) -> None:
 
 def remove_scratch(folder: Path) -> None:
     """Remove a scratch folder, and nothing that this program did not put there."""
-    for name in SCRATCH_FILES if folder.is_dir() and not folder.is_symlink() else ():
+    for name in SCRATCH_FILES if folder.is_dir() and not is_link(folder) else ():
         (folder / name).unlink(missing_ok=True)
     try:
         folder.rmdir()

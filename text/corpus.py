@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from command.lock import exclusive_lock
+from command.outputs import is_link, is_regular
 from config.data_file import CACHE, is_of_a_system, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
@@ -201,10 +202,9 @@ def is_store(folder: Path) -> bool:
 
 
 def holds_store_files_alone(folder: Path) -> bool:
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not folder.is_dir():
         return False
-    own = (file for file in folder.iterdir() if not is_of_a_system(file))
-    return all(file.name in STORE_FILES and file.is_file() and not file.is_symlink() for file in own)
+    return all(file.name in STORE_FILES and is_regular(file) for file in folder.iterdir() if not is_of_a_system(file))
 
 
 def encoding(run: RunConfig, sha256: str) -> Iterator[tuple[str, bytes]]:
