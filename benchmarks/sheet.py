@@ -20,9 +20,9 @@ from environment import heading, publish
 from playwright.sync_api import Page, sync_playwright
 
 from nft.contact_sheet import contact_sheet
+from nft.edition import Edition
 from nft.formats import SET_FORMAT
 from nft.schemas import SetInfo
-from nft.store import Edition
 from nft.traits import bands_of, figures_of
 
 RUNS, STEPS, WHEEL = 3, 120, 500  # browsers; turns of the wheel; pixels of each

@@ -13,6 +13,7 @@ from utils import UserError, atomic_path, check_writable, hash_file, replace, sh
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
 MOST_RECORD = 1 << 20  # bytes of the record of a command's outputs, which are a few; that of a set may be longer
+MOST_ENTRY = 1 << 14  # bytes of one line of a record: a path, in escapes, and a hash
 LOCK, PATIENCE = ".written.lock", 60  # of a folder; seconds to wait for writes that take a moment
 ENTRY = b'{"path": '  # how each line of a record begins
 LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
@@ -66,6 +67,15 @@ def named_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def bounded_lines(path: Path, most: int) -> Iterator[bytes]:
+    """The lines of a file, with their ends. Raises UserError at one of more than `most` bytes, which is not read on."""
+    with path.open("rb") as file:
+        while line := file.readline(most + 1):
+            if len(line) > most:
+                raise UserError(f"{path}: a line is longer than {most:,} bytes; this program did not write it")
+            yield line
+
+
 class OutputRecord:
     """The files that this program wrote into a folder: a hidden list of their SHA-256 in that folder.
 
@@ -78,7 +88,7 @@ class OutputRecord:
             raise UserError(f"{path}: not a regular file; move it away")
         self.path, self.folder = path, path.parent
         self.hashes: dict[str, set[str]] = {}
-        for line in path.read_bytes().splitlines() if path.exists() else ():
+        for line in map(bytes.rstrip, bounded_lines(path, MOST_ENTRY) if path.exists() else ()):
             if not (LINE.fullmatch(line) or ENTRY.startswith(line)):  # somebody else's, which a new list would lose
                 raise UserError(f"{path}: not written by this program; move it away")
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # a line cut short tells nothing
@@ -116,12 +126,13 @@ class OutputRecord:
 
     def write(self, files: dict[str, bytes]) -> None:
         """Write files, each whole or not at all; their hashes are on the disk before they are."""
-        self.announce({name: sha256(data) for name, data in files.items()})
+        hashes = {name: sha256(data) for name, data in files.items()}
+        self.announce(hashes)
         for name, data in files.items():
-            if self.hash_at(name) != sha256(data):
+            if self.hash_at(name) != hashes[name]:
                 # under one name: to look for what a kill left of each of a set's thousands would take too long
                 write_atomic(self.folder / name, data, self.path)
-            self.hashes[name] = {sha256(data)}
+            self.hashes[name] = {hashes[name]}
 
     def write_together(self, files: dict[str, bytes]) -> None:
         """Write files, none of them if the disk has no room for all. The first is the last to take its name."""

@@ -83,6 +83,8 @@ def make_set(arguments: argparse.Namespace) -> int:
         info = folder.agreed(wanted)
         check_tools(info)
         check_records_fit(folder, info, arguments.size)
+        if stored:
+            folder.check_courses()
         record = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         if info.courses:  # those that a power cut has taken
@@ -149,7 +151,8 @@ def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
 
 def print_summary(folder: SetFolder, seconds: float) -> int:
     """Print where the set is and what the rules found; -> exit status, 1 if rules dropped every text of a token."""
-    records, edition = folder.records(), folder.edition()
+    edition = folder.edition()
+    records = edition.every
     dropped = Counter(rule for record in records for rule in record["dropped"])
     flagged = Counter(rule for record in records for rule in record["flags"])
     failed = [str(record["token_id"]) for record in records if not record["accepted"]]

@@ -3,9 +3,9 @@
 from html import escape
 from pathlib import Path
 
+from nft.edition import Edition
 from nft.metadata import STATEMENT
 from nft.selection import COMMENT, THOUSANDS, TOKEN_RANGE, UNCLEAR
-from nft.store import Edition
 from pages.template import filled, script_json
 from utils import hash_json
 

@@ -14,10 +14,11 @@ from nft import fonts, image
 from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, frames, in_format, same_animation
 from nft.contact_sheet import contact_sheet
+from nft.edition import Edition
 from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture_caption, rarity_table
 from nft.player import player
 from nft.provenance import provenance
-from nft.store import LOCK, SOURCES, Edition, SetFolder, indented_json
+from nft.store import LOCK, SOURCES, SetFolder, indented_json
 from text.vocabulary import one_line
 from utils import UserError, hash_file
 

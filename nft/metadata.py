@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nft.edition import Edition
 from nft.formats import FIRST_FORMAT, FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import WIDE
-from nft.store import Edition
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program

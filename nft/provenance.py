@@ -3,10 +3,10 @@
 import hashlib
 from typing import Any
 
+from nft.edition import Edition
 from nft.formats import FIRST_FORMAT
 from nft.metadata import STATEMENT
 from nft.schemas import PRESENTATION, canonical_json
-from nft.store import Edition
 from utils import sha256
 
 EXCEPTED = (*PRESENTATION, "model_file")  # of set.json's settings, what the provenance does not cover

@@ -5,85 +5,27 @@ other files of the folder follow from these two, set.json and selection.json.
 """
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from command.lock import exclusive_lock
 from command.messages import counted
-from command.outputs import is_protected, is_regular
+from command.outputs import bounded_lines, is_protected, is_regular
 from config.data_file import is_of_a_system
-from generation.course import Change
-from nft.courses import course_of
-from nft.formats import THIRD_FORMAT
+from nft.edition import Edition, sound_course
 from nft.schemas import Selection, SetInfo, StoredToken, parse
-from nft.traits import Bands, bands_of, ranks, rarity, traits_of
-from pages.themes import THEMES, Theme
-from utils import UserError, check_writable, sha256, utf8, write_atomic
+from nft.traits import bands_of
+from utils import UserError, check_writable, utf8, write_atomic
 
 SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these
 LOCK = ".lock"
-SMALL, MOST_BYTES = ("set.json", "selection.json"), 1 << 26  # a million tokens are named in 8 MB
+SMALL, MOST_BYTES = ("set.json", "selection.json"), 1 << 26  # a million tokens are named in 8 MB; of others, of a line
 BEGIN = b'{"accepted":'  # of each line of samples.jsonl
 LINK = "a link; a set holds its files itself"
-
-
-@dataclass(frozen=True)
-class Edition:
-    """The published tokens of a set, in order, and what holds for all of them."""
-
-    info: SetInfo
-    records: list[dict[str, Any]]
-    bands: Bands  # from all accepted tokens, published or not
-    courses: list[bytes]  # the lines of courses.jsonl, for all tokens; empty if the set has none
-    curated: bool = False  # whether selection.json chose them
-    chosen_from: int = 0  # how many tokens are accepted
-    covered: dict[str, str] = field(default_factory=dict)  # hashes of the two growing files, by the provenance's names
-
-    @cached_property
-    def numbered(self) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
-        """(number from 1, record, traits) of each token."""
-        traits = [traits_of(record["traits"], self.bands) for record in self.records]
-        return list(zip(range(1, len(traits) + 1), self.records, traits, strict=True))
-
-    @property
-    def theme(self) -> Theme:
-        """What pictures and pieces look like."""
-        return THEMES[self.info.theme or "paper"]
-
-    @cached_property
-    def watchable(self) -> set[int]:
-        """The ids of the tokens of which it is known how they were written."""
-        return {record["token_id"] for record in self.records if self.course(record)}
-
-    def pieces(self, record: dict[str, Any]) -> list[str]:
-        """The files that show a token being written; none if that is not known."""
-        return self.info.pieces or [] if record["token_id"] in self.watchable else []
-
-    def course(self, record: dict[str, Any]) -> list[Change]:
-        """How a token was written; empty if it is not known."""
-        try:
-            return course_of(self.courses[record["token_id"] - 1], record) if self.courses else []
-        except UserError as error:
-            raise UserError(f"{error}; collection.py draw-courses draws it again") from None
-
-    @cached_property
-    def bits(self) -> list[float]:
-        """The rarity of each token, in bits."""
-        return rarity([traits for *_, traits in self.numbered])
-
-    @cached_property
-    def ranks(self) -> list[int]:
-        """The rank of each token among all, from 1, the rarest."""
-        return ranks([traits for *_, traits in self.numbered], rounded=self.info.format <= THIRD_FORMAT)
-
-    def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
-        """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""
-        return f"{(self.info.base_uri or relative).rstrip('/')}/{number}.{kind}"
 
 
 def indented_json(value: Any) -> str:
@@ -118,7 +60,7 @@ class SetFolder:
     def opened(
         cls, path: Path, *, new: bool = False, mends: bool = False, to_read: bool = False
     ) -> "Iterator[SetFolder]":
-        """Open and lock a set; a new one needs an empty folder, because files in a set's folder are overwritten.
+        """Open and lock a set; a new one needs an empty folder, because what lies in a set's folder counts as its own.
 
         One that is only to be read is not locked where the folder cannot be written to.
         """
@@ -151,14 +93,17 @@ class SetFolder:
             raise UserError(f"{self.path}: no set is here, or it is not finished: {name} is missing")
         if name in SMALL and (self.path / name).stat().st_size > MOST_BYTES:
             raise UserError(f"{self.path / name}: larger than {MOST_BYTES >> 20} MB; this program did not write it")
-        return (self.path / name).read_bytes()
+        return b"".join(bounded_lines(self.path / name, MOST_BYTES))
 
     def check_courses(self, tokens: set[int] | None = None) -> None:
-        """Raise UserError, before anything is changed, for a damaged course of these tokens, or of those published."""
-        edition = self.edition()
-        for record in edition.records if tokens is None else self.records():
-            if tokens is None or record["token_id"] in tokens:
-                edition.course(record)
+        """Raise UserError, before anything is changed, for a damaged course of these tokens, or of those published.
+
+        Courses that are missing are not damaged.
+        """
+        tokens = self.selection() if tokens is None else tokens
+        for record, line in zip(self.records(), self.course_lines() if self.info().courses else (), strict=False):
+            if record["accepted"] and (tokens is None or record["token_id"] in tokens):
+                sound_course(line, record)
 
     def write(self, name: str, content: bytes) -> None:
         """Write one of the files from which all others follow; UserError if it is read-only and not the same."""
@@ -237,8 +182,12 @@ class SetFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """The tokens drawn so far, accepted or not; UserError names a damaged line."""
+        return self.parsed(split_lines(self.lines()))
+
+    def parsed(self, lines: list[bytes]) -> list[dict[str, Any]]:
+        """The tokens in the lines of samples.jsonl."""
         found = []
-        for number, line in enumerate(self.lines().split(b"\n")[:-1], start=1):
+        for number, line in enumerate(lines, start=1):
             token = parse(StoredToken, line, f"{self.samples} line {number}")
             if token.token_id != number:
                 raise UserError(f"{self.samples} line {number}: damaged: holds token {token.token_id}")
@@ -247,17 +196,15 @@ class SetFolder:
 
     def edition(self) -> Edition:
         """The published tokens: all accepted ones, or those of selection.json if there is one."""
-        records = self.records()
-        accepted = {record["token_id"]: record for record in records if record["accepted"]}
+        lines = split_lines(self.lines())
+        every = self.parsed(lines)
+        accepted = {record["token_id"]: record for record in every if record["accepted"]}
         kept = self.selection()
         check_known(self.path / "selection.json", set(kept or ()) - accepted.keys())
         chosen = [record for token, record in accepted.items() if kept is None or token in kept]
         info, bands = self.info(), bands_of([record["traits"] for record in accepted.values()])
-        courses = self.courses(len(records)) if info.courses else []
-        covered = {"samples_sha256": sha256(self.lines())}
-        if courses:
-            covered["courses_sha256"] = sha256(b"".join(courses))
-        return Edition(info, chosen, bands, courses, kept is not None, len(accepted), covered)
+        courses = self.courses(len(every)) if info.courses else []
+        return Edition(info, chosen, bands, courses, every, lines, kept is not None)
 
     def courses(self, tokens: int) -> list[bytes]:
         """The lines of courses.jsonl, one for each token; UserError if it holds more, fewer, or a part of one."""
@@ -271,6 +218,11 @@ class SetFolder:
         """The token ids of selection.json; None if there is no such file."""
         name = "selection.json"
         return set(parse(Selection, self.read_file(name), str(self.path / name)).kept) if self.has(name) else None
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Lines with their ends; a carriage return ends none."""
+    return io.BytesIO(data).readlines()
 
 
 def check_known(path: Path, unknown: set[int]) -> None:

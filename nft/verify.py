@@ -12,12 +12,13 @@ from evaluation.reference import Reference
 from generation.draft import Written
 from generation.writer import Writer
 from nft.courses import masked_course
+from nft.edition import Edition
 from nft.findings import Findings
 from nft.formats import FIRST_FORMAT
 from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
 from nft.schemas import SetInfo, canonical_json
-from nft.store import Edition, SetFolder, indented_json, selection_json
+from nft.store import SetFolder, indented_json, selection_json
 from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, write_texts, writing_figures
 from nft.verify_files import check_files
 from nft.verify_records import check_courses, check_records
@@ -31,16 +32,16 @@ def verify_set(arguments: argparse.Namespace) -> int:
     check_numbers(arguments, {"tokens": (0, None)})
     found = Findings()
     with SetFolder.opened(arguments.folder, to_read=True) as folder:
-        records, info, edition = folder.records(), folder.info(), folder.edition()
-        check_sources(found, folder, info)
+        edition = folder.edition()  # once: where nothing can be written the set is not locked, and may grow
+        check_sources(found, folder, edition.info)
         if not edition.records:
             found.not_checked("tokens: the set publishes none")
-        at_hand = find_originals(found, info, arguments)
-        edition = check_courses(found, edition, records)
-        redrawn = check_drawing(found, edition, records, info, at_hand, arguments)
-        check_records(found, folder, records, at_hand, redrawn)
+        at_hand = find_originals(found, edition.info, arguments)
+        edition = check_courses(found, edition)
+        redrawn = check_drawing(found, edition, at_hand, arguments)
+        check_records(found, edition, at_hand, redrawn)
         check_files(found, folder, edition)
-    print(f"{counted(len(records), 'token')}: {found.summary()}")
+    print(f"{counted(len(edition.every), 'token')}: {found.summary()}")
     return 1 if found.wrong else 0
 
 
@@ -63,13 +64,11 @@ def check_sources(found: Findings, folder: SetFolder, info: SetInfo) -> None:
             found.differs(f"set.json: its {key} lack a setting, or hold one in another form than it is written in")
 
 
-def check_drawing(
-    found: Findings, edition: Edition, records: list[Record], info: SetInfo, at_hand: Originals,
-    arguments: argparse.Namespace,
-) -> set[int]:  # fmt: skip
+def check_drawing(found: Findings, edition: Edition, at_hand: Originals, arguments: argparse.Namespace) -> set[int]:
     """Draw some tokens again and compare them; -> those of which the whole record came out the same."""
     if not at_hand.checkpoint:
         return set()
+    info, records = edition.info, edition.every
     writer = Writer.of(at_hand.checkpoint, pick_device(arguments.device))
     here = identity_of(at_hand.checkpoint, writer, info.identity["device"])
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]

@@ -12,12 +12,13 @@ from command.messages import counted
 from command.outputs import is_link, is_regular
 from config.errors import listed
 from nft.animation import Shown, pictures_of
+from nft.edition import Edition
 from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
 from nft.findings import Findings
 from nft.formats import FIRST_FORMAT, SECOND_FORMAT
 from nft.image import pixels_of
 from nft.metadata import csv_table, no_formula_begins
-from nft.store import LINK, Edition, SetFolder
+from nft.store import LINK, SetFolder
 from pages.themes import Theme
 from utils import UserError
 

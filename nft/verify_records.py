@@ -9,12 +9,12 @@ from command.messages import counted
 from config.sets import Rules
 from diffusion.samplers import settings_read
 from nft.courses import course_line, course_of
+from nft.edition import Edition
 from nft.findings import Findings
 from nft.formats import FIRST_FORMAT
 from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
 from nft.schemas import SetInfo, canonical_json, rules_with_defaults, sampler_with_defaults
-from nft.store import Edition, SetFolder
 from nft.tokens import candidates, length_figures, origin_of, text_figures
 from nft.traits import figures_of
 from utils import UserError, sha256
@@ -23,32 +23,29 @@ Record = dict[str, Any]
 TEXTS_AT_ONCE = 4096  # compared with the training text together, which is read once each time
 
 
-def check_records(
-    found: Findings, folder: SetFolder, records: list[Record], at_hand: Originals, redrawn: set[int]
-) -> None:
+def check_records(found: Findings, edition: Edition, at_hand: Originals, redrawn: set[int]) -> None:
     """Compare each token with its own text, with set.json, and with what the rules make of it.
 
     Of the tokens in `redrawn` the text that was masked is known, so they are not named as unchecked.
     """
-    # where nothing can be written the set is not locked, and may have grown since
-    info, lines = folder.info(), folder.lines().split(b"\n")[: len(records)]
+    info = edition.info
     rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
     if not first_format and (unread := info.sampler.keys() - settings_read(info.sampler_settings()).keys()):
         what = f"settings that the sampler {info.sampler['sampler']} does not read"
         found.not_checked(f"set.json: {', '.join(sorted(unread))}: {what}")
-    for line, record in zip(lines, records, strict=True):
+    for line, record in zip(edition.lines, edition.every, strict=True):
         problems = [
             *written_otherwise(line, record), *other_origin(record, info), *other_outcome(record, rules),
             *other_traits(record, first_format=first_format),
         ]  # fmt: skip
         report(found, record, problems)
-    accepted = [record for record in records if record["accepted"]]
+    accepted = [record for record in edition.every if record["accepted"]]
     check_rules(found, accepted, Judge(at_hand.rules, info.copy_bound, info.format), at_hand)
     if masked := sum(is_masked(record) and record["token_id"] not in redrawn for record in accepted):
         found.not_checked(f"rules, copies and novelty of {counted(masked, 'token')} with masked text")
 
 
-def check_courses(found: Findings, edition: Edition, records: list[Record]) -> Edition:
+def check_courses(found: Findings, edition: Edition) -> Edition:
     """Compare each token's course with its text, and its line with the one that is written of it.
 
     -> the edition without the courses that are damaged.
@@ -56,7 +53,7 @@ def check_courses(found: Findings, edition: Edition, records: list[Record]) -> E
     if not edition.courses:
         return edition
     unknown, sound = 0, list(edition.courses)
-    for line, record in zip(edition.courses, records, strict=True):
+    for line, record in zip(edition.courses, edition.every, strict=True):
         try:
             course = course_of(line, record)
         except UserError as error:
@@ -78,7 +75,7 @@ def report(found: Findings, record: Record, problems: Iterable[str]) -> None:
 
 def written_otherwise(line: bytes, record: Record) -> Iterator[str]:
     """Where a record's line is not as it is written, or its hashes are not those of its text."""
-    if canonical_json(record).encode("utf-8") != line:
+    if f"{canonical_json(record)}\n".encode() != line:
         yield "its line of samples.jsonl is not canonical JSON"
     if sha256(record["text"]) != record["sha256"]:
         yield "its text has another hash than its record says"

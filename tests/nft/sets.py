@@ -8,10 +8,10 @@ from typing import Any
 from generation.course import Change
 from nft.contact_sheet import contact_sheet
 from nft.courses import course_line, course_of
+from nft.edition import Edition
 from nft.files import pages
 from nft.formats import SET_FORMAT
 from nft.schemas import SetInfo
-from nft.store import Edition
 from nft.traits import bands_of, figures_of
 from utils import UserError
 

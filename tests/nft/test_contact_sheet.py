@@ -7,10 +7,11 @@ from html import escape
 import pytest
 
 from nft.contact_sheet import contact_sheet
+from nft.edition import Edition
 from nft.formats import SET_FORMAT
 from nft.schemas import SetInfo
 from nft.selection import token_ids
-from nft.store import Edition, SetFolder
+from nft.store import SetFolder
 from nft.traits import TRAITS
 from tests.nft.sets import made_up_edition, made_up_set
 

@@ -102,6 +102,9 @@ def test_a_damaged_course_is_drawn_again(studio, capsys):
     assert collection.main(["export", str(folder)]) == 2
     what = "courses.jsonl line 2: damaged: holds token 9; collection.py draw-courses draws it again"
     assert what in capsys.readouterr().err
+    before = everything(folder)
+    assert make("set", 5)[0] == 2 and everything(folder) == before  # not after hours of drawing
+    assert what in capsys.readouterr().err
     assert collection.main(["draw-courses", str(folder)]) == 0 and everything(folder) == whole
 
 

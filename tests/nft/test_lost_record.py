@@ -3,9 +3,13 @@
 import json
 import os
 import shutil
+import sys
 import tracemalloc
 
+import pytest
+
 import collection
+from command.outputs import MOST_ENTRY
 from nft.store import MOST_BYTES
 from utils import hash_file
 
@@ -90,3 +94,18 @@ def test_a_file_that_is_too_large_for_a_set_is_not_read(studio, capsys):
     assert collection.main(["verify", str(copy)]) == 2
     what = f"{copy / 'set.json'}: larger than 64 MB; this program did not write it"
     assert capsys.readouterr().err.splitlines()[-1] == f"error: {what}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
+@pytest.mark.parametrize(
+    ("name", "most"), [("samples.jsonl", MOST_BYTES), ("courses.jsonl", MOST_BYTES), (".written.jsonl", MOST_ENTRY)]
+)
+def test_a_file_of_lines_is_read_only_up_to_one_that_is_too_long(studio, capsys, name, most):
+    """However large a stranger made it."""
+    _, make = studio
+    _, folder = make("set", 2)
+    os.truncate(folder / name, 1 << 40)
+    for command in (["export", str(folder)], ["select", str(folder), "--keep", "all"]):
+        assert collection.main(command) == 2
+        what = f"{folder / name}: a line is longer than {most:,} bytes; this program did not write it"
+        assert capsys.readouterr().err.splitlines()[-1] == f"error: {what}"

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import collection
+from nft.edition import Edition
 from nft.formats import FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import SIDE
 from nft.metadata import caption, csv_text, description, picture_caption
-from nft.store import Edition
 from tests.nft.sets import change_tokens, made_up_edition, texts
 from utils import hash_file
 
