@@ -23,7 +23,8 @@ def contact_sheet(edition: Edition) -> str:
         }
         for (number, record, traits), bits, rank in zip(edition.numbered, edition.bits, edition.ranks, strict=True)
     ]  # fmt: skip
-    identity = hash_json([getattr(edition.info, key) for key in ("identity", "seed", "sampler", "rules")])
+    info = edition.info
+    identity = hash_json([info.identity, info.seed, info.sampler, info.lasting_rules()])
     script = {
         "/*TOKENS*/[]": script_json(data),
         "/*BANDS*/{}": script_json({name: parts["labels"] for name, parts in edition.bands.items()}),
@@ -31,7 +32,7 @@ def contact_sheet(edition: Edition) -> str:
         "<!--IDENTITY-->": identity[:16],
     }
     contents = {
-        "<!--TITLE-->": escape(edition.info.title),
+        "<!--TITLE-->": escape(info.title),
         "<!--STATEMENT-->": escape(STATEMENT),
         "/*STYLE*/\n": TEMPLATE.with_suffix(".css").read_text(encoding="utf-8"),
         "/*SCRIPT*/\n": filled(TEMPLATE.with_suffix(".js"), script),

@@ -6,7 +6,7 @@ from typing import Any
 
 from generation.course import Change
 from nft.courses import course_of
-from nft.formats import THIRD_FORMAT
+from nft.formats import FIFTH_FORMAT, THIRD_FORMAT
 from nft.schemas import SetInfo
 from nft.traits import Bands, ranks, rarity, traits_of
 from pages.themes import THEMES, Theme
@@ -33,7 +33,7 @@ class Edition:
     @property
     def curated(self) -> bool:
         """Whether the tokens were chosen by hand."""
-        return self.selected
+        return self.selected and (self.info.format <= FIFTH_FORMAT or len(self.records) < self.chosen_from)
 
     @property
     def covered(self) -> dict[str, str]:

@@ -31,12 +31,12 @@ def provenance(edition: Edition) -> dict[str, Any]:
 
     The provenance hash is SHA-256 of these hashes in hex, joined in the order of the tokens. Others cover all of
     samples.jsonl and courses.jsonl, and the settings in set.json as canonical JSON: all but PRESENTATION and the
-    model's path.
+    paths of the model and of the list of words.
     """
     records = [canonical_json(record) for record in edition.records]
     hashes = [sha256(record) for record in records]
     info, stored = edition.info, edition.info.plain()
-    settings = {key: value for key, value in stored.items() if key not in EXCEPTED}
+    settings = {key: value for key, value in stored.items() if key not in EXCEPTED} | {"rules": info.lasting_rules()}
     covered = {"settings_sha256": sha256(canonical_json(settings)), **edition.covered}
     return {
         "statement": STATEMENT,

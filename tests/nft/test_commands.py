@@ -49,8 +49,11 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
         keep.write_text(named, encoding="utf-8")
         assert collection.main(["select", str(folder), "--keep", str(keep)]) == 2
         assert trouble in capsys.readouterr().err
-    assert collection.main(["select", str(folder), "--keep", "all"]) == 0
-    assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
+    for everything in ("all", "1-6"):  # of which nothing is left out
+        keep.write_text(everything, encoding="utf-8")
+        assert collection.main(["select", str(folder), "--keep", "all" if everything == "all" else str(keep)]) == 0
+        assert json.loads((folder / "contract.json").read_text("utf-8"))["curated"] is False
+        assert "Not chosen by hand." in json.loads((folder / "json/1.json").read_text("utf-8"))["description"]
 
 
 def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys, verify):
@@ -69,10 +72,19 @@ def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys, 
     keep.write_text("2", "utf-8")
     assert collection.main(["select", str(folder), "--keep", str(keep)]) == 2
     assert capsys.readouterr().err == f"error: {keep}: the rules left out 2, and it names no other token\n"
-    # the same list elsewhere is the same list
+    # the same list elsewhere is the same list, by which marks in a browser are kept and the settings are proven
+    before = lasting(folder)
     (tmp_path / "words.txt").rename(tmp_path / "moved.txt")
     assert make("set", 4, words="drop", word_list=str(tmp_path / "moved.txt"), attempts=1)[0] == 1
     assert len(records(folder)) == 4 and "not checked" not in verify(folder)[1]
+    assert lasting(folder) == before
+
+
+def lasting(folder) -> tuple[str, str]:
+    """What of a set stays as it is where its list of words is moved."""
+    marks = re.search(r'"marks of [0-9a-f]{16}"', (folder / "index.html").read_text("utf-8"))
+    assert marks
+    return marks[0], json.loads((folder / "provenance.json").read_text("utf-8"))["settings_sha256"]
 
 
 NO_ADDRESSES = ("bafybeigdyr", "ipfs://cid ", "https:// a", "../images", "C:\\nft\\images", "localhost:8000/x")
