@@ -39,6 +39,7 @@ from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
 from pages.themes import THEMES
+from sources.cleaning import misfit
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
@@ -209,6 +210,8 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
         if lone_surrogate or (key == "title" and not value.strip()):
             rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
             raise UserError(f"--{key.replace('_', '-')} {value!r}: {rule}")
+        if key == "title" and (what := misfit(value)):  # it stands on one line, under pictures too
+            raise UserError(f"--title {shown(value)}: holds {what}")
     if (base := given.get("base_uri")) and not ADDRESS.fullmatch(base):
         raise UserError(f"--base-uri {shown(base)}: must be an address, as ipfs://CID or https://example.org/set")
     if "pieces" in given:

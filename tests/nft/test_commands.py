@@ -207,6 +207,9 @@ def test_what_a_set_could_not_hold_is_never_written(studio, tmp_path, capsys):
         options = (f"--{key}", "a1://".ljust(size, "x"))
         assert (collection.main(["export", str(folder), *options]), make("new", 1, *options)[0]) == (2, 2)
         assert capsys.readouterr().err.count(f"error: set.json cannot hold this {key.replace('-', '_')}: ") == 2
+    for title, what in (("Small\nBirds", "a line break"), ("Small\x1b[31mBirds", "a control character")):
+        assert collection.main(["export", str(folder), "--title", title]) == make("new", 1, "--title", title)[0] == 2
+        assert capsys.readouterr().err.count(f", {what}\n") == 2
     assert tree(folder) == before and not (tmp_path / "new/set.json").exists()
     assert collection.main(["export", str(folder), "--title", "x" * 1000]) == 0
     alter(folder / "set.json", "x" * 1000, "x" * 2_000_000)
