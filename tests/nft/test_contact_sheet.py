@@ -44,13 +44,15 @@ def page_with_every_trait(title: str) -> str:
     return contact_sheet(Edition(SetInfo.model_construct(**info), [record], bands, []))
 
 
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800)])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (320, 568), (844, 390), (1280, 800)])
 def test_the_header_leaves_a_screen_to_the_texts(visit, tmp_path, width, height):
     """A filter for each trait and a long title take a sixth at most."""
     page_file = tmp_path / "page.html"
     page_file.write_text(page_with_every_trait("A title that no phone shows in one line " * 2), encoding="utf-8")
     page = visit(page_file, width, height)
     assert 0 < page.evaluate("document.querySelector('header').offsetHeight") <= height / 6
+    text, card = (page.locator(f"article{part}").bounding_box() for part in (" p", ""))
+    assert text["height"] >= 3 * 21 and card["height"] <= height  # three lines, and what they are marked with
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
