@@ -18,6 +18,7 @@ from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named
 from generation.folder import FILES, folder_files, model_files, model_name
 from generation.sample_files import sample_files
 from generation.writer import Writer, written_documents
+from nft.image import SIGNATURE
 from text.personal import personal
 from training.curve import is_curve_of
 from utils import UserError, hash_file, pick_device, utf8
@@ -28,7 +29,6 @@ CURVE, FIGURES = "learning_curve.png", "evaluation.png"
 SHOWS = {CURVE: "learning curve", FIGURES: "figures of the evaluation"}
 ORIGIN = ("license", "source")
 LIBRARIES = ("huggingface_hub", "safetensors")
-PNG = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 16 << 20  # of a picture
 LANGUAGE = re.compile("[a-z]{2,3}|code|multilingual")
 
@@ -106,7 +106,7 @@ def pictures_of(
     if CURVE in found and not is_curve_of(found[CURVE], checkpoint.training_sha256, checkpoint.metrics):
         say(f"no learning curve: {sources[CURVE]} is of another training, of an earlier version, or somebody else's")
         del found[CURVE]
-    return {name: data for name, data in found.items() if data.startswith(PNG)}
+    return {name: data for name, data in found.items() if data.startswith(SIGNATURE)}
 
 
 def is_picture(path: Path) -> bool:

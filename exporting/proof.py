@@ -148,5 +148,5 @@ def equal_documents(page: Path, seed: int, expected: Expected, advance: Callable
                 advance(1)
         return equal
 
-    parts = parallel_tasks(CPU)
+    parts = min(parallel_tasks(CPU), len(places))  # each unpacks the model
     return sum(map_on_cores(CPU, compare, [places[first::parts] for first in range(parts)]))

@@ -48,6 +48,7 @@ class Network {
       if (array.shape.length === 4) this.taps[name] = tapsWithResidual(array);
     this.vector = new Float32Array(this.headWidth);
     this.turns = rotaryTurns(context, this.headWidth, voice.constants.rotary_base);
+    this.breathe = () => {}; // called between blocks, as a call may take long
   }
 
   placeActivations() {
@@ -80,6 +81,7 @@ class Network {
     const noise = this.embedNoise(sigma);
     let rows = all;
     for (let layer = 0; layer < layers; layer++) {
+      this.breathe();
       const block = `blocks.${layer}.`, last = layer === layers - 1;
       const part = this.modulate(noise, `${block}modulation`, 6);
       this.normalise(length, part[0], part[1]);

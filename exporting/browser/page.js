@@ -72,7 +72,7 @@ function fail(message) {
   at("controls").hidden = true;
 }
 
-// The font size at which a text of this length fits.
+// The font size at which a text of this length should fit, before it is there to be measured.
 function fit(length) {
   const main = at("piece"), style = getComputedStyle(main);
   const width = main.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
@@ -83,6 +83,14 @@ function fit(length) {
     return columns >= NARROWEST && Math.ceil(length / (columns - columns / 6)) <= rows; // lines end at words
   });
   at("text").style.fontSize = `${size || FONT_SIZES.at(-1)}px`;
+  shrink();
+}
+
+// A smaller size, where what stands is higher: wide characters, or lines of a stream, take more room than was guessed.
+function shrink() {
+  const main = at("piece"), { style } = at("text"), size = parseFloat(style.fontSize);
+  for (const smaller of FONT_SIZES.filter((other) => other < size))
+    if (main.scrollHeight > main.clientHeight) style.fontSize = `${smaller}px`;
 }
 
 function clear() {
@@ -111,6 +119,7 @@ function show({ ids, sure, written }) {
     span.ink = ink;
     span.classList.toggle("fresh", fresh);
   });
+  shrink();
 }
 
 // The last state that has come is shown with the next picture of the screen; states may come faster.

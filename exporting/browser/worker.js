@@ -2,6 +2,8 @@
 
 "use strict";
 
+const BREATH = 1000; // milliseconds between two signs of life, at least, while one network call is computed
+
 // The header, the weights and the kernel as the page holds them -> the network. Without SIMD the kernel does not run.
 async function openVoice(voice, weights, kernel) {
   const code = kernel && typeof WebAssembly === "object" ? bytesOfBase64(kernel) : null;
@@ -9,9 +11,15 @@ async function openVoice(voice, weights, kernel) {
   return new Network(voice, arrays, code && WebAssembly.validate(code) ? new WebAssembly.Module(code) : null);
 }
 
-// Hears { open }, { write } and { pause }; says { ready }, { state }, { text } and { error }.
+// Hears { open }, { write } and { pause }; says { ready }, { state }, { text }, { error }, and { busy } amid a call.
 function serve() {
-  let network, current = 0, paused = false, wake = () => {};
+  let network, current = 0, paused = false, breathed = 0, wake = () => {};
+
+  function breathe() {
+    if (performance.now() - breathed < BREATH) return;
+    breathed = performance.now();
+    postMessage({ busy: true });
+  }
 
   // A message that has come meanwhile is heard at the next turn of the event loop.
   const turn = new MessageChannel();
@@ -36,6 +44,7 @@ function serve() {
   const hear = {
     async open({ voice, weights, kernel }) {
       network = await openVoice(voice, weights, kernel);
+      network.breathe = breathe;
       postMessage({ ready: network.engine });
     },
     write,

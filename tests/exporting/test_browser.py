@@ -11,6 +11,7 @@ from generation.prompt import Prompt
 from generation.writer import write_documents
 from tests.browser import Visits
 from tests.exporting.voices import page_with, voice_with
+from tests.helpers import TINY
 
 PHONE = {"width": 390, "height": 844}
 HIGHLIGHT = """
@@ -236,6 +237,34 @@ def test_a_page_that_was_held_or_is_slow_has_lost_no_worker(piece, visit):
     held.evaluate("window.late = 20000")
     slow.wait_for_timeout(4500)  # 18 seconds by its clock
     assert held.evaluate("window.workers.length") == slow.evaluate("window.workers.length") == 1
+
+
+def test_a_network_call_that_takes_long_is_no_lost_worker(visit, tmp_path):
+    """Its blocks are signs of life: four of 0.7 seconds each, of a worker that counts as lost after two of silence."""
+    file, _ = page_with(voice_with(tmp_path, model={**TINY["model"], "layers": 4}), tmp_path)
+    source, block = file.read_text(encoding="utf-8"), "this.normalise(length, part[0], part[1]);"
+    assert source.count(block) == source.count("PATIENCE = 15000") == 1
+    delay = "for (const begun = performance.now(); performance.now() < begun + 700; );"
+    file.write_text(
+        source.replace(block, block + delay).replace("PATIENCE = 15000", "PATIENCE = 2000"), encoding="utf-8"
+    )
+    page = visit(file, script=WORKERS)
+    page.wait_for_timeout(7000)
+    assert page.evaluate("window.workers.length") == 1 and page.text_content("#caption").endswith(" · writing")
+
+
+@pytest.mark.parametrize("size", [PHONE, {"width": 1280, "height": 500}])
+def test_a_text_of_wide_characters_is_made_smaller_until_all_of_it_is_seen(piece, visit, size):
+    """How many lines they take is known only when they stand there; lines of a stream are shorter than a line too."""
+    page = visit(piece[0], "?pace=0&token=3", **size)
+    text_of(page)
+    before = page.evaluate("parseFloat(document.getElementById('text').style.fontSize)")
+    page.add_style_tag(content="#text span { letter-spacing: .5em }")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    text_of(page)
+    assert page.evaluate("piece.scrollHeight <= piece.clientHeight")
+    assert 16 <= page.evaluate("parseFloat(document.getElementById('text').style.fontSize)") < before
 
 
 def test_a_slow_device_writes_the_same_and_stays_responsive(piece, visit):
