@@ -136,7 +136,10 @@ def characters_plot(seen: Inspection) -> tuple[str, str]:
     lost = np.count_nonzero(counts) - (len(known) - 1)
     caption = f"from the most frequent, {as_html(often)}, to the rarest; heights are powers of ten"
     ticks = {0.0: "1", 1.0: f"{len(ranked):,} of {np.count_nonzero(counts):,}"}
-    mark = (kept / len(ranked), f"vocab_size {seen.run.data.vocab_size}") if lost > 0 else None
+    limit = f"vocab_size {seen.run.data.vocab_size}"
+    mark = (kept / len(ranked), limit) if kept < len(ranked) else None
+    if lost > 0 and not mark:
+        caption += f"; {limit} leaves out {lost:,} rarer ones, which are not drawn"
     return caption, plot(body, ticks, mark, "Frequency of characters by rank")
 
 

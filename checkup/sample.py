@@ -13,7 +13,7 @@ from utils import mix64, size_of
 
 MOST_BYTES = 1 << 26  # of a file that are read, in stretches; a checkup of a larger one takes no longer
 DOCUMENTS, CHARACTERS = 4000, 4_000_000  # kept as texts, at most
-LONGEST = 10_000  # characters of a document that are kept
+LONGEST = 10_000  # characters of a document that are kept: of a longer one half of them from its end
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ def read_sample(run: RunConfig) -> Sample:
         by_letters.append(hashes_by_letters(hasher, codes, told, whole))
         drawn = mix64(whole)  # by the text itself: lines that take turns are seen alike
         for i in np.flatnonzero(drawn <= np.uint64(most)):
-            start, length = starts[told[i]], min(lengths[told[i]], LONGEST)
             if int(drawn[i]) not in kept:  # lines that are the same draw the same
-                kept[int(drawn[i])] = text_of_codepoints(codes[start : start + length]), number + int(i)
+                line = codes[starts[told[i]] :][: lengths[told[i]]]
+                kept[int(drawn[i])] = text_of_codepoints(both_ends(line)), number + int(i)
         number += len(told)
         while len(kept) > DOCUMENTS or sum(len(text) for text, _ in kept.values()) > CHARACTERS:
             most //= 2
@@ -80,6 +80,12 @@ def read_sample(run: RunConfig) -> Sample:
         [text for text, _ in kept.values()], alike, int(distinct.sum()), int(distinct.sum()) - len(keys), counts,
         min(size, MOST_BYTES), size <= MOST_BYTES,
     )  # fmt: skip
+
+
+def both_ends(line: np.ndarray) -> np.ndarray:
+    """A line of codes, or of a very long one its beginning and its end."""
+    half = LONGEST // 2
+    return line if len(line) <= LONGEST else np.concatenate([line[:half], line[-half:]])
 
 
 def hashes_by_letters(hasher: DocumentHasher, codes: np.ndarray, told: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from checkup.page import Checked, page_of
 from checkup.plots import HEIGHT, WIDTH, bars, label
 from checkup.records import Inspection
 from checkup.sample import read_sample
-from tests.helpers import toy_lines
+from tests.helpers import TINY, toy_lines
 from text.corpus import load_corpus
 
 HOSTILE = (
@@ -74,6 +74,16 @@ def test_several_texts_are_linked_and_a_stream_has_no_lengths(checked):
     page = page_of([checked(toy_lines(30), "one"), checked(toy_lines(30), "two", data={"format": "stream"})])
     assert re.findall('href="#(.*?)"', page) == re.findall('<h2 id="(.*?)"', page) == ["one", "two"]
     assert page.count("<b>Lengths</b>") == 1 and page.count("<b>Characters</b>") == 2
+
+
+def test_where_the_alphabet_ends_is_marked_only_where_it_is_drawn(checked):
+    """Of a text with more characters than there are bars."""
+    line = "".join(map(chr, range(0x4E00, 0x4E00 + 500)))
+    for size, drawn in ((101, True), (400, False)):
+        lines = [f"{line} {number}" for number in range(30)]
+        page = page_of([checked(lines, data={**TINY["data"], "vocab_size": size})])
+        assert (f">vocab_size {size}</text>" in page) == drawn
+        assert (f"vocab_size {size} leaves out" in page) != drawn
 
 
 def test_bars_are_as_high_as_what_they_show():

@@ -42,6 +42,11 @@ def test_of_many_documents_some_are_kept_as_if_drawn(tiny_run, monkeypatch):
     assert set(read_sample(tiny_run(lines)).texts) < set(found.texts)
 
 
+def test_of_a_very_long_document_the_beginning_and_the_end_are_kept(tiny_run):
+    begin, end = "the beginning" * 1000, "at the end of it" * 1000
+    assert read_sample(tiny_run([begin + end])).texts == [begin[:5000] + end[-5000:]]
+
+
 @pytest.mark.parametrize("line", ["so often", "again and again", "the same", "once more"])
 def test_a_line_that_stands_there_often_is_kept_once(tiny_run, monkeypatch, line):
     monkeypatch.setattr(sample, "DOCUMENTS", 100)
