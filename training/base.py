@@ -16,7 +16,7 @@ from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold
 from utils import UserError, hash_file, numpy_generator, sha256, size_of, unreadable, write_atomic
 
-BASE_CHARACTERS = 2_000_000  # of each text at most, so that a large one does not drown the others
+BASE_CHARACTERS = 2_000_000  # of each text, and what the last document has more: a large one must not drown the others
 BASE_SHARE = 0.2  # of the time for all
 CHECKED_FILE = BASE_FILE.replace(".txt", ".check.txt")  # the text that --check looks at where a base has another
 
@@ -37,7 +37,8 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
             what = f"{start!r}, but --base starts every model from the base; take one out"
             raise UserError(f"{config.path}: datasets.{run.name}.training.start_from: {what}")
     if all(limits):
-        base = base.with_training(max_minutes=sum(limits) / lanes * BASE_SHARE / (1 - BASE_SHARE))
+        at_once = max(1, min(lanes, len(there)))
+        base = base.with_training(max_minutes=sum(limits) / at_once * BASE_SHARE / (1 - BASE_SHARE))
     elsewhere = str(base.model_file())  # for a dataset with a folder of models of its own
     same = [run.paths.models == base.paths.models for run in runs]
     starts = [BASE if here else elsewhere for here in same]
@@ -100,7 +101,7 @@ def compared(line: str) -> str:
 
 
 def text_of(run: RunConfig, found: Survey, held_out: set[str]) -> str:
-    """Lines of a run's training text that are none of `held_out`, BASE_CHARACTERS at most."""
+    """Lines of a run's training text that are none of `held_out`: about BASE_CHARACTERS, or all."""
     learnt = found.kept & ~found.held_out
     vocabulary, _ = vocabulary_of(run, found.lengths, learnt)
     lengths = found.lengths[learnt]

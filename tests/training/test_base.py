@@ -241,6 +241,15 @@ def test_a_text_that_is_not_there_takes_none_of_the_time(project, monkeypatch):
     assert train("--all", "--base", "--hours", "1") == 2 and len(found) == 2
 
 
+def test_lanes_without_a_text_take_none_of_the_bases_time(project, monkeypatch):
+    path, train = project
+    found = []
+    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
+    (path.parent / "datasets" / "one.txt").unlink()
+    train("--all", "--base", "--hours", "1", "--jobs", "2")
+    assert [round(run.training.max_minutes, 3) for run in found[0] if run.training.max_minutes] == [12, 48]
+
+
 def test_mistakes_of_a_base_are_one_line(project, capsys):
     path, train = project
     assert train("--dataset", "one", "--base") == 2
