@@ -158,8 +158,10 @@ class Queue:
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.check_start(run)
                 self.check_voices(run)
-                if not copies_aside(run.model_file()):  # --more keeps a copy, and the model until the new one is done
+                copies = copies_aside(run.model_file())  # --more keeps one, and the model until the new one is done
+                if run.start_file() not in copies:
                     self.console.print(f"{run.name}: {reason}; training anew")
+                if not copies:
                     self.set_aside(run)
         else:
             self.check_start(run)

@@ -1,5 +1,6 @@
 """A start from a trained model: its weights, its characters matched with those of another text."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,14 @@ def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> di
             raise UserError(f"{name}: its model does not tell how many {key} it made; train it anew")
         spent[f"{key}_before"] = sum(parts)
     return spent
+
+
+def no_better(before: Beginning | None, figures: dict[str, float]) -> str:
+    """What to say where more time has made a finished model no better, by its own measure; "" if it has."""
+    earlier = before.checkpoint.metrics.get("held_out_bits", math.inf) if before else math.inf
+    if before is None or figures["held_out_bits"] < earlier:
+        return ""
+    return f"{figures['held_out_bits']:.3f} bits/char, {earlier:.3f} before: the model it had is kept, as .previous.pt"
 
 
 def check_alike(path: Path, start: RunConfig, run: RunConfig, option: str = "training.start_from") -> None:

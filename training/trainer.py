@@ -27,7 +27,7 @@ from training.events import SILENT, Listener, Status, Stopped, Validation, smoot
 from training.learner import Learner
 from training.preview import sample_of
 from training.resume import drop_state, minutes_of, take_state, write_state
-from training.start import beginning_of, keeps_split, spent_before, started
+from training.start import beginning_of, keeps_split, no_better, spent_before, started
 from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
 from training.stopwatch import Stopwatch
 from training.tensorboard import check_tensorboard, write_history
@@ -43,9 +43,9 @@ SAVE_SECONDS = 300  # resume state is saved at least so often, and after every v
 def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0) -> Checkpoint:
     """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
 
-    `cut_for`: for how many cores a step is divided into parts; the order of its sums, and so the last digits of the
-    weights, depends on it. 0: for the cores that this process may use. Goes on from a saved state. Raises
-    UserError for what cannot be trained on, Stopped once the listener asks to stop.
+    `cut_for`: for how many cores a step is divided into parts, 0 for those that this process may use; on the order of
+    its sums depend the last digits of the weights. Goes on from a saved state. Raises UserError for what cannot be
+    trained on, Stopped once the listener asks to stop.
     """
     check_writable(run.model_file().parent)
     training, saved, due = Training(run, cut_for, listener.note), time.monotonic(), False
@@ -68,11 +68,11 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
                     training.read_losses()
             except Diverged:
                 training.slow_down()
-                listener.note(f"training diverged; {training.back_at()} at half the learning rate")
+                listener.note(f"training diverged; back to step {training.status.step:,} at half the learning rate")
             except (MemoryError, RuntimeError) as error:
                 training.cut_smaller(error)
                 parts = f"{training.learner.shards} parts to a step"
-                listener.note(f"out of memory; {training.back_at()} and on with {parts}")
+                listener.note(f"out of memory; back to step {training.status.step:,} and on with {parts}")
             listener.stepped(training.status)
             if listener.stopping():
                 raise Stopped
@@ -251,9 +251,6 @@ class Training:
         self.learner.cut(2 * self.learner.shards)
         self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
 
-    def back_at(self) -> str:
-        return f"back to step {self.status.step:,}"
-
     def _go_back(self, slowdowns: int) -> None:
         """Go back to the last sound snapshot; the time spent since then still counts."""
         status = {**self.sound["status"], "seconds": self.watch.seconds(), "slowdowns": slowdowns}
@@ -275,8 +272,7 @@ class Training:
         state = take_state(self.run, self.corpus, self.sound, self.learner.optimizers, listener.note)
         if state is None:
             return
-        # as stored, whatever this machine would choose: sums and dropout depend on it
-        self.learner.cut(state["shards"])
+        self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)
         self.planned = max(self.planned, minutes_of(state))
         self.sound = state["sound"] or self.snapshot()
@@ -293,7 +289,9 @@ class Training:
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
-        by_time = self.status.step < self.total_steps and not stalled(self.status.history, self.run.training.patience)
+        if worse := no_better(self.beginning if self.before else None, self.status.figures()):
+            listener.note(worse)
+        by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
         by_time &= not self.before  # a longer --more would go on from this model, not from that state
         if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")

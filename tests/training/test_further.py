@@ -7,8 +7,8 @@ import torch
 
 from config.loader import load_config
 from dataset_loader import TrainingBatches
-from generation.archive import kept_aside
-from generation.checkpoint import load_checkpoint
+from generation.archive import kept_aside, write_archive
+from generation.checkpoint import content_of, load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge
 from tests.helpers import WORDS, Killed, Quiet, make_run, prose, shape, tree
 from text.survey import learnt_before
@@ -43,6 +43,18 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
     assert (second.metrics["steps"], second.metrics["steps_before"]) == (3, 4)
     assert second.metrics["characters_before"] == first.metrics["characters"]
     assert second.start.model_sha256 == hash_file(kept)
+
+
+def test_more_that_makes_no_better_model_says_so(tiny_run):
+    """By its own measurement; the earlier model is kept in any case."""
+    run = tiny_run()
+    content = content_of(train_model(run, Quiet()))
+    for earlier in (9.0, 0.5):
+        write_archive(run.model_file(), {**content, "metrics": {**content["metrics"], "held_out_bits": earlier}})
+        train_model(with_more_time(run), listener := Quiet())
+        worse = [note for note in listener.notes if "0.500 before: the model it had is kept" in note]
+        assert len(worse) == (earlier == 0.5)
+        run.model_file().unlink()
 
 
 @pytest.mark.usefixtures("warm_processes")
@@ -91,7 +103,8 @@ def test_a_shorter_more_promises_nothing_to_a_longer_one_that_was_stopped(tiny_r
     with pytest.raises(Stopped):
         train_model(shape(with_more_time(run), max_minutes=60), Quiet(stop_at=2))
     train_model(shape(with_more_time(run), max_minutes=0.0001), listener := Quiet())
-    assert listener.resumed_from == 2 and not listener.notes and not run.state_file().exists()
+    assert listener.resumed_from == 2 and not run.state_file().exists()
+    assert not [note for note in listener.notes if "stays for" in note]
     assert load_checkpoint(run.model_file()).metrics["steps_before"] == 6
 
 

@@ -1,5 +1,6 @@
 """The queue: what it trains and what it skips, and that no failure reaches the other datasets."""
 
+import shutil
 import signal
 
 import pytest
@@ -114,6 +115,10 @@ def test_a_model_of_other_settings_is_kept_aside(project, capfd):
     assert run("--dataset", "one") == 0
     assert "came from other data or settings, or less time; training anew" in capfd.readouterr().out
     assert (models / "one.previous.pt").read_bytes() == before
+    shutil.copy(models / "one.pt", models / "one.previous-2.pt")  # as a --more that was stopped leaves it
+    path.write_text(path.read_text().replace("seed: 7", "seed: 8"))
+    assert run("--dataset", "one") == 0
+    assert "came from other data or settings, or less time; training anew" in capfd.readouterr().out
 
 
 @warm

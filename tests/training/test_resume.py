@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from generation.archive import read_archive, write_archive
-from tests.helpers import Quiet, one_short_line, shape
+from tests.helpers import TINY, Quiet, one_short_line, shape
 from training.events import Stopped
 from training.resume import STATE_BYTES, drop_state
 from training.trainer import train_model
@@ -191,6 +191,20 @@ def test_a_state_of_a_longer_training_outlives_a_shorter_one(tiny_run, minutes, 
     assert listener.resumed_from == 2 and listener.last.step == 6 and not listener.notes
     assert [record.step for record in listener.last.history][-2:] == [2 if minutes else 3, 6]
     assert not run.state_file().exists()
+
+
+def test_a_last_measurement_of_a_shorter_training_ends_no_longer_one(tiny_run):
+    """Though patience would end it there: the longer one measures at other steps."""
+    run = tiny_run(training={**TINY["training"], "patience": 3})
+    interrupted(run, 60, spent=30)
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    one = {"progress": 0.1, "characters": 1, "train_loss": 3.0, "held_out_error": 0.1, "learning_rate": 0.1,
+           "minutes": 1.0, "sample": ""}  # fmt: skip
+    history = [{**one, "step": 1, "held_out": bits} for bits in (0.001, 3.0, 3.0)]
+    write_archive(run.state_file(), {**state, "sound": None, "status": {**state["status"], "history": history}})
+    train_model(shape(run, max_minutes=1), listener := Quiet())
+    assert listener.resumed_from == 2 and "stays for a training of 60 minutes" in listener.notes[0]
+    assert spent(run) >= 30
 
 
 def test_a_shorter_training_that_stops_again_leaves_the_state_to_the_longer(tiny_run):
