@@ -89,7 +89,7 @@ def generate(arguments: argparse.Namespace) -> int:
         written = write_all(arguments, writer, settings, prompt)
     texts = [document.text for document in written]
     how = {"model": full_name(arguments.model), "seed": arguments.seed, **vars(settings), **vars(prompt)}
-    files = sample_files(texts, how)
+    files = sample_files(texts, how, stream=writer.run.data.format == "stream")
     outputs.write(*files, *[course_file(document.course for document in written)] * arguments.courses)
     print(cost(writer, settings, prompt, texts))
     say(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")

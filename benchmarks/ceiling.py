@@ -20,6 +20,7 @@ from evaluation.metrics import Interval
 from evaluation.reference import Reference
 from evaluation.stored import StoredInterval
 from text.corpus import load_corpus
+from text.vocabulary import as_line
 from utils import write_atomic
 
 FIXED = ("duplicates", "copies")  # which real text has none of, by construction
@@ -33,7 +34,8 @@ def write_real(config: Path, folder: Path, count: int) -> None:
         corpus = load_corpus(run)
         held_out = Reference(corpus, run.model.context).held_out
         chosen = held_out[-min(count, len(held_out) // 2) :]
-        lines = "".join(corpus.vocabulary.decode(document).replace("\n", "\\n") + "\n" for document in chosen)
+        texts = (corpus.vocabulary.decode(document) for document in chosen)
+        lines = "".join(f"{as_line(text) if corpus.stream else text}\n" for text in texts)
         write_atomic(folder / f"{name}_samples.txt", lines)
 
 

@@ -26,7 +26,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.disguise import check_samples, suspicion
-from text.vocabulary import Vocabulary, codepoints, is_seen
+from text.vocabulary import Vocabulary, codepoints, is_seen, of_line
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -128,14 +128,14 @@ def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> 
 def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str], int, int]:
     """The first documents of a file's text, one a line, how many follow, and how many blank lines are left out.
 
-    In samples of a stream, \\n is a newline. Raises UserError for fewer than two documents.
+    Samples of a stream are lines of `as_line`. Raises UserError for fewer than two documents.
     """
     every = text.removesuffix("\n").split("\n")
     lines = [line for line in every if line.strip()]
     texts = lines[:count]
     if len(texts) < 2:
         raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
-    judged = [text.replace("\\n", "\n") for text in texts] if stream else texts
+    judged = list(map(of_line, texts)) if stream else texts
     return judged, len(lines) - len(texts), len(every) - len(lines)
 
 
@@ -202,7 +202,7 @@ def baselines_of(windows: list[Batch], reference: Reference, two_sided: float) -
 def split_likelihood(
     writer: Writer, split: Split, characters: int, *, stream: bool, draws: int = 1
 ) -> tuple[Likelihood, list[Batch]]:
-    """The likelihood of at most so many characters of a split under a voice, and the batches it was measured on."""
+    """The likelihood of about so many characters of a split under a voice, and the batches it was measured on."""
     seed, alphabet = writer.run.seed, writer.vocabulary.size
     batches = held_out_batches(split, writer.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
     found = held_out_likelihood(writer.diffusion, writer.network, batches * draws, seed, writer.device)

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from generation.course import Change
-from text.vocabulary import one_line
+from text.vocabulary import as_line
 from utils import utf8
 
 
-def sample_files(texts: list[str], settings: dict[str, Any]) -> tuple[bytes, bytes]:
-    """Both files; `settings` stand in every line of the second."""
+def sample_files(texts: list[str], settings: dict[str, Any], *, stream: bool = False) -> tuple[bytes, bytes]:
+    """Both files; `settings` stand in every line of the second. Newlines in samples of a `stream` are escaped."""
     objects = [json.dumps({"index": k, "text": text, **settings}, ensure_ascii=False) for k, text in enumerate(texts)]
-    # a stream's samples hold newlines, which the text file shows as \n: a sample stays a line
-    text, lines = ("".join(line + "\n" for line in part) for part in (map(one_line, texts), objects))
+    lines = map(as_line, texts) if stream else texts
+    text, lines = ("".join(line + "\n" for line in part) for part in (lines, objects))
     return utf8(text), utf8(lines)
 
 

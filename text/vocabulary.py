@@ -19,6 +19,7 @@ CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
+ESCAPED = re.compile(r"\\[\\n]")
 UNSHOWN = re.compile(f"{CONTROL.pattern}|[{LINE_BREAKS}]")  # reading leaves none of them in a text
 
 
@@ -134,5 +135,15 @@ def seen(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The text as one line: newlines, which texts of a stream may hold, become \n."""
+    r"""The text as one line, to be looked at: newlines, which texts of a stream may hold, become \n."""
     return text.replace("\n", "\\n")
+
+
+def as_line(text: str) -> str:
+    r"""A text of a stream as a line of a file: a newline becomes \n, a backslash two; `of_line` reads it again."""
+    return text.replace("\\", r"\\").replace("\n", r"\n")
+
+
+def of_line(line: str) -> str:
+    """The text of which `as_line` made a line."""
+    return ESCAPED.sub(lambda found: "\n" if found[0] == r"\n" else "\\", line)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text.vocabulary import Vocabulary
+from text.vocabulary import Vocabulary, as_line, of_line
 
 CHARACTERS = "\nabcé🙂 \t\u200d"
 
@@ -29,6 +29,12 @@ def test_unknown_characters_become_unk(text):
 def test_vocabulary_refuses_what_is_none(characters):
     with pytest.raises(ValueError, match="starts with the newline"):
         Vocabulary(characters)
+
+
+@given(st.text(alphabet="\nn\\a"))
+def test_a_text_of_a_stream_is_a_line_and_comes_back(text):
+    assert "\n" not in as_line(text) and of_line(as_line(text)) == text
+    assert as_line(r"\nabla" + "\n") == r"\\nabla\n"
 
 
 def test_no_text_of_a_model_holds_control_characters():
