@@ -284,17 +284,17 @@ def open_store(store: Path, stream: bool) -> Corpus:
 
 
 def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
-    """All documents that are not held out, those that data.max_documents leaves out too; and the held-out ones.
+    """All documents that are not held out, those too that data.max_documents leaves out; and the held-out ones.
 
     As ids: a character that the vocabulary leaves out has the id of one that reads the same.
     """
-    limited = run.data.max_documents and not corpus.stream
-    if not (corpus.reading_log.unknown_characters or limited):
+    if not (corpus.reading_log.unknown_characters or corpus.reading_log.not_sampled):
         return corpus.train, corpus.held_out
-    whole = run.model_copy(update={"data": run.data.model_copy(update={"max_documents": 0})})
-    lengths, kept, held_out, _ = survey(whole)
-    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(whole, lengths, kept)]
+    own, unlimited = survey(run), run.data.model_copy(update={"max_documents": 0})
+    whole = survey(run.model_copy(update={"data": unlimited})) if corpus.reading_log.not_sampled else own
+    ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(run, whole.lengths, whole.kept)]
     if hash_file(run.data_file()) != corpus.sha256:
         raise UserError(CHANGED.format(run.data_file()))
-    documents, new = Split.whole(np.concatenate(ids), lengths[kept]), survey(run).held_out if limited else held_out
-    return documents.chosen(~held_out[kept]), documents.chosen(new[kept])
+    documents = Split.whole(np.concatenate(ids), whole.lengths[whole.kept])
+    learnt = (~whole.held_out | own.kept) & ~own.held_out  # a sample of a handful holds out another than the whole does
+    return documents.chosen(learnt[whole.kept]), documents.chosen(own.held_out[whole.kept])

@@ -5,7 +5,7 @@ import pytest
 
 from tests.helpers import toy_lines
 from tests.text.loaded import ALPHABET, everything, texts
-from text.corpus import Lengths, load_corpus
+from text.corpus import Lengths, all_text, load_corpus
 from utils import UserError
 
 
@@ -50,6 +50,17 @@ def test_subsample_is_seeded_and_not_the_first(tiny_run):
     assert load_corpus(tiny_run(lines, data=data)).reading_log.not_sampled == 250
     turned, kept = (load_corpus(tiny_run(some, data=data)) for some in (lines[::-1], lines))
     assert everything(turned) == everything(kept)  # whatever the order of the lines
+
+
+def test_of_a_small_sample_nothing_that_is_held_out_counts_as_learnt(tiny_run):
+    """It may hold out a document that the whole text would not, and learn one that it would."""
+    for seed in range(20):
+        run = tiny_run(toy_lines(100), data={"max_documents": 5, "held_out": 0.05}).model_copy(update={"seed": seed})
+        loaded = load_corpus(run)
+        learnt, held_out = (set(texts(split, loaded.vocabulary)) for split in all_text(loaded, run))
+        own = [set(texts(split, loaded.vocabulary)) for split in (loaded.train, loaded.held_out)]
+        assert own[0] <= learnt and held_out == own[1] and not learnt & held_out
+        assert len(learnt) > 80
 
 
 def test_vocabulary_is_the_training_splits_most_frequent(tiny_run):
