@@ -162,8 +162,8 @@ def held_out_batches(
 
 def held_out_windows(split: Split, context: int, count: int, seed: int, *, alphabet: int, stream: bool) -> list[Batch]:
     """Batches of `count` windows at most, one of each document that the seed chooses; of a stream, `count` windows."""
-    edges, rng = 0 if stream else 2, numpy_generator(seed, "held-out windows")
-    windows = -(-(split.lengths + edges) // context)
+    edges, rng = 0 if stream else 1, numpy_generator(seed, "held-out windows")
+    windows = -(-(split.lengths + edges) // context)  # none that holds the closing frame alone
     if stream:
         rows = [(0, int(place) * context) for place in rng.permutation(int(windows[0]))[:count]]
     else:

@@ -105,7 +105,8 @@ class Writer:
     @property
     def calls_at_once(self) -> int:
         """How many calls are made at one time: one on each core, fewer where a large alphabet would fill the memory."""
-        fitting = CALL_PROBABILITIES // (self.call_positions * self.vocabulary.size)
+        positions = max(self.call_positions, self.run.model.context)  # a call has one window at least
+        fitting = CALL_PROBABILITIES // (positions * self.vocabulary.size)
         return max(1, min(parallel_tasks(self.device), fitting))
 
     @property

@@ -189,6 +189,14 @@ def test_a_window_of_each_document_is_chosen_at_random(tiny_run):
     assert len({place for _, place in seen}) > 3 and len({document for document, _ in seen}) == len(split.lengths)
 
 
+def test_no_window_holds_the_closing_frame_alone():
+    """As the last one of a document that is one character shorter than some windows."""
+    split = Split(np.ones(31 * 8, dtype=np.uint16), np.arange(8) * 31, np.full(8, 31))
+    for seed in range(10):
+        batches = held_out_windows(split, 32, 8, seed, alphabet=9, stream=False)
+        assert sum(int((~batch.given).sum()) for batch in batches) == 8 * 31
+
+
 def test_windows_of_a_stream_are_units_of_their_own():
     split = Split(np.ones(3200, dtype=np.uint16), np.array([0]), np.array([3200]))
     (batch,) = held_out_windows(split, 32, 7, 0, alphabet=9, stream=True)

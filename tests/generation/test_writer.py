@@ -76,9 +76,9 @@ def test_a_row_of_the_network_does_not_depend_on_its_place(writer):
 def test_calls_of_a_large_alphabet_are_made_one_after_another(monkeypatch):
     """Sixteen cores would hold 33 GB of probabilities of 60,000 characters."""
     monkeypatch.setattr(writer_module, "parallel_tasks", lambda device: 16)
-    for size, expected in ((128, 16), (10_000, 6), (60_001, 1)):
-        alphabet = SimpleNamespace(size=size)
-        own = SimpleNamespace(device=torch.device("cpu"), call_positions=512, vocabulary=alphabet)
+    for size, context, expected in ((128, 32, 16), (10_000, 32, 6), (60_001, 32, 1), (6_000, 4096, 1)):
+        alphabet, run = SimpleNamespace(size=size), SimpleNamespace(model=SimpleNamespace(context=context))
+        own = SimpleNamespace(device=torch.device("cpu"), call_positions=512, vocabulary=alphabet, run=run)
         assert Writer.calls_at_once.fget(own) == expected
 
 
