@@ -21,7 +21,7 @@ Statistic = Callable[[np.ndarray], float]  # (documents,) weights, how often eac
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % confidence interval; all nan where there is nothing to measure."""
+    """A value with its 95 % confidence interval: nan of one document. All are nan where there is nothing to measure."""
 
     value: float
     low: float
@@ -35,6 +35,11 @@ class Interval:
     def measured(self) -> bool:
         return math.isfinite(self.value)
 
+    @property
+    def certain(self) -> bool:
+        """Whether it is known what chance makes of the value."""
+        return math.isfinite(self.high - self.low)
+
     def agrees(self, other: "Interval") -> bool:
         """Whether two values differ by no more than chance: the root of the summed squares of their half-widths."""
         half = np.hypot(self.high - self.low, other.high - other.low) / 2
@@ -47,6 +52,8 @@ def bootstrap(figure: Statistic, documents: int, rng: np.random.Generator) -> In
     Not from percentiles: a divergence of redrawn documents is biased upwards, and percentiles would show that bias.
     """
     value = float(figure(np.ones(documents)))
+    if documents == 1:
+        return Interval(value, math.nan, math.nan)
     weights = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS)
     redrawn = [figure(row) for row in weights]
     half = Z95 * float(np.std([other for other in redrawn if math.isfinite(other)] or [math.nan]))

@@ -32,6 +32,11 @@ class Comparison:
         """Whether both sides hold what is measured: words, for example."""
         return self.samples.measured and self.real.measured
 
+    @property
+    def certain(self) -> bool:
+        """Whether chance is known on both sides, so that a difference can be told from it."""
+        return self.samples.certain and self.real.certain
+
 
 @dataclass(frozen=True)
 class Baselines:

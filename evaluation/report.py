@@ -122,16 +122,16 @@ def page_bytes(lines: list[str]) -> bytes:
 def voice_page(evaluation: Evaluation) -> list[str]:
     """The Markdown page of one voice, line by line."""
     copies, comparisons, origin = evaluation.copies, evaluation.comparisons, evaluation.origin
-    measured = {name: found.at_ceiling for name, found in comparisons.items() if found.measured}
-    reached = ", ".join(name for name, at_ceiling in measured.items() if at_ceiling) or "nothing yet"
-    apart = ", ".join(name for name, at_ceiling in measured.items() if not at_ceiling) or "nothing"
+    reached = ", ".join(name for name, found in comparisons.items() if found.certain and found.at_ceiling)
+    apart = ", ".join(name for name, found in comparisons.items() if found.certain and not found.at_ceiling)
     return [
         f"# {escaped(evaluation.name)}",
         "",
         f"**{copies.gauge.capitalize()}.** {verdict(copies)}{not_compared(origin.unseen)}",
         "",
-        f"- No different from real text: {reached}.",
-        f"- Still apart: {apart}.",
+        f"- No different from real text: {reached or 'nothing yet'}.",
+        f"- Still apart: {apart or 'nothing'}.",
+        *["- Of one document it is not known what chance makes of it."] * (evaluation.compared == 1),
         "",
         f"![figures]({address(f'{evaluation.name}_evaluation.png')})",
         "",
@@ -144,7 +144,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         *("", "## Likelihood", "", *start_saw(origin), *likelihood_lines(evaluation.likelihood)),
         *("", "## Copies", "", *copies_lines(evaluation), ""),
         f"{counted(origin.training['parameters'], 'parameter')}, "
-        f"{counted(origin.training['characters'], 'character')} seen;",
+        f"{counted(origin.training['characters'] + origin.training.get('characters_before', 0), 'character')} seen;",
         escaped(
             f"data sha256 {origin.data_sha256[:16]}, config {origin.training_sha256[:16]}, version {origin.version}."
         ),

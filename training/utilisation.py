@@ -36,7 +36,7 @@ def forward_flops(config: ModelConfig, outputs: int, length: float) -> float:
 
     Attention adds 2 `width` products for each position that it sees (PaLM, arXiv:2204.02311, appendix B); what a row
     computes once, the noise level, is shared by its positions. Sums, norms and embeddings do not count. For `baby` this
-    is 71 million a character in training; 6 for each parameter, as is often counted, would be 83.
+    is 71 million a character in training; 6 for each parameter, as is often counted, and attention would be 83.
     """
     width, noise, layers = config.width, config.noise_width, config.layers
     attending = config.attention_layers or layers

@@ -38,6 +38,13 @@ def test_entropy_and_ratio_have_their_closed_forms():
     assert ratio(np.array([1.0, 3.0]), np.array([2.0, 4.0]))(np.array([1.0, 2.0])) == pytest.approx(0.7)
 
 
+def test_of_one_document_no_interval_is_known():
+    """All redraws of it are the same, so that chance would seem to make nothing of it."""
+    found = [bootstrap(ratio(np.array([value]), np.ones(1)), 1, np.random.default_rng(0)) for value in (0.3, 0.31)]
+    assert [str(interval) for interval in found] == ["0.300 ± -", "0.310 ± -"]
+    assert not any(interval.certain for interval in found)
+
+
 def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
