@@ -32,7 +32,7 @@ test: .venv/installed-dev
 	$(PY) -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: .venv/installed-dev
-	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough
+	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough --durations=40
 
 lint: .venv/installed-dev
 	$(PY) -m ruff check .
@@ -43,7 +43,7 @@ bench: .venv/installed
 	$(PY) benchmarks/bench.py
 
 soak: .venv/installed-dev
-	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=thorough $(FUZZERS)
+	$(PY) -m pytest -n 2 --dist worksteal --hypothesis-profile=soak $(FUZZERS)
 	$(PY) benchmarks/soak.py --minutes 60 --output benchmarks/results/soak.md
 
 # the page's matrix product, from its source; npx comes with Node.js

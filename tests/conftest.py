@@ -10,15 +10,30 @@ from ruamel.yaml import YAML
 
 import train
 from tests.browser import Visits, chromium
-from tests.helpers import TINY, make_run, toy_lines
+from tests.helpers import THOROUGH, TINY, make_run, toy_lines
 from tests.killing import warm
 from training import worker
 from utils import set_up_cores
 
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
-settings.register_profile("thorough", deadline=None, max_examples=500)  # pytest --hypothesis-profile=thorough
+settings.register_profile("thorough", deadline=None, max_examples=THOROUGH)  # pytest --hypothesis-profile=thorough
+settings.register_profile("soak", deadline=None, max_examples=500)
 settings.load_profile("unhurried")
 set_up_cores()  # as every command does: or two workers of pytest would wait for each other's threads
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, for each of two workers: what is left at the end, where one may wait, is quick."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    slow = [tests for tests in files.values() if any(test.get_closest_marker("slow") for test in tests)]
+    quick = [test for tests in files.values() if tests not in slow for test in tests]
+    parts: list[list[pytest.Item]] = [[], []]
+    for tests in sorted(slow, key=len, reverse=True):
+        min(parts, key=len).extend(tests)
+    middle = max(0, len(items) // 2 - len(parts[0]))  # xdist gives each worker one half of all to begin with
+    items[:] = [*parts[0], *quick[:middle], *parts[1], *quick[middle:]]
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ NOTEBOOK_SHAPE = ModelConfig(
     layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score"
 )
 WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
+THOROUGH = 200  # random examples of a test, at least, where every case of a list is tried too
 TINY = {
     "device": "cpu",
     "data": {"held_out": 0.2, "vocab_size": 64},

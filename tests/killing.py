@@ -75,6 +75,7 @@ class Watch:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.dying = plan, False
         self.unsynced: dict[int, int] = {}  # inode of a file -> bytes that are on the disk for certain
+        self.last: list[tuple] = []  # the state of all files at the last copy
         with plan.counter.open("rb+") as file:
             self.count = mmap.mmap(file.fileno(), 8)  # shared by the processes of a command
         os.chdir(plan.folder)  # names that are relative to an open folder then count too
@@ -98,13 +99,20 @@ class Watch:
     def point(self) -> None:
         number = int.from_bytes(self.count[:], "little") + 1
         self.count[:] = number.to_bytes(8, "little")
-        if self.plan.kept:
+        if self.plan.kept and (state := self.state()) != self.last:
+            self.last = state
             shutil.copytree(self.plan.folder, self.plan.kept / f"{number:04}, {WAYS[0]}")
             power_cut = self.plan.kept / f"{number:04}, {WAYS[2]}"
             shutil.copytree(self.plan.folder, power_cut)
             self.lose_unsynced(power_cut)
         if number == self.plan.at:
             self.end()
+
+    def state(self) -> list[tuple]:
+        """What tells whether a file of the folder is another since; but for the documented rests of writes."""
+        paths = sorted(path for path in self.plan.folder.rglob("*") if path.is_file() and not PART.fullmatch(path.name))
+        found = [(path, path.stat()) for path in paths]
+        return [(path, s.st_ino, s.st_size, s.st_mtime_ns, self.unsynced.get(s.st_ino)) for path, s in found]
 
     def end(self) -> None:
         self.dying = True

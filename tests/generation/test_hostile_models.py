@@ -14,11 +14,11 @@ from generation.checkpoint import load_checkpoint
 from generation.notebook_import import import_notebook
 from generation.notebook_model import NotebookNetwork
 from tests.generation.hostile import ABSENT, changed, outcome
-from tests.helpers import NOTEBOOK_SHAPE, one_short_line
+from tests.helpers import NOTEBOOK_SHAPE, THOROUGH, one_short_line
 from utils import UserError
 
-THOROUGH = settings.default.max_examples >= 500  # as the profile of conftest.py says
-SHARE = 1 if THOROUGH else 12  # one case of so many is tried
+ALL = settings.default.max_examples >= THOROUGH  # as the profile of conftest.py says
+SHARE = 1 if ALL else 12  # one case of so many is tried
 NAN = "the network's output is not a number (NaN or infinite); the model's weights are damaged"
 
 
@@ -174,7 +174,7 @@ def test_every_wrong_weight_of_the_notebook_is_named(tmp_path):
     weights = NotebookNetwork(NOTEBOOK_SHAPE, 3, 3).state_dict()
     cases = [((key,), value) for key in [*weights, "stranger", 3, ("a",)] for value in [*VALUES, *TENSORS]]
     cases += [(place[1:], value) for place, value in reweighted(dict(weights))]
-    for place, value in cases[:: 9 if THOROUGH else 70]:
+    for place, value in cases[:: 9 if ALL else 70]:
         torch.save(changed(dict(weights), place, value), source)
         try:
             import_notebook(source, text, 2, output)

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from ruamel.yaml import YAML
 
 import collection
 from nft.files import RECORD, files
 from nft.store import SetFolder, indented_json
-from tests.helpers import TINY, Quiet, make_run
+from tests.helpers import THOROUGH, TINY, Quiet, make_run
 from tests.nft.sets import texts
 from training.trainer import train_model
 
 FEW = 29  # of the edits, `make test` tries every so many
+FORGED = 6 if settings.default.max_examples <= THOROUGH else 2  # of those after which all is exported, the slow test
 WRONG = [
     None, [], {}, "", "x", "-1", "0" * 64, "\0", "../x", "=1+1", True, False, -1, 0, 1, 2, 0.5, 2**53 + 1, 10**400,
     1e308, float("nan"), float("inf"), [None], ["x"], [1], {"a": 1}, [[[[]]]],
@@ -150,7 +152,7 @@ def test_every_edit_of_a_set_is_noticed_or_changes_nothing_published(whole, tmp_
     assert tried > 3000 / step
 
 
-@pytest.mark.parametrize("step", [FEW, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [FEW, pytest.param(FORGED, marks=pytest.mark.slow)])
 def test_every_forged_token_is_noticed_though_all_files_are_exported_to_fit(whole, tmp_path, step):
     """The model and its text are at hand."""
     folder, config = tmp_path / "set", whole.parent / "config.yaml"

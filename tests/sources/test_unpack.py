@@ -127,15 +127,13 @@ def test_whatever_an_unpacker_raises_is_one_line(error, monkeypatch):
 
 @pytest.mark.parametrize("name", ["../a.csv", "/tmp/a.csv", "x/../../a.csv", "C:\\a.csv", "..\\a.csv"])
 def test_a_name_that_leads_out_of_an_archive_is_one_line(name):
-    zipped("a.zip", {"b.csv": TABLE, "c.csv": b""})
-    data = Path("a.zip").read_bytes()
     with zipfile.ZipFile("a.zip", "w") as archive:
         archive.writestr("b.csv", TABLE)
         archive.writestr(zipfile.ZipInfo("x"), TABLE)
         archive.filelist[-1].filename = name
-    assert data and not Path("../a.csv").exists()
     stored = zipfile.ZipFile("a.zip").namelist()[-1]
     assert_refused("a.zip", line=f"a.zip: holds {stored!r}, a name that leads out of its folder; nothing is read")
+    assert not any(map(os.path.lexists, (name, "../a.csv")))
 
 
 def test_a_zip_that_needs_a_password_is_one_line():

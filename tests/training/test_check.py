@@ -153,6 +153,7 @@ def test_of_a_voice_with_a_start_no_bits_are_promised_whether_it_is_there_or_not
         assert out.count("no training of this preset from a start was measured") == 1
 
 
+@pytest.mark.usefixtures("warm_processes")
 def test_a_voice_that_is_done_is_checked_without_its_start_which_may_be_gone(project, capfd):
     path, run = project
     train_model(load_config(path).resolve("two"), Quiet())

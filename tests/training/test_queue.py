@@ -341,6 +341,7 @@ class TwoLanes:
     def kill(self) -> None: ...
 
 
+@warm
 def test_what_is_done_or_missing_takes_no_cores_from_what_is_left(project):
     path, run = project
     change_config(path, datasets={"one": {}, "two": {}, "three": {}})
@@ -352,6 +353,7 @@ def test_what_is_done_or_missing_takes_no_cores_from_what_is_left(project):
     assert here.at_once == {first.name: 1}
 
 
+@warm
 def test_voices_whose_base_is_trained_anew_share_the_cores(project):
     path, run = project
     (path.parent / "datasets" / "three.txt").write_text("\n".join(toy_lines(70, 3)) + "\n")

@@ -39,6 +39,7 @@ def test_ctrl_c_while_a_training_still_begins_stops_without_a_traceback(project)
     process = subprocess.Popen(program.command, start_new_session=True, **program.options)
     while not any(map(hears_ctrl_c, trainings(process.pid))):  # from here on it imports, for a second or two
         assert process.poll() is None
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 130 and "stopped; nothing is lost" in out and "Traceback" not in out
