@@ -73,6 +73,10 @@ def fetched(connection: Any, name: str, query: str, parameters: Sequence[object]
         raise UserError(f"{name}: {what}") from None
     except duckdb.Error as error:
         raise UserError(f"{name}: {reason(error)}") from None
+    except RuntimeError as error:
+        if "interrupted" in str(error):  # what it makes of a signal, whose KeyboardInterrupt it swallows
+            raise KeyboardInterrupt from None
+        raise
 
 
 def interruptible(connection: Any, work: Callable[[], list[Row]]) -> list[Row]:

@@ -1,7 +1,9 @@
 """--where: which rows it takes, of which columns and numbers, and that it reaches nothing else."""
 
+import contextlib
 import csv
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import prepare
+from sources.engine import connect, fetched
 from sources.log import SourceLog
 from sources.where import Filter
 from tests.helpers import ROOT
@@ -251,6 +254,22 @@ def test_half_a_character_in_a_row_costs_no_other():
     Path("a.mbox").write_bytes(sent % (b"one", b"half +2D0- of it") + sent % (b"two", b"hello there"))
     for where in ("length(text) > 5", "text LIKE 'h%'"):
         assert run("a.mbox", "--where", where) == ["half  of it", "hello there"]
+
+
+@posix
+def test_a_signal_is_heard_while_a_query_is_made():
+    """DuckDB swallows what a signal raises, and raises an error of its own."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with contextlib.closing(connect()) as connection, pytest.raises(KeyboardInterrupt):
+            list(fetched(connection, "x", "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"))
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @posix
