@@ -64,9 +64,9 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
     `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD. Raises
     UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
     """
-    before, made, digest = fingerprint(found.path), scratch / "plain", hashlib.sha256()
-    packed = bool(found.packing or found.member)
-    try:
+    made, digest, packed = scratch / "plain", hashlib.sha256(), bool(found.packing or found.member)
+    with unchanged(found) as before, contextlib.ExitStack() as stack:
+        stack.callback(made.unlink, missing_ok=True)
         with opened(found) as blocks:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)
@@ -87,10 +87,20 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
                         copy.write(block)
         sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
         yield Plain(made if other else found.path, found, sha256, before[0])
+
+
+@contextlib.contextmanager
+def unchanged(found: Found) -> Iterator[tuple[int, int]]:
+    """The fingerprint of a source. Raises UserError at the end if it is another then, whatever else seemed wrong."""
+    before, changed = fingerprint(found.path), f"{found.name}: the file changed while it was read; start again"
+    try:
+        yield before
+    except Exception:
         if fingerprint(found.path) != before:
-            raise UserError(f"{found.name}: the file changed while it was read; start again")
-    finally:
-        made.unlink(missing_ok=True)
+            raise UserError(changed) from None
+        raise
+    if fingerprint(found.path) != before:
+        raise UserError(changed)
 
 
 def holds_utf8(found: Found, packed_bytes: int) -> bool:
@@ -130,7 +140,11 @@ def opened(found: Found) -> Iterator[Iterator[bytes]]:
                 info = archive.getinfo(found.member)
                 if info.flag_bits & 1:
                     raise UserError(f"{found.name}: needs a password; unpack it first")
-                file: Any = stack.enter_context(archive.open(info))
+                try:
+                    file: Any = stack.enter_context(archive.open(info))
+                except NotImplementedError:
+                    what = "is packed by a method that Python does not read, as Windows' Deflate64 is; unpack it first"
+                    raise UserError(f"{found.name}: {what}") from None
             else:
                 file = stack.enter_context(found.path.open("rb"))
             if found.packing and not file.peek(1):

@@ -86,6 +86,24 @@ def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "error", [UserError("a.csv line 9: damaged"), UnicodeDecodeError("utf-8", b"\xc3", 0, 1, "end")]
+)
+def test_a_change_is_named_and_not_what_follows_from_it(tmp_path, error):
+    """As of a download that still goes on; what is wrong in a file that stays as it is has its own line."""
+    path = Path("a.csv")
+    for changes in (True, False):
+        path.write_bytes(TABLE)
+        with (
+            pytest.raises(UserError if changes else type(error)) as raised,
+            plain_file(Found(path, "csv"), tmp_path, ""),
+        ):
+            if changes:
+                path.write_bytes(TABLE + ROW)
+            raise error
+        assert changes == (str(raised.value) == "a.csv: the file changed while it was read; start again")
+
+
+@pytest.mark.parametrize(
     ("content", "line"),
     [
         ("", "a.xml line 1: no well-formed XML: no element found"),

@@ -77,6 +77,17 @@ def test_a_damaged_zip_is_one_line():
     assert_refused("a.zip", starts="a.zip/a.csv: damaged or cut short: ")
 
 
+def test_a_zip_that_is_packed_by_another_method_is_not_called_damaged():
+    """As Windows packs large files; only the two headers say so."""
+    zipped("a.zip", {"a.csv": TABLE})
+    data = bytearray(Path("a.zip").read_bytes())
+    for begin, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        data[data.index(begin) + place] = 9
+    Path("a.zip").write_bytes(data)
+    what = "is packed by a method that Python does not read, as Windows' Deflate64 is; unpack it first"
+    assert_refused("a.zip", line=f"a.zip/a.csv: {what}")
+
+
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
