@@ -30,18 +30,19 @@ HISTORY = ("HEAD", "packed-refs", "refs", "reftable", "objects")  # what a histo
 ALTERNATES = "objects/info/alternates"  # names other folders of objects
 
 
-def open_git(path: Path, name: str, encoding: str = "") -> Table:
-    """The commits of a local git repository, newest first. Raises UserError if their history lies elsewhere.
+def open_git(path: Path, name: str, encoding: str = "") -> tuple[str, Table]:
+    """The newest commit of a local git repository, and all from there as a table, newest first.
 
-    `encoding` is that of messages which name none and are not UTF-8.
+    `encoding` is that of messages which name none and are not UTF-8. Raises UserError if the history lies elsewhere.
     """
     check_own(path, name)
-    return table_of([*GIT_COLUMNS], lambda _: git_rows(path, name, encoding))
+    newest = answer(path, name, "log", "-1", "--format=%H").strip().decode()  # one for all readings: it may grow
+    return newest, table_of([*GIT_COLUMNS], lambda _: git_rows(path, name, encoding, newest))
 
 
-def git_rows(path: Path, name: str, encoding: str) -> Iterator[dict[str, str]]:
+def git_rows(path: Path, name: str, encoding: str, newest: str) -> Iterator[dict[str, str]]:
     form = "%x00".join(GIT_COLUMNS.values())
-    command = git_command(path, "log", "-z", "--encoding=UTF-8", f"--format={form}")
+    command = git_command(path, "log", "-z", "--encoding=UTF-8", f"--format={form}", newest, "--")
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=surroundings()
@@ -128,16 +129,21 @@ def pointers(git_folder: Path) -> Iterator[tuple[Path, Path]]:
 
 def asked(path: Path, name: str, *arguments: str, base: Path | None = None) -> Path:
     """What git answers, as the path that it is, seen from `base` or the folder."""
+    return Path(base or path, os.fsdecode(answer(path, name, *arguments)).rstrip("\r\n")).resolve()
+
+
+def answer(path: Path, name: str, *arguments: str) -> bytes:
+    """What git prints."""
     command = git_command(path, *arguments)
     try:
-        answer = subprocess.run(
+        done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, cwd=path, env=surroundings(), timeout=ANSWER_SECONDS
         )
     except subprocess.TimeoutExpired:  # its settings may be a pipe
         raise UserError(f"--git {name}: git does not answer within {ANSWER_SECONDS} seconds; {NO_REPOSITORY}") from None
-    if answer.returncode:
-        fail(answer.stderr, name)
-    return Path(base or path, os.fsdecode(answer.stdout).rstrip("\r\n")).resolve()
+    if done.returncode:
+        fail(done.stderr, name)
+    return done.stdout
 
 
 def cells_of(stream: Any, name: str) -> Iterator[bytes]:

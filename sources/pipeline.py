@@ -35,7 +35,7 @@ Texts = Generator[str, None, None]
 Make = Callable[[Row], str]  # the values of some columns -> the text
 READERS: dict[str, Callable[[Path, str], Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
-    "git": open_git, "text": open_text,
+    "text": open_text,
 }  # fmt: skip
 BY_DUCKDB = ("json", "parquet")  # kinds whose reader takes characters of a path for a pattern
 COLUMNS = {"mbox": "text", "git": "message", "text": "text"}  # kinds whose text is known
@@ -257,9 +257,8 @@ def repeated(hashes: array) -> int:
 def source_table(file: Found, request: Request, scratch: Path) -> Iterator[tuple[Plain, Table]]:
     """A source as a plain file and as a table of it."""
     if file.kind == "git":
-        table = open_git(file.path, file.name, request.encoding)
-        commit = next(iter(table.read([table.columns.index("commit")], SourceLog())), [""])[0]
-        yield Plain(file.path, file, commit or "", 0), table
+        commit, table = open_git(file.path, file.name, request.encoding)
+        yield Plain(file.path, file, commit, 0), table
         return
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(plain_file(file, scratch, request.encoding))

@@ -12,6 +12,8 @@ import pytest
 
 import prepare
 from sources.encodings import NAME_ENCODING
+from sources.git import open_git
+from sources.log import SourceLog
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 
@@ -50,6 +52,15 @@ def test_the_history_of_a_repository():
     record = json.loads(Path("datasets/x.source.json").read_text())
     head = git("-C", "repo", "rev-parse", "HEAD")
     assert record["files"] == [{"name": "repo", "kind": "git", "commit": head}]
+
+
+def test_a_commit_made_meanwhile_is_neither_read_nor_named():
+    """The history is read several times, and the record names its newest commit."""
+    repository("repo", "first words", "second words")
+    newest, table = open_git(Path("repo"), "repo")
+    repository("repo", "third words")
+    assert [row[2] for row in table.read(range(5), SourceLog())] == ["second words", "first words"]
+    assert newest == git("-C", "repo", "rev-parse", "HEAD~1")
 
 
 def test_a_message_keeps_the_html_that_it_speaks_of():
