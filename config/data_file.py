@@ -10,8 +10,13 @@ from utils import NO_FILE, unreadable
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
 RECORD = ".source.json"  # what prepare.py writes beside a text
 SYSTEM_FILES = (".ds_store", "thumbs.db", "desktop.ini")  # macOS and Windows put these into folders
-TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".mbox", ".zip")
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
+# how the name of a file ends that prepare.py reads -> its kind
+KINDS = {
+    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+    ".parquet": "parquet", ".xml": "xml", ".mbox": "mbox", ".txt": "text", ".md": "text",
+}  # fmt: skip
+PACKED, ARCHIVE = (".gz", ".bz2", ".zst"), ".zip"  # of such a file, and of several
+UNREAD = (".xz", ".7z", ".tar", ".tgz", ".rar")  # are to be unpacked first
 
 
 def no_data(path: Path, missing: str) -> str:
@@ -29,9 +34,21 @@ def no_data(path: Path, missing: str) -> str:
 
 def make_of(file: Path, name: str, text: str) -> str:
     """What makes the text of a dataset of this name, whose file is called `text`, of another file."""
-    if any(suffix.lower() in TABLES for suffix in file.suffixes):
+    kind, _ = kind_of(file.name)
+    end = file.suffix.lower()
+    if kind not in ("", "text") or end == ARCHIVE:
         return f"python prepare.py {argument(file)} --name {argument(name)} makes a text of it"
-    return f"{'unpack' if file.suffix.lower() in COMPRESSED else 'rename'} it to {text}"
+    if end in (*PACKED, *UNREAD):
+        is_text = KINDS.get(Path(file.stem).suffix.lower(), "text") == "text"
+        return f"unpack it to {text}" if is_text else "unpack it first"
+    return f"rename it to {text}"
+
+
+def kind_of(name: str) -> tuple[str, str]:
+    """The kind and the packing of a file of this name; "" for a kind that is none."""
+    suffix = Path(name).suffix.lower()
+    packing = suffix if suffix in PACKED else ""
+    return KINDS.get(Path(name[: len(name) - len(packing)]).suffix.lower(), ""), packing
 
 
 def misnamed(name: str, folder: Path, names: list[str]) -> str:

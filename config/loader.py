@@ -160,6 +160,8 @@ def run_to_prepare(path: Path, name: str) -> RunConfig:
         raise UserError(f"--name {shown(name)}: a dataset's name {NAME_RULE}")
     run = config.merged(name, {})
     if run.data.file not in ("", f"{name}.txt"):
+        if name == BASE and name not in config.datasets:
+            raise UserError(f"--name {name}: train.py --base trains a model of this name; choose another name")
         raise UserError(f"{path}: datasets.{name}: data.file is {run.data.file!r}, and {name}.txt would not be read")
     return run
 

@@ -14,16 +14,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
 from command.outputs import is_link
-from config.data_file import RECORD
+from config.data_file import ARCHIVE, KINDS, PACKED, RECORD, kind_of
 from config.errors import listed, shown
 from utils import NO_FILE, UserError, check_readable
 
-# how a file's name ends -> its kind
-KINDS = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
-    ".parquet": "parquet", ".xml": "xml", ".mbox": "mbox", ".txt": "text", ".md": "text",
-}  # fmt: skip
-PACKED = (".gz", ".bz2", ".zst")
 # of what lies in one folder or archive the first of these that is there is taken: a README beside tables is no source
 RANKS = (("csv", "tsv", "json", "parquet"), ("xml", "mbox"), ("text",))
 MOST_FILES = 200_000  # of a folder or an archive
@@ -103,14 +97,7 @@ def archive_of(path: Path) -> Path | None:
 
 
 def is_archive(path: Path) -> bool:
-    return path.suffix.lower() == ".zip" and path.is_file()
-
-
-def kind_of(name: str) -> tuple[str, str]:
-    """The kind and the packing of a file of this name; "" for a kind that is none."""
-    suffix = Path(name).suffix.lower()
-    packing = suffix if suffix in PACKED else ""
-    return KINDS.get(Path(name[: len(name) - len(packing)]).suffix.lower(), ""), packing
+    return path.suffix.lower() == ARCHIVE and path.is_file()
 
 
 def classified(path: Path, member: str = "") -> Found:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import lzma
 import os
 import zipfile
 from pathlib import Path
@@ -32,6 +33,9 @@ TYPED = [
      "python prepare.py datasets/table.csv.gz --name table makes a text of it"),
     ("table.csv.gz", f"datasets/table.csv.gz: {RULE}; "
      "python prepare.py datasets/table.csv.gz --name table makes a text of it and type --dataset table"),
+    ("tabs", "datasets/tabs.txt: no such file, but tabs.tab is there; "
+     "python prepare.py datasets/tabs.tab --name tabs makes a text of it"),
+    ("tight", "datasets/tight.txt: no such file, but tight.csv.xz is there; unpack it first"),
     ("recorded",
      "config.yaml: no dataset 'recorded' here, and no file datasets/recorded.txt; did you mean 'configured'?"),
     ("folder", "datasets/folder.txt: is a folder, not a file; put a text file there, one document per line"),
@@ -61,6 +65,8 @@ def folder(tmp_path, monkeypatch) -> Path:
         (tmp_path / name).write_text("a\nb\nc\n")
     (tmp_path / "datasets/table.csv.gz").write_bytes(gzip.compress(b"a,b\n"))
     (tmp_path / "datasets/recorded.source.json").write_text("{}")
+    (tmp_path / "datasets/tabs.tab").write_text("a\tb\n")
+    (tmp_path / "datasets/tight.csv.xz").write_bytes(lzma.compress(b"a,b\n"))
     (tmp_path / "datasets/packed.txt.gz").write_bytes(gzip.compress(b"a\nb\n"))
     return tmp_path
 

@@ -234,6 +234,11 @@ def test_a_text_of_somebody_else_is_never_written_over():
     assert_refused("datasets", "--overwrite", line=f"{text}: this command reads it; name another --name")
 
 
+def test_the_name_of_the_base_is_refused_by_what_it_is():
+    line = "--name base: train.py --base trains a model of this name; choose another name"
+    assert_refused("a.csv", name="base", line=line)
+
+
 @pytest.mark.parametrize("name", ["../x", "a b", "", "nul", "x" * 101])
 def test_a_name_that_no_dataset_can_have_is_one_line(name):
     assert_refused("a.csv", name=name, starts="--name ")
