@@ -1,9 +1,11 @@
 """What may be written over: files of this program that nobody changed since, and nothing that a command reads."""
 
 import contextlib
+import errno
 import json
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -65,6 +67,17 @@ def named_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+def move(finished: Path, path: Path) -> None:
+    """Let a finished file take the place of another; from another disk by way of a copy."""
+    try:
+        replace(finished, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_path(path) as copy:
+            shutil.copyfile(finished, copy)
 
 
 def bounded_lines(path: Path, most: int) -> Iterator[bytes]:
@@ -246,15 +259,12 @@ class Outputs:
             return self.finish()
 
     def place(self, finished: Path, found: str, *contents: bytes) -> Path:
-        """As `write`, but the first file, of this SHA-256, stands finished on the same disk and is moved.
-
-        It may be of any size.
-        """
+        """As `write`, but the first file, of this SHA-256 and any size, stands finished and is moved."""
         name, *others = self.names
         files = dict(zip(others, contents, strict=True))
         with self.locked():
             self.record.announce({name: found})
-            replace(finished, self.record.folder / name)
+            move(finished, self.record.folder / name)
             self.record.write(files)
             self.record.hashes[name] = {found}
             return self.finish()

@@ -1,5 +1,6 @@
 """Files and folders of any name are read, and what is made on the way goes at the end."""
 
+import errno
 import json
 import os
 import tempfile
@@ -43,6 +44,20 @@ def test_a_file_of_any_name_is_read(name, suffix, engine):
     path.write_bytes(b'[{"text": "a b"}, {"te')
     if b"\xff" not in name:
         assert_refused(str(path), starts=f"{path}: ")
+
+
+def test_a_cache_on_another_disk_costs_no_text(engine, monkeypatch):
+    """As datasets/.cache is where it is a link: no file can be renamed from there."""
+    write(Path("r1.jsonl"), engine)
+    rename = Path.replace
+
+    def from_one_disk(source, target):
+        if ".prepare" in str(source) and ".prepare" not in str(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "replace", from_one_disk)
+    assert run("r1.jsonl") == TEXTS
 
 
 @posix
