@@ -17,12 +17,11 @@ from environment import heading
 from torch import Tensor
 
 from diffusion.objectives import Network
-from evaluation.evaluator import split_likelihood
+from evaluation.evaluator import corpus_of, split_likelihood
 from evaluation.ngram import framed
 from evaluation.two_sided import TwoSidedCounts
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer
-from text.corpus import load_corpus
 from utils import write_atomic
 
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.5)
@@ -43,8 +42,8 @@ def mixed(network: Network, counts: TwoSidedCounts, share: float) -> Network:
 
 def bits(model: Path, characters: int) -> list[float]:
     """Held-out bits per character with each share."""
-    writer = Writer.of(load_checkpoint(model), CPU)
-    corpus = load_corpus(writer.run)
+    checkpoint = load_checkpoint(model)
+    writer, corpus = Writer.of(checkpoint, CPU), corpus_of(checkpoint, model)
     text = framed([corpus.train.document(k) for k in range(len(corpus.train.lengths))])
     counts, found = TwoSidedCounts(text, corpus.vocabulary.size), []
     for share in SHARES:

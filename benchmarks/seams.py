@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from environment import heading
 
+from evaluation.evaluator import corpus_of
 from evaluation.metrics import bootstrap, divergence, measure
 from evaluation.reference import Reference, trigrams
 from generation.checkpoint import load_checkpoint
 from generation.draft import Draft
 from generation.prompt import ANYTHING
 from generation.writer import Writer, write_documents
-from text.corpus import load_corpus
 from utils import numpy_generator, write_atomic
 
 REACH = 4  # characters on either side of a seam
@@ -46,7 +46,7 @@ def around(document: np.ndarray, places: list[int]) -> list[np.ndarray]:
 
 def rows(model: Path, count: int) -> list[str]:
     checkpoint = load_checkpoint(model)
-    writer, corpus = Writer.of(checkpoint, torch.device("cpu")), load_corpus(checkpoint.run)
+    writer, corpus = Writer.of(checkpoint, torch.device("cpu")), corpus_of(checkpoint, model)
     reference = Reference(corpus, writer.run.model.context)
     texts = write_documents(writer, 0, range(count), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(np.int64) for text in texts]

@@ -20,6 +20,7 @@ from environment import heading, publish
 
 from config.loader import load_config
 from training.trainer import Training
+from training.utilisation import PASSES, forward_flops
 
 KERNELS = ("compiled", "graphed", "plain")  # in graphs and joined by a compiler, in graphs, each by itself
 PRODUCT = 2048  # rows and columns of the matrices whose product shows what the machine can do
@@ -60,10 +61,10 @@ def peak(training: Training) -> float:
 
 
 def operations(training: Training) -> float:
-    """Of a step, in products alone: 6 a weight and position; attention's 12 a width, position and other position."""
-    model, (rows, length) = training.run.model, training.batches.batch(0).ids.shape
-    weights = training.model.head.weight.numel() + sum(p.numel() for block in training.model.matrices() for p in block)
-    return rows * length * (6 * weights + 12 * model.layers * model.width * length)
+    """Of a step, in products alone, all positions computed."""
+    rows, length = training.batches.batch(0).ids.shape
+    outputs = training.model.head.out_features
+    return PASSES * forward_flops(training.run.model, outputs, length) * rows * length
 
 
 def parsed() -> argparse.Namespace:

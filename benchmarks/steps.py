@@ -21,13 +21,13 @@ import torch
 from environment import heading
 from ruamel.yaml import YAML
 
+from evaluation.evaluator import corpus_of
 from evaluation.metrics import Interval, measure
 from evaluation.ngram import framed
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.prompt import Prompt
 from generation.writer import Writer, write_documents
-from text.corpus import load_corpus
 from utils import write_atomic
 
 RUN = 6  # characters in a row, whose share of different ones is the variety
@@ -61,7 +61,7 @@ class Point:
 
 def points(model: Path, arguments: argparse.Namespace) -> list[Point]:
     checkpoint = load_checkpoint(model)
-    writer, corpus = Writer.of(checkpoint, torch.device(arguments.device)), load_corpus(checkpoint.run)
+    writer, corpus = Writer.of(checkpoint, torch.device(arguments.device)), corpus_of(checkpoint, model)
     context = writer.run.model.context
     longest = None if arguments.whole else context - 2
     reference, form = Reference(corpus, context), Prompt(longest=longest)
