@@ -78,11 +78,11 @@ def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> di
 
 
 def no_better(before: Beginning | None, figures: dict[str, float]) -> str:
-    """What to say where more time has made a finished model no better, by its own measure; "" if it has."""
+    """What to say where more time has made a finished model no better, by its own measure; "" where it has."""
     earlier = before.checkpoint.metrics.get("held_out_bits", math.inf) if before else math.inf
     if before is None or figures["held_out_bits"] < earlier:
         return ""
-    return f"{figures['held_out_bits']:.3f} bits/char, {earlier:.3f} before: the model it had is kept, as .previous.pt"
+    return f"{figures['held_out_bits']:.3f} bits/char are no better than {earlier:.3f} before"
 
 
 def check_alike(path: Path, start: RunConfig, run: RunConfig, option: str = "training.start_from") -> None:

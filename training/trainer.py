@@ -290,7 +290,7 @@ class Training:
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
         if worse := no_better(self.beginning if self.before else None, self.status.figures()):
-            listener.note(worse)
+            listener.note(f"{worse}; the model of before is {self.run.start_file()}")
         by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
         by_time &= not self.before  # a longer --more would go on from this model, not from that state
         if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
