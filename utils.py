@@ -37,6 +37,7 @@ FOREIGN = {
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
 }
 NO_FILE = "is a pipe or a device, not a file"
+PIPES = ("/dev", "/dev/fd")  # where a shell's pipes are files: its standard input, and what <(...) gives
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
@@ -222,7 +223,7 @@ def unreadable(path: Path) -> str:
             return "is a folder, not a file"
         if stat.S_ISREG(mode):
             path.open("rb").close()
-        elif path != Path(os.devnull) and not (stat.S_ISFIFO(mode) and path.is_relative_to("/dev")):  # as <(...) gives
+        elif path != Path(os.devnull) and not (stat.S_ISFIFO(mode) and str(path.parent) in PIPES):
             return NO_FILE
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no path of this system
         return "is a link to a file that is not there" if path.is_symlink() else "no such file"

@@ -1,13 +1,16 @@
 """Seeds are functions of their parts, files are whole or absent, tasks side by side give what they would in turn."""
 
 import os
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from utils import (
+    NO_FILE,
     UserError,
     atomic_path,
     derive_seed,
@@ -16,6 +19,7 @@ from utils import (
     parallel_tasks,
     pick_device,
     torch_generator,
+    unreadable,
     write_atomic,
 )
 
@@ -64,6 +68,18 @@ def test_a_file_is_for_those_whom_the_umask_lets_read_it(tmp_path):
     path.chmod(0o640)
     write_atomic(path, "replaced")
     assert found == [0o600, 0o644, 0o664] and path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no folder below /dev is here")
+def test_a_pipe_in_a_folder_below_dev_is_not_read():
+    """Of those there only what a shell gives a command has an end."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        os.mkfifo(Path(folder, "pipe"))
+        assert unreadable(Path(folder, "pipe")) == NO_FILE
+    reading, writing = os.pipe()
+    assert unreadable(Path(f"/dev/fd/{reading}")) == ""
+    os.close(reading)
+    os.close(writing)
 
 
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
