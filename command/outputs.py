@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from command.lock import exclusive_lock
@@ -80,15 +81,6 @@ def move(finished: Path, path: Path) -> None:
             shutil.copyfile(finished, copy)
 
 
-def bounded_lines(path: Path, most: int) -> Iterator[bytes]:
-    """The lines of a file, with their ends. Raises UserError at one of more than `most` bytes, which is not read on."""
-    with path.open("rb") as file:
-        while line := file.readline(most + 1):
-            if len(line) > most:
-                raise UserError(f"{path}: a line is longer than {most:,} bytes; this program did not write it")
-            yield line
-
-
 class OutputRecord:
     """The files that this program wrote into a folder: a hidden list of their SHA-256 in that folder.
 
@@ -101,7 +93,7 @@ class OutputRecord:
             raise UserError(f"{path}: not a regular file; move it away")
         self.path, self.folder = path, path.parent
         self.hashes: dict[str, set[str]] = {}
-        for line in map(bytes.rstrip, bounded_lines(path, MOST_ENTRY) if path.exists() else ()):
+        for line in map(bytes.rstrip, entries(path)):
             if not (LINE.fullmatch(line) or ENTRY.startswith(line)):  # somebody else's, which a new list would lose
                 raise UserError(f"{path}: not written by this program; move it away")
             with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):  # a line cut short tells nothing
@@ -172,6 +164,13 @@ class OutputRecord:
         """Write the list anew, with these files alone; old parts of a killed process go."""
         self.hashes = {name: self.hashes[name] for name in sorted(names)}
         write_atomic(self.path, "".join(entry(name, h) for name, hashes in self.hashes.items() for h in sorted(hashes)))
+
+
+def entries(path: Path) -> Iterator[bytes]:
+    """The lines of a list, if it is there; of a longer one, which a stranger wrote, parts."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from iter(partial(file.readline, MOST_ENTRY), b"")
 
 
 def entry(name: str, found: str) -> str:

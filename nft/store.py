@@ -14,7 +14,7 @@ from typing import Any
 
 from command.lock import exclusive_lock
 from command.messages import counted
-from command.outputs import bounded_lines, is_protected, is_regular
+from command.outputs import is_protected, is_regular
 from config.data_file import is_of_a_system
 from nft.edition import Edition, sound_course
 from nft.schemas import Selection, SetInfo, StoredToken, parse
@@ -218,6 +218,15 @@ class SetFolder:
         """The token ids of selection.json; None if there is no such file."""
         name = "selection.json"
         return set(parse(Selection, self.read_file(name), str(self.path / name)).kept) if self.has(name) else None
+
+
+def bounded_lines(path: Path, most: int) -> Iterator[bytes]:
+    """The lines of a file, with their ends. Raises UserError at one of more than `most` bytes, which is not read on."""
+    with path.open("rb") as file:
+        while line := file.readline(most + 1):
+            if len(line) > most:
+                raise UserError(f"{path}: a line is longer than {most:,} bytes; this program did not write it")
+            yield line
 
 
 def split_lines(data: bytes) -> list[bytes]:

@@ -11,6 +11,7 @@ import pytest
 
 import collection
 from generation.archive import set_aside
+from nft.formats import SET_FORMAT
 from nft.store import indented_json
 from tests.helpers import Quiet, tree
 from tests.nft.sets import alter, change_tokens, records, texts
@@ -288,7 +289,7 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     """Wide characters lay over their neighbours there; a table or a picture was what it is now."""
     _, make = studio
     _, folder = make("set", 2, "--pieces", "svg,html")
-    alter(folder / "set.json", '"format": 5', '"format": 2')
+    alter(folder / "set.json", f'"format": {SET_FORMAT}', '"format": 2')
     assert collection.main(["export", str(folder)]) == 0 and verify(folder)[0] == 0
     pages = ["images/1.svg", "images/1.html", "images/2.svg", "images/2.html", "index.html"]
     for name in pages:
@@ -305,7 +306,7 @@ def test_a_set_of_the_third_format_keeps_its_ranks_and_verifies(studio, verify):
     _, make = studio
     long = "A title of more than sixty characters, which runs out of its pictures"
     _, folder = make("set", 9, "--title", long, degenerate="flag")
-    alter(folder / "set.json", '"format": 5', '"format": 3')
+    alter(folder / "set.json", f'"format": {SET_FORMAT}', '"format": 3')
     now = (folder / "images/1.png").read_bytes()
     assert collection.main(["export", str(folder)]) == 0 and (folder / "images/1.png").read_bytes() != now
     assert verify(folder)[1].endswith("9 tokens: everything matches\n")
@@ -326,7 +327,7 @@ def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify)
     _, folder = make("set", 4, degenerate="keep")
     kinds = {record["traits"]["Characters"] for record in records(folder)}
     assert "punctuation" in kinds
-    alter(folder / "set.json", '"format": 5', '"format": 1')
+    alter(folder / "set.json", f'"format": {SET_FORMAT}', '"format": 1')
 
     def first_words(record):
         traits = record["traits"]
