@@ -34,14 +34,17 @@ def no_data(path: Path, missing: str) -> str:
 
 def make_of(file: Path, name: str, text: str) -> str:
     """What makes the text of a dataset of this name, whose file is called `text`, of another file."""
-    kind, _ = kind_of(file.name)
     end = file.suffix.lower()
-    if kind not in ("", "text") or end == ARCHIVE:
+    if not is_text(file.name) or end == ARCHIVE:
         return f"python prepare.py {argument(file)} --name {argument(name)} makes a text of it"
     if end in (*PACKED, *UNREAD):
-        is_text = KINDS.get(Path(file.stem).suffix.lower(), "text") == "text"
-        return f"unpack it to {text}" if is_text else "unpack it first"
+        return f"unpack it to {text}" if is_text(file.stem) else "unpack it first"
     return f"rename it to {text}"
+
+
+def is_text(name: str) -> bool:
+    """Whether a file of this name may be a text: its name tells of no other kind."""
+    return kind_of(name)[0] in ("", "text")
 
 
 def kind_of(name: str) -> tuple[str, str]:

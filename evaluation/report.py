@@ -122,15 +122,16 @@ def page_bytes(lines: list[str]) -> bytes:
 def voice_page(evaluation: Evaluation) -> list[str]:
     """The Markdown page of one voice, line by line."""
     copies, comparisons, origin = evaluation.copies, evaluation.comparisons, evaluation.origin
-    reached = ", ".join(name for name, found in comparisons.items() if found.certain and found.at_ceiling)
-    apart = ", ".join(name for name, found in comparisons.items() if found.certain and not found.at_ceiling)
+    certain = {name: found.at_ceiling for name, found in comparisons.items() if found.certain}
+    reached = ", ".join(name for name, at_ceiling in certain.items() if at_ceiling) or "nothing yet"
+    apart = ", ".join(name for name, at_ceiling in certain.items() if not at_ceiling) or "nothing"
     return [
         f"# {escaped(evaluation.name)}",
         "",
         f"**{copies.gauge.capitalize()}.** {verdict(copies)}{not_compared(origin.unseen)}",
         "",
-        f"- No different from real text: {reached or 'nothing yet'}.",
-        f"- Still apart: {apart or 'nothing'}.",
+        f"- No different from real text: {reached}.",
+        f"- Still apart: {apart}.",
         *["- Of one document it is not known what chance makes of it."] * (evaluation.compared == 1),
         "",
         f"![figures]({address(f'{evaluation.name}_evaluation.png')})",

@@ -13,8 +13,8 @@ def sample_files(texts: list[str], settings: dict[str, Any], *, stream: bool = F
     """Both files; `settings` stand in every line of the second. Newlines in samples of a `stream` are escaped."""
     objects = [json.dumps({"index": k, "text": text, **settings}, ensure_ascii=False) for k, text in enumerate(texts)]
     lines = map(as_line, texts) if stream else texts
-    text, lines = ("".join(line + "\n" for line in part) for part in (lines, objects))
-    return utf8(text), utf8(lines)
+    plain, described = (utf8("".join(line + "\n" for line in part)) for part in (lines, objects))
+    return plain, described
 
 
 def course_file(courses: Iterable[list[Change]]) -> bytes:

@@ -110,8 +110,7 @@ class Watch:
 
     def state(self) -> list[tuple]:
         """What tells whether a file of the folder is another since; but for the documented rests of writes."""
-        paths = sorted(path for path in self.plan.folder.rglob("*") if path.is_file() and not PART.fullmatch(path.name))
-        found = [(path, path.stat()) for path in paths]
+        found = [(path, path.stat()) for path in whole_files(self.plan.folder)]
         return [(path, s.st_ino, s.st_size, s.st_mtime_ns, self.unsynced.get(s.st_ino)) for path, s in found]
 
     def end(self) -> None:
@@ -232,8 +231,12 @@ def write_to(log: Path) -> None:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder but the documented rests of writes, as far as runs can be equal."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not PART.fullmatch(path.name))
-    return {path.relative_to(folder).as_posix(): comparable(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): comparable(path) for path in whole_files(folder)}
+
+
+def whole_files(folder: Path) -> list[Path]:
+    """The files below a folder, in order, but for the documented rests of writes."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not PART.fullmatch(path.name))
 
 
 def comparable(path: Path) -> bytes:

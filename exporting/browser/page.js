@@ -89,8 +89,8 @@ function fit(length) {
 // A smaller size, where what stands is higher: wide characters, or lines of a stream, take more room than was guessed.
 function shrink() {
   const main = at("piece"), { style } = at("text"), size = parseFloat(style.fontSize);
-  for (const smaller of FONT_SIZES.filter((other) => other < size))
-    if (main.scrollHeight > main.clientHeight) style.fontSize = `${smaller}px`;
+  const smaller = FONT_SIZES.filter((other) => other < size);
+  while (smaller.length && main.scrollHeight > main.clientHeight) style.fontSize = `${smaller.shift()}px`;
 }
 
 function clear() {
