@@ -46,6 +46,7 @@ COMMANDS = [
 PROGRAMS, LEFT_ALONE, AT_A_CHANGE = 0.05, 0.2, 0.5  # shares of the runs
 EARLIEST, LONGEST = 0.02, 1.2  # seconds; to the end of a run at most, of what the unbroken one took
 CUT = 0.3  # share of the ends after which a file that grows is cut short, as a power cut may
+SHOWN = 4000  # characters of the log that a failure prints
 HANGS = 300  # seconds after which a command that nobody ends any more is said to hang
 SETTINGS = {
     "device": "cpu",
@@ -112,7 +113,8 @@ class Soak:
         for name, data in (expected or {}).items():
             (root / "expected" / name).parent.mkdir(parents=True, exist_ok=True)
             (root / "expected" / name).write_bytes(data)
-        raise SystemExit(f"{what}\n{dict(self.counts)}\nkept: {root}, where the end of `log` may say why")
+        log = self.plan.log.read_text(encoding="utf-8")[-SHOWN:]
+        raise SystemExit(f"{what}\n{dict(self.counts)}\nkept: {root}; the end of its log:\n{log}")
 
     def ends_by_itself(self, process: Any) -> int:
         process.join(HANGS)

@@ -216,9 +216,12 @@ def train_watched(plan: Plan, group: int, *arguments: Any) -> None:
     from training import worker
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a new process of the queue has it blocked until it is ignored
+    try:
+        os.setpgid(0, group)
+    except PermissionError:  # the whole group was killed a moment ago, and so would this process have been
+        os.kill(os.getpid(), signal.SIGKILL)
     write_to(plan.log)
     Watch(plan)
-    os.setpgid(0, group)
     worker.train_in_process(*arguments)
 
 

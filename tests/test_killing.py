@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ruamel.yaml import YAML
 
 from generation.notebook_model import NotebookNetwork
 from tests.helpers import NOTEBOOK_SHAPE, TINY, toy_lines
-from tests.killing import WAYS, Plan, differences, run_command, torn, tree
+from tests.killing import WAYS, Plan, differences, run_command, torn, train_watched, tree, warm
 from tests.nft.sets import alter
 
 pytestmark = pytest.mark.skipif(
@@ -143,3 +144,15 @@ def test_whatever_an_end_at_any_change_leaves_ends_in_the_same_bytes(stages, nam
         if found := after_running_again(plan, stage, left):
             wrong[f"{copy.name} of {stage.points}"] = found
     assert not wrong
+
+
+def test_a_training_that_starts_after_its_group_was_killed_ends_in_silence(tmp_path):
+    plan = Plan(tmp_path / "project", tmp_path / "counter", tmp_path / "log")
+    plan.log.touch()
+    gone = warm().Process(target=int)
+    gone.start()
+    gone.join()
+    process = warm().Process(target=train_watched, args=(plan, gone.pid))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and not plan.log.read_text(encoding="utf-8")
