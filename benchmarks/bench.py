@@ -18,10 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sides
-from environment import heading, peak_megabytes
+from environment import heading, peak_megabytes, publish
 from sides import BABY, ROOT, SMALL
-
-from utils import write_atomic
 
 Measure = Callable[[str, str, int], float]  # a dataset's name, the device, how often as many steps -> a rate
 Row = tuple[str, Measure, Measure]  # what is measured: unit, project, reference
@@ -165,7 +163,7 @@ def main() -> None:
     ]
     if arguments.device == "cpu":
         lines += only_on_a_cpu(arguments)
-    write_atomic(output, "\n".join(lines) + "\n")
+    publish(lines, output)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from environment import heading
+from environment import heading, publish
 
 import evaluate
 from config.loader import load_config
@@ -81,8 +81,7 @@ def main() -> None:
         "",
         f"{outside} of {total} figures ({', '.join(FIXED)} apart) lie outside; chance leaves {0.05 * total:.0f}.",
     ]
-    write_atomic(arguments.output, "\n".join(lines) + "\n")
-    print(lines[-1])
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

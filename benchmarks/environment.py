@@ -1,4 +1,4 @@
-"""The heading of every file in results/: machine, versions and commit of a measurement."""
+"""What every file in results/ begins with, machine, versions and commit; and how it is written."""
 
 import os
 import platform
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy
 import torch
+
+from utils import write_atomic
 
 
 def environment() -> str:
@@ -37,7 +39,7 @@ def publish(lines: list[str], output: Path | None) -> None:
     """Print a result, and write it to a file if one is named."""
     print("\n".join(lines))
     if output:
-        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_atomic(output, "\n".join(lines) + "\n")
 
 
 def peak_megabytes() -> float:

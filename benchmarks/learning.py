@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from environment import heading
+from environment import heading, publish
 from one_core import on_cores
 
 from config.loader import load_config
@@ -26,7 +26,6 @@ from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import load_corpus
 from training.trainer import train_model
-from utils import write_atomic
 
 HELD_OUT_CHARACTERS = 60_000
 
@@ -90,7 +89,7 @@ def main() -> None:
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
         *(row(job, found, arguments.documents) for job, found in zip(arguments.jobs, results, strict=True)),
     ]
-    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

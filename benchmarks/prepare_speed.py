@@ -11,7 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from environment import heading
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from environment import heading, publish
 
 PREPARE = Path(__file__).resolve().parents[1] / "prepare.py"
 
@@ -68,7 +70,7 @@ def main() -> None:
                 )
                 print(lines[-1], flush=True)
             path.unlink()
-    arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch
-from environment import heading
+from environment import heading, publish
 
 from evaluation.evaluator import corpus_of
 from evaluation.metrics import bootstrap, divergence, measure
@@ -22,7 +22,7 @@ from generation.checkpoint import load_checkpoint
 from generation.draft import Draft
 from generation.prompt import ANYTHING
 from generation.writer import Writer, write_documents
-from utils import numpy_generator, write_atomic
+from utils import numpy_generator
 
 REACH = 4  # characters on either side of a seam
 SHOWN = ("length distance", "openings divergence", "endings divergence", "trigram divergence", "known words")
@@ -85,8 +85,7 @@ def main() -> None:
     lines = heading("Seams")
     for model in arguments.models:
         lines += rows(model, arguments.count)
-        print(*lines[-20:], sep="\n", flush=True)
-    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 import torch.nn.functional as F
-from environment import heading
+from environment import heading, publish
 from one_core import count_processor_time, on_cores
 from torch import Tensor
 
@@ -33,7 +33,6 @@ from evaluation.likelihood import Likelihood, held_out_likelihood, ordered_likel
 from model import Denoiser, DiffusionTransformer
 from text.vocabulary import FRAME
 from training import trainer
-from utils import write_atomic
 
 CPU = torch.device("cpu")
 NOISE_DRAWS = 4  # noise levels of each window
@@ -152,7 +151,7 @@ def main() -> None:
         for order, (bits, error) in found["bits"].items():
             cells = f"{bits:.3f} ± {error:.3f} | {found['steps']:,} | {found['characters'] / 1e6:.2f}"
             lines.append(f"| {dataset} | {kind} | {order} | {cells} |")
-    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from environment import heading
+from environment import heading, publish
 from ruamel.yaml import YAML
 
 from evaluation.evaluator import corpus_of
@@ -28,7 +28,6 @@ from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.prompt import Prompt
 from generation.writer import Writer, write_documents
-from utils import write_atomic
 
 RUN = 6  # characters in a row, whose share of different ones is the variety
 SHOWN = ("known words", "5-gram bits/char", "trigram divergence", "longest match")
@@ -120,7 +119,7 @@ def main() -> None:
         "|" + "---|" * len(heads),
         *(f"| {' | '.join(point.cells())} |" for point in found),
     ]
-    write_atomic(arguments.output, "\n".join(lines) + "\n")
+    publish(lines, arguments.output)
 
 
 if __name__ == "__main__":
