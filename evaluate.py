@@ -34,7 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="PATH",
         help="judge this text file, one document per line, instead of drawing; with --all a folder of NAME_samples.txt",
     )
-    parser.add_argument("--count", type=int, default=200, help="documents to judge per voice (default 200)")
+    parser.add_argument("--count", type=int, default=200, help="documents to judge per model (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the drawn samples (default 0)")
     parser.add_argument("--output", type=Path, help="folder of the reports (default: the config's folder of outputs)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")

@@ -35,12 +35,12 @@ def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument(
         "--theme", choices=("auto", *THEMES), default="auto", help="colours (auto: paper or night, as the viewer's)"
     )
-    page.add_argument("--platform", choices=PLATFORMS, default="none", help="whose script stands beside the page")
+    page.add_argument("--platform", choices=PLATFORMS, default="none", help="platform whose script lies beside it")
     page.add_argument(
         "--weights", choices=WEIGHTS, default="int8", help="how weights are kept (default int8, a scale per row)"
     )
     page.add_argument("--quantised", type=Path, metavar="MODEL", help="also write the model with the page's weights")
-    page.add_argument("--set", type=Path, metavar="FOLDER", help="show the tokens of this set, made from such a model")
+    page.add_argument("--set", type=Path, metavar="FOLDER", help="show the tokens of this set of a --quantised model")
     page.add_argument("--unproven", action="store_true", help="skip the proof that the page writes what Python does")
     page.add_argument("--seed", type=int, default=0, help="seed of the page's documents (default 0)")
     add_writing(page)
@@ -52,9 +52,9 @@ def add_page(page: argparse.ArgumentParser) -> None:
 def add_hub(hub: argparse.ArgumentParser) -> None:
     hub.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write to")
     hub.add_argument(
-        "--language", action="append", default=[], metavar="CODE", help="of the texts, for the card: en; repeatable"
+        "--language", action="append", default=[], metavar="CODE", help="language of the texts, as en; repeatable"
     )
-    hub.add_argument("--device", default="auto", help="that draws its samples: auto, cpu, cuda or mps (default auto)")
+    hub.add_argument("--device", default="auto", help="device that writes the card's samples (default auto)")
     add_config(hub, "names the folder of reports, from which the card takes its figures")
 
 

@@ -12,7 +12,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Turn a model of another program into a model file of this one.")
     sources = parser.add_subparsers(dest="source", required=True)
     notebook = sources.add_parser("notebook", help="a checkpoint of the notebook ash80/diffusion-gpt")
-    notebook.add_argument("file", type=Path, help="its weights, as torch.save wrote them")
+    notebook.add_argument("file", type=Path, help="the notebook's model, as torch.save wrote it")
     notebook.add_argument(
         "--vocabulary",
         type=Path,
@@ -20,7 +20,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="TEXT",
         help="the text it was trained on, or a file with all its characters",
     )
-    notebook.add_argument("--heads", type=int, default=6, help="attention heads, which the weights do not tell (6)")
+    notebook.add_argument("--heads", type=int, default=6, help="attention heads; the file does not tell (default 6)")
     notebook.add_argument("--output", type=Path, help="model file to write (default models/NAME.pt)")
     return parser.parse_args(argv)
 

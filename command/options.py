@@ -61,7 +61,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how texts are written."""
     default = "(default: the model's config)"
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the draws: text k follows from model, seed and k alone (default 0)"
+        "--seed", type=int, default=0, help="with the model, these options and k it decides document k (default 0)"
     )
     parser.add_argument("--steps", type=int, help=f"tweedie, euler: number of noise levels, one call each {default}")
     parser.add_argument(
@@ -72,7 +72,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--temperature", type=float, help=f"below 1: safer text, above 1: wilder {default}")
     parser.add_argument("--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {default}")
-    parser.add_argument("--batch-size", type=int, help="texts written at once; it changes speed, not the texts")
+    parser.add_argument("--batch-size", type=int, help="documents written at once; it changes speed, not documents")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
 
 
