@@ -224,3 +224,27 @@ def test_a_given_suffix_leaves_something_to_write():
     some = add_given_spans(batch, 1.0, np.zeros(rows, dtype=bool), np.random.default_rng(0)).given
     assert not some[:, 0][some[:, 1]].all()
     assert float(some.all(1).float().mean()) < 0.1  # a scatter alone can give it all: of two, a third of its quarter
+
+
+def windows_of_long(tiny_run):
+    """Where each window of four epochs of long documents begins, and what of it is given but the frame."""
+    lines = ["".join(chr(ord("a") + (k * k + n) % 26) for k in range(100)) + f" {n}" for n in range(20)]
+    run = tiny_run(lines, training={"given_fraction": 0.0, "batch_size": 4})
+    corpus = load_corpus(run)
+    batches = TrainingBatches(corpus, run)
+    for step in range(4 * batches.steps_per_epoch):
+        batch = batches.batch(step)
+        for ids, given, document in zip(batch.ids, batch.given, batch.documents, strict=True):
+            whole = "\n" + corpus.vocabulary.decode(corpus.train.document(document)) + "\n"
+            text = corpus.vocabulary.decode(ids.numpy())
+            yield whole.index(text), given & (ids != 0)
+
+
+def test_inner_windows_lie_at_random_places(tiny_run):
+    assert len({begin for begin, _ in windows_of_long(tiny_run)}) > 15
+
+
+def test_half_of_the_later_windows_begin_with_a_given_prefix(tiny_run):
+    rows = list(windows_of_long(tiny_run))
+    first, later = ([bool(given.any()) for begin, given in rows if (begin > 0) == inner] for inner in (False, True))
+    assert not any(first) and np.mean(later) == pytest.approx(0.5, abs=0.12)

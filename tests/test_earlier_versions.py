@@ -10,16 +10,19 @@ from config.schema import RunConfig, SamplingConfig, TrainingConfig
 from config.sets import Rules
 from diffusion.samplers import settings_read
 from evaluation.evaluator import Request, evaluate_voice
+from evaluation.reference import Reference
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from nft.schemas import IDENTITY, SetInfo
 from nft.store import SetFolder
 from tests.helpers import Quiet, config_of, toy_lines
+from text.corpus import load_corpus
+from training.base import base_text
 from training.events import Stopped
 from training.queue import Queue
 from training.trainer import Training, train_model
-from utils import UserError, derive_seed, hash_json
+from utils import UserError, derive_seed, hash_json, sha256
 
 # of version 0.1.0 with AdamW, before Muon took fewer products: process -> (last loss, held-out bits, four documents)
 GOLDEN = {
@@ -200,3 +203,24 @@ def test_settings_of_sets_keep_the_form_in_which_they_were_first_written(sampler
     assert [*settings_read(settings)] == ["sampler", *SAMPLER_KEYS[sampler], "temperature", "top_p"]
     later = settings_read(replace(settings, sampler="surest", revision_stretch=2))
     assert later["revision_stretch"] == 2
+
+
+def drawn(run) -> dict[str, str]:
+    """What is chosen of a text: SHA-256 of the sample, of what it holds out, of a reference's order, of a base's."""
+    corpus = load_corpus(run)
+    known = corpus.vocabulary
+    split = {name: sorted(known.decode(ids) for ids in getattr(corpus, name)) for name in ("train", "held_out")}
+    order = [known.decode(ids) for ids in Reference(corpus, 32).held_out]
+    parts = {**split, "reference": order, "base": base_text([run]).splitlines()}
+    return {name: sha256("\n".join(lines))[:16] for name, lines in parts.items()}
+
+
+PINNED = {
+    "train": "e4123d21e4112308", "held_out": "56e364734a496c59", "reference": "f6a055f9d7aad4ff",
+    "base": "80ac75f0302fd8f6",
+}  # fmt: skip
+
+
+def test_what_is_chosen_of_a_text_is_what_earlier_versions_chose(tiny_run):
+    """A model has learnt the sample and never what it holds out; a set's bound of a copy follows from the reference."""
+    assert drawn(tiny_run(toy_lines(300), data={"max_documents": 60})) == PINNED

@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -50,6 +51,7 @@ def test_a_job_goes_on_when_its_reader_has_left(monkeypatch, tmp_path):
         with console.progress("tokens drawn", 3) as advance:
             advance(1)
             advance(2)
+        assert os.path.samestat(os.fstat(file.fileno()), Path(os.devnull).stat())  # nothing more is said
 
 
 @posix

@@ -209,3 +209,16 @@ def test_stretches_share_out_what_is_not_given(given, longest):
     assert own[0].any(0).tolist() == [not g for g in given] and own[0].sum() == free and not own[1].any()
     assert len(sizes) == -(-free // longest) and max(sizes) <= longest and max(sizes) - min(sizes) <= 1
     assert own[0].int().argmax(0)[~torch.tensor(given)].diff().ge(0).all()  # in order
+
+
+def test_gibbs_draws_at_least_one_character_in_each_call():
+    @answering
+    def network(x_t, sigma, given):
+        calls.append(1)
+        return 9 * torch.eye(5)[1 if len(calls) <= 2 else 3].expand(len(x_t), 18, 5)
+
+    calls, zeros = [], torch.zeros(1, 18, dtype=torch.long)
+    own = replace(PLAIN, sampler="gibbs", stretch=2, revisions=1, revised=0.05, temperature=0.01)
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
+    texts = sample(diffusion, network, zeros, zeros.bool(), uniform_stream(1), own, forbidden=[])
+    assert int((texts == 3).sum()) == GIBBS_CALLS

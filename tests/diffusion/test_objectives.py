@@ -20,7 +20,7 @@ from diffusion.objectives import (
     stratified_times,
 )
 from diffusion.processes import PROCESSES
-from diffusion.schedules import SCHEDULES
+from diffusion.schedules import SCHEDULES, Schedule
 from tests.diffusion.cases import double, every_process, logits_for, random_case, rate_matrix
 from tests.helpers import Oracle, toy_distribution
 
@@ -198,3 +198,18 @@ def test_score_entropy_is_zero_iff_the_score_is_exact(name):
             entropy = score_entropy(process, wrong.scatter(-1, x_t.unsqueeze(-1), 0), x_t, x0, sigma)
             matters = (x_t != y) & counts & possible
             assert (entropy[matters] > 0).all() and (entropy[~matters].abs() < 1e-12).all()
+
+
+@every_process
+def test_each_term_of_the_bound_counts(name, monkeypatch):
+    """At their own T_MIN and alpha(1), reconstruction and prior are less than chance makes of the draws."""
+    monkeypatch.setattr(objectives, "T_MIN", 0.3)
+    half = Schedule(lambda t: t / 2, lambda t: torch.full_like(t, 0.5))
+    diffusion = Diffusion(PROCESSES[name](3), half, HEADS["x0"])
+    oracle = Oracle(diffusion.process, torch.full((3, 3), 1 / 9, dtype=torch.float64))  # noised, it is the prior
+    x0, generator = oracle.texts.repeat(1000, 1), torch.Generator().manual_seed(1)
+    t = stratified_times(len(x0), generator)
+    given = torch.zeros_like(x0, dtype=torch.bool)
+    nats = nelbo(diffusion, oracle.network("x0"), x0, given, t, generator).sum(1)
+    error = float(nats.std()) / len(x0) ** 0.5
+    assert float(nats.mean()) == pytest.approx(2 * np.log(3), abs=5 * error) and error < 0.02

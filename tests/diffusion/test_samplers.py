@@ -181,3 +181,7 @@ def test_observe_sees_every_state_and_changes_nothing():
     assert len(seen) == 6 and torch.equal(seen[-1], watched)
     assert torch.equal(watched, sample(*arguments, uniform_stream(50), own, forbidden=[]))
     assert np.all([int(x.min()) >= 0 and int(x.max()) < 3 for x in seen])
+
+
+def test_top_p_stops_at_the_mass_that_it_names():
+    assert (tempered(torch.zeros(1, 1, 4, dtype=torch.float64), 1.0, 0.5) > 0).sum() == 2

@@ -38,3 +38,8 @@ def test_a_network_that_knows_nothing_takes_log2_of_the_alphabet_in_any_order(ti
     assert found.bits == pytest.approx(np.log2(size)) and found.error == pytest.approx(0, abs=1e-12)
     assert found.characters == sum(int((~batch.given).sum()) for batch in windows) > 50
     assert any(batch.given.any() for batch in windows)
+
+
+def test_of_few_documents_the_error_has_one_degree_of_freedom_less():
+    found = ratio_estimate(np.array([2.0, 4, 9]), np.array([1, 2, 3]), np.arange(3))
+    assert found.error * np.log(2) == pytest.approx((3.5 * 3 / 2) ** 0.5 / 6)

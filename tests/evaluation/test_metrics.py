@@ -1,13 +1,25 @@
 """Figures equal their closed forms on small sets, tell real from ruined text, and carry honest intervals."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.spatial.distance
 import scipy.stats
 
-from evaluation.metrics import bootstrap, divergence, entropy, length_distance, measure, ratio
-from evaluation.reference import Histogram
+from evaluation.metrics import (
+    DocumentGroup,
+    bootstrap,
+    divergence,
+    entropy,
+    length_distance,
+    measure,
+    ngram_bits,
+    ratio,
+)
+from evaluation.reference import Histogram, ending, opening
 from tests.evaluation.references import encode, judged, sentences
+from text.vocabulary import Vocabulary
 
 
 def test_divergence_is_scipys():
@@ -45,7 +57,7 @@ def test_of_one_document_no_interval_is_known():
     assert not any(interval.certain for interval in found)
 
 
-def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+def test_an_interval_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(200):
@@ -84,3 +96,28 @@ def test_wrong_lengths_and_repeats_show(reference):
     assert halves["length distance"](np.ones(100)) > 0.4
     repeated = judged([real[0]] * 30 + real[:70], reference)
     assert repeated["duplicates"](np.ones(100)) == pytest.approx(0.30)
+
+
+def test_an_interval_is_as_wide_as_it_says():
+    rng, widths = np.random.default_rng(0), []
+    for _ in range(20):
+        values = rng.normal(3, 2, size=200)
+        found = bootstrap(ratio(values, np.ones(200)), 200, rng)
+        widths.append((found.high - found.low) / (2 * values.std() / 200**0.5))
+    assert np.mean(widths) == pytest.approx(1.96, rel=0.05)
+
+
+def test_bits_of_the_5_gram_count_each_closing_frame():
+    model = SimpleNamespace(nats=lambda text: np.full(len(text) - 1, np.log(2)))
+    group = DocumentGroup([np.array([1]), np.array([1, 2])], np.zeros(2), SimpleNamespace(model=model))
+    assert ngram_bits(group)(np.ones(2)) == pytest.approx(1)
+
+
+def test_an_opening_is_the_first_three_characters_and_an_ending_the_last_two():
+    vocabulary = Vocabulary("\nabcd")
+
+    def keys(function, *texts):
+        return [int(function(vocabulary.encode(text).astype(np.int64), vocabulary)[0]) for text in texts]
+
+    assert len(set(keys(opening, "abcd", "abca", "abc"))) == 1 and len(set(keys(opening, "abc", "abd", "ab"))) == 3
+    assert len(set(keys(ending, "abcd", "bbcd", "cd"))) == 1 and len(set(keys(ending, "cd", "dc", "d"))) == 3

@@ -32,3 +32,10 @@ def test_documents_that_are_mostly_copies_do_not_say_what_chance_allows():
     assert copy_bound(documents, np.array([10, 9, 8, 10])) == (10, 0)
     nothing = [np.empty(0, int)] * 5  # documents that show nothing are no new text
     assert copy_bound(documents + nothing, np.array([2, 3, 10, 9, *[0] * 5])) == (3, 2)
+
+
+def test_a_match_of_the_bound_is_no_copy_and_a_longer_one_is(reference):
+    new = [np.array([ids for ids in document if ids][::-1]) for document in reference.held_out[:20]]
+    for match, copied in ((reference.copy_bound, False), (reference.copy_bound + 1, True)):
+        kinds = reference.copies(new, np.full(len(new), match))
+        assert (kinds.passages == copied).all() and not kinds.lines.any()

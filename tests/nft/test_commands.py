@@ -230,3 +230,9 @@ def test_bad_commands_are_one_line(studio, tmp_path, capsys):
     for size in (0, 10**6 + 1, 10**30):
         assert make("set", size)[0] == 2 and not (tmp_path / "set").exists()
         assert capsys.readouterr().err == f"error: --size {size}: must be between 1 and 1000000\n"
+
+
+def test_a_range_that_runs_downwards_is_named_beside_others(tmp_path):
+    (tmp_path / "keep").write_text("1, 7-3")
+    with pytest.raises(UserError, match="7-3 must run upwards"):
+        token_ids(tmp_path / "keep")

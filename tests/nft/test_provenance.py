@@ -1,6 +1,7 @@
 """The Merkle root is that of RFC 6962."""
 
 import hashlib
+import json
 
 from nft.provenance import merkle_root
 
@@ -11,3 +12,14 @@ def test_the_merkle_root_is_rfc_6962s():
     left = node(node(leaf[0], leaf[1]), node(leaf[2], leaf[3]))
     assert merkle_root([bytes([k]) for k in range(5)]) == node(left, leaf[4]).hex()
     assert merkle_root([b"\0"]) == leaf[0].hex()
+
+
+def test_the_hashes_of_a_set_are_those_that_the_page_describes(studio):
+    _, make = studio
+    _, folder = make("set", 6)
+    proof = json.loads((folder / "provenance.json").read_text("utf-8"))
+    lines = (folder / "samples.jsonl").read_bytes().split(b"\n")[:-1]  # each canonical JSON
+    hashes = [hashlib.sha256(line).hexdigest() for line in lines]
+    assert proof["token_sha256"] == hashes
+    assert proof["provenance_sha256"] == hashlib.sha256("".join(hashes).encode()).hexdigest()
+    assert proof["merkle_root"] == merkle_root(lines)

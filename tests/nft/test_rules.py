@@ -186,3 +186,7 @@ def test_a_planted_canary_an_address_and_a_duplicate_are_caught(parrot):
     masked = parrot("masked", 40, copies="keep", duplicates="keep", near_duplicates="keep", personal="mask")
     assert any(BLOT in record["text"] and record["drawn_sha256"] != record["sha256"] for record in masked)
     assert not any("@example.org" in record["text"] for record in masked)
+
+
+def test_twelve_equal_characters_in_a_row_are_degenerate_and_eleven_are_not():
+    assert degenerate("a" + "-" * 12) == [(1, 13)] and degenerate("a" + "-" * 11) == []

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from types import SimpleNamespace
 
 from generation.checkpoint import load_checkpoint
+from generation.draft import Written
 from generation.writer import Writer, write_documents
-from nft.tokens import write_texts
+from nft.tokens import text_figures, write_texts, writing_figures
 from tests.nft.sets import texts
 from utils import pick_device
 
@@ -38,3 +40,11 @@ def test_a_token_says_where_it_comes_from(studio):
     assert record["data_sha256"] == hashlib.sha256(run.data_file().read_bytes()).hexdigest()
     assert record["sampler"]["steps"] == 4 and set(record["traits"]) >= {"Length", "Confidence", "Settling"}
     assert 0 < record["confidence"] <= 1 and 1 <= record["settling"] <= 4 and 0 <= record["novelty"] <= 1
+
+
+def test_figures_of_a_token_are_what_the_page_says():
+    reference = SimpleNamespace(words={"the", "parser"})
+    expected = {"chars": 15, "longest_match": 6, "novelty": 0.6, "invented": round(1 / 3, 6)}
+    assert text_figures("The zork parser", 6, reference) == expected
+    assert text_figures("", 0, reference) == {"chars": 0, "longest_match": 0, "novelty": 1, "invented": 0}
+    assert writing_figures(Written("a", 0.25, 3, 7, [])) == {"confidence": 0.25, "settling": 3, "corrections": 7}

@@ -8,6 +8,7 @@ import pytest
 import collection
 from diffusion.samplers import settings_read
 from nft.schemas import sampler_with_defaults
+from nft.store import indented_json
 from tests.nft.sets import change_tokens, records, texts
 from utils import hash_file, sha256
 
@@ -178,3 +179,16 @@ def test_a_text_that_no_rule_masked_is_not_masked(studio, verify):
     run.model_file().unlink()
     status, out = verify(folder)
     assert status == 1 and "token 2: a part of its text is masked, but none of its flags masks" in out
+
+
+def test_a_set_that_names_another_text_than_its_model_does_not_match(studio, verify):
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info["identity"]["data_sha256"] = "0" * 64
+    (folder / "set.json").write_text(indented_json(info), encoding="utf-8")
+    for token in (1, 2):
+        change_tokens(folder, token, lambda _: {"data_sha256": "0" * 64})
+    assert collection.main(["export", str(folder)]) == 0
+    status, out = verify(folder)
+    assert status == 1 and "set.json: identity.data_sha256 is not the model's" in out

@@ -12,7 +12,7 @@ import pytest
 import generate
 import train
 from sources.cleaning import Cleaner, excerpts
-from sources.columns import choose, join
+from sources.columns import choose, join, number_of
 from sources.files import Found
 from sources.log import SourceLog
 from sources.pipeline import FILTERED, Request, make_text
@@ -334,3 +334,20 @@ def test_a_source_is_closed_before_what_ends_early_is_told(tmp_path):
         make_text(request, found, tmp_path, lambda _: None)
     assert raised.tb  # which keeps all that is open in its functions
     assert "e.csv" not in [path.readlink().name for path in OPENED.iterdir() if path.is_symlink()]
+
+
+def test_the_lengths_that_are_named_are_kept():
+    Path("b.txt").write_text("aa\nbbb\ncccc\nddddd\neeeeee\n")
+    assert run("b.txt", "--min-characters", "3", "--max-characters", "5") == ["bbb", "cccc", "ddddd"]
+
+
+def test_a_sample_is_the_same_in_every_version():
+    Path("b.txt").write_text("".join(f"document number {n}\n" for n in range(5000)))
+    found = [int(line.split()[-1]) for line in run("b.txt", "--max-documents", "500")]
+    assert found[:5] == [35, 40, 52, 75, 97]
+
+
+def test_of_two_columns_whose_names_differ_in_case_one_is_to_be_typed_as_it_is_written():
+    with pytest.raises(UserError, match="has several of this name, Text, text; type one as it is written"):
+        number_of("TEXT", ["Text", "id", "text"], "a.csv", "--column ")
+    assert number_of("text", ["Text", "id", "text"], "a.csv", "--column ") == 2

@@ -135,3 +135,13 @@ def test_a_stream_keeps_its_newlines_and_holds_out_its_end(tiny_run):
 def test_lengths_are_drawn_as_they_occurred():
     lengths = Lengths.of(np.array([5, 7, 7, 7]))
     assert [lengths.draw(u) for u in (0.0, 0.2499, 0.25, 0.9999)] == [5, 5, 7, 7]
+
+
+def test_a_text_that_changes_before_all_of_it_is_read_is_refused(tiny_run):
+    run = tiny_run([f"{line} {chr(0x4E00 + n)}" for n, line in enumerate(toy_lines(60))], data={"vocab_size": 20})
+    corpus = load_corpus(run)
+    assert corpus.reading_log.unknown_characters
+    path = run.data_file()
+    path.write_text(path.read_text(encoding="utf-8").replace("fix", "fox").replace("add", "odd"), encoding="utf-8")
+    with pytest.raises(UserError, match="changed while it was read"):
+        all_text(corpus, run)

@@ -22,6 +22,9 @@ from text.personal import handles, personal
         "appelez 06 12 34 56 78",
         "card 4111 1111 1111 1111 expired",
         "card 4111111111111111",
+        "card 378282246310005",
+        "card 4222222222222",
+        "card 6304001234567890128",
         "card 12/25 4111111111111111",
         "order 12 4111 1111 1111 1111",
         "555-123-4567 555-987-6543",
@@ -42,6 +45,8 @@ from text.personal import handles, personal
         "(089 123456)",
         "on 2024-11-27 0171 2345678",
         "key AKIAIOSFODNN7EXAMPLE leaked",
+        "key sk-abcdefghijklmnopqrstuv",
+        "token xoxb-abcdefghij",
         "token ghp_16C7e42F292c6912E7710c838347Ae178B4a",
         "sha d41d8cd98f00b204e9800998ecf8427e",
     ],
@@ -75,6 +80,9 @@ def test_personal_data_is_found(text):
         "example.org/a/0171/234567",
         "0171 234567ab, a0171 234567",
         "std::vector and a::b",
+        "order 411111111125",
+        "row 0000000000000000",
+        "tag 0049 3012345",
     ],
 )
 def test_what_only_looks_like_personal_data_is_not(text):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text.vocabulary import Vocabulary, as_line, of_line
+from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, as_line, build_vocabulary, of_line
 
 CHARACTERS = "\nabcé🙂 \t\u200d"
 
@@ -40,3 +40,9 @@ def test_a_text_of_a_stream_is_a_line_and_comes_back(text):
 def test_no_text_of_a_model_holds_control_characters():
     vocabulary = Vocabulary("\na\x1b\x9b\r\u2028\t\x00")
     assert vocabulary.decode(np.arange(8)) == "\na\ufffd\ufffd\ufffd\ufffd\t\ufffd"
+
+
+def test_a_vocabulary_holds_the_most_frequent_and_of_those_as_frequent_the_first():
+    counts = np.zeros(UNICODE_SIZE, dtype=np.int64)
+    counts[[ord(c) for c in "zyx"]], counts[ord("a")], counts[[0, NEWLINE]] = 5, 9, 99
+    assert build_vocabulary(counts, 4).characters == "\naxy"

@@ -7,7 +7,7 @@ from generation.checkpoint import load_checkpoint
 from tests.helpers import ROOT, change_config, toy_lines, tree
 from text.corpus import load_corpus
 from training import base
-from training.base import write_base_text
+from training.base import compared, write_base_text
 
 pytestmark = pytest.mark.usefixtures("warm_processes")
 
@@ -271,3 +271,18 @@ def test_a_text_of_ones_own_called_base_stays_a_dataset(project, capsys):
     assert train("--all", "--base") == 2
     rule = "--base makes a model of this name; rename it"
     assert f"error: {own}: {rule}\n" in capsys.readouterr().err
+
+
+def test_a_line_in_capitals_is_held_out_too(project):
+    path, _ = project
+    datasets = path.parent / "datasets"
+    lines = (datasets / "one.txt").read_text(encoding="utf-8").splitlines()
+    (datasets / "two.txt").write_text("\n".join([line.upper() for line in lines]) + "\n", encoding="utf-8")
+    config = load_config(path)
+    runs = [config.resolve(name) for name in config.datasets]
+    write_base_text(config.merged(BASE, {}), runs)
+    text = {compared(line) for line in (datasets / BASE_FILE).read_text(encoding="utf-8").splitlines()}
+    corpora = [load_corpus(run) for run in runs]
+    held_out = {compared(corpus.vocabulary.decode(ids)) for corpus in corpora for ids in corpus.held_out}
+    assert len(text) > 40 and len(held_out) > 5
+    assert not {line.lower() for line in text} & {line.lower() for line in held_out}

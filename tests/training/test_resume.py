@@ -223,3 +223,13 @@ def test_a_state_goes_where_its_training_has_no_more_to_do(tiny_run):
         train_model(shape(run, max_minutes=shorter), listener := Quiet())
         assert not run.state_file().exists() and not listener.notes
         run.model_file().unlink()
+
+
+def test_a_state_of_another_format_is_kept_aside(tiny_run):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=3))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    write_archive(run.state_file(), {**state, "format": "3"})
+    train_model(run, listener := Quiet())
+    assert listener.resumed_from is None and "is of other data, settings or version" in listener.notes[0]

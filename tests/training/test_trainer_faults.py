@@ -314,3 +314,19 @@ def test_a_network_that_cannot_fit_the_memory_is_refused_before_it_is_built(tiny
     with pytest.raises(UserError, match=r"takes at least 0.8 GB of memory, and this machine has 0.1 GB; lower"):
         train_model(run, Quiet())
     train_model(tiny_run(), Quiet())
+
+
+def test_each_part_of_a_step_has_dropout_of_its_own(tiny_run):
+    training = Training(tiny_run())
+    training.learner.cut(3)
+    training.advance(training.batches.batch(0))
+    assert len({generator.initial_seed() for generator in training.learner.dropout}) == 3
+
+
+def test_ruined_weights_are_nothing_to_go_back_to(tiny_run):
+    training = Training(tiny_run())
+    with torch.no_grad():
+        for weights in training.average.parameters():
+            weights.fill_(torch.nan)
+    training.validate(Quiet())
+    assert all(value.isfinite().all() for value in training.sound["average"].values())
