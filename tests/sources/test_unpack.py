@@ -170,3 +170,12 @@ def test_what_unpacks_to_more_than_any_text_is_one_line(monkeypatch):
         subprocess.run([zstd, "-q", "b.csv"], check=True)
         pytest.importorskip("zstandard")
         assert_refused("b.csv.zst", line=f"b.csv.zst: {rule}")
+
+
+def test_a_table_that_repeats_one_text_without_end_is_one_line(monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.setattr("sources.pipeline.MOST_UNPACKED", 1 << 20)
+    rows = "SELECT repeat('all work and no play ', 1000) AS text FROM range(20000)"  # 420 MB of text
+    duckdb.connect().execute(f"COPY ({rows}) TO 'a.parquet'")
+    assert Path("a.parquet").stat().st_size < 1 << 20
+    assert_refused("a.parquet", line="a.parquet: holds more than 0.0 GB of text, which its size belies")
