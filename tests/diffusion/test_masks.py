@@ -57,6 +57,27 @@ def test_surest_first_writes_the_surest_of_each_stretch():
     assert written == [[3, 6], [4, 7], [1, 5], [2]]  # of 1 2 3 4 and of 5 6 7
 
 
+def test_where_the_network_is_surest_does_not_depend_on_the_temperature():
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 12)
+    halves, one_of_many = torch.tensor([0.5, 0.5] + [1e-9] * 10), torch.tensor([0.45] + [0.05] * 11)
+    answers = torch.stack([halves, halves, one_of_many]).log()  # at temperature 0.5 the last is surer, 0.88 beside 0.5
+
+    @answering
+    def network(x_t, sigma, given):
+        return answers.expand(len(x_t), 3, 12)
+
+    seen: list[torch.Tensor] = []
+    given = torch.tensor([[True, False, False]])
+    sample(
+        diffusion, network, torch.zeros(1, 3, dtype=torch.long), given, uniform_stream(1),
+        replace(PLAIN, sampler="surest", stretch=2, temperature=0.5),
+        forbidden=[], observe=lambda step, x, pi: seen.append(x.clone()),
+    )  # fmt: skip
+    assert [(before != after).tolist()[0] for before, after in itertools.pairwise(seen)] == [
+        [False, True, False], [False, False, True],
+    ]  # fmt: skip
+
+
 def test_surest_first_writes_again_what_is_least_plausible():
     diffusion = Diffusion.named("absorbing", "log_linear", "x0", 5)
     place, calls = torch.arange(20), []
