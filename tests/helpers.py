@@ -93,6 +93,11 @@ def shape(run: RunConfig, **training) -> RunConfig:
     return run.model_copy(update={"training": run.training.model_copy(update=training)})
 
 
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its name there."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def tree(*places: Path) -> dict[Path, object]:
     """All that lies in these places: the bytes of each file, where each link leads, and what else there is."""
     found: dict[Path, object] = {}

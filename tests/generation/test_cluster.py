@@ -19,7 +19,7 @@ from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
 from generation.writer import VERSIONS, Writer, machine_of
-from tests.helpers import ROOT, Quiet, long_and_short_lines, one_short_line
+from tests.helpers import ROOT, Quiet, files_in, long_and_short_lines, one_short_line
 from tests.training.program import posix
 from training.trainer import train_model
 from utils import UserError
@@ -34,11 +34,6 @@ def model(tiny_run) -> Path:
     run = tiny_run(long_and_short_lines(), diffusion={"process": "absorbing"})
     train_model(run, Quiet())
     return run.model_file()
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    """Every file in a folder, by its name there."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @posix
@@ -60,7 +55,7 @@ def test_documents_are_the_same_bytes_though_a_machine_dies(model, cluster, tmp_
     capsys.readouterr()
     assert generate.main([*options, "--output", str(tmp_path / "there" / "texts.txt"), "--ray", cluster.address]) == 0
     assert len(cluster.workers) == 1
-    assert written(tmp_path / "there") == written(tmp_path / "here")
+    assert files_in(tmp_path / "there") == files_in(tmp_path / "here")
     lost = "a machine of the cluster was lost, and what it held is drawn again; 1 machine left\n"
     assert capsys.readouterr().out.count(lost) == 1
 

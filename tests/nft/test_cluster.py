@@ -8,15 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, tree
+from tests.helpers import ROOT, files_in
 from tests.training.program import SECONDS, posix
 
 pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
 SIZE, BATCH = 60, 3
-
-
-def content(folder: Path) -> dict[str, object]:
-    return {str(path.relative_to(folder)): found for path, found in tree(folder).items()}
 
 
 def stopped(command: list[str], samples: Path, lines: int, number: signal.Signals) -> subprocess.CompletedProcess:
@@ -53,4 +49,4 @@ def test_a_set_is_the_same_on_a_cluster_and_after_every_stop(studio, cluster, tm
     assert killed.returncode == -signal.SIGKILL and samples.read_bytes().count(b"\n") < SIZE
     done = subprocess.run(command, capture_output=True, text=True, timeout=10 * SECONDS)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert content(there) == content(whole)
+    assert files_in(there) == files_in(whole)

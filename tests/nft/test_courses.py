@@ -12,17 +12,13 @@ from command.messages import argument
 from generation.course import Change, text_after
 from nft import originals
 from nft.courses import course_line, course_of, masked_course
-from tests.helpers import tree
+from tests.helpers import files_in, tree
 from tests.nft.sets import alter, records, texts
 from utils import UserError, sha256
 
 
 def lines(folder: Path) -> list[bytes]:
     return (folder / "courses.jsonl").read_bytes().splitlines(keepends=True)
-
-
-def everything(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_each_token_has_its_course_and_the_provenance_covers_them(studio, verify):
@@ -39,47 +35,47 @@ def test_each_token_has_its_course_and_the_provenance_covers_them(studio, verify
 def test_a_set_cut_short_anywhere_goes_on_to_the_same_bytes(studio):
     _, make = studio
     _, folder = make("set", 6, "--batch-size", "2")
-    whole, rng = everything(folder), random.Random(0)
+    whole, rng = files_in(folder), random.Random(0)
     for name, other in [("courses.jsonl", None), ("samples.jsonl", None), ("courses.jsonl", "samples.jsonl")] * 3:
         for path in filter(None, (name, other)):
             data = (folder / path).read_bytes()
             (folder / path).write_bytes(data[: rng.randrange(len(data))])
         assert make("set", 6, "--batch-size", "2")[0] == 0
-        assert everything(folder) == whole
+        assert files_in(folder) == whole
     (folder / "courses.jsonl").unlink()
-    assert make("set", 6)[0] == 0 and everything(folder) == whole
+    assert make("set", 6)[0] == 0 and files_in(folder) == whole
 
 
 @pytest.mark.parametrize(("tokens", "courses"), [(3, 4), (4, 3), (4, 0), (0, 2)])
 def test_a_set_killed_before_any_of_its_files_was_written_goes_on(studio, tokens, courses):
     _, make = studio
     _, folder = make("set", 6)
-    whole = everything(folder)
+    whole = files_in(folder)
     kept = {"samples.jsonl": tokens, "courses.jsonl": courses}
     for path in whole.keys() - {"set.json", *kept}:
         (folder / path).unlink()
     for name, count in kept.items():
         (folder / name).write_bytes(b"".join(whole[name].splitlines(keepends=True)[:count]))
-    assert make("set", 6)[0] == 0 and everything(folder) == whole
+    assert make("set", 6)[0] == 0 and files_in(folder) == whole
 
 
 def test_a_set_without_courses_says_nothing_of_them_until_they_are_drawn(studio, verify):
     _, make = studio
     _, folder = make("set", 6)
-    whole = everything(folder)
+    whole = files_in(folder)
     (folder / "courses.jsonl").unlink()
     alter(folder / "set.json", ',\n  "courses": true', "")
     assert collection.main(["export", str(folder)]) == 0
     assert "courses_sha256" not in json.loads((folder / "provenance.json").read_text("utf-8"))
     assert verify(folder)[1].endswith("6 tokens: everything matches\n")
     assert collection.main(["draw-courses", str(folder)]) == 0
-    assert everything(folder) == whole
+    assert files_in(folder) == whole
 
 
 def test_a_set_from_before_there_were_courses_gets_pieces_with_them(studio, capsys):
     _, make = studio
     _, folder = make("set", 2)
-    whole = everything(folder)
+    whole = files_in(folder)
     (folder / "courses.jsonl").unlink()
     info = json.loads(whole["set.json"])
     before = {key: value for key, value in info.items() if key not in ("courses", "pieces", "theme")}
@@ -97,15 +93,15 @@ def test_a_set_from_before_there_were_courses_gets_pieces_with_them(studio, caps
 def test_a_damaged_course_is_drawn_again(studio, capsys):
     _, make = studio
     _, folder = make("set", 3)
-    whole = everything(folder)
+    whole = files_in(folder)
     alter(folder / "courses.jsonl", '"token_id":2', '"token_id":9')
     assert collection.main(["export", str(folder)]) == 2
     what = "courses.jsonl line 2: damaged: holds token 9; collection.py draw-courses draws it again"
     assert what in capsys.readouterr().err
-    before = everything(folder)
-    assert make("set", 5)[0] == 2 and everything(folder) == before  # not after hours of drawing
+    before = files_in(folder)
+    assert make("set", 5)[0] == 2 and files_in(folder) == before  # not after hours of drawing
     assert what in capsys.readouterr().err
-    assert collection.main(["draw-courses", str(folder)]) == 0 and everything(folder) == whole
+    assert collection.main(["draw-courses", str(folder)]) == 0 and files_in(folder) == whole
 
 
 def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsys):

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import random
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -139,8 +140,6 @@ def test_every_change_is_counted_with_three_examples():
      "<p " + "\"a\" " * 900_000, "<br>" * 900_000],
 )  # fmt: skip
 def test_no_text_takes_long_to_clean(text):
-    import time
-
     began = time.process_time()
     Cleaner(SourceLog())(text)
     assert time.process_time() - began < 10

@@ -16,10 +16,8 @@ WORDS = ["some words here", "more words here"]
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
+def folder(home) -> None:
     Path("k").mkdir()
-    return tmp_path
 
 
 def not_read(said: str) -> list[str]:

@@ -22,14 +22,12 @@ NO_REPOSITORY = "is no git repository; name its top folder"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    """A folder that is in no repository, and git as it is without a person's settings."""
-    monkeypatch.chdir(tmp_path)
+def plain_git(monkeypatch) -> None:
+    """Git as it is without a person's settings."""
     settings = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     settings |= {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    return tmp_path
 
 
 def git(*arguments: str) -> str:

@@ -20,13 +20,6 @@ from tests.sources.helpers import assert_refused
 WORDS = ["the", "parser", "now", "reads", "every", "line", "of", "a", "file", "and", "says", "what", "it", "found"]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch) -> Path:
-    """An empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def reviews(count: int = 300) -> list[dict[str, object]]:
     """Rows with a number, a short title and a text, some of several lines, with quotes and commas."""
     texts = [" ".join(WORDS[n % 7 : n % 7 + 6]) + f' number {n}, "so" they say' for n in range(count)]

@@ -18,6 +18,11 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="pr
 SECONDS = 120  # a process that has not ended by then hangs
 
 
+def models_beside(config: Path) -> dict[str, bytes]:
+    """The models of the project with this configuration, by their files' names."""
+    return {file.name: file.read_bytes() for file in sorted((config.parent / "models").glob("*.pt"))}
+
+
 class Program:
     """train.py --all in a process group of its own; each training, or the first `alone`, lasts long enough to meet."""
 

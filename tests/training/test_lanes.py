@@ -9,7 +9,7 @@ import torch
 from config.loader import load_config
 from tests.helpers import shape, toy_lines
 from tests.training import worker_faults
-from tests.training.program import SECONDS, posix
+from tests.training.program import SECONDS, models_beside, posix
 from training import lanes, worker
 from training.hours import in_lanes, share_hours
 from training.lanes import LocalLanes, lane_count
@@ -31,10 +31,6 @@ def five(project):
     return path, run
 
 
-def models(path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted((path.parent / "models").glob("*.pt"))}
-
-
 def empty(path) -> None:
     for file in (path.parent / "models").iterdir():
         file.unlink()
@@ -46,7 +42,7 @@ def test_any_number_of_lanes_gives_the_same_models(five, capfd):
     found = []
     for jobs in ("1", "2", "3", "auto"):
         assert run("--all", "--jobs", jobs) == 0
-        found.append(models(path))
+        found.append(models_beside(path))
         empty(path)
     assert len(found[0]) == 5 and found[1:] == found[:1] * 3
     out = capfd.readouterr().out
@@ -79,7 +75,7 @@ def test_a_base_is_trained_before_all_others_whatever_the_lanes(five, capfd):
     found = []
     for jobs in ("1", "3"):
         assert run("--all", "--base", "--jobs", jobs) == 0
-        found.append(models(path))
+        found.append(models_beside(path))
         empty(path)
     out = capfd.readouterr().out
     assert len(found[0]) == 6 and found[0] == found[1]
@@ -110,7 +106,7 @@ def test_a_failure_in_one_lane_reaches_no_other(five, capfd):
     assert run("--all", "--jobs", "2") == 1
     out = capfd.readouterr().out
     assert "error: two: failed: " in out and "error: four: missing: no file" in out
-    assert models(path).keys() == {"one.pt", "three.pt", "five.pt"}
+    assert models_beside(path).keys() == {"one.pt", "three.pt", "five.pt"}
 
 
 @warm
@@ -118,13 +114,13 @@ def test_a_failure_in_one_lane_reaches_no_other(five, capfd):
 def test_a_training_that_is_killed_beside_others_is_tried_once_more(five, capfd, monkeypatch):
     path, run = five
     assert run("--all") == 0
-    whole = models(path)
+    whole = models_beside(path)
     empty(path)
     capfd.readouterr()
     monkeypatch.setattr(worker, "train_in_process", worker_faults.killed_the_first_time)
     assert run("--all", "--jobs", "2") == 0
     out = capfd.readouterr().out
-    assert out.count("was ended by SIGKILL") == out.count("trying once more") == 1 and models(path) == whole
+    assert out.count("was ended by SIGKILL") == out.count("trying once more") == 1 and models_beside(path) == whole
 
 
 class Recorded:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers import TINY, change_config, toy_lines
-from tests.training.program import posix
+from tests.training.program import models_beside, posix
 from training.ray_lanes import RayLanes, cores_of_each, train_on_node
 from training.worker import Cores, Outcome
 
@@ -28,10 +28,6 @@ def four(project):
     return path, run
 
 
-def models(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted((path.parent / "models").glob("*.pt"))}
-
-
 @posix
 @pytest.mark.slow
 def test_a_machine_that_dies_costs_no_training_and_no_byte(four, cluster, capfd, monkeypatch):
@@ -39,7 +35,7 @@ def test_a_machine_that_dies_costs_no_training_and_no_byte(four, cluster, capfd,
     steps = {**TINY["training"], "batch_size": 16, "max_steps": 300, "validations": 30, "patience": 0}
     change_config(path, training=steps)  # long enough that a state is seen
     assert run("--all") == 0
-    alone = models(path)
+    alone = models_beside(path)
     for file in (path.parent / "models").iterdir():
         file.unlink()
 
@@ -52,7 +48,7 @@ def test_a_machine_that_dies_costs_no_training_and_no_byte(four, cluster, capfd,
 
     monkeypatch.setattr(RayLanes, "finished", finished_and_lose_a_machine)
     assert run("--all", "--ray", cluster.address) == 0
-    assert len(alone) == 4 and models(path) == alone and len(cluster.workers) == 1
+    assert len(alone) == 4 and models_beside(path) == alone and len(cluster.workers) == 1
     out = capfd.readouterr().out
     assert all(f"{name}: trained: " in out for name in NAMES)
 
