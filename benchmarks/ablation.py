@@ -37,7 +37,7 @@ UNCHANGED = "preset"
 
 
 def settings(change: str) -> dict[str, Any]:
-    """ "a.b=1+c.d=x" -> {"a": {"b": 1}, "c": {"d": "x"}}."""
+    """The settings that a change names: "a.b=1+c.d=x" -> {"a": {"b": 1}, "c": {"d": "x"}}."""
     found: dict[str, Any] = {}
     for part in change.split("+") if change != UNCHANGED else []:
         place, _, written = part.partition("=")
