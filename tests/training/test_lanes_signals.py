@@ -9,7 +9,7 @@ import pytest
 
 from config.loader import load_config
 from tests.helpers import Quiet
-from tests.training.program import SECONDS, Program, gone, needs_proc, posix, trainings
+from tests.training.program import SECONDS, Program, gone, models_beside, needs_proc, posix, trainings
 from training.trainer import train_model
 
 pytestmark = [pytest.mark.slow, posix]
@@ -42,7 +42,7 @@ def start_both(path) -> tuple[Program, subprocess.Popen]:
 
 def models(program: Program) -> dict[str, bytes]:
     assert not list(program.models.glob("*.resume.pt"))
-    return {file.name: file.read_bytes() for file in program.models.glob("*.pt")}
+    return models_beside(program.path)
 
 
 @pytest.mark.parametrize(("to", "number"), [("killpg", "SIGINT"), ("kill", "SIGTERM")])
