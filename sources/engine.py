@@ -7,9 +7,10 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from sources.log import SourceLog
 from sources.tables import SAMPLED, Row, Rows, Table, check_width, distinct
@@ -17,9 +18,12 @@ from sources.unpack import BLOCK_BYTES, MOST_ROW
 from text.disguise import is_object
 from utils import UserError
 
+T = TypeVar("T")
+
 MEMORY = "512MB"
 FETCHED = 128  # rows at a time
 FIRST_LINES = 100  # that tell whether a file of JSON holds an object a line
+ENDING = 2  # seconds in which a query that is interrupted ends, but for a single function
 LISTENING = 0.1  # seconds after which a signal is heard at the latest
 SETTINGS = {
     "threads": 2, "memory_limit": MEMORY, "temp_directory": "", "enable_external_file_cache": False,
@@ -37,10 +41,10 @@ def connect(*paths: Path) -> Any:
     except ImportError:
         raise UserError("DuckDB is not installed; pip install -r requirements-prepare.txt") from None
     connection = duckdb.connect(config=SETTINGS)
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute(f"SET allowed_paths = [{', '.join(quoted(str(path.absolute())) for path in paths)}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    allowed = f"allowed_paths = [{', '.join(quoted(str(path.absolute())) for path in paths)}]"
+    last = ("enable_external_access = false", "lock_configuration = true")
+    for setting in ("enable_progress_bar = false", allowed, *last):
+        interruptible(connection, partial(connection.execute, f"SET {setting}"))
     return connection
 
 
@@ -65,26 +69,22 @@ def fetched(connection: Any, name: str, query: str, parameters: Sequence[object]
     import duckdb
 
     try:
-        cursor = connection.execute(query, list(parameters))
-        while rows := cursor.fetchmany(FETCHED):
+        cursor = interruptible(connection, partial(connection.execute, query, list(parameters)))
+        while rows := interruptible(connection, partial(cursor.fetchmany, FETCHED)):
             yield from rows
     except duckdb.OutOfMemoryException:
         what = f"needs more than {MEMORY} of memory: its rows are too long, or too many are in one piece"
         raise UserError(f"{name}: {what}") from None
     except duckdb.Error as error:
         raise UserError(f"{name}: {reason(error)}") from None
-    except RuntimeError as error:
-        if "interrupted" in str(error):  # what it makes of a signal, whose KeyboardInterrupt it swallows
-            raise KeyboardInterrupt from None
-        raise
 
 
-def interruptible(connection: Any, work: Callable[[], list[Row]]) -> list[Row]:
+def interruptible(connection: Any, work: Callable[[], T]) -> T:
     """What work that asks a database gives; a signal is heard while it lasts, as a single function may for hours.
 
-    A thread does the work, for Python hears signals in the first one alone.
+    A thread does the work: Python hears signals in the first one alone, and there DuckDB swallows what they raise.
     """
-    done: Future[list[Row]] = Future()
+    done: Future[T] = Future()
 
     def run() -> None:
         try:
@@ -98,6 +98,7 @@ def interruptible(connection: Any, work: Callable[[], list[Row]]) -> list[Row]:
             wait([done], LISTENING)
     except KeyboardInterrupt:
         connection.interrupt()
+        wait([done], ENDING)  # a connection that is busy cannot be closed
         raise
     return done.result()
 
