@@ -9,7 +9,7 @@ import pytest
 import train
 from command.messages import argument
 from config.loader import load_config
-from tests.helpers import Quiet, shape
+from tests.helpers import ROOT, Quiet, shape
 from training import check
 from training.events import Stopped
 from training.hours import share_hours
@@ -111,7 +111,7 @@ def test_hours_are_shared_out_by_size_up_to_a_megabyte(tiny_run, capfd):
     runs = [tiny_run(b"x" * size, f"of{size}") for size in sizes]
     shared = [run.training.max_minutes for run in share_hours(runs, 1.5)]
     assert shared == pytest.approx([10, 40, 40])
-    assert train.main(["--all", "--hours", "0"]) == 2
+    assert train.main(["--all", "--hours", "0", "--config", str(ROOT / "config.yaml")]) == 2
     assert "--hours 0: must be above 0" in capfd.readouterr().err
 
 
