@@ -96,7 +96,8 @@ def test_a_stop_is_heard_between_steps_of_any_length(tiny_run, monkeypatch, tmp_
     assert train_on_node(run, Cores(torch.get_num_threads(), 1), mailbox, (Path.cwd(), marker)).detail == "1"
 
 
-def test_a_machine_without_the_folder_trains_nothing(tiny_run, tmp_path):
+def test_a_machine_without_the_folder_trains_nothing(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # as the task does, which stays there
     run = tiny_run()
     place = (tmp_path, tmp_path / "models" / ".shared-elsewhere")
     outcome = train_on_node(run, Cores(1, 1), None, place)
