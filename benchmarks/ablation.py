@@ -55,12 +55,13 @@ def train_one(change: str, arguments: argparse.Namespace) -> dict[str, float]:
     shutil.copy(text, folder / f"{arguments.dataset}.txt")  # beside others of the same text, an encoding of its own
     budget = {"max_steps": arguments.steps} if arguments.steps else {"max_minutes": arguments.minutes}
     overrides: dict[str, Any] = {
+        "preset": arguments.preset,
+        "device": arguments.device,
         "paths": {"models": str(folder), "datasets": str(folder)},
         "training": {**budget, "validations": 1, "validation_characters": HELD_OUT_CHARACTERS},
     }
     count_processor_time()
-    options = {"preset": arguments.preset, "device": arguments.device}
-    run = config.resolve(arguments.dataset, **merge({**options, **overrides}, settings(change)))
+    run = config.resolve(arguments.dataset, **merge(overrides, settings(change)))
     found = train_model(run).metrics
     kept = ("held_out_bits", "held_out_error", "steps", "characters", "parameters")
     writer, corpus = Writer.of(load_checkpoint(run.model_file()), torch.device(arguments.device)), load_corpus(run)
