@@ -10,6 +10,7 @@ from command.program import run_command, run_program
 if TYPE_CHECKING:
     from config.schema import RunConfig
     from training.lanes import Lanes
+    from training.queue import Queue
 
 MOST_MINUTES = 600_000  # over a year
 
@@ -59,9 +60,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(arguments: argparse.Namespace) -> int:
+    from training.check import check_runs
+
+    queue = queue_of(arguments)
+    if arguments.check:
+        return check_runs(queue.runs, queue.status_of, queue.console, arguments.config)
+    return queue.run_all()
+
+
+def queue_of(arguments: argparse.Namespace) -> "Queue":
+    """The trainings that are asked for, each with its share of the time; it writes the text of a base."""
     from config.loader import load_config
     from training.base import BASE_SHARE, with_base, write_base_text
-    from training.check import check_runs
     from training.further import with_more_time
     from training.hours import share_hours
     from training.order import in_order
@@ -92,10 +102,7 @@ def train(arguments: argparse.Namespace) -> int:
         anew |= runs[0] != base
     if arguments.more:
         runs = [with_more_time(runs[0])]
-    queue = Queue(runs, anew, command_of(arguments), lanes)
-    if arguments.check:
-        return check_runs(runs, queue.status_of, queue.console, arguments.config)
-    return queue.run_all()
+    return Queue(runs, anew, command_of(arguments), lanes)
 
 
 def check_together(arguments: argparse.Namespace, datasets: int) -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+import train
+from config.schema import RunConfig
 from tests.helpers import ROOT
+from training.queue import Queue
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and /dev are POSIX")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
@@ -21,6 +24,16 @@ SECONDS = 120  # a process that has not ended by then hangs
 def models_beside(config: Path) -> dict[str, bytes]:
     """The models of the project with this configuration, by their files' names."""
     return {file.name: file.read_bytes() for file in sorted((config.parent / "models").glob("*.pt"))}
+
+
+def queued(config: Path, *arguments: str) -> Queue:
+    """What train.py would train, not begun."""
+    return train.queue_of(train.parse_arguments(["--config", str(config), *arguments]))
+
+
+def minutes_of(runs: list[RunConfig]) -> dict[str, float]:
+    """Each dataset's share of the time, to a thousandth of a minute."""
+    return {run.name: round(run.training.max_minutes, 3) for run in runs}
 
 
 class Program:

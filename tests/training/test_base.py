@@ -5,6 +5,7 @@ import pytest
 from config.loader import BASE, BASE_FILE, load_config
 from generation.checkpoint import load_checkpoint
 from tests.helpers import ROOT, change_config, toy_lines, tree
+from tests.training.program import minutes_of, queued
 from text.corpus import load_corpus
 from training import base
 from training.base import compared, write_base_text
@@ -198,16 +199,13 @@ def test_a_config_may_name_the_base_as_the_start_of_all(project):
     assert (common.training.start_from, voice.training.start_from) == ("", BASE) and common.seed == voice.seed ^ 1
 
 
-def test_the_base_gets_its_share_of_the_time(project, monkeypatch):
-    found = []
-    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
-    _, train = project
-    train("--all", "--base", "--minutes", "10")
-    train("--all", "--base", "--hours", "1")
-    minutes = [[round(run.training.max_minutes, 3) for run in runs] for runs in found]
-    assert minutes[0] == [5, 10, 10]  # a fifth of 25
-    assert minutes[1][0] == 12 and sum(minutes[1]) == pytest.approx(60)
-    assert [run.training.start_from for run in found[0]] == ["", BASE, BASE]
+def test_the_base_gets_its_share_of_the_time(project):
+    path, _ = project
+    runs = queued(path, "--all", "--base", "--minutes", "10").runs
+    assert minutes_of(runs) == {BASE: 5, "one": 10, "two": 10}  # a fifth of 25
+    assert [run.training.start_from for run in runs] == ["", BASE, BASE]
+    minutes = minutes_of(queued(path, "--all", "--base", "--hours", "1").runs)
+    assert minutes[BASE] == 12 and sum(minutes.values()) == pytest.approx(60)
 
 
 def test_a_text_of_no_use_does_not_keep_the_base_from_the_others(project):
@@ -226,28 +224,22 @@ def test_a_text_that_is_not_there_does_not_keep_the_base_from_the_others(project
     assert "base: trained: " in printed and "two: trained: " in printed and "error: one: missing: " in printed
 
 
-def test_a_text_that_is_not_there_takes_none_of_the_time(project, monkeypatch):
-    found = []
-    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
+def test_a_text_that_is_not_there_takes_none_of_the_time(project):
     path, train = project
+    hour = ("--all", "--base", "--hours", "1")
     (path.parent / "datasets" / "one.txt").unlink()
-    train("--all", "--base", "--hours", "1")
-    minutes = {run.name: round(run.training.max_minutes, 3) for run in found[0]}
-    assert minutes == {BASE: 12, "one": 0, "two": 48}
+    assert minutes_of(queued(path, *hour).runs) == {BASE: 12, "one": 0, "two": 48}
     (path.parent / "datasets" / "one.txt").touch()  # nor does an empty one
-    train("--all", "--base", "--hours", "1")
-    assert {run.name: round(run.training.max_minutes, 3) for run in found[1]} == minutes
+    assert minutes_of(queued(path, *hour).runs) == {BASE: 12, "one": 0, "two": 48}
     (path.parent / "datasets" / "two.txt").write_bytes(b"")
-    assert train("--all", "--base", "--hours", "1") == 2 and len(found) == 2
+    assert train(*hour) == 2
 
 
-def test_lanes_without_a_text_take_none_of_the_bases_time(project, monkeypatch):
-    path, train = project
-    found = []
-    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
+def test_lanes_without_a_text_take_none_of_the_bases_time(project):
+    path, _ = project
     (path.parent / "datasets" / "one.txt").unlink()
-    train("--all", "--base", "--hours", "1", "--jobs", "2")
-    assert [round(run.training.max_minutes, 3) for run in found[0] if run.training.max_minutes] == [12, 48]
+    runs = queued(path, "--all", "--base", "--hours", "1", "--jobs", "2").runs
+    assert minutes_of(runs) == {BASE: 12, "one": 0, "two": 48}
 
 
 def test_mistakes_of_a_base_are_one_line(project, capsys):

@@ -6,10 +6,10 @@ import time
 import pytest
 import torch
 
-from config.loader import load_config
+from config.loader import BASE, load_config
 from tests.helpers import shape, toy_lines
 from tests.training import worker_faults
-from tests.training.program import SECONDS, models_beside, posix
+from tests.training.program import SECONDS, minutes_of, models_beside, posix, queued
 from training import lanes, worker
 from training.hours import in_lanes, share_hours
 from training.lanes import LocalLanes, lane_count
@@ -215,26 +215,25 @@ def test_hours_end_in_time_though_one_waits_for_another(tiny_run, starts, lanes,
     assert [run.training.max_minutes for run in share_hours(runs, 1, lanes)] == pytest.approx(minutes)
 
 
-def test_the_command_to_go_on_names_the_lanes(project, monkeypatch):
-    found = []
-    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.command) or 0)
-    path, run = project
-    run("--all", "--jobs", "auto")
-    run("--all")
-    assert found == [f"python train.py --all --config {path} --jobs auto", f"python train.py --all --config {path}"]
+def test_the_command_to_go_on_names_the_lanes(project):
+    path, _ = project
+    assert queued(path, "--all", "--jobs", "auto").command == f"python train.py --all --config {path} --jobs auto"
+    assert queued(path, "--all").command == f"python train.py --all --config {path}"
 
 
-def test_each_lane_has_the_hours_and_the_base_its_share_of_them_once(project, monkeypatch):
-    found = []
-    monkeypatch.setattr("training.queue.Queue.run_all", lambda queue: found.append(queue.runs) or 0)
-    _, run = project
-    for options in ((), ("--base",), ("--base", "--jobs", "1")):
-        run("--all", "--hours", "1", "--jobs", "2", *options)
-    run("--all", "--base", "--minutes", "10", "--jobs", "2")
-    minutes = [[each.training.max_minutes for each in runs] for runs in found]
-    assert minutes[0] == pytest.approx([60, 60]) and minutes[1] == pytest.approx([12, 48, 48])
-    assert minutes[2][0] == pytest.approx(12) and sum(minutes[2]) == pytest.approx(60)
-    assert minutes[3] == [5, 10, 10]  # as with one lane, so that another number of them trains nothing anew
+def test_each_lane_has_the_hours_and_the_base_its_share_of_them_once(project):
+    path, _ = project
+    hour = ("--all", "--hours", "1", "--jobs")
+    assert minutes_of(queued(path, *hour, "2").runs) == {"one": 60, "two": 60}
+    assert minutes_of(queued(path, *hour, "2", "--base").runs) == {BASE: 12, "one": 48, "two": 48}
+    minutes = minutes_of(queued(path, *hour, "1", "--base").runs)
+    assert minutes[BASE] == 12 and sum(minutes.values()) == pytest.approx(60)
+    # as with one lane, so that another number of them trains nothing anew
+    assert minutes_of(queued(path, "--all", "--base", "--minutes", "10", "--jobs", "2").runs) == {
+        BASE: 5,
+        "one": 10,
+        "two": 10,
+    }
 
 
 def test_a_wait_that_ctrl_c_ends_is_no_failure(monkeypatch):
