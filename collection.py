@@ -17,7 +17,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     make.add_argument("--out", type=Path, required=True, help="the set's folder")
     add_sampling(make)
     add_ray(make, "draw on")
-    add_config(make, "rules, licence, source, folder of texts")
+    add_config(make, "names rules, licence, source, folder of texts")
     add_data(make)
     select = commands.add_parser("select", help="publish some of the tokens and leave out the others")
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")

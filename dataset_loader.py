@@ -71,7 +71,7 @@ def add_given_spans(batch: Batch, fraction: float, continued: np.ndarray, rng: n
 
 
 class TrainingBatches:
-    """The batch of every training step. It follows from seed and step alone, so resuming needs only the step's number.
+    """The batch of every training step. It follows from seed, name and step, so resuming needs only the step's number.
 
     A batch holds as many rows of one length as fit into batch_size * context positions, so that short documents are
     not padded to the whole context. An epoch takes every document once. One longer than the context gives as many

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from generation.prompt import Prompt
     from generation.writer import Writer
 
-LONGEST = 100_000  # characters that --length can ask for
-
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Write documents with a trained model, one a line.")
@@ -82,7 +80,7 @@ def generate(arguments: argparse.Namespace) -> int:
     here = config_or_defaults(arguments.config).placed(writer.run)
     output = arguments.output or Path(here.paths.outputs) / f"{model_name(arguments.model)}_samples.txt"
     objects, courses = output.with_suffix(".jsonl"), output.with_suffix(".courses.jsonl")
-    names = [output.name, objects.name, *[courses.name] * arguments.courses]
+    names = [output.name, objects.name] + ([courses.name] if arguments.courses else [])
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     outputs = Outputs(output.parent, names, inputs, overwrite=arguments.overwrite, at_other_times=[courses.name])
     with named_weights(arguments.model), on_machines(writer, checkpoint, arguments.ray) as writer:
@@ -90,7 +88,9 @@ def generate(arguments: argparse.Namespace) -> int:
     texts = [document.text for document in written]
     how = {"model": full_name(arguments.model), "seed": arguments.seed, **vars(settings), **vars(prompt)}
     files = sample_files(texts, how, stream=writer.run.data.format == "stream")
-    outputs.write(*files, *[course_file(document.course for document in written)] * arguments.courses)
+    if arguments.courses:
+        files = (*files, course_file(document.course for document in written))
+    outputs.write(*files)
     print(cost(writer, settings, prompt, texts))
     say(f"{counted(len(texts), 'document')}: {output} (with settings: {objects})")
     for name in outputs.left():
@@ -147,14 +147,15 @@ def check_output(output: Path | None) -> None:
 
 def length_range(text: str) -> tuple[int, int | None]:
     """ "N" or "MIN-MAX" -> shortest and longest; nothing: any length."""
+    from config.schema import LONGEST_DOCUMENT
     from utils import UserError
 
     if not text:
         return 1, None
     found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", text)
     low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-    if not 1 <= low <= high <= LONGEST:
-        raise UserError(f"--length {text}: must be N or MIN-MAX, whole numbers from 1 to {LONGEST}")
+    if not 1 <= low <= high <= LONGEST_DOCUMENT:
+        raise UserError(f"--length {text}: must be N or MIN-MAX, whole numbers from 1 to {LONGEST_DOCUMENT}")
     return low, high
 
 

@@ -255,7 +255,7 @@ class DiffusionTransformer(nn.Module):
     ) -> Tensor:  # fmt: skip
         """`dropping` is the generator of dropout in training; None means no dropout.
 
-        With (B, L) `positions`, everything after the last attention is computed only there: (N, 1, outputs).
+        With (B, L) `positions`, the last block's MLP and the head are computed only there: (N, 1, outputs).
         """
         x = self.tokens(x_t) + self.given(given.long())
         noise = F.silu(self.noise(sigma))

@@ -51,7 +51,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--encoding", default="", action=Given, help=names)
     parser.add_argument("--source", default="", metavar="TEXT", help="where the texts are from, for sets")
     parser.add_argument("--license", default="", metavar="TEXT", help="licence of the texts, for sets")
-    add_config(parser, "folder of texts")
+    add_config(parser, "names the folder of texts")
     add_overwrite(parser)
     return parser.parse_args(argv)
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 VERSION = "0.1.0"
-SOFTWARE = "diffusion-gpt-local"  # this program; by this text in pictures and event files a later training knows them
+SOFTWARE = "diffusion-gpt-local"  # this program; pictures and event files hold it, so a later training knows its own
 CPU = torch.device("cpu")
 BLOCK_BYTES = 1 << 19  # of a file that are hashed at a time; they fit into the processor's caches
 MOST_TEXT = 1 << 30  # bytes of a text that is read as a whole: samples, a list of words, a selection

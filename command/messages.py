@@ -72,6 +72,13 @@ def shorter(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
+def error_text(error: Exception) -> str:
+    """What an error says: one of a file names the file first, one without words is named."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror or error}"
+    return str(error) or type(error).__name__
+
+
 def say(text: str) -> None:
     """Print a line that can neither steer the terminal nor pass for several lines."""
     print(shorter(printable(text).replace("\n", "\\n")))

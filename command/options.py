@@ -15,11 +15,12 @@ SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
     "seed": (0, None), "steps": (1, 4096), "stretch": (1, 4096), "revisions": (0, 1000), "batch_size": (1, None),
     "temperature": (1e-3, 10), "top_p": (1e-3, 1),
 }  # fmt: skip
+SAMPLER_OPTIONS = ("steps", "stretch", "revisions", "temperature", "top_p")  # the settings of a sampler among them
 MOST_SAMPLES = 1_000_000  # a typing error must not write or judge for ever
 
 
 def named_path(text: str) -> Path:
-    """The path of an option; an empty one would be the working directory, as a shell's variable without a value is."""
+    """The path of an option. An empty one, as a shell variable without a value gives, would be the working folder."""
     if not text:
         raise argparse.ArgumentTypeError("an empty name; name a path, . for this folder")
     return Path(text)
@@ -83,7 +84,12 @@ def add_ray(parser: argparse._ActionsContainer, what: str) -> None:
 
 def sampling_options(arguments: argparse.Namespace) -> dict[str, float | None]:
     """Sampler settings given on the command line; None for those not given."""
-    return {key: getattr(arguments, key) for key in ("steps", "stretch", "revisions", "temperature", "top_p")}
+    return {key: getattr(arguments, key) for key in SAMPLER_OPTIONS}
+
+
+def option(key: str) -> str:
+    """The option of an argument's name: top_p -> --top-p."""
+    return f"--{key.replace('_', '-')}"
 
 
 def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, float | None]]) -> None:
@@ -94,4 +100,4 @@ def check_numbers(arguments: argparse.Namespace, bounds: dict[str, tuple[float, 
         value = getattr(arguments, name)
         if value is not None and (not value >= low or (high is not None and value > high)):
             rule = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise UserError(f"--{name.replace('_', '-')} {str(value).removesuffix('.0')}: must be {rule}")
+            raise UserError(f"{option(name)} {str(value).removesuffix('.0')}: must be {rule}")

@@ -52,9 +52,9 @@ def is_locked(path: Path) -> bool:
     return bool(flags & (stat.UF_IMMUTABLE | stat.SF_IMMUTABLE))
 
 
-def check_ours(path: Path, ours: Callable[[bytes], bool]) -> None:
-    """Raise UserError where anything stands but a file whose bytes show that this program wrote it."""
-    if os.path.lexists(path) and not (is_regular(path) and ours(path.read_bytes())):
+def check_ours(path: Path, ours: Callable[[bytes], bool] | None = None) -> None:
+    """Raise UserError where anything stands but a file, whose bytes, if `ours` reads them, this program wrote."""
+    if os.path.lexists(path) and not (is_regular(path) and (ours is None or ours(path.read_bytes()))):
         raise UserError(f"{path}: not written by this program; move it away")
     if is_protected(path):
         raise UserError(f"{path}: is read-only; move it away")

@@ -19,6 +19,7 @@ NAME_RULE = (
 DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 
 MOST_SHOWN = 100  # characters that a message shows of a value
+MOST_BITS = 100  # of a number that a message shows
 MOST_LISTED = 20  # names that a message lists
 PLAIN = (bool, float, type(None), datetime.date, datetime.time)  # whose own repr is short
 
@@ -31,7 +32,7 @@ class ShortRepr(reprlib.Repr):
         self.maxlevel, self.maxstring = 3, MOST_SHOWN
 
     def repr_int(self, x: int, level: int) -> str:
-        return repr(x) if x.bit_length() < MOST_SHOWN else f"<a number of {x.bit_length():,} bits>"
+        return repr(x) if x.bit_length() < MOST_BITS else f"<a number of {x.bit_length():,} bits>"
 
     def repr_instance(self, x: object, level: int) -> str:
         if isinstance(x, bytes):

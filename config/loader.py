@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from command.options import CONFIG_FILE
 from config.data_file import CACHE, misnamed, no_data, text_files
@@ -18,6 +18,7 @@ from diffusion.samplers import SAMPLERS, not_read
 from utils import UserError
 
 COMMON = set(RunConfig.model_fields) - {"name"}
+SECTIONS = {key for key, field in RunConfig.model_fields.items() if isinstance(field.default, BaseModel)}
 TOP_LEVEL = COMMON | {"presets", "datasets"}
 BASE = "base"  # the model that train.py --base makes of all texts, and where in the datasets folder its text lies
 BASE_FILE = f"{CACHE}/base.txt"
@@ -92,7 +93,7 @@ class Config:
         check_sampler_reads(self.path, ordered)
         content: dict[str, Any] = {}
         for layer in ordered.values():
-            content = merge(content, layer)
+            content = merge(content, {key: or_empty(layer[key]) if key in SECTIONS else layer[key] for key in layer})
         content["preset"] = preset
         if "name" in content:
             raise UserError(f"{self.path}: name: no such key; a dataset's name is its key under datasets")
@@ -184,7 +185,7 @@ def check_sampler_reads(path: Path, layers: dict[str, dict[str, Any]]) -> None:
         chosen_here = "sampler" in sampling and not sampling.keys() & (set(reads) - shared)
         for key in sampling if prefix or chosen_here else ():
             if key in sampler_keys and key not in reads:
-                raise UserError(f"{path}: {prefix}sampling.{key}: {not_read(sampler)}")
+                raise UserError(f"{path}: {prefix}sampling.{key}: {not_read(sampler, reads)}")
 
 
 def merge(base: dict[str, Any], layer: dict[str, Any]) -> dict[str, Any]:

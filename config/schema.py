@@ -1,4 +1,4 @@
-"""The configuration schema: every key of config.yaml with its type, default and bounds. Defaults stand only here.
+"""The configuration schema: every key of config.yaml with its type, default (those of sets in sets.py) and bounds.
 
 The comments in config.yaml explain the keys to users. All sections are read-only, and an unknown key is an error.
 """
@@ -25,6 +25,7 @@ from utils import hash_json
 AUTO = "auto"
 MOST_CHARACTERS = 60_000  # of a vocabulary: ids have 16 bits, and some are left
 MOST_CALLS = 10_000_000  # of the network for one document: days of a CPU; the presets take thousands
+HASHED = {"name", "seed", "data", "model", "diffusion", "training"}  # sections that determine the weights
 LONGEST_DOCUMENT = 1_000_000  # characters that a model may write into one document; a thick novel has as many
 
 
@@ -234,7 +235,9 @@ class RunConfig(Section):
     def start_file(self) -> Path | None:
         """The model whose weights training starts from; None to start from random ones."""
         start = expanduser(self.training.start_from)  # noqa: PTH111  as of paths
-        return Path(self.paths.models) / f"{start}.pt" if is_safe_name(start) else Path(start) if start else None
+        if is_safe_name(start):
+            return Path(self.paths.models) / f"{start}.pt"
+        return Path(start) if start else None
 
     def with_training(self, **settings: Any) -> "RunConfig":
         """The same run with other settings of its training."""
@@ -243,16 +246,6 @@ class RunConfig(Section):
     def minutes(self) -> float:
         """How long training may take, in minutes; infinite without a limit."""
         return self.training.max_minutes or float("inf")
-
-    def training_settings(self, *, defaults: bool = True) -> dict[str, Any]:
-        """The settings that determine the weights, as plain values: without paths, sampling, time and event files.
-
-        Without `defaults`, only those that differ from the defaults.
-        """
-        sections = {"name", "seed", "data", "model", "diffusion", "training"}
-        exclude = {"training": {"max_minutes", "tensorboard"}}
-        found = self.model_dump(include=sections, exclude=exclude, exclude_defaults=not defaults)
-        return {key: value for key, value in found.items() if value != {}}
 
     @classmethod
     def stored(cls, config: dict[str, Any]) -> "RunConfig":
@@ -267,6 +260,8 @@ class RunConfig(Section):
         return self.training_hash() == other.training_hash()
 
     def training_hash(self) -> str:
-        """SHA-256 of the settings that determine the weights and differ from the defaults."""
+        """SHA-256 of the settings that determine the weights and differ from the defaults: no time, paths, sampling."""
         # a key added in a later version does not change it, so finished models need no new training
-        return hash_json(self.training_settings(defaults=False))
+        exclude = {"training": {"max_minutes", "tensorboard"}}
+        settings = self.model_dump(include=HASHED, exclude=exclude, exclude_defaults=True)
+        return hash_json({key: value for key, value in settings.items() if value != {}})

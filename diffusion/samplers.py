@@ -8,7 +8,7 @@ The clock t runs from 1 (noise) to 0 (text). x_t is the text at noise level sigm
 Shapes: B batch, L positions, V characters, D states; ids are (B, L), sigma (B, 1), pi (B, L, V).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -88,9 +88,9 @@ GIBBS = Sampler(gibbs, (*FILLING, *SHARED), gibbs_calls, fills_masks=True)
 SAMPLERS = {**dict.fromkeys(STEPS, WALK), "surest": SUREST, "gibbs": GIBBS}
 
 
-def not_read(sampler: str) -> str:
-    """What to say of a setting that a sampler does not read."""
-    return f"the sampler {sampler} does not read it; it reads {', '.join(SAMPLERS[sampler].reads)}"
+def not_read(sampler: str, names: Iterable[str]) -> str:
+    """What to say of a setting that a sampler does not read; `names` are what a user calls those that it does."""
+    return f"the sampler {sampler} does not read it; it reads {', '.join(names)}"
 
 
 def settings_read(settings: SamplerSettings) -> dict[str, Any]:

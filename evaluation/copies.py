@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluation.records import Copies, Copy
 from evaluation.reference import Documents, Reference
-from text.vocabulary import codepoints, is_seen, seen
+from text.vocabulary import codepoints, is_visible, visible
 
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
@@ -29,7 +29,7 @@ def find_copies(
     kinds = reference.copies(documents, matches)
     flagged = [int(i) for i in np.flatnonzero(kinds.all)]
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
-    different = len(set(map(seen, texts)))
+    different = len(set(map(visible, texts)))
     unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
     whole = not unseen and unknown <= COPIES_CREATING * len(texts)
     shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
@@ -51,10 +51,10 @@ def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
     alphabets. A few unknown letters that look like the voice's own break every passage.
     """
     plain = unicodedata.normalize("NFC", text)
-    shown = sum(is_seen(c) and unicodedata.category(c)[0] != "M" for c in plain)
+    shown = sum(is_visible(c) and unicodedata.category(c)[0] != "M" for c in plain)
     mixed = "".join(word for word in WORD.findall(plain) if len(set(map(alphabet, word))) > 1)
     unknown = int((reference.vocabulary.ids_of_alike[codepoints(mixed)] == reference.vocabulary.unk).sum())
-    return int(reference.seen[ids].sum()) >= max(shown, 1) / 2 and unknown <= MIXED_LETTERS * shown
+    return int(reference.visible[ids].sum()) >= max(shown, 1) / 2 and unknown <= MIXED_LETTERS * shown
 
 
 def alphabet(letter: str) -> str:

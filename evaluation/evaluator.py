@@ -26,7 +26,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split, load_trained_corpus
 from text.disguise import check_samples, suspicion
-from text.vocabulary import Vocabulary, codepoints, is_seen, of_line
+from text.vocabulary import Vocabulary, codepoints, is_visible, of_line
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -60,7 +60,7 @@ def evaluate_voice(
     corpus = corpus_of(checkpoint, file)
     # all text at hand: which sample of it was learnt is for the model's file to say
     seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config, same_split=checkpoint.same_split)
-    reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, as_seen=True)
+    reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, visible_only=True)
     texts, unread, blank = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
@@ -142,7 +142,7 @@ def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str]
 def ids_alike(text: str, vocabulary: Vocabulary) -> np.ndarray:
     """(length,) int64 ids of a text in characters that the vocabulary has and that read the same."""
     # before NFC, which joins what invisible characters keep apart
-    shown = (c for c in text if is_seen(c) or c.isspace() or c in vocabulary.characters)
+    shown = (c for c in text if is_visible(c) or c.isspace() or c in vocabulary.characters)
     plain = unicodedata.normalize("NFC", "".join(shown)) or text
     return vocabulary.ids_of_alike[codepoints(plain)].astype(np.int64)
 
@@ -250,6 +250,6 @@ def text_likelihood(
     if not documents:
         raise ValueError("no text to measure")
     lengths = np.array([len(document) for document in documents])
-    split = Split(np.concatenate(documents), np.cumsum(lengths) - lengths, lengths)
+    split = Split.whole(np.concatenate(documents), lengths)
     found, _ = split_likelihood(writer, split, characters, stream=stream)
     return found

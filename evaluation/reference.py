@@ -12,7 +12,7 @@ from evaluation.matches import MatchFinder
 from evaluation.ngram import NgramModel, framed
 from evaluation.recitation import NEIGHBOURS, RECITED, Chance, shares_in_one
 from text.corpus import Corpus, Split
-from text.vocabulary import FRAME, Vocabulary, fold, is_seen
+from text.vocabulary import FRAME, Vocabulary, fold, is_visible
 from utils import numpy_generator
 
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
@@ -29,8 +29,8 @@ class Reference:
     """Statistics of a corpus's training text, and its held-out documents, whose figures are the ceiling.
 
     A stream is cut into documents of `context` characters, which are about as long as its samples. Copies are sought in
-    `sought`, or in the training text; if `as_seen`, in what a reader sees: in known characters that show anything, of
-    either case. They are sought in `twins` too, whose documents `sought` holds with more characters: they set no bound.
+    `sought`, or in the training text; if `visible_only`, in what a reader sees: known characters that show anything,
+    of either case. They are sought in `twins` too, the same documents without unknown characters, which set no bound.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class Reference:
         sought: Split | None = None,
         twins: Split | None = None,
         *,
-        as_seen: bool = False,
+        visible_only: bool = False,
     ) -> None:
         splits = (corpus.train, corpus.held_out)
         train, held_out = (cut_stream(split, context) for split in splits) if corpus.stream else splits
         rng = numpy_generator("reference")
         training, self.held_out = shuffled_documents(train, rng), shuffled_documents(held_out, rng)
-        self.vocabulary, self.as_seen = corpus.vocabulary, as_seen
-        self.one_case, self.seen = one_case(self.vocabulary), seen_ids(self.vocabulary)
+        self.vocabulary, self.visible_only = corpus.vocabulary, visible_only
+        self.one_case, self.visible = one_case(self.vocabulary), visible_ids(self.vocabulary)
         self.spoken = spoken_ids(self.vocabulary)
-        self.seen[FRAME] = not corpus.stream  # between lines, where no match may run on; white space of a stream
+        self.visible[FRAME] = not corpus.stream  # between lines, where no match may run on; white space of a stream
         self.words = {word for document in training for word in words(self.vocabulary.decode(document))}
         self._count(first_documents(training, REFERENCE_CHARACTERS))
         if sought and sought is not corpus.train:
@@ -67,7 +67,7 @@ class Reference:
 
     def _line(self, document: np.ndarray) -> str:
         """A document as whole lines are compared."""
-        if not self.as_seen:
+        if not self.visible_only:
             return fold(self.vocabulary.decode(document))
         ids = self._ids(document)
         spoken = ids[self.spoken[ids]]  # a line with other marks is the same line, but marks alone may be a line too
@@ -75,7 +75,7 @@ class Reference:
 
     def _ids(self, ids: np.ndarray) -> np.ndarray:
         """Ids as passages are compared."""
-        return self.one_case[ids[self.seen[ids]]] if self.as_seen else ids
+        return self.one_case[ids[self.visible[ids]]] if self.visible_only else ids
 
     def _count(self, documents: Documents) -> None:
         """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
@@ -189,9 +189,9 @@ def one_case(vocabulary: Vocabulary) -> np.ndarray:
     return np.array([*table, vocabulary.unk][: vocabulary.size], dtype=np.uint16)
 
 
-def seen_ids(vocabulary: Vocabulary) -> np.ndarray:
+def visible_ids(vocabulary: Vocabulary) -> np.ndarray:
     """(size,) bool: whether each id is a known character that shows anything; `<unk>` is none."""
-    return np.array([*map(is_seen, vocabulary.characters), False][: vocabulary.size])
+    return np.array([*map(is_visible, vocabulary.characters), False][: vocabulary.size])
 
 
 def spoken_ids(vocabulary: Vocabulary) -> np.ndarray:

@@ -22,7 +22,7 @@ class Seen:
     """Text that a model has learnt from, in which copies are sought."""
 
     text: Split  # as ids of its vocabulary: its own, without what is held out, and the texts of its start that are here
-    twins: np.ndarray  # (documents,) bool: documents of a start that lack nothing of one of its own but unknown signs
+    twins: np.ndarray  # (documents,) bool: documents of a start that equal one of its own without unknown characters
     missing: list[str]  # the models whose texts are not where config.yaml says, or not as they were
     held_out: int  # how many held-out documents are in the texts of its start too
 
@@ -56,7 +56,7 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
 
 
 def known_parts(corpus: Corpus) -> set[bytes]:
-    """What a base learns of the training documents with unknown characters: the other ids of each, as bytes."""
+    """The training documents that hold unknown characters, without these, as bytes of ids: so a base learnt them."""
     unk = corpus.vocabulary.unk
     return {document[document != unk].tobytes() for document in corpus.train if (document == unk).any()}
 

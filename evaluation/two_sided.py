@@ -20,7 +20,7 @@ REACH = 4  # positions on either side that are looked at; more take longer and h
 Context = tuple[int, ...]
 
 
-def run(left: int, right: int) -> Context:
+def offsets(left: int, right: int) -> Context:
     """The offsets of so many characters before and after a mask."""
     return (*range(-left, 0), *range(1, right + 1))
 
@@ -28,12 +28,12 @@ def run(left: int, right: int) -> Context:
 # Each expert is a path from short contexts to long ones. The first four read runs: before the mask, after it, and on
 # both sides; the others one character at a distance. They are multiplied, each to a power, as they share what they know
 RUNS = [
-    BEFORE := [run(n, 0) for n in range(REACH + 1)],
-    AFTER := [run(0, n) for n in range(REACH + 1)],
-    [*BEFORE, run(1, 1), run(2, 1), run(2, 2), run(3, 2)],
-    [*AFTER, run(1, 1), run(1, 2), run(2, 2), run(2, 3)],
+    BEFORE := [offsets(n, 0) for n in range(REACH + 1)],
+    AFTER := [offsets(0, n) for n in range(REACH + 1)],
+    [*BEFORE, offsets(1, 1), offsets(2, 1), offsets(2, 2), offsets(3, 2)],
+    [*AFTER, offsets(1, 1), offsets(1, 2), offsets(2, 2), offsets(2, 3)],
 ]
-PAIRS = [[run(0, 0), (distance,)] for distance in range(-REACH, REACH + 1) if distance]
+PAIRS = [[offsets(0, 0), (distance,)] for distance in range(-REACH, REACH + 1) if distance]
 RUN_POWER, PAIR_POWER = 0.35, 0.45  # the least held-out bits on two corpora
 
 
@@ -54,7 +54,7 @@ class TwoSidedCounts:
         surroundings = np.pad(x, ((0, 0), (REACH, REACH)), constant_values=self.characters)  # not known, as a mask
         seen = np.lib.stride_tricks.sliding_window_view(surroundings, 2 * REACH + 1, axis=1)[masked]
         logits = np.zeros((*x.shape, self.characters))
-        frequencies = self.expert([run(0, 0)], seen)
+        frequencies = self.expert([offsets(0, 0)], seen)
         logits[masked] = np.log(frequencies)
         for experts, power in ((RUNS, RUN_POWER), (PAIRS, PAIR_POWER)):
             for path in experts:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from command.console import progress
 from command.messages import counted, say
-from command.options import SAMPLING_BOUNDS, check_numbers, sampling_options
+from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
 from command.outputs import Outputs, named_errors
 from config.loader import config_or_defaults
 from diffusion.sampler_settings import SamplerSettings
@@ -114,8 +114,8 @@ def check_options(arguments: argparse.Namespace) -> None:
     check_numbers(arguments, {key: bounds for key, bounds in SAMPLING_BOUNDS.items() if key != "batch_size"})
     given = [key for key, value in sampling_options(arguments).items() if value is not None]
     if arguments.set and (given or arguments.seed):
-        option = "--" + (given or ["seed"])[0].replace("_", "-")
-        raise UserError(f"{option}: the set says how its tokens were drawn; leave out {option} or --set")
+        unwanted = option((given or ["seed"])[0])
+        raise UserError(f"{unwanted}: the set says how its tokens were drawn; leave out {unwanted} or --set")
 
 
 def packed_weights(checkpoint: Checkpoint, arguments: argparse.Namespace) -> Packed:

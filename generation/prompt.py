@@ -26,7 +26,7 @@ class Prompt:
     longest: int | None = None
 
     def __post_init__(self) -> None:
-        for name in GIVEN:  # an é as a name of a file on macOS has it, of two characters, is read as one, as of texts
+        for name in GIVEN:  # macOS writes é in file names as e and an accent: composed, as reading a text does
             object.__setattr__(self, name, unicodedata.normalize("NFC", getattr(self, name)))
 
     def pattern(self, length: int) -> tuple[str, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
+from command.options import SAMPLER_OPTIONS, option
 from config.schema import RunConfig
 from diffusion.objectives import Diffusion, Network
 from diffusion.sampler_settings import SamplerSettings
@@ -94,7 +95,8 @@ class Writer:
         wanted = {key: value for key, value in overrides.items() if value is not None}
         for key in wanted:
             if key not in SAMPLERS[settings.sampler].reads:
-                raise UserError(f"--{key.replace('_', '-')}: {not_read(settings.sampler)}")
+                options = [option(each) for each in SAMPLER_OPTIONS if each in SAMPLERS[settings.sampler].reads]
+                raise UserError(f"{option(key)}: {not_read(settings.sampler, options)}")
         return replace(settings, **wanted)
 
     @property

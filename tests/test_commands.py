@@ -59,8 +59,7 @@ def test_generate_refuses_what_the_sampler_does_not_read(project, capsys):
     model = path.parent / "models" / "one.pt"
     assert generate.main(["--model", str(model), "--samples", "2", "--stretch", "8"]) == 2
     assert capsys.readouterr().err == (
-        "error: --stretch: the sampler tweedie does not read it; "
-        "it reads grid, steps, greedy_last_step, renoise, temperature, top_p\n"
+        "error: --stretch: the sampler tweedie does not read it; it reads --steps, --temperature, --top-p\n"
     )
 
 

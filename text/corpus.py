@@ -1,4 +1,4 @@
-"""Encodes a text file as character ids, once, and opens the result: the corpus that a model learns from.
+"""Encodes a text file as character ids, and opens the result: the corpus that a model learns from.
 
 Three passes over the file, half a megabyte at a time: choose the documents (`survey`), count their characters for the
 vocabulary, and write their ids. The result is a *store*: a folder of `stores_of(run)` with memory-mapped ids.
@@ -107,7 +107,7 @@ class Lengths:
 
 
 def load_corpus(run: RunConfig) -> Corpus:
-    """Encode the run's text file, or open the store that an earlier training made of the same bytes and settings.
+    """Encode the run's text file; a store that holds just that already is opened as it is.
 
     Raises UserError if the file is missing, changes while it is read, or holds too few documents.
     """

@@ -123,15 +123,15 @@ def is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LM"
 
 
-def is_seen(character: str) -> bool:
+def is_visible(character: str) -> bool:
     """Whether a character shows anything: neither white space nor control and format characters nor fillers do."""
     hidden = unicodedata.category(character) in ("Cc", "Cf") or IGNORABLE.match(character)
     return not (character.isspace() or hidden)
 
 
-def seen(text: str) -> str:
+def visible(text: str) -> str:
     """What tells a text from others for a reader who minds no capitals: NFC of the characters that show anything."""
-    return unicodedata.normalize("NFC", "".join(filter(is_seen, text))).casefold()
+    return unicodedata.normalize("NFC", "".join(filter(is_visible, text))).casefold()
 
 
 def one_line(text: str) -> str:

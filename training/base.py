@@ -57,7 +57,7 @@ def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = Fals
         first = runs[0].data_file()
         why = unreadable(first) or "is empty"
         raise UserError(f"{first}: {why}; --base learns from the texts of all datasets, and none is there")
-    check_ours(path, lambda content: True)
+    check_ours(path)
     if missing and path.exists():
         say(f"{missing[0]}: {unreadable(missing[0])}; the base keeps the text that it has")
         return base
@@ -67,7 +67,7 @@ def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = Fals
     if path.exists() and keep:
         say(f"{path}: will be another, so base and what starts from it will be trained anew")
         base = base.model_copy(update={"data": base.data.model_copy(update={"file": CHECKED_FILE})})
-        check_ours(base.data_file(), lambda content: True)
+        check_ours(base.data_file())
     elif path.exists():
         what = "is another now, so base and what starts from it are trained anew"
         say(f"{path}: {what}; the old one is kept as {set_aside(path)}")

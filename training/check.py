@@ -16,7 +16,7 @@ from checkup.outlook import in_words, outlook_of
 from checkup.page import Checked, page_of
 from checkup.records import GOOD, NOTE, WARNING, Inspection
 from checkup.sample import read_sample
-from command.messages import clock, counted
+from command.messages import clock, counted, error_text
 from command.outputs import Outputs
 from config.loader import BASE
 from config.schema import RunConfig
@@ -50,7 +50,8 @@ class CheckedRun:
     def told(self, *severities: str) -> list[str]:
         """The findings of these severities, and how to mend them."""
         found = [finding for finding in self.text.findings.values() if finding.severity in severities]
-        return [line for finding in found for line in (finding.sentence, f"    {finding.fix}")[: 1 + bool(finding.fix)]]
+        lines = (line for finding in found for line in (finding.sentence, finding.fix and f"    {finding.fix}"))
+        return [line for line in lines if line]
 
     def notes(self) -> int:
         """How many findings are worth a note and no warning."""
@@ -71,8 +72,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
             found.append(check_run(run, status, config, start_is_made=not maker_of(run, to_come)))
             to_come += [run] * (status != "done")
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
-            reason = " ".join(str(error).split()) or type(error).__name__
-            console.print(f"error: {run.name}: {reason}")
+            console.print(f"error: {run.name}: {' '.join(error_text(error).split())}")
             failed = True
             continue
         # of many, what is worth a warning; the page has the rest

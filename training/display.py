@@ -71,7 +71,7 @@ class QueueDisplay:
 
     def print_sample(self) -> None:
         """Put the last sample among the lines that stay: it was played until now."""
-        if line := self.preview.finished():
+        if line := self.preview.take_line():
             self.console.print(line)
 
     def hear(self, message: Message) -> None:
@@ -106,7 +106,9 @@ class QueueDisplay:
         after = [min(characters / (speed or math.nan), limit) for characters, limit in self.later]
         if any(map(math.isnan, lanes + after)):
             return math.nan
-        lanes += [min(lanes, default=0.0)] * (self.lanes - len(lanes))  # free, though others wait: for their start
+        lanes += [min(lanes, default=0.0)] * (
+            self.lanes - len(lanes)
+        )  # free though runs wait: for the model that they start from
         for seconds in after:
             lanes[lanes.index(min(lanes))] += seconds
         return max(lanes)
@@ -117,17 +119,16 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     reading_log, limit = corpus.reading_log, run.training.max_minutes
     losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - (not corpus.stream)  # the frame is none
     budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
-    what = suspicion(run)
     documents = "" if corpus.stream else f"{counted(reading_log.documents, 'document')}, "
+    size = "this is the size for a GPU, or a long night; --preset cpu learns faster here"
     notes = [
         f"{documents}{counted(reading_log.characters, 'character')}, {known} of "
         f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else ""),
-        *([what] if what else []),
+        suspicion(run),
         f"{counted(parameters, 'parameter')} on {device.type}, {budget}",
+        size if device.type == "cpu" and run.preset == "baby" else "",
     ]
-    if device.type == "cpu" and run.preset == "baby":
-        notes.append("this is the size for a GPU, or a long night; --preset cpu learns faster here")
-    return notes
+    return [note for note in notes if note]
 
 
 def validation_text(status: Status, used: float) -> str:

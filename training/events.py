@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from command.messages import error_text
 from command.outputs import check_ours
 from config.schema import RunConfig
 from diffusion.objectives import Network
@@ -142,7 +143,7 @@ def try_save(listener: Listener, save: Callable[[], None]) -> None:
     try:
         save()
     except (OSError, UserError) as error:
-        listener.note(f"not saved, and going on: {error}")
+        listener.note(f"not saved, and going on: {error_text(error)}")
 
 
 def stoppable(network: Network, listener: Listener) -> Network:

@@ -26,8 +26,7 @@ EMA_WARMUP = 10  # the average's decay is (1 + step) / (10 + step) at first, so 
 def pays_to_compile(run: RunConfig, steps: int) -> bool:
     """Whether a GPU trains so much faster with compiled blocks that this training ends sooner for it."""
     size = run.training.batch_size * run.model.context * run.model.width
-    minutes = run.training.max_minutes or math.inf
-    return size >= COMPILED_SIZE and steps >= COMPILED_STEPS and minutes >= COMPILED_MINUTES
+    return size >= COMPILED_SIZE and steps >= COMPILED_STEPS and run.minutes() >= COMPILED_MINUTES
 
 
 class Learner:

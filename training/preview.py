@@ -24,7 +24,7 @@ def sample_of(writer: Writer, number: int) -> Written:
 
 
 class Preview:
-    """A sample that is being played. Its finished line is handed out by `finished`, once."""
+    """A sample that is being played. Its finished line is handed out by `take_line`, once."""
 
     def __init__(self) -> None:
         self.whose, self.text, self.course, self.began = "", "", list[Change](), 0.0
@@ -33,9 +33,10 @@ class Preview:
         """Begin to show how a text was written; `whose` stands before it."""
         self.whose, self.text, self.course, self.began = whose, text, without_gaps(course), time.monotonic()
 
-    def finished(self) -> str:
-        """The line of the sample that was played, for the lines above; "" if there is none, or it was had before."""
-        line, self.text = self.text and self.whose + one_line(self.text)[:MOST_CHARACTERS], ""
+    def take_line(self) -> str:
+        """The line of the sample that was played, for the lines above; "" if there is none, or it was taken before."""
+        line = self.whose + one_line(self.text)[:MOST_CHARACTERS] if self.text else ""
+        self.text = ""
         return line
 
     def __rich__(self) -> Text:

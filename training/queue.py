@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from command.console import make_console
-from command.messages import counted, printable
+from command.messages import counted, error_text, printable
 from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
 from config.schema import RunConfig
@@ -139,7 +139,7 @@ class Queue:
         try:
             return work(run)
         except (UserError, OSError) as error:
-            self.failed[run.name] = Outcome(run.name, FAILED, str(error))
+            self.failed[run.name] = Outcome(run.name, FAILED, error_text(error))
             return self.failed[run.name]
 
     def begin(self, run: RunConfig, at_once: int) -> Outcome | None:
@@ -271,22 +271,28 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     """The model on disk if it came from this very data and config and had as much time; else None, and why."""
     if not run.model_file().is_file():
         return None, f"no file {run.model_file()}"
-    start, began = start_sha256(run), run.start_file()
+    start = start_sha256(run)
     try:
-        found = load_checkpoint(run.model_file())
-        further = was_trained_further(found)
-        # what a model that was trained further must have learnt before
-        learnt = learnt_as(load_checkpoint(began)) if further and start and began else None
+        model = load_checkpoint(run.model_file())
+        alike = started_alike(model, run, start)
     except UserError as error:  # a damaged model
         return None, str(error)
-    if start and start == found.file_sha256:
+    if start and start == model.file_sha256:
         return None, f"{run.model_file()} is to be trained further"
-    theirs = found.run.with_training(start_from=run.training.start_from) if further else found.run
-    alike = (
-        found.network == "transformer" and theirs.trains_like(run) and found.data_sha256 == hash_file(run.data_file())
-    )
-    if start and found.start:  # what it started from was trained anew since
-        alike &= learnt in found.start.texts if learnt else found.start.model_sha256 == start
-    if alike and (further or found.run.minutes() >= NEARLY * run.minutes()):
-        return found, ""
+    further = was_trained_further(model)
+    theirs = model.run.with_training(start_from=run.training.start_from) if further else model.run
+    alike &= model.network == "transformer" and theirs.trains_like(run)
+    alike &= model.data_sha256 == hash_file(run.data_file())
+    if alike and (further or model.run.minutes() >= NEARLY * run.minutes()):
+        return model, ""
     return None, f"{run.model_file()} came from other data or settings, or less time"
+
+
+def started_alike(model: Checkpoint, run: RunConfig, start: str) -> bool:
+    """Whether a model began at the file that a run names, of this hash; one trained further, at what learnt as much."""
+    path = run.start_file()
+    if not (path and start and model.start):
+        return True
+    if was_trained_further(model):
+        return learnt_as(load_checkpoint(path)) in model.start.texts
+    return model.start.model_sha256 == start  # else what it started from was trained anew since

@@ -82,7 +82,7 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
 
 
 class Training:
-    """The state of a training. Every random draw is a function of (seed, name, step), so no generator needs saving."""
+    """The state of a training."""
 
     def __init__(self, run: RunConfig, cut_for: int = 0, tell: Callable[[str], None] = SILENT.note) -> None:
         self.device = pick_device(run.device)
@@ -114,7 +114,7 @@ class Training:
         # continuous text has no documents: what is written is as long as the context
         self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
         self.status, self.held_out = Status(run.name), self._measured(self.corpus.held_out)
-        self.planned = run.minutes()  # of the longest training that goes on from the same state
+        self.longest_minutes = run.minutes()  # of the longest training that goes on from the same state
         self.watch = Stopwatch()
         self.sound = self.snapshot()  # to go back to, should the training diverge
 
@@ -162,7 +162,8 @@ class Training:
         for nats, norm in torch.stack([torch.stack(losses), torch.stack(norms)], 1).tolist():
             average = smoothed(self.status.loss, nats / NATS_PER_BIT)
             if not (math.isfinite(nats) and math.isfinite(norm)) or average > HOPELESS * self.blind:
-                raise Diverged
+                rates = "lower training.learning_rate or training.muon_learning_rate"
+                raise Diverged(f"a step gave no sound numbers; {rates}")
             self.status.loss = average
         self.status.speed = smoothed(self.status.speed, sum(characters) / max(sum(seconds), 1e-9))
 
@@ -178,8 +179,8 @@ class Training:
         return self._validations_due() > self.status.validated
 
     def _validations_due(self) -> int:
-        planned = int(min(self.run.training.validations, max(1, 60 * self.run.minutes() / SECONDS_APART)))
-        return math.floor(self.progress() * planned + 1e-9)
+        validations = int(min(self.run.training.validations, max(1, 60 * self.run.minutes() / SECONDS_APART)))
+        return math.floor(self.progress() * validations + 1e-9)
 
     def writer(self) -> Writer:
         network = Denoiser(self.average, self.precision)
@@ -265,7 +266,7 @@ class Training:
         self.status.seconds = self.watch.seconds()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         content = {**self.state(), "sound": sound, "shards": self.learner.shards}
-        write_state(self.run, self.corpus, content, self.planned)
+        write_state(self.run, self.corpus, content, self.longest_minutes)
 
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
@@ -274,7 +275,7 @@ class Training:
             return
         self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)
-        self.planned = max(self.planned, minutes_of(state))
+        self.longest_minutes = max(self.longest_minutes, minutes_of(state))
         self.sound = state["sound"] or self.snapshot()
         listener.resumed(self.status)
 
@@ -292,7 +293,8 @@ class Training:
         if worse := no_better(self.beginning if self.before else None, self.status.figures()):
             listener.note(f"{worse}; the model of before is {self.run.start_file()}")
         by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
-        by_time &= not self.before  # a longer --more would go on from this model, not from that state
-        if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
+        # a longer training goes on from the state at which time ended this one; a longer --more, from this model
+        minutes = self.run.minutes() if by_time and not self.before else math.inf
+        if longer := drop_state(self.run, self.corpus.sha256, minutes):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")
         return checkpoint

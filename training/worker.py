@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from command.lock import exclusive_lock
-from command.messages import with_error
+from command.messages import error_text, with_error
 from command.outputs import check_ours
 from command.program import make_streams_safe
 from config.schema import RunConfig
@@ -91,7 +91,7 @@ class TrainingProcess:
         return message
 
     def died_unheard(self) -> bool:
-        """Whether its process has ended without a word; until it has taken its end, Windows keeps that open here."""
+        """Whether its process ended without a word. Windows holds the link open here until the process takes it."""
         return not self.started and not self.process.is_alive()
 
     def exit_reason(self) -> str:
@@ -171,7 +171,7 @@ class Sender:
 
             plot_curve(status, self.run)
         except Exception as error:  # whatever is wrong with a picture, the model is worth more
-            self.note(f"learning curve not saved, and going on: {error}")
+            self.note(f"learning curve not saved, and going on: {error_text(error)}")
 
 
 def train_in_process(run: RunConfig, cores: Cores, link: Connection) -> None:
@@ -229,7 +229,7 @@ def train_to_outcome(run: RunConfig, sender: Sender, cut_for: int) -> Outcome:
         if out_of_memory(error):
             return ended(FAILED, OUT_OF_MEMORY)
         if isinstance(error, OSError) and error.filename:  # what a disk refuses now it may not later
-            return ended(FAILED, f"{error.filename}: {error.strerror or error}", retryable=True)
+            return ended(FAILED, error_text(error), retryable=True)
         return ended(FAILED, unforeseen(error, run), retryable=True)
     return ended(TRAINED, str(run.model_file()), bits_text(checkpoint.metrics))
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from command.messages import argument, clock, counted, number, printable, shorter, with_error
+from command.messages import argument, clock, counted, error_text, number, printable, shorter, with_error
 from tests.helpers import MODULES
 
 
@@ -58,6 +58,12 @@ def test_no_message_counts_one_documents():
         if path.parent.name != "nft"
         for found in bare.finditer(path.read_text(encoding="utf-8"))
     ]
+
+
+def test_an_error_of_a_file_names_the_file_and_one_without_words_its_kind():
+    assert error_text(OSError(28, "No space left on device", "models/a.pt")) == "models/a.pt: No space left on device"
+    assert error_text(OSError(28, "No space left on device")) == "[Errno 28] No space left on device"
+    assert error_text(ValueError("two\nlines")) == "two\nlines" and error_text(MemoryError()) == "MemoryError"
 
 
 def test_of_one_document_no_error_is_known():

@@ -83,6 +83,11 @@ def test_layers_win_in_order(tmp_path):
     assert (training.epochs, training.batch_size, training.patience, training.beta2) == (6, 5, 3, 0.99)
 
 
+def test_a_section_whose_keys_are_all_comments_is_empty(tmp_path):
+    text = "training:\n  # epochs: 1\npresets: {p: {model: }}\npreset: p\ndatasets: {d: {sampling: }}"
+    assert read(tmp_path, text).resolve("d") == read(tmp_path, "preset: p\npresets: {p: }").merged("d", {})
+
+
 def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.txt").write_text("a\n")

@@ -86,7 +86,7 @@ def test_some_recited_lines_among_new_text_are_found(boilerplate, tmp_path):
 
 def test_real_text_is_not_accused_whatever_its_lengths(tiny_run):
     """Of short sentences of eleven words many have nearly all their words in one other, and long ones have not."""
-    reference = Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32, as_seen=True)
+    reference = Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32, visible_only=True)
     for seed in range(9, 14):
         texts = encode(reference, sentences(340, seed))
         fresh = [ids for ids, line in zip(texts, reference.are_lines(texts), strict=True) if not line][:300]

@@ -176,8 +176,7 @@ def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch
         (["--temperature", "0"], "--temperature 0: must be between 0.001 and 10"),
         (
             ["--steps", "9"],
-            "--steps: the sampler surest does not read it; it reads stretch, revisions, revised, revision_stretch, "
-            "temperature, top_p",
+            "--steps: the sampler surest does not read it; it reads --stretch, --revisions, --temperature, --top-p",
         ),
         (
             ["--data", "nothing.txt"],

@@ -128,8 +128,8 @@ def test_a_form_is_read_as_texts_are():
         (["--prefix", "né"], "--prefix holds 'é', which is not among the 23 characters of MODEL"),
         (["--template", "fix"], "--template 'fix' has no _ to fill"),
         (["--length", "5", "--prefix", "remove"], "--length 5: prefix and suffix already take 6 characters"),
-        (["--length", "9-3"], "--length 9-3: must be N or MIN-MAX, whole numbers from 1 to 100000"),
-        (["--length", "x"], "--length x: must be N or MIN-MAX, whole numbers from 1 to 100000"),
+        (["--length", "9-3"], "--length 9-3: must be N or MIN-MAX, whole numbers from 1 to 1000000"),
+        (["--length", "x"], "--length x: must be N or MIN-MAX, whole numbers from 1 to 1000000"),
     ],
 )
 def test_forms_that_cannot_be_are_named(tiny_run, capsys, option, message):

@@ -117,7 +117,7 @@ def test_a_terminal_plays_how_the_sample_was_written_and_keeps_it(monkeypatch):
     assert "fix the parser" not in console.file.getvalue()
     display.hear(Note("one", "going on"))
     assert console.file.getvalue().splitlines()[-2:] == ["    fix the parser", "one: going on"]
-    assert display.preview.finished() == ""
+    assert display.preview.take_line() == ""
 
 
 def test_of_continuous_text_all_characters_are_told(tiny_run):
