@@ -143,18 +143,20 @@ def nelbo(
     """(B, L) nats: an unbiased estimate of the negative evidence lower bound of each character, 0 where given.
 
     The sum of the diffusion term at t (B, 1), the reconstruction term at T_MIN and the prior term. All but the network
-    computes in float64.
+    computes in float64. Rows without noise, as most at T_MIN are under masks, lose nothing, so no network is asked.
     """
     t = t.double()
-    sigma_of = diffusion.schedule.sigma
+    process, sigma_of = diffusion.process, diffusion.schedule.sigma
 
     def term(loss: Callable[..., Tensor], t: Tensor) -> Tensor:
-        sigma = sigma_of(t)
-        x_t = torch.where(given, x0, diffusion.process.noise(x0, sigma, generator))
-        output = network(x_t, sigma.squeeze(1).float(), given).double()
-        return loss(diffusion, output, x_t, x0, t)
+        x_t = torch.where(given, x0, process.noise(x0, sigma_of(t), generator))
+        nats, rows = torch.zeros_like(x0, dtype=torch.float64), (process.open_to_noise(x_t) & ~given).any(1)
+        if rows.any():
+            output = network(x_t[rows], sigma_of(t[rows]).squeeze(1).float(), given[rows]).double()
+            nats[rows] = loss(diffusion, output, x_t[rows], x0[rows], t[rows])
+        return nats
 
     integral = (1 - T_MIN) * term(nelbo_loss, t)
     reconstruction = term(posterior_loss, torch.full_like(t, T_MIN))
-    prior = diffusion.process.prior_kl(sigma_of(torch.ones_like(t)))
+    prior = process.prior_kl(sigma_of(torch.ones_like(t)))
     return (integral + reconstruction + prior).masked_fill(given, 0)

@@ -158,6 +158,32 @@ def test_given_positions_cost_nothing_and_are_never_noised(monkeypatch):
     assert all(torch.equal(x_t[given], x0[given]) and not torch.equal(x_t, x0) for x_t in seen)
 
 
+@every_process
+@pytest.mark.parametrize("head", HEADS)
+def test_no_network_is_asked_of_rows_without_noise(name, head):
+    """They lose nothing, so the bound is that of the formula over all rows."""
+    diffusion = Diffusion.named(name, "log_linear", head, 5)
+    x0, draws = torch.randint(5, (64, 6), generator=torch.Generator().manual_seed(0)), torch.Generator()
+    given = torch.rand(x0.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+    given[:3] = True
+    shape, asked = (diffusion.process.states, diffusion.head.width(diffusion.process)), []
+    table = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+
+    def network(x_t, sigma, given):
+        asked.append((diffusion.process.open_to_noise(x_t) & ~given).any(1))
+        return table[x_t]
+
+    t = stratified_times(len(x0), torch.Generator().manual_seed(2)).double()
+    found = nelbo(diffusion, network, x0, given, t, draws.manual_seed(3))
+    assert torch.cat(asked).all() and (len(torch.cat(asked)) < 64 if name == "absorbing" else len(asked) == 2)
+    draws.manual_seed(3)
+    expected = diffusion.process.prior_kl(diffusion.schedule.sigma(torch.ones_like(t)))
+    for loss, at, weight in ((nelbo_loss, t, 1 - T_MIN), (posterior_loss, torch.full_like(t, T_MIN), 1)):
+        x_t = torch.where(given, x0, diffusion.process.noise(x0, diffusion.schedule.sigma(at), draws))
+        expected = expected + weight * loss(diffusion, table[x_t], x_t, x0, at)
+    torch.testing.assert_close(found, expected.masked_fill(given, 0), rtol=1e-12, atol=1e-12)
+
+
 def brute_force_score_entropy(process, log_score, x_t, x0, sigma):
     """Q(y, x_t) (s - r log s + r (log r - 1)) over y != x_t, term by term from the matrix exponential."""
     result, rates = np.zeros(x0.shape), rate_matrix(process)
