@@ -36,7 +36,7 @@ from utils import CPU, UserError, check_writable, out_of_memory, pick_device, to
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
-SECONDS_APART = 15  # two validations of a training of few minutes at least: one of a large network takes seconds
+SECONDS_APART = 60  # two validations of a short training at least: one takes seconds in which nothing is learnt
 SAVE_SECONDS = 300  # resume state is saved at least so often, and after every validation
 
 

@@ -91,9 +91,9 @@ def test_kill_9_at_any_step_resumes_to_the_same_bytes(tiny_run, tmp_path):
     command, kills = [sys.executable, "-c", code, run.model_dump_json()], 0
     while not run.model_file().is_file() and kills < 3:
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        state, began = run.state_file(), time.monotonic()
+        state = run.state_file()
         before = state.stat().st_mtime_ns if state.is_file() else 0
-        while process.poll() is None and time.monotonic() - began < 60:
+        while process.poll() is None:
             if state.is_file() and state.stat().st_mtime_ns != before:
                 process.kill()
                 kills += 1
@@ -229,7 +229,7 @@ def test_a_slow_validation_is_not_made_up_for(tiny_run, slow_steps):
     assert np.diff([0, *(record.step for record in watcher.last.history)]).min() >= 9
 
 
-@pytest.mark.parametrize(("seconds", "measured"), [(6, 1), (60, 4), (120, 8), (3000, 20)])
+@pytest.mark.parametrize(("seconds", "measured"), [(6, 1), (60, 1), (240, 4), (3000, 20)])
 def test_a_short_training_is_measured_less_often(tiny_run, slow_steps, seconds, measured):
     slow_steps(seconds / 128, 0)  # exact sums
     watcher = Quiet()
