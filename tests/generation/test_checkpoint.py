@@ -1,13 +1,16 @@
 """Model files: whole when they come back, refused when they are not ours, never run."""
 
+import contextlib
 import errno
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from config.schema import PathsConfig
+from generation.archive import check_entries
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from tests.helpers import Quiet
@@ -119,6 +122,42 @@ def test_a_single_wrong_bit_is_noticed(tiny_run):
     run.model_file().write_bytes(content)
     with pytest.raises(UserError, match="not a model file, or damaged"):
         load_checkpoint(run.model_file())
+
+
+def test_an_entry_marked_as_a_folder_is_damage(tiny_run):
+    """torch would read nothing of it, and take whatever stands in memory for its numbers."""
+    run = tiny_run()
+    train_model(run, Quiet())
+    content = run.model_file().read_bytes()
+    with zipfile.ZipFile(run.model_file()) as archive:
+        place, entries = archive.start_dir, archive.infolist()
+    for entry in entries:
+        marked = bytearray(content)
+        marked[place + 38] |= 0x10  # in its external attributes, as MS-DOS marks a folder
+        place += 46 + len(entry.filename) + len(entry.extra) + len(entry.comment)
+        run.model_file().write_bytes(marked)
+        with pytest.raises(UserError, match="not a model file, or damaged"):
+            load_checkpoint(run.model_file())
+    assert place == content.index(b"PK\x06\x06")
+
+
+def test_names_of_entries_that_differ_in_case_alone_are_damage(tmp_path):
+    """torch finds entries without regard to case, so it may read another than the one that was checked."""
+    path, values = tmp_path / "m.pt", pickle.dumps({}, protocol=2)
+    for names, refused in ((["data.pkl", "version"], False), (["data.pkl", "version", "DATA.pkl"], True)):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(zipfile.ZipInfo(f"m/{name}"), values)
+        with pytest.raises(ValueError) if refused else contextlib.nullcontext():
+            check_entries(archive_like(path), path.stat().st_size, 1 << 20)
+
+
+def archive_like(path: Path) -> zipfile.ZipFile:
+    """The archive, its entries' attributes as torch writes them."""
+    archive = zipfile.ZipFile(path)
+    for entry in archive.infolist():
+        entry.external_attr = 0
+    return archive
 
 
 def test_weights_of_another_shape_are_named(tiny_run):
