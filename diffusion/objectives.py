@@ -149,10 +149,11 @@ def nelbo(
     process, sigma_of = diffusion.process, diffusion.schedule.sigma
 
     def term(loss: Callable[..., Tensor], t: Tensor) -> Tensor:
-        x_t = torch.where(given, x0, process.noise(x0, sigma_of(t), generator))
+        sigma = sigma_of(t)
+        x_t = torch.where(given, x0, process.noise(x0, sigma, generator))
         nats, rows = torch.zeros_like(x0, dtype=torch.float64), (process.open_to_noise(x_t) & ~given).any(1)
         if rows.any():
-            output = network(x_t[rows], sigma_of(t[rows]).squeeze(1).float(), given[rows]).double()
+            output = network(x_t[rows], sigma[rows].squeeze(1).float(), given[rows]).double()
             nats[rows] = loss(diffusion, output, x_t[rows], x0[rows], t[rows])
         return nats
 

@@ -184,10 +184,10 @@ def check_entries(archive: zipfile.ZipFile, size: int, values_bytes: int) -> Non
     """Raise ValueError if entries could unpack to more than the file's size, or hold what no model has."""
     entries = archive.infolist()
     packed = any(e.compress_type != zipfile.ZIP_STORED or e.file_size != e.compress_size for e in entries)
-    packed |= any(e.external_attr for e in entries)  # of one that is marked as a folder, torch reads nothing
+    marked = any(e.external_attr for e in entries)  # of one that is marked as a folder, torch reads nothing
     # torch finds entries by names without regard to case
     folders, names = {e.filename.split("/")[0] for e in entries}, {e.filename.lower() for e in entries}
-    if packed or sum(e.file_size for e in entries) > size or len(names) != len(entries) or len(folders) != 1:
+    if packed or marked or sum(e.file_size for e in entries) > size or len(names) != len(entries) or len(folders) != 1:
         raise ValueError
     values = archive.getinfo(f"{folders.pop()}/data.pkl")
     others = sum(e.file_size for e in entries if e is not values and "/data/" not in e.filename)

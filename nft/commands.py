@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from command.messages import argument, clock, counted, say
-from command.options import SAMPLING_BOUNDS, check_numbers, sampling_options
+from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
 from command.outputs import NOT_OURS, OutputRecord
 from config.errors import listed, shown
 from config.loader import BASE, BASE_FILE, load_config
@@ -209,7 +209,7 @@ def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
         lone_surrogate = any("\ud800" <= character <= "\udfff" for character in value)  # bytes that are no UTF-8
         if lone_surrogate or (key == "title" and not value.strip()):
             rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
-            raise UserError(f"--{key.replace('_', '-')} {value!r}: {rule}")
+            raise UserError(f"{option(key)} {value!r}: {rule}")
         if key == "title" and (what := misfit(value)):  # it stands on one line, under pictures too
             raise UserError(f"--title {shown(value)}: holds {what}")
     if (base := given.get("base_uri")) and not ADDRESS.fullmatch(base):

@@ -147,17 +147,12 @@ def test_names_of_entries_that_differ_in_case_alone_are_damage(tmp_path):
     for names, refused in ((["data.pkl", "version"], False), (["data.pkl", "version", "DATA.pkl"], True)):
         with zipfile.ZipFile(path, "w") as archive:
             for name in names:
-                archive.writestr(zipfile.ZipInfo(f"m/{name}"), values)
-        with pytest.raises(ValueError) if refused else contextlib.nullcontext():
-            check_entries(archive_like(path), path.stat().st_size, 1 << 20)
-
-
-def archive_like(path: Path) -> zipfile.ZipFile:
-    """The archive, its entries' attributes as torch writes them."""
-    archive = zipfile.ZipFile(path)
-    for entry in archive.infolist():
-        entry.external_attr = 0
-    return archive
+                archive.writestr(f"m/{name}", values)
+            for entry in archive.infolist():
+                entry.external_attr = 0  # as torch writes it
+        expected = pytest.raises(ValueError) if refused else contextlib.nullcontext()
+        with zipfile.ZipFile(path) as archive, expected:
+            check_entries(archive, path.stat().st_size, 1 << 20)
 
 
 def test_weights_of_another_shape_are_named(tiny_run):
