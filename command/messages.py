@@ -1,5 +1,6 @@
 """How messages show things: counts with nouns, figures, and text without characters that would steer a terminal."""
 
+import errno
 import math
 import os
 import re
@@ -77,6 +78,11 @@ def error_text(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}"
     return str(error) or type(error).__name__
+
+
+def is_of_system(error: BaseException) -> bool:
+    """Whether an error is of a disk or a folder, not of what a file holds, which may lead to a place that none has."""
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def say(text: str) -> None:

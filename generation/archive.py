@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from command.messages import is_of_system
 from utils import Result, UserError, check_readable, hash_file, out_of_memory, unreadable, write_atomic
 
 DAMAGE_ERRORS = (
@@ -100,13 +101,13 @@ def read_hashed(
             check_tensors(content, archive)
             if not isinstance(content, dict):
                 raise Damaged(f"{path}: not a model of this program")
-            made = read(content)
+            made = read(plain(content))
             if archive.testzip():  # torch itself reads over checksums
                 raise ValueError
             file.seek(0)
             found = hash_file(file)
     except DAMAGE_ERRORS as error:
-        if out_of_memory(error):
+        if is_of_system(error) or out_of_memory(error):
             raise
         raise Damaged(f"{path}: not a model file, or damaged") from None
     return made, found
@@ -265,3 +266,12 @@ def tensors_in(content: object) -> list[Tensor]:
         elif not isinstance(value, (str, bytes, int, float, type(None))):
             raise ValueError
     return found
+
+
+def plain(value: Any) -> Any:
+    """Nested values without what a pickle may add to them: gradients of tensors, attributes of dictionaries."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, dict):
+        return {key: plain(own) for key, own in value.items()}
+    return type(value)(map(plain, value)) if isinstance(value, (list, tuple, set)) else value

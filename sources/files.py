@@ -1,7 +1,6 @@
 """Finds the files of a download: in folders, globs and zip archives, and of which kind each is by its name."""
 
 import contextlib
-import errno
 import glob
 import itertools
 import os
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
+from command.messages import is_of_system
 from command.outputs import is_link
 from config.data_file import ARCHIVE, KINDS, PACKED, RECORD, kind_of
 from config.errors import listed, shown
@@ -151,7 +151,7 @@ def clear_errors(what: str) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of a place that no file has
+        if is_of_system(error):
             raise
         raise UserError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from None
 

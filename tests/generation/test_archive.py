@@ -1,13 +1,18 @@
 """Archives that declare, unpack or repeat more than they hold: refused before memory is taken, and nothing is run."""
 
+import errno
 import io
+import os
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from config.schema import RunConfig
+from evaluation.identity import weights_sha256
 from generation.archive import kept_aside, nearest_model, read_archive
 from generation.checkpoint import load_checkpoint, shape_of
 from model import DiffusionTransformer
@@ -115,6 +120,27 @@ def test_a_tensor_longer_than_its_entry_is_refused(tmp_path):
     assert values != entries["data.pkl"]
     torch_archive(tmp_path / "x.pt", {"data.pkl": values, "byteorder": b"little", "data/0": entries["data/0"]})
     assert "not a model file, or damaged" in outcome(tmp_path / "x.pt")
+
+
+def test_what_a_pickle_adds_to_values_is_not_read(model, tmp_path):
+    """Weights that require gradients cannot be written as numbers, and dictionaries can have any attributes."""
+    content, path = read_archive(model), tmp_path / "odd.pt"
+    odd = OrderedDict(content["weights"])
+    for name, value in list(odd.items()):
+        odd[name] = nn.Parameter(value) if "tokens" in name else value.requires_grad_()
+    odd.copy = "no method"
+    torch.save({**content, "weights": odd}, path)
+    assert type(read_archive(path)["weights"]) is dict
+    assert weights_sha256(load_checkpoint(path)) == weights_sha256(load_checkpoint(model))
+
+
+def test_a_disk_that_cannot_be_read_does_not_make_a_model_damaged(model, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        load_checkpoint(model)
 
 
 def test_a_folder_that_may_not_be_looked_into_keeps_nothing_aside(monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -95,6 +96,18 @@ def test_a_state_after_a_validation_without_finite_bits_is_gone_on_from(tiny_run
     write_archive(run.state_file(), {**state, "status": {**state["status"], "history": history}})
     train_model(run, listener := Quiet())
     assert listener.resumed_from == 4 and not listener.notes and run.model_file().is_file()
+
+
+def test_what_is_added_to_the_values_of_a_state_is_not_read(tiny_run):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    status = OrderedDict(state["status"])
+    status.pop = "no method"
+    write_archive(run.state_file(), {**state, "status": status})
+    train_model(run, listener := Quiet())
+    assert listener.resumed_from == 4 and not listener.notes
 
 
 def test_settings_of_optimizers_are_those_of_the_run_whatever_a_state_says(tiny_run):
