@@ -10,6 +10,7 @@ import torch
 
 from command.messages import counted
 from config.loader import Config
+from config.schema import LONGEST_DOCUMENT
 from dataset_loader import Batch, held_out_batches, held_out_windows
 from diffusion import orders
 from diffusion.samplers import SAMPLERS
@@ -128,7 +129,8 @@ def origin_of(checkpoint: Checkpoint, unseen: list[str], held_out_seen: int) -> 
 def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str], int, int]:
     """The first documents of a file's text, one a line, how many follow, and how many blank lines are left out.
 
-    Samples of a stream are lines of `as_line`. Raises UserError for fewer than two documents.
+    Samples of a stream are lines of `as_line`. Raises UserError for fewer than two documents, and for one that is
+    longer than any.
     """
     every = text.removesuffix("\n").split("\n")
     lines = [line for line in every if line.strip()]
@@ -136,6 +138,8 @@ def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str]
     if len(texts) < 2:
         raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
     judged = list(map(of_line, texts)) if stream else texts
+    if (longest := max(map(len, judged))) > LONGEST_DOCUMENT:
+        raise UserError(f"{path}: has a line of {longest:,} characters; a document has {LONGEST_DOCUMENT:,} at most")
     return judged, len(lines) - len(texts), len(every) - len(lines)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command.messages import counted
+from command.messages import argument, counted
 from config.schema import DataConfig
 from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
@@ -19,6 +19,7 @@ from utils import UserError, foreign, mix64, numpy_generator
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
+MOST_LINE = 4 << 20  # bytes of a line that is a document: a long novel has a third of it
 MAGIC_BYTES = 16  # of a file's begin, which tell text from other things
 
 IS_SPACE = np.zeros(UNICODE_SIZE, dtype=bool)
@@ -63,10 +64,10 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
     """Yield (characters,) uint32 code points of whole lines, each with its newline, a chunk at a time.
 
     Counts in `reading_log` what it drops or changes. Raises UserError for bytes that are not UTF-8 if
-    config.invalid_utf8 is "error".
+    config.invalid_utf8 is "error", and for a line that is longer than any document, unless the text is a stream.
     """
     parts: list[bytes] = []
-    line = 1
+    line, size = 1, 0
     with path.open("rb") as file:
         begin = file.read(MAGIC_BYTES)
         if what := foreign(begin):
@@ -78,10 +79,22 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
                 data = b"".join(parts) + block[:cut]
                 yield from _decode(data, line, path, config, reading_log)
                 line += data.count(b"\n")
-                parts = []
+                parts, size = [], 0
             parts.append(block[cut:])
+            size += len(parts[-1])
+            if size > MOST_LINE and config.format == "lines":
+                check_line_ends(path)
+                rule = f"longer than {MOST_LINE >> 20} MB, which no document is"
+                raise UserError(f"{path} line {line}: {rule}; set data.format to stream for continuous text")
     if any(parts):
         yield from _decode(b"".join(parts) + b"\n", line, path, config, reading_log)
+
+
+def check_line_ends(path: Path) -> None:
+    """Raise UserError for a file whose lines end in CR alone."""
+    if ends_in_cr(path):
+        fix = f"python prepare.py {argument(path)} --name OTHER makes a text of it"
+        raise UserError(f"{path}: its lines end in CR alone, as old programs wrote them; {fix}")
 
 
 def ends_in_cr(path: Path) -> bool:

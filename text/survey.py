@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from command.messages import argument, counted
+from command.messages import counted
 from config.schema import RunConfig
-from text.reader import IS_SPACE, DocumentHasher, ReadingLog, ends_in_cr, read_lines, spans
+from text.reader import IS_SPACE, DocumentHasher, ReadingLog, check_line_ends, read_lines, spans
 from utils import UserError, derive_seed, mix64
 
 
@@ -70,9 +70,7 @@ def survey_lines(run: RunConfig) -> Survey:
         reading_log.not_sampled = int((kept & (rank > bound)).sum())
         kept &= rank <= bound
     if kept.sum() < 2:
-        if ends_in_cr(path):
-            fix = f"python prepare.py {argument(path)} --name OTHER makes a text of it"
-            raise UserError(f"{path}: its lines end in CR alone, as old programs wrote them; {fix}")
+        check_line_ends(path)
         raise UserError(
             f"{path}: {counted(int(kept.sum()), 'distinct document')}, but one to learn from and one to hold out are "
             "needed; one document a line, or set data.format to stream for continuous text"

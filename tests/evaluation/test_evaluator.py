@@ -289,6 +289,11 @@ def test_mistakes_are_named(two_voices, tmp_path, capsys):
     empty.write_text("\n")
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty), *config]) == 2
     assert "empty.txt: 0 documents; at least 2 are needed, one a line" in capsys.readouterr().err
+    empty.write_text("a line\n" + "x " * 1_000_000)
+    assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty), *config]) == 2
+    what = "has a line of 2,000,000 characters; a document has 1,000,000 at most"
+    assert capsys.readouterr().err == f"error: {empty}: {what}\n"
+    empty.write_text("")
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty), *config]) == 2
     assert capsys.readouterr().err == f"error: {empty}: cannot be written to: it is a file, not a folder\n"
     assert evaluate.main(["--model", "missing.pt"]) == 2

@@ -1,5 +1,7 @@
 """Reading: bytes to lines, whatever their ends and marks; what is no UTF-8 is named or counted."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,22 @@ def test_invalid_lines_are_skipped_or_replaced_and_counted(tiny_run, policy, exp
     loaded = load_corpus(tiny_run(BAD + "\n".join(ALPHABET).encode(), data={"invalid_utf8": policy}))
     assert everything(loaded) == sorted(["good one", "good two", "good three", *expected])
     assert loaded.reading_log.invalid_lines == 1
+
+
+def test_a_line_longer_than_any_document_is_named_before_it_is_held(tiny_run):
+    """A line takes some fifty bytes of memory a byte."""
+    run = tiny_run(b"one\ntwo\n" + b"x" * (5 << 20) + b"\nthree\n" + b"y" * (20 << 20))
+    tracemalloc.start()
+    with pytest.raises(UserError) as error:
+        load_corpus(run)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    rule = "longer than 4 MB, which no document is; set data.format to stream for continuous text"
+    assert str(error.value) == f"{run.data_file()} line 3: {rule}" and most < 100e6
+    stream = tiny_run(b"x y" * (3 << 20), data={"format": "stream"})
+    assert load_corpus(stream).reading_log.characters == (9 << 20) + 1  # and a newline
+    with pytest.raises(UserError, match="its lines end in CR alone"):
+        load_corpus(tiny_run(b"some words\r" * (1 << 20)))
 
 
 def test_document_hashes_tell_documents_apart(tiny_run):
