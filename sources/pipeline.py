@@ -4,6 +4,7 @@ import contextlib
 import math
 import random
 from array import array
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -128,12 +129,13 @@ def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: 
         raise UserError(f"--unit {request.unit}: is for plain texts, and none of the files is one")
     log, choice, path = SourceLog(), Choice(request), scratch / "text"
     files, hashes = [], array("q")
+    unpacked, texts_of = Counter[Path](), Counter[Path]()
     with writing(path) as out:
         for file in found:
             with (
-                source_table(file, request, scratch) as (plain, table),
+                source_table(file, request, scratch, unpacked) as (plain, table),
                 contextlib.closing(texts(file, table, request, choice, log)) as every,
-                contextlib.closing(metered(every, plain, advance)) as told,  # for Windows removes no file that is read
+                contextlib.closing(metered(every, plain, advance, texts_of)) as told,  # else Windows keeps the file
             ):
                 files.append(plain)
                 # a commit that speaks of <div> or &amp; means them
@@ -199,20 +201,22 @@ def pieces(rows: Iterator[Row]) -> Iterator[Row]:
             return
 
 
-def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None]) -> Texts:
+def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None], texts_of: Counter[Path]) -> Texts:
     """The texts of a source. Tells progress as characters of text, and at the end the bytes that were no text.
 
-    Raises UserError for more text than any file of this size is packed from.
+    `texts_of` counts the characters that each file has held. Raises UserError for more than any of its size is packed
+    from.
     """
     told = size = 0
     most = max(MOST_UNPACKED, MOST_RATIO * plain.bytes) if plain.bytes else math.inf
     for number, text in enumerate(every):
         size += len(text)
+        texts_of[plain.found.path] += len(text)
         if number % TOLD == 0:
             more = min(size, plain.bytes) - told
             advance(more)
             told += more
-        if size > most:
+        if texts_of[plain.found.path] > most:
             raise UserError(f"{plain.found.name}: holds more than {most / 1e9:,.1f} GB of text, which its size belies")
         yield text
     advance(plain.bytes - told)
@@ -254,14 +258,16 @@ def repeated(hashes: array) -> int:
 
 
 @contextlib.contextmanager
-def source_table(file: Found, request: Request, scratch: Path) -> Iterator[tuple[Plain, Table]]:
-    """A source as a plain file and as a table of it."""
+def source_table(
+    file: Found, request: Request, scratch: Path, unpacked: Counter[Path]
+) -> Iterator[tuple[Plain, Table]]:
+    """A source as a plain file and as a table of it; `unpacked` is that of `plain_file`."""
     if file.kind == "git":
         commit, table = open_git(file.path, file.name, request.encoding)
         yield Plain(file.path, file, commit, 0), table
         return
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(plain_file(file, scratch, request.encoding))
+        plain = stack.enter_context(plain_file(file, scratch, request.encoding, unpacked))
         path, opener = plain.path, READERS[file.kind]
         if file.kind in BY_DUCKDB:
             path = stack.enter_context(harmless_path(path, scratch))

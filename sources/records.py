@@ -19,11 +19,15 @@ from sources.unpack import BLOCK_BYTES, MOST_ROW
 from utils import UserError
 
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
-LONGEST_HEADER = 1 << 13  # characters; to parse a header takes the square of its length
+LONGEST_HEADER = 1 << 13  # characters
+LONGEST_PARAMETERS = 1 << 10  # characters of a header of parameters; to parse one takes the square of its length
+MOST_COMPARED = 10_000_000  # lines of a message times its boundaries: each line is compared with all that are open
+MOST_DEPTH, MOST_NAMES = 100, 10_000  # of elements in XML; of elements and attributes, which its parser keeps
 DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 # of the line before a message: a sender, and in any order a day, a month, a time and a year
 DATED = re.compile(rb"From (?=.*\b(?:%s)\b)(?=.*\b(?:%s)\b)(?=.*\b\d\d?:\d\d\b)(?=.*\b\d{4}\b)" % (DAYS, MONTHS))
 HEADER = re.compile(rb"[!-9;-~]+:")
+BOUNDARY = re.compile(rb"^(?:content-type:|[ \t]).*boundary", re.IGNORECASE | re.MULTILINE)
 ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 # what Python's email raises for a hostile message
 MISFITS = (
@@ -42,17 +46,33 @@ def open_xml(path: Path, name: str) -> Table:
     return table_of([*found], lambda _: xml_rows(path, name))
 
 
-def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
-    """The attributes of each <row>, a piece of the file at a time. Entities of the file's own are refused."""
-    rows: list[dict[str, str]] = []
+def xml_parser(name: str, rows: list[dict[str, str]]) -> Any:
+    """A parser that adds the attributes of each <row> to a list. It refuses what takes memory, and no dump holds."""
+    open_tags: list[str] = []
+    names: set[str] = set()
+
+    def begin(tag: str, attributes: dict[str, str]) -> None:
+        open_tags.append(tag)
+        names.update(attributes, [tag])
+        if len(open_tags) > MOST_DEPTH or len(names) > MOST_NAMES:
+            raise UserError(f"{name}: has more than {MOST_DEPTH} elements in one another, or {MOST_NAMES:,} names")
+        if tag == "row":
+            rows.append(attributes)
+
+    def refuse(*doctype: Any) -> None:
+        if doctype[-1]:  # it holds declarations
+            raise UserError(f"{name}: defines entities or attributes of its own, which no dump needs; it is not read")
+
     parser = expat.ParserCreate("utf-8")  # whatever it declares: it was decoded before
-    parser.StartElementHandler = lambda tag, attributes: rows.append(attributes) if tag == "row" else None
+    parser.StartElementHandler, parser.EndElementHandler = begin, lambda _: open_tags.pop()
+    parser.StartDoctypeDeclHandler = refuse
+    return parser
 
-    def refuse(*_: Any) -> None:
-        raise UserError(f"{name}: defines entities of its own, which no dump needs; it is not read")
 
-    parser.EntityDeclHandler = refuse
-    done = 0
+def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
+    """The attributes of each <row>, a piece of the file at a time."""
+    rows: list[dict[str, str]] = []
+    parser, done = xml_parser(name, rows), 0
     with path.open("rb") as file:
         while True:
             block = file.read(BLOCK_BYTES // 4)
@@ -143,6 +163,8 @@ class Bounded(email.policy.EmailPolicy):
     def header_fetch_parse(self, name: str, value: str) -> Any:
         if len(value) > LONGEST_HEADER:
             raise ValueError(name)
+        if name.lower().startswith("content-"):  # what kind of part it is stands at its beginning
+            value = value[:LONGEST_PARAMETERS]
         return super().header_fetch_parse(name, value)
 
 
@@ -151,6 +173,8 @@ BOUNDED = Bounded()
 
 def message_row(content: bytes, place: str, encoding: str) -> dict[str, str] | None:
     """Subject, date and text of a message; None if it has no text, or one that no program can read."""
+    if content.count(b"\n") * len(BOUNDARY.findall(content)) > MOST_COMPARED:
+        return None
     try:
         message = email.message_from_bytes(content, policy=BOUNDED)
         assert isinstance(message, EmailMessage)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from command.lock import exclusive_lock
-from command.outputs import is_link
+from command.outputs import is_link, is_regular
 from config.data_file import CACHE
 from utils import UserError
 
+STRANGE = "holds what this program did not put there; move it away"
 LINK = "link"
 SCRATCH_FILES = ("plain", "text", "sample", LINK)
 PATTERN = re.compile(r"[*?\[\]{}\ud800-\udfff]")  # what DuckDB takes for a pattern, and bytes that are not UTF-8
@@ -46,13 +47,18 @@ def writing_bytes(path: Path) -> io.BufferedWriter:
 def scratch_folder(text: Path) -> Iterator[Path]:
     """A folder on the disk of a text to be made, for what is made on the way.
 
-    What a killed command left there goes, and so does all at the end.
+    What a killed command left there goes, and so does all at the end. Beside it such a command left its lock: without
+    that it may be a person's, as where a link leads to another folder.
     """
     cache, name = text.parent / CACHE, text.stem
     folder = cache / f"{name}.prepare"
     trouble = f"another prepare.py makes {name} at this moment; wait for it, or choose another --name"
-    with exclusive_lock(cache / f"{name}.prepare.lock", trouble):
+    lock = cache / f"{name}.prepare.lock"
+    ours = is_regular(lock)
+    with exclusive_lock(lock, trouble):
         if os.path.lexists(folder):
+            if not ours:
+                raise UserError(f"{folder}: {STRANGE}")
             remove_scratch(folder)
         folder.mkdir()
         try:
@@ -104,4 +110,4 @@ def remove_scratch(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError:
-        raise UserError(f"{folder}: holds what this program did not put there; move it away") from None
+        raise UserError(f"{folder}: {STRANGE}") from None

@@ -7,8 +7,9 @@ import gzip
 import hashlib
 import itertools
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
@@ -58,11 +59,12 @@ def archive_at(path: Path, _fingerprint: tuple[int, int]) -> zipfile.ZipFile:
 
 
 @contextlib.contextmanager
-def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
+def plain_file(found: Found, scratch: Path, encoding: str, unpacked: Counter[Path]) -> Iterator[Plain]:
     """The plain file of a source, in `scratch` if it must be made; it goes at the end.
 
-    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD. Raises
-    UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
+    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD. `unpacked`
+    counts the bytes that each packed file has held, all members of an archive together. Raises UserError for what is
+    damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
     """
     made, digest, packed = scratch / "plain", hashlib.sha256(), bool(found.packing or found.member)
     with unchanged(found) as before, contextlib.ExitStack() as stack:
@@ -72,7 +74,7 @@ def plain_file(found: Found, scratch: Path, encoding: str) -> Iterator[Plain]:
             blocks = hashed(itertools.chain([first], blocks), digest)
             marked = encoding_of(found, first, encoding, partial(holds_utf8, found, before[0]))
             if packed:
-                blocks = bounded(found, blocks, before[0])
+                blocks = bounded(found, blocks, before[0], unpacked)
             elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
                 raise UserError(f"{found.name}: {what}; its name does not say so")
             if marked:
@@ -106,7 +108,7 @@ def unchanged(found: Found) -> Iterator[tuple[int, int]]:
 def holds_utf8(found: Found, packed_bytes: int) -> bool:
     """Whether all that a source of so many bytes holds is UTF-8, as `is_utf8` tells it."""
     with opened(found) as blocks:
-        return is_utf8(bounded(found, blocks, packed_bytes))
+        return is_utf8(bounded(found, blocks, packed_bytes, Counter()))
 
 
 def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
@@ -207,14 +209,15 @@ def hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
         yield block
 
 
-def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int) -> Iterator[bytes]:
+def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int, unpacked: Counter[Path]) -> Iterator[bytes]:
     """The blocks of a packed file; raises UserError if it holds more than any text is packed from."""
-    most, total = max(MOST_UNPACKED, MOST_RATIO * packed_bytes), 0
+    most = max(MOST_UNPACKED, MOST_RATIO * packed_bytes)
     for block in blocks:
-        total += len(block)
-        if total > most:
+        unpacked[found.path] += len(block)
+        if unpacked[found.path] > most:
+            name = replace(found, member="").name
             limit = f"{most / 1e9:,.1f} GB, {MOST_RATIO} times its size or {MOST_UNPACKED / 1e9:,.1f} GB"
-            raise UserError(f"{found.name}: unpacks to more than {limit}; unpack it yourself if you trust it")
+            raise UserError(f"{name}: unpacks to more than {limit}; unpack it yourself if you trust it")
         yield block
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path):
     path.write_bytes(TABLE)
     with (
         pytest.raises(UserError, match=r"^a.csv: the file changed while it was read; start again$"),
-        plain_file(Found(path, "csv"), tmp_path, ""),
+        plain_file(Found(path, "csv"), tmp_path, "", Counter()),
     ):
         path.write_bytes(TABLE + ROW)
 
@@ -95,12 +96,16 @@ def test_a_change_is_named_and_not_what_follows_from_it(tmp_path, error):
         path.write_bytes(TABLE)
         with (
             pytest.raises(UserError if changes else type(error)) as raised,
-            plain_file(Found(path, "csv"), tmp_path, ""),
+            plain_file(Found(path, "csv"), tmp_path, "", Counter()),
         ):
             if changes:
                 path.write_bytes(TABLE + ROW)
             raise error
         assert changes == (str(raised.value) == "a.csv: the file changed while it was read; start again")
+
+
+DECLARES = "a.xml: defines entities or attributes of its own, which no dump needs; it is not read"
+MANY = "a.xml: has more than 100 elements in one another, or 10,000 names"
 
 
 @pytest.mark.parametrize(
@@ -110,16 +115,23 @@ def test_a_change_is_named_and_not_what_follows_from_it(tmp_path, error):
         ("<posts><page/></posts>",
          "a.xml: holds no element <row>, as a dump of Stack Exchange does; no other XML is read"),
         ('<posts><row Body="a b"/><row Body=', "a.xml line 1: no well-formed XML: unclosed token"),
-        ('<!DOCTYPE p [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><p><row Body="&c;"/></p>',
-         "a.xml: defines entities of its own, which no dump needs; it is not read"),
-        ('<!DOCTYPE p [<!ENTITY a SYSTEM "file:///etc/passwd">]><p><row Body="a"/>&a;</p>',
-         "a.xml: defines entities of its own, which no dump needs; it is not read"),
+        ('<!DOCTYPE p [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><p><row Body="&c;"/></p>', DECLARES),
+        ('<!DOCTYPE p [<!ENTITY a SYSTEM "file:///etc/passwd">]><p><row Body="a"/>&a;</p>', DECLARES),
+        (f'<!DOCTYPE p [<!ATTLIST row Body CDATA "{"x" * 1000}">]><p>{"<row/>" * 1000}</p>', DECLARES),
+        ("<p>" * 10_000, MANY), ("<p>" + "".join(f"<p{k}/>" for k in range(20_000)), MANY),
+        ("<p>" + "".join(f'<row a{k}=""/>' for k in range(20_000)), MANY),
         (f'<p><row Body="{"x" * 20_000_000}"/></p>', "a.xml line 1: a row of more than 4 MB"),
     ],
 )  # fmt: skip
 def test_hostile_xml_is_one_line(content, line):
     Path("a.xml").write_text(content)
     assert_refused("a.xml", line=line)
+
+
+def test_a_doctype_that_declares_nothing_is_no_harm():
+    Path("a.xml").write_text('<!DOCTYPE posts SYSTEM "posts.dtd"><posts><row Body="a b"/><row Body="c d"/></posts>')
+    assert prepare.main(["a.xml", "--name", "x"]) == 0
+    assert Path("datasets/x.txt").read_text() == "a b\nc d\n"
 
 
 def test_a_million_columns_of_json_are_one_line():
@@ -205,11 +217,22 @@ def test_two_commands_for_one_text_and_what_one_left():
         assert_refused("a.csv", line=what)
     (cache / "x.prepare").mkdir()
     (cache / "x.prepare/text").write_text("of a killed command")
+    (cache / "x.prepare.lock").touch()  # which it left too
     assert prepare.main(["a.csv", "--name", "x"]) == 0 and not (cache / "x.prepare").exists()
     (cache / "x.prepare").mkdir()
     (cache / "x.prepare/mine").write_text("a person's")
     assert prepare.main(["a.csv", "--name", "x"]) == 2
     assert (cache / "x.prepare/mine").read_text() == "a person's"
+
+
+def test_a_folder_beside_which_no_command_left_a_lock_is_a_persons(tmp_path):
+    Path("a.csv").write_bytes(TABLE)
+    (tmp_path / "mine/x.prepare").mkdir(parents=True)
+    (tmp_path / "mine/x.prepare/text").write_text("a person's")
+    Path("datasets/.cache").mkdir(parents=True)
+    Path("datasets/.cache/diffusion-gpt-local").symlink_to(tmp_path / "mine")
+    assert prepare.main(["a.csv", "--name", "x"]) == 2
+    assert (tmp_path / "mine/x.prepare/text").read_text() == "a person's"
 
 
 def test_without_the_optional_packages_a_line_says_what_to_install(monkeypatch):

@@ -96,6 +96,16 @@ def test_a_message_costs_neither_the_mailbox_nor_hours(headers, lost, capsys):
     assert time.process_time() - began < 20
 
 
+def test_parameters_and_parts_of_a_message_are_not_compared_for_minutes(capsys):
+    many = b"From a\nContent-Type: text/plain" + b";" * 8000 + b"\n\nhello there\n\n"
+    parts = b"".join(b'Content-Type: multipart/mixed;\n boundary="b%d"\n\n--b%d\n' % (k, k) for k in range(900))
+    Path("a.mbox").write_bytes(many * 10 + b"From a\n" + parts + b"\n" + b"a line\n" * 200_000)
+    began = time.process_time()
+    assert run("a.mbox") == ["hello there"] * 10
+    assert "left out: 1 row that is no message with text" in capsys.readouterr().out.splitlines()
+    assert time.process_time() - began < 10
+
+
 SENT = b"From a@b Thu Jan  1 00:00:00 2026\n"
 DATES = [
     b"Thu Jan  1 00:00:00 2026", b"Thu Jan  1 00:00:00 +0000 2026", b"Thu, 1 Jan 2026 00:00:00 GMT",

@@ -164,7 +164,9 @@ def test_what_unpacks_to_more_than_any_text_is_one_line(monkeypatch):
         Path(name).write_bytes(pack(content))
         assert_refused(name, line=f"{name}: {rule}")
     zipped("a.zip", {"a.csv": content})
-    assert_refused("a.zip", line=f"a.zip/a.csv: {rule}")
+    assert_refused("a.zip", line=f"a.zip: {rule}")
+    zipped("b.zip", {f"{name}.csv": content[: 1 << 19] for name in "abc"})  # each of them less
+    assert_refused("b.zip", line=f"b.zip: {rule}")
     if zstd := shutil.which("zstd"):
         Path("b.csv").write_bytes(content)
         subprocess.run([zstd, "-q", "b.csv"], check=True)
@@ -179,3 +181,6 @@ def test_a_table_that_repeats_one_text_without_end_is_one_line(monkeypatch):
     duckdb.connect().execute(f"COPY ({rows}) TO 'a.parquet'")
     assert Path("a.parquet").stat().st_size < 1 << 20
     assert_refused("a.parquet", line="a.parquet: holds more than 0.0 GB of text, which its size belies")
+    duckdb.connect().execute(f"COPY ({rows.replace('20000', '20')}) TO 'b.parquet'")  # 420 KB
+    zipped("b.zip", {f"{name}.parquet": Path("b.parquet").read_bytes() for name in "abc"})
+    assert_refused("b.zip", starts="b.zip/c.parquet: holds more than 0.0 GB of text")
