@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from command.messages import argument, clock, counted, say
 from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
 from command.outputs import NOT_OURS, OutputRecord
-from config.errors import listed, shown
+from config.errors import listed
 from config.loader import BASE, BASE_FILE, load_config
 from config.origin import with_origin
 from config.schema import RunConfig
@@ -32,18 +32,16 @@ from nft.fonts import in_other_fonts
 from nft.formats import FOURTH_FORMAT, SET_FORMAT
 from nft.originals import is_remote, model_of_set
 from nft.rules import Judge
-from nft.schemas import LARGEST, PRESENTATION, SetInfo, info_of
+from nft.schemas import LARGEST, PRESENTATION, SetInfo, check_presentation, info_of
 from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, check_known, selection_json
 from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS
 from nft.verify_records import other_origin
 from pages.themes import THEMES
-from sources.cleaning import misfit
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
-ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
 OF_A_FILE = "a set is made of a model file, models/NAME.pt, whose hash it names"
 
 
@@ -82,7 +80,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         identity = identity_of(checkpoint, writer, stored.identity["device"] if stored else "")
         wanted = set_info(stored, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
         info = folder.agreed(wanted)
-        check_tools(info)
+        check_presentable(info)
         check_records_fit(folder, info, arguments.size)
         if stored:
             folder.check_courses()
@@ -128,8 +126,12 @@ def set_info(
     return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
 
 
-def check_tools(info: SetInfo) -> None:
-    """Raise UserError if the pieces of a set need a program that is not here, or cannot do it."""
+def check_presentable(info: SetInfo) -> None:
+    """Raise UserError if the files of a set may not show what set.json says, whoever wrote it, or need a program more.
+
+    That program may not be here, or cannot do it.
+    """
+    check_presentation(info.plain(), "set.json: {}".format)
     if "mp4" in (info.pieces or ()):
         animation("mp4", "", [], "", THEMES["paper"])
 
@@ -184,7 +186,7 @@ def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with what the command line gives of PRESENTATION."""
     with SetFolder.opened(arguments.folder) as folder:
         record, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
-        check_tools(info)
+        check_presentable(info)
         folder.check_courses()
         folder.write_info(info)
         write_and_name(folder, record)
@@ -204,16 +206,7 @@ def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
 def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the command line gives of how a set is presented; UserError if it cannot be so."""
     given = {key: value for key in PRESENTATION if (value := getattr(arguments, key)) is not None}
-    for key in given.keys() & {"title", "description", "base_uri"}:
-        value = given[key]
-        lone_surrogate = any("\ud800" <= character <= "\udfff" for character in value)  # bytes that are no UTF-8
-        if lone_surrogate or (key == "title" and not value.strip()):
-            rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
-            raise UserError(f"{option(key)} {value!r}: {rule}")
-        if key == "title" and (what := misfit(value)):  # it stands on one line, under pictures too
-            raise UserError(f"--title {shown(value)}: holds {what}")
-    if (base := given.get("base_uri")) and not ADDRESS.fullmatch(base):
-        raise UserError(f"--base-uri {shown(base)}: must be an address, as ipfs://CID or https://example.org/set")
+    check_presentation(given, option)
     if "pieces" in given:
         given["pieces"] = [piece for piece in re.split(r"[\s,]+", given["pieces"]) if piece not in ("", "none")]
     try:
@@ -238,7 +231,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         writer = Writer.of(checkpoint, pick_device(arguments.device))
         pieces = CollectionConfig().pieces if info.pieces is None else info.pieces  # of sets before there were courses
         info = info.model_copy(update={"courses": True, "pieces": pieces})
-        check_tools(info)
+        check_presentable(info)
         record = record_of(folder, growing=True)
         folder.begin(info)
         for draw in (draw_empty_courses, draw_missing_courses):
@@ -258,7 +251,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
         records = folder.records()
         known = {record["token_id"] for record in records if record["accepted"]}
-        check_tools(folder.info())
+        check_presentable(folder.info())
         chosen = known if arguments.keep == "all" else named_tokens(Path(arguments.keep), records, known)
         folder.check_courses(chosen)
         if arguments.keep == "all":

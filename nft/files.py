@@ -179,14 +179,17 @@ def is_kept(path: Path, content: bytes) -> bool:
 
 
 def strangers_in(folder: SetFolder, expected: set[str]) -> list[str]:
-    """What lies in the folders of a set and belongs to no token."""
-    present = [f"{name}/{file.name}" for name in FOLDERS for file in (folder.path / name).glob("*")]
+    """What lies in the folders of a set and belongs to no token. Raises OSError for a folder that may not be listed."""
+    there = [name for name in FOLDERS if (folder.path / name).is_dir()]
+    present = [f"{name}/{file.name}" for name in there for file in (folder.path / name).iterdir()]
     return sorted(path for path in {*present} - expected if not is_of_a_system(folder.path / path))
 
 
 def beside(folder: SetFolder, expected: set[str]) -> list[str]:
     """What lies beside the folders of a set and is none of its files."""
     undeclared = set() if folder.info().courses else {"courses.jsonl"}
-    known = {*expected, *FOLDERS, *SOURCES, RECORD, LOCK} - undeclared
+    known = {*expected, *FOLDERS, *SOURCES, LOCK} - undeclared
+    with contextlib.suppress(UserError):  # of what this program cannot have written
+        known.add(OutputRecord(folder.path / RECORD).path.name)
     present = (path for path in folder.path.iterdir() if path.name not in known)
     return sorted(path.name for path in present if not is_of_a_system(path))

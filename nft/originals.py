@@ -57,23 +57,22 @@ def is_remote(path: Path) -> bool:
 
 
 def hash_at_hand(path: Path) -> str:
-    """SHA-256 of a file that a set names; "" if it is not at hand. Some files of a system have no size and no end."""
-    if unreadable(path) or size_of(path) > MOST_BYTES:
-        return ""
-    return hash_file(path) if size_of(path) else sha256(b"")
+    """SHA-256 of a file that a set names; "" if none is at hand. Pipes, and some files of a system, have no end."""
+    return hash_file(path) if not unreadable(path) and 0 < size_of(path) <= MOST_BYTES else ""
 
 
 def rules_at_hand(found: Findings, info: SetInfo) -> tuple[Rules, bool]:
     """The set's rules, and whether they are all: without its list the rule `words` cannot be applied."""
     rules = rules_with_defaults(info.rules)
-    path = rules.word_file()
+    path, without = rules.word_file(), rules.model_copy(update={"words": "keep", "word_list": ""})
     if bool(rules.word_list) != bool(info.word_list_sha256):
         found.differs("set.json: rules.word_list and word_list_sha256 do not belong together")
-    elif path is None or (not is_remote(path) and hash_at_hand(path) == info.word_list_sha256):
+    elif path is None or info.word_list_sha256 == sha256(b""):  # an empty list finds nothing, wherever it lies
+        return without, True
+    elif not is_remote(path) and hash_at_hand(path) == info.word_list_sha256:
         return rules, True
     elif rules.words != "keep":
         found.not_checked(f"the rule words, and dropped texts: its list {path} is not here, or not as it was")
-    without = rules.model_copy(update={"words": "keep", "word_list": ""})
     return without, rules.words == "keep"
 
 

@@ -1,13 +1,14 @@
 """The schemas of a set's files: set.json, a line of samples.jsonl, and selection.json; they are checked when read."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.errors import Name, one_of
+from config.errors import Name, one_of, shown
 from config.origin import LONGEST
 from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
 from config.sets import Rules
@@ -17,11 +18,13 @@ from generation.checkpoint import Start
 from nft.formats import FIFTH_FORMAT
 from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES
+from sources.cleaning import misfit
 from utils import UserError
 
 # fields of set.json that may change after the tokens are drawn
 PRESENTATION = ("title", "description", "base_uri", "pieces", "theme")
 LATER = ("start", "courses", "pieces", "theme")  # fields that sets of earlier versions lack, and some have no use for
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
@@ -195,6 +198,21 @@ def info_of(content: dict[str, Any]) -> SetInfo:
         return SetInfo.model_validate(content)
     except ValidationError as error:
         raise UserError(f"set.json cannot hold this {first_problem(error)}") from None
+
+
+def check_presentation(values: Mapping[str, Any], named: Callable[[str], str]) -> None:
+    """Raise UserError for a title, description or base_uri that no file of a set may show; `named` names its place."""
+    for key in filter(values.__contains__, ("title", "description", "base_uri")):
+        value = values[key]
+        lone_surrogate = any("\ud800" <= character <= "\udfff" for character in value)  # bytes that are no UTF-8
+        if lone_surrogate or (key == "title" and not value.strip()):
+            rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
+            raise UserError(f"{named(key)} {value!r}: {rule}")
+        if key == "title" and (what := misfit(value)):  # it stands on one line, under pictures too
+            raise UserError(f"{named(key)} {shown(value)}: holds {what}")
+        if key == "base_uri" and value and not ADDRESS.fullmatch(value):
+            rule = "must be an address, as ipfs://CID or https://example.org/set"
+            raise UserError(f"{named(key)} {shown(value)}: {rule}")
 
 
 def parse(model: type[Model], data: bytes, where: str) -> Model:

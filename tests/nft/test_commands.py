@@ -10,7 +10,9 @@ from contextlib import nullcontext
 import pytest
 
 import collection
+from command.options import option
 from nft.selection import token_ids
+from nft.store import indented_json
 from tests.helpers import tree
 from tests.nft.sets import alter, records, texts
 from utils import UserError
@@ -85,6 +87,24 @@ def lasting(folder) -> tuple[str, str]:
     marks = re.search(r'"marks of [0-9a-f]{16}"', (folder / "index.html").read_text("utf-8"))
     assert marks
     return marks[0], json.loads((folder / "provenance.json").read_text("utf-8"))["settings_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("title", "a\0b"), ("title", "\x1b[2J"), ("title", " "), ("base_uri", "javascript:alert(1)")]
+)
+def test_what_the_options_refuse_is_refused_of_a_stored_set_too(studio, verify, capsys, key, value):
+    _, make = studio
+    _, folder = make("set", 2)
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    (folder / "set.json").write_text(indented_json({**info, key: value}), encoding="utf-8")
+    before = tree(folder)
+    for command in (["export"], ["select", "--keep", "1"]):
+        capsys.readouterr()
+        assert collection.main([*command, str(folder)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: set.json: {key} {value!r}: ")
+    assert verify(folder)[0] == 1 and tree(folder) == before
+    assert collection.main(["export", str(folder), option(key), "ipfs://x"]) == 0
+    assert verify(folder)[0] == 0
 
 
 NO_ADDRESSES = ("bafybeigdyr", "ipfs://cid ", "https:// a", "../images", "C:\\nft\\images", "localhost:8000/x")

@@ -1,5 +1,6 @@
 """Every file of a set is compared: texts by their bytes, pictures by their pixels; strangers among them are named."""
 
+import errno
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import shutil
 import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -316,6 +318,36 @@ def test_what_only_bears_a_harmless_name_is_named(studio, verify):
     status, out = verify(folder)
     assert status == 0 and out.endswith("what was checked matches; 4 things could not be checked\n")
     assert all(f"not checked: {name}: no file of a set\n" in out for name in ("evil.html", "metadata.json", "json2"))
+
+
+@pytest.mark.parametrize(
+    "put", [Path.mkdir, lambda path: path.write_text("<script>"), lambda path: path.symlink_to("/")]
+)
+def test_what_only_bears_the_name_of_the_list_of_files_is_named(studio, verify, put):
+    _, make = studio
+    _, folder = make("set", 2)
+    record = folder / ".written.jsonl"
+    record.unlink()
+    put(record)
+    status, out = verify(folder)
+    assert status == 0 and "not checked: .written.jsonl: no file of a set\n" in out and "everything" not in out
+
+
+def test_a_folder_that_may_not_be_listed_does_not_pass_for_one_without_strangers(studio, verify, monkeypatch, capsys):
+    _, make = studio
+    _, folder = make("set", 2)
+
+    def forbid(listing):
+        def listed(path):
+            if Path(path) == folder / "images":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return listing(path)
+
+        return listed
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, forbid(getattr(os, name)))
+    assert "everything matches" not in verify(folder)[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
