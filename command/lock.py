@@ -18,8 +18,17 @@ def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[Non
     check_writable(path.parent)
     if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):  # FileLock would empty it
         raise UserError(f"{path}: not a lock of this program, whose locks are empty files; move it away")
+    lock = FileLock(path, timeout=seconds, fallback_to_soft=False)  # a soft one would outlive a process that is killed
     try:
-        with FileLock(path, timeout=seconds):
-            yield
+        lock.acquire()
     except Timeout:
         raise UserError(trouble) from None
+    except OSError as error:
+        if error.filename:
+            raise
+        what = "cannot be locked, as each of two commands at once must; put its folder on a disk that has locks"
+        raise UserError(f"{path}: {what} ({error.strerror or error})") from None
+    try:
+        yield
+    finally:
+        lock.release()
