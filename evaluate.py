@@ -66,9 +66,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     # of every voice: what is written on one must not be what another one is judged by
     inputs = [*files.values(), *filter(None, samples.values())]
     inputs += [config.resolve(name).data_file() for name in files if arguments.all]
-    joint = (
-        outputs_of(arguments, config.merged(list(files)[-1], {}), report.JOINT_FILES, inputs) if arguments.all else None
-    )
+    joint = outputs_of(arguments, config.shared(), report.JOINT_FILES, inputs) if arguments.all else None
     status = 0
     for place, (name, file) in enumerate(files.items(), start=1):
         try:

@@ -12,7 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
 NAME_RULE = (
-    "must consist of at most 100 letters, digits, '_' and '-', begin with a letter or digit, "
+    "must consist of at most 100 letters a-z and A-Z, digits, '_' and '-', begin with a letter or digit, "
     "and be no Windows device name"
 )
 # Windows takes these for devices, with any suffix; no file can have such a name there

@@ -3,7 +3,7 @@
 The layers are the common sections, a preset, the dataset's entry and the command line. Later layers win, key by key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Config:
         """
         if name in self.datasets:
             return self.trainable(self.merged(name, overrides))
-        folder = Path(self.merged("dataset", overrides).paths.datasets)
+        folder = Path(self.shared(**overrides).paths.datasets)
         known = [*self.datasets, *text_files(folder)]
         if not is_safe_name(name):
             raise UserError(misnamed(name, folder, known))
@@ -54,6 +54,10 @@ class Config:
             what = f"on Windows and macOS its model would be that of {alike!r}; type that, or rename one"
             raise UserError(f"--dataset {name!r}: differs from {alike!r} in case alone, and {what}")
         return run
+
+    def shared(self, **overrides: Any) -> RunConfig:
+        """The run of the common sections alone, whatever the datasets say."""
+        return Config(self.path, {**self.common, "presets": self.presets}).merged("dataset", overrides)
 
     def trainable(self, run: RunConfig) -> RunConfig:
         """This run. Raises UserError if its training would write over what it reads."""
@@ -88,6 +92,8 @@ class Config:
             raise UserError(f"{self.path}: preset: {shown(preset)} is not one of {choices}")
         preset_layer = or_empty(self.presets[preset])
         check_mapping(self.path, f"presets.{preset}", preset_layer)
+        if "preset" in preset_layer:
+            raise UserError(f"{self.path}: presets.{preset}.preset: no such key; no preset builds on another")
         common, *others = layers.items()
         ordered = dict([common, (f"presets.{preset}.", preset_layer), *others])
         check_sampler_reads(self.path, ordered)
@@ -120,21 +126,45 @@ def load_config(path: Path) -> Config:
         entries = or_empty(content.get(section))
         check_mapping(path, section, entries)
         for name in entries:
+            if not isinstance(name, str):
+                raise UserError(f"{path}: {section}: {shown(name)} is no text; write the name in quotes")
             if not is_safe_name(name):
                 raise UserError(f"{path}: {section}: {shown(name)} {NAME_RULE}")
     check_distinct(path, or_empty(content.get("datasets")))
     config = Config(path, content)
+    if AUTO in config.presets:
+        raise UserError(f"{path}: presets.{AUTO}: means the preset cpu; choose another name")
     problems: dict[str, None] = {}  # each once: a mistake in a common section is found in every dataset
-    for name in config.datasets or ["dataset"]:
-        try:
-            config.trainable(config.merged(name, {}))
-        except UserError as error:
-            problems |= dict.fromkeys(str(error).splitlines())
-        if len(problems) >= MOST_PROBLEMS:
+    for line in problems_in(config):
+        problems[line] = None
+        if len(problems) == MOST_PROBLEMS:
             break
     if problems:
-        raise UserError("\n".join([*problems][:MOST_PROBLEMS]))
+        raise UserError("\n".join(problems))
     return config
+
+
+def problems_in(config: Config) -> Iterator[str]:
+    """A line for each mistake in a config file: of the presets, used or not, and of the datasets, or without these."""
+    for preset in config.presets:
+        # what does not go together may do so in a dataset
+        yield from (line for line in told(config.shared, preset=preset) if f"presets.{preset}" in line)
+    shared = told(config.shared)
+    yield from () if config.datasets else shared
+    for name in config.datasets:
+        for line in told(lambda name=name: config.trainable(config.merged(name, {}))):
+            start = f"{config.path}: "
+            placed = line in shared or line.startswith((f"{start}datasets.", f"{start}presets."))
+            yield line if placed else f"{start}datasets.{name}: {line.removeprefix(start)}"
+
+
+def told(make: Callable[..., RunConfig], **overrides: str) -> list[str]:
+    """The mistakes that keep a run from being made, a line each."""
+    try:
+        make(**overrides)
+    except UserError as error:
+        return str(error).splitlines()
+    return []
 
 
 def check_distinct(path: Path, names: Iterable[str]) -> None:

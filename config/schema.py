@@ -260,8 +260,11 @@ class RunConfig(Section):
         return self.training_hash() == other.training_hash()
 
     def training_hash(self) -> str:
-        """SHA-256 of the settings that determine the weights and differ from the defaults: no time, paths, sampling."""
+        """SHA-256 of the settings that determine the weights and differ from the defaults: no time, paths, sampling.
+
+        Of a text its own hash tells, whatever its file is called.
+        """
         # a key added in a later version does not change it, so finished models need no new training
-        exclude = {"training": {"max_minutes", "tensorboard"}}
+        exclude = {"training": {"max_minutes", "tensorboard"}, "data": {"file"}}
         settings = self.model_dump(include=HASHED, exclude=exclude, exclude_defaults=True)
         return hash_json({key: value for key, value in settings.items() if value != {}})

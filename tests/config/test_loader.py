@@ -138,12 +138,12 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ),
         (
             "datasets: {../up: {}}",
-            "datasets: '../up' must consist of at most 100 letters, digits, '_' and '-', "
+            "datasets: '../up' must consist of at most 100 letters a-z and A-Z, digits, '_' and '-', "
             "begin with a letter or digit, and be no Windows device name",
         ),
         (
             "datasets: {Aux: {}}",
-            "datasets: 'Aux' must consist of at most 100 letters, digits, '_' and '-', "
+            "datasets: 'Aux' must consist of at most 100 letters a-z and A-Z, digits, '_' and '-', "
             "begin with a letter or digit, and be no Windows device name",
         ),
         *(
@@ -158,7 +158,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         *(
             (
                 f"paths: {{datasets: ., models: {models}}}\ndatasets: {{a: {{data: {{file: {file}}}}}}}",
-                f"data.file: {file!r} names a file that training writes; rename it, or set paths.models",
+                f"datasets.a: data.file: {file!r} names a file that training writes; rename it, or set paths.models",
             )
             for models, file in ((".", "a.pt"), ("./sub/", "sub/a.resume.pt"))
         ),
@@ -272,3 +272,38 @@ def test_a_model_that_all_others_start_from_may_be_used(tmp_path):
     assert config.placed(stored).name == "common" and config.resolve("voice").training.start_from == "common"
     with pytest.raises(UserError, match=r"start_from: .* is the model to be trained"):
         Config(config.path, {"training": {"start_from": "voice"}, "datasets": {"voice": {}}}).resolve("voice")
+
+
+def test_a_mistake_of_one_dataset_names_it(tmp_path):
+    """Also where two keys do not go together, which no single key is the place of."""
+    fifteen = "".join(f"  d{number}:\n" for number in range(14))
+    with pytest.raises(UserError) as error:
+        read(tmp_path, f"datasets:\n{fifteen}  odd: {{model: {{context: 16}}, sampling: {{overlap: 20}}}}\n")
+    said = "datasets.odd: sampling.overlap 20 must leave room in model.context 16"
+    assert str(error.value) == f"{tmp_path / 'c.yaml'}: {said}"
+    with pytest.raises(UserError) as error:
+        read(tmp_path, f"sampling: {{overlap: 255}}\ndatasets:\n{fifteen}")
+    assert str(error.value) == f"{tmp_path / 'c.yaml'}: sampling.overlap 255 must leave room in model.context 256"
+
+
+@pytest.mark.parametrize(
+    ("presets", "said"),
+    [
+        ("{p: 5}", "presets.p: expected keys with values, found 5"),
+        ("{p: {modle: 5}}", "presets.p.modle: no such key; did you mean 'model'?"),
+        ("{p: {model: {width: x}}}", "presets.p.model.width: 'x' should be a valid integer"),
+        ("{p: {preset: baby}}", "presets.p.preset: no such key; no preset builds on another"),
+        ("{auto: {seed: 5}}", "presets.auto: means the preset cpu; choose another name"),
+    ],
+)
+def test_mistakes_in_presets_that_nobody_uses_are_named(tmp_path, presets, said):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, f"presets: {presets}\ndatasets: {{one: }}\n")
+    assert str(error.value) == f"{tmp_path / 'c.yaml'}: {said}"
+
+
+@pytest.mark.parametrize(("name", "read_as"), [("2024", "2024"), ("2024-01-01", "2024, 1, 1"), ("true", "True")])
+def test_a_name_that_yaml_takes_for_a_number_is_to_be_quoted(tmp_path, name, read_as):
+    with pytest.raises(UserError, match=rf"datasets: .*{read_as}.* is no text; write the name in quotes"):
+        read(tmp_path, f"datasets:\n  {name}:\n")
+    assert [*read(tmp_path, f"datasets:\n  '{name}':\n").datasets] == [name]

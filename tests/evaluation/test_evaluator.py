@@ -272,6 +272,17 @@ def test_all_writes_the_comparison(two_voices, tmp_path, capsys):
     assert "absent: not trained yet, left out" in capsys.readouterr().out
 
 
+def test_the_comparison_lies_in_the_folder_of_all_and_each_report_in_its_own(two_voices, tmp_path):
+    path = config_file(two_voices["build"], tmp_path, "build", "greek")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["paths"]["outputs"] = str(tmp_path / "outputs")
+    content["datasets"]["greek"] = {"paths": {"outputs": str(tmp_path / "elsewhere")}}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert evaluate.main(["--all", "--config", str(path), "--count", "2"]) == 0
+    assert (tmp_path / "outputs/evaluation.md").is_file() and (tmp_path / "outputs/build_evaluation.md").is_file()
+    assert (tmp_path / "elsewhere/greek_evaluation.md").is_file() and not [*tmp_path.glob("elsewhere/evaluation*")]
+
+
 def test_a_voice_that_cannot_be_judged_does_not_keep_the_others_from_it(two_voices, tmp_path, capsys):
     folder, config = tmp_path / "reports", config_file(two_voices["build"], tmp_path, "build", "greek")
     two_voices["build"].data_file().write_text("\n".join(toy_lines(40)) + "\n")

@@ -147,8 +147,8 @@ def start_of(name: str) -> dict:
         (("start",), {**start_of("x"), "stranger": 1}, "start.stranger: no such key"),
         (("start",), {**start_of("x"), "texts": [{"name": "x", "sha256": "0" * 64, "stranger": 1}]},
          "start.texts.0.stranger: no such key"),
-        (("start",), start_of("con"), "start.texts.0.name: 'con' must consist of at most 100 letters, digits"),
-        (("start",), start_of("-x"), "start.texts.0.name: '-x' must consist of at most 100 letters, digits"),
+        (("start",), start_of("con"), "start.texts.0.name: 'con' must consist of at most 100 letters a-z"),
+        (("start",), start_of("-x"), "start.texts.0.name: '-x' must consist of at most 100 letters a-z"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named(model, tmp_path, capsys, place, value, message):

@@ -106,6 +106,16 @@ def test_the_figures_of_a_model_do_not_widen_the_table(project, capfd):
 
 
 @warm
+def test_another_spelling_of_its_file_trains_no_voice_anew(project, capfd):
+    path, run = project
+    assert run("--dataset", "one") == 0
+    for file in ("one.txt", "./one.txt"):
+        change_config(path, datasets={"one": {"data": {"file": file}}, "two": {}})
+        capfd.readouterr()
+        assert run("--dataset", "one") == 0 and "training anew" not in capfd.readouterr().out
+
+
+@warm
 def test_a_model_of_other_settings_is_kept_aside(project, capfd):
     path, run = project
     assert run("--dataset", "one") == 0
