@@ -100,8 +100,11 @@ def table_of(found: list[CheckedRun]) -> Table:
 
 
 def nearest_folder(path: Path) -> Path:
-    """The folder, or the first one above it that exists."""
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    """The folder, or the first one above it that exists. Raises UserError for one on a drive that is not there."""
+    for folder in (path.absolute(), *path.absolute().parents):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"{path}: there is no such drive")
 
 
 def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool) -> CheckedRun:

@@ -119,6 +119,7 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     reading_log, limit = corpus.reading_log, run.training.max_minutes
     losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - (not corpus.stream)  # the frame is none
     budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
+    known = min(known, reading_log.distinct_characters)  # the vocabulary of a stream without a newline has one
     documents = "" if corpus.stream else f"{counted(reading_log.documents, 'document')}, "
     size = "this is the size for a GPU, or a long night; --preset cpu learns faster here"
     notes = [

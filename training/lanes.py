@@ -81,9 +81,16 @@ def share_of_cores(cores: int, used: list[int], lanes: int) -> int:
 
 def one_a_core(runs: list[RunConfig]) -> int:
     """One lane for each core of a CPU that memory allows, and one on a GPU (see benchmarks/results/jobs.md)."""
-    if any(pick_device(run.device).type != "cpu" for run in runs):
+    if any(computes_on(run) != "cpu" for run in runs):
         return 1
     return int(min(parallel_tasks(CPU), memory_bytes() / LANE_BYTES))
+
+
+def computes_on(run: RunConfig) -> str:
+    """The kind of device that a run computes on; the CPU for one whose device is not here, as its training says."""
+    with contextlib.suppress(UserError):
+        return pick_device(run.device).type
+    return "cpu"
 
 
 def lane_count(jobs: str, runs: list[RunConfig], automatic: Callable[[list[RunConfig]], int] = one_a_core) -> int:

@@ -1,6 +1,8 @@
 """In which order trainings run: none before the one that makes its start, and in several lanes the longest first."""
 
 from collections.abc import Sequence
+from os.path import normcase, realpath
+from pathlib import Path
 
 from config.schema import RunConfig
 from training.start import check_alike
@@ -10,7 +12,12 @@ from utils import UserError, size_of
 def maker_of(run: RunConfig, runs: Sequence[RunConfig]) -> RunConfig | None:
     """The one of these runs that makes the model which a run starts from."""
     start = run.start_file()
-    return next((other for other in runs if start and other.model_file().absolute() == start.absolute()), None)
+    return next((other for other in runs if start and real_path(other.model_file()) == real_path(start)), None)
+
+
+def real_path(path: Path) -> str:
+    """One spelling of all that lead to a file, which need not be there yet."""
+    return normcase(realpath(path))  # Path.resolve raises for a loop of links
 
 
 def in_order(runs: list[RunConfig]) -> list[RunConfig]:

@@ -3,13 +3,14 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
 from command.messages import counted
 from config.schema import RunConfig
-from generation.archive import Damaged, read_archive, set_aside, write_archive
+from generation.archive import Damaged, kept_aside, read_archive, set_aside, write_archive
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor
@@ -34,15 +35,17 @@ def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any], minutes
     write_archive(run.state_file(), {"format": STATE_FORMAT, "config": config, **data, **content})
 
 
-def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers: Optimizers) -> dict[str, Any] | None:
-    """The state that an earlier training with the same data and settings has left; None if it is another's.
+def read_state(
+    path: Path, run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers: Optimizers
+) -> dict[str, Any] | None:
+    """The state that an earlier training with the same data and settings has left at a path; None if it is another's.
 
     Raises Damaged for what is no file, for one cut short, by a power loss for example, or where its parts are not
     those of `fresh`, the snapshot of a training that begins, or of its optimizers.
     """
-    if not run.state_file().is_file():
-        raise Damaged(f"{run.state_file()}: not a file")
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    if not path.is_file():
+        raise Damaged(f"{path}: not a file")
+    state = read_archive(path, values_bytes=STATE_BYTES)
     if not (belongs_to(state, run, corpus.sha256) and read_alike(state, corpus)):
         return None
     try:
@@ -54,25 +57,34 @@ def read_state(run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers
         if type(state["shards"]) is not int or not 1 <= state["shards"] <= most:
             raise ValueError("shards")
     except (LookupError, TypeError, ValueError, AttributeError):
-        raise Damaged(f"{run.state_file()}: not a state of this program, or damaged") from None
+        raise Damaged(f"{path}: not a state of this program, or damaged") from None
     return state
 
 
 def take_state(
     run: RunConfig, corpus: Corpus, fresh: dict[str, Any], optimizers: Optimizers, note: Callable[[str], None]
 ) -> dict[str, Any] | None:
-    """As `read_state`, but what cannot be gone on from is moved aside, and noted; None if there is nothing."""
+    """As `read_state`, but what cannot be gone on from is moved aside, and noted.
+
+    In its place comes a state of this training that was moved aside before, as by a command with other settings. None
+    if there is none.
+    """
     path = run.state_file()
-    if not (path.is_symlink() or path.exists()):
-        return None
-    try:
-        state = read_state(run, corpus, fresh, optimizers)
-        what = "of other data, settings or version"
-    except Damaged:  # from the start again, to the same end
-        state, what = None, "damaged"
-    if state is None:
+    if path.is_symlink() or path.exists():
+        try:
+            if state := read_state(path, run, corpus, fresh, optimizers):
+                return state
+            what = "of other data, settings or version"
+        except Damaged:  # from the start again, to the same end
+            what = "damaged"
         note(f"{path} is {what}; it is kept as {set_aside(path)}")
-    return state
+    for kept in kept_aside(path):
+        with contextlib.suppress(UserError):
+            if state := read_state(kept, run, corpus, fresh, optimizers):
+                kept.replace(path)
+                note(f"{kept}, which was kept aside, is of this training")
+                return state
+    return None
 
 
 def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:

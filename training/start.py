@@ -27,10 +27,12 @@ class Beginning:
 
 
 def beginning_of(run: RunConfig) -> Beginning | None:
-    """The model that the run starts from, if it names one. Raises UserError if it is of another network."""
+    """The model that the run starts from, if it names one. Raises UserError if it is none, or of another network."""
     path = run.start_file()
     if path is None:
         return None
+    if not path.exists():
+        raise UserError(f"training.start_from: {path}: no such file; train that model first, or name another")
     found = load_checkpoint(path)
     check_readable(path, "a training starts from a model file, models/NAME.pt, whose hash it names")
     if found.network != "transformer":

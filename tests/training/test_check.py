@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from training.events import Stopped
 from training.hours import share_hours
 from training.step import Diverged
 from training.trainer import train_model
-from utils import hash_file
+from utils import UserError, hash_file
 
 
 @pytest.mark.usefixtures("warm_processes")
@@ -100,6 +101,12 @@ def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):
     assert run("--all", "--check") == 1
     out = capfd.readouterr().out
     assert "error: one: Diverged\n" in out and "error: two: Diverged\n" in out and "MB needed" in out
+
+
+def test_a_folder_on_a_drive_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(Path, "is_dir", lambda _: False)
+    with pytest.raises(UserError, match=r"^models: there is no such drive$"):
+        check.nearest_folder(Path("models"))
 
 
 def test_hours_are_shared_out_by_size_up_to_a_megabyte(tiny_run, capfd):

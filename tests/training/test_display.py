@@ -124,3 +124,5 @@ def test_of_continuous_text_all_characters_are_told(tiny_run):
     """Its newline is a character, and its two parts are no documents."""
     run = tiny_run(b"abc\nabd\n" * 50, data={"format": "stream"})
     assert start_notes(run, load_corpus(run), 5, CPU, 9)[0] == "400 characters, 5 of 5 distinct ones"
+    run = tiny_run(b"abcdef" * 50, data={"format": "stream"})
+    assert start_notes(run, load_corpus(run), 5, CPU, 9)[0] == "301 characters, 6 of 6 distinct ones"

@@ -12,8 +12,9 @@ from tests.training import worker_faults
 from tests.training.program import SECONDS, minutes_of, models_beside, posix, queued
 from training import lanes, worker
 from training.hours import in_lanes, share_hours
-from training.lanes import LocalLanes, lane_count
+from training.lanes import LocalLanes, lane_count, one_a_core
 from training.queue import Queue
+from utils import UserError, pick_device
 
 warm = pytest.mark.usefixtures("warm_processes")
 
@@ -178,7 +179,7 @@ def test_no_more_lanes_than_trainings_and_one_on_a_gpu(tiny_run, monkeypatch):
         ([100, 100, 200], 2, [30, 30, 60]),
         ([100, 100, 100], 2, [30, 60, 30]),
         ([100, 100, 100], 3, [60, 60, 60]),
-        ([100, 0, 300], 2, [60, 0, 60]),
+        ([100, 0, 300], 2, [60, 60, 60]),  # if it comes before its turn
     ],
 )
 def test_lanes_have_the_hours_each_and_end_with_them(tiny_run, sizes, count, minutes):
@@ -188,6 +189,20 @@ def test_lanes_have_the_hours_each_and_end_with_them(tiny_run, sizes, count, min
             run.data_file().unlink()
     found = [run.training.max_minutes for run in share_hours(runs, 1, count)]
     assert found == pytest.approx(minutes)
+
+
+def test_a_device_that_is_not_here_leaves_the_lanes_to_the_others(tiny_run):
+    absent = next(kind for kind in ("cuda", "mps") if not is_here(kind))
+    runs = [tiny_run(name="here"), tiny_run(name="gone").model_copy(update={"device": absent})]
+    assert one_a_core(runs) == one_a_core(runs[:1])
+
+
+def is_here(device: str) -> bool:
+    try:
+        pick_device(device)
+    except UserError:
+        return False
+    return True
 
 
 def test_hours_end_in_time_whatever_the_sizes(tiny_run):

@@ -98,6 +98,26 @@ def test_a_state_after_a_validation_without_finite_bits_is_gone_on_from(tiny_run
     assert listener.resumed_from == 4 and not listener.notes and run.model_file().is_file()
 
 
+def test_a_training_goes_on_after_one_of_other_settings_came_between(tiny_run):
+    """As where an option is forgotten once: neither of the two loses its hours."""
+    run = tiny_run()
+    other = run.model_copy(update={"seed": 7})
+    unbroken = train_model(run, Quiet()).weights
+    run.model_file().unlink()
+    for each, step in ((run, 4), (other, 3)):
+        with pytest.raises(Stopped):
+            train_model(each, Quiet(stop_at=step))
+    kept = run.state_file().with_name("toy.resume.previous.pt")
+    with pytest.raises(Stopped):
+        train_model(run, listener := Quiet(stop_at=5))
+    assert listener.resumed_from == 4 and f"{kept}, which was kept aside, is of this training" in listener.notes
+    weights = train_model(run, Quiet()).weights
+    assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+    run.model_file().unlink()
+    train_model(other, listener := Quiet())
+    assert listener.resumed_from == 3 and not [*kept.parent.glob("*.resume*")]
+
+
 def test_what_is_added_to_the_values_of_a_state_is_not_read(tiny_run):
     run = tiny_run()
     with pytest.raises(Stopped):

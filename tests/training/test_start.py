@@ -8,9 +8,11 @@ import torch
 
 from generation.checkpoint import load_checkpoint
 from tests.helpers import Quiet, change_config, shape, toy_lines, tree
+from tests.training.program import posix
 from text.corpus import load_corpus
 from text.vocabulary import Vocabulary
 from training.further import with_more_time
+from training.order import maker_of
 from training.queue import finished_model
 from training.start import Beginning, beginning_of, spent_before, started
 from training.trainer import Training, train_model
@@ -92,7 +94,7 @@ def test_a_voice_whose_start_was_trained_anew_is_not_done(base, tiny_run):
     train_model(run, Quiet())
     train_model(shape(base, max_steps=151), Quiet())
     found, reason = finished_model(run)
-    assert found is None and "came from other data or settings" in reason
+    assert found is None and reason.endswith("first.pt as it was, which was trained anew since")
 
 
 def test_a_voice_that_was_trained_further_is_done_if_it_learnt_what_it_should_start_from(base, tiny_run):
@@ -135,7 +137,8 @@ def test_a_start_that_is_not_there_is_found_before_a_model_is_set_aside(project,
         capsys.readouterr()
         assert train("--dataset", "one", option) == 1
         printed = " ".join(capsys.readouterr().out.split())
-        assert "error: one:" in printed and "nosuch.pt: no such file" in printed.replace("/ ", "/")
+        assert "error: one:" in printed and "training.start_from:" in printed
+        assert "nosuch.pt: no such file; train that model first" in printed.replace("/ ", "/")
         assert tree(models) == before
 
 
@@ -153,3 +156,14 @@ def test_what_a_voice_starts_from_is_trained_first(project, capsys):
     for options in ([], ["--hours", "1", "--jobs", "2"]):
         assert train("--all", *options) == 2
         assert "training.start_from: one and two and one start from each other; let one" in capsys.readouterr().err
+
+
+@posix
+def test_what_makes_a_start_is_known_by_any_path(tiny_run):
+    one, two = tiny_run(name="one"), tiny_run(name="two")
+    models = one.model_file().parent
+    models.mkdir(exist_ok=True)
+    models.with_name("linked").symlink_to(models)
+    for folder in (models, models / ".." / models.name, models.with_name("linked")):
+        run = shape(two, start_from=str(folder / "one.pt"))
+        assert maker_of(run, [one, run]) is one
