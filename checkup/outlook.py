@@ -16,6 +16,8 @@ from evaluation.two_sided import two_sided_bits
 from text.corpus import Corpus
 from utils import numpy_generator
 
+# layers, blocks that attend, width and context of the presets that were trained so, all with absorbing noise
+NETWORKS = {"tiny": (2, 1, 192, 128), "cpu": (3, 1, 256, 128)}
 # Whole trainings of the presets as they are, each of one seed: text, preset, million characters read, then the NELBO of
 # held-out text, and that of counts of both sides for the same windows; benchmarks/results/learning.md
 TRAININGS = (
@@ -30,7 +32,7 @@ TRAININGS = (
     ("github_commits", "tiny", 31.33, 2.217, 2.967),
     ("arxiv_abstracts", "cpu", 34.50, 2.027, 2.914),
 )
-_, PRESETS, MILLIONS, BITS, COUNTS = zip(*TRAININGS, strict=True)
+_, _, MILLIONS, BITS, COUNTS = zip(*TRAININGS, strict=True)
 READ, GAINS = 1e6 * np.array(MILLIONS), np.array(COUNTS) - np.array(BITS)
 LEAST_READ, MOST_READ = float(READ.min()), float(READ.max())  # characters read, between which anything is known
 # the gain grows with the logarithm of what was read; twice the standard deviation about that line holds most voices
@@ -50,7 +52,7 @@ class Outlook:
     characters: float  # that the plan reads, within its minutes
     most: float  # that it would read without a limit of time
     text: int  # characters of the text to learn from
-    known: bool  # whether trainings of this preset from random weights were measured, and this is one
+    known: bool  # whether trainings of this preset, as it is, from random weights were measured, and this is one
     started: bool = False  # whether it starts from a model
 
     @property
@@ -85,7 +87,9 @@ def outlook_of(
     documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
     counts = two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
     started, text = bool(run.training.start_from), int(corpus.train.lengths.sum())
-    known = run.preset in PRESETS and not started
+    network = (run.model.layers, run.model.attention_layers, run.model.width, run.model.context)
+    as_measured = NETWORKS.get(run.preset) == network and run.diffusion.process == "absorbing"
+    known = as_measured and not started
     return Outlook(counts, speed, min(speed * seconds, most), most, text, known, started)
 
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from checkup.outlook import LEAST_READ, MARGIN, MOST_READ, TRAININGS, Outlook, in_words, outlook_of
+from checkup.outlook import LEAST_READ, MARGIN, MOST_READ, NETWORKS, TRAININGS, Outlook, in_words, outlook_of
+from config.loader import load_config
 from dataset_loader import held_out_batches
 from diffusion.objectives import Diffusion
 from evaluation.likelihood import held_out_likelihood
@@ -33,6 +34,15 @@ def test_every_training_of_the_line_stands_in_the_results():
     told = [(text, preset, float(read), float(bits), float(counts)) for text, preset, read, _, bits, counts, _ in rows]
     assert sorted(told) == sorted(TRAININGS)
     assert all(float(row[3]) == pytest.approx(float(row[5]) - float(row[4]), abs=0.0011) for row in rows)
+
+
+def test_the_networks_of_the_line_are_the_presets_as_shipped():
+    for preset, network in NETWORKS.items():
+        run = load_config(ROOT / "config.yaml").shared(preset=preset)
+        model = run.model
+        assert (model.layers, model.attention_layers, model.width, model.context) == network
+        assert run.diffusion.process == "absorbing"
+    assert NETWORKS.keys() == {preset for _, preset, *_ in TRAININGS}
 
 
 def test_nothing_is_promised_beyond_what_was_measured():
@@ -63,14 +73,18 @@ def test_budgets_longer_than_the_training_or_beyond_what_was_measured_are_not_na
 
 @pytest.mark.parametrize("form", ["lines", "stream"])
 def test_counts_are_those_of_the_text_for_the_windows_that_a_training_measures(tiny_run, form):
-    run = tiny_run(data={"format": form}).model_copy(update={"preset": "tiny"})
+    preset = load_config(ROOT / "config.yaml").shared(preset="tiny")
+    network = {"model": preset.model.model_dump(), "diffusion": preset.diffusion.model_dump()}
+    run = tiny_run(data={"format": form}, **network).model_copy(update={"preset": "tiny"})
     corpus = load_corpus(run)
     alphabet, stream = corpus.vocabulary.size, form == "stream"
     held_out = held_out_batches(corpus.held_out, 32, 200, run.seed, alphabet=alphabet, stream=stream)
     found = outlook_of(run, corpus, held_out, speed=50.0, seconds=100.0, most=7000.0)
     assert (found.characters, found.most, found.known) == (5000.0, 7000.0, True)
     assert found.text == corpus.train.lengths.sum()
-    assert not outlook_of(shape(run, start_from="base"), corpus, held_out, speed=1, seconds=1, most=1).known
+    other = run.model_copy(update={"model": run.model.model_copy(update={"width": 48})})
+    for unknown in (shape(run, start_from="base"), other, run.model_copy(update={"preset": "baby"})):
+        assert not outlook_of(unknown, corpus, held_out, speed=1, seconds=1, most=1).known
     if stream:  # windows in another order: the same counts, but for where they join
         assert 1 < found.counts < math.log2(alphabet)
         return
