@@ -139,7 +139,7 @@ def texts_in(text: str, path: Path, count: int, stream: bool) -> tuple[list[str]
         raise UserError(f"{path}: {counted(len(texts), 'document')}; at least 2 are needed, one a line")
     judged = list(map(of_line, texts)) if stream else texts
     if (longest := max(map(len, judged))) > LONGEST_DOCUMENT:
-        raise UserError(f"{path}: has a line of {longest:,} characters; a document has {LONGEST_DOCUMENT:,} at most")
+        raise UserError(f"{path}: has a line of {counted(longest, 'character')}, of at most {LONGEST_DOCUMENT:,}")
     return judged, len(lines) - len(texts), len(every) - len(lines)
 
 

@@ -74,7 +74,7 @@ def read(tmp_path):
         ("sampling: {max_length: 2199023255552}", "should be less than or equal to 1000000"),
         ("training: {? [a, b] : 1}", "training.('a', 'b'): ('a', 'b') Keys should be strings"),
         ("training: {2020-01-01: 1}", "Keys should be strings"),
-        ("datasets: {null: {}}", "datasets: None must consist of"),
+        ("datasets: {null: {}}", "datasets: None is no text; write the name in quotes"),
         (f"datasets: {{{'a' * 101}: {{}}}}", "must consist of at most 100 letters"),
         ('"a\\nb": 1', "'a\\nb': no such key"),
         ("".join(f"k{k}: 1\n" for k in range(1000)), "k0: no such key"),

@@ -302,7 +302,7 @@ def test_mistakes_are_named(two_voices, tmp_path, capsys):
     assert "empty.txt: 0 documents; at least 2 are needed, one a line" in capsys.readouterr().err
     empty.write_text("a line\n" + "x " * 1_000_000)
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--samples", str(empty), *config]) == 2
-    what = "has a line of 2,000,000 characters; a document has 1,000,000 at most"
+    what = "has a line of 2,000,000 characters, of at most 1,000,000"
     assert capsys.readouterr().err == f"error: {empty}: {what}\n"
     empty.write_text("")
     assert evaluate.main(["--model", str(two_voices["greek"].model_file()), "--output", str(empty), *config]) == 2
