@@ -66,19 +66,20 @@ def take_state(
 ) -> dict[str, Any] | None:
     """As `read_state`, but what cannot be gone on from is moved aside, and noted.
 
-    In its place comes a state of this training that was moved aside before, as by a command with other settings. None
-    if there is none.
+    In the place of another training's comes one of this training that was moved aside before, the latest of several.
+    None if there is none.
     """
     path = run.state_file()
-    if path.is_symlink() or path.exists():
-        try:
-            if state := read_state(path, run, corpus, fresh, optimizers):
-                return state
-            what = "of other data, settings or version"
-        except Damaged:  # from the start again, to the same end
-            what = "damaged"
-        note(f"{path} is {what}; it is kept as {set_aside(path)}")
-    for kept in kept_aside(path):
+    if not (path.is_symlink() or path.exists()):
+        return None
+    try:
+        if state := read_state(path, run, corpus, fresh, optimizers):
+            return state
+        what = "of other data, settings or version"
+    except Damaged:  # from the start again, to the same end
+        what = "damaged"
+    note(f"{path} is {what}; it is kept as {set_aside(path)}")
+    for kept in sorted(filter(Path.is_file, kept_aside(path)), key=lambda kept: -kept.stat().st_mtime):
         with contextlib.suppress(UserError):
             if state := read_state(kept, run, corpus, fresh, optimizers):
                 kept.replace(path)
