@@ -149,11 +149,10 @@ def problems_in(config: Config) -> Iterator[str]:
     for preset in config.presets:
         # what does not go together may do so in a dataset
         yield from (line for line in told(config.shared, preset=preset) if f"presets.{preset}" in line)
-    shared = told(config.shared)
+    shared, start = told(config.shared), f"{config.path}: "
     yield from () if config.datasets else shared
     for name in config.datasets:
         for line in told(lambda name=name: config.trainable(config.merged(name, {}))):
-            start = f"{config.path}: "
             placed = line in shared or line.startswith((f"{start}datasets.", f"{start}presets."))
             yield line if placed else f"{start}datasets.{name}: {line.removeprefix(start)}"
 

@@ -5,7 +5,7 @@ The comments in config.yaml explain the keys to users. All sections are read-onl
 
 import math
 from dataclasses import fields
-from os.path import expanduser, realpath
+from os.path import expanduser, normcase, realpath
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
@@ -210,8 +210,8 @@ class RunConfig(Section):
         if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
             what = f"data.file: {shown(self.data.file)} names a file that training writes"
             return f"{what}; rename it, or set paths.models"
-        if (start := self.start_file()) and realpath(start) == realpath(self.model_file()):
-            return f"training.start_from: {shown(str(start))} is the model to be trained; name another"
+        if self.starts_from(self):
+            return f"training.start_from: {shown(str(self.start_file()))} is the model to be trained; name another"
         return ""
 
     def most_calls(self) -> int:
@@ -238,6 +238,11 @@ class RunConfig(Section):
         if is_safe_name(start):
             return Path(self.paths.models) / f"{start}.pt"
         return Path(start) if start else None
+
+    def starts_from(self, other: "RunConfig") -> bool:
+        """Whether training starts from the model that another run makes, by whatever path it names it."""
+        start = self.start_file()  # Path.resolve raises for a loop of links
+        return bool(start) and normcase(realpath(start)) == normcase(realpath(other.model_file()))
 
     def with_training(self, **settings: Any) -> "RunConfig":
         """The same run with other settings of its training."""

@@ -14,13 +14,14 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
+from config.data_file import MOST_LINE
 from sources.encodings import BINARY, MIXED, NAME_ENCODING, decoded, encoding_of, is_utf8, mark_of
 from sources.files import Found, clear_errors
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
 
 BLOCK_BYTES = 1 << 20
-MOST_ROW = 4 << 20  # bytes of a row or a document: a long novel has a third of it
+MOST_ROW = MOST_LINE  # bytes of a row or a document, of which training reads no longer one
 MOST_UNPACKED = 1 << 30  # bytes of what a packed file holds, or
 MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to less than a fiftieth
 MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from command.messages import argument, counted
+from config.data_file import MOST_LINE
 from config.schema import DataConfig
 from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
@@ -19,7 +20,6 @@ from utils import UserError, foreign, mix64, numpy_generator
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
-MOST_LINE = 4 << 20  # bytes of a line that is a document: a long novel has a third of it
 MAGIC_BYTES = 16  # of a file's begin, which tell text from other things
 
 IS_SPACE = np.zeros(UNICODE_SIZE, dtype=bool)

@@ -117,14 +117,15 @@ class QueueDisplay:
 def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> list[str]:
     """What was read, how large the network is, and how long training may take: a line each."""
     reading_log, limit = corpus.reading_log, run.training.max_minutes
-    losses, known = reading_log.losses(), len(corpus.vocabulary.characters) - (not corpus.stream)  # the frame is none
+    losses, distinct = reading_log.losses(), reading_log.distinct_characters
+    # the frame is none, nor is the newline of a stream without one
+    known = min(len(corpus.vocabulary.characters) - (not corpus.stream), distinct)
     budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
-    known = min(known, reading_log.distinct_characters)  # the vocabulary of a stream without a newline has one
     documents = "" if corpus.stream else f"{counted(reading_log.documents, 'document')}, "
     size = "this is the size for a GPU, or a long night; --preset cpu learns faster here"
     notes = [
         f"{documents}{counted(reading_log.characters, 'character')}, {known} of "
-        f"{counted(reading_log.distinct_characters, 'distinct one')}" + (f"; {losses}" if losses else ""),
+        f"{counted(distinct, 'distinct one')}" + (f"; {losses}" if losses else ""),
         suspicion(run),
         f"{counted(parameters, 'parameter')} on {device.type}, {budget}",
         size if device.type == "cpu" and run.preset == "baby" else "",

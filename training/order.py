@@ -1,8 +1,6 @@
 """In which order trainings run: none before the one that makes its start, and in several lanes the longest first."""
 
 from collections.abc import Sequence
-from os.path import normcase, realpath
-from pathlib import Path
 
 from config.schema import RunConfig
 from training.start import check_alike
@@ -11,13 +9,7 @@ from utils import UserError, size_of
 
 def maker_of(run: RunConfig, runs: Sequence[RunConfig]) -> RunConfig | None:
     """The one of these runs that makes the model which a run starts from."""
-    start = run.start_file()
-    return next((other for other in runs if start and real_path(other.model_file()) == real_path(start)), None)
-
-
-def real_path(path: Path) -> str:
-    """One spelling of all that lead to a file, which need not be there yet."""
-    return normcase(realpath(path))  # Path.resolve raises for a loop of links
+    return next(filter(run.starts_from, runs), None)
 
 
 def in_order(runs: list[RunConfig]) -> list[RunConfig]:
