@@ -61,6 +61,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)
     files = {model_name(arguments.model): arguments.model} if arguments.model else trained_models(config, console.print)
     evaluations: list[Evaluation] = []
+    pages: dict[str, Path] = {}  # of the voices, by name
     folder = arguments.samples if arguments.all else None
     samples = {name: folder / f"{name}_samples.txt" if folder else arguments.samples for name in files}
     # of every voice: what is written on one must not be what another one is judged by
@@ -71,15 +72,16 @@ def evaluate(arguments: argparse.Namespace) -> int:
     for place, (name, file) in enumerate(files.items(), start=1):
         try:
             with console.busy(f"judging {name}, {place} of {len(files)}"):
-                evaluation, outputs = judge(arguments, request, file, samples[name], inputs)
+                evaluation, outputs = judge(arguments, request, name, file, samples[name], inputs)
             evaluations.append(evaluation)  # in the tables even if its report cannot be written
-            console.print(f"{report.summary(evaluation)}  ({report.write_voice(evaluation, outputs)})")
+            pages[name] = report.write_voice(evaluation, outputs)
+            console.print(f"{report.summary(evaluation)}  ({pages[name]})")
         except Exception as error:  # report_error raises bugs again; the other voices are still judged
             status = report_error(error)
     if evaluations:
         console.print(report.table(evaluations))
     if joint and len(evaluations) > 1:
-        console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, joint)}")
+        console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, pages, joint)}")
     if console.reader_left:
         raise BrokenPipeError
     return status
@@ -98,18 +100,17 @@ def check_options(arguments: argparse.Namespace) -> None:
 
 
 def judge(
-    arguments: argparse.Namespace, request: "Request", file: Path, samples: Path | None, inputs: list[Path]
+    arguments: argparse.Namespace, request: "Request", name: str, file: Path, samples: Path | None, inputs: list[Path]
 ) -> tuple["Evaluation", "Outputs"]:
     """Evaluate one model; -> also the files of its report, which are checked before."""
     from evaluation import report
     from evaluation.evaluator import evaluate_voice
     from generation.checkpoint import load_checkpoint, named_weights
-    from generation.folder import model_name
     from utils import check_readable
 
     if samples:  # before minutes of work
         check_readable(samples, "name a text file of samples, one document per line")
-    checkpoint, name = load_checkpoint(file), model_name(file)
+    checkpoint = load_checkpoint(file)
     run = request.config.placed(checkpoint.run, arguments.data)
     outputs = outputs_of(arguments, run, report.voice_files(name), inputs)
     with named_weights(file):

@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 from config.loader import load_config, merge
 from evaluation.evaluator import ordered_likelihoods, windows_in_order
-from evaluation.metrics import measure
+from evaluation.metrics import DocumentGroup, measure
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
@@ -77,7 +77,7 @@ def written(writer: Writer, corpus: Corpus, count: int) -> dict[str, float]:
     real = reference.held_out[:count]
     texts = write_documents(writer, 0, range(len(real)), writer.settings())
     documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
-    ours, theirs = (measure(side, reference.matches(side), reference) for side in (documents, real))
+    ours, theirs = (measure(DocumentGroup(side, reference)) for side in (documents, real))
     return {name: ours[name].value / theirs[name].value for name in ("known words", "trigram divergence")}
 
 

@@ -20,6 +20,7 @@ from one_core import on_cores
 
 from config.loader import load_config
 from evaluation.evaluator import ids_alike, split_likelihood
+from evaluation.metrics import DocumentGroup
 from evaluation.reference import Reference
 from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import load_checkpoint
@@ -54,7 +55,7 @@ def train_one(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "bytes": len(data), "characters": found["characters"], "bits": bits.bits, "error": bits.error,
         "counts": two_sided_bits(reference.text, corpus.vocabulary.size, batches, run.seed),
         "best": found["best_step"] / found["steps"], "last": last["held_out"], "learnt": last["learnt"],
-        "copies": int(reference.copied(documents, reference.matches(documents)).sum()),
+        "copies": int(DocumentGroup(documents, reference).copies.all.sum()),
     }  # fmt: skip
 
 

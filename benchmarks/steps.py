@@ -22,7 +22,7 @@ from environment import heading, publish
 from ruamel.yaml import YAML
 
 from evaluation.evaluator import corpus_of
-from evaluation.metrics import Interval, measure
+from evaluation.metrics import DocumentGroup, Interval, measure
 from evaluation.ngram import framed
 from evaluation.reference import Reference
 from generation.checkpoint import load_checkpoint
@@ -65,7 +65,7 @@ def points(model: Path, arguments: argparse.Namespace) -> list[Point]:
     longest = None if arguments.whole else context - 2
     reference, form = Reference(corpus, context), Prompt(longest=longest)
     real = [document[:longest] for document in reference.held_out[: arguments.count]]
-    found = [Point(model.stem, "real text", "", 0, 0, measure(real, reference.matches(real), reference), variety(real))]
+    found = [Point(model.stem, "real text", "", 0, 0, measure(DocumentGroup(real, reference)), variety(real))]
     for change, temperature in itertools.product(arguments.set or [""], arguments.temperature or [0.0]):
         changes = YAML(typ="safe").load(f"{{{change.replace('=', ': ')}}}")
         changes |= {"temperature": temperature} if temperature else {}
@@ -76,7 +76,7 @@ def points(model: Path, arguments: argparse.Namespace) -> list[Point]:
             texts = write_documents(writer, 0, range(len(real)), settings, prompt=form)
             speed = len(real) / (time.perf_counter() - began)
             documents = [corpus.vocabulary.encode(text).astype(int) for text in texts]
-            figures = measure(documents, reference.matches(documents), reference)
+            figures = measure(DocumentGroup(documents, reference))
             calls = str(writer.network_calls(settings, Prompt(shortest=context - 2, longest=context - 2)))
             name = change or "as set"
             found.append(Point(model.stem, name, calls, settings.temperature, speed, figures, variety(documents)))

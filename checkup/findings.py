@@ -101,7 +101,7 @@ def characters(seen: Inspection) -> Finding:
 def languages(seen: Inspection) -> Finding:
     found = recognised(seen.sample.texts)
     if found is None:
-        return Finding(NOTE, MISSING[0], MISSING[1])
+        return Finding(NOTE, *MISSING)
     if not (total := found.total()):
         return Finding(GOOD, "documents are too short, or hold too few words, to tell their language")
     (first, most), *others = found.most_common()
@@ -117,9 +117,10 @@ def repeats(seen: Inspection) -> Finding:
     log = seen.corpus.reading_log
     if not log.duplicates:
         return Finding(GOOD, "no document stands there twice")
-    share = percent(log.duplicates, log.duplicates + log.documents + log.not_sampled)
+    lines = log.duplicates + log.documents + log.not_sampled
+    share, severity = percent(log.duplicates, lines), severity_of(log.duplicates, lines)
     sentence = f"{counted(log.duplicates, 'line')} ({share}) repeat an earlier one; each is learnt once"
-    return Finding(min(severity_of(log.duplicates, log.documents), NOTE, key=SEVERITIES.index), sentence)
+    return Finding(min(severity, NOTE, key=SEVERITIES.index), sentence)
 
 
 def near_repeats(seen: Inspection) -> Finding:

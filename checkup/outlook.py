@@ -47,7 +47,7 @@ BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": NIGHT}
 class Outlook:
     """What is known of a training before it begins."""
 
-    counts: float  # bits per character of held-out text that counts of both sides need
+    counts: float  # bits per character of held-out text that counts of both sides need; nan unless `known`
     speed: float  # characters a second, as measured
     characters: float  # that the plan reads, within its minutes
     most: float  # that it would read without a limit of time
@@ -83,14 +83,19 @@ def outlook_of(
 
     The speed is in characters a second; `seconds` and characters, `most`, are the limits of the plan.
     """
-    split = cut_stream(corpus.train, run.model.context) if corpus.stream else corpus.train
-    documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
-    counts = two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
     started, text = bool(run.training.start_from), int(corpus.train.lengths.sum())
     network = (run.model.layers, run.model.attention_layers, run.model.width, run.model.context)
     as_measured = NETWORKS.get(run.preset) == network and run.diffusion.process == "absorbing"
     known = as_measured and not started
+    counts = bits_of_counts(run, corpus, held_out) if known else math.nan
     return Outlook(counts, speed, min(speed * seconds, most), most, text, known, started)
+
+
+def bits_of_counts(run: RunConfig, corpus: Corpus, held_out: list[Batch]) -> float:
+    """Bits per character of these batches by counts of both sides, of as much training text as is measured with."""
+    split = cut_stream(corpus.train, run.model.context) if corpus.stream else corpus.train
+    documents = first_documents(shuffled_documents(split, numpy_generator("reference")), REFERENCE_CHARACTERS)
+    return two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
 
 
 def in_words(outlook: Outlook) -> str:

@@ -7,7 +7,7 @@ WIDTH, HEIGHT, FOOT, HEAD = 360, 150, 22, 16  # of a plot; of the line of its ti
 Point = tuple[float, float]
 
 
-def plot(body: str, ticks: Mapping[float, str], mark: tuple[float, str] | None = None, about: str = "") -> str:
+def plot(body: str, ticks: Mapping[float, str], mark: tuple[float, str] | None, about: str) -> str:
     """A plot around its body, with ticks at places from 0 to 1, and a line across it, where a mark stands."""
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" aria-label="{escape(about)}">', body]
     parts.append(f'<path class="axis" d="M0 {HEIGHT}H{WIDTH}"/>')

@@ -56,9 +56,7 @@ class Inspection:
     def share(self, texts: int) -> tuple[str, str]:
         """So many of the sample's texts, in words, and how severe that is: more than FEW, or MANY of them."""
         documents = len(self.sample.texts)
-        return f"{texts:,} of {counted(documents, 'document')} read ({percent(texts, documents)})", severity_of(
-            texts, documents
-        )
+        return f"{texts:,} of {self.read()} ({percent(texts, documents)})", severity_of(texts, documents)
 
     def _to_type(self, purpose: str, *words: str) -> str:
         """A command of these words, and what for."""

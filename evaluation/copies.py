@@ -5,8 +5,9 @@ import unicodedata
 
 import numpy as np
 
+from evaluation.metrics import DocumentGroup
 from evaluation.records import Copies, Copy
-from evaluation.reference import Documents, Reference
+from evaluation.reference import Reference
 from text.vocabulary import codepoints, is_visible, visible
 
 # the gauge says creating up to the first share of copies, memorising above the second
@@ -19,18 +20,16 @@ NONE_OF = 3.0  # if no sample of n copies, the share of copies is below 3 / n, w
 WORST = 10  # copies that a report shows
 
 
-def find_copies(
-    texts: list[str], documents: Documents, matches: np.ndarray, reference: Reference, *, unseen: bool
-) -> Copies:
-    """Which samples are lines of the training text, hold more of it in a row than new real text does, or nearly recite.
-
-    And the gauge. `unseen`: text that the voice has learnt from is not at hand.
+def find_copies(texts: list[str], written: DocumentGroup, *, unseen: bool) -> Copies:
+    """Which samples are lines of the training text, hold more of it in a row than new real text does, or nearly recite
+    one of its documents; and the gauge. `texts` are what was `written`, as text. `unseen`: text that the voice has
+    learnt from is not at hand.
     """
-    kinds = reference.copies(documents, matches)
+    kinds, matches, reference = written.copies, written.matches, written.reference
     flagged = [int(i) for i in np.flatnonzero(kinds.all)]
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
     different = len(set(map(visible, texts)))
-    unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, documents, strict=True))
+    unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, written.documents, strict=True))
     whole = not unseen and unknown <= COPIES_CREATING * len(texts)
     shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
     return Copies(

@@ -18,9 +18,9 @@ from evaluation.classifier import SourceClassifier
 from evaluation.copies import find_copies
 from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
-from evaluation.metrics import METRICS, measure
+from evaluation.metrics import METRICS, DocumentGroup, measure
 from evaluation.records import Baselines, Comparison, Evaluation, Likelihoods, Origin, VoiceComparison
-from evaluation.reference import Documents, Reference
+from evaluation.reference import Reference
 from evaluation.seen import seen_text
 from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
@@ -65,22 +65,20 @@ def evaluate_voice(
     texts, unread, blank = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them
-    real = reference.held_out[: len(documents)]
-    matches, real_matches = reference.matches(documents), reference.matches(real)
+    written, real = (DocumentGroup(of, reference) for of in (documents, reference.held_out[: len(documents)]))
     return Evaluation(
         name=name,
         source=samples.name if samples else f"drawn with seed {request.seed}",
         drawn=samples is None,
         texts=texts,
-        compared=len(real),
         likelihood=likelihoods(writer, corpus, reference),
-        comparisons=comparisons(documents[: len(real)], matches[: len(real)], real, real_matches, reference),
-        copies=find_copies(texts, documents, matches, reference, unseen=bool(seen.missing)),
+        comparisons=comparisons(written, real),
+        copies=find_copies(texts, written, unseen=bool(seen.missing)),
         origin=origin_of(checkpoint, seen.missing, seen.held_out),
         writer=writer,
         corpus=corpus,
-        matches=matches,
-        real_matches=real_matches,
+        matches=written.matches,
+        real_matches=real.matches,
         training_lengths=reference.lengths,
         training_texts=[corpus.vocabulary.decode(document) for document in reference.sampled],
         real_texts=[corpus.vocabulary.decode(document) for document in reference.held_out],
@@ -89,11 +87,11 @@ def evaluate_voice(
     )
 
 
-def comparisons(
-    documents: Documents, matches: np.ndarray, real: Documents, real_matches: np.ndarray, reference: Reference
-) -> dict[str, Comparison]:
-    """Each metric of samples beside the same of real text."""
-    of_samples, of_real = measure(documents, matches, reference), measure(real, real_matches, reference)
+def comparisons(written: DocumentGroup, real: DocumentGroup) -> dict[str, Comparison]:
+    """Each metric of samples beside the same of real text; of the first samples where less real text is held out."""
+    if len(real.documents) < len(written.documents):
+        written = DocumentGroup(written.documents[: len(real.documents)], written.reference)
+    of_samples, of_real = measure(written), measure(real)
     return {metric.name: Comparison(metric, of_samples[metric.name], of_real[metric.name]) for metric in METRICS}
 
 
@@ -250,10 +248,9 @@ def text_likelihood(
     Of more than so many `characters`, a sample is measured; the draws are the same every time. `stream`: each text is
     continuous, and is cut at any place. Raises ValueError if there is no character to measure.
     """
-    documents = [writer.vocabulary.encode(text) for text in texts if text]
-    if not documents:
+    texts = [text for text in texts if text]
+    if not texts:
         raise ValueError("no text to measure")
-    lengths = np.array([len(document) for document in documents])
-    split = Split.whole(np.concatenate(documents), lengths)
+    split = Split.whole(writer.vocabulary.encode("".join(texts)), np.array(list(map(len, texts))))
     found, _ = split_likelihood(writer, split, characters, stream=stream)
     return found

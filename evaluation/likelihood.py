@@ -43,7 +43,7 @@ def held_out_likelihood(
         noise = torch_generator(exact, seed, "evaluation noise", number)
         return nelbo(diffusion, network, batch.ids.to(exact), batch.given.to(exact), t.to(exact), noise)
 
-    return measured(terms_of, batches, device)
+    return likelihood_of(terms_of, batches, device)
 
 
 def ordered_likelihood(
@@ -60,10 +60,12 @@ def ordered_likelihood(
         x0, given = batch.ids.to(exact), batch.given.to(exact)
         return ordered_nats(diffusion, network, x0, given, order(given))
 
-    return measured(terms_of, batches, device)
+    return likelihood_of(terms_of, batches, device)
 
 
-def measured(terms_of: Callable[[int, Batch], torch.Tensor], batches: list[Batch], device: torch.device) -> Likelihood:
+def likelihood_of(
+    terms_of: Callable[[int, Batch], torch.Tensor], batches: list[Batch], device: torch.device
+) -> Likelihood:
     """The likelihood of all batches, whose (B, L) nats `terms_of` gives for each number and batch."""
 
     def rows_of(numbered: tuple[int, Batch]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

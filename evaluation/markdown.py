@@ -36,5 +36,5 @@ def escaped(text: str) -> str:
 
 
 def address(file: str) -> str:
-    """The address of a file in the page's own folder."""
+    """The address of a file, by its path from the page's own folder."""
     return quote(os.fsencode(file))

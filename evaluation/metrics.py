@@ -11,7 +11,7 @@ import scipy.sparse
 from command.messages import with_error
 from evaluation.likelihood import NATS_PER_BIT
 from evaluation.ngram import framed, lookup
-from evaluation.reference import Documents, Histogram, Reference, ending, opening, trigrams, words
+from evaluation.reference import CopyKinds, Documents, Histogram, Reference, ending, opening, trigrams, words
 from utils import numpy_generator
 
 BOOTSTRAPS = 200  # redrawn sets of documents per interval
@@ -124,8 +124,17 @@ class DocumentGroup:
     """Documents that are measured together; what several metrics need of them is computed once."""
 
     documents: Documents
-    matches: np.ndarray  # (documents,) length of each one's longest match with the training text
     reference: Reference
+
+    @cached_property
+    def matches(self) -> np.ndarray:
+        """(documents,) length of each one's longest match with the training text, in characters."""
+        return self.reference.matches(self.documents)
+
+    @cached_property
+    def copies(self) -> CopyKinds:
+        """Which documents are copies, and of which kind."""
+        return self.reference.copies(self.documents, self.matches)
 
     @cached_property
     def texts(self) -> list[str]:
@@ -218,7 +227,7 @@ METRICS = (
     Metric(
         "copies",
         "share of documents that are lines of the training text, nearly recite it, or share longer passages",
-        lambda group: group.mean(group.reference.copied(group.documents, group.matches)),
+        lambda group: group.mean(group.copies.all),
     ),
     Metric(
         "longest match",
@@ -228,13 +237,12 @@ METRICS = (
 )
 
 
-def figures(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Statistic]:
-    """Every metric of METRICS for these documents and their (documents,) longest matches, by name."""
-    group = DocumentGroup(documents, matches, reference)
+def figures(group: DocumentGroup) -> dict[str, Statistic]:
+    """Every metric of METRICS for these documents, by name."""
     return {metric.name: metric.function(group) for metric in METRICS}
 
 
-def measure(documents: Documents, matches: np.ndarray, reference: Reference) -> dict[str, Interval]:
+def measure(group: DocumentGroup) -> dict[str, Interval]:
     """Every metric's value with its interval, by name; the same documents give the same intervals."""
-    rng, found = numpy_generator("bootstrap"), figures(documents, matches, reference)
-    return {name: bootstrap(figure, len(documents), rng) for name, figure in found.items()}
+    rng = numpy_generator("bootstrap")
+    return {name: bootstrap(figure, len(group.documents), rng) for name, figure in figures(group).items()}

@@ -122,7 +122,6 @@ class Evaluation:
     source: str  # of the samples, in words
     drawn: bool  # by this evaluation; else they are the lines of a file, whoever wrote them
     texts: list[str]
-    compared: int  # samples, and as many held-out documents, that the comparisons take
     likelihood: Likelihoods
     comparisons: dict[str, Comparison]  # by metric, in the order of METRICS
     copies: Copies
@@ -136,6 +135,11 @@ class Evaluation:
     real_texts: list[str]  # held-out documents
     unread: int  # documents of the file of samples that were not judged
     blank: int  # lines of that file without a document
+
+    @property
+    def compared(self) -> int:
+        """Samples, and as many held-out documents, that the comparisons take."""
+        return len(self.real_matches)
 
     @property
     def examples(self) -> list[str]:

@@ -121,10 +121,6 @@ class Reference:
         """Whether each whole document is a line of the training text, as `_line` compares them."""
         return [self._line(document) in self.lines for document in documents]
 
-    def copied(self, documents: Documents, matches: np.ndarray) -> np.ndarray:
-        """(documents,) whether each is a copy."""
-        return self.copies(documents, matches).all
-
     def copies(self, documents: Documents, matches: np.ndarray) -> "CopyKinds":
         """Which documents are copies, and of which kind, from their (documents,) longest matches."""
         lines = np.array(self.are_lines(documents), dtype=bool)
@@ -221,7 +217,7 @@ class Histogram:
 
 
 @cache
-def word() -> re.Pattern[str]:
+def word_pattern() -> re.Pattern[str]:
     """A run of letters and the marks on them, as the vowels of Hindi are, with apostrophes inside."""
     marks = "".join(c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c)[0] == "M")
     return re.compile(rf"[^\W\d_]+(?:[{marks}]+[^\W\d_]*|['’][^\W\d_]+)*")
@@ -229,7 +225,7 @@ def word() -> re.Pattern[str]:
 
 def words(text: str) -> list[str]:
     """The words of a text in lower case."""
-    return word().findall(text.lower())
+    return word_pattern().findall(text.lower())
 
 
 def _key(ids: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

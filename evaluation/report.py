@@ -1,6 +1,7 @@
 """Reports of an evaluation: Markdown pages, JSON files, and a table and summary lines for the terminal."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -199,14 +200,13 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
 def copies_lines(evaluation: Evaluation) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     copies, unread, blank = evaluation.copies, evaluation.unread, evaluation.blank
-    calibrated = f"Of {counted(copies.calibrated_on, 'real document')}, compared with text they are no part of, 99.9 % "
+    real = counted(copies.calibrated_on, "real document")
+    calibrated = f"Of {real}, compared with text they are no part of, 99.9 % hold no more."
     return [
         "A document is flagged if its letters and digits are those of a line of the training text; if it shares more "
         f"than {counted(copies.bound, 'character')} in a row with that text; or if {RECITED:.0%} of it are made of "
         "passages of one training document, more often than chance explains.",
-        f"{calibrated}hold no more."
-        if copies.calibrated_on
-        else "No real document is new enough to say what is chance.",
+        calibrated if copies.calibrated_on else "No real document is new enough to say what is chance.",
         "",
         f"{len(copies.flagged)} of {len(evaluation.texts)} flagged ({copies.share:.1%})."
         + (f" {copies.nearly} nearly recite a training document." if copies.nearly else "")
@@ -222,19 +222,30 @@ def copies_lines(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def write_all(comparison: VoiceComparison, evaluations: list[Evaluation], outputs: Outputs) -> Path:
-    """Write JOINT_FILES, over all voices; -> the path of the Markdown page."""
+def write_all(
+    comparison: VoiceComparison, evaluations: list[Evaluation], pages: dict[str, Path], outputs: Outputs
+) -> Path:
+    """Write JOINT_FILES, over all voices, with links to `pages`, those of voices; -> the path of the Markdown page."""
     content = {
         "voices": {evaluation.name: evaluation.plain() for evaluation in evaluations},
         **asdict(comparison),
         "attribution": {name: asdict(found) for name, found in comparison.attributions().items()},
     }
     pictures = png_of(confusion_plot(comparison)), png_of(style_plot(comparison))
-    return outputs.write(page_bytes(all_page(comparison, evaluations)), json_bytes(content), *pictures)
+    links = {name: way for name, page in pages.items() if (way := way_to(page, outputs.record.folder))}
+    return outputs.write(page_bytes(all_page(comparison, evaluations, links)), json_bytes(content), *pictures)
 
 
-def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list[str]:
-    """The Markdown page over all voices, line by line."""
+def way_to(file: Path, folder: Path) -> str:
+    """The relative path from a folder to a file, as a link takes it; "" where the file is on another drive."""
+    try:
+        return Path(os.path.relpath(file, folder)).as_posix()
+    except ValueError:
+        return ""
+
+
+def all_page(comparison: VoiceComparison, evaluations: list[Evaluation], links: dict[str, str]) -> list[str]:
+    """The Markdown page over all voices, line by line; `links` lead to the pages of voices, by name."""
     attributions = comparison.attributions()
     columns = (
         "voice", "NELBO / counts of both sides", "exact, in an order of writing / 5-gram, left to right",
@@ -248,9 +259,9 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation]) -> list
         *("", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)),
     ]
     for evaluation in evaluations:
-        share = attributions[evaluation.name]
+        share, name = attributions[evaluation.name], escaped(evaluation.name)
         cells = [
-            f"[{escaped(evaluation.name)}]({address(f'{evaluation.name}_evaluation.md')})",
+            f"[{name}]({address(links[evaluation.name])})" if evaluation.name in links else name,
             *bits_pairs(evaluation.likelihood, lambda found: with_error(found.bits, found.error), ".3f"),
             f"{share.samples:.2f} ± {share.samples_error:.2f} / {share.real:.2f}",
             *pairs(evaluation, 3),

@@ -75,7 +75,9 @@ def held_out_in(corpus: Corpus, held_out: Split, texts: list[Split], start: Star
     """How many held-out documents are in these texts of a start too: it may have learnt them, by another seed."""
     if corpus.stream:
         return int(any(text.sha256 == corpus.sha256 for text in (start.texts if start else [])))
-    return int(are_among(held_out, {document.tobytes() for text in texts for document in text}).sum())
+    mine = {document.tobytes() for document in held_out}
+    learnt = {found for text in texts for document in text if (found := document.tobytes()) in mine}
+    return int(are_among(held_out, learnt).sum())
 
 
 def without(split: Split, other: Split) -> Split:

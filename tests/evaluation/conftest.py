@@ -10,9 +10,10 @@ from text.corpus import load_corpus
 from training.trainer import train_model
 
 
-@pytest.fixture
-def reference(tiny_run):
-    return Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32)
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    run = make_run(tmp_path_factory.mktemp("sentences"), sorted(set(sentences(3000, 0))))
+    return Reference(load_corpus(run), 32)
 
 
 @pytest.fixture(scope="module")

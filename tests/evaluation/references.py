@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.metrics import figures
+from evaluation.metrics import DocumentGroup, figures
 from tests.helpers import WORDS
 
 
@@ -16,4 +16,4 @@ def encode(reference, texts):
 
 
 def judged(documents, reference):
-    return figures(documents, reference.matches(documents), reference)
+    return figures(DocumentGroup(documents, reference))

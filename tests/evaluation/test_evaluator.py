@@ -281,6 +281,8 @@ def test_the_comparison_lies_in_the_folder_of_all_and_each_report_in_its_own(two
     assert evaluate.main(["--all", "--config", str(path), "--count", "2"]) == 0
     assert (tmp_path / "outputs/evaluation.md").is_file() and (tmp_path / "outputs/build_evaluation.md").is_file()
     assert (tmp_path / "elsewhere/greek_evaluation.md").is_file() and not [*tmp_path.glob("elsewhere/evaluation*")]
+    page = (tmp_path / "outputs/evaluation.md").read_text(encoding="utf-8")
+    assert "| [build](build_evaluation.md) |" in page and "| [greek](../elsewhere/greek_evaluation.md) |" in page
 
 
 def test_a_voice_that_cannot_be_judged_does_not_keep_the_others_from_it(two_voices, tmp_path, capsys):

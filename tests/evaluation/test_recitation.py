@@ -14,25 +14,8 @@ from text.corpus import load_corpus
 from training.trainer import train_model
 
 SYLLABLES = [
-    "ka",
-    "lo",
-    "mi",
-    "tu",
-    "re",
-    "sa",
-    "no",
-    "fi",
-    "de",
-    "ru",
-    "pa",
-    "ge",
-    "bo",
-    "ti",
-    "ma",
-    "lu",
-    "she",
-    "on",
-]
+    "ka", "lo", "mi", "tu", "re", "sa", "no", "fi", "de", "ru", "pa", "ge", "bo", "ti", "ma", "lu", "she", "on",
+]  # fmt: skip
 
 
 def names(count: int, seed: int) -> list[str]:

@@ -16,7 +16,7 @@ from command.outputs import Outputs
 from evaluation.evaluator import Request, compare_voices, evaluate_voice
 from evaluation.likelihood import Likelihood
 from evaluation.metrics import METRICS, Interval
-from evaluation.pictures import voice_plot
+from evaluation.pictures import png_of, voice_plot
 from evaluation.records import Comparison, Copy, VoiceComparison
 from evaluation.report import (
     COMPARE,
@@ -30,7 +30,7 @@ from evaluation.report import (
     write_all,
     write_voice,
 )
-from tests.helpers import Quiet, config_of, toy_lines
+from tests.helpers import Quiet, config_of, make_run, toy_lines
 from training.trainer import train_model
 
 METRIC_NAMES = [
@@ -96,12 +96,13 @@ def check_schema(content, schema) -> None:
         assert type(content) is schema, (content, schema)
 
 
-@pytest.fixture
-def evaluation(tiny_run, tmp_path):
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory):
     """A toy model, judged by new lines and by two lines of its training text."""
-    run = tiny_run(toy_lines(80))
+    folder = tmp_path_factory.mktemp("judged")
+    run = make_run(folder, toy_lines(80))
     train_model(run, Quiet())
-    samples = tmp_path / "samples.txt"
+    samples = folder / "samples.txt"
     samples.write_text("\n".join([*toy_lines(20, 5), *sorted(toy_lines(80), key=len)[-15:]]) + "\n", encoding="utf-8")
     return evaluate_voice("toy", run.model_file(), samples, Request(60, 0, torch.device("cpu"), config_of(run)))
 
@@ -115,9 +116,13 @@ def test_json_keeps_its_keys(evaluation, tmp_path):
         check_schema(worst, {"index": int, "match": int, "text": str})
     assert {"parameters", "characters", "steps", "held_out_bits"} <= set(voice["training"])
     other = dataclasses.replace(evaluation, name="other")
-    write_all(
-        compare_voices([evaluation, other]), [evaluation, other], Outputs(tmp_path, JOINT_FILES, [], overwrite=False)
-    )
+    together, joint = [evaluation, other], Outputs(tmp_path, JOINT_FILES, [], overwrite=False)
+    write_all(compare_voices(together), together, {"toy": tmp_path / "elsewhere/toy_evaluation.md"}, joint)
+    rows = (tmp_path / "evaluation.md").read_text(encoding="utf-8").splitlines()
+    assert [row.split(" | ")[0] for row in rows if "toy" in row or "other" in row] == [
+        "| [toy](elsewhere/toy_evaluation.md)",
+        "| other",
+    ]
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     matrices = dict.fromkeys(("names", "confusion", "confusion_real", "style_bits"), list)
     attribution = {"toy": ATTRIBUTION, "other": ATTRIBUTION}
@@ -151,7 +156,7 @@ def test_bits_stand_only_beside_those_that_compare(evaluation):
     pairs = (
         f"{nelbo.bits:.3f} ± {nelbo.error:.3f} / {baselines.two_sided:.3f} | 2.250 ± 0.030 / {baselines.five_gram:.3f}"
     )
-    together = all_page(compare_voices([evaluation, dataclasses.replace(evaluation, name="other")]), [evaluation])
+    together = all_page(compare_voices([evaluation, dataclasses.replace(evaluation, name="other")]), [evaluation], {})
     assert any(pairs in line for line in together) and any(COMPARE in line for line in together)
     console = Console(width=120)
     with console.capture() as shown:
@@ -231,4 +236,4 @@ def test_no_sample_and_no_name_is_taken_for_markup(evaluation):
     assert inline[0].content == name and any(f"({source})" in part.content for part in inline)
     assert [token.tag for token in tokens if token.type == "heading_open"] == ["h1", "h2", "h2", "h2", "h2"]
     assert not [token for token in tokens if token.type == "html_block"]
-    pyplot.close(voice_plot(hostile))
+    assert png_of(voice_plot(hostile)).startswith(b"\x89PNG")  # marks of mathematics are read when a picture is drawn

@@ -164,4 +164,3 @@ def test_documents_of_both_texts_are_sought_once(started_voice):
         greek.document(0).tolist(),
         build.document(4).tolist(),
     ]
-    assert load_checkpoint(started_voice[1].model_file()).start
