@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from command.messages import argument
-from command.options import CONFIG_FILE, Parser, add_config, add_ray, check_numbers
+from command.options import CONFIG_FILE, Parser, add_config, add_ray
 from command.program import run_command, run_program
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def queue_of(arguments: argparse.Namespace) -> "Queue":
     from training.tensorboard import check_tensorboard
     from utils import UserError
 
-    check_numbers(arguments, {"minutes": (0, MOST_MINUTES)})
+    check_times(arguments)
     config = load_config(arguments.config)
     overrides: dict[str, Any] = {
         key: value for key in ("device", "preset") if (value := getattr(arguments, key)) is not None
@@ -105,14 +105,22 @@ def queue_of(arguments: argparse.Namespace) -> "Queue":
     return Queue(runs, anew, command_of(arguments), lanes)
 
 
+def check_times(arguments: argparse.Namespace) -> None:
+    """Raise UserError for a limit of time that is none."""
+    from utils import UserError
+
+    for key, most in (("minutes", MOST_MINUTES), ("hours", MOST_MINUTES // 60)):
+        value = getattr(arguments, key)
+        if value is not None and not 0 < value <= most:
+            raise UserError(f"--{key} {str(value).removesuffix('.0')}: must be above 0, and at most {most}")
+
+
 def check_together(arguments: argparse.Namespace, datasets: int) -> None:
     """Raise UserError for options that do not go together."""
     from utils import UserError
 
     if arguments.base and not arguments.all:
         raise UserError("--base: learns from all datasets, so it goes with --all")
-    if arguments.hours is not None and not 0 < arguments.hours <= MOST_MINUTES / 60:
-        raise UserError(f"--hours {arguments.hours:g}: must be above 0, and at most {MOST_MINUTES // 60}")
     if arguments.hours is not None and arguments.minutes is not None:
         raise UserError("--hours and --minutes exclude each other; leave one out")
     if arguments.more and (datasets != 1 or arguments.all or arguments.check or arguments.force):

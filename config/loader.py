@@ -83,10 +83,9 @@ class Config:
 
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Merge common sections, preset, dataset entry and overrides, and validate the result."""
-        layers = {"": self.common, f"datasets.{name}.": or_empty(self.datasets.get(name)), "command line: ": overrides}
-        for prefix, layer in layers.items():
-            check_mapping(self.path, prefix.rstrip(".: "), layer)
-        preset = self.preset_of(list(layers.values()))
+        entry = or_empty(self.datasets.get(name))
+        check_mapping(self.path, f"datasets.{name}", entry)
+        preset = self.preset_of([self.common, entry, overrides])
         if not isinstance(preset, str) or preset not in self.presets:
             choices = listed(self.presets) + nearest(preset, self.presets)
             raise UserError(f"{self.path}: preset: {shown(preset)} is not one of {choices}")
@@ -94,11 +93,11 @@ class Config:
         check_mapping(self.path, f"presets.{preset}", preset_layer)
         if "preset" in preset_layer:
             raise UserError(f"{self.path}: presets.{preset}.preset: no such key; no preset builds on another")
-        common, *others = layers.items()
-        ordered = dict([common, (f"presets.{preset}.", preset_layer), *others])
-        check_sampler_reads(self.path, ordered)
+        layers = {"": self.common, f"presets.{preset}.": preset_layer, f"datasets.{name}.": entry}
+        layers["command line: "] = overrides
+        check_sampler_reads(self.path, layers)
         content: dict[str, Any] = {}
-        for layer in ordered.values():
+        for layer in layers.values():
             content = merge(content, {key: or_empty(layer[key]) if key in SECTIONS else layer[key] for key in layer})
         content["preset"] = preset
         if "name" in content:
@@ -111,7 +110,7 @@ class Config:
                     return base.model_copy(update={"seed": base.seed ^ 1})
             return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
-            problems = [describe(problem, RunConfig, ordered) for problem in error.errors()[:MOST_PROBLEMS]]
+            problems = [describe(problem, RunConfig, layers) for problem in error.errors()[:MOST_PROBLEMS]]
             raise UserError("\n".join(f"{self.path}: {problem}" for problem in problems)) from None
 
 
@@ -145,10 +144,10 @@ def load_config(path: Path) -> Config:
 
 
 def problems_in(config: Config) -> Iterator[str]:
-    """A line for each mistake in a config file: of the presets, used or not, and of the datasets, or without these."""
+    """A line for each mistake: in every preset, and in every dataset, or in the common sections if there is none."""
     for preset in config.presets:
-        # what does not go together may do so in a dataset
-        yield from (line for line in told(config.shared, preset=preset) if f"presets.{preset}" in line)
+        mistakes = told(lambda preset=preset: config.shared(preset=preset))
+        yield from (line for line in mistakes if f"presets.{preset}" in line)  # others may be no mistake in a dataset
     shared, start = told(config.shared), f"{config.path}: "
     yield from () if config.datasets else shared
     for name in config.datasets:
@@ -157,10 +156,10 @@ def problems_in(config: Config) -> Iterator[str]:
             yield line if placed else f"{start}datasets.{name}: {line.removeprefix(start)}"
 
 
-def told(make: Callable[..., RunConfig], **overrides: str) -> list[str]:
+def told(make: Callable[[], RunConfig]) -> list[str]:
     """The mistakes that keep a run from being made, a line each."""
     try:
-        make(**overrides)
+        make()
     except UserError as error:
         return str(error).splitlines()
     return []

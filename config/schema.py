@@ -206,7 +206,7 @@ class RunConfig(Section):
         return self
 
     def overwritten(self) -> str:
-        """Which file that training reads it would write, in words; "" if none. A stored run has no files of its own."""
+        """Why training would write over a file that it reads, in words; "" if it would not."""
         if realpath(self.data_file()) in (realpath(self.model_file()), realpath(self.state_file())):
             what = f"data.file: {shown(self.data.file)} names a file that training writes"
             return f"{what}; rename it, or set paths.models"

@@ -14,6 +14,7 @@ from config.loader import Config
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import HEADS
 from diffusion.processes import Process
+from training.events import Silent
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("prepare", "train", "generate", "evaluate", "collection", "export", "import_model")
@@ -88,9 +89,7 @@ def config_of(run: RunConfig) -> Config:
     return Config(Path("config.yaml"), {"paths": run.paths.model_dump()})
 
 
-def shape(run: RunConfig, **training) -> RunConfig:
-    """The run with other values in its section `training`."""
-    return run.model_copy(update={"training": run.training.model_copy(update=training)})
+shape = RunConfig.with_training
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -110,14 +109,12 @@ def tree(*places: Path) -> dict[Path, object]:
     return found
 
 
-class Quiet:
+class Quiet(Silent):
     """A listener that says nothing, and stops at a step if asked to."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.stop_at, self.resumed_from, self.last = stop_at, None, None
         self.notes: list[str] = []
-
-    def started(self, *arguments) -> None: ...
 
     def resumed(self, status) -> None:
         self.resumed_from = status.step
@@ -127,10 +124,6 @@ class Quiet:
 
     def stopping(self) -> bool:
         return self.last is not None and self.last.step == self.stop_at
-
-    def validated(self, status, course) -> None: ...
-
-    def finishing(self, status) -> None: ...
 
     def note(self, text) -> None:
         self.notes.append(text)

@@ -69,8 +69,8 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     for run in runs:
         try:
             status = status_of(run)
-            found.append(check_run(run, status, config, start_is_made=not maker_of(run, to_come)))
             to_come += [run] * (status != "done")
+            found.append(check_run(run, status, config, start_is_made=not maker_of(run, to_come)))
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             console.print(f"error: {run.name}: {' '.join(error_text(error).split())}")
             failed = True

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -58,17 +57,23 @@ class Status:
 
     def figures(self) -> dict[str, float]:
         """What a model says of the training that it came from, by the names in FIGURES."""
-        best = min(self.history, key=lambda record: record.held_out)
+        best = self.history[-1 - since_best(self.history)]
         found = best.held_out, best.held_out_error, best.step, self.step, self.characters
         return dict(zip(FIGURES, found, strict=True))
 
 
+def since_best(history: list[Validation]) -> int:
+    """How many validations followed the best; of equal ones the last, as where no noise falls on a tiny text.
+
+    If none has finite bits, the first is the best.
+    """
+    since = min(range(len(history)), key=lambda since: history[-1 - since].held_out)
+    return since if math.isfinite(history[-1 - since].held_out) else len(history) - 1
+
+
 def stalled(history: list[Validation], patience: int) -> bool:
     """Whether as many validations as `patience` have passed since the best one; never if patience is 0."""
-    if not patience or not history:
-        return False
-    best = min(range(len(history)), key=lambda i: history[i].held_out)
-    return len(history) - 1 - best >= patience
+    return bool(patience and history) and since_best(history) >= patience
 
 
 def smoothed(average: float, value: float) -> float:
@@ -129,6 +134,10 @@ class Advance:
     course: list[Change] = field(default_factory=list)
     used: float = math.nan  # share of a card's peak bf16 rate, where that is known
 
+    @property
+    def name(self) -> str:
+        return self.status.name
+
 
 Message = Note | Advance
 Hear = Callable[[Message], None]
@@ -169,6 +178,6 @@ def is_history(content: bytes) -> bool:
 def write_metrics(run: RunConfig, history: list[Validation]) -> None:
     """models/NAME.metrics.jsonl: one validation a line."""
     lines = "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in history)
-    path = Path(run.paths.models) / f"{run.name}.metrics.jsonl"
+    path = run.model_file().with_suffix(".metrics.jsonl")
     check_ours(path, is_history)
     write_atomic(path, lines)

@@ -15,8 +15,6 @@ LARGE = 1_000_000
 def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[RunConfig]:
     """Each run with its share of the hours, by the size of its file up to LARGE.
 
-    For a run without a file none is kept; if it comes before its turn, it gets as much as the shortest.
-
     Several lanes have the hours each, shared by the files that fall to one; all end when the hours are over.
     """
     sizes = [min(size_of(run.data_file()), LARGE) for run in runs]
@@ -26,11 +24,7 @@ def share_hours(runs: list[RunConfig], hours: float, lanes: int = 1) -> list[Run
         timed = zip(runs, minutes, strict=True)
         longest = end_of([run.with_training(max_minutes=share) for run, share in timed if share], lanes)
         minutes = [share * min(1, 60 * hours / max(longest, LEAST_MINUTES)) for share in minutes]
-    shortest = min(filter(None, minutes), default=60 * hours)
-    return [
-        run.with_training(max_minutes=max(share or shortest, LEAST_MINUTES))
-        for run, share in zip(runs, minutes, strict=True)
-    ]
+    return [run.with_training(max_minutes=max(share, LEAST_MINUTES)) for run, share in zip(runs, minutes, strict=True)]
 
 
 def end_of(runs: Sequence[RunConfig], lanes: int) -> float:

@@ -75,7 +75,7 @@ class LocalLanes:
 
 
 def share_of_cores(cores: int, used: list[int], lanes: int) -> int:
-    """How many of so many cores the next training gets, if those in `used` have theirs and lanes are to be filled."""
+    """The cores of the next training: an equal part of those that are free, for each lane still to be filled."""
     return max(1, (cores - sum(used)) // max(1, lanes - len(used)))
 
 

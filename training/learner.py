@@ -80,7 +80,7 @@ class Learner:
         return bell(t, settings.times_mean, settings.times_width) if settings.times_width else t
 
     def blind_bits(self) -> float:
-        """Bits a character that the loss takes for a blind guess: at least those of characters that are all as likely.
+        """The loss of a blind guess in bits a character: that of outputs which are all 0, or log2 V if that is more.
 
         The head `score` begins with far more, since it has to learn how likely each character is as noise.
         """

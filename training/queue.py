@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from command.console import make_console
-from command.messages import counted, error_text, printable
+from command.messages import error_text, printable
 from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
 from config.schema import RunConfig
@@ -19,10 +19,10 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from training.display import QueueDisplay
 from training.lanes import Lanes, LocalLanes
 from training.order import characters_of, longest_first, maker_of
-from training.resume import NEARLY, drop_state, own_state, spent_minutes, start_sha256
+from training.resume import NEARLY, drop_state, forget_states, next_state, spent_minutes, start_sha256
 from training.start import beginning_of, learnt_as, was_trained_further
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
-from utils import Result, UserError, hash_file
+from utils import Result, UserError, hash_file, size_of
 
 POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 
@@ -35,6 +35,7 @@ class Queue:
 
     def __init__(self, runs: list[RunConfig], force: bool, command: str, lanes: Lanes | None = None) -> None:
         self.runs, self.force, self.command = runs, force, command
+        self.absent = {run.name for run in runs if not size_of(run.data_file())}  # or still empty
         self.lanes = lanes or LocalLanes(1)
         self.console = make_console()
         self.display = QueueDisplay(self.console, self.lanes.count, len(runs))
@@ -98,7 +99,7 @@ class Queue:
         """How many of these runs will train; with one lane, which has all cores in any case, none is looked at."""
         if self.lanes.count == 1:
             return 0
-        return sum(run.data_file().is_file() and not self.done_before(run) for run in runs)
+        return sum(run.name not in self.absent and not self.done_before(run) for run in runs)
 
     def ready(self) -> list[RunConfig]:
         """What waits, without what starts from a model that another run is still to make."""
@@ -123,7 +124,8 @@ class Queue:
     def over(self, outcome: Outcome) -> None:
         self.outcomes[outcome.name] = outcome
         self.display.end(outcome.name)
-        self.print_outcome(outcome)
+        mark = "error: " if outcome.state in (FAILED, MISSING) else ""
+        self.console.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
 
     def ask_to_stop(self, number: int, frame: object) -> None:
         """The first signal ends the trainings after their current step, the second at once."""
@@ -144,8 +146,12 @@ class Queue:
 
     def begin(self, run: RunConfig, at_once: int) -> Outcome | None:
         """Begin a training, or say why not; a model of other data or settings is kept aside."""
-        if not run.data_file().is_file():
-            return Outcome(run.name, MISSING, no_data(run.data_file(), f"no file {run.data_file()}"))
+        data = run.data_file()
+        if not data.is_file():
+            return Outcome(run.name, MISSING, no_data(data, f"no file {data}"))
+        # it has no share of the hours, and a base may have learnt what it holds out
+        if run.name in self.absent and size_of(data):
+            return Outcome(run.name, MISSING, f"{data} came after the command had begun; type it again")
         if self.force and self.is_barred(run):
             self.check_start(run)
         if run.model_file().is_file():
@@ -173,7 +179,7 @@ class Queue:
     def check_start(self, run: RunConfig) -> None:
         """Raise UserError, before anything is set aside, if the run cannot start from what it names."""
         start = maker_of(run, self.runs)
-        if start and start.name in {o.name for o in self.outcomes.values() if o.state in (FAILED, MISSING)}:
+        if start and start.name in self.outcomes and self.outcomes[start.name].state in (FAILED, MISSING):
             raise UserError(f"not begun: it starts from {start.name}, which was not trained (see above)")
         beginning_of(run)
 
@@ -182,10 +188,7 @@ class Queue:
         return [(characters_of(run), 60 * run.minutes()) for run in self.waiting if not self.done_before(run)]
 
     def done_before(self, run: RunConfig) -> bool:
-        """Whether a run that waits is trained already; False while its start is still to be made.
-
-        Looked up once, since that reads the text and the model.
-        """
+        """Whether a run that waits is trained already, looked up once; False while its start is still to be made."""
         if not self.start_is_made(run):
             return False
         if run.name not in self.done:
@@ -203,7 +206,7 @@ class Queue:
         if self.is_done(run):
             return "done"
         with contextlib.suppress(OSError):
-            state = None if self.force else own_state(run, hash_file(run.data_file()))
+            state = None if self.force else next_state(run, hash_file(run.data_file()))
             if state and spent_minutes(state):
                 return "interrupted"
         return "new"
@@ -237,26 +240,18 @@ class Queue:
     def is_barred(self, run: RunConfig) -> bool:
         """Whether a run, or one that makes its start, cannot begin."""
         maker = maker_of(run, self.runs)
-        return run.name in self.failed or not run.data_file().is_file() or bool(maker and self.is_barred(maker))
+        return run.name in self.failed or run.name in self.absent or bool(maker and self.is_barred(maker))
 
     def forget(self, run: RunConfig) -> None:
-        """Make a dataset untrained: the state goes, and the model is kept aside."""
+        """Make a dataset untrained: its states go, but for those of longer trainings, and the model is kept aside."""
         with exclusive_training(run):
-            path, state = run.state_file(), own_state(run, hash_file(run.data_file()))
-            if state and (spent := spent_minutes(state)) > run.minutes():
-                size = counted(round(spent, 1), "minute")
-                self.console.print(f"{run.name}: {path}, of {size}, is kept as {set_aside(path)}")
-            elif state:
-                path.unlink()
+            if note := forget_states(run, hash_file(run.data_file())):
+                self.console.print(f"{run.name}: {note}")
             if run.model_file().is_file():
                 self.set_aside(run)
 
     def set_aside(self, run: RunConfig) -> None:
         self.console.print(f"{run.name}: the old file is kept as {set_aside(run.model_file())}")
-
-    def print_outcome(self, outcome: Outcome) -> None:
-        mark = "error: " if outcome.state in (FAILED, MISSING) else ""
-        self.console.print(f"{mark}{outcome.name}: {outcome.state}: {outcome.detail}")
 
     def show_table(self) -> None:
         table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")

@@ -11,7 +11,7 @@ import torch
 
 from config.schema import RunConfig
 from generation.cluster import connected, ray_library, reason_of
-from training.events import Hear, Message, Note
+from training.events import Hear, Message
 from training.lanes import lane_count
 from training.worker import FAILED, Cores, Outcome, Sender, train_to_outcome
 from utils import CPU, parallel_tasks
@@ -59,7 +59,7 @@ class RayLanes:
         ended, _ = self.ray.wait(list(self.tasks), timeout=seconds)
         names = {run.name for run in self.tasks.values()}
         for message in self.ray.get(self.mailbox.take.remote()):
-            if name_of(message) in names:  # a machine that was lost may still be heard
+            if message.name in names:  # a machine that was lost may still be heard
                 hear(message)
         return [self.outcome(reference) for reference in ended]
 
@@ -137,7 +137,3 @@ def train_on_node(run: RunConfig, cores: Cores, mailbox: Any, place: tuple[Path,
     outcome = train_to_outcome(run, Sender(run, send, stop_asked), cores.cut_for)
     ray.get(replies)  # so that all was heard before the end is
     return outcome
-
-
-def name_of(message: Message) -> str:
-    return message.name if isinstance(message, Note) else message.status.name

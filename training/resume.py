@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -31,7 +32,7 @@ def write_state(run: RunConfig, corpus: Corpus, content: dict[str, Any], minutes
     """
     config = run.model_dump()
     config["training"]["max_minutes"] = minutes if math.isfinite(minutes) else 0
-    data = {"data_sha256": corpus.sha256, "vocabulary": corpus.vocabulary.characters, "start": start_sha256(run)}
+    data = {"data_sha256": corpus.sha256, "vocabulary": corpus.vocabulary.characters}
     write_archive(run.state_file(), {"format": STATE_FORMAT, "config": config, **data, **content})
 
 
@@ -49,7 +50,7 @@ def read_state(
     if not (belongs_to(state, run, corpus.sha256) and read_alike(state, corpus)):
         return None
     try:
-        for snapshot in (state, state["sound"] or state):
+        for snapshot in (state, state if state["sound"] is None else state["sound"]):
             check_like(snapshot, fresh)
             optimizers.check(snapshot["optimizers"], snapshot["status"]["step"])
         # no machine cuts a step into more: each shard takes time and memory
@@ -66,22 +67,21 @@ def take_state(
 ) -> dict[str, Any] | None:
     """As `read_state`, but what cannot be gone on from is moved aside, and noted.
 
-    In the place of another training's comes one of this training that was moved aside before, the latest of several.
-    None if there is none.
+    In its place comes one of this training that was moved aside before, the latest of several. None if there is none.
     """
     path = run.state_file()
-    if not (path.is_symlink() or path.exists()):
-        return None
-    try:
-        if state := read_state(path, run, corpus, fresh, optimizers):
-            return state
-        what = "of other data, settings or version"
-    except Damaged:  # from the start again, to the same end
-        what = "damaged"
-    note(f"{path} is {what}; it is kept as {set_aside(path)}")
+    if replaced := path.is_symlink() or path.exists():
+        try:
+            if state := read_state(path, run, corpus, fresh, optimizers):
+                return state
+            what = "of other data, settings or version"
+        except Damaged:  # from the start again, to the same end
+            what = "damaged"
+        note(f"{path} is {what}; it is kept as {set_aside(path)}")
     for kept in sorted(filter(Path.is_file, kept_aside(path)), key=lambda kept: -kept.stat().st_mtime):
         with contextlib.suppress(UserError):
-            if state := read_state(kept, run, corpus, fresh, optimizers):
+            state = read_state(kept, run, corpus, fresh, optimizers)
+            if state and (replaced or not outlasts(state, run)):  # else --force has moved it aside
                 kept.replace(path)
                 note(f"{kept}, which was kept aside, is of this training")
                 return state
@@ -139,9 +139,9 @@ def start_sha256(run: RunConfig) -> str:
 
 
 def drop_state(run: RunConfig, data_sha256: str, minutes: float) -> str:
-    """Delete the state of this run of this data, unless a training of more than `minutes` still needs it.
+    """Delete the state of this run of this data, but for one that a training of more than `minutes` goes on from.
 
-    A file of another run stays. -> that longer training, in words; "" if there is none.
+    -> that training, in words, or "". The state of another run stays.
     """
     if longer := planned_minutes(run, data_sha256):
         if NEARLY * longer > minutes:
@@ -151,12 +151,37 @@ def drop_state(run: RunConfig, data_sha256: str, minutes: float) -> str:
     return ""
 
 
-def own_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
-    """The state of this run of this data; None if there is none."""
+def own_state(run: RunConfig, data_sha256: str, path: Path | None = None) -> dict[str, Any] | None:
+    """The state of this run of this data, in its place or in another file; None if there is none."""
     with contextlib.suppress(UserError):  # it is no file of this program
-        state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+        state = read_archive(path or run.state_file(), values_bytes=STATE_BYTES)
         return state if belongs_to(state, run, data_sha256) else None
     return None
+
+
+def next_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
+    """The state that `take_state` finds for this run of this data, by its settings alone; None if there is none."""
+    current = run.state_file()
+    replaced = os.path.lexists(current)
+    kept = (own_state(run, data_sha256, path) for path in kept_aside(current))
+    aside = (state for state in kept if state and (replaced or not outlasts(state, run)))
+    return own_state(run, data_sha256) or next(aside, None)
+
+
+def forget_states(run: RunConfig, data_sha256: str) -> str:
+    """Delete the states of this run of this data, in their place and aside, but for those that outlast the run.
+
+    Whatever is then in the place is moved aside: -> a line that says so, or "".
+    """
+    current = run.state_file()
+    for path in (current, *kept_aside(current)):
+        if (state := own_state(run, data_sha256, path)) and not outlasts(state, run):
+            path.unlink()
+    if not os.path.lexists(current):
+        return ""
+    state = own_state(run, data_sha256)
+    size = f", of {counted(round(spent_minutes(state), 1), 'minute')}," if state else ""
+    return f"{current}{size} is kept as {set_aside(current)}"
 
 
 def planned_minutes(run: RunConfig, data_sha256: str) -> float:
@@ -167,9 +192,16 @@ def planned_minutes(run: RunConfig, data_sha256: str) -> float:
 
 def spent_minutes(state: dict[str, Any]) -> float:
     """How many minutes of training a state holds; 0 of a damaged one."""
-    with contextlib.suppress(LookupError, TypeError, ValueError):
-        return float(state["status"]["seconds"]) / 60
+    with contextlib.suppress(LookupError, TypeError):
+        seconds = state["status"]["seconds"]
+        if isinstance(seconds, (int, float)) and 0 <= seconds < MOST_COUNTED:
+            return seconds / 60
     return 0.0
+
+
+def outlasts(state: dict[str, Any], run: RunConfig) -> bool:
+    """Whether a state holds more minutes than a run may take; --force moves such a one aside, and deletes others."""
+    return spent_minutes(state) > run.minutes()
 
 
 def minutes_of(state: dict[str, Any]) -> float:

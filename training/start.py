@@ -99,7 +99,9 @@ def check_alike(path: Path, start: RunConfig, run: RunConfig, option: str = "tra
         raise UserError(f"{option}: {path} has {key} {its}, this run {ours}; {same}")
 
 
-def started(fresh: dict[str, Tensor], run: RunConfig, vocabulary: Vocabulary, start: Checkpoint) -> dict[str, Tensor]:
+def matched_weights(
+    fresh: dict[str, Tensor], run: RunConfig, vocabulary: Vocabulary, start: Checkpoint
+) -> dict[str, Tensor]:
     """`fresh` weights of a network, with those of `start` in their place, rows by character.
 
     A character that `start` does not know keeps its fresh embedding; its output is 0, and as unlikely at first as the

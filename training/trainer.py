@@ -27,12 +27,13 @@ from training.events import SILENT, Listener, Status, Stopped, Validation, smoot
 from training.learner import Learner
 from training.preview import sample_of
 from training.resume import drop_state, minutes_of, take_state, write_state
-from training.start import beginning_of, keeps_split, no_better, spent_before, started
+from training.start import beginning_of, keeps_split, matched_weights, no_better, spent_before
 from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
 from training.stopwatch import Stopwatch
 from training.tensorboard import check_tensorboard, write_history
 from utils import CPU, UserError, check_writable, out_of_memory, pick_device, torch_generator
 
+LOWER_RATES = "lower training.learning_rate or training.muon_learning_rate"
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most
 HOPELESS = 10  # a loss of so many times a blind guess's bits is a divergence: no sound training comes near it
 UNREAD = 32  # steps whose losses stay on a GPU at most: reading each would have it wait
@@ -102,7 +103,8 @@ class Training:
         self.first = self.before.get("steps_before", 0)  # batches and noise are counted from here
         model = DiffusionTransformer(*shape).initialise(torch_generator(CPU, run.seed, run.name, "weights"))
         if self.beginning:
-            model.load_state_dict(started(model.state_dict(), run, self.corpus.vocabulary, self.beginning.checkpoint))
+            fresh, vocabulary = model.state_dict(), self.corpus.vocabulary
+            model.load_state_dict(matched_weights(fresh, run, vocabulary, self.beginning.checkpoint))
         self.model = model.to(self.device)
         shards = shard_count(self.device, self.batches.positions, cut_for)
         self.learner = Learner(run, self.diffusion, self.model, shards, self.total_steps)
@@ -162,8 +164,7 @@ class Training:
         for nats, norm in torch.stack([torch.stack(losses), torch.stack(norms)], 1).tolist():
             average = smoothed(self.status.loss, nats / NATS_PER_BIT)
             if not (math.isfinite(nats) and math.isfinite(norm)) or average > HOPELESS * self.blind:
-                rates = "lower training.learning_rate or training.muon_learning_rate"
-                raise Diverged(f"a step gave no sound numbers; {rates}")
+                raise Diverged(f"a step gave no sound numbers; {LOWER_RATES}")
             self.status.loss = average
         self.status.speed = smoothed(self.status.speed, sum(characters) / max(sum(seconds), 1e-9))
 
@@ -196,8 +197,6 @@ class Training:
         )
         bits = found.bits if math.isfinite(found.bits) else math.inf  # nan compares as neither better nor worse
         text, *_, course = sample_of(writer, len(status.history)) if math.isfinite(bits) else ("", [])
-        if all(bits < earlier.held_out for earlier in status.history):
-            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         status.seconds = self.watch.seconds()  # with the time of this validation
         status.validated = self._validations_due()
         rate, minutes = self.run.training.learning_rate * self.rate_factor(), status.seconds / 60
@@ -207,6 +206,8 @@ class Training:
             learnt=learnt.bits,
         )  # fmt: skip
         status.history.append(record)
+        if not stalled(status.history, 1):  # it is the best so far
+            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
         write_history(self.run, status.history, listener)
         if math.isfinite(bits):
             self.sound = self.snapshot()
@@ -239,8 +240,7 @@ class Training:
         slowdowns = self.status.slowdowns + 1
         if slowdowns > MOST_SLOWDOWNS:
             raise UserError(
-                f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; "
-                "lower training.learning_rate or training.muon_learning_rate"
+                f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; {LOWER_RATES}"
             )
         self._go_back(slowdowns)
 
@@ -265,13 +265,13 @@ class Training:
             self.slow_down()
         self.status.seconds = self.watch.seconds()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
-        content = {**self.state(), "sound": sound, "shards": self.learner.shards}
+        start = self.beginning.record.model_sha256 if self.beginning else ""  # another may have its name by now
+        content = {**self.state(), "sound": sound, "shards": self.learner.shards, "start": start}
         write_state(self.run, self.corpus, content, self.longest_minutes)
 
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
-        state = take_state(self.run, self.corpus, self.sound, self.learner.optimizers, listener.note)
-        if state is None:
+        if not (state := take_state(self.run, self.corpus, self.sound, self.learner.optimizers, listener.note)):
             return
         self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)

@@ -228,9 +228,9 @@ def test_a_text_that_is_not_there_takes_none_of_the_time(project):
     path, train = project
     hour = ("--all", "--base", "--hours", "1")
     (path.parent / "datasets" / "one.txt").unlink()
-    assert minutes_of(queued(path, *hour).runs) == {BASE: 12, "one": 48, "two": 48}
+    assert minutes_of(queued(path, *hour).runs) == {BASE: 12, "one": 0.01, "two": 48}
     (path.parent / "datasets" / "one.txt").touch()  # nor does an empty one
-    assert minutes_of(queued(path, *hour).runs) == {BASE: 12, "one": 48, "two": 48}
+    assert minutes_of(queued(path, *hour).runs) == {BASE: 12, "one": 0.01, "two": 48}
     (path.parent / "datasets" / "two.txt").write_bytes(b"")
     assert train(*hour) == 2
 
@@ -239,7 +239,7 @@ def test_lanes_without_a_text_take_none_of_the_bases_time(project):
     path, _ = project
     (path.parent / "datasets" / "one.txt").unlink()
     runs = queued(path, "--all", "--base", "--hours", "1", "--jobs", "2").runs
-    assert minutes_of(runs) == {BASE: 12, "one": 48, "two": 48}
+    assert minutes_of(runs) == {BASE: 12, "one": 0.01, "two": 48}
 
 
 def test_mistakes_of_a_base_are_one_line(project, capsys):

@@ -10,7 +10,7 @@ import pytest
 import train
 from command.messages import argument
 from config.loader import load_config
-from tests.helpers import ROOT, Quiet, shape
+from tests.helpers import ROOT, Quiet, change_config, shape
 from training import check
 from training.events import Stopped
 from training.hours import share_hours
@@ -89,6 +89,15 @@ def test_names_are_whole_in_the_plan_and_the_base_gets_no_advice(project, capfd,
     page = (path.parent / "outputs" / "check.html").read_text(encoding="utf-8")
     base = page.split('<h2 id="base"')[1].split("</section>")[0]
     assert "licence" not in base and "0 checks" not in base and "<svg" in base
+
+
+def test_a_start_that_cannot_be_trained_is_no_mistake_of_its_voice(project, capfd):
+    path, run = project
+    (path.parent / "datasets" / "one.txt").unlink()
+    change_config(path, datasets={"one": {}, "two": {"training": {"start_from": "one"}}})
+    assert run("--all", "--check") == 1
+    out = capfd.readouterr().out
+    assert "error: one: " in out and "error: two: " not in out
 
 
 def test_check_survives_a_burst_that_fails(project, capfd, monkeypatch):

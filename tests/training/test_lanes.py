@@ -179,7 +179,7 @@ def test_no_more_lanes_than_trainings_and_one_on_a_gpu(tiny_run, monkeypatch):
         ([100, 100, 200], 2, [30, 30, 60]),
         ([100, 100, 100], 2, [30, 60, 30]),
         ([100, 100, 100], 3, [60, 60, 60]),
-        ([100, 0, 300], 2, [60, 60, 60]),  # if it comes before its turn
+        ([100, 0, 300], 2, [60, 0.01, 60]),
     ],
 )
 def test_lanes_have_the_hours_each_and_end_with_them(tiny_run, sizes, count, minutes):

@@ -10,6 +10,7 @@ from config.loader import load_config
 from generation.archive import read_archive, write_archive
 from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training import worker_faults
+from tests.training.program import queued
 from training import worker
 from training.events import Stopped
 from training.order import longest_first
@@ -279,7 +280,48 @@ def test_force_keeps_what_holds_more_time_than_it_will_spend(project, capfd):
         aside = models / "one.resume.previous.pt"
         line = f"one: {models / 'one.resume.pt'}, of 30 minutes, is kept as {aside}"
         assert (line in capfd.readouterr().out.splitlines()) == kept
-        assert (aside.read_bytes() == content) == kept and not one.state_file().exists()
+        assert (aside.exists() and aside.read_bytes() == content) == kept and not one.state_file().exists()
+        aside.unlink(missing_ok=True)
+
+
+@warm
+@pytest.mark.parametrize("spent", [30, 0.5])
+def test_force_begins_anew_though_another_training_took_the_place_of_its_state(project, capfd, spent):
+    path, run = project
+    one, states = load_config(path).resolve("one"), path.parent / "models"
+    for training in ({}, {"max_steps": 90}):
+        with pytest.raises(Stopped):
+            train_model(shape(one, **training), Quiet(stop_at=2))
+        if not training:
+            state = read_archive(one.state_file(), values_bytes=STATE_BYTES)
+            write_archive(one.state_file(), {**state, "status": {**state["status"], "seconds": 60 * spent}})
+            one.state_file().rename(states / "one.resume.previous.pt")
+    assert run("--dataset", "one", "--force", "--minutes", "1") == 0
+    assert "going on" not in capfd.readouterr().out
+    kept = [f"one.resume.previous{number}.pt" for number in (("", "-2") if spent > 1 else ("",))]
+    assert sorted(file.name for file in states.glob("one.resume*")) == sorted(kept)  # of the other, and of the longer
+
+
+@warm
+def test_a_text_that_no_file_system_can_hold_does_not_keep_the_others_from_training(project, capfd):
+    path, run = project
+    change_config(path, datasets={"one": {"data": {"file": f"{'x' * 300}.txt"}}, "two": {}})
+    assert run("--all") == 1
+    out = capfd.readouterr().out
+    assert "error: one: failed: " in out and "two: trained: " in out
+
+
+def test_a_text_that_comes_late_is_for_the_next_command(project, capsys):
+    """It has no share of the hours, and a base made of the others may have learnt what it holds out."""
+    path, _ = project
+    text = path.parent / "datasets" / "two.txt"
+    content = text.read_bytes()
+    text.unlink()
+    queue = queued(path, "--dataset", "two")
+    text.write_bytes(content)
+    assert queue.run_all() == 1
+    told = f"error: two: missing: {text} came after the command had begun; type it again"
+    assert told in " ".join(capsys.readouterr().out.split())
 
 
 @warm

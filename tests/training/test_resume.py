@@ -10,9 +10,10 @@ import torch
 from generation.archive import read_archive, write_archive
 from tests.helpers import TINY, Quiet, one_short_line, shape
 from training.events import Stopped
-from training.resume import STATE_BYTES, drop_state
+from training.queue import Queue
+from training.resume import STATE_BYTES
 from training.trainer import train_model
-from utils import UserError, hash_file
+from utils import UserError
 
 WRONG = [
     ("model", {}), ("model", None), ("average", {"head.bias": torch.zeros(1)}), ("best", [1]), ("optimizers", []),
@@ -50,6 +51,7 @@ WRONG = [
     ("optimizers", lambda parts: [{**part, "state": []} for part in parts]),
     ("status", lambda status: {**status, "characters": 10**400}),
     ("shards", "many"), ("shards", 2**40), ("shards", 0), ("shards", None), ("sound", {"model": {}}), ("sound", 5),
+    ("sound", torch.zeros(2)),
 ]  # fmt: skip
 
 
@@ -113,7 +115,20 @@ def test_a_training_goes_on_after_one_of_other_settings_came_between(tiny_run):
     assert listener.resumed_from == 4 and f"{kept}, which was kept aside, is of this training" in listener.notes
     weights = train_model(run, Quiet()).weights
     assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
-    assert [file.name for file in kept.parent.glob("*.resume*")] == ["toy.resume.previous-2.pt"]  # of the other one
+    run.model_file().unlink()
+    train_model(other, listener := Quiet())  # whose state lies aside, though none is in its place now
+    assert listener.resumed_from == 3 and not [*kept.parent.glob("*.resume*")]
+
+
+def test_a_shorter_training_takes_back_the_state_that_one_of_other_settings_moved_aside(tiny_run):
+    """As where a model is to be made of what was learnt so far, and an option was forgotten before."""
+    run = tiny_run()
+    interrupted(run, 60, spent=30)
+    with pytest.raises(Stopped):
+        train_model(run.model_copy(update={"seed": 7}), Quiet(stop_at=3))
+    assert Queue([run], force=False, command="").status_of(run) == "interrupted"
+    train_model(shape(run, max_minutes=1), listener := Quiet())
+    assert listener.resumed_from == 2 and listener.last is None and run.model_file().is_file()
 
 
 def test_what_is_added_to_the_values_of_a_state_is_not_read(tiny_run):
@@ -184,11 +199,24 @@ def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_an
         assert one_short_line(str(error)) and "training diverged" in str(error)
     except FloatingPointError as error:
         assert one_short_line(str(error))
-    drop_state(run, hash_file(run.data_file()), math.inf)  # what --force does
-    run.model_file().unlink(missing_ok=True)
-    assert not run.state_file().exists()
+    Queue([run], force=True, command="").forget_all()
+    assert not run.state_file().exists() and not run.model_file().exists()
     weights = train_model(run, Quiet()).weights
     assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+
+
+@pytest.mark.parametrize("seconds", [10**400, -1, math.nan, "long"])
+def test_force_takes_no_state_for_a_longer_one_by_seconds_that_no_clock_shows(tiny_run, seconds):
+    run = tiny_run()
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=2))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    write_archive(run.state_file(), {**state, "status": {**state["status"], "seconds": seconds}})
+    queue = Queue([run], force=False, command="")
+    assert queue.status_of(run) == "new"
+    queue.force = True
+    queue.forget_all()
+    assert not run.state_file().exists() and not queue.failed
 
 
 def interrupted(run, minutes: float, *, spent: float) -> None:

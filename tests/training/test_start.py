@@ -14,7 +14,7 @@ from text.vocabulary import Vocabulary
 from training.further import with_more_time
 from training.order import maker_of
 from training.queue import finished_model
-from training.start import Beginning, beginning_of, spent_before, started
+from training.start import Beginning, beginning_of, matched_weights, spent_before
 from training.trainer import Training, train_model
 from utils import UserError
 
@@ -37,7 +37,7 @@ def test_weights_are_matched_by_character(tiny_run, process):
     fresh = {name: torch.full_like(weight, 7.0) for name, weight in start.weights.items()}
     for name in ("tokens.weight", "head.weight", "head.bias"):
         fresh[name] = fresh[name][:1].expand(len(fresh[name]), *fresh[name].shape[1:])
-    found = started(fresh, run, other, start)
+    found = matched_weights(fresh, run, other, start)
     for here, character in enumerate(other.characters[:-1]):
         for name in ("tokens.weight", "head.weight", "head.bias"):
             assert torch.equal(found[name][here], start.weights[name][known.index(character)])
@@ -62,6 +62,17 @@ def test_a_training_starts_where_another_ended_and_says_so(base, tiny_run):
     assert start.texts[0].sha256 == load_corpus(base).sha256
     assert finished_model(run)[0]
     assert not finished_model(shape(run, start_from=""))[0]
+
+
+def test_a_state_names_the_start_that_its_training_began_from(base, tiny_run):
+    """Another model may have the start's name by the time that the state is saved."""
+    run = shape(tiny_run(["abx " + line for line in toy_lines(60, 1)], name="second"), start_from="first")
+    training = Training(run)
+    base.model_file().unlink()
+    train_model(base.model_copy(update={"seed": 7}), Quiet())
+    training.save_state()
+    train_model(run, listener := Quiet())
+    assert listener.resumed_from is None and "is of other data, settings or version" in listener.notes[0]
 
 
 def test_a_start_has_a_share_of_the_learning_rates(base, tiny_run):

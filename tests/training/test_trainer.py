@@ -23,7 +23,7 @@ from generation.archive import read_archive
 from tests.helpers import ROOT, Quiet, shape, toy_lines
 from training import stopwatch
 from training import trainer as training_module
-from training.events import Stopped
+from training.events import Stopped, Validation, stalled
 from training.resume import STATE_BYTES
 from training.trainer import Training, train_model
 from utils import parallel_tasks
@@ -236,6 +236,16 @@ def test_a_short_training_is_measured_less_often(tiny_run, slow_steps, seconds, 
     shaped = shape(tiny_run(), max_steps=0, epochs=1e6, max_minutes=seconds / 60, validations=20, patience=0)
     train_model(shaped, watcher)
     assert len(watcher.last.history) == measured and watcher.last.history[-1].progress == 1
+
+
+def test_of_measurements_that_are_equal_the_last_counts(tiny_run, monkeypatch):
+    """As where no noise falls on the one held-out line of a tiny text."""
+    run = shape(tiny_run(), max_steps=20, validations=20, patience=2)
+    monkeypatch.setattr(training_module, "held_out_likelihood", lambda *_: Likelihood(3.0, 0.1, 100))
+    found = train_model(run, Quiet())
+    assert (found.metrics["best_step"], found.metrics["steps"]) == (20, 20)
+    never = [Validation(step, 0.5, 9, 3.1, math.inf, math.nan, 1e-3, 0.5, "") for step in (1, 2, 3)]
+    assert stalled(never, 2) and not stalled(never[:2], 2)  # where no weights were sound, nothing gets better
 
 
 def test_a_gpu_is_called_by_one_thread_at_a_time(tiny_run):
