@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from command.options import Parser, add_config, add_data, add_overwrite
+from command.options import Parser, add_config, add_data, add_overwrite, add_sampler, named_file
 from command.program import run_command, run_program
 from pages.themes import THEMES
 
@@ -18,7 +18,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     add_page(commands.add_parser("page", help="one HTML file in which the model writes, without a network"))
     onnx = commands.add_parser("onnx", help="the network as ONNX, for texts of any length")
-    onnx.add_argument("--output", type=Path, help="file to write (default: the model's, with .onnx)")
+    onnx.add_argument("--output", type=named_file, help="file to write (default: the model's, with .onnx)")
     safetensors = commands.add_parser("safetensors", help="weights, config.json and vocabulary.json")
     safetensors.add_argument("--output", type=Path, help="folder to write to (default: the model's without .pt)")
     add_hub(hub := commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded"))
@@ -30,7 +30,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument("--model", type=Path, required=True, help=MODEL)
-    page.add_argument("--output", type=Path, help="file to write (default outputs/NAME_live.html)")
+    page.add_argument("--output", type=named_file, help="file to write (default outputs/NAME_live.html)")
     page.add_argument("--title", help="shown on the page (default: the dataset's name)")
     page.add_argument(
         "--theme", choices=("auto", *THEMES), default="auto", help="colours (auto: paper or night, as the viewer's)"
@@ -39,11 +39,13 @@ def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument(
         "--weights", choices=WEIGHTS, default="int8", help="how weights are kept (default int8, a scale per row)"
     )
-    page.add_argument("--quantised", type=Path, metavar="MODEL", help="also write the model with the page's weights")
+    page.add_argument(
+        "--quantised", type=named_file, metavar="MODEL", help="also write the model with the page's weights"
+    )
     page.add_argument("--set", type=Path, metavar="FOLDER", help="show the tokens of this set of a --quantised model")
     page.add_argument("--unproven", action="store_true", help="skip the proof that the page writes what Python does")
     page.add_argument("--seed", type=int, default=0, help="seed of the page's documents (default 0)")
-    add_writing(page)
+    add_sampler(page)  # which the page then has for good
     add_config(page, "names the folders of texts and outputs")
     add_data(page)
     add_overwrite(page)
@@ -56,12 +58,6 @@ def add_hub(hub: argparse.ArgumentParser) -> None:
     )
     hub.add_argument("--device", default="auto", help="device that writes the card's samples (default auto)")
     add_config(hub, "names the folder of reports, from which the card takes its figures")
-
-
-def add_writing(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of the sampler, which the page then has for good."""
-    for name, kind in (("steps", int), ("stretch", int), ("revisions", int), ("temperature", float), ("top-p", float)):
-        parser.add_argument(f"--{name}", type=kind, help="as in generate.py (default: the model's config)")
 
 
 def main(argv: list[str] | None = None) -> int:

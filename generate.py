@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from command.messages import counted, say
 from command.options import (
@@ -19,6 +19,7 @@ from command.options import (
     add_ray,
     add_sampling,
     check_numbers,
+    named_file,
     sampling_options,
 )
 from command.program import run_command, run_program
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from diffusion.sampler_settings import SamplerSettings
     from generation.draft import Written
     from generation.prompt import Prompt
-    from generation.writer import Writer
+    from generation.writer import Progress, Writer
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -43,7 +44,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--length", default="", metavar="N|MIN-MAX", help="characters of each document")
     add_config(parser, "names the folder of outputs")
     parser.add_argument(
-        "--output", type=Path, help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it"
+        "--output",
+        type=named_file,
+        help="text file to write (default outputs/NAME_samples.txt); a .jsonl goes beside it",
     )
     parser.add_argument(
         "--courses", action="store_true", help="also write how each document came to be: a .courses.jsonl"
@@ -106,10 +109,10 @@ def write_all(
 
     written: list[Written] = []
     size = (arguments.batch_size or writer.run.sampling.batch_size) * writer.machines.count
-    with showing(arguments, writer) as shown:
+    with showing(arguments, writer) as (writer, progress):
         for first in range(0, arguments.samples, size):
             indices = range(first, min(first + size, arguments.samples))
-            batch = written_documents(writer, arguments.seed, indices, settings, prompt=prompt, **shown)
+            batch = written_documents(writer, arguments.seed, indices, settings, prompt=prompt, progress=progress)
             written += batch if arguments.courses else [document._replace(course=[]) for document in batch]
     return written
 
@@ -123,17 +126,18 @@ def cost(writer: "Writer", settings: "SamplerSettings", prompt: "Prompt", texts:
 
 
 @contextmanager
-def showing(arguments: argparse.Namespace, writer: "Writer") -> Iterator[dict[str, Any]]:
-    """What `written_documents` is to tell while it writes: the documents themselves, or how many are done."""
+def showing(arguments: argparse.Namespace, writer: "Writer") -> "Iterator[tuple[Writer, Progress | None]]":
+    """A writer whose documents are shown while it writes; or the same one, and what to tell how many are done."""
     from command.console import progress
     from generation.watch import watching
+    from generation.writer import ThisMachine
 
     if arguments.watch:
         with watching(writer) as watch:
-            yield {"watch": watch}
+            yield replace(writer, machines=ThisMachine(watch)), None
     else:
         with progress("documents written", arguments.samples) as advance:
-            yield {"progress": advance}
+            yield writer, advance
 
 
 def check_output(output: Path | None) -> None:
@@ -141,7 +145,7 @@ def check_output(output: Path | None) -> None:
 
     if output and output.suffix.lower() == ".jsonl":
         raise UserError(f"--output {output}: names the text file; the .jsonl is written beside it")
-    if output and (output.is_dir() or output.name == ".."):
+    if output and output.is_dir():
         raise UserError(f"--output {output}: is a folder; name a text file")
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from command.messages import counted, say
-from command.options import Parser
+from command.options import Parser, named_file
 from command.program import run_command, run_program
 
 
@@ -21,7 +21,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="the text it was trained on, or a file with all its characters",
     )
     notebook.add_argument("--heads", type=int, default=6, help="attention heads; the file does not tell (default 6)")
-    notebook.add_argument("--output", type=Path, help="model file to write (default models/NAME.pt)")
+    notebook.add_argument("--output", type=named_file, help="model file to write (default models/NAME.pt)")
     return parser.parse_args(argv)
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from config.schema import ModelConfig
 
 ROTARY_BASE = 10_000.0  # RoFormer's value; wavelengths reach from 2 pi to 2 pi times this many positions
-# radians per unit of log sigma: the slowest wave covers 1e-2..20 in one turn, the fastest tells apart levels
-# that differ by 10 %
+# radians per unit of log sigma: the slowest wave turns by less than a third from 1e-2 to 20, the fastest tells apart
+# levels that differ by 10 %
 NOISE_FREQUENCIES = (0.25, 8.0)
 NOISE_FEATURES = 64
 # smaller sigmas are shown to the network as this one: log-linear training draws one of a hundred there, seldom with a
@@ -26,16 +26,19 @@ NOISE_FEATURES = 64
 SMALLEST_SIGMA = 1e-2
 
 
+def noise_frequencies() -> Tensor:
+    """(NOISE_FEATURES / 2,) radians per unit of log sigma, evenly spaced in their logarithm."""
+    low, high = map(math.log, NOISE_FREQUENCIES)
+    # on a CPU even where a network is built on "meta" for its shapes: there these two take seconds of imports
+    return torch.exp(torch.linspace(low, high, NOISE_FEATURES // 2, device="cpu"))
+
+
 class NoiseEmbedding(nn.Module):
     """(B,) sigma -> (B, width): sinusoids of log sigma, then an MLP. The log tells small levels apart."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        low, high = NOISE_FREQUENCIES
-        # on a CPU even where a network is built on "meta" for its shapes: there these two take seconds of imports
-        exponents = torch.linspace(math.log(low), math.log(high), NOISE_FEATURES // 2, device="cpu")
-        frequencies = torch.exp(exponents)
-        self.frequencies = nn.Buffer(frequencies, persistent=False)
+        self.frequencies = nn.Buffer(noise_frequencies(), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(NOISE_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
 
     def features(self, sigma: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ torch is imported only inside functions, so that --help does not wait for it.
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +25,14 @@ def named_path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty name; name a path, . for this folder")
     return Path(text)
+
+
+def named_file(text: str) -> Path:
+    """The path of a file to write. A name that ends as a folder's does is none, though pathlib drops its slash."""
+    path = named_path(text)
+    if os.path.basename(text) in ("", ".", ".."):  # noqa: PTH119 - the name as it was typed
+        raise argparse.ArgumentTypeError(f"{text}: is a folder; name a file in it")
+    return path
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,10 +69,17 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how texts are written."""
-    default = "(default: the model's config)"
     parser.add_argument(
         "--seed", type=int, default=0, help="with the model, these options and k it decides document k (default 0)"
     )
+    add_sampler(parser)
+    parser.add_argument("--batch-size", type=int, help="documents written at once; it changes speed, not documents")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+
+
+def add_sampler(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of a sampler, those of SAMPLER_OPTIONS."""
+    default = "(default: the model's config)"
     parser.add_argument("--steps", type=int, help=f"tweedie, euler: number of noise levels, one call each {default}")
     parser.add_argument(
         "--stretch", type=int, help=f"surest, gibbs: each call writes one character of every stretch {default}"
@@ -73,8 +89,6 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--temperature", type=float, help=f"below 1: safer text, above 1: wilder {default}")
     parser.add_argument("--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {default}")
-    parser.add_argument("--batch-size", type=int, help="documents written at once; it changes speed, not documents")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
 
 
 def add_ray(parser: argparse._ActionsContainer, what: str) -> None:

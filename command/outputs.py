@@ -201,7 +201,7 @@ class Outputs:
         """
         self.names, self.overwrite, self.option = names, overwrite, option
         self.own = {*names, *at_other_times}
-        self.inputs = [path for path in inputs if path.exists()]
+        self.inputs = [*inputs]
         self.record = record_of_outputs(folder / f".{names[0]}{SUFFIX}")
         if is_regular(folder / LOCK):  # a command that writes this very moment may be between its record and its files
             with self.locked():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from diffusion import orders
 from diffusion.draws import draw, likelihood, tempered
-from diffusion.orders import filled_up, noise_of
+from diffusion.orders import filled_up, noise_of, placed
 from diffusion.processes import Process
 from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
 from diffusion.schedules import SCHEDULES
@@ -39,7 +39,7 @@ class Masked(NamedTuple):
     observe: Observe
 
     def fill_in(self, x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
-        """Write what is unwritten, at most `most` positions of a row, in stretches of at most `longest`.
+        """Write what is unwritten, of which no row has more than `most`, in stretches of at most `longest`.
 
         Each network call writes, in every stretch, the position where pi is surest, and keeps it. Any order of writing
         is allowed, so the sure characters come first and guide the unsure. One stretch is exact but slow; several
@@ -52,10 +52,10 @@ class Masked(NamedTuple):
             logits = self.pi_logits(x, noise_of(unwritten, self.given), positions)
             pi, shaped = logits.softmax(-1), tempered(logits, self.settings.temperature, self.settings.top_p)
             drawn = draw(shaped, become[positions].view(len(x), -1))
-            chosen = order.choose(unwritten, torch.zeros_like(become).masked_scatter(positions, pi.amax(-1)))
+            chosen = order.choose(unwritten, placed(positions, pi.amax(-1)))
             x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
             call, left = call + 1, left - 1
-            self.observe(call, x, torch.zeros_like(become).masked_scatter(positions, likelihood(shaped, drawn)))
+            self.observe(call, x, placed(positions, likelihood(shaped, drawn)))
         return x
 
 
@@ -66,15 +66,15 @@ def surest_first(
     """Fill in the masks, the surest first. Each revision then masks the share `revised` of the text that fits its
     surroundings worst, and writes it again.
     """
-    rows, masks = Masked(pi_logits, given, uniforms, settings, observe), x
+    rows, mask = Masked(pi_logits, given, uniforms, settings, observe), process.characters
     length, shorter = x.shape[1], stretch_of_revisions(settings)
     x = rows.fill_in(x, ~given, length, settings.stretch, 0)
     most = math.ceil(settings.revised * length)
     for revision in range(revisions_of(settings)):
-        doubtful = least(plausibilities(pi_logits, x, masks, given), settings.revised, ~given)
+        doubtful = least(plausibilities(pi_logits, x, mask, given), settings.revised, ~given)
         # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
         before = settings.stretch + revision * shorter
-        x = rows.fill_in(torch.where(doubtful, masks, x), doubtful, most, shorter, before)
+        x = rows.fill_in(x.masked_fill(doubtful, mask), doubtful, most, shorter, before)
     return x
 
 
@@ -88,27 +88,26 @@ def gibbs(
     Drawing a character again by all others is Gibbs sampling, and those of one call lie apart. What a call hides it
     also judges and writes, where `surest` has calls that judge alone.
     """
-    rows, masks = Masked(pi_logits, given, uniforms, settings, observe), x
+    rows, mask = Masked(pi_logits, given, uniforms, settings, observe), process.characters
     x = rows.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
     for call in range(GIBBS_CALLS * revisions_of(settings)):
-        positions, logits = logits_behind(pi_logits, x, masks, given, call % GIBBS_CALLS, GIBBS_CALLS)
+        positions, logits = logits_behind(pi_logits, x, mask, given, call % GIBBS_CALLS, GIBBS_CALLS)
         now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))
         worst = least(plausibility(logits.log_softmax(-1), now), settings.revised, free, fewest=1)
         shaped = tempered(logits, COOLING * settings.temperature, settings.top_p)
         drawn = torch.where(worst, draw(shaped, become), now)
         x = x.masked_scatter(positions, drawn)
-        p = torch.zeros(x.shape, dtype=shaped.dtype, device=x.device)
-        observe(settings.stretch + call + 1, x, p.masked_scatter(positions, likelihood(shaped, drawn)))
+        observe(settings.stretch + call + 1, x, placed(positions, likelihood(shaped, drawn)))
     return x
 
 
 def logits_behind(
-    pi_logits: PiLogits, x: Tensor, masks: Tensor, given: Tensor, turn: int, turns: int
+    pi_logits: PiLogits, x: Tensor, mask: int, given: Tensor, turn: int, turns: int
 ) -> tuple[Tensor, Tensor]:
     """Hide every `turns`-th character, from the one numbered `turn`: (B, L) their positions, (B, K, V) logits of pi."""
     positions = (torch.arange(x.shape[1], device=x.device) % turns == turn).expand_as(x)
     share = torch.full((1, 1), 1 / turns, dtype=torch.float64, device=x.device)
-    hidden = torch.where(positions & ~given, masks, x)
+    hidden = x.masked_fill(positions & ~given, mask)
     return positions, pi_logits(hidden, SCHEDULES["log_linear"].sigma(share), positions)
 
 
@@ -128,14 +127,14 @@ def plausibility(log_pi: Tensor, ids: Tensor) -> Tensor:
     return log_pi.gather(-1, ids.unsqueeze(-1)).squeeze(-1) + ENTROPY_SHARE * entropy
 
 
-def plausibilities(pi_logits: PiLogits, x: Tensor, masks: Tensor, given: Tensor) -> Tensor:
+def plausibilities(pi_logits: PiLogits, x: Tensor, mask: int, given: Tensor) -> Tensor:
     """(B, L) ids -> (B, L) nats: the plausibility of each character; 0 where given.
 
     Each call masks every fourth character and asks for pi there.
     """
     judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
     for turn in range(JUDGING_CALLS):
-        positions, logits = logits_behind(pi_logits, x, masks, given, turn, JUDGING_CALLS)
+        positions, logits = logits_behind(pi_logits, x, mask, given, turn, JUDGING_CALLS)
         now = x[positions].view(len(x), -1)
         judged = judged.masked_scatter(positions, plausibility(logits.log_softmax(-1), now))
     return judged.masked_fill(given, 0)

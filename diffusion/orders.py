@@ -22,7 +22,7 @@ class Order(NamedTuple):
     """An order of writing: the positions it may write next, and those it does, at least one in each unfinished row."""
 
     candidates: Callable[[Tensor], Tensor]  # unwritten -> positions among which it chooses
-    choose: Callable[[Tensor, Tensor], Tensor]  # (unwritten, confidence, p of the likeliest character) -> written now
+    choose: Callable[[Tensor, Tensor], Tensor]  # (unwritten, confidence: p of the likeliest) -> those written now
 
 
 def stretches(given: Tensor, longest: int) -> Tensor:
@@ -77,6 +77,11 @@ def noise_of(unwritten: Tensor, given: Tensor) -> Tensor:
     return SCHEDULES["log_linear"].sigma(share.double())
 
 
+def placed(positions: Tensor, values: Tensor) -> Tensor:
+    """(B, L) positions, K in each row, (B, K) values -> (B, L): each value in its place, 0 elsewhere."""
+    return torch.zeros(positions.shape, dtype=values.dtype, device=values.device).masked_scatter(positions, values)
+
+
 @torch.no_grad()
 def ordered_nats(diffusion: Diffusion, network: Network, x0: Tensor, given: Tensor, order: Order) -> Tensor:
     """(B, L) nats: -log p of each character, given those written before it in this order; 0 where given.
@@ -93,9 +98,8 @@ def ordered_nats(diffusion: Diffusion, network: Network, x0: Tensor, given: Tens
         output = network(x, sigma.squeeze(1).float(), given, positions=positions).double().view(len(x), -1, width)
         logits = diffusion.head.logits(diffusion.process, output, x[positions].view(len(x), -1), sigma)
         log_pi = checked(logits).log_softmax(-1)
-        confidence = torch.zeros_like(nats).masked_scatter(positions, log_pi.exp().amax(-1))
-        chosen = order.choose(unwritten, confidence)
-        log_p = log_pi.gather(-1, x0[positions].view(len(x), -1, 1))
-        nats = torch.where(chosen, torch.zeros_like(nats).masked_scatter(positions, -log_p), nats)
+        chosen = order.choose(unwritten, placed(positions, log_pi.exp().amax(-1)))
+        log_p = log_pi.gather(-1, x0[positions].view(len(x), -1, 1)).squeeze(-1)
+        nats = torch.where(chosen, placed(positions, -log_p), nats)
         x, unwritten = torch.where(chosen, x0, x), unwritten & ~chosen
     return nats

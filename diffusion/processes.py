@@ -54,9 +54,9 @@ class Process:
         """(D,) the distribution of the noise."""
         return self.noise_at(torch.arange(self.states, device=like.device), like)
 
-    def _padded(self, values: Tensor, filler: float) -> Tensor:
-        """(B, L, V) over characters -> (B, L, D) over states, with `filler` for the mask."""
-        return F.pad(values, (0, self.states - self.characters), value=filler)
+    def marginal(self, pi: Tensor, sigma: Tensor) -> Tensor:
+        """(B, L, V) pi(x0) -> (B, L, D) p_t = alpha pi + (1 - alpha) noise: x_t by the context alone."""
+        return self.renoised(F.pad(pi, (0, self.states - self.characters)), sigma)
 
     def noise(self, x0: Tensor, sigma: Tensor, generator: torch.Generator) -> Tensor:
         """(B, L) x0 -> (B, L) x_t, drawn from p(. | x0) = alpha [. = x0] + (1 - alpha) noise."""
@@ -104,9 +104,8 @@ class Process:
         return spread.scatter_add(-1, x.unsqueeze(-1), stayed)
 
     def x0_log_score(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
-        """(B, L, V) logits of pi -> (B, L, D) log(p_t(y) / p_t(x_t)), where p_t = alpha pi + (1 - alpha) noise."""
-        signal = torch.exp(-sigma).unsqueeze(-1) * self._padded(logits.softmax(-1), 0)
-        log_marginal = (signal - torch.expm1(-sigma).unsqueeze(-1) * self._noise(sigma)).clamp_min(TINY).log()
+        """(B, L, V) logits of pi -> (B, L, D) log(p_t(y) / p_t(x_t)), where p_t is `marginal`."""
+        log_marginal = self.marginal(logits.softmax(-1), sigma).clamp_min(TINY).log()
         return log_marginal - at_ids(log_marginal, x_t)
 
     def staggered_score(self, log_score: Tensor, delta_sigma: Tensor) -> Tensor:
@@ -130,7 +129,7 @@ class Process:
     def posterior_logits(self, logits: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, V) logits of pi(x0) -> (B, L, V) logits of p(x0 | x_t), proportional to pi(x0) p(x_t | x0)."""
         # training does not reach pi where a character cannot be noise, so its logits could drift above CERTAIN
-        certain = (self.noise_at(x_t, sigma) == 0).unsqueeze(-1)
+        certain = ~self.open_to_noise(x_t).unsqueeze(-1)
         return self._add_evidence(logits.masked_fill(certain, 0), x_t, self.log_evidence(x_t, sigma))
 
     def context_logits(self, posterior: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
@@ -147,9 +146,7 @@ class Process:
 
         The analytic step, SEDD eq. 19: exact given pi for a step of any size.
         """
-        marginal = torch.exp(-sigma_next).unsqueeze(-1) * self._padded(pi, 0)
-        marginal = marginal - torch.expm1(-sigma_next).unsqueeze(-1) * self._noise(pi)
-        return marginal * self.arrival(x_t, sigma - sigma_next)
+        return self.marginal(pi, sigma_next) * self.arrival(x_t, sigma - sigma_next)
 
     def renoised(self, p: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, D) distributions p -> (B, L, D) after sigma more noise: p exp(sigma Q)."""

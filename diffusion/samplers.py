@@ -76,7 +76,7 @@ class Sampler(NamedTuple):
 
 
 SHARED = ("temperature", "top_p")
-LATER = {"revision_stretch": 0}  # settings that came when sets had been made, and their defaults
+LATER = {"revision_stretch": 0}  # settings that came after the first sets, and their defaults
 WALK = Sampler(
     walk,
     ("grid", "steps", "greedy_last_step", "renoise", *SHARED),

@@ -9,9 +9,9 @@ from typing import Any
 from exporting.weights import Packed
 from pages.template import filled, script_json
 from pages.themes import FULL_INK, THEMES, css
-from utils import VERSION
+from utils import SOFTWARE, VERSION
 
-SOURCES = Path(__file__).parent / "browser"
+BROWSER = Path(__file__).parent / "browser"
 SHARED = ("draws.js", "lengths.js")  # page and worker need them
 PAGE = (*SHARED, "platform.js", "page.js")
 ENGINE = (*SHARED, "kernel.js", "network.js", "samplers.js", "documents.js", "weights.js", "worker.js")
@@ -22,7 +22,7 @@ SCRIPTS = {"none": "", "fxhash": "fxhash.js", "highlight": "hl-gen.js"}
 def page_of(voice: Mapping[str, Any], packed: Packed, *, script: str = "", proof: str = "") -> str:
     """A page; `voice` is the header of `voice_of`, `script` a file that stands beside the page."""
     weights = base64.b64encode(packed.data).decode()
-    about = f"diffusion-gpt-local {VERSION}, MIT licence, for all but the voice in it. {proof}".strip()
+    about = f"{SOFTWARE} {VERSION}, MIT licence, for all but the voice in it. {proof}".strip()
     themes = {
         name: {"ground": theme.web(0), "ink": theme.web(FULL_INK), "fresh": css(theme.fresh)}
         for name, theme in THEMES.items()
@@ -31,17 +31,17 @@ def page_of(voice: Mapping[str, Any], packed: Packed, *, script: str = "", proof
         "<!--ABOUT-->": f"<!-- {about} -->",
         "<!--TITLE-->": escape(voice["title"]),
         "<!--SCRIPT-->": f'<script src="./{script}"></script>' if script else "",
-        "/*STYLE*/": (SOURCES / "style.css").read_text(encoding="utf-8").strip(),
+        "/*STYLE*/": (BROWSER / "style.css").read_text(encoding="utf-8").strip(),
         "/*VOICE*/": script_json({**voice, "themes": themes, "packed": len(weights)}),
         "/*PAGE*/": joined(PAGE),
         "/*ENGINE*/": joined(ENGINE),
-        "/*KERNEL*/": base64.b64encode((SOURCES / "kernel.wasm").read_bytes()).decode(),
+        "/*KERNEL*/": base64.b64encode((BROWSER / "kernel.wasm").read_bytes()).decode(),
         "/*WEIGHTS*/": weights,
     }
-    return filled(SOURCES / "page.html", contents)
+    return filled(BROWSER / "page.html", contents)
 
 
 def joined(names: tuple[str, ...]) -> str:
     """Sources one behind the other, strict as a whole."""
-    sources = [(SOURCES / name).read_text(encoding="utf-8").replace('"use strict";\n\n', "") for name in names]
+    sources = [(BROWSER / name).read_text(encoding="utf-8").replace('"use strict";\n\n', "") for name in names]
     return '"use strict";\n\n' + "\n".join(sources).strip()

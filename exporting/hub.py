@@ -10,7 +10,7 @@ from command.libraries import library
 from command.messages import counted, say
 from command.outputs import Outputs, is_protected, is_regular
 from config.loader import Config, config_or_defaults
-from config.origin import with_origin as recorded
+from config.origin import with_origin
 from config.schema import RunConfig
 from evaluation.stored import StoredEvaluation, evaluation_record, stored_evaluation
 from exporting.card import CARD, Subject, card_of
@@ -38,7 +38,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     check_languages(arguments.language)
     for name in LIBRARIES:
         library(name)
-    checkpoint, here = with_origin(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
+    checkpoint, here = licensed_here(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
     name, reports = model_name(arguments.model), Path(here.paths.outputs)
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
     pictures = pictures_of(arguments.model, checkpoint, reports, evaluation)
@@ -62,7 +62,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, RunConfig]:
+def licensed_here(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, RunConfig]:
     """A model with the licence and source that this machine has for its text by now; its run placed here.
 
     The config, a record of prepare.py, then the model itself: the first that has one. The config knows a dataset by
@@ -73,7 +73,7 @@ def with_origin(checkpoint: Checkpoint, config: Config) -> tuple[Checkpoint, Run
         if here.license or here.source:
             say(f"licence and source are those of the model: {why}")
         here = here.model_copy(update=dict.fromkeys(ORIGIN, ""))
-    found = recorded(here, checkpoint.data_sha256, say)
+    found = with_origin(here, checkpoint.data_sha256, say)
     run = run.model_copy(update={key: getattr(found, key) or getattr(run, key) for key in ORIGIN})
     return replace(checkpoint, run=run), config.placed(run)
 

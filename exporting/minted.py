@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from diffusion.sampler_settings import SamplerSettings
-from exporting.proof import Key
+from exporting.proof import Place
 from nft.store import SetFolder
 from utils import UserError
 
@@ -15,7 +15,7 @@ class Minted(NamedTuple):
     seed: int
     settings: SamplerSettings
     attempts: dict[int, int]  # by token, from 1; those above 0
-    hashes: dict[Key, str]  # SHA-256 of each accepted token's text, as the model wrote it
+    hashes: dict[Place, str]  # SHA-256 of each accepted token's text, as the model wrote it
     trained: tuple[str, str]  # hashes of its model's training and text
     size: int  # tokens, accepted or not
     withheld: int  # tokens of which the set publishes nothing, or not what the model wrote

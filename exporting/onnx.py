@@ -19,8 +19,8 @@ from config.schema import ModelConfig
 from exporting.weights import numbers
 from generation.checkpoint import content_of, load_checkpoint, named_weights, network_of
 from generation.folder import config_of, model_files, model_name
-from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, NoiseEmbedding
-from utils import UserError
+from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, noise_frequencies
+from utils import SOFTWARE, UserError
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 9  # of the file format, which goes with this opset
@@ -76,7 +76,7 @@ class Exporter:
         """The noise embedding, (batch, noise width)."""
         g = self.graph
         level = g("Unsqueeze", g("Log", g("Max", "sigma", np.float32(SMALLEST_SIGMA))), [1])
-        angles = g("Mul", level, NoiseEmbedding(1).frequencies.numpy())
+        angles = g("Mul", level, noise_frequencies().numpy())
         features = g("Concat", g("Cos", angles), g("Sin", angles), axis=1)
         return self.silu(self.linear(self.silu(self.linear(features, "noise.mlp.0")), "noise.mlp.2"))
 
@@ -170,8 +170,7 @@ class Exporter:
 def settings_of(content: dict[str, Any]) -> dict[str, str]:
     """What a file of ONNX says of its model: config, vocabulary and versions, as texts."""
     return {
-        "format": "pt",
-        "program": f"diffusion-gpt-local {content['version']}",
+        "program": f"{SOFTWARE} {content['version']}",
         "config": json.dumps(config_of(content)),
         "vocabulary": json.dumps(content["vocabulary"]),
     }

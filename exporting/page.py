@@ -5,6 +5,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from os.path import normcase, realpath
 from pathlib import Path
 
 from command.console import progress
@@ -20,13 +21,12 @@ from exporting.proof import (
     DOCUMENTS,
     EQUAL,
     LARGEST_DIFFERENCE,
-    NELBO_LOSS,
+    MOST_BITS_LOST,
     Engine,
     Expected,
-    Proof,
+    bits_lost,
     equal_documents,
     largest_difference,
-    nelbo_loss,
     node,
     written_in_python,
 )
@@ -54,7 +54,7 @@ def export_page(arguments: argparse.Namespace) -> int:
     inputs = [*model_files(arguments.model), arguments.config, here.data_file()]
     inputs += [arguments.set / name for name in SOURCES] if arguments.set else []
     outputs = Outputs(output.parent, [output.name], inputs, overwrite=arguments.overwrite)
-    model_outputs = quantised_outputs(arguments, [*inputs, output]) if arguments.quantised else None
+    model_outputs = quantised_outputs(arguments, output, inputs) if arguments.quantised else None
     minted = minted_set(arguments.set, checkpoint, arguments.model) if arguments.set else None
     packed = packed_weights(checkpoint, arguments)
     exported = quantised(checkpoint, packed)
@@ -75,7 +75,8 @@ def export_page(arguments: argparse.Namespace) -> int:
                 expected = expected_texts(writer, settings, seed, minted, advance)
             equal = check_documents(page, seed, expected, arguments)
             what = "tokens of the set" if minted else "documents equal to Python's"
-            how = f"Proven: {Proof(what, lost, difference, equal, len(expected))}."
+            figures = f"logits within {difference:.1e}, NELBO {lost:+.4f} bits by quantisation"
+            how = f"Proven: {equal} of {len(expected)} {what}, {figures}."
     page = utf8(filled(proof=how))
     outputs.write(page)
     if model_outputs:
@@ -101,12 +102,12 @@ def minted_set(folder: Path, checkpoint: Checkpoint, model: Path) -> Minted:
     return minted
 
 
-def quantised_outputs(arguments: argparse.Namespace, inputs: list[Path]) -> Outputs:
+def quantised_outputs(arguments: argparse.Namespace, page: Path, inputs: list[Path]) -> Outputs:
     """The file of --quantised. Raises UserError if it is the page's own, one that is read, or somebody else's."""
     path: Path = arguments.quantised
-    if path.absolute() == inputs[-1].absolute():
+    if normcase(realpath(path)) == normcase(realpath(page)):  # Path.resolve raises for a loop of links
         raise UserError(f"{path}: --output names the same file; name another --quantised")
-    return Outputs(path.parent, [path.name], inputs, overwrite=arguments.overwrite, option="--quantised")
+    return Outputs(path.parent, [path.name], [*inputs, page], overwrite=arguments.overwrite, option="--quantised")
 
 
 def check_options(arguments: argparse.Namespace) -> None:
@@ -138,13 +139,13 @@ def candidate(page: str) -> Iterator[Path]:
 
 def check_weights(checkpoint: Checkpoint, writer: Writer, corpus: Corpus, arguments: argparse.Namespace) -> float:
     """Bits of the NELBO that quantisation costs. Raises UserError if they are too many."""
-    loss, finer = nelbo_loss(Writer.of(in_float32(checkpoint), CPU), writer, corpus), SCHEMES[arguments.weights].instead
-    if loss > NELBO_LOSS:
+    lost, finer = bits_lost(Writer.of(in_float32(checkpoint), CPU), writer, corpus), SCHEMES[arguments.weights].instead
+    if lost > MOST_BITS_LOST:
         raise UserError(
-            f"{arguments.model}: quantised as {arguments.weights} its NELBO is {loss:.3f} bits worse, more than"
-            f" {NELBO_LOSS}; " + (f"choose --weights {finer}" if finer else "no finer weights are offered")
+            f"{arguments.model}: quantised as {arguments.weights} its NELBO is {lost:.3f} bits worse, more than"
+            f" {MOST_BITS_LOST}; " + (f"choose --weights {finer}" if finer else "no finer weights are offered")
         )
-    return loss
+    return lost
 
 
 def check_logits(page: Path, writer: Writer, corpus: Corpus, model: Path) -> float:

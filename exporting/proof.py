@@ -5,7 +5,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from command.libraries import program
 from dataset_loader import held_out_batches, held_out_windows
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
-from exporting.html import SOURCES
+from exporting.html import BROWSER
 from exporting.weights import numbers
 from generation.writer import Writer, written_documents
 from text.corpus import Corpus
@@ -22,37 +22,21 @@ from utils import CPU, UserError, map_on_cores, parallel_tasks, sha256, torch_ge
 
 DOCUMENTS, EQUAL = 100, 0.95  # documents that both write, and which share of them must be equal
 WINDOWS, LARGEST_DIFFERENCE = 16, 1e-3  # held-out windows whose logits are compared; nats that rounding explains
-NELBO_CHARACTERS, NELBO_LOSS = 50_000, 0.02  # held-out characters; bits that quantisation may cost
+NELBO_CHARACTERS, MOST_BITS_LOST = 50_000, 0.02  # held-out characters; bits that quantisation may cost
 OLDEST_NODE = 18  # in which the engine was run
-Key = tuple[int, int]  # a document's index and attempt, both from 0
-Expected = dict[Key, str]  # SHA-256 of the text of each
+Place = tuple[int, int]  # a document's index and attempt, both from 0
+Expected = dict[Place, str]  # SHA-256 of the text of each
 NO_NODE = (
     "no Node.js is here to run the page's engine and prove it: install it, or pip install -r requirements-export.txt;"
     " or write the page --unproven"
 )
 
 
-class Proof(NamedTuple):
-    """What was compared: bits of the NELBO lost, the largest difference of logits, equal documents of how many."""
-
-    what: str  # was compared, in words
-    nelbo_loss: float
-    difference: float
-    equal: int
-    documents: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.equal} of {self.documents} {self.what}, logits within {self.difference:.1e},"
-            f" NELBO {self.nelbo_loss:+.4f} bits by quantisation"
-        )
-
-
 class Engine:
     """The engine of a page in a process of Node.js; `plain`: without WebAssembly."""
 
     def __init__(self, page: Path, *, plain: bool = False) -> None:
-        command = [str(node()), str(SOURCES / "prove.js")]
+        command = [str(node()), str(BROWSER / "prove.js")]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", errors="strict"
         )
@@ -95,7 +79,7 @@ def node() -> Path:
     raise UserError(NO_NODE)
 
 
-def nelbo_loss(original: Writer, quantised: Writer, corpus: Corpus) -> float:
+def bits_lost(original: Writer, quantised: Writer, corpus: Corpus) -> float:
     """Bits per character by which the NELBO of held-out text is worse when weights are quantised; the same noise."""
     run = original.run
     batches = held_out_batches(
@@ -140,7 +124,7 @@ def equal_documents(page: Path, seed: int, expected: Expected, advance: Callable
     """How many of these documents the page writes; `advance` hears of each that was compared."""
     places = list(expected)
 
-    def compare(part: list[Key]) -> int:
+    def compare(part: list[Place]) -> int:
         equal = 0
         with Engine(page) as engine:
             for index, attempt in part:

@@ -12,7 +12,7 @@ from diffusion.schedules import ALPHA_END
 from exporting.weights import Packed
 from generation.checkpoint import Checkpoint
 from generation.writer import Writer
-from model import ROTARY_BASE, SMALLEST_SIGMA, NoiseEmbedding
+from model import ROTARY_BASE, SMALLEST_SIGMA, noise_frequencies
 from utils import UserError
 
 # named once, in the modules that compute with them; the page computes with the same
@@ -25,7 +25,7 @@ CONSTANTS = {
     "entropy_share": ENTROPY_SHARE,
     "rotary_base": ROTARY_BASE,
     "smallest_sigma": SMALLEST_SIGMA,
-    "noise_frequencies": NoiseEmbedding(1).frequencies.tolist(),
+    "noise_frequencies": noise_frequencies().tolist(),
 }
 SHAPE = ("layers", "attention_layers", "heads", "width", "context", "noise_width")  # of the model that the engine reads
 

@@ -1,7 +1,7 @@
 """The packed weights of a model: all arrays, quantised, in one file that a browser inflates."""
 
+import io
 import zlib
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -30,16 +30,8 @@ def pack(weights: dict[str, Tensor], scheme: str) -> Packed:
 
 def unpack(packed: Packed) -> dict[str, Tensor]:
     """Packed weights as float32: the numbers that the page computes with."""
-    data = zlib.decompress(packed.data)
-    return {entry.name: torch.from_numpy(restore(entry, part)) for entry, part in parts_of(packed.entries, data)}
-
-
-def parts_of(entries: list[Entry], data: bytes) -> Iterable[tuple[Entry, bytes]]:
-    """Each array with its bytes."""
-    at = 0
-    for entry in entries:
-        yield entry, data[at : at + bytes_of(entry)]
-        at += bytes_of(entry)
+    file = io.BytesIO(zlib.decompress(packed.data))
+    return {each.name: torch.from_numpy(restore(each, file.read(bytes_of(each)))) for each in packed.entries}
 
 
 def numbers(logits: Tensor) -> Tensor:

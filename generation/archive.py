@@ -3,6 +3,7 @@
 A file is a zip archive as torch.save writes it: the values as a pickle, each tensor as bytes, nothing compressed.
 """
 
+import contextlib
 import difflib
 import glob
 import io
@@ -13,7 +14,7 @@ import pickletools
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,7 @@ from utils import Result, UserError, check_readable, hash_file, out_of_memory, u
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
-    NotImplementedError, struct.error, zlib.error, zipfile.BadZipFile, pickle.PickleError,
+    struct.error, zlib.error, zipfile.BadZipFile, pickle.PickleError,
 )  # fmt: skip
 VALUES_BYTES = 1 << 20  # of a file besides its tensors: 60,000 characters and the names of 600 tensors take a third
 BYTES_PER_OPCODE = 4  # of a pickle at least, on average; each opcode takes some microseconds
@@ -92,25 +93,30 @@ def read_hashed(
     """
     if unreadable(path):  # only then are similar names looked for
         check_readable(path, f"name a model file, models/NAME.pt{nearest_model(path)}")
+    # opened once: another file may take its name meanwhile, as when a training ends
+    with damage_named(path, "not a model file"), path.open("rb") as file, archive_in(file) as archive:
+        check_entries(archive, os.fstat(file.fileno()).st_size, values_bytes)
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        check_tensors(content, archive)
+        if not isinstance(content, dict):
+            raise Damaged(f"{path}: not a model of this program")
+        made = read(plain(content))
+        if archive.testzip():  # torch itself reads over checksums
+            raise ValueError
+        file.seek(0)
+        return made, hash_file(file)
+
+
+@contextlib.contextmanager
+def damage_named(path: Path, what: str) -> Iterator[None]:
+    """Let what a damaged file raises be one line that names it; errors of the disk and of memory stay what they are."""
     try:
-        # opened once: another file may take its name meanwhile, as when a training ends
-        with path.open("rb") as file, archive_in(file) as archive:
-            check_entries(archive, os.fstat(file.fileno()).st_size, values_bytes)
-            file.seek(0)
-            content = torch.load(file, map_location="cpu", weights_only=True)
-            check_tensors(content, archive)
-            if not isinstance(content, dict):
-                raise Damaged(f"{path}: not a model of this program")
-            made = read(plain(content))
-            if archive.testzip():  # torch itself reads over checksums
-                raise ValueError
-            file.seek(0)
-            found = hash_file(file)
+        yield
     except DAMAGE_ERRORS as error:
         if is_of_system(error) or out_of_memory(error):
             raise
-        raise Damaged(f"{path}: not a model file, or damaged") from None
-    return made, found
+        raise Damaged(f"{path}: {what}, or damaged") from None
 
 
 def nearest_model(path: Path) -> str:

@@ -3,10 +3,9 @@
 Weights are read and written by safetensors, an optional library that no other module uses; nothing is a pickle.
 """
 
-import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import torch
 
 from command.libraries import library
 from config.errors import is_safe_name
-from generation.archive import DAMAGE_ERRORS, Damaged
-from utils import Result, UserError, check_readable, out_of_memory, read_text, utf8
+from generation.archive import damage_named
+from utils import Result, UserError, check_readable, read_text, utf8
 
 WEIGHTS, CONFIG, VOCABULARY = "model.safetensors", "config.json", "vocabulary.json"
 FILES = (WEIGHTS, CONFIG, VOCABULARY)
@@ -28,6 +27,7 @@ DERIVED = ("format", "characters", "unknown_id", "frame_id", "mask_id")
 CONFIG_BYTES = 4 << 20  # of config.json at most: 200,000 different lengths take them
 VOCABULARY_BYTES = 1 << 20  # 60,000 characters take them if each is escaped
 HEADER_BYTES = 4 << 20  # of the list of tensors in a file of weights
+NOT_OURS = "not of a model of this program"
 
 
 def is_model_folder(path: Path) -> bool:
@@ -97,25 +97,14 @@ def read_folder(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         check_readable(folder / name, fix)
     vocabulary = parsed(folder / VOCABULARY, VOCABULARY_BYTES, joined)
     content, said = parsed(folder / CONFIG, CONFIG_BYTES, content_from)
-    with damage_named(folder / WEIGHTS):
+    with damage_named(folder / WEIGHTS, NOT_OURS):
         return {**content, "vocabulary": vocabulary, "weights": read_weights(folder / WEIGHTS)}, said
-
-
-@contextlib.contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Let what a damaged file raises be one line that names it."""
-    try:
-        yield
-    except (*DAMAGE_ERRORS, RecursionError) as error:
-        if out_of_memory(error):
-            raise
-        raise Damaged(f"{path}: not of a model of this program, or damaged") from None
 
 
 def parsed(path: Path, most_bytes: int, parse: Callable[[Any], Result]) -> Result:
     """What `parse` makes of a JSON file of at most so many bytes."""
     text = read_text(path, most_bytes=most_bytes)
-    with damage_named(path):
+    with damage_named(path, NOT_OURS):
         return parse(json.loads(text))
 
 

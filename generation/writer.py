@@ -136,16 +136,14 @@ def written_documents(
     prompt: Prompt = ANYTHING,
     attempt: int = 0,
     progress: Progress | None = None,
-    watch: Watch | None = None,
 ) -> list[Written]:
     """Write the documents of these indices, in their order; each follows from writer, seed, index and attempt alone.
 
-    `progress` is called with the number of documents just finished. What is watched is written on this machine. Raises
-    FloatingPointError for weights that give no numbers.
+    `progress` is called with the number of documents just finished. Raises FloatingPointError for weights that give no
+    numbers.
     """
     drafts = [Draft(writer, prompt, seed, index, attempt) for index in indices]
-    machines = ThisMachine(watch) if watch else writer.machines
-    return machines.written(writer, drafts, settings, progress)
+    return writer.machines.written(writer, drafts, settings, progress)
 
 
 def write_documents(

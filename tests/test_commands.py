@@ -70,7 +70,6 @@ def test_generate_refuses_what_the_sampler_does_not_read(project, capsys):
         (["--temperature", "-1"], "--temperature -1: must be between 0.001 and 10"),
         (["--temperature", "nan"], "--temperature nan: must be between 0.001 and 10"),
         (["--steps", "9" * 400], f"--steps {'9' * 400}: must be between 1 and 4096"),
-        (["--output", "."], "--output .: is a folder; name a text file"),
         (["--top-p", "2"], "--top-p 2: must be between 0.001 and 1"),
         ([], "missing.pt: no such file; name a model file, models/NAME.pt"),
     ],
@@ -98,8 +97,9 @@ MISTAKES = [
     (evaluate, ["--all", "--config", "models"], f"models: {FOLDER}; {CONFIG}"),
     (train, ["--all", "--config", "nix.yaml"], f"nix.yaml: no such file; {CONFIG}"),
     (train, ["--all", "--config", "latin.yaml"], "latin.yaml line 2: byte 0xe9 is not UTF-8; save it as UTF-8"),
-    (train, ["--all", "--minutes", "-1"], "--minutes -1: must be between 0 and 600000"),
-    (train, ["--all", "--minutes", "inf"], "--minutes inf: must be between 0 and 600000"),
+    (train, ["--all", "--minutes", "-1"], "--minutes -1: must be above 0, and at most 600000"),
+    (train, ["--all", "--minutes", "0"], "--minutes 0: must be above 0, and at most 600000"),
+    (train, ["--all", "--minutes", "inf"], "--minutes inf: must be above 0, and at most 600000"),
     (train, ["--all", "--hours", "inf"], "--hours inf: must be above 0, and at most 10000"),
     (train, ["--all", "--preset", ""], "config.yaml: preset: '' is not one of baby"),
     (collection, ["make", "--model", "models", "--size", "1", "--out", "set"], f"models: {FOLDER}; {MODEL}"),
@@ -139,6 +139,24 @@ PATHS = [
     (prepare, ["--name", "x"], ["--git", "--config", "SOURCE"]),
     (import_model, ["notebook"], ["file"]),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["new/", "new/.", "..", "."])
+def test_a_name_that_ends_as_a_folders_is_no_file(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    for command, arguments, options in (
+        (generate, ["--model", "x.pt"], ["--output"]),
+        (export, ["onnx", "--model", "x.pt"], ["--output"]),
+        (export, ["page", "--model", "x.pt"], ["--output", "--quantised"]),
+        (import_model, ["notebook", "x.pt", "--vocabulary", "x.txt"], ["--output"]),
+    ):
+        for option in options:
+            with pytest.raises(SystemExit) as left:
+                command.main([*arguments, option, name])
+            *_, last = capsys.readouterr().err.splitlines()
+            assert left.value.code == 2
+            assert last.endswith(f": error: argument {option}: {name}: is a folder; name a file in it")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_name_is_no_path(tmp_path, monkeypatch, capsys):

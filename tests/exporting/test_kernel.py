@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from exporting.html import SOURCES
+from exporting.html import BROWSER
 
 COMPILER = "assemblyscript@0.28.20"  # as in the Makefile
 
@@ -17,8 +17,8 @@ def test_the_kernel_is_what_its_source_gives(tmp_path):
     if not npx:
         pytest.skip("npx, which comes with Node.js, is not here")
     command = [npx, "--offline", "--yes", "--package", COMPILER, "asc", "kernel.ts", *options, "--outFile", str(built)]
-    done = subprocess.run(command, cwd=SOURCES, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=BROWSER, capture_output=True, text=True, check=False)
     if "ENOTCACHED" in done.stderr or "ENOVERSIONS" in done.stderr:
         pytest.skip(f"{COMPILER} is not in npm's cache; `make kernel` fetches it")
     assert done.returncode == 0, done.stderr
-    assert built.read_bytes() == (SOURCES / "kernel.wasm").read_bytes()
+    assert built.read_bytes() == (BROWSER / "kernel.wasm").read_bytes()

@@ -1,5 +1,6 @@
 """A model as a folder: it writes what its file writes; a damaged or hostile one is refused in one short line."""
 
+import errno
 import json
 import os
 import shutil
@@ -193,6 +194,15 @@ def test_a_file_cut_short_or_damaged_loads_or_is_named(folder, name):
 def test_a_hostile_file_is_named(folder, name, content, message):
     (folder / name).write_bytes(content)
     assert f"{folder / name}" in outcome(folder) and message in outcome(folder)
+
+
+def test_a_disk_that_cannot_be_read_does_not_make_a_folder_damaged(folder, monkeypatch):
+    def fail(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        load_checkpoint(folder)
 
 
 def test_what_a_config_says_of_ids_must_be_so(folder):
