@@ -57,7 +57,8 @@ def made_up_tokens(count: int) -> list[dict[str, Any]]:
 def made_up_edition(count: int) -> Edition:
     """A set of so many tokens, without courses."""
     records = made_up_tokens(count)
-    info = SetInfo.model_construct(format=SET_FORMAT, title="Made up", identity={}, seed=0, sampler={}, rules={})
+    drawn_with = {"format": SET_FORMAT, "identity": {}, "seed": 0, "sampler": {}, "rules": {}, "word_list_sha256": ""}
+    info = SetInfo.model_construct(title="Made up", **drawn_with)
     return Edition(info, records, bands_of([record["traits"] for record in records]), [])
 
 

@@ -15,14 +15,14 @@ from command.messages import argument, clock, counted, say
 from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
 from command.outputs import NOT_OURS, OutputRecord
 from config.errors import listed
-from config.loader import BASE, BASE_FILE, load_config
+from config.loader import BASE, BASE_FILE, Config, load_config
 from config.origin import with_origin
 from config.schema import RunConfig
 from config.sets import CollectionConfig
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
 from evaluation.seen import left_out, reference_of
-from generation.checkpoint import Start, load_checkpoint
+from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
 from nft.animation import animation
@@ -36,8 +36,8 @@ from nft.schemas import LARGEST, PRESENTATION, SetInfo, check_presentation, info
 from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, check_known, selection_json
 from nft.tokens import TextSource, identity_of
-from nft.traits import TRAITS
-from nft.verify_records import other_origin
+from nft.traits import TRAITS, Record
+from nft.verify_records import drawn_otherwise
 from pages.themes import THEMES
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, pick_device, utf8
@@ -60,37 +60,41 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = with_origin(run, corpus.sha256, say)
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
-    twins_apart = version > FOURTH_FORMAT
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config, twins_apart=twins_apart)
+    apart = version > FOURTH_FORMAT
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config, twins_apart=apart)
+    check_all_seen(arguments.model, unseen, config)
+    if what := left_out(corpus, checkpoint):
+        say(f"copies are not sought in {what}; evaluate.py --samples does")
+    writer = Writer.of(checkpoint, pick_device(arguments.device))
+    settings = writer.settings(**sampling_options(arguments))
+    judge = Judge(run.collection, reference.copy_bound, version)  # now: its list of words may be none
+    with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
+        batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
+        stored = folder.info() if folder.has("set.json") else None
+        identity = identity_of(checkpoint, writer, stored.identity["device"] if stored else "")
+        of_model = {"copy_bound": reference.copy_bound, "identity": identity, "start": checkpoint.start}
+        info = folder.agreed(set_info(stored, run, settings, of_model, arguments))
+        check_presentable(info)
+        check_records_fit(folder, info, arguments.size)
+        if stored:
+            folder.check_courses()
+        written = record_of(folder, growing=True)
+        folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
+        if info.courses:  # those that a power cut has taken
+            draw_missing_courses(folder, writer, info, batch_size)
+        draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
+        write_and_name(folder, written)
+        return print_summary(folder, time.monotonic() - began)
+
+
+def check_all_seen(model: Path, unseen: list[str], config: Config) -> None:
+    """Raise UserError if text that a model learnt from is missing: copies of it could not be dropped."""
     if unseen:
         what = f"learnt also from the text of {listed(unseen)}, which is not here as it was"
         fix = f"put it back where {config.path} has the dataset {unseen[0]}"
         if unseen == [BASE] and BASE not in config.datasets:
             fix = f"train.py --all --base writes it, as {BASE_FILE}, from the texts that it was made of"
-        raise UserError(f"{arguments.model}: {what}: copies of it could not be dropped; {fix}")
-    if what := left_out(corpus, checkpoint):
-        say(f"copies are not sought in {what}; evaluate.py --samples does")
-    writer = Writer.of(checkpoint, pick_device(arguments.device))
-    settings = writer.settings(**sampling_options(arguments))
-    # before anything is written: its list of words may be none
-    judge = Judge(run.collection, reference.copy_bound, version)
-    with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
-        batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
-        stored = folder.info() if folder.has("set.json") else None
-        identity = identity_of(checkpoint, writer, stored.identity["device"] if stored else "")
-        wanted = set_info(stored, run, settings, reference.copy_bound, (identity, checkpoint.start), arguments)
-        info = folder.agreed(wanted)
-        check_presentable(info)
-        check_records_fit(folder, info, arguments.size)
-        if stored:
-            folder.check_courses()
-        record = record_of(folder, growing=True)
-        folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
-        if info.courses:  # those that a power cut has taken
-            draw_missing_courses(folder, writer, info, batch_size)
-        draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
-        write_and_name(folder, record)
-        return print_summary(folder, time.monotonic() - began)
+        raise UserError(f"{model}: {what}: copies of it could not be dropped; {fix}")
 
 
 def without_other_origin(run: RunConfig, sha256: str) -> RunConfig:
@@ -103,34 +107,32 @@ def without_other_origin(run: RunConfig, sha256: str) -> RunConfig:
 
 
 def set_info(
-    stored: SetInfo | None, run: RunConfig, settings: SamplerSettings, copy_bound: int,
-    origin: tuple[dict[str, str], Start | None], arguments: argparse.Namespace,
+    stored: SetInfo | None, run: RunConfig, settings: SamplerSettings, model: dict[str, Any],
+    arguments: argparse.Namespace,
 ) -> SetInfo:  # fmt: skip
-    """What set.json is to hold; of PRESENTATION, what a stored one says stays unless the command line gives it."""
+    """What set.json is to hold; of PRESENTATION, what a stored one says stays unless the command line gives it.
+
+    `model`: what the fields copy_bound, identity and start say of the model.
+    """
     if arguments.seed > LARGEST and not stored:
         raise UserError(
             f"--seed {arguments.seed}: more than {LARGEST}, the last number that every program reads exactly"
         )
-    identity, start = origin
     words, rules = run.collection.word_file(), run.collection.rules()
     look = {"pieces": run.collection.pieces, "theme": run.collection.theme}
     presentation = {"title": run.name, "description": "", "base_uri": "", **look}
     if stored:
         presentation = {key: getattr(stored, key) for key in PRESENTATION}
     drawn_with = {
-        "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
-        "rules": rules, "word_list_sha256": hash_file(words) if words else "", "copy_bound": copy_bound,
-        "identity": identity, "start": start, "model_file": arguments.model.as_posix(),
-        "license": run.license, "source": run.source, "courses": True,
+        **model, "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
+        "rules": rules, "word_list_sha256": hash_file(words) if words else "",
+        "model_file": arguments.model.as_posix(), "license": run.license, "source": run.source, "courses": True,
     }  # fmt: skip
     return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
 
 
 def check_presentable(info: SetInfo) -> None:
-    """Raise UserError if the files of a set may not show what set.json says, whoever wrote it, or need a program more.
-
-    That program may not be here, or cannot do it.
-    """
+    """Raise UserError if set.json holds what no file of a set may show, or if its films cannot be written here."""
     check_presentation(info.plain(), "set.json: {}".format)
     if "mp4" in (info.pieces or ()):
         animation("mp4", "", [], "", THEMES["paper"])
@@ -146,7 +148,7 @@ def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
     if len(records) > size:
         raise UserError(f"{folder.path}: holds {counted(len(records), 'token')} already, more than --size")
     for record in records:
-        if any(other_origin(record, info)):
+        if any(drawn_otherwise(record, info)):
             raise UserError(
                 f"{folder.samples}: token {record['token_id']} was drawn with another model, seed or sampler"
             )
@@ -177,7 +179,7 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
         lacked = f"{counted(len(missing), 'character')} that no font here has: {' '.join(missing[:10])}"
         say(f"pictures show boxes for {lacked}")
     if failed:
-        what = f"left out: the rules dropped all texts that collection.attempts allows: {', '.join(failed)}"
+        what = f"left out: the rules dropped all texts that collection.attempts allows: {listed(failed)}"
         print(f"error: {counted(len(failed), 'token')} {what}", file=sys.stderr)
     return 1 if failed else 0
 
@@ -185,11 +187,11 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
 def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with what the command line gives of PRESENTATION."""
     with SetFolder.opened(arguments.folder) as folder:
-        record, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
+        written, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
         check_presentable(info)
         folder.check_courses()
         folder.write_info(info)
-        write_and_name(folder, record)
+        write_and_name(folder, written)
         if info.pieces and not info.courses:
             fix = f"python collection.py draw-courses {argument(arguments.folder)}"
             say(f"no pieces: how the texts were written is not known; {fix} draws it")
@@ -197,9 +199,9 @@ def export_set(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def write_and_name(folder: SetFolder, record: OutputRecord) -> None:
+def write_and_name(folder: SetFolder, written: OutputRecord) -> None:
     """Write the files of a set, and name what is left as it is."""
-    if left := write_files(folder, record):
+    if left := write_files(folder, written):
         say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {listed(left)}")
 
 
@@ -232,12 +234,12 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         pieces = CollectionConfig().pieces if info.pieces is None else info.pieces  # of sets before there were courses
         info = info.model_copy(update={"courses": True, "pieces": pieces})
         check_presentable(info)
-        record = record_of(folder, growing=True)
+        written = record_of(folder, growing=True)
         folder.begin(info)
         for draw in (draw_empty_courses, draw_missing_courses):
             draw(folder, writer, folder.info(), writer.run.sampling.batch_size)
         unknown = [record["token_id"] for record in without_course(folder)]
-        write_and_name(folder, record)
+        write_and_name(folder, written)
         say(f"the courses of {counted(len(folder.records()), 'token')}: {folder.courses_file}")
         if unknown:
             what = f"another text came out when drawn again, so without a course: {listed(map(str, unknown))}"
@@ -264,7 +266,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def named_tokens(file: Path, records: list[dict[str, Any]], known: set[int]) -> set[int]:
+def named_tokens(file: Path, records: list[Record], known: set[int]) -> set[int]:
     """The accepted tokens, of those `known`, whose ids a file names. UserError for others; those left out are told."""
     named = token_ids(file)
     left_out = named & {record["token_id"] for record in records} - known

@@ -212,14 +212,14 @@ function focus(place) { // moves the page so that this card is seen, and gives i
   cards.get(shown[current].id).focus({ preventScroll: true });
 }
 
-function step(onward) { // to the first card if none had the focus
-  focus(current < 0 ? 0 : current + onward);
+function step(onward) { // to the first card if none had the focus, but for the step to the end
+  focus(current < 0 && onward < Infinity ? 0 : current + onward);
   if (opened && opened !== shown[current]) open(shown[current]);
 }
 
 function act(key) { // -> whether this key does something
   const token = opened ?? document.activeElement.closest("article")?.token, { across } = grid();
-  const rows = { ArrowUp: current < across ? 0 : -across, ArrowDown: across, Home: -tokens.length, End: tokens.length };
+  const rows = { ArrowUp: current < across ? 0 : -across, ArrowDown: across, Home: -Infinity, End: Infinity };
   const moves = { ArrowLeft: -1, ArrowRight: 1, ...(opened ? {} : rows) };
   if (key in moves) step(moves[key]);
   else if (token && key === "k") toggle(token, "keep");

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 from nft.edition import Edition
+from nft.formats import SIXTH_FORMAT
 from nft.metadata import STATEMENT
 from nft.selection import COMMENT, THOUSANDS, TOKEN_RANGE, UNCLEAR
 from pages.template import filled, script_json
@@ -11,7 +12,7 @@ from utils import hash_json
 
 TEMPLATE = Path(__file__).with_name("contact_sheet.html")
 FIGURES = ("text", "flags", "novelty", "confidence")  # of a record, that the page shows
-PLAYED = ("svg", "html")  # pieces that the page plays, from the folder images beside it
+PLAYABLE = ("svg", "html")  # pieces that the page plays, from the folder images beside it
 
 
 def contact_sheet(edition: Edition) -> str:
@@ -19,12 +20,13 @@ def contact_sheet(edition: Edition) -> str:
     data = [
         {
             "number": number, "id": record["token_id"], **{key: record[key] for key in FIGURES}, "traits": traits,
-            "bits": round(bits, 2), "rank": rank, "pieces": [k for k in edition.pieces(record) if k in PLAYED],
+            "bits": round(bits, 2), "rank": rank, "pieces": [k for k in edition.pieces(record) if k in PLAYABLE],
         }
         for (number, record, traits), bits, rank in zip(edition.numbered, edition.bits, edition.ranks, strict=True)
     ]  # fmt: skip
     info = edition.info
-    identity = hash_json([info.identity, info.seed, info.sampler, info.lasting_rules()])
+    words = [info.word_list_sha256] if info.format > SIXTH_FORMAT else []
+    identity = hash_json([info.identity, info.seed, info.sampler, info.lasting_rules(), *words])
     script = {
         "/*TOKENS*/[]": script_json(data),
         "/*BANDS*/{}": script_json({name: parts["labels"] for name, parts in edition.bands.items()}),

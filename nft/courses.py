@@ -3,10 +3,8 @@
 from generation.course import Change, text_after, written_after
 from nft.rules import BLOT
 from nft.schemas import StoredCourse, canonical_json, parse
+from nft.traits import Record
 from utils import UserError
-
-Record = dict[str, object]
-PLACE = "courses.jsonl"
 
 
 def course_line(token: int, course: list[Change]) -> bytes:
@@ -17,7 +15,7 @@ def course_line(token: int, course: list[Change]) -> bytes:
 def course_of(line: bytes, record: Record) -> list[Change]:
     """The course in a token's line; UserError where it is damaged, or leads to another text than the token's."""
     token = record["token_id"]
-    where = f"{PLACE} line {token}"
+    where = f"courses.jsonl line {token}"
     found = parse(StoredCourse, line, where)
     course = [Change(*change) for change in found.course]
     if found.token_id != token:

@@ -1,9 +1,9 @@
 """Draws the tokens and courses that a set lacks, and adds them to its two growing files, batch by batch."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from command.console import progress
 from command.outputs import named_errors
@@ -13,7 +13,10 @@ from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder
 from nft.tokens import TextSource, courses_again, draw_tokens
+from nft.traits import Record
 from utils import UserError
+
+SAVE_SECONDS = 60  # between two writes of a file that is written whole
 
 
 def add_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -60,18 +63,22 @@ def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch
 def draw_empty_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
     """Draw the courses again that are empty, as where another machine drew another text, or damaged."""
     lines, empty = folder.course_lines(), without_course(folder)
-    for start in range(0, len(empty), batch_size):
-        batch = empty[start : start + batch_size]
-        for record, course in zip(batch, courses_again(writer, info, batch), strict=True):
-            lines[record["token_id"] - 1] = course_line(record["token_id"], course)
-    if empty:
-        folder.write(folder.courses_file.name, b"".join(lines))
+    saved = time.monotonic()
+    with progress("courses drawn again", len(empty)) as advance:
+        for start in range(0, len(empty), batch_size):
+            batch = empty[start : start + batch_size]
+            for record, course in zip(batch, courses_again(writer, info, batch), strict=True):
+                lines[record["token_id"] - 1] = course_line(record["token_id"], course)
+            if time.monotonic() - saved > SAVE_SECONDS or start + batch_size >= len(empty):
+                folder.write(folder.courses_file.name, b"".join(lines))
+                saved = time.monotonic()
+            advance(len(batch))
 
 
-def without_course(folder: SetFolder) -> list[dict[str, Any]]:
+def without_course(folder: SetFolder) -> list[Record]:
     """The accepted tokens whose course is empty, or damaged."""
 
-    def is_known(line: bytes, record: dict[str, Any]) -> bool:
+    def is_known(line: bytes, record: Record) -> bool:
         try:
             return bool(course_of(line, record))
         except UserError:

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from generation.course import Change
 from nft.courses import course_of
 from nft.formats import FIFTH_FORMAT, THIRD_FORMAT
 from nft.schemas import SetInfo
-from nft.traits import Bands, ranks, rarity, traits_of
+from nft.traits import Bands, Record, ranks, rarity, traits_of
 from pages.themes import THEMES, Theme
-from utils import UserError, sha256
+from utils import UserError
 
 
 @dataclass(frozen=True)
@@ -18,10 +17,10 @@ class Edition:
     """The published tokens of a set, in order, and what holds for all of them."""
 
     info: SetInfo
-    records: list[dict[str, Any]]
+    records: list[Record]
     bands: Bands  # from all accepted tokens, published or not
     courses: list[bytes]  # the lines of courses.jsonl, for all tokens; empty if the set has none
-    every: list[dict[str, Any]] = field(default_factory=list)  # all tokens, accepted or not
+    every: list[Record] = field(default_factory=list)  # all tokens, accepted or not
     lines: list[bytes] = field(default_factory=list)  # of samples.jsonl, one for each of them
     selected: bool = False  # whether selection.json names what is published
 
@@ -35,14 +34,8 @@ class Edition:
         """Whether the tokens were chosen by hand."""
         return self.selected and (self.info.format <= FIFTH_FORMAT or len(self.records) < self.chosen_from)
 
-    @property
-    def covered(self) -> dict[str, str]:
-        """Hashes of the two growing files, by the provenance's names."""
-        samples, courses = (sha256(b"".join(lines)) for lines in (self.lines, self.courses))
-        return {"samples_sha256": samples} | ({"courses_sha256": courses} if self.courses else {})
-
     @cached_property
-    def numbered(self) -> list[tuple[int, dict[str, Any], dict[str, str]]]:
+    def numbered(self) -> list[tuple[int, Record, dict[str, str]]]:
         """(number from 1, record, traits) of each token."""
         traits = [traits_of(record["traits"], self.bands) for record in self.records]
         return list(zip(range(1, len(traits) + 1), self.records, traits, strict=True))
@@ -57,11 +50,11 @@ class Edition:
         """The ids of the tokens of which it is known how they were written."""
         return {record["token_id"] for record in self.records if self.course(record)}
 
-    def pieces(self, record: dict[str, Any]) -> list[str]:
+    def pieces(self, record: Record) -> list[str]:
         """The files that show a token being written; none if that is not known."""
         return self.info.pieces or [] if record["token_id"] in self.watchable else []
 
-    def course(self, record: dict[str, Any]) -> list[Change]:
+    def course(self, record: Record) -> list[Change]:
         """How a token was written; empty if it is not known."""
         return sound_course(self.courses[record["token_id"] - 1], record) if self.courses else []
 
@@ -80,7 +73,7 @@ class Edition:
         return f"{(self.info.base_uri or relative).rstrip('/')}/{number}.{kind}"
 
 
-def sound_course(line: bytes, record: dict[str, Any]) -> list[Change]:
+def sound_course(line: bytes, record: Record) -> list[Change]:
     """The course in a token's line of courses.jsonl; UserError that says how to mend it."""
     try:
         return course_of(line, record)

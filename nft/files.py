@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from command.outputs import OutputRecord, is_link, is_protected, is_regular
 from config.data_file import is_of_a_system
@@ -19,6 +19,7 @@ from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture
 from nft.player import player
 from nft.provenance import provenance
 from nft.store import LOCK, SOURCES, SetFolder, indented_json
+from nft.traits import Record
 from text.vocabulary import one_line
 from utils import UserError, hash_file
 
@@ -87,7 +88,7 @@ def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
     yield "index.html", contact_sheet(edition)
 
 
-def pages(edition: Edition, number: int, record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def pages(edition: Edition, number: int, record: Record) -> Iterator[tuple[str, str]]:
     """The picture of a token as SVG, which moves where its course is known, and the page that plays it."""
     look, kinds = (picture_caption(edition, number), edition.theme), edition.pieces(record)
     text, course = record["text"], edition.course(record)
@@ -98,7 +99,10 @@ def pages(edition: Edition, number: int, record: dict[str, Any]) -> Iterator[tup
 
 def is_made_of(file: File, path: Path) -> bool:
     """Whether a file is what the tokens make of it; of a picture, the same pixels are enough."""
-    content = file.content()
+    try:
+        content = file.content()
+    except UserError:  # a film, without ffmpeg
+        return False
     return file.same(beginning(path, most_bytes(content)), content)
 
 
@@ -124,18 +128,20 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     for path in (folder.path / name for name in FOLDERS):
         if is_link(path) or (path.exists() and not path.is_dir()):
             raise UserError(f"{path}: not a folder of this set; move it away")
-    known, there = record.path.exists(), folder.has("samples.jsonl")
-    edition = None
-    if there and not (growing and (known or folder.info().courses)):
+    known = record.path.exists()
+    if not folder.has("samples.jsonl") or (known and growing):
+        return record
+    try:
         edition = folder.edition()
-    elif there and not known:
-        with contextlib.suppress(UserError):  # its courses may still be mended, and tokens drawn that it publishes
-            edition = folder.edition()
-    if edition and not known:
-        for file in files(edition):
+        for file in () if known else files(edition):
             path = folder.path / file.path
             if is_regular(path) and is_made_of(file, path):
                 record.add(file.path, hash_file(path))
+    except UserError:
+        if growing and folder.info().courses:  # its courses may still be mended, and tokens drawn that it publishes
+            return record
+        raise
+    if not known:
         record.close(record.hashes)
     return record
 

@@ -9,6 +9,7 @@ from typing import Any
 from nft.edition import Edition
 from nft.formats import FIRST_FORMAT, FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import WIDE
+from nft.traits import Record
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
@@ -39,14 +40,14 @@ def caption(edition: Edition, number: int) -> str:
 def picture_caption(edition: Edition, number: int) -> str:
     """The caption as pictures show it: of a long title the beginning, and always the number."""
     whole, title, tail = caption(edition, number), edition.info.title, f"\u2026 #{number}"
-    if edition.info.format <= THIRD_FORMAT or cells(whole) <= SHOWN_TITLE:
+    if edition.info.format <= THIRD_FORMAT or width_in_cells(whole) <= SHOWN_TITLE:
         return whole
-    while cells(title + tail) > SHOWN_TITLE:
+    while width_in_cells(title + tail) > SHOWN_TITLE:
         title = title[:-1]
     return title.rstrip() + tail
 
 
-def cells(text: str) -> int:
+def width_in_cells(text: str) -> int:
     """How many narrow characters are as wide as a text where it is one line."""
     return len(text) + len(WIDE.findall(text))
 
@@ -96,14 +97,14 @@ def attributes(traits: dict[str, str]) -> list[dict[str, str]]:
     return [{"trait_type": name, "value": value} for name, value in traits.items()]
 
 
-def properties(edition: Edition, record: dict[str, Any]) -> dict[str, Any]:
+def properties(edition: Edition, record: Record) -> dict[str, Any]:
     """The properties in every kind of metadata: the text, how it was drawn, and that a machine wrote it."""
     own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
     common = {"machine_generated": True, "curated": edition.curated, "license": edition.info.license}
     return {**own, **common, **({"started_from": start.name} if (start := edition.info.start) else {})}
 
 
-def description(edition: Edition, record: dict[str, Any]) -> str:
+def description(edition: Edition, record: Record) -> str:
     """The text with Markdown escaped, then that a machine wrote it and whether it was chosen by hand.
 
     An indented line begins with a no-break space, which looks the same and makes no code of it.
@@ -121,12 +122,12 @@ def truncate(text: str, size: int) -> str:
     return text.encode("utf-8")[:size].decode("utf-8", errors="ignore")
 
 
-def moving_kind(edition: Edition, record: dict[str, Any]) -> str:
+def moving_kind(edition: Edition, record: Record) -> str:
     """Which piece of a token marketplaces show as its animation, a page or a film; "" for none."""
     return next((kind for kind in ("html", "mp4") if kind in edition.pieces(record)), "")
 
 
-def common_metadata(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+def common_metadata(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """The fields that every kind of metadata holds."""
     moving = moving_kind(edition, record)
     return {
@@ -139,17 +140,17 @@ def common_metadata(edition: Edition, number: int, record: dict[str, Any], trait
     }
 
 
-def erc721(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+def erc721(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """ERC-721 metadata (EIP-721), with the attributes that OpenSea shows and the edition number of HashLips' tools."""
     return {**common_metadata(edition, number, record, traits), "edition": number}
 
 
-def erc1155(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+def erc1155(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """ERC-1155 metadata (EIP-1155); the name of its file is the token's number in 64 hexadecimal digits."""
     return {**common_metadata(edition, number, record, traits), "decimals": 0}
 
 
-def metaplex(edition: Edition, number: int, record: dict[str, Any], traits: dict[str, str]) -> dict[str, Any]:
+def metaplex(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """Metadata of Metaplex's non-fungible standard; its files are numbered from 0."""
     common, title, tail = common_metadata(edition, number, record, traits), edition.info.title, f" #{number}"
     moving = moving_kind(edition, record)

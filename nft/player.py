@@ -11,7 +11,7 @@ from pages.themes import FULL_INK, NOISE_INK, THEMES, Theme
 
 TEMPLATE = Path(__file__).with_name("player.html")
 CONTROL_INK = 180  # contrast with the ground of every theme: 4.5 and more, as WCAG 1.4.3 asks of text
-PLAYED = 240  # calls that a page plays one by one: player.html's MOST_PER_SECOND * LONGEST
+MOST_CALLS = 240  # calls that a page plays one by one: player.html's MOST_PER_SECOND * LONGEST
 MOSTLY_EMPTY = 4  # numbers of calls to each that wrote anything; other courses keep the numbers of their sampler
 INKS = {"GROUND": 0, "INK": FULL_INK, "NOISE": NOISE_INK, "FAINT": CONTROL_INK}
 
@@ -20,7 +20,7 @@ def player(text: str, course: Sequence[Change], caption: str, theme: Theme) -> s
     """The page; a viewer without scripts, or a screen reader, finds the finished text in it."""
     text = shown(text)
     dark = THEMES[theme.dark]
-    if course and course[-1].step > max(PLAYED, MOSTLY_EMPTY * len({change.step for change in course})):
+    if course and course[-1].step > max(MOST_CALLS, MOSTLY_EMPTY * len({change.step for change in course})):
         course = without_gaps(course)
     changes = [(step, positions, shown(characters)) for step, positions, characters in course]
     noise: str | list[str] = theme.noise_of(text)

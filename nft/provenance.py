@@ -37,7 +37,9 @@ def provenance(edition: Edition) -> dict[str, Any]:
     hashes = [sha256(record) for record in records]
     info, stored = edition.info, edition.info.plain()
     settings = {key: value for key, value in stored.items() if key not in EXCEPTED} | {"rules": info.lasting_rules()}
-    covered = {"settings_sha256": sha256(canonical_json(settings)), **edition.covered}
+    samples, courses = (sha256(b"".join(lines)) for lines in (edition.lines, edition.courses))
+    covered = {"settings_sha256": sha256(canonical_json(settings)), "samples_sha256": samples}
+    covered |= {"courses_sha256": courses} if edition.courses else {}
     return {
         "statement": STATEMENT,
         "name": info.name,

@@ -18,7 +18,7 @@ from command.outputs import is_protected, is_regular
 from config.data_file import is_of_a_system
 from nft.edition import Edition, sound_course
 from nft.schemas import Selection, SetInfo, StoredToken, parse
-from nft.traits import bands_of
+from nft.traits import Record, bands_of
 from utils import UserError, check_writable, utf8, write_atomic
 
 SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these
@@ -144,7 +144,9 @@ class SetFolder:
 
         Courses of tokens that samples.jsonl lacks go too; those that are missing are left to be drawn again.
         """
-        grows = {"samples.jsonl": self.lines(), "courses.jsonl": b"".join(self.course_lines())}
+        grows = {"samples.jsonl": self.lines()}
+        if info.courses:
+            grows["courses.jsonl"] = b"".join(self.course_lines())
         for name in grows:
             self.check_free(name)
         self.write_info(info)
@@ -158,7 +160,7 @@ class SetFolder:
     def course_lines(self) -> list[bytes]:
         """The whole lines of courses.jsonl; those of tokens that samples.jsonl lacks are left out."""
         data = self.read_file("courses.jsonl") if self.has("courses.jsonl") else b""
-        lines = data.splitlines(keepends=True)[: self.lines().count(b"\n")]
+        lines = split_lines(data)[: self.lines().count(b"\n")]
         return [line for line in lines if line.endswith(b"\n")]
 
     def lines(self) -> bytes:
@@ -180,11 +182,11 @@ class SetFolder:
             raise UserError(f"{self.samples}: damaged: its last line is neither one token nor the beginning of one")
         return whole if behind is None else whole + rest + b"\n"
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """The tokens drawn so far, accepted or not; UserError names a damaged line."""
         return self.parsed(split_lines(self.lines()))
 
-    def parsed(self, lines: list[bytes]) -> list[dict[str, Any]]:
+    def parsed(self, lines: list[bytes]) -> list[Record]:
         """The tokens in the lines of samples.jsonl."""
         found = []
         for number, line in enumerate(lines, start=1):
@@ -208,8 +210,8 @@ class SetFolder:
 
     def courses(self, tokens: int) -> list[bytes]:
         """The lines of courses.jsonl, one for each token; UserError if it holds more, fewer, or a part of one."""
-        data = self.read_file("courses.jsonl")
-        if len(lines := data.splitlines(keepends=True)) != tokens or not data.endswith(b"\n" * bool(tokens)):
+        lines = split_lines(self.read_file("courses.jsonl"))
+        if len(lines) != tokens or not all(line.endswith(b"\n") for line in lines):
             what = f"{counted(len(lines), 'course')} for {counted(tokens, 'token')}"
             raise UserError(f"{self.path / 'courses.jsonl'}: holds {what}; collection.py draw-courses mends it")
         return lines

@@ -17,7 +17,7 @@ from nft.courses import masked_course
 from nft.formats import FIRST_FORMAT
 from nft.rules import Candidate, Judge
 from nft.schemas import SetInfo
-from nft.traits import figures_of
+from nft.traits import Record, figures_of
 from text.vocabulary import Vocabulary
 from utils import sha256
 
@@ -35,7 +35,7 @@ class Drawn(NamedTuple):
 class DrawnToken(NamedTuple):
     """What a set stores of a token: its record in samples.jsonl, and its course in courses.jsonl."""
 
-    record: dict[str, Any]
+    record: Record
     course: list[Change]
 
 
@@ -87,14 +87,14 @@ def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int)
         record, course = draw_token(source, judge, token, attempts)
         if record["accepted"]:
             judge.accept(record["text"])
-        yield DrawnToken({**origin_of(source.info), **record}, course)
+        yield DrawnToken({**common_fields(source.info), **record}, course)
     source.drawn.clear()
 
 
 def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> DrawnToken:
     """A token with its first text that no rule drops, or with its last text, which is then not accepted.
 
-    Its record lacks the fields of `origin_of`.
+    Its record lacks the fields of `common_fields`.
     """
     dropped: list[str] = []
     drawn = source.text_of(token, 0)
@@ -123,12 +123,12 @@ def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> D
     return DrawnToken(record, masked_course(drawn.written.course, drawn.written.text, text) if text else [])
 
 
-def origin_of(info: SetInfo) -> dict[str, Any]:
+def common_fields(info: SetInfo) -> dict[str, Any]:
     """The fields that every record of a set holds with the same value."""
     return {"sampler": info.sampler, "seed": info.seed, **info.identity}
 
 
-def courses_again(writer: Writer, info: SetInfo, records: list[dict[str, Any]]) -> list[list[Change]]:
+def courses_again(writer: Writer, info: SetInfo, records: list[Record]) -> list[list[Change]]:
     """How the accepted texts of these tokens are written when they are drawn again.
 
     Empty for a token that is not accepted, and where another text comes out, as with another version or device.
@@ -136,7 +136,7 @@ def courses_again(writer: Writer, info: SetInfo, records: list[dict[str, Any]]) 
     keys = [(record["token_id"], record["attempt"]) for record in records if record["accepted"]]
     written = dict(zip(keys, write_texts(writer, info.sampler_settings(), info.seed, keys), strict=True))
 
-    def course(record: dict[str, Any]) -> list[Change]:
+    def course(record: Record) -> list[Change]:
         own = written.get((record["token_id"], record["attempt"])) if record["accepted"] else None
         same = own and sha256(own.text) == record["drawn_sha256"]
         return masked_course(own.course, own.text, record["text"]) if own and same else []
@@ -163,7 +163,7 @@ def writing_figures(written: Written) -> dict[str, Any]:
     return {"confidence": confidence, "settling": written.settling, "corrections": written.corrections}
 
 
-def identity_of(checkpoint: Checkpoint, writer: Writer, stored: str = "") -> dict[str, str]:
+def identity_of(checkpoint: Checkpoint, writer: Writer, stored: str) -> dict[str, str]:
     """What a token's text depends on, besides the seed and the sampler settings.
 
     Where a set names no more than the kind of device, as earlier versions did, no more can be compared.

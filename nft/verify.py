@@ -3,7 +3,6 @@
 import argparse
 import random
 from collections.abc import Iterator
-from typing import Any
 
 from command.messages import counted, say
 from command.options import check_numbers
@@ -20,11 +19,10 @@ from nft.rules import BLOT, Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder, indented_json, selection_json
 from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, write_texts, writing_figures
+from nft.traits import Record
 from nft.verify_files import check_files
 from nft.verify_records import check_courses, check_records
 from utils import pick_device, sha256, utf8
-
-Record = dict[str, Any]
 
 
 def verify_set(arguments: argparse.Namespace) -> int:

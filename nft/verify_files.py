@@ -15,17 +15,18 @@ from nft.animation import Shown, pictures_of
 from nft.edition import Edition
 from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
 from nft.findings import Findings
-from nft.formats import FIRST_FORMAT, SECOND_FORMAT
+from nft.formats import FIRST_FORMAT, SECOND_FORMAT, SIXTH_FORMAT, THIRD_FORMAT
 from nft.image import pixels_of
 from nft.metadata import csv_table, no_formula_begins
 from nft.store import LINK, SetFolder
 from pages.themes import Theme
 from utils import UserError
 
-TABLE = "tokens.csv"
+TABLE, SHEET = "tokens.csv", "index.html"
 PAGES = (".html", ".svg")
 # format: ends of files that its versions wrote otherwise
-WRITTEN_OTHERWISE = {FIRST_FORMAT: (*PAGES, TABLE), SECOND_FORMAT: PAGES}
+WRITTEN_OTHERWISE = dict.fromkeys(range(THIRD_FORMAT, SIXTH_FORMAT + 1), (SHEET,))
+WRITTEN_OTHERWISE |= {FIRST_FORMAT: (*PAGES, TABLE), SECOND_FORMAT: PAGES}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PACKERS = {".apng": ".png"}  # both by zlib; each other kind by a library of its own
 PART = re.compile(r"\..+\.part")  # what a write that was killed left
@@ -96,8 +97,9 @@ class Pictures:
         self.alike: set[str] = set()  # ends of files of which one is the same, byte for byte
         self.packed: list[str] = []  # animations that show the same in other bytes
         self.similar: list[str] = []
-        self.foreign: list[str] = []
-        self.unlike = self.films = 0  # that cannot be compared
+        self.foreign: list[str] = []  # that show another text
+        self.unlike = 0  # that other machines draw otherwise
+        self.films = 0  # that are not drawn here
 
     def compare(self, file: File, path: Path) -> None:
         """Sort a picture by its pixels: the same, similar enough for another version's drawing, or another picture."""
@@ -123,16 +125,16 @@ class Pictures:
 
     def report(self, found: Findings) -> None:
         """Report what differs. A version draws all pictures alike: if one is the same, all others must be."""
-        known = [path for path in self.similar if library_of(path) in self.same]
-        known += [path for path in self.packed if PACKERS.get(end := Path(path).suffix, end) in self.alike]
-        for path in self.foreign + known:
+        forged = [path for path in self.similar if library_of(path) in self.same]
+        forged += [path for path in self.packed if PACKERS.get(end := Path(path).suffix, end) in self.alike]
+        for path in self.foreign + forged:
             found.differs(f"{path}: not the picture of its text")
         if count := self.unlike:
             what = "characters that DejaVu Sans Mono lacks, marks on letters, or text from right to left"
             found.not_checked(f"{counted(count, 'picture')} with {what}, which other machines may have drawn otherwise")
-        if left := [path for path in self.packed if path not in known]:
+        if left := [path for path in self.packed if path not in forged]:
             found.not_checked(f"the bytes of {counted(len(left), 'animation')}: here they would be packed otherwise")
-        unknown = [path for path in self.similar if path not in known]
+        unknown = [path for path in self.similar if path not in forged]
         films = [path for path in unknown if path.endswith(FILM)]
         if count := self.films + len(films):
             found.not_checked(f"what is seen in {counted(count, 'film')}: no ffmpeg is here that writes the same bytes")

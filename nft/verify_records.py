@@ -15,11 +15,10 @@ from nft.formats import FIRST_FORMAT
 from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
 from nft.schemas import SetInfo, canonical_json, rules_with_defaults, sampler_with_defaults
-from nft.tokens import candidates, length_figures, origin_of, text_figures
-from nft.traits import figures_of
+from nft.tokens import candidates, common_fields, length_figures, text_figures
+from nft.traits import Record, figures_of
 from utils import UserError, sha256
 
-Record = dict[str, Any]
 TEXTS_AT_ONCE = 4096  # compared with the training text together, which is read once each time
 
 
@@ -35,7 +34,7 @@ def check_records(found: Findings, edition: Edition, at_hand: Originals, redrawn
         found.not_checked(f"set.json: {', '.join(sorted(unread))}: {what}")
     for line, record in zip(edition.lines, edition.every, strict=True):
         problems = [
-            *written_otherwise(line, record), *other_origin(record, info), *other_outcome(record, rules),
+            *written_otherwise(line, record), *drawn_otherwise(record, info), *other_outcome(record, rules),
             *other_traits(record, first_format=first_format),
         ]  # fmt: skip
         report(found, record, problems)
@@ -88,9 +87,9 @@ def is_masked(record: Record) -> bool:
     return BLOT in record["text"] and record["sha256"] != record["drawn_sha256"]
 
 
-def other_origin(record: Record, info: SetInfo) -> Iterator[str]:
+def drawn_otherwise(record: Record, info: SetInfo) -> Iterator[str]:
     """Where a record says that it was drawn with other settings than set.json does."""
-    expected, own = origin_of(info), {**record}
+    expected, own = common_fields(info), {**record}
     if info.format == FIRST_FORMAT:  # its tokens may come from versions with more and with fewer settings
         for origin in (expected, own):
             origin["sampler"] = settings_read(sampler_with_defaults(origin["sampler"]))

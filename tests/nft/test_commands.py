@@ -140,6 +140,9 @@ def test_a_range_is_read_as_one_or_refused(tmp_path):
     keep.write_text("1-3\nof 2026-11-27\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"keep.txt: 'of 2026-11-27' is neither token ids nor a range"):
         token_ids(keep)
+    keep.write_text("1, 7-3", encoding="utf-8")
+    with pytest.raises(UserError, match="7-3 must run upwards"):
+        token_ids(keep)
     keep.write_text("1-600000 600001-1200000", encoding="utf-8")  # of many such the memory would be filled
     with pytest.raises(UserError, match="its ranges name more than 1,000,000 tokens, and no set"):
         token_ids(keep)
@@ -250,9 +253,3 @@ def test_bad_commands_are_one_line(studio, tmp_path, capsys):
     for size in (0, 10**6 + 1, 10**30):
         assert make("set", size)[0] == 2 and not (tmp_path / "set").exists()
         assert capsys.readouterr().err == f"error: --size {size}: must be between 1 and 1000000\n"
-
-
-def test_a_range_that_runs_downwards_is_named_beside_others(tmp_path):
-    (tmp_path / "keep").write_text("1, 7-3")
-    with pytest.raises(UserError, match="7-3 must run upwards"):
-        token_ids(tmp_path / "keep")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 import collection
 from command.messages import argument
+from generation.archive import archive_bytes, read_archive
 from generation.course import Change, text_after
 from nft import originals
 from nft.courses import course_line, course_of, masked_course
@@ -101,7 +103,12 @@ def test_a_damaged_course_is_drawn_again(studio, capsys):
     before = files_in(folder)
     assert make("set", 5)[0] == 2 and files_in(folder) == before  # not after hours of drawing
     assert what in capsys.readouterr().err
+    shutil.copytree(folder, without := folder.with_name("copied"), ignore=shutil.ignore_patterns(".*"))
     assert collection.main(["draw-courses", str(folder)]) == 0 and files_in(folder) == whole
+    assert collection.main(["export", str(without)]) == 2  # without the list of what was written
+    assert what in capsys.readouterr().err
+    assert collection.main(["draw-courses", str(without)]) == 0
+    assert (without / "courses.jsonl").read_bytes() == (folder / "courses.jsonl").read_bytes()
 
 
 def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsys):
@@ -125,11 +132,11 @@ def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsy
 def test_another_model_draws_no_courses(studio, tmp_path, capsys):
     run, make = studio
     _, folder = make("set", 2)
-    other = tmp_path / "other.pt"
-    data = run.model_file().read_bytes()
-    other.write_bytes(data + b"\0")
+    other, content = tmp_path / "other.pt", read_archive(run.model_file())
+    other.write_bytes(archive_bytes({**content, "weights": {k: v + 1 for k, v in content["weights"].items()}}))
     assert collection.main(["draw-courses", str(folder), "--model", str(other)]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    fix = "not the model that this set was drawn with; give that with --model"
+    assert capsys.readouterr().err == f"error: {other}: {fix}\n"
 
 
 def test_a_set_sends_nobody_to_another_machine(studio, monkeypatch, capsys):

@@ -29,7 +29,8 @@ def test_a_set_names_the_start_of_its_model(started_studio, verify):
     for name in ("set.json", "provenance.json"):
         assert json.loads((folder / name).read_text(encoding="utf-8"))["start"] == record.model_dump()
     assert json.loads((folder / "json/1.json").read_text(encoding="utf-8"))["properties"]["started_from"] == "toy"
-    assert verify(folder)[0] == 0 and "everything matches" in verify(folder)[1]
+    status, out = verify(folder)
+    assert status == 0 and "everything matches" in out
 
 
 def test_a_forged_start_is_found(started_studio, verify):

@@ -25,7 +25,7 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
     [alone] = write_texts(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
-    assert [write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"])] == [[record["text"]]]
+    assert write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"]) == [record["text"]]
 
 
 def test_a_token_says_where_it_comes_from(studio):

@@ -306,6 +306,19 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     assert status == 1 and "does not match: tokens.csv: not what its tokens make of it" in out
 
 
+@pytest.mark.parametrize("version", [3, 4, 5, 6])
+def test_the_sheet_of_an_earlier_format_may_be_of_its_version(studio, verify, version):
+    _, make = studio
+    _, folder = make("set", 2)
+    alter(folder / "set.json", f'"format": {SET_FORMAT}', f'"format": {version}')
+    assert collection.main(["export", str(folder)]) == 0 and verify(folder)[0] == 0
+    for name in ("index.html", "images/1.svg"):
+        (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    status, out = verify(folder)
+    assert status == 1 and "not checked: index.html: written by an earlier version, or changed since" in out
+    assert "does not match: images/1.svg: not what its tokens make of it" in out and "match: index" not in out
+
+
 def test_a_set_of_the_third_format_keeps_its_ranks_and_verifies(studio, verify):
     """Loops, ranks, Markdown and long titles were otherwise."""
     _, make = studio

@@ -264,9 +264,13 @@ def test_a_set_with_films_is_verified_and_left_alone_without_ffmpeg(studio, veri
     assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 2
     assert "mp4 needs ffmpeg, which is not here" in capsys.readouterr().err
     assert not (folder / "selection.json").exists()
+    (folder / ".written.jsonl").unlink()
+    assert collection.main(["export", str(folder), "--pieces", "svg"]) == 0  # as that message says
+    assert "left as they are" in (said := capsys.readouterr().out) and "images/1.mp4, images/2.mp4" in said
 
 
 def test_courses_that_a_set_does_not_declare_are_no_file_of_it(studio, verify):
+    """As a set has them that was made before there were courses, beside a file of a stranger."""
     _, make = studio
     _, folder = make("set", 2)
     info = json.loads((folder / "set.json").read_text("utf-8"))
@@ -274,6 +278,7 @@ def test_courses_that_a_set_does_not_declare_are_no_file_of_it(studio, verify):
     assert collection.main(["export", str(folder)]) == 0
     (folder / "courses.jsonl").write_text("<script>", "utf-8")
     assert "not checked: courses.jsonl: no file of a set" in verify(folder)[1]
+    assert make("set", 3)[0] == 0 and (folder / "courses.jsonl").read_text("utf-8") == "<script>"
 
 
 LEFT = ("images/.2.png.x1.part", ".written.jsonl.x2.part")  # by a write that was killed
