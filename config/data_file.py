@@ -10,6 +10,7 @@ from utils import NO_FILE, unreadable
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too
 RECORD = ".source.json"  # what prepare.py writes beside a text
 SYSTEM_FILES = (".ds_store", "thumbs.db", "desktop.ini")  # macOS and Windows put these into folders
+CHANGED = "{}: the file changed while it was read; start again"
 MOST_LINE = 4 << 20  # bytes of a line that is a document: a long novel has a third of it
 # how the name of a file ends that prepare.py reads -> its kind
 KINDS = {

@@ -27,7 +27,7 @@ BLOCK = (
 ATTRIBUTES = r"""(?:\s(?:[^<>"']|"[^"<]{0,2000}"|'[^'<]{0,2000}'){0,2000})?/?"""
 # nor is a<b and c>d: an element of one letter has attributes with values, or none; a rare <p hidden> stays
 TAG = re.compile(rf"<(?![a-z]\s+[^\s/<>][^<>=]*>)/?(?:(?P<block>{BLOCK})|{INLINE}){ATTRIBUTES}>", re.IGNORECASE)
-UNSHOWN = re.compile(r"<(?P<end>/?)(?P<name>script|style)\b[^<>]{0,2000}>|<!--|-->", re.IGNORECASE)
+HIDDEN_PARTS = re.compile(r"<(?P<end>/?)(?P<name>script|style)\b[^<>]{0,2000}>|<!--|-->", re.IGNORECASE)
 ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 HALF = re.compile("[\ud800-\udfff]")  # of a pair of UTF-16, or a byte of a command line that is no character
 UNFIT = re.compile(rf"{CONTROL.pattern}|{HALF.pattern}")
@@ -46,7 +46,7 @@ def without_tags(text: str) -> str:
 def without_unshown(text: str) -> str:
     """The text without comments, scripts and styles; one without an end stays."""
     parts, begin, inside = [], 0, None
-    for found in UNSHOWN.finditer(text):
+    for found in HIDDEN_PARTS.finditer(text):
         kind, opens = (found["name"] or "").lower(), found[0] == "<!--" or found["end"] == ""
         if inside is None and opens:
             inside = kind

@@ -12,9 +12,10 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+from config.data_file import MOST_LINE
 from sources.log import SourceLog
 from sources.tables import SAMPLED, Row, Rows, Table, check_width, distinct
-from sources.unpack import BLOCK_BYTES, MOST_ROW
+from sources.unpack import BLOCK_BYTES
 from text.disguise import is_object
 from utils import UserError
 
@@ -109,7 +110,7 @@ def interruptible(connection: Any, work: Callable[[], T]) -> T:
     return done.result()
 
 
-def rows_of(path: Path, name: str, query: str) -> Rows:
+def query_rows(path: Path, name: str, query: str) -> Rows:
     """The rows of a query about a file, which is closed at their end: Windows removes no file that is open.
 
     An error names it by `name`, for `path` may be one that was made for DuckDB.
@@ -137,11 +138,11 @@ def open_json(path: Path, name: str) -> Table:
     if not lines:
         check_end(path, name)
     options = "format='newline_delimited', ignore_errors=true" if lines else "format='auto'"
-    options += f", maximum_object_size={MOST_ROW}, hive_partitioning=false"  # a folder a=b is no column
+    options += f", maximum_object_size={MOST_LINE}, hive_partitioning=false"  # a folder a=b is no column
     source = f"read_json_objects({quoted(str(path.absolute()))}, {options})"
     keys = f"SELECT json_keys(json), json_type(json) FROM (SELECT json FROM {source} LIMIT {SAMPLED})"
     found: dict[str, None] = {}
-    for names, kind in rows_of(path, name, keys):
+    for names, kind in query_rows(path, name, keys):
         if kind not in (None, "OBJECT", "NULL"):  # a null is a row without text
             raise UserError(f"{name}: holds {str(kind).lower()}s; JSON objects are needed, which name their columns")
         found |= dict.fromkeys(names or ())
@@ -151,7 +152,7 @@ def open_json(path: Path, name: str) -> Table:
         names = [[*found][number] for number in wanted]
         cells = [cell_of(quoted("/" + key.replace("~", "~0").replace("/", "~1"))) for key in names]
         for number, (bad, *row) in enumerate(
-            rows_of(path, name, f"SELECT {', '.join(['json IS NULL', *cells])} FROM {source}"), 1
+            query_rows(path, name, f"SELECT {', '.join(['json IS NULL', *cells])} FROM {source}"), 1
         ):
             if bad:
                 log.bad_row("that is no JSON", f"{name} record {number}")
@@ -177,7 +178,7 @@ def is_lines(path: Path) -> bool:
     The first may be damaged as any other; of a list that is written with line breaks few lines are objects.
     """
     with path.open("rb") as file:
-        lines = [line for line in file.read(MOST_ROW).lstrip().split(b"\n", FIRST_LINES)[:FIRST_LINES] if line.strip()]
+        lines = [line for line in file.read(MOST_LINE).lstrip().split(b"\n", FIRST_LINES)[:FIRST_LINES] if line.strip()]
     objects = [*map(is_object, lines[:1])]
     if not any(objects):
         objects += map(is_object, lines[1:])
@@ -190,15 +191,15 @@ def open_parquet(path: Path, name: str) -> Table:
     source = f"read_parquet({file}, hive_partitioning=false)"
     cells = [
         parquet_cell(identifier(str(column)), str(kind))
-        for column, kind, *_ in rows_of(path, name, f"DESCRIBE SELECT * FROM {source}")
+        for column, kind, *_ in query_rows(path, name, f"DESCRIBE SELECT * FROM {source}")
     ]
     check_width(name, len(cells))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
-        return rows_of(path, name, f"SELECT {', '.join(cells[number] for number in wanted)} FROM {source}")
+        return query_rows(path, name, f"SELECT {', '.join(cells[number] for number in wanted)} FROM {source}")
 
     # DuckDB numbers names that differ in case alone; these are the file's own
-    schema = rows_of(path, name, f"SELECT name, num_children FROM parquet_schema({file})")
+    schema = query_rows(path, name, f"SELECT name, num_children FROM parquet_schema({file})")
     return Table(distinct(top_names([(str(column), int(children or 0)) for column, children in schema])), read)
 
 

@@ -181,6 +181,8 @@ def members(archive: Path) -> Iterator[Found]:
 def member(archive: Path, name: str) -> list[Found]:
     """One file of a zip archive, and those that it replaces."""
     names = member_names(archive)
+    if name not in names:  # as ./a.csv, whose path is a.csv
+        name = next((each for each in names if PurePosixPath(each) == PurePosixPath(name)), name)
     if name not in names:
         raise UserError(f"{archive}: has no {name!r}; it holds {listed(names)}")
     replaced = [Found(archive, "", member=name, reason=REPLACED)] * (names.count(name) - 1)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from command.libraries import program
+from config.data_file import MOST_LINE
 from sources.encodings import unnamed
 from sources.tables import Table, table_of
-from sources.unpack import BLOCK_BYTES, MOST_ROW
+from sources.unpack import BLOCK_BYTES
 from utils import UserError
 
 GIT_COLUMNS = {"commit": "%H", "date": "%aI", "subject": "%s", "body": "%b", "message": "%B"}
@@ -152,7 +153,7 @@ def cells_of(stream: Any, name: str) -> Iterator[bytes]:
     while block := stream.read1(BLOCK_BYTES):
         *cells, rest = (rest + block).split(b"\0")
         yield from cells
-        if len(rest) > MOST_ROW:
-            raise UserError(f"{name}: a commit's message has more than {MOST_ROW >> 20} MB")
+        if len(rest) > MOST_LINE:
+            raise UserError(f"{name}: a commit's message has more than {MOST_LINE >> 20} MB")
     if rest:
         yield rest

@@ -9,7 +9,7 @@ from config.errors import listed
 from config.origin import LONGEST
 from sources.log import SourceLog
 from sources.unpack import Plain
-from utils import VERSION, sha256, utf8
+from utils import SOFTWARE, VERSION, sha256, utf8
 
 FORMAT = 1
 MOST_NAMED = 1000  # files that a record names; of more it holds one hash
@@ -21,15 +21,15 @@ def record_of(
 ) -> bytes:
     """The record of a text of this SHA-256 and size. Files are named without their folders."""
     listing = [
-        {"name": name_of(plain), "kind": plain.found.kind, "bytes": plain.bytes, "sha256": plain.sha256}
+        {"name": name_of(plain), "kind": plain.found.kind, "bytes": plain.bytes, "sha256": plain.version}
         if plain.found.kind != "git"
-        else {"name": name_of(plain), "kind": "git", "commit": plain.sha256}
+        else {"name": name_of(plain), "kind": "git", "commit": plain.version}
         for plain in files
     ]
     options = {key: value for key, value in asked.items() if key not in ("source", "license", "column")}
     record = {
         "format": FORMAT,
-        "program": f"diffusion-gpt-local {VERSION}",
+        "program": f"{SOFTWARE} {VERSION}",
         "source": asked["source"] or in_words(asked, column, files)[:LONGEST],
         "license": asked["license"],
         "text": {
@@ -44,7 +44,7 @@ def record_of(
         **options,
         "rows": log.rows,
         "left_out": dict(log.left_out),
-        "not_numbers": {column: count for column, (count, _) in log.not_numbers.items()},
+        "not_numbers": {name: count for name, (count, _) in log.not_numbers.items()},
         "changed": dict(log.changed),
         "replaced_characters": log.replaced,
         "repeated_documents": log.repeated,

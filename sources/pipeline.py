@@ -1,10 +1,8 @@
 """Makes the text of a dataset from downloads: reads rows, cleans documents, takes a sample, and makes the record."""
 
 import contextlib
-import math
 import random
 from array import array
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from command.messages import counted
+from config.data_file import MOST_LINE
 from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
@@ -28,7 +27,7 @@ from sources.origin import record_of
 from sources.records import open_mbox, open_text, open_xml
 from sources.scratch import harmless_path, writing
 from sources.tables import SAMPLED, Row, Table, open_csv, open_tsv
-from sources.unpack import MOST_RATIO, MOST_UNPACKED, Plain, plain_file
+from sources.unpack import Held, Plain, plain_file
 from sources.where import Filter
 from utils import UserError, flush_to_disk, hash_file
 
@@ -120,42 +119,48 @@ class Choice:
         return [number], lambda row: row[0] or ""
 
 
-def make_text(request: Request, found: Sequence[Found], scratch: Path, advance: Callable[[int], None]) -> Made:
+def make_text(
+    request: Request, found: Sequence[Found], scratch: Path, advance: Callable[[int], None], *, stream: bool = False
+) -> Made:
     """Make a text of all the files, in order, within bounded memory. `advance` is told how many bytes are read.
 
-    Raises UserError for what cannot be read; nothing but the scratch folder is changed.
+    A document of a `stream` may have any length. Raises UserError for what cannot be read; nothing but the scratch
+    folder is changed.
     """
     if request.unit and all(file.kind != "text" for file in found):
         raise UserError(f"--unit {request.unit}: is for plain texts, and none of the files is one")
-    log, choice, path = SourceLog(), Choice(request), scratch / "text"
-    files, hashes = [], array("q")
-    unpacked, texts_of = Counter[Path](), Counter[Path]()
+    log, choice, held = SourceLog(), Choice(request), Held()
+    files, hashes, path = [], array("q"), scratch / "text"
     with writing(path) as out:
         for file in found:
             with (
-                source_table(file, request, scratch, unpacked) as (plain, table),
+                source_table(file, request, scratch, held) as (plain, table),
                 contextlib.closing(texts(file, table, request, choice, log)) as every,
-                contextlib.closing(metered(every, plain, advance, texts_of)) as told,  # else Windows keeps the file
+                contextlib.closing(metered(every, plain, advance, held)) as told,  # else Windows keeps the file
             ):
                 files.append(plain)
                 # a commit that speaks of <div> or &amp; means them
                 cleaner = Cleaner(log, keep_html=request.keep_html or file.kind == "git")
                 for document in map(cleaner, told):
-                    if is_accepted(document, request, log):
+                    if is_accepted(document, request, log, stream=stream):
                         out.write(document + "\n")
                         hashes.append(hash(document))
                         log.add(document)
     if request.max_documents and log.documents > request.max_documents:
         path, hashes = sampled(path, request.max_documents, log)
     if not log.documents:
-        why = [*(f"{count:,} {reason}" for reason, count in log.left_out.items()), *log.without_number()]
-        what = f"no document is left of {counted(log.rows, 'row')}{': ' * bool(why)}{', '.join(why)}"
-        raise UserError(f"{listed(file.name for file in found)}: {what}")
+        raise UserError(f"{listed(file.name for file in found)}: {nothing_left(log)}")
     log.repeated = repeated(hashes)
     flush_to_disk(path)
     sha256 = hash_file(path)
     record = record_of(asdict(request), listed(choice.columns), files, (sha256, path.stat().st_size), log)
     return Made(path, sha256, record, log, choice.notes)
+
+
+def nothing_left(log: SourceLog) -> str:
+    """Why no document is left, in words."""
+    why = [*(f"{count:,} {reason}" for reason, count in log.left_out.items()), *log.without_number()]
+    return f"no document is left of {counted(log.rows, 'row')}{': ' * bool(why)}{', '.join(why)}"
 
 
 def texts(file: Found, table: Table, request: Request, choice: Choice, log: SourceLog) -> Texts:
@@ -201,35 +206,31 @@ def pieces(rows: Iterator[Row]) -> Iterator[Row]:
             return
 
 
-def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None], texts_of: Counter[Path]) -> Texts:
-    """The texts of a source. Tells progress as characters of text, and at the end the bytes that were no text.
-
-    `texts_of` counts the characters that each file has held. Raises UserError for more than any of its size is packed
-    from.
-    """
+def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None], held: Held) -> Texts:
+    """The texts of a source. Tells progress as characters of text, and at the end the bytes that were no text."""
     told = size = 0
-    most = max(MOST_UNPACKED, MOST_RATIO * plain.bytes) if plain.bytes else math.inf
     for number, text in enumerate(every):
         size += len(text)
-        texts_of[plain.found.path] += len(text)
+        if plain.bytes:  # a repository has no size that its text could be compared with
+            held.count(plain.found, "holds text of", len(text), plain.bytes)
         if number % TOLD == 0:
             more = min(size, plain.bytes) - told
             advance(more)
             told += more
-        if texts_of[plain.found.path] > most:
-            raise UserError(f"{plain.found.name}: holds more than {most / 1e9:,.1f} GB of text, which its size belies")
         yield text
     advance(plain.bytes - told)
 
 
-def is_accepted(document: str, request: Request, log: SourceLog) -> bool:
-    """Whether a document is as long as is asked for; one that is not is counted."""
+def is_accepted(document: str, request: Request, log: SourceLog, *, stream: bool) -> bool:
+    """Whether a document is as long as is asked for, and can be; one that is not is counted."""
     if not document:
         log.leave_out("empty")
     elif len(document) < request.min_characters:
         log.leave_out("shorter than --min-characters")
     elif request.max_characters and len(document) > request.max_characters:
         log.leave_out("longer than --max-characters")
+    elif not stream and len(document) > MOST_LINE // 4 and len(document.encode()) > MOST_LINE:  # 4 bytes a character
+        log.leave_out(f"longer than {MOST_LINE >> 20} MB, which training does not read")
     else:
         return True
     return False
@@ -258,16 +259,14 @@ def repeated(hashes: array) -> int:
 
 
 @contextlib.contextmanager
-def source_table(
-    file: Found, request: Request, scratch: Path, unpacked: Counter[Path]
-) -> Iterator[tuple[Plain, Table]]:
-    """A source as a plain file and as a table of it; `unpacked` is that of `plain_file`."""
+def source_table(file: Found, request: Request, scratch: Path, held: Held) -> Iterator[tuple[Plain, Table]]:
+    """A source as a plain file and as a table of it; `held` is that of `plain_file`."""
     if file.kind == "git":
         commit, table = open_git(file.path, file.name, request.encoding)
         yield Plain(file.path, file, commit, 0), table
         return
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(plain_file(file, scratch, request.encoding, unpacked))
+        plain = stack.enter_context(plain_file(file, scratch, request.encoding, held))
         path, opener = plain.path, READERS[file.kind]
         if file.kind in BY_DUCKDB:
             path = stack.enter_context(harmless_path(path, scratch))

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
+from config.data_file import MOST_LINE
 from sources.encodings import unnamed
 from sources.log import SourceLog
 from sources.tables import SAMPLED, Table, check_width, table_of
-from sources.unpack import BLOCK_BYTES, MOST_ROW
+from sources.unpack import BLOCK_BYTES
 from utils import UserError
 
 ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python's own, no encodings of texts, or slow
@@ -85,8 +86,8 @@ def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
             yield from rows
             rows.clear()
             done += len(block)
-            if done - max(parser.CurrentByteIndex, 0) > 2 * MOST_ROW:
-                raise UserError(f"{name} line {parser.CurrentLineNumber}: a row of more than {MOST_ROW >> 20} MB")
+            if done - max(parser.CurrentByteIndex, 0) > 2 * MOST_LINE:
+                raise UserError(f"{name} line {parser.CurrentLineNumber}: a row of more than {MOST_LINE >> 20} MB")
             if not block:
                 return
 
@@ -102,7 +103,7 @@ def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
             for number, content in enumerate(messages_of(file), 1):
                 place = f"{name} message {number}"
                 if content is None:
-                    log.bad_row(f"of more than {MOST_ROW >> 20} MB", place)
+                    log.bad_row(f"of more than {MOST_LINE >> 20} MB", place)
                 elif row := message_row(content, place, encoding):
                     yield row
                 else:
@@ -132,7 +133,7 @@ def messages_of(file: IO[bytes]) -> Iterator[bytes | None]:
             message, size, first = [], 0, False
         else:
             size += len(line)
-            if size <= MOST_ROW:
+            if size <= MOST_LINE:
                 message.append(line)
         whole, blank = line.endswith(b"\n"), whole and not line.strip(b"\r\n")
     yield joined(message, size)
@@ -150,7 +151,7 @@ def parts(line: bytes, after: bytes, blank: bool, dated: bool) -> bool:
 
 def joined(message: list[bytes], size: int) -> bytes | None:
     """A message of these lines without the blank one that ends it, and without the > before "From "."""
-    if size > MOST_ROW:
+    if size > MOST_LINE:
         return None
     if message and not message[-1].strip(b"\r\n"):
         message = message[:-1]
@@ -236,8 +237,8 @@ def held(lines: Iterator[str], what: str) -> Iterator[str]:
     size = 0
     for line in lines:
         size += len(line) + 1
-        if size > MOST_ROW:
-            raise UserError(f"{what} of more than {MOST_ROW >> 20} MB is no document; choose another --unit")
+        if size > MOST_LINE:
+            raise UserError(f"{what} of more than {MOST_LINE >> 20} MB is no document; choose another --unit")
         yield line
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config.data_file import MOST_LINE
 from sources.log import SourceLog
-from sources.unpack import MOST_ROW
 from text.disguise import DELIMITERS
 from utils import UserError
 
@@ -65,7 +65,7 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
 
     Python's csv rather than a database's reader: it is as fast for text, and it loses no row in silence.
     """
-    csv.field_size_limit(MOST_ROW)
+    csv.field_size_limit(MOST_LINE)
     with path.open(encoding="utf-8", newline="\n") as file:
         head = file.read(HEAD)
     cut = len(head) == HEAD
@@ -119,7 +119,7 @@ def whole_share(head: str, dialect: dict[str, Any], cut: bool) -> float:
 class Lines:
     """The lines of a table as csv reads them. What a row took that is not its own is given back, to be read again.
 
-    A CR within a line becomes a space, as in a text. A row of more than MOST_ROW characters is an error.
+    A CR within a line becomes a space, as in a text. A row of more than MOST_LINE characters is an error.
     """
 
     def __init__(self, file: Iterable[str], most: int, first: int = 1) -> None:
@@ -135,7 +135,7 @@ class Lines:
             line = LONE_CR.sub(" ", line)
             self.row.append(line)
             self.size += len(line)
-            if self.size > MOST_ROW:
+            if self.size > MOST_LINE:
                 raise csv.Error(TOO_LONG)
             yield line
 
@@ -291,7 +291,7 @@ def count_unread(lines: Lines, what: str, name: str, log: SourceLog) -> None:
     if NO_END in what:
         raise UserError(f"{place}: a quotation mark is opened here and never closed")
     if TOO_LONG in what:
-        much = f"a row of more than {MOST_ROW >> 20} MB begins here"
+        much = f"a row of more than {MOST_LINE >> 20} MB begins here"
         raise UserError(f"{place}: {much}; is a quotation mark not closed?")
     lines.give_back()
     for number in range(lines.number, lines.number + len(lines.row)):

@@ -14,16 +14,17 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
-from config.data_file import MOST_LINE
+from config.data_file import CHANGED, MOST_LINE
 from sources.encodings import BINARY, MIXED, NAME_ENCODING, decoded, encoding_of, is_utf8, mark_of
 from sources.files import Found, clear_errors
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
 
 BLOCK_BYTES = 1 << 20
-MOST_ROW = MOST_LINE  # bytes of a row or a document, of which training reads no longer one
-MOST_UNPACKED = 1 << 30  # bytes of what a packed file holds, or
+MOST_UNPACKED = 1 << 30  # bytes, or characters of text, that a packed file holds, or
 MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to less than a fiftieth
+# what a packed file holds -> what to do about too much of it
+FIXES = {"unpacks to": "unpack it yourself if you trust it", "holds text of": "no text is packed so small"}
 MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many
 PACKED_BYTES = 1 << 12  # that are unpacked at a time: in zstd they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
@@ -37,8 +38,23 @@ class Plain:
 
     path: Path
     found: Found
-    sha256: str  # of the file at found.path
-    bytes: int  # of the same
+    version: str  # SHA-256 of the file at found.path; of a repository its newest commit
+    bytes: int  # of that file; 0 of a repository
+
+
+class Held:
+    """What each packed file has held so far, all members of an archive together, in two kinds: see FIXES."""
+
+    def __init__(self) -> None:
+        self.sizes = Counter[tuple[Path, str]]()
+
+    def count(self, found: Found, kind: str, size: int, packed_bytes: int) -> None:
+        """Count so many more. Raises UserError for more than any text is packed from."""
+        most = max(MOST_UNPACKED, MOST_RATIO * packed_bytes)
+        self.sizes[found.path, kind] += size
+        if self.sizes[found.path, kind] > most:
+            limit = f"{most / 1e9:,.1f} GB, {MOST_RATIO} times its size or {MOST_UNPACKED / 1e9:,.1f} GB"
+            raise UserError(f"{replace(found, member='').name}: {kind} more than {limit}; {FIXES[kind]}")
 
 
 def fingerprint(path: Path) -> tuple[int, int]:
@@ -60,12 +76,12 @@ def archive_at(path: Path, _fingerprint: tuple[int, int]) -> zipfile.ZipFile:
 
 
 @contextlib.contextmanager
-def plain_file(found: Found, scratch: Path, encoding: str, unpacked: Counter[Path]) -> Iterator[Plain]:
+def plain_file(found: Found, scratch: Path, encoding: str, held: Held) -> Iterator[Plain]:
     """The plain file of a source, in `scratch` if it must be made; it goes at the end.
 
-    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD. `unpacked`
-    counts the bytes that each packed file has held, all members of an archive together. Raises UserError for what is
-    damaged, not UTF-8, or beyond the bounds, and at the end if the source has changed meanwhile.
+    `encoding`, where it is not "", is that of a text without a mark; what does not fit it becomes U+FFFD. `held` counts
+    what is unpacked. Raises UserError for what is damaged, not UTF-8, or beyond the bounds, and at the end if the
+    source has changed meanwhile.
     """
     made, digest, packed = scratch / "plain", hashlib.sha256(), bool(found.packing or found.member)
     with unchanged(found) as before, contextlib.ExitStack() as stack:
@@ -75,7 +91,7 @@ def plain_file(found: Found, scratch: Path, encoding: str, unpacked: Counter[Pat
             blocks = hashed(itertools.chain([first], blocks), digest)
             marked = encoding_of(found, first, encoding, partial(holds_utf8, found, before[0]))
             if packed:
-                blocks = bounded(found, blocks, before[0], unpacked)
+                blocks = bounded(found, blocks, before[0], held)
             elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
                 raise UserError(f"{found.name}: {what}; its name does not say so")
             if marked:
@@ -88,14 +104,14 @@ def plain_file(found: Found, scratch: Path, encoding: str, unpacked: Counter[Pat
                 for block in blocks:
                     if copy:
                         copy.write(block)
-        sha256 = hash_once(found.path, before) if packed else digest.hexdigest()
-        yield Plain(made if other else found.path, found, sha256, before[0])
+        version = hash_once(found.path, before) if packed else digest.hexdigest()
+        yield Plain(made if other else found.path, found, version, before[0])
 
 
 @contextlib.contextmanager
 def unchanged(found: Found) -> Iterator[tuple[int, int]]:
     """The fingerprint of a source. Raises UserError at the end if it is another then, whatever else seemed wrong."""
-    before, changed = fingerprint(found.path), f"{found.name}: the file changed while it was read; start again"
+    before, changed = fingerprint(found.path), CHANGED.format(found.name)
     try:
         yield before
     except Exception:
@@ -109,7 +125,7 @@ def unchanged(found: Found) -> Iterator[tuple[int, int]]:
 def holds_utf8(found: Found, packed_bytes: int) -> bool:
     """Whether all that a source of so many bytes holds is UTF-8, as `is_utf8` tells it."""
     with opened(found) as blocks:
-        return is_utf8(bounded(found, blocks, packed_bytes, Counter()))
+        return is_utf8(bounded(found, blocks, packed_bytes, Held()))
 
 
 def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
@@ -156,7 +172,7 @@ def opened(found: Found) -> Iterator[Iterator[bytes]]:
 
 
 def clearly(damaged: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks; what is raised while they are made, and nothing that is done with them, means that."""
+    """The blocks. An error in making them becomes a line that begins with `damaged`; one in using them stays."""
     with clear_errors(damaged):
         yield from blocks
 
@@ -210,15 +226,10 @@ def hashed(blocks: Iterator[bytes], digest: Any) -> Iterator[bytes]:
         yield block
 
 
-def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int, unpacked: Counter[Path]) -> Iterator[bytes]:
+def bounded(found: Found, blocks: Iterator[bytes], packed_bytes: int, held: Held) -> Iterator[bytes]:
     """The blocks of a packed file; raises UserError if it holds more than any text is packed from."""
-    most = max(MOST_UNPACKED, MOST_RATIO * packed_bytes)
     for block in blocks:
-        unpacked[found.path] += len(block)
-        if unpacked[found.path] > most:
-            name = replace(found, member="").name
-            limit = f"{most / 1e9:,.1f} GB, {MOST_RATIO} times its size or {MOST_UNPACKED / 1e9:,.1f} GB"
-            raise UserError(f"{name}: unpacks to more than {limit}; unpack it yourself if you trust it")
+        held.count(found, "unpacks to", len(block), packed_bytes)
         yield block
 
 
@@ -232,8 +243,8 @@ def checked(found: Found, blocks: Iterator[bytes]) -> Iterator[bytes]:
         last = block.rfind(b"\n")
         length = length + len(block) if last < 0 else len(block) - last
         line += breaks
-        if found.kind in LINES and length > MOST_ROW:
-            raise UserError(f"{found.name} line {line}: has more than {MOST_ROW >> 20} MB; no document is so long")
+        if found.kind in LINES and length > MOST_LINE:
+            raise UserError(f"{found.name} line {line}: has more than {MOST_LINE >> 20} MB; no document is so long")
     try:
         decoder.decode(b"", True)
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ import numpy as np
 
 from command.lock import exclusive_lock
 from command.outputs import is_link, is_regular
-from config.data_file import CACHE, is_of_a_system, no_data
+from config.data_file import CACHE, CHANGED, is_of_a_system, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey
@@ -29,7 +29,6 @@ STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded
 STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # the key that `_encoded` makes; .part while the store is written
 STORE_FILES = {"tokens.bin", "lengths.npy", "held_out.npy", "info.json"}
 JUDGED = "judged"  # the folder of stores that judging a model needs: its settings may be a stranger's
-CHANGED = "{}: the file changed while it was read; start again"
 STORE_ERRORS = (OSError, ValueError, LookupError, TypeError, RecursionError)  # raised where a file is none of a store
 
 

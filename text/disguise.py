@@ -18,7 +18,7 @@ NAME = re.compile(r"[^\W\d][\w .-]{0,40}")  # of a column
 JSON_LIST = re.compile(r'\[\s*\{\s*"')
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 # how a file begins -> what its name would end in
-PACKED = {
+BEGINNINGS = {
     b"\x1f\x8b": ".csv.gz",
     b"BZh": ".csv.bz2",
     b"\x28\xb5\x2f\xfd": ".csv.zst",
@@ -29,7 +29,7 @@ PACKED = {
 
 def true_name(begin: bytes) -> str:
     """What to do with an archive or a table that begins so; "" for anything else."""
-    suffix = next((suffix for magic, suffix in PACKED.items() if begin.startswith(magic)), "")
+    suffix = next((suffix for magic, suffix in BEGINNINGS.items() if begin.startswith(magic)), "")
     return f"; or run prepare.py on it under its true name, for example NAME{suffix}" if suffix else ""
 
 

@@ -26,10 +26,10 @@ def assert_refused(*arguments: str, line: str = "", starts: str = "", name: str 
     assert files() == before
 
 
-def run(*arguments: str) -> list[str]:
+def run(*arguments: str, name: str = "x") -> list[str]:
     """The documents of the text that prepare.py makes in this folder."""
-    assert prepare.main([*arguments, "--name", "x"]) == 0
-    return Path("datasets/x.txt").read_text("utf-8").splitlines()
+    assert prepare.main([*arguments, "--name", name]) == 0
+    return Path(f"datasets/{name}.txt").read_text("utf-8").splitlines()
 
 
 COLUMNS = ["id", "stars", "title", "review text", "review"]

@@ -12,6 +12,7 @@ import pytest
 
 import generate
 import train
+from config.data_file import MOST_LINE
 from sources.cleaning import Cleaner, excerpts
 from sources.columns import choose, join, number_of
 from sources.files import Found
@@ -152,7 +153,7 @@ def test_a_sample_is_random_and_always_the_same(capsys):
     assert run("b.txt", "--max-documents", "500") == first and len(first) == 500
     numbers = [int(line.split()[-1]) for line in first]
     assert numbers == sorted(numbers) and len({n // 500 for n in numbers}) == 10  # in their order, from everywhere
-    assert 2000 < sum(numbers) / 500 < 3000
+    assert 2000 < sum(numbers) / 500 < 3000 and numbers[:5] == [35, 40, 52, 75, 97]  # in every version
     assert "left out: 4,500 rows not in the sample of --max-documents" in capsys.readouterr().out
     assert run("b.txt", "--max-documents", "5000") == lines
     assert_refused("b.txt", "--max-documents", "1", starts="--max-documents 1: one to learn from")
@@ -160,14 +161,25 @@ def test_a_sample_is_random_and_always_the_same(capsys):
 
 
 def test_lengths_and_repeats_are_counted(capsys):
-    Path("b.txt").write_text("aa\nbbbb\nbbbb\ncccccc\n\n")
-    assert run("b.txt", "--min-characters", "3", "--max-characters", "5") == ["bbbb", "bbbb"]
+    Path("b.txt").write_text("aa\nbbb\nbbb\nccccc\ndddddd\n\n")
+    assert run("b.txt", "--min-characters", "3", "--max-characters", "5") == ["bbb", "bbb", "ccccc"]
     said = capsys.readouterr().out.splitlines()
     for line in ("left out: 1 row shorter than --min-characters", "left out: 1 row longer than --max-characters",
                  "left out: 1 row empty", "repeated: 1 document; training drops them"):  # fmt: skip
         assert line in said
     assert_refused("b.txt", "--min-characters", "9", "--max-characters", "5", starts="--max-characters 5: is less than")
-    assert_refused("b.txt", "--min-characters", "99", starts="b.txt: no document is left of 5 rows: ")
+    assert_refused("b.txt", "--min-characters", "99", starts="b.txt: no document is left of 6 rows: ")
+
+
+def test_a_document_that_training_does_not_read_is_left_out(capsys):
+    """A file of short lines may be one document, of characters of three bytes each."""
+    Path("all").mkdir()
+    Path("all/long.txt").write_text("".join(f"{'文' * 9}{n}\n" for n in range(MOST_LINE // 27)), encoding="utf-8")
+    Path("all/short.txt").write_text("a short one\n", encoding="utf-8")
+    assert run("all", "--unit", "file") == ["a short one"]
+    assert "left out: 1 row longer than 4 MB, which training does not read" in capsys.readouterr().out
+    Path("config.yaml").write_text("datasets: {x: {data: {format: stream}}}\n")
+    assert len(run("all", "--unit", "file")) == 2  # continuous text has no documents
 
 
 def test_the_record_says_what_was_read_and_what_became_of_it():
@@ -333,17 +345,6 @@ def test_a_source_is_closed_before_what_ends_early_is_told(tmp_path):
         make_text(request, found, tmp_path, lambda _: None)
     assert raised.tb  # which keeps all that is open in its functions
     assert "e.csv" not in [path.readlink().name for path in OPENED.iterdir() if path.is_symlink()]
-
-
-def test_the_lengths_that_are_named_are_kept():
-    Path("b.txt").write_text("aa\nbbb\ncccc\nddddd\neeeeee\n")
-    assert run("b.txt", "--min-characters", "3", "--max-characters", "5") == ["bbb", "cccc", "ddddd"]
-
-
-def test_a_sample_is_the_same_in_every_version():
-    Path("b.txt").write_text("".join(f"document number {n}\n" for n in range(5000)))
-    found = [int(line.split()[-1]) for line in run("b.txt", "--max-documents", "500")]
-    assert found[:5] == [35, 40, 52, 75, 97]
 
 
 def test_of_two_columns_whose_names_differ_in_case_one_is_to_be_typed_as_it_is_written():

@@ -60,7 +60,7 @@ def test_xml_that_is_not_what_it_declares_is_one_line():
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_lines_that_end_in_cr_alone_are_lines(encoding, monkeypatch):
-    monkeypatch.setattr(unpack, "MOST_ROW", 1 << 13)  # beyond the head by which an encoding is told
+    monkeypatch.setattr(unpack, "MOST_LINE", 1 << 13)  # beyond the head by which an encoding is told
     texts = [f"{CAFE} {number}" for number in range(900)]
     table = "id;text\r" + "".join(f'{n};"{text}"\r' for n, text in enumerate(texts))
     files = {"a.csv": table, "b.tsv": table.replace(";", "\t"), "c.txt": "\r".join(texts), "d.md": "\r\r".join(texts)}

@@ -137,6 +137,8 @@ def test_names_in_an_archive_that_are_not_hidden_are_read():
         for number, name in enumerate((*names, ".hidden.csv", "__MACOSX/._a.csv")):
             archive.writestr(name, f"text\nthe row of file number {number}\n")
     assert sorted(run("z.zip", "--column", "text")) == [f"the row of file number {number}" for number in range(5)]
+    for number, name in enumerate(names):
+        assert run(f"z.zip/{name}", "--column", "text") == [f"the row of file number {number}"]
 
 
 def test_a_member_of_an_archive_may_bear_the_signs_of_a_glob():

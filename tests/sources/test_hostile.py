@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import prepare
 from command.lock import exclusive_lock
 from sources.encodings import NAME_ENCODING
 from sources.files import Found
-from sources.unpack import plain_file
+from sources.unpack import Held, plain_file
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 from utils import UserError
@@ -33,7 +32,7 @@ def test_a_line_without_an_end_is_one_line():
     assert_refused("a.txt", line=line.replace("a.csv", "a.txt"))
 
 
-def test_a_json_without_an_end_takes_no_memory_and_is_one_line():
+def test_a_json_without_an_end_is_one_line():
     pytest.importorskip("duckdb")
     for name, begin in (("a.jsonl", '{"text": "a b"}\n{"text": "'), ("b.json", '[{"text": "')):
         with Path(name).open("w") as file:
@@ -81,7 +80,7 @@ def test_a_file_that_changes_while_it_is_read_is_one_line(tmp_path):
     path.write_bytes(TABLE)
     with (
         pytest.raises(UserError, match=r"^a.csv: the file changed while it was read; start again$"),
-        plain_file(Found(path, "csv"), tmp_path, "", Counter()),
+        plain_file(Found(path, "csv"), tmp_path, "", Held()),
     ):
         path.write_bytes(TABLE + ROW)
 
@@ -96,7 +95,7 @@ def test_a_change_is_named_and_not_what_follows_from_it(tmp_path, error):
         path.write_bytes(TABLE)
         with (
             pytest.raises(UserError if changes else type(error)) as raised,
-            plain_file(Found(path, "csv"), tmp_path, "", Counter()),
+            plain_file(Found(path, "csv"), tmp_path, "", Held()),
         ):
             if changes:
                 path.write_bytes(TABLE + ROW)
@@ -178,12 +177,7 @@ def test_a_damaged_parquet_is_one_line(damage):
 
 
 def test_a_table_most_of_whose_rows_are_not_whole_is_one_line():
-    Path("a.csv").write_text("id,text\n" + "1,a,b\n" * 6 + "1,a b\n" * 5)
-    what = "a.csv: 6 of 11 rows cannot be read, as a.csv line 2: 3 of 2 columns"
-    assert_refused("a.csv", "--column", "text", line=what)
-
-
-def test_the_row_named_is_one_of_the_file_that_is_refused():
+    """It names a row of the file that is refused."""
     Path("a.csv").write_text("id,text\n" + "1,a,b\n" + "1,a b c d\n" * 20)
     Path("b.csv").write_text("id,text\n" + "1,a,b\n" * 6 + "1,a b\n" * 5)
     what = "b.csv: 6 of 11 rows cannot be read, as b.csv line 2: 3 of 2 columns"

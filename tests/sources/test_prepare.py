@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import prepare
-from tests.sources.helpers import assert_refused
+from tests.sources.helpers import assert_refused, run
 
 WORDS = ["the", "parser", "now", "reads", "every", "line", "of", "a", "file", "and", "says", "what", "it", "found"]
 
@@ -34,16 +33,6 @@ def one_line(text: object) -> str:
 
 
 EXPECTED = [one_line(row["text"]) for row in reviews()]
-
-
-def made(name: str = "x") -> list[str]:
-    """The documents of a dataset."""
-    return Path(f"datasets/{name}.txt").read_text(encoding="utf-8").splitlines()
-
-
-def run(*arguments: str, name: str = "x") -> list[str]:
-    assert prepare.main([*arguments, "--name", name]) == 0
-    return made(name)
 
 
 def write_csv(path: str, delimiter: str = ",") -> Path:

@@ -210,4 +210,4 @@ def test_a_million_columns_are_one_line(tmp_path):
 
 def test_nul_bytes_are_kept_for_cleaning_to_count(tmp_path):
     _, rows, _ = read(tmp_path / "x.csv", b"id,text\n1,he\0llo\n2,plain\n")
-    assert rows[0][1] in ("he\0llo", "he\1llo") and rows[1] == ("2", "plain")
+    assert rows == [("1", "he\0llo"), ("2", "plain")]
