@@ -1,6 +1,6 @@
 """Project against reference, interleaved: python benchmarks/bench.py (make bench). Writes benchmarks/results/bench.md.
 
-On a GPU, with --device cuda, what trains and samples is compared, on the same card; the rest is the CPU's.
+On a GPU, with --device cuda, training is compared, on the same card; the rest is the CPU's.
 
 Every measurement runs in a process of its own, project and reference in turn, so that each starts cold and its peak
 memory is its own. Needs datasets/github_commits.txt, or another corpus of short documents with --dataset.
@@ -35,14 +35,6 @@ def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, d
     return "characters/s", project, reference
 
 
-def sampling_row(count: int, steps: int) -> Row:
-    return (
-        "samples/s",
-        lambda name, device, _: sides.project_sampling(name, count, steps, device),
-        lambda name, device, _: sides.reference_sampling(name, 3, device),
-    )
-
-
 ROWS: dict[str, Row] = {
     "training, baby-GPT size, batch 64": training_row("baby", BABY, (2, 1)),
     "training, baby-GPT size, batch 64 / a short document a row": training_row("baby", BABY, (2, 1), documents=True),
@@ -50,9 +42,6 @@ ROWS: dict[str, Row] = {
     "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": training_row(
         "tiny", SMALL, (40, 5), documents=True
     ),
-    "sampling, a document in 8 steps / a window in 128, one at a time": sampling_row(1, 8),
-    "sampling, documents in bulk in 8 steps / windows in 128, one at a time": sampling_row(400, 8),
-    "sampling, documents in bulk in 32 steps, 10 times revised / windows in 128": sampling_row(100, 32),
 }
 TIMES = {"cpu": 1, "cuda": 20}  # as many steps
 

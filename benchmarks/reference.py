@@ -1,10 +1,8 @@
-"""The reference of bench.py: trains and samples as the source notebook does.
+"""The reference of bench.py: trains as the source notebook does.
 
 float32, attention twice per block with dropout in it, windows anywhere in the text, one constant rate, geometric noise,
-no average of the weights, samples one at a time in 128 steps. Its loss is the exact score entropy, which is kinder.
+no average of the weights. Its loss is the exact score entropy, which is kinder.
 """
-
-import itertools
 
 import numpy as np
 import torch
@@ -14,7 +12,7 @@ from config.schema import ModelConfig
 from diffusion.objectives import Diffusion, score_entropy
 from generation.notebook_model import NotebookNetwork
 
-RATE, DROPOUT, STEPS = 1e-4, 0.2, 128
+RATE, DROPOUT = 1e-4, 0.2
 INITIAL_SCALE = 0.02  # of every weight, as in the notebook
 
 
@@ -49,20 +47,6 @@ class Notebook:
         (self.diffusion.schedule.dsigma(t) * entropy).mean().backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-
-    @torch.no_grad()
-    def sample(self) -> Tensor:
-        """One window of `context` ids, by 128 analytic steps down the geometric schedule and one to clean text."""
-        process, sigma_of = self.diffusion.process, self.diffusion.schedule.sigma
-        x = torch.randint(self.characters, (1, self.context), generator=self.generator, device=self.device)
-        levels = [*sigma_of(torch.linspace(1, 1e-5, STEPS + 1)).tolist(), 0.0]
-        for now, then in itertools.pairwise(levels):
-            sigma = torch.tensor([[now]], device=self.device)
-            output = self.network(x, sigma.squeeze(1), torch.zeros_like(x, dtype=torch.bool))
-            log_score = self.diffusion.head.log_score(process, output, x, sigma)
-            weights = process.tweedie(log_score, x, torch.tensor([[now - then]], device=self.device)).clamp_min(0)
-            x = torch.multinomial(weights[0], 1, generator=self.generator).T
-        return x
 
 
 def windows(text: np.ndarray, rows: int, length: int, rng: np.random.Generator) -> Tensor:

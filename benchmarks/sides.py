@@ -17,7 +17,6 @@ from config.schema import RunConfig
 from dataset_loader import held_out_batches
 from evaluation.likelihood import held_out_likelihood
 from evaluation.ngram import framed
-from generation.writer import write_documents
 from model import Denoiser
 from text.corpus import Split, load_corpus
 from training.trainer import Training
@@ -84,28 +83,6 @@ def reference_training(
         return sum(min(len(document), size["context"]) for document in chosen)
 
     return rate(step, steps)
-
-
-def project_sampling(dataset: str, count: int, steps: int, device: str) -> float:
-    """Documents a second of an untrained network: what it costs does not depend on what it learnt."""
-    writer = Training(resolved(dataset, "tiny", device=device)).writer()
-    settings = writer.settings(stretch=steps, revisions=steps // 3)
-    write_documents(writer, 1, range(2), settings)
-    began = time.perf_counter()
-    write_documents(writer, 0, range(count), settings)
-    return count / (time.perf_counter() - began)
-
-
-def reference_sampling(dataset: str, count: int, device: str) -> float:
-    corpus = load_corpus(resolved(dataset, "tiny"))
-    notebook = Notebook(corpus.vocabulary.size, device, **SMALL)
-    notebook.network.eval()
-
-    def step(number: int) -> int:
-        notebook.sample()
-        return 1
-
-    return rate(step, count)
 
 
 def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
