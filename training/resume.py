@@ -90,6 +90,8 @@ def take_state(
 
 def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
     """Raise an error unless a snapshot has the weights of `fresh`, all of them finite, and a status."""
+    if not isinstance(state, dict):
+        raise TypeError("snapshot")
     for part in ("model", "average", "best"):
         found, wanted = state[part], fresh[part]
         if found.keys() != wanted.keys():

@@ -13,7 +13,7 @@ from tests.training.program import SECONDS, Program, gone, models_beside, needs_
 from training.trainer import train_model
 
 pytestmark = [pytest.mark.slow, posix]
-STEPS = 60
+STEPS = 120  # the first must not end before the second has made its first measurement
 
 
 @pytest.fixture
