@@ -13,7 +13,7 @@ from tests.training.program import SECONDS, Program, gone, models_beside, needs_
 from training.trainer import train_model
 
 pytestmark = [pytest.mark.slow, posix]
-STEPS = 120  # the first must not end before the second has made its first measurement
+STEPS, TRIES = 60, 5
 
 
 @pytest.fixture
@@ -33,11 +33,15 @@ def whole(project):
 def start_both(path) -> tuple[Program, subprocess.Popen]:
     """Two trainings at once, each of which has made its first validation."""
     program = Program(path, "--jobs", "2", steps=STEPS)
-    process = program.start()
-    assert process.stdout
-    while len(list(program.models.glob("*.resume.pt"))) < 2:
-        assert process.stdout.readline()
-    return program, process
+    for _ in range(TRIES):
+        process = program.start()
+        assert process.stdout
+        while process.stdout.readline():
+            if len(list(program.models.glob("*.resume.pt"))) == 2:
+                return program, process
+        for file in program.models.iterdir():  # the first ended before the second had begun, on a busy machine
+            file.unlink()
+    pytest.fail("of two trainings at once one always ends before the other begins")
 
 
 def models(program: Program) -> dict[str, bytes]:
