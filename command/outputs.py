@@ -32,6 +32,11 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_same_place(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one place, be there a file or not. Path.resolve raises for a loop of links."""
+    return os.path.normcase(os.path.realpath(path)) == os.path.normcase(os.path.realpath(other))
+
+
 def is_link(path: Path) -> bool:
     """Whether a path is a link; on Windows a junction is one too, a folder that lies elsewhere."""
     try:

@@ -5,13 +5,14 @@ The comments in config.yaml explain the keys to users. All sections are read-onl
 
 import math
 from dataclasses import fields
-from os.path import expanduser, normcase, realpath
+from os.path import expanduser, realpath
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from command.messages import counted
+from command.outputs import is_same_place
 from config.errors import DEVICES, Name, is_safe_name, one_of, shown
 from config.section import Section
 from config.sets import CollectionConfig
@@ -241,8 +242,8 @@ class RunConfig(Section):
 
     def starts_from(self, other: "RunConfig") -> bool:
         """Whether training starts from the model that another run makes, by whatever path it names it."""
-        start = self.start_file()  # Path.resolve raises for a loop of links
-        return bool(start) and normcase(realpath(start)) == normcase(realpath(other.model_file()))
+        start = self.start_file()
+        return bool(start) and is_same_place(start, other.model_file())
 
     def with_training(self, **settings: Any) -> "RunConfig":
         """The same run with other settings of its training."""

@@ -5,13 +5,12 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from os.path import normcase, realpath
 from pathlib import Path
 
 from command.console import progress
 from command.messages import counted, say
 from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
-from command.outputs import Outputs, named_errors
+from command.outputs import Outputs, is_same_place, named_errors
 from config.loader import config_or_defaults
 from diffusion.sampler_settings import SamplerSettings
 from exporting.html import SCRIPTS, page_of
@@ -105,7 +104,7 @@ def minted_set(folder: Path, checkpoint: Checkpoint, model: Path) -> Minted:
 def quantised_outputs(arguments: argparse.Namespace, page: Path, inputs: list[Path]) -> Outputs:
     """The file of --quantised. Raises UserError if it is the page's own, one that is read, or somebody else's."""
     path: Path = arguments.quantised
-    if normcase(realpath(path)) == normcase(realpath(page)):  # Path.resolve raises for a loop of links
+    if is_same_place(path, page):
         raise UserError(f"{path}: --output names the same file; name another --quantised")
     return Outputs(path.parent, [path.name], [*inputs, page], overwrite=arguments.overwrite, option="--quantised")
 

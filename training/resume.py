@@ -78,7 +78,7 @@ def take_state(
         except Damaged:  # from the start again, to the same end
             what = "damaged"
         note(f"{path} is {what}; it is kept as {set_aside(path)}")
-    for kept in sorted(filter(Path.is_file, kept_aside(path)), key=lambda kept: -kept.stat().st_mtime):
+    for kept in states_aside(run):
         with contextlib.suppress(UserError):
             state = read_state(kept, run, corpus, fresh, optimizers)
             if state and (replaced or not outlasts(state, run)):  # else --force has moved it aside
@@ -161,11 +161,15 @@ def own_state(run: RunConfig, data_sha256: str, path: Path | None = None) -> dic
     return None
 
 
+def states_aside(run: RunConfig) -> list[Path]:
+    """What was moved aside from the place of a run's state, the latest first."""
+    return sorted(filter(Path.is_file, kept_aside(run.state_file())), key=lambda kept: -kept.stat().st_mtime)
+
+
 def next_state(run: RunConfig, data_sha256: str) -> dict[str, Any] | None:
     """The state that `take_state` finds for this run of this data, by its settings alone; None if there is none."""
-    current = run.state_file()
-    replaced = os.path.lexists(current)
-    kept = (own_state(run, data_sha256, path) for path in kept_aside(current))
+    replaced = os.path.lexists(run.state_file())
+    kept = (own_state(run, data_sha256, path) for path in states_aside(run))
     aside = (state for state in kept if state and (replaced or not outlasts(state, run)))
     return own_state(run, data_sha256) or next(aside, None)
 
@@ -175,15 +179,14 @@ def forget_states(run: RunConfig, data_sha256: str) -> str:
 
     Whatever is then in the place is moved aside: -> a line that says so, or "".
     """
-    current = run.state_file()
-    for path in (current, *kept_aside(current)):
-        if (state := own_state(run, data_sha256, path)) and not outlasts(state, run):
+    current, size = run.state_file(), ""
+    for path in (current, *states_aside(run)):
+        state = own_state(run, data_sha256, path)
+        if state and not outlasts(state, run):
             path.unlink()
-    if not os.path.lexists(current):
-        return ""
-    state = own_state(run, data_sha256)
-    size = f", of {counted(round(spent_minutes(state), 1), 'minute')}," if state else ""
-    return f"{current}{size} is kept as {set_aside(current)}"
+        elif state and path == current:
+            size = f", of {counted(round(spent_minutes(state), 1), 'minute')},"
+    return f"{current}{size} is kept as {set_aside(current)}" if os.path.lexists(current) else ""
 
 
 def planned_minutes(run: RunConfig, data_sha256: str) -> float:
