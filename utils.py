@@ -7,6 +7,7 @@ import io
 import json
 import operator
 import os
+import re
 import secrets
 import stat
 import sys
@@ -39,6 +40,7 @@ FOREIGN = {
 NO_FILE = "is a pipe or a device, not a file"
 PIPES = ("/dev", "/dev/fd")  # where a shell's pipes are files: its standard input, and what <(...) gives
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
+HEARING_SECONDS = 1  # until Ctrl+C is heard in a wait: up to Python 3.13 Windows hears none in one without an end
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
@@ -51,21 +53,11 @@ class UserError(Exception):
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out; torch has other words on Linux, on Windows and for Apple's GPUs."""
-    said = any(words in str(error) for words in ("allocate memory", "not enough memory", "out of memory"))
-    return said or isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    words = ("allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")  # the last: those of cuBLAS
+    return any(word in str(error) for word in words) or isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 # Seeds
-
-
-def mix64(x: np.ndarray) -> np.ndarray:
-    """uint64 -> uint64, one to one: similar numbers become very different (after SplitMix64, Steele et al. 2014)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return x
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -100,9 +92,14 @@ def pick_device(name: str) -> torch.device:
 
 
 def cuda_computes() -> bool:
-    """Whether there is a GPU that torch has kernels for; a build of CUDA 13 has none for those before the GTX 16xx."""
-    built = [int("".join(filter(str.isdigit, code))) for code in torch.cuda.get_arch_list() if code.startswith("sm_")]
-    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= divmod(min(built, default=0), 10)
+    """Whether there is a GPU that torch has kernels for: a build lacks those of the oldest GPUs or of the newest."""
+    if not torch.cuda.is_available():
+        return False
+    here = torch.cuda.get_device_capability()
+    codes = re.findall(r"(sm|compute)_(\d+)", " ".join(torch.cuda.get_arch_list()))  # none of AMD's
+    built = [(kind, divmod(int(number), 10)) for kind, number in codes]
+    # machine code runs on its own generation of GPUs, what is compiled on the machine (PTX) on later ones too
+    return not built or any(code <= here and (kind == "compute" or code[0] == here[0]) for kind, code in built)
 
 
 def exact_device(device: torch.device) -> torch.device:
@@ -155,7 +152,8 @@ def map_on_cores(device: torch.device, function: Callable[[Task], Result], tasks
     if parallel_tasks(device) == 1:
         return [function(task) for task in tasks]
     futures = [set_up_cores()[0].submit(function, task) for task in tasks]
-    wait(futures)  # even if one failed: none may still run when the caller handles the error
+    while wait(futures, HEARING_SECONDS).not_done:  # even if one failed: none may still run when its error is handled
+        pass
     return [future.result() for future in futures]
 
 
@@ -198,6 +196,11 @@ def replace(new: Path, path: Path) -> None:
         if os.name == "nt" and not mode & stat.S_IWUSR:  # there a read-only file is neither replaced nor deleted
             path.chmod(mode | stat.S_IWUSR)
         new.chmod(mode)
+    for seconds in (0.1, 0.4, 1.5) if os.name == "nt" else ():  # there a virus scanner may hold either for a moment
+        with contextlib.suppress(PermissionError):
+            new.replace(path)
+            return
+        time.sleep(seconds)
     new.replace(path)
 
 

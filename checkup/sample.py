@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 
 from config.schema import RunConfig
-from text.reader import IS_SPACE, DocumentHasher, read_stretches, spans
+from text.reader import IS_SPACE, DocumentHasher, mix64, read_stretches, spans
 from text.survey import first_occurrences
 from text.vocabulary import NEWLINE, UNICODE_SIZE, is_letter, text_of_codepoints
-from utils import mix64, size_of
+from utils import size_of
 
 MOST_BYTES = 1 << 26  # of a file that are read, in stretches; a checkup of a larger one takes no longer
 DOCUMENTS, CHARACTERS = 4000, 4_000_000  # kept as texts, at most

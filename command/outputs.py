@@ -21,6 +21,7 @@ LOCK, PATIENCE = ".written.lock", 60  # of a folder; seconds to wait for writes 
 ENTRY = b'{"path": '  # how each line of a record begins
 LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
 JUNCTION = 0xA0000003  # Windows' IO_REPARSE_TAG_MOUNT_POINT
+FREE = 2  # Windows' ERROR_FILE_NOT_FOUND: to Python, a path that is too long is a missing file too
 NOT_OURS = "not written by this program, or changed since"
 
 
@@ -223,9 +224,9 @@ class Outputs:
             longest = self.record.path.name if name == self.names[0] else name
             try:
                 (folder / f".{longest}.{'0' * 8}.part").lstat()  # by looking alone: what is made, a kill would leave
-            except FileNotFoundError:
-                continue
             except OSError as error:
+                if isinstance(error, FileNotFoundError) and getattr(error, "winerror", FREE) == FREE:
+                    continue
                 raise UserError(f"{folder / name}: cannot be written: {error.strerror or error}") from None
 
     def check(self) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from text.reader import mix64
 from text.vocabulary import FRAME
-from utils import mix64
 
 MATCH_BASE = 0x9E3779B97F4A7C15  # odd, so that its powers have inverses mod 2^64
 TABLE_BITS = 22  # a table of 4 MB fits a cache; a sorted list of the wanted hashes is slower to look up

@@ -70,10 +70,7 @@ def archive_bytes(content: dict[str, Any]) -> bytes:
 
 def write_archive(path: Path, content: dict[str, Any]) -> None:
     """Write `archive_bytes` as a file, whole or not at all."""
-    try:
-        write_atomic(path, archive_bytes(content))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_atomic(path, archive_bytes(content))
 
 
 def read_archive(path: Path, *, values_bytes: int = VALUES_BYTES) -> dict[str, Any]:

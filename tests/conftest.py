@@ -1,6 +1,7 @@
 """Fixtures: temporary projects; a browser; one core per operation; how long Hypothesis searches, without deadlines."""
 
 import multiprocessing
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.helpers import THOROUGH, TINY, make_run, toy_lines
 from tests.killing import warm
 from training import worker
 from utils import set_up_cores
+
+NO_PRIVILEGE = 1314  # Windows' ERROR_PRIVILEGE_NOT_HELD
 
 settings.register_profile("unhurried", deadline=None)  # a machine with other work takes its time
 settings.register_profile("thorough", deadline=None, max_examples=THOROUGH)  # pytest --hypothesis-profile=thorough
@@ -34,6 +37,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         min(parts, key=len).extend(tests)
     middle = max(0, len(items) // 2 - len(parts[0]))  # xdist gives each worker one half of all to begin with
     items[:] = [*parts[0], *quick[:middle], *parts[1], *quick[middle:]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Skip a test that makes links where Windows lets none but its developers."""
+    try:
+        return (yield)
+    except OSError as error:
+        if getattr(error, "winerror", None) == NO_PRIVILEGE:
+            pytest.skip("links need Windows' developer mode")
+        raise
 
 
 @pytest.fixture

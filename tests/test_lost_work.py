@@ -22,6 +22,7 @@ from tests.homes import GENERATE, MODEL, TEXT, home, link, trained
 from tests.training.program import posix
 from text.corpus import load_corpus
 from training.trainer import train_model
+from utils import UserError
 
 __all__ = ["home", "trained"]  # fixtures
 
@@ -34,6 +35,23 @@ def test_a_name_that_no_file_can_have_is_found_before_the_work(home, capsys, mon
     error = capsys.readouterr().err
     assert error.startswith(f"error: {output}" if ".." not in output else "error: ") and ".part" not in error
     assert not {path for path in tree(home).keys() - before.keys() if path.is_file()}
+
+
+@pytest.mark.parametrize("code", [3, 206])
+def test_a_path_that_is_too_long_for_windows_is_found_before_the_work(tmp_path, monkeypatch, code):
+    """There it is a missing file to Python; Windows' own number of the error is another."""
+    missing = FileNotFoundError(2, "The filename or extension is too long")
+    monkeypatch.setattr(missing, "winerror", code, raising=False)
+
+    def lstat(path: Path) -> None:
+        raise missing
+
+    outputs = Outputs(tmp_path, ["new.txt"], [], overwrite=False)
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(UserError, match=r"new\.txt: cannot be written: The filename or extension is too long"):
+        outputs.try_names()
+    missing.winerror = 2
+    outputs.try_names()
 
 
 def test_what_was_read_may_be_renamed_before_the_output_is_written(tmp_path):

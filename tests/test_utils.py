@@ -1,14 +1,17 @@
 """Seeds are functions of their parts, files are whole or absent, tasks side by side give what they would in turn."""
 
+import contextlib
 import os
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import utils
 from utils import (
     NO_FILE,
     UserError,
@@ -51,6 +54,28 @@ def test_a_failed_write_names_the_file_and_not_its_temporary_one(tmp_path):
         with pytest.raises(OSError, match="No space left") as failed, atomic_path(path):
             raise OSError(28, "No space left on device", name)
         assert failed.value.filename == str(name or path)
+
+
+@pytest.mark.parametrize("held", [0, 1, 3, 99])
+def test_a_file_that_a_scanner_holds_for_a_moment_is_replaced_after_it(tmp_path, monkeypatch, held):
+    """Windows refuses to replace a file that any program has open."""
+    new, path, tried, waited, honest = tmp_path / "new", tmp_path / "old", [], [], os.replace
+
+    def refusing(*paths) -> None:
+        tried.append(paths)
+        if len(tried) <= held:
+            raise PermissionError(13, "Access is denied")
+        honest(*paths)
+
+    new.write_text("new", encoding="utf-8")
+    path.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(utils, "os", SimpleNamespace(name="nt"))
+    monkeypatch.setattr(os, "replace", refusing)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(PermissionError) if held == 99 else contextlib.nullcontext():
+        utils.replace(new, path)
+    assert path.read_text(encoding="utf-8") == ("old" if held == 99 else "new")
+    assert len(tried) == min(held, 3) + 1 and sum(waited) <= 2 and len(waited) == min(held, 3)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
@@ -111,6 +136,10 @@ def test_a_device_that_is_not_here_is_named():
         ((6, 1), ["sm_50", "sm_60", "sm_75", "sm_86", "sm_90"], "cuda"),
         ((7, 5), ["sm_75", "sm_120"], "cuda"),
         ((12, 1), ["sm_75", "sm_120", "compute_120"], "cuda"),
+        ((12, 0), ["sm_50", "sm_75", "sm_86", "sm_90"], "cpu"),  # an RTX 50xx where the kernels end with Hopper
+        ((12, 0), ["sm_50", "sm_75", "sm_90", "compute_90"], "cuda"),  # which is compiled when it is loaded
+        ((8, 9), ["sm_75", "sm_86", "sm_90"], "cuda"),
+        ((8, 0), ["sm_75", "sm_86", "sm_90"], "cpu"),
         ((9, 0), ["gfx90a", "gfx1100"], "cuda"),  # AMD's GPUs, whose names are others
     ],
 )

@@ -15,7 +15,7 @@ from config.data_file import MOST_LINE
 from config.schema import DataConfig
 from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
-from utils import UserError, foreign, mix64, numpy_generator
+from utils import UserError, foreign, numpy_generator
 
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
@@ -184,6 +184,16 @@ def spans(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ends = np.flatnonzero(codes == NEWLINE)
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
     return starts, (ends - starts).astype(np.int32)
+
+
+def mix64(x: np.ndarray) -> np.ndarray:
+    """uint64 -> uint64, one to one: similar numbers become very different (after SplitMix64, Steele et al. 2014)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
 class DocumentHasher:

@@ -6,8 +6,8 @@ import numpy as np
 
 from command.messages import counted
 from config.schema import RunConfig
-from text.reader import IS_SPACE, DocumentHasher, ReadingLog, check_line_ends, read_lines, spans
-from utils import UserError, derive_seed, mix64
+from text.reader import IS_SPACE, DocumentHasher, ReadingLog, check_line_ends, mix64, read_lines, spans
+from utils import UserError, derive_seed
 
 
 class Survey(NamedTuple):

@@ -31,7 +31,7 @@ from utils import UserError, out_of_memory, write_atomic
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 ADVANCE_SECONDS = 0.2  # between messages that say how far a training is
 LOCK_SECONDS = 5  # to wait for a training that still saves its state after its queue was killed
-LESS_MEMORY = "lower training.batch_size or choose a smaller preset"
+LESS_MEMORY = "give fewer --jobs, lower training.batch_size or choose a smaller preset"
 OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
 KILLED = f"; if nobody did that, memory ran out: {LESS_MEMORY}"
 IGNORED = [number for name in ("SIGINT", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))]

@@ -42,6 +42,7 @@ def test_a_checkpoint_comes_back_whole(tiny_run):
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),  # on Windows
         RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_little_memory_is_no_damage(tiny_run, monkeypatch, error):

@@ -188,7 +188,9 @@ def test_no_encoding_is_believed_that_is_not_of_the_text(tiny_run, judged):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "link"])
+@pytest.mark.parametrize(
+    "make", [lambda path: os.mkfifo(path), lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "link"]
+)
 @pytest.mark.parametrize("name", ["info.json", "tokens.bin"])
 def test_what_is_no_file_in_an_encoding_is_not_read(tiny_run, make, name):
     run = tiny_run(toy_lines(50))

@@ -100,4 +100,4 @@ def test_a_stop_whose_state_finds_no_room_says_so(project):
     process.terminate()
     out, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 130 and "nothing is lost" not in out
-    assert re.search("error: one: failed: .*cannot be written: File too large", out)
+    assert re.search("error: one: failed: .*: File too large", out)

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ def test_neither_a_terminal_nor_a_home_is_needed(project):
     assert done.returncode == 0 and (program.models / "two.pt").is_file()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it is Linux's")
 def test_a_log_that_is_full_or_knows_no_such_letters_ends_nothing(project):
     path, _ = project
     (path.parent / "datasets" / "one.txt").write_text("\n".join(f"Привет, мир {k} 🙂" for k in range(80)), "utf-8")
@@ -44,7 +46,7 @@ def test_a_disk_that_takes_no_model_is_one_line_and_leaves_no_part(project):
 
     done = subprocess.run(program.command, preexec_fn=small_files, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
-    assert len(re.findall("failed: .*cannot be written: File too large", done.stdout)) == 2
+    assert len(re.findall("failed: .*: File too large", done.stdout)) == 2
     assert "not saved, and going on: " in done.stdout
     assert {file.suffix for file in program.models.iterdir()} <= {".jsonl", ".lock"}
 

@@ -35,7 +35,9 @@ def test_memory_that_runs_out_is_a_line_of_advice_and_no_second_try(project, cap
     monkeypatch.setattr(worker, "train_in_process", worker_faults.no_memory)
     assert run("--all") == 1
     out = capfd.readouterr().out
-    assert out.count("failed: out of memory; lower training.batch_size or choose a smaller preset") == 2
+    assert (
+        out.count("failed: out of memory; give fewer --jobs, lower training.batch_size or choose a smaller preset") == 2
+    )
     assert "once more" not in out
 
 
