@@ -22,6 +22,7 @@ from utils import numpy_generator
 # little padding; of 16 elsewhere, where few documents must share calls of one shape
 TRAINING_BUCKET, BUCKET = 8, 16
 CONTINUATION = 0.5  # share of a long document's later windows that begin with a given prefix, as in sampling
+FEWEST_UNITS = 30  # held-out documents to measure on, if there are so many
 EVALUATION_POSITIONS = 8192  # in an evaluation batch at most: enough to be fast
 EVALUATION_PROBABILITIES = 2**22  # positions times characters at most: float64 takes some 60 bytes of each, 250 MB
 
@@ -147,6 +148,8 @@ def held_out_batches(
 ) -> list[Batch]:
     """Batches to measure a model on: about `characters` characters of a split, in documents that the seed chooses.
 
+    As many documents as hold these characters, and no fewer than FEWEST_UNITS: from those the error is told.
+
     Documents are cut into windows side by side, without given spans. `documents` of a batch are the units over which a
     standard error is computed: documents, or windows in a stream. Where the chosen documents are much longer than the
     budget, only every n-th window is taken.
@@ -154,7 +157,7 @@ def held_out_batches(
     edges = 0 if stream else 2
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))
     total = np.cumsum(split.lengths[order])
-    enough = min(int(np.searchsorted(total, characters)), len(order) - 1)
+    enough = min(max(int(np.searchsorted(total, characters)), FEWEST_UNITS - 1), len(order) - 1)
     windows = ((int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context))
     rows = itertools.islice(windows, None, None, max(1, round(int(total[enough]) / characters)))
     return window_batches(split, rows, context, alphabet=alphabet, stream=stream)

@@ -13,6 +13,7 @@ from text.vocabulary import codepoints, is_visible, visible
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
 MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
+FIRST = 200  # samples whose repeats say so: the more are drawn, the more of them are repeats
 WORD = re.compile(r"[^\W\d_]+")
 LATIN = re.compile("LATIN (SMALL|CAPITAL) LETTER [A-Z]( WITH .*)?")
 MIXED_LETTERS = 1 / 16  # share of a text; with more of them, one in two passages may hold one
@@ -28,10 +29,11 @@ def find_copies(texts: list[str], written: DocumentGroup, *, unseen: bool) -> Co
     kinds, matches, reference = written.copies, written.matches, written.reference
     flagged = [int(i) for i in np.flatnonzero(kinds.all)]
     worst = sorted(flagged, key=lambda i: -matches[i])[:WORST]
-    different = len(set(map(visible, texts)))
+    shown = list(map(visible, texts))
+    different, first = len(set(shown)), shown[:FIRST]
     unknown = sum(not is_comparable(text, ids, reference) for text, ids in zip(texts, written.documents, strict=True))
     whole = not unseen and unknown <= COPIES_CREATING * len(texts)
-    shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - different / len(texts)
+    shares = kinds.lines.mean(), kinds.passages.mean(), kinds.beyond / len(texts), 1 - len(set(first)) / len(first)
     return Copies(
         bound=reference.copy_bound,
         share=len(flagged) / len(texts),
@@ -65,7 +67,7 @@ def alphabet(letter: str) -> str:
 def gauge(shares: tuple[float, float, float, float], different: int, calibrated_on: int, whole: bool) -> str:
     """A word for how much a voice copies.
 
-    `shares` of the samples: lines, with long passages, nearly recited beyond chance, repeats of earlier ones.
+    `shares` of the samples: lines, with long passages, nearly recited beyond chance, repeats among the first.
     A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
     tell what chance allows, copies that are not seen may still be there; so they may if not the `whole` was compared.
     """

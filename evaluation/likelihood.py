@@ -85,4 +85,5 @@ def ratio_estimate(nats: np.ndarray, counts: np.ndarray, documents: np.ndarray) 
     total, size = np.bincount(unit, nats), np.bincount(unit, counts)
     mean, units = total.sum() / size.sum(), len(size)
     error = np.sqrt(((total - mean * size) ** 2).sum() * units / max(units - 1, 1)) / size.sum()
-    return Likelihood(float(mean / NATS_PER_BIT), float(error / NATS_PER_BIT), int(size.sum()))
+    # of one unit the error is 0, where rounding leaves a trace of it
+    return Likelihood(float(mean / NATS_PER_BIT), float(error / NATS_PER_BIT) * (units > 1), int(size.sum()))

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.sparse
+from scipy.stats import t as student_t
 
 from command.messages import with_error
 from evaluation.likelihood import NATS_PER_BIT
@@ -15,7 +16,6 @@ from evaluation.reference import CopyKinds, Documents, Histogram, Reference, end
 from utils import numpy_generator
 
 BOOTSTRAPS = 200  # redrawn sets of documents per interval
-Z95 = 1.96  # standard errors that a 95 % interval of a normal distribution reaches
 Statistic = Callable[[np.ndarray], float]  # (documents,) weights, how often each document counts -> value
 
 
@@ -47,7 +47,8 @@ class Interval:
 
 
 def bootstrap(figure: Statistic, documents: int, rng: np.random.Generator) -> Interval:
-    """A figure of so many documents ± 1.96 standard errors, which come from redrawing documents with replacement.
+    """A figure of so many documents with its 95 % interval, of Student's t: some two standard errors, which come from
+    redrawing documents with replacement.
 
     Not from percentiles: a divergence of redrawn documents is biased upwards, and percentiles would show that bias.
     """
@@ -56,7 +57,9 @@ def bootstrap(figure: Statistic, documents: int, rng: np.random.Generator) -> In
         return Interval(value, math.nan, math.nan)
     weights = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS)
     redrawn = [figure(row) for row in weights]
-    half = Z95 * float(np.std([other for other in redrawn if math.isfinite(other)] or [math.nan]))
+    spread = float(np.std([other for other in redrawn if math.isfinite(other)] or [math.nan]))
+    # what is redrawn of n documents spreads as n - 1 would
+    half = float(student_t.ppf(0.975, documents - 1)) * math.sqrt(documents / (documents - 1)) * spread
     return Interval(value, value - half, value + half)
 
 
@@ -114,7 +117,7 @@ def entropy(documents: Documents) -> Statistic:
     def figure(weights: np.ndarray) -> float:
         p = weights @ counts
         p = p[p > 0] / p.sum()
-        return float(-(p * np.log2(p)).sum())
+        return float((p * np.log2(1 / p)).sum())
 
     return figure
 

@@ -17,7 +17,7 @@ SHORT_SHARE, SHORTEST = 4, 3  # of a short document a fourth is a passage, if it
 RECITED = 0.8  # share of a document in passages of one training document from which on it is nearly recited
 PARTS = (1, 2, 4)  # a document is sought whole, in halves and in quarters: a change in one leaves the others
 NEIGHBOURS = 100  # real documents of about the same length that say how often that is chance
-RARE = 0.01  # of them; where fewer are nearly recited, one alone is a copy
+FEWEST = 48  # of them that say what is rare: by (k + 1) / (n + 2), since a few never give probability 0, below 2 %
 SPREAD = 2.0  # standard errors by which chance may exceed what is expected of it
 
 
@@ -88,11 +88,11 @@ class Chance:
     def judge(self, lengths: np.ndarray, recited: np.ndarray) -> tuple[np.ndarray, float]:
         """(documents,) which nearly recited ones are copies, and how many are beyond chance.
 
-        All nearly recited ones if there are more than chance allows; else those of lengths at which at most RARE of
-        real text is nearly recited, by (k + 1) / (n + 2), since a few never give probability 0. Chance allows
-        what is expected of real text of these lengths, k / n, and of one more such document among all real ones.
+        All nearly recited ones if there are more than chance allows; else those of lengths at which none of FEWEST or
+        more real documents is. Chance allows what is expected of real text of these lengths, k / n, and of one more
+        such document among all real ones.
         """
         near, count = self.at(lengths)
         expected = float((near / max(count, 1)).sum()) + len(lengths) / (len(self.lengths) + 2)
         beyond = max(float(recited.sum()) - expected - SPREAD * math.sqrt(expected), 0.0)
-        return recited if beyond else recited & ((near + 1) / (count + 2) <= RARE), beyond
+        return recited if beyond else recited & (near == 0) & (count >= FEWEST), beyond

@@ -183,23 +183,23 @@ class VoiceComparison:
         """How often each voice's documents are taken for its own, by name."""
         found = {}
         for i, name in enumerate(self.names):
-            sides = (share_with_error(matrix[i], i) for matrix in (self.confusion, self.confusion_real))
-            (samples, samples_error), (real, real_error) = sides
-            found[name] = Attribution(samples, samples_error, real, real_error)
+            sides = (share_with_interval(matrix[i], i) for matrix in (self.confusion, self.confusion_real))
+            (samples, samples_interval), (real, real_interval) = sides
+            found[name] = Attribution(samples, samples_interval, real, real_interval)
         return found
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Share of a voice's samples, and of real documents, named as its own; half widths of 95 % intervals (Wilson)."""
+    """Share of a voice's samples, and of real documents, named as its own; 95 % intervals (Wilson's)."""
 
     samples: float
-    samples_error: float
+    samples_interval: tuple[float, float]
     real: float
-    real_error: float
+    real_interval: tuple[float, float]
 
 
-def share_with_error(counts: list[int], chosen: int) -> tuple[float, float]:
-    """The share of one of these counts, and half the width of its 95 % interval (Wilson)."""
+def share_with_interval(counts: list[int], chosen: int) -> tuple[float, tuple[float, float]]:
+    """The share of one of these counts, and its 95 % interval: Wilson's, whose middle is another."""
     low, high = binomtest(counts[chosen], sum(counts)).proportion_ci(method="wilson")
-    return counts[chosen] / sum(counts), float(high - low) / 2
+    return counts[chosen] / sum(counts), (float(low), float(high))

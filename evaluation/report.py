@@ -16,6 +16,7 @@ from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
 from evaluation.recitation import RECITED
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
+from evaluation.stored import StoredCopies
 from utils import utf8
 
 JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "evaluation_style.png"]
@@ -25,11 +26,12 @@ COMPARE = (
     "Compare bits within a pair only. The NELBO is an upper bound, averaged over all noise; counts of both sides are "
     "asked what a voice with absorbing noise is asked. In its own order of writing a voice has an exact likelihood. It "
     "compares with that of the 5-gram, which reads from left to right and sees four characters back; only the voice is "
-    "told where a document ends."
+    "told where a document ends. Counts are of 4 million characters of the text at most."
 )
 CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
-    "exact: in the order of writing, or left to right if the sampler has none, / of a 5-gram, left to right"
+    "exact: in the order of writing, or left to right if the sampler has none, / of a 5-gram, left to right\n"
+    "gap: NELBO of held-out text less that of training text; from some 0.3 on a voice learns documents, not language"
 )
 NOT_KNOWN = "hold many characters that the voice does not know: copies in them would not be seen."
 MOST_SHARE = 10  # times as many known words as real text has: beyond, a ratio says nothing
@@ -132,7 +134,7 @@ def voice_page(evaluation: Evaluation) -> list[str]:
         f"**{copies.gauge.capitalize()}.** {verdict(copies)}{not_compared(origin.unseen)}",
         "",
         f"- No different from real text: {reached}.",
-        f"- Still apart: {apart}.",
+        f"- Different from real text: {apart}.",
         *["- Of one document it is not known what chance makes of it."] * (evaluation.compared == 1),
         "",
         f"![figures]({address(f'{evaluation.name}_evaluation.png')})",
@@ -167,11 +169,11 @@ def start_saw(origin: Origin) -> list[str]:
     return [f"{what} It may have learnt them: figures of held-out text may be of text that is not new to it.**", ""]
 
 
-def verdict(copies: Copies) -> str:
-    """What the gauge means for publishing."""
+def verdict(copies: Copies | StoredCopies) -> str:
+    """What the gauge means for publishing; "" for a word that this version does not know."""
     spare = ["the flagged documents"] * bool(copies.flagged) + ["the repeats"] * bool(copies.repeats)
     spared = f", once {' and '.join(spare)} are left out" if spare and copies.gauge == "creating" else ""
-    return GAUGES[copies.gauge].removesuffix(".") + spared + "."
+    return GAUGES.get(copies.gauge, "").removesuffix(".") + spared + "." * (copies.gauge in GAUGES)
 
 
 def likelihood_lines(likelihood: Likelihoods) -> list[str]:
@@ -201,7 +203,7 @@ def copies_lines(evaluation: Evaluation) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     copies, unread, blank = evaluation.copies, evaluation.unread, evaluation.blank
     real = counted(copies.calibrated_on, "real document")
-    calibrated = f"Of {real}, compared with text they are no part of, 99.9 % hold no more."
+    calibrated = f"That bound is the 99.9 % quantile of {real}, compared with text they are no part of."
     return [
         "A document is flagged if its letters and digits are those of a line of the training text; if it shares more "
         f"than {counted(copies.bound, 'character')} in a row with that text; or if {RECITED:.0%} of it are made of "
@@ -255,7 +257,7 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation], links: 
         "# All voices",
         "",
         "Samples / real text. Attribution: share of documents that a classifier, trained on real text, takes for the "
-        "voice's own.",
+        "voice's own, with its 95 % interval.",
         *("", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)),
     ]
     for evaluation in evaluations:
@@ -263,11 +265,17 @@ def all_page(comparison: VoiceComparison, evaluations: list[Evaluation], links: 
         cells = [
             f"[{name}]({address(links[evaluation.name])})" if evaluation.name in links else name,
             *bits_pairs(evaluation.likelihood, lambda found: with_error(found.bits, found.error), ".3f"),
-            f"{share.samples:.2f} ± {share.samples_error:.2f} / {share.real:.2f}",
+            f"{share.samples:.2f} ({share.samples_interval[0]:.2f}-{share.samples_interval[1]:.2f}) / {share.real:.2f}",
             *pairs(evaluation, 3),
             f"{evaluation.copies.share:.1%}",
             evaluation.copies.gauge,
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", f"Bits per character of held-out text. {COMPARE}", "", "![confusion](evaluation_confusion.png)", ""]
+    lines += [
+        "",
+        f"Bits per character of held-out text ± standard errors. {COMPARE}",
+        "",
+        "![confusion](evaluation_confusion.png)",
+        "",
+    ]
     return [*lines, "Held-out text of each corpus under each voice:", "", "![style](evaluation_style.png)"]

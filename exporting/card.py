@@ -14,7 +14,7 @@ from command.libraries import library
 from command.messages import argument, counted, number, with_error
 from evaluation.markdown import address, code, escaped, fenced
 from evaluation.metrics import METRICS
-from evaluation.report import GAUGES
+from evaluation.report import verdict
 from evaluation.stored import StoredBits, StoredEvaluation
 from generation.checkpoint import Checkpoint
 from utils import SOFTWARE
@@ -191,7 +191,7 @@ def memorisation(subject: Subject) -> Iterator[str]:
     yield f"| repeats of an earlier document | {copies.repeats:,} |"
     yield f"| not compared: mostly unknown characters | {copies.unknown:,} |"
     yield f"| held-out documents that its start may have learnt | {found.held_out_seen:,} |"
-    yield from ("", f"**{escaped(copies.gauge.capitalize())}.** {GAUGES.get(copies.gauge, '')}")
+    yield from ("", f"**{escaped(copies.gauge.capitalize())}.** {verdict(copies)}")
     if found.unseen:
         yield f"Not compared with the texts of {escaped(', '.join(found.unseen))}, from which it learnt too."
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dataset_loader import (
+    FEWEST_UNITS,
     TRAINING_BUCKET,
     Batch,
     TrainingBatches,
@@ -209,6 +210,16 @@ def test_one_enormous_held_out_document_does_not_break_the_budget(length, stream
     split = Split(np.ones(length, dtype=np.uint16), np.array([0]), np.array([length]))
     total = sum(int((~b.given).sum()) for b in held_out_batches(split, 32, 2000, 0, alphabet=9, stream=stream))
     assert total == pytest.approx(2000, rel=0.5)
+
+
+@pytest.mark.parametrize(("documents", "measured"), [(20, 20), (50, FEWEST_UNITS)])
+def test_of_long_documents_many_are_measured_in_part(documents, measured):
+    """One document's bits say little of the others', and nothing of how far they are apart."""
+    lengths = np.arange(4000, 4000 + documents)
+    split = Split(np.ones(int(lengths.sum()), dtype=np.uint16), np.cumsum(lengths) - lengths, lengths)
+    batches = held_out_batches(split, 32, 20_000, 0, alphabet=9, stream=False)
+    assert len(set(np.concatenate([batch.documents for batch in batches]))) == measured
+    assert sum(int((~batch.given).sum()) for batch in batches) == pytest.approx(20_000, rel=0.1)
 
 
 def test_a_large_alphabet_is_measured_in_small_batches():

@@ -126,6 +126,8 @@ def test_a_text_written_again_and_again_is_no_creation(two_voices, tmp_path):
         page = "\n".join(voice_page(found))
         assert "**Repeating.**" in page and "safe" not in page
         assert f"{found.copies.repeats} repeat an earlier one" in page
+    found = judge(run, tmp_path, [*new[:200], *new[:100]])  # the more are drawn, the more are repeats
+    assert found.copies.gauge == "creating" and found.copies.repeats == 100
     found = judge(run, tmp_path, [*new[:100], new[0]])
     assert found.copies.gauge == "creating" and found.copies.repeats == 1 and "1 repeat;" in summary(found) + ";"
     assert "once the repeats are left out" in "\n".join(voice_page(found))

@@ -40,6 +40,12 @@ def test_a_network_that_knows_nothing_takes_log2_of_the_alphabet_in_any_order(ti
     assert any(batch.given.any() for batch in windows)
 
 
+def test_of_one_document_no_error_is_known():
+    rng = np.random.default_rng(0)
+    for nats, size in zip(rng.random((200, 7)), rng.integers(1, 9, size=(200, 7)), strict=True):
+        assert ratio_estimate(nats, size, np.zeros(7)).error == 0  # not the trace that rounding leaves
+
+
 def test_of_few_documents_the_error_has_one_degree_of_freedom_less():
     found = ratio_estimate(np.array([2.0, 4, 9]), np.array([1, 2, 3]), np.arange(3))
     assert found.error * np.log(2) == pytest.approx((3.5 * 3 / 2) ** 0.5 / 6)

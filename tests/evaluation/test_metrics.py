@@ -57,14 +57,19 @@ def test_of_one_document_no_interval_is_known():
     assert not any(interval.certain for interval in found)
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says():
+@pytest.mark.parametrize("documents", [2, 5, 60])
+def test_an_interval_covers_the_truth_as_often_as_it_says(documents):
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(200):
-        values = rng.normal(3, 2, size=60)
-        interval = bootstrap(ratio(values, np.ones(60)), 60, rng)
+        values = rng.normal(3, 2, size=documents)
+        interval = bootstrap(ratio(values, np.ones(documents)), documents, rng)
         covered += interval.low <= 3 <= interval.high
     assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_the_entropy_of_one_character_is_not_negative():
+    assert str(bootstrap(entropy([np.zeros(4, dtype=int)] * 3), 3, np.random.default_rng(0))) == "0.000 ± -"
 
 
 def test_real_text_stands_at_the_ceiling(reference):

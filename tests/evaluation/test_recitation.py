@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.matches import MatchFinder
-from evaluation.recitation import NEIGHBOURS, PASSAGE, RECITED, Chance, passage_length, shares_in_one
+from evaluation.recitation import FEWEST, NEIGHBOURS, PASSAGE, RECITED, Chance, passage_length, shares_in_one
 from evaluation.reference import Reference
 from evaluation.report import voice_page
 from tests.evaluation.references import encode, sentences
@@ -117,5 +117,8 @@ def test_chance_is_that_of_the_nearest_lengths():
     flagged, beyond = chance.judge(np.full(100, 31), few)
     assert flagged.sum() == 3  # one alone is a copy where real text has none
     assert beyond == pytest.approx(3 - 100 / 302 - 2 * (100 / 302) ** 0.5)
+    for real, found in ((FEWEST, 3), (FEWEST - 1, 0)):  # of fewer, that none does says little
+        alike = Chance.of(np.full(real, 31), np.zeros(real, dtype=bool))
+        assert alike.judge(np.full(200, 31), np.arange(200) < 3)[0].sum() == found
     few_known = Chance.of(np.array([5]), np.array([False]))
     assert few_known.judge(np.array([5, 50]), np.array([True, True]))[1] == 0  # of one document nothing is known

@@ -25,11 +25,13 @@ from evaluation.report import (
     share_of_words,
     summary,
     table,
+    verdict,
     voice_files,
     voice_page,
     write_all,
     write_voice,
 )
+from evaluation.stored import StoredCopies
 from tests.helpers import Quiet, config_of, make_run, toy_lines
 from training.trainer import train_model
 
@@ -83,7 +85,7 @@ VOICE = {
     "unseen": list,
     "held_out_seen": int,
 }
-ATTRIBUTION = {"samples": float, "samples_error": float, "real": float, "real_error": float}
+ATTRIBUTION = {"samples": float, "samples_interval": list, "real": float, "real_interval": list}
 
 
 def check_schema(content, schema) -> None:
@@ -179,11 +181,19 @@ def test_a_page_explains_each_metric(evaluation):
         assert f"| {metric.name} | {found.samples} | {found.real} | {metric.meaning} |" in page
 
 
+def test_what_is_flagged_is_to_be_left_out_in_the_words_of_a_card_too():
+    copies = StoredCopies(bound=9, share=0.01, calibrated_on=99, gauge="creating", flagged=[3], repeats=5, unknown=0)
+    assert verdict(copies).endswith("as far as copying goes, once the flagged documents and the repeats are left out.")
+    assert verdict(copies.model_copy(update={"gauge": "of a later version"})) == ""
+
+
 def test_an_attribution_without_a_miss_is_not_certain():
     found = VoiceComparison(["a", "b"], [[200, 0], [9, 1]], [[100, 100], [0, 10]], style_bits=[]).attributions()
     z2 = 1.96**2
-    assert found["a"].samples == 1 and found["a"].samples_error == pytest.approx(z2 / (200 + z2) / 2, rel=1e-3)
-    assert found["a"].real_error == pytest.approx(1.96 / 2 / np.sqrt(200 + z2), rel=1e-3)
+    assert found["a"].samples == 1 and found["a"].samples_interval == pytest.approx((200 / (200 + z2), 1), rel=1e-4)
+    half = 1.96 / 2 / np.sqrt(200 + z2)
+    assert found["a"].real_interval == pytest.approx((0.5 - half, 0.5 + half), rel=1e-4)
+    assert found["b"].samples == 0.1 and found["b"].samples_interval[1] > 0.3  # of ten documents little is known
 
 
 def test_a_text_without_words_has_no_share_of_known_ones(tiny_run, tmp_path):
