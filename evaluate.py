@@ -136,7 +136,9 @@ def trained_models(config: "Config", say: Callable[[str], None] = print) -> dict
             say(f"{name}: not trained yet, left out")
     if not trained:
         command = f"python train.py --all{config_option(config.path)}"
-        raise UserError(f"{config.path}: none of its datasets is trained yet; {command}")
+        raise UserError(
+            f"{config.path}: none of its datasets is trained yet; {command}, or judge another model with --model"
+        )
     return trained
 
 

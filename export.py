@@ -35,7 +35,12 @@ def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument(
         "--theme", choices=("auto", *THEMES), default="auto", help="colours (auto: paper or night, as the viewer's)"
     )
-    page.add_argument("--platform", choices=PLATFORMS, default="none", help="platform whose script lies beside it")
+    page.add_argument(
+        "--platform",
+        choices=PLATFORMS,
+        default="none",
+        help="where the page is shown; that platform's script must lie beside it",
+    )
     page.add_argument(
         "--weights", choices=WEIGHTS, default="int8", help="how weights are kept (default int8, a scale per row)"
     )

@@ -33,7 +33,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_config(parser, "the configuration")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
-    minutes = "minutes for each model at most, instead of max_minutes; a base has a quarter of their sum beside them"
+    minutes = "minutes for each model at most, instead of max_minutes; a base has a quarter of their sum besides"
     parser.add_argument("--minutes", type=float, help=minutes)
     parser.add_argument(
         "--hours", type=float, help="hours for all models together, in equal shares, less for a text below a megabyte"

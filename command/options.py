@@ -69,9 +69,7 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how texts are written."""
-    parser.add_argument(
-        "--seed", type=int, default=0, help="with the model, these options and k it decides document k (default 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed writes other documents (default 0)")
     add_sampler(parser)
     parser.add_argument("--batch-size", type=int, help="documents written at once; it changes speed, not documents")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
@@ -88,7 +86,7 @@ def add_sampler(parser: argparse.ArgumentParser) -> None:
         "--revisions", type=int, help=f"surest, gibbs: how often the worst part is written again {default}"
     )
     parser.add_argument("--temperature", type=float, help=f"below 1: safer text, above 1: wilder {default}")
-    parser.add_argument("--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0-1 {default}")
+    parser.add_argument("--top-p", type=float, help=f"keep the likeliest characters up to this mass, 0.001-1 {default}")
 
 
 def add_ray(parser: argparse._ActionsContainer, what: str) -> None:

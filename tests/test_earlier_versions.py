@@ -150,7 +150,9 @@ def test_a_set_of_the_first_version_goes_on_though_settings_are_new(tmp_path):
     assert folder.info().sampler == FIRST_SET["sampler"]  # its pages name the set by this
     folder.write_info(folder.agreed(wanted.model_copy(update={"title": "renamed"})))
     assert folder.info().title == "renamed"
-    with pytest.raises(UserError, match=r"drawn with another sampler.revisions \(10, not 9\); give another --out"):
+    with pytest.raises(
+        UserError, match=r"drawn with another sampler.revisions \(10, not 9\); set that as it was, or give"
+    ):
         folder.agreed(wanted.model_copy(update={"sampler": {**settings, "revisions": 9}}))
 
 

@@ -148,7 +148,8 @@ class Queue:
         """Begin a training, or say why not; a model of other data or settings is kept aside."""
         data = run.data_file()
         if not data.is_file():
-            return Outcome(run.name, MISSING, no_data(data, f"no file {data}"))
+            missing = f"no file {data}; put one document per line there, or take {run.name} out of datasets:"
+            return Outcome(run.name, MISSING, no_data(data, missing))
         # it has no share of the hours, and a base may have learnt what it holds out
         if run.name in self.absent and size_of(data):
             return Outcome(run.name, MISSING, f"{data} came after the command had begun; type it again")
@@ -166,7 +167,7 @@ class Queue:
                 self.check_voices(run)
                 copies = copies_aside(run.model_file())  # --more keeps one, and the model until the new one is done
                 if run.start_file() not in copies:
-                    self.console.print(f"{run.name}: {reason}; training anew")
+                    self.console.print(f"{run.name}: {reason}")
                 if not copies:
                     self.set_aside(run)
         else:

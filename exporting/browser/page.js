@@ -47,7 +47,7 @@ function traitsOf(length) {
   const share = counts.reduce((sum, count, i) => sum + (values[i] < length ? count : 0), 0) / all;
   const bands = [[0.1, "very short"], [0.35, "short"], [0.65, "medium"], [0.9, "long"], [2, "very long"]];
   const band = values.length > 1 ? { Length: bands.find(([end]) => share < end)[1] } : {}; // of texts all alike it is none
-  return { Voice: voice.title, ...band, Characters: length };
+  return { Voice: voice.title, ...band, "Character count": length };
 }
 
 platform.setTraits(traitsOf(lengthOf(voice, documentNow())));

@@ -135,11 +135,12 @@ def test_a_platform_gives_the_seed_gets_traits_at_once_and_is_told_once_that_the
     file, writer = piece
     page = visit(file, script=HIGHLIGHT)
     seen = page.evaluate("window.seen")  # before any model is unpacked
-    assert seen["text"] == "" and set(seen["traits"]) == {"Voice", "Length", "Characters"}
+    assert seen["text"] == "" and set(seen["traits"]) == {"Voice", "Length", "Character count"}
     text = text_of(page)
     seed = int(page.text_content("#caption").split(" · ")[1].removeprefix("seed "))
     assert (
-        text == write_documents(writer, seed, [0], writer.settings())[0] and len(text) == seen["traits"]["Characters"]
+        text == write_documents(writer, seed, [0], writer.settings())[0]
+        and len(text) == seen["traits"]["Character count"]
     )
     page.wait_for_function("window.captured === 1")
     page.keyboard.press("ArrowRight")

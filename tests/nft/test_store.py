@@ -61,7 +61,9 @@ def test_a_second_process_and_another_recipe_are_refused(studio, capsys):
     ):
         status, _ = make("set", 4, *options, **rules)
         assert (
-            status == 2 and f"its tokens were drawn with another {what}; give another --out" in capsys.readouterr().err
+            status == 2
+            and f"its tokens were drawn with another {what}; set that as it was, or give another --out"
+            in capsys.readouterr().err
         )
     assert make("set", 2)[0] == 2
     assert "holds 3 tokens already, more than --size" in capsys.readouterr().err
