@@ -148,11 +148,9 @@ def held_out_batches(
 ) -> list[Batch]:
     """Batches to measure a model on: about `characters` characters of a split, in documents that the seed chooses.
 
-    As many documents as hold these characters, and no fewer than FEWEST_UNITS: from those the error is told.
-
     Documents are cut into windows side by side, without given spans. `documents` of a batch are the units over which a
-    standard error is computed: documents, or windows in a stream. Where the chosen documents are much longer than the
-    budget, only every n-th window is taken.
+    standard error is computed: documents, FEWEST_UNITS of them at least, or windows in a stream. Where the chosen
+    documents are much longer than the budget, only every n-th window is taken.
     """
     edges = 0 if stream else 2
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))

@@ -75,7 +75,7 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     except OSError as error:
         silence(sys.stdout)
         if not (left := reader_has_left(error)):  # a full disk, for example
-            complain(f"error: {place_of(error)}: {error.strerror or error}")
+            complain(f"error: {system_error_text(error)}")
         status = 141 if left else 2
     for number in signals:  # the work is done, and the status is to say so
         signal.signal(number, signal.SIG_IGN)
@@ -144,9 +144,9 @@ def silence(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def place_of(error: OSError) -> str:
-    """The file that an error of a system names, or what such an error is of where it names none."""
-    return error.filename or "a file, or standard output"
+def system_error_text(error: OSError) -> str:
+    """What an error of a system says, after the file that it names or may be of."""
+    return f"{error.filename or 'a file, or standard output'}: {error.strerror or error}"
 
 
 def report_error(error: Exception) -> int:
@@ -160,7 +160,7 @@ def report_error(error: Exception) -> int:
     elif out_of_memory(error):
         lines = ["out of memory"]
     elif isinstance(error, OSError) and not reader_has_left(error):
-        lines = [f"{place_of(error)}: {error.strerror or error}"]
+        lines = [system_error_text(error)]
     else:
         raise error
     for line in lines[:MOST_LINES]:

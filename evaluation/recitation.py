@@ -17,7 +17,7 @@ SHORT_SHARE, SHORTEST = 4, 3  # of a short document a fourth is a passage, if it
 RECITED = 0.8  # share of a document in passages of one training document from which on it is nearly recited
 PARTS = (1, 2, 4)  # a document is sought whole, in halves and in quarters: a change in one leaves the others
 NEIGHBOURS = 100  # real documents of about the same length that say how often that is chance
-FEWEST = 48  # of them that say what is rare: by (k + 1) / (n + 2), since a few never give probability 0, below 2 %
+FEWEST = 48  # of them that say, if none is nearly recited, that it is rare: (0 + 1) / (48 + 2) is 2 %
 SPREAD = 2.0  # standard errors by which chance may exceed what is expected of it
 
 

@@ -181,12 +181,11 @@ class VoiceComparison:
 
     def attributions(self) -> dict[str, "Attribution"]:
         """How often each voice's documents are taken for its own, by name."""
-        found = {}
-        for i, name in enumerate(self.names):
-            sides = (share_with_interval(matrix[i], i) for matrix in (self.confusion, self.confusion_real))
-            (samples, samples_interval), (real, real_interval) = sides
-            found[name] = Attribution(samples, samples_interval, real, real_interval)
-        return found
+        rows = zip(self.names, self.confusion, self.confusion_real, strict=True)
+        return {
+            name: Attribution(*share_with_interval(samples, i), *share_with_interval(real, i))
+            for i, (name, samples, real) in enumerate(rows)
+        }
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from evaluation.markdown import address, code, escaped, fenced
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
 from evaluation.recitation import RECITED
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
+from evaluation.reference import REFERENCE_CHARACTERS
 from evaluation.stored import StoredCopies
 from utils import utf8
 
@@ -26,7 +27,7 @@ COMPARE = (
     "Compare bits within a pair only. The NELBO is an upper bound, averaged over all noise; counts of both sides are "
     "asked what a voice with absorbing noise is asked. In its own order of writing a voice has an exact likelihood. It "
     "compares with that of the 5-gram, which reads from left to right and sees four characters back; only the voice is "
-    "told where a document ends. Counts are of 4 million characters of the text at most."
+    f"told where a document ends. Counts are of {REFERENCE_CHARACTERS / 1e6:g} million characters of the text at most."
 )
 CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
@@ -173,7 +174,8 @@ def verdict(copies: Copies | StoredCopies) -> str:
     """What the gauge means for publishing; "" for a word that this version does not know."""
     spare = ["the flagged documents"] * bool(copies.flagged) + ["the repeats"] * bool(copies.repeats)
     spared = f", once {' and '.join(spare)} are left out" if spare and copies.gauge == "creating" else ""
-    return GAUGES.get(copies.gauge, "").removesuffix(".") + spared + "." * (copies.gauge in GAUGES)
+    sentence = GAUGES.get(copies.gauge, "")
+    return sentence[:-1] + spared + sentence[-1:]  # before the full stop
 
 
 def likelihood_lines(likelihood: Likelihoods) -> list[str]:
