@@ -36,9 +36,9 @@ class Batch:
     documents: np.ndarray  # (B,) the document of each row in its split; of a measured stream, the number of the window
 
 
-def bucket_length(characters: int | np.ndarray, context: int, bucket: int = BUCKET) -> np.ndarray:
-    """Positions of a row that holds a document of so many characters and its frame, padded; the context at most."""
-    return np.minimum(-(-(np.asarray(characters) + 2) // bucket) * bucket, context)
+def bucket_length(positions: int | np.ndarray, context: int, bucket: int = BUCKET) -> np.ndarray:
+    """Positions of a row that holds so many, padded; the context at most."""
+    return np.minimum(-(-np.asarray(positions) // bucket) * bucket, context)
 
 
 def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length: int, stream: bool) -> Batch:
@@ -88,7 +88,7 @@ class TrainingBatches:
         self.documents = np.repeat(np.arange(len(windows), dtype=np.int32), windows)
         first = np.cumsum(windows, dtype=np.int32) - windows
         self.window = np.arange(len(self.documents), dtype=np.int32) - np.repeat(first, windows)
-        buckets = bucket_length(self.split.lengths, self.context, TRAINING_BUCKET).astype(np.int32)[self.documents]
+        buckets = bucket_length(self.split.lengths + 2, self.context, TRAINING_BUCKET).astype(np.int32)[self.documents]
         order = np.argsort(buckets, kind="stable").astype(np.int32)
         sizes = np.bincount(buckets)
         lengths = np.flatnonzero(sizes)
@@ -105,10 +105,6 @@ class TrainingBatches:
         """(N,) documents -> (N,) the windows that cover each."""
         return -(-self._framed(documents) // self.context)
 
-    def _rows(self, length: int) -> int:
-        """Rows of a batch whose rows have this length."""
-        return max(1, self.positions // length)
-
     def _epoch_batches(self, epoch: int) -> list[tuple[int, np.ndarray]]:
         """One epoch's batches (length, windows): each bucket shuffled and cut into batches, then all batches shuffled.
 
@@ -117,7 +113,7 @@ class TrainingBatches:
         rng = numpy_generator(self.run.seed, self.run.name, "epoch", epoch)
         batches, left = [], np.zeros(0, dtype=np.int32)
         for length, items in self.buckets.items():
-            items, rows = np.concatenate([left, rng.permutation(items)]), self._rows(length)
+            items, rows = np.concatenate([left, rng.permutation(items)]), max(1, self.positions // length)
             full = len(items) // rows * rows
             batches += [(length, part) for part in items[:full].reshape(-1, rows)]
             left = items[full:]
@@ -179,7 +175,7 @@ def window_batches(
     edges = 0 if stream else 2
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for window, (document, offset) in enumerate(rows):
-        length = int(bucket_length(split.lengths[document] + edges - offset - 2, context))
+        length = int(bucket_length(split.lengths[document] + edges - offset, context))
         groups.setdefault(length, []).append((document, offset, window if stream else document))
     batches = []
     for length, members in sorted(groups.items()):

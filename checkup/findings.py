@@ -175,20 +175,15 @@ def shared_openings(texts: Iterable[str]) -> list[tuple[str, int]]:
 
 
 def html(seen: Inspection) -> Finding:
-    texts = seen.sample.texts
-    found = [text for text in texts if without_entities(without_tags(text)) != text]
+    plain = {text: without_entities(without_tags(text)) for text in seen.sample.texts}
+    found = [text for text in seen.sample.texts if plain[text] != text]
     if not found:
         return Finding(GOOD, f"no HTML is left over in {seen.read()}")
     told, severity = seen.share(len(found))
-    examples = tuple(around(text, at := markup(text), at + 1, AROUND) for text in found[:SHOWN])
-    left = any(without_entities(without_tags(text)).strip() for text in texts)
-    fix = seen.prepare("to remove it", "plain") if left else ""
+    # around the first tag or entity
+    examples = tuple(around(text, at := len(agreement([text, plain[text]])), at + 1, AROUND) for text in found[:SHOWN])
+    fix = seen.prepare("to remove it", "plain") if any(map(str.strip, plain.values())) else ""
     return Finding(severity, f"HTML in {told}: left over, unless people write about it", fix, examples)
-
-
-def markup(text: str) -> int:
-    """Where the first tag or entity of a text begins."""
-    return len(agreement([text, without_entities(without_tags(text))]))
 
 
 def private(seen: Inspection) -> Finding:

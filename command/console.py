@@ -4,10 +4,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import Progress
+from rich.status import Status
 from rich.text import Text
 
 from command.messages import printable, shorter
@@ -59,17 +61,9 @@ def make_console(*, patient: bool = False) -> PlainConsole:
     return made
 
 
-class Display(Protocol):
-    """What rich keeps on a terminal, and takes away at the end."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
 @contextmanager
-def shown(display: Display) -> Iterator[None]:
-    """Show this during a job. A terminal that is closed does not end the job."""
+def shown(display: Live | Progress | Status) -> Iterator[None]:
+    """Show this on a terminal during a job. A terminal that is closed does not end the job."""
     with suppress(OSError):
         display.start()
     try:

@@ -40,10 +40,9 @@ def number(value: float, form: str) -> str:
     return format(value, form if abs(value) < MOST_SHOWN else f"{form[: form.index('.')]}.1e")
 
 
-def with_error(value: float, error: float, digits: int = 3) -> str:
+def with_error(value: float, error: float) -> str:
     """For example 0.912 ± 0.013; "-" where there is no value, or no error: of one document alone it is 0."""
-    form = f".{digits}f"
-    return f"{number(value, form)} ± {number(error or math.nan, form)}" if math.isfinite(value) else "-"
+    return f"{number(value, '.3f')} ± {number(error or math.nan, '.3f')}" if math.isfinite(value) else "-"
 
 
 def clock(seconds: float) -> str:

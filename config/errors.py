@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ValidationError
 from ruamel.yaml.error import YAMLError
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
@@ -80,6 +80,13 @@ def describe(problem: Any, schema: type[BaseModel], layers: dict[str, dict[str, 
         return f"{where}: {problem['ctx']['error']}".removeprefix(": ")
     rule = problem["msg"].removeprefix("Input ")
     return f"{where}: {shown(problem['input'])} {rule}"
+
+
+def first_problem(error: ValidationError) -> str:
+    """The place of the first problem in a file of ours, and the rule it breaks."""
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    return f"{where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}"
 
 
 def holds(layer: dict[str, Any], location: Sequence[object]) -> bool:

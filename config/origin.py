@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ConfigDict, Field, ValidationError
 
 from config.data_file import RECORD
+from config.errors import first_problem
 from config.schema import RunConfig, Section
 from utils import UserError, read_text
 
@@ -59,7 +60,5 @@ def origin_of(data_file: Path) -> Origin:
     try:
         return Origin.model_validate_json(text)
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        what = f"{place}: {problem['msg'].removeprefix('Value error, ')}" if place else "is no JSON object"
+        what = first_problem(error) if error.errors()[0]["loc"] else "is no JSON object"
         raise UserError(f"{path}: {what}; move it away") from None

@@ -140,7 +140,7 @@ def plausibilities(pi_logits: PiLogits, x: Tensor, mask: int, given: Tensor) -> 
     return judged.masked_fill(given, 0)
 
 
-def longest_stretch(characters: int, longest: int) -> int:
+def calls_to_fill(characters: int, longest: int) -> int:
     """The network calls that fill in so many characters: one for each of the longest stretch."""
     return -(-characters // -(-characters // longest)) if characters else 0
 
@@ -153,10 +153,10 @@ def revisions_of(settings: SamplerSettings) -> int:
 def surest_calls(settings: SamplerSettings, characters: int) -> int:
     """Those that fill in the text; each revision adds those that judge and those that fill in what it doubts."""
     rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
-    revision = JUDGING_CALLS + longest_stretch(rewritten, stretch_of_revisions(settings))
-    return longest_stretch(characters, settings.stretch) + revisions_of(settings) * revision
+    revision = JUDGING_CALLS + calls_to_fill(rewritten, stretch_of_revisions(settings))
+    return calls_to_fill(characters, settings.stretch) + revisions_of(settings) * revision
 
 
 def gibbs_calls(settings: SamplerSettings, characters: int) -> int:
     """Those that fill in the text, and six for each revision."""
-    return longest_stretch(characters, settings.stretch) + revisions_of(settings) * GIBBS_CALLS
+    return calls_to_fill(characters, settings.stretch) + revisions_of(settings) * GIBBS_CALLS

@@ -105,9 +105,9 @@ def posterior_loss(diffusion: Diffusion, output: Tensor, x_t: Tensor, x0: Tensor
 LOSSES = {"nelbo": nelbo_loss, "posterior": posterior_loss}
 
 
-def stratified_times(batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+def stratified_times(batch: int, generator: torch.Generator) -> Tensor:
     """(B, 1) random times in [T_MIN, 1]: one in each of B equal parts of the interval, in random order."""
-    offset = torch.rand(batch, generator=generator, dtype=dtype)
+    offset = torch.rand(batch, generator=generator)
     stratum = torch.randperm(batch, generator=generator)
     return T_MIN + (1 - T_MIN) * ((stratum + offset) / batch).unsqueeze(1)
 

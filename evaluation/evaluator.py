@@ -21,11 +21,11 @@ from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood,
 from evaluation.metrics import METRICS, DocumentGroup, measure
 from evaluation.records import Baselines, Comparison, Evaluation, Likelihoods, Origin, VoiceComparison
 from evaluation.reference import Reference
-from evaluation.seen import seen_text
+from evaluation.seen import corpus_of, seen_text
 from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
-from text.corpus import Corpus, Split, load_trained_corpus
+from text.corpus import Corpus, Split
 from text.disguise import check_samples, suspicion
 from text.vocabulary import Vocabulary, codepoints, is_visible, of_line
 from utils import UserError, read_text
@@ -93,14 +93,6 @@ def comparisons(written: DocumentGroup, real: DocumentGroup) -> dict[str, Compar
         written = DocumentGroup(written.documents[: len(real.documents)], written.reference)
     of_samples, of_real = measure(written), measure(real)
     return {metric.name: Comparison(metric, of_samples[metric.name], of_real[metric.name]) for metric in METRICS}
-
-
-def corpus_of(checkpoint: Checkpoint, file: Path) -> Corpus:
-    """The text that a model was trained on, if it is read as it was then; else UserError."""
-    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
-    if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
-        raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
-    return corpus
 
 
 def texts_to_judge(

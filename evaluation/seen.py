@@ -11,10 +11,18 @@ from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, Start
-from text.corpus import Corpus, Split, all_text
+from text.corpus import Corpus, Split, all_text, load_trained_corpus
 from text.reader import ReadingLog, read_lines, spans
 from text.vocabulary import NEWLINE, Vocabulary
-from utils import hash_file
+from utils import UserError, hash_file
+
+
+def corpus_of(checkpoint: Checkpoint, file: Path) -> Corpus:
+    """The text that a model was trained on, if it is read as it was then; else UserError."""
+    corpus = load_trained_corpus(checkpoint.run, checkpoint.data_sha256, file)
+    if corpus.vocabulary != checkpoint.vocabulary:  # an earlier version learnt control characters too
+        raise UserError(f"{file}: learnt other characters than are read of {checkpoint.run.data_file()}; train it anew")
+    return corpus
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_opt
 from command.outputs import Outputs, is_same_place, named_errors
 from config.loader import config_or_defaults
 from diffusion.sampler_settings import SamplerSettings
+from evaluation.seen import corpus_of
 from exporting.html import SCRIPTS, page_of
 from exporting.minted import Minted, read_set
 from exporting.proof import (
-    CPU,
     DOCUMENTS,
     EQUAL,
     LARGEST_DIFFERENCE,
@@ -37,8 +38,8 @@ from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named
 from generation.folder import model_files, model_name
 from generation.writer import Writer
 from nft.store import SOURCES
-from text.corpus import Corpus, load_trained_corpus
-from utils import UserError, utf8
+from text.corpus import Corpus
+from utils import CPU, UserError, utf8
 
 UNPROVEN = "Not proven equal to Python."
 
@@ -66,7 +67,7 @@ def export_page(arguments: argparse.Namespace) -> int:
     how = UNPROVEN
     if not arguments.unproven:
         node()  # before minutes of work
-        corpus = load_trained_corpus(here, checkpoint.data_sha256, arguments.model)
+        corpus = corpus_of(replace(checkpoint, run=here), arguments.model)
         with named_weights(arguments.model), candidate(filled()) as page:
             lost = check_weights(checkpoint, writer, corpus, arguments)
             difference = check_logits(page, writer, corpus, arguments.model)

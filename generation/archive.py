@@ -121,9 +121,8 @@ def nearest_model(path: Path) -> str:
     if path.is_file():  # which cannot be read
         return ""
     files = [file for folder in (path.parent, Path("models")) for file in sorted(folder.glob("*.pt"))]
-    models = {
-        file.stem: file for file in files if file.is_file() and "." not in file.stem
-    }  # no state, no earlier model
+    # no state, no earlier model
+    models = {file.stem: file for file in files if file.is_file() and "." not in file.stem}
     close = difflib.get_close_matches(path.stem, models, n=1, cutoff=0.5)
     return f"; did you mean {str(models[close[0]])!r}?" if close else ""
 

@@ -30,7 +30,7 @@ FORMAT = 1
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
 METRICS = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
-SHA256 = "^[0-9a-f]{64}$"
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
 
 
@@ -40,7 +40,7 @@ class SeenText(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Name
-    sha256: Annotated[str, Field(pattern=SHA256)]
+    sha256: Hash
 
 
 class Start(BaseModel):
@@ -49,7 +49,7 @@ class Start(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Name
-    model_sha256: Annotated[str, Field(pattern=SHA256)]
+    model_sha256: Hash
     texts: Annotated[list[SeenText], Field(max_length=100)]
 
 

@@ -74,7 +74,7 @@ class Draft:
 
     @property
     def window_length(self) -> int:
-        return int(bucket_length(len(self.ids) - self.start - 2, self.context))
+        return int(bucket_length(len(self.ids) - self.start, self.context))
 
     def window(self) -> tuple[np.ndarray, np.ndarray]:
         """The next window: (L,) ids, and (L,) bool which are given or settled; frames fill it up behind the text."""

@@ -65,7 +65,17 @@ class ThisMachine:
     def written(
         self, writer: "Writer", drafts: list[Draft], settings: SamplerSettings, progress: Progress | None = None
     ) -> list[Written]:
-        write_drafts(writer, drafts, settings, progress=progress, watch=self.watch)
+        """As many windows at a time as fit into the calls at once."""
+        while pending := [draft for draft in drafts if not draft.finished]:
+            calls = []
+            while pending and len(calls) < writer.calls_at_once:
+                calls.append(next_call(pending, writer.call_positions))
+                pending = [draft for draft in pending if draft not in calls[-1].drafts]
+            map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, self.watch), calls)
+            if self.watch:
+                self.watch.done(draft for call in calls for draft in call.drafts)
+            if progress:
+                progress(sum(draft.finished for call in calls for draft in call.drafts))
         return [draft.written(writer.vocabulary) for draft in drafts]
 
 
@@ -153,26 +163,6 @@ def write_documents(
     """The texts alone of `written_documents`."""
     written = written_documents(writer, seed, indices, settings, prompt=prompt, attempt=attempt)
     return [document.text for document in written]
-
-
-def write_drafts(
-    writer: Writer, drafts: list[Draft], settings: SamplerSettings,
-    *, progress: Progress | None = None, watch: Watch | None = None,
-) -> None:  # fmt: skip
-    """Write drafts to their ends, as many windows at a time as fit into the calls at once.
-
-    `progress` is called with the number of documents just finished.
-    """
-    while pending := [draft for draft in drafts if not draft.finished]:
-        calls = []
-        while pending and len(calls) < writer.calls_at_once:
-            calls.append(next_call(pending, writer.call_positions))
-            pending = [draft for draft in pending if draft not in calls[-1].drafts]
-        map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, watch), calls)
-        if watch:
-            watch.done(draft for call in calls for draft in call.drafts)
-        if progress:
-            progress(sum(draft.finished for call in calls for draft in call.drafts))
 
 
 class Call(NamedTuple):

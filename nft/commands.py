@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from command.messages import argument, clock, counted, say
 from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
 from command.outputs import NOT_OURS, OutputRecord
+from command.program import complain
 from config.errors import listed
 from config.loader import BASE, BASE_FILE, Config, load_config
 from config.origin import with_origin
@@ -21,7 +21,7 @@ from config.schema import RunConfig
 from config.sets import CollectionConfig
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
-from evaluation.seen import left_out, reference_of
+from evaluation.seen import corpus_of, left_out, reference_of
 from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
@@ -39,7 +39,6 @@ from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS, Record
 from nft.verify_records import drawn_otherwise
 from pages.themes import THEMES
-from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
 OF_A_FILE = "a set is made of a model file, models/NAME.pt, whose hash it names"
@@ -53,15 +52,15 @@ def make_set(arguments: argparse.Namespace) -> int:
     check_readable(arguments.model, OF_A_FILE)
     config = load_config(arguments.config)
     run = config.merged(checkpoint.run.name, {})  # with the rules of this machine, whoever trained the model
-    placed = config.placed(checkpoint.run, arguments.data)
-    corpus = load_trained_corpus(placed, checkpoint.data_sha256, arguments.model)
+    placed = replace(checkpoint, run=config.placed(checkpoint.run, arguments.data))
+    corpus = corpus_of(placed, arguments.model)
     if arguments.data:  # else the config's text is the one that was just read
         run = without_other_origin(run, corpus.sha256)
     run = with_origin(run, corpus.sha256, say)
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
     apart = version > FOURTH_FORMAT
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=placed), config, twins_apart=apart)
+    reference, unseen = reference_of(corpus, placed, config, twins_apart=apart)
     check_all_seen(arguments.model, unseen, config)
     if what := left_out(corpus, checkpoint):
         say(f"copies are not sought in {what}; evaluate.py --samples does")
@@ -180,7 +179,7 @@ def print_summary(folder: SetFolder, seconds: float) -> int:
         say(f"pictures show boxes for {lacked}")
     if failed:
         what = f"left out: the rules dropped all texts that collection.attempts allows: {listed(failed)}"
-        print(f"error: {counted(len(failed), 'token')} {what}", file=sys.stderr)
+        complain(f"error: {counted(len(failed), 'token')} {what}")
     return 1 if failed else 0
 
 
@@ -243,7 +242,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         say(f"the courses of {counted(len(folder.records()), 'token')}: {folder.courses_file}")
         if unknown:
             what = f"another text came out when drawn again, so without a course: {listed(map(str, unknown))}"
-            print(f"error: {counted(len(unknown), 'token')}: {what}", file=sys.stderr)
+            complain(f"error: {counted(len(unknown), 'token')}: {what}")
     return 1 if unknown else 0
 
 

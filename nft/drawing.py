@@ -40,7 +40,7 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
         for first in range(len(records) + 1, size + 1, batch_size):
             numbers = range(first, min(first + batch_size, size + 1))
             tokens = []
-            for token in draw_tokens(source, judge, numbers, judge.config.attempts):
+            for token in draw_tokens(source, judge, numbers):
                 tokens.append(token)
                 advance(1)
             if source.info.courses:

@@ -93,10 +93,6 @@ def rarity_table(edition: Edition) -> str:
     return csv_text(["rank", "number", "token_id", "bits", *edition.bands], sorted(content))
 
 
-def attributes(traits: dict[str, str]) -> list[dict[str, str]]:
-    return [{"trait_type": name, "value": value} for name, value in traits.items()]
-
-
 def properties(edition: Edition, record: Record) -> dict[str, Any]:
     """The properties in every kind of metadata: the text, how it was drawn, and that a machine wrote it."""
     own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
@@ -135,7 +131,7 @@ def common_metadata(edition: Edition, number: int, record: Record, traits: dict[
         "description": description(edition, record),
         "image": edition.image_uri(number),
         **({"animation_url": edition.image_uri(number, kind=moving)} if moving else {}),
-        "attributes": attributes(traits),
+        "attributes": [{"trait_type": name, "value": value} for name, value in traits.items()],
         "properties": properties(edition, record),
     }
 

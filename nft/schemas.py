@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.errors import Name, one_of, shown
+from config.errors import Name, first_problem, one_of, shown
 from config.origin import LONGEST
 from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
 from config.sets import Rules
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
-from generation.checkpoint import Start
+from generation.checkpoint import Hash, Start
 from nft.formats import FIFTH_FORMAT
 from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES
@@ -32,13 +32,6 @@ IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}
 def canonical_json(value: Any) -> str:
     """The only JSON text of a value, to be hashed: keys sorted, no white space, characters not escaped."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def first_problem(error: ValidationError) -> str:
-    """The place of the first problem, and the rule it breaks."""
-    problem = error.errors()[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place + ': ' if place else ''}{problem['msg']}"
 
 
 def sampler_with_defaults(sampler: dict[str, Any]) -> SamplerSettings:
@@ -81,7 +74,6 @@ Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 is 0.0,
 Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
 Line = Annotated[str, Field(max_length=1000)]  # a picture is drawn with the title, however long
 Text = Annotated[str, Field(max_length=LONGEST)]
-Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class SetFile(BaseModel):

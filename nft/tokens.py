@@ -75,23 +75,23 @@ def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list
     return writer.machines.written(writer, drafts, settings)
 
 
-def draw_tokens(source: TextSource, judge: Judge, numbers: range, attempts: int) -> Iterator[DrawnToken]:
-    """These tokens, in order; each has at most `attempts` texts drawn."""
+def draw_tokens(source: TextSource, judge: Judge, numbers: range) -> Iterator[DrawnToken]:
+    """These tokens, in order."""
     # the rules that look at one text alone come first: what they drop is drawn again in whole batches, which is faster
     pending: Iterable[int] = numbers
-    for attempt in range(attempts):
+    for attempt in range(judge.config.attempts):
         source.draw((token, attempt) for token in pending)
         texts = {token: source.text_of(token, attempt).candidate for token in pending}
         pending = [token for token, text in texts.items() if judge.judge(text, text_only=True).dropped]
     for token in numbers:
-        record, course = draw_token(source, judge, token, attempts)
+        record, course = draw_token(source, judge, token)
         if record["accepted"]:
             judge.accept(record["text"])
         yield DrawnToken({**common_fields(source.info), **record}, course)
     source.drawn.clear()
 
 
-def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> DrawnToken:
+def draw_token(source: TextSource, judge: Judge, token: int) -> DrawnToken:
     """A token with its first text that no rule drops, or with its last text, which is then not accepted.
 
     Its record lacks the fields of `common_fields`.
@@ -99,7 +99,7 @@ def draw_token(source: TextSource, judge: Judge, token: int, attempts: int) -> D
     dropped: list[str] = []
     drawn = source.text_of(token, 0)
     verdict = judge.judge(drawn.candidate)
-    while verdict.dropped and len(dropped) < attempts - 1:
+    while verdict.dropped and len(dropped) < judge.config.attempts - 1:
         dropped.append(verdict.dropped)
         drawn = source.text_of(token, len(dropped))
         verdict = judge.judge(drawn.candidate)

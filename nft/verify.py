@@ -104,7 +104,7 @@ def records_again(
     judge = Judge(rules, info.copy_bound, info.format)
     for record in records:
         if record["token_id"] in numbers:
-            yield record, draw_token(source, judge, record["token_id"], attempts)
+            yield record, draw_token(source, judge, record["token_id"])
         if record["accepted"]:
             judge.accept(record["text"])
 

@@ -4,6 +4,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import partial
 from html.entities import html5
 from itertools import takewhile
 
@@ -75,11 +76,6 @@ def on_one_line(text: str) -> str:
     return " ".join(filter(None, map(str.strip, text.splitlines())))  # at every LINE_BREAKS of text.vocabulary too
 
 
-def without_controls(text: str) -> str:
-    """The text without control characters and halves of characters."""
-    return UNFIT.sub("", text)
-
-
 def misfit(line: str) -> str:
     """The first character that a line of a command's arguments cannot hold, and what it is; "" if all fit."""
     for character in line:
@@ -91,7 +87,7 @@ def misfit(line: str) -> str:
 
 # what is done, in this order -> what is shown as changed
 MARKUP = {"HTML removed": without_tags, "entities resolved": without_entities}
-LINES = {"line breaks made spaces": on_one_line, "control characters removed": without_controls}
+LINES = {"line breaks made spaces": on_one_line, "control characters removed": partial(UNFIT.sub, "")}
 
 
 class Cleaner:

@@ -30,9 +30,7 @@ def encoding_of(found: Found, first: bytes, encoding: str, all_utf8: Callable[[]
     """
     if found.kind in BINARY:
         return ""
-    if found.kind in MIXED:
-        return mark_of(first)
-    if mark := mark_of(first):
+    if (mark := mark_of(first)) or found.kind in MIXED:
         return mark
     if encoding:
         return "" if all_utf8() else encoding

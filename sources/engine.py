@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+from command.libraries import library
 from config.data_file import MOST_LINE
 from sources.log import SourceLog
 from sources.tables import SAMPLED, Row, Rows, Table, check_width, distinct
@@ -37,11 +38,7 @@ SETTINGS = {
 
 def connect(*paths: Path) -> Any:
     """A database in memory that can read these files and touch nothing else."""
-    try:
-        import duckdb
-    except ImportError:
-        raise UserError("DuckDB is not installed; pip install -r requirements-prepare.txt") from None
-    connection = duckdb.connect(config=SETTINGS)
+    connection = library("duckdb", "prepare", "DuckDB").connect(config=SETTINGS)
     allowed = f"allowed_paths = [{', '.join(quoted(str(path.absolute())) for path in paths)}]"
     last = ("enable_external_access = false", "lock_configuration = true")
     for setting in ("enable_progress_bar = false", allowed, *last):

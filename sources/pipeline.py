@@ -173,7 +173,7 @@ def texts(file: Found, table: Table, request: Request, choice: Choice, log: Sour
     with contextlib.closing(table.read([*numbers, *(taken.used if taken else ())], log)) as read:
         rows = counted_rows(read, log)
         if taken:
-            while several := list(pieces(rows)):
+            while several := next_rows(rows, FILTERED, FILTERED_CHARACTERS):
                 kept = taken([row[width:] for row in several])
                 log.leave_out("not taken by --where", len(several) - len(kept))
                 yield from (made(several[number][:width]) for number in kept)
@@ -196,14 +196,15 @@ def counted_rows(rows: Iterator[Row], log: SourceLog) -> Iterator[Row]:
         yield row
 
 
-def pieces(rows: Iterator[Row]) -> Iterator[Row]:
-    """As many of the next rows as --where is asked about at a time."""
-    size = 0
-    for row in islice(rows, FILTERED):
-        yield row
+def next_rows(rows: Iterator[Row], most: int, characters: int) -> list[Row]:
+    """The next rows, whole: so many at most, and none after those that hold more than so many characters."""
+    found, size = [], 0
+    for row in islice(rows, most):
+        found.append(row)
         size += sum(len(value or "") for value in row)
-        if size > FILTERED_CHARACTERS:
-            return
+        if size > characters:
+            break
+    return found
 
 
 def metered(every: Iterator[str], plain: Plain, advance: Callable[[int], None], held: Held) -> Texts:
@@ -279,13 +280,9 @@ def source_table(file: Found, request: Request, scratch: Path, held: Held) -> It
 
 def first_rows(name: str, table: Table) -> list[Row]:
     """The first rows of a table, whole; reading them counts nothing. Raises UserError if none of its rows is."""
-    log, rows, size = SourceLog(), [], 0
+    log = SourceLog()
     with contextlib.closing(table.read(range(len(table.columns)), log)) as every:
-        for row in islice(every, SAMPLED):
-            rows.append(row)
-            size += sum(len(value or "") for value in row)
-            if size > SAMPLED_CHARACTERS:
-                break
+        rows = next_rows(every, SAMPLED, SAMPLED_CHARACTERS)
     if not rows:
         check_whole(name, log, log.bad_rows, log.rows)
     return rows

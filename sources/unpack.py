@@ -14,6 +14,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
+from command.libraries import library
 from config.data_file import CHANGED, MOST_LINE
 from sources.encodings import BINARY, MIXED, NAME_ENCODING, decoded, encoding_of, is_utf8, mark_of
 from sources.files import Found, clear_errors
@@ -198,11 +199,7 @@ def bz2_blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
     """The blocks of a file in zstd's format, of several frames too. Raises EOFError if it is cut short."""
-    try:
-        import zstandard
-    except ImportError:
-        raise UserError("zstandard is not installed; pip install -r requirements-prepare.txt") from None
-    frame = None
+    zstandard, frame = library("zstandard", "prepare"), None
     while rest := file.read(PACKED_BYTES):
         while rest:
             frame = frame or zstandard.ZstdDecompressor(max_window_size=MOST_WINDOW).decompressobj()
@@ -239,10 +236,9 @@ def checked(found: Found, blocks: Iterator[bytes]) -> Iterator[bytes]:
     line, length = 1, 0
     for block in blocks:
         yield check_block(found, decoder, block, line)
-        breaks = block.count(b"\n")
         last = block.rfind(b"\n")
         length = length + len(block) if last < 0 else len(block) - last
-        line += breaks
+        line += block.count(b"\n")
         if found.kind in LINES and length > MOST_LINE:
             raise UserError(f"{found.name} line {line}: has more than {MOST_LINE >> 20} MB; no document is so long")
     try:

@@ -42,9 +42,9 @@ def test_a_short_document_is_framed_and_padded_with_given_newlines(tiny_run):
         assert given.tolist() == [c == "\n" for c in text]
 
 
-@pytest.mark.parametrize(("characters", "length"), [(1, 16), (14, 16), (15, 32), (30, 32), (31, 32), (5000, 32)])
-def test_buckets(characters, length):
-    assert bucket_length(characters, 32) == length
+@pytest.mark.parametrize(("positions", "length"), [(3, 16), (16, 16), (17, 32), (32, 32), (33, 32), (5002, 32)])
+def test_buckets(positions, length):
+    assert bucket_length(positions, 32) == length
 
 
 def test_every_step_holds_a_constant_number_of_positions(tiny_run):

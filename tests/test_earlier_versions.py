@@ -1,29 +1,37 @@
 """Models, training states and sets of earlier versions are used as they were made; new settings change none of them."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import collection
 import dataset_loader
+import evaluate
+import export
 from config.schema import HASHED, RunConfig, SamplingConfig, TrainingConfig
 from config.sets import Rules
 from diffusion.samplers import settings_read
-from evaluation.evaluator import Request, evaluate_voice
 from evaluation.reference import Reference
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint
 from generation.writer import Writer, write_documents
 from nft.schemas import IDENTITY, SetInfo
 from nft.store import SetFolder
-from tests.helpers import Quiet, config_of, toy_lines
+from tests.exporting.voices import needs_node
+from tests.helpers import Quiet, toy_lines
+from tests.homes import MODEL, home, trained
 from text.corpus import load_corpus
 from training.base import base_text
 from training.events import Stopped
 from training.queue import Queue
 from training.trainer import Training, train_model
 from utils import UserError, derive_seed, hash_json, sha256
+
+__all__ = ["home", "trained"]  # fixtures
 
 # of version 0.1.0 with AdamW, before Muon took fewer products: process -> (last loss, held-out bits, four documents)
 GOLDEN = {
@@ -194,11 +202,22 @@ def test_what_learnt_control_characters_is_not_mixed_with_a_text_without_them(ti
     listener = Quiet()
     train_model(run, listener)
     assert listener.resumed_from is None and "of other data, settings or version" in listener.notes[0]
-    content = read_archive(run.model_file())
-    known = content["vocabulary"]
-    write_archive(run.model_file(), {**content, "vocabulary": known[:-1] + "\x1b"})
-    with pytest.raises(UserError, match=r"toy.pt: learnt other characters than are read of .*toy.txt; train it anew"):
-        evaluate_voice("toy", run.model_file(), None, Request(4, 0, torch.device("cpu"), config_of(run)))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        partial(evaluate.main, ["--count", "3", *MODEL]),
+        partial(collection.main, ["make", "--size", "3", "--out", "set", *MODEL]),
+        pytest.param(partial(export.main, ["page", *MODEL]), marks=needs_node),
+    ],
+)
+def test_no_copies_are_sought_in_a_text_that_is_read_with_other_characters(home, capsys, command):
+    content = read_archive(Path("models/toy.pt"))
+    write_archive(Path("models/toy.pt"), {**content, "vocabulary": content["vocabulary"][:-1] + "\x1b"})
+    assert command() == 2
+    what = "learnt other characters than are read of datasets/toy.txt; train it anew"
+    assert capsys.readouterr().err == f"error: models/toy.pt: {what}\n"
 
 
 @pytest.mark.parametrize("sampler", SAMPLER_KEYS)

@@ -29,7 +29,7 @@ __all__ = ["home", "trained"]  # fixtures
 
 @pytest.mark.parametrize("output", [f"o/{'x' * size}.txt" for size in (225, 232, 240, 248, 300)])
 def test_a_name_that_no_file_can_have_is_found_before_the_work(home, capsys, monkeypatch, output):
-    monkeypatch.setattr("generation.writer.write_drafts", None)
+    monkeypatch.setattr("generation.writer.ThisMachine.written", None)
     before = tree(home)
     assert generate.main([*MODEL, *GENERATE, "--output", output]) == 2
     error = capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_weights_that_give_no_number_are_named_with_their_file(home, capsys, mon
     def broken(*arguments, **options):
         raise FloatingPointError("the network's output is not a number")
 
-    monkeypatch.setattr("generation.writer.write_drafts", broken)
+    monkeypatch.setattr("generation.writer.ThisMachine.written", broken)
     for command in (lambda: generate.main([*MODEL, *GENERATE]), lambda: evaluate.main([*MODEL, "--count", "3"])):
         assert command() == 2
         assert capsys.readouterr().err == "error: models/toy.pt: the network's output is not a number\n"

@@ -44,11 +44,10 @@ def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
 
 def split_differs(run: RunConfig, other: RunConfig) -> str:
     """The first setting that may have the two runs hold out other documents of one file, as "seed 7, not 5"; or ""."""
-    settings = [
+    mine, theirs = (
         {"seed": each.seed, **{f"data.{key}": value for key, value in each.data if key not in ("file", "vocab_size")}}
         for each in (run, other)
-    ]
-    mine, theirs = settings
+    )
     return next((f"{key} {mine[key]}, not {theirs[key]}" for key in mine if mine[key] != theirs[key]), "")
 
 

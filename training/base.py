@@ -40,8 +40,7 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
         at_once = max(1, min(lanes, len(there)))
         base = base.with_training(max_minutes=sum(limits) / at_once * BASE_SHARE / (1 - BASE_SHARE))
     elsewhere = str(base.model_file())  # for a dataset with a folder of models of its own
-    same = [run.paths.models == base.paths.models for run in runs]
-    starts = [BASE if here else elsewhere for here in same]
+    starts = (BASE if run.paths.models == base.paths.models else elsewhere for run in runs)
     return [base, *(run.with_training(start_from=start) for run, start in zip(runs, starts, strict=True))]
 
 

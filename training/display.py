@@ -106,9 +106,8 @@ class QueueDisplay:
         after = [min(characters / (speed or math.nan), limit) for characters, limit in self.later]
         if any(map(math.isnan, lanes + after)):
             return math.nan
-        lanes += [min(lanes, default=0.0)] * (
-            self.lanes - len(lanes)
-        )  # free though runs wait: for the model that they start from
+        # free though runs wait: for the model that they start from
+        lanes += [min(lanes, default=0.0)] * (self.lanes - len(lanes))
         for seconds in after:
             lanes[lanes.index(min(lanes))] += seconds
         return max(lanes)

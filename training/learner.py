@@ -60,8 +60,7 @@ class Learner:
         if self.graphs:  # compiled kernels draw from no other
             self.dropout = [torch.cuda.default_generators[self.noise.device.index or 0]] * shards
         self.times = self.noise if self.device == CPU else torch.Generator()  # noise levels are the same everywhere
-        generators = [self.noise]
-        self.follow = GraphedStep(self._follow, self.device, generators) if self.graphs else self._follow
+        self.follow = GraphedStep(self._follow, self.device, [self.noise]) if self.graphs else self._follow
 
     def step(self, number: int, batch: Batch, characters: int, factor: float) -> tuple[Tensor, Tensor]:
         """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm."""

@@ -79,12 +79,10 @@ def spent_before(beginning: Beginning | None, name: str, data_sha256: str) -> di
     return spent
 
 
-def no_better(before: Beginning | None, figures: dict[str, float]) -> str:
+def no_better(before: Beginning, held_out: float) -> str:
     """What to say where more time has made a finished model no better, by its own measure; "" where it has."""
-    earlier = before.checkpoint.metrics.get("held_out_bits", math.inf) if before else math.inf
-    if before is None or figures["held_out_bits"] < earlier:
-        return ""
-    return f"{figures['held_out_bits']:.3f} bits/char are no better than {earlier:.3f} before"
+    earlier = before.checkpoint.metrics.get("held_out_bits", math.inf)
+    return "" if held_out < earlier else f"{held_out:.3f} bits/char are no better than {earlier:.3f} before"
 
 
 def check_alike(path: Path, start: RunConfig, run: RunConfig, option: str = "training.start_from") -> None:

@@ -28,12 +28,12 @@ CURVES = 20  # pictures of the learning curve in a file, some 30 KB each
 def check_tensorboard(runs: Iterable[RunConfig]) -> None:
     """Raise UserError, before anything is trained, if a run asks for event files and tensorboardX is not installed."""
     if any(run.training.tensorboard for run in runs):
-        module("event_pb2", "proto.")
+        module("proto.event_pb2")
 
 
-def module(name: str, package: str = "") -> Any:
+def module(name: str) -> Any:
     """A module of tensorboardX. Raises UserError if it is not installed."""
-    return library(f"tensorboardX.{package}{name}", "tensorboard", "training.tensorboard: tensorboardX")
+    return library(f"tensorboardX.{name}", "tensorboard", "training.tensorboard: tensorboardX")
 
 
 def write_history(run: RunConfig, history: list[Validation], listener: Listener) -> None:
@@ -78,7 +78,7 @@ def events_in(content: bytes) -> list[tuple[Any, int]]:
     """The events of a file up to the first that is not whole, or is none, each with the place where it ends."""
     from google.protobuf.message import DecodeError
 
-    event, found, end = module("event_pb2", "proto.").Event, [], 0
+    event, found, end = module("proto.event_pb2").Event, [], 0
     while length := content[end : end + 8]:
         data = content[end + 12 : end + 12 + int.from_bytes(length, "little")]
         if content[end : end + 16 + len(data)] != framed(data):
@@ -99,14 +99,14 @@ def framed(data: bytes) -> bytes:
 
 def head(wall_time: float) -> list[Any]:
     """The first events of a file: its format, and a start that makes TensorBoard forget what other files hold."""
-    event = module("event_pb2", "proto.")
+    event = module("proto.event_pb2")
     start = event.SessionLog(status=event.SessionLog.START, msg=SOFTWARE)
     return [event.Event(wall_time=wall_time, file_version=VERSION), event.Event(wall_time=wall_time, session_log=start)]
 
 
 def values_of(before: Validation | None, record: Validation) -> list[Any]:
     """What TensorBoard shows of a validation: its numbers, and its sample as the Markdown that a text is taken for."""
-    value = module("summary_pb2", "proto.").Summary.Value
+    value = module("proto.summary_pb2").Summary.Value
     numbers = [value(tag=tag, simple_value=number) for tag, number in scalars(record, before).items()]
     return [*numbers, *module("summary").text("sample", "\n".join(fenced([record.sample]))).value]
 
@@ -114,7 +114,7 @@ def values_of(before: Validation | None, record: Validation) -> list[Any]:
 def point(began: float, record: Validation, values: list[Any]) -> Any:
     """The event of a validation, by the clock of a training that began then."""
     at = began + 60 * record.minutes
-    return module("event_pb2", "proto.").Event(wall_time=at, step=record.step, summary={"value": values})
+    return module("proto.event_pb2").Event(wall_time=at, step=record.step, summary={"value": values})
 
 
 def holds(event: Any, values: list[Any]) -> bool:
@@ -148,6 +148,6 @@ def curves(run: RunConfig, history: list[Validation]) -> list[Any]:
         width, height, png = curve_png(run.name, history)
     except Exception as error:  # whatever is wrong with a picture, the training goes on
         raise UserError(f"{run.name}: the learning curve cannot be drawn: {error}") from None
-    summary = module("summary_pb2", "proto.").Summary
+    summary = module("proto.summary_pb2").Summary
     image = summary.Image(height=height, width=width, colorspace=RGBA, encoded_image_string=png)
     return [summary.Value(tag="learning_curve", image=image)]

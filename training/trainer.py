@@ -290,7 +290,7 @@ class Training:
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
-        if worse := no_better(self.beginning if self.before else None, self.status.figures()):
+        if self.beginning and self.before and (worse := no_better(self.beginning, metrics["held_out_bits"])):
             listener.note(f"{worse}; the model of before is {self.run.start_file()}")
         by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
         # a longer training goes on from the state at which time ended this one; a longer --more, from this model

@@ -28,7 +28,7 @@ EVERY = [(process, schedule, head) for process in PROCESSES for schedule in SCHE
 
 
 def test_times_are_stratified():
-    t = stratified_times(50, torch.Generator().manual_seed(0), torch.float64)
+    t = stratified_times(50, torch.Generator().manual_seed(0)).double()
     strata = ((t.squeeze(1) - T_MIN) / (1 - T_MIN) * 50).long()
     assert sorted(strata.tolist()) == list(range(50))
     assert strata.tolist() != list(range(50))  # in random order: length and noise stay independent
@@ -129,7 +129,7 @@ def test_every_loss_is_least_at_the_truth(loss):
     oracle = Oracle(diffusion.process, toy_distribution(4, 2))
     generator = torch.Generator().manual_seed(0)
     x0 = oracle.texts[torch.multinomial(oracle.p, 4000, replacement=True, generator=generator)]
-    t = stratified_times(len(x0), generator, torch.float64)
+    t = stratified_times(len(x0), generator).double()
     sigma = diffusion.schedule.sigma(t)
     x_t = diffusion.process.noise(x0, sigma, generator)
     truth = oracle.logits(x_t, sigma.squeeze(1), torch.zeros(1)).clamp_min(-50)

@@ -18,17 +18,11 @@ from exporting.voice import check_exportable
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
 from nft.store import selection_json
-from tests.exporting.voices import page_with, voice_with
+from tests.exporting.voices import needs_node, page_with, voice_with
 from tests.helpers import one_short_line
 from tests.training.program import posix
 from utils import UserError
 
-try:
-    proof.node()
-    NODE = True
-except UserError:
-    NODE = False
-needs_node = pytest.mark.skipif(not NODE, reason=proof.NO_NODE)
 FINE = ("--weights", "float16")
 
 

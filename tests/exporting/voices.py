@@ -3,16 +3,25 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from exporting.html import page_of
-from exporting.proof import CPU
+from exporting.proof import NO_NODE, node
 from exporting.voice import voice_of
 from exporting.weights import pack, quantised
 from generation.checkpoint import Checkpoint
 from generation.writer import Writer
 from tests.helpers import Quiet, long_and_short_lines, make_run
 from training.trainer import train_model
+from utils import CPU, UserError
+
+try:
+    node()
+    NODE = True
+except UserError:
+    NODE = False
+needs_node = pytest.mark.skipif(not NODE, reason=NO_NODE)
 
 SUREST = {"sampler": "surest", "stretch": 8, "revisions": 2, "overlap": 8, "temperature": 0.7}
 

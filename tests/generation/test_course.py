@@ -10,7 +10,7 @@ from diffusion.samplers import SAMPLERS
 from generation.course import Change, ChangeRecorder, Changes, text_after, without_gaps
 from generation.draft import Draft
 from generation.prompt import Prompt
-from generation.writer import Writer, write_drafts
+from generation.writer import ThisMachine, Writer
 from tests.helpers import Quiet, long_and_short_lines
 from text.vocabulary import Vocabulary
 from training.trainer import train_model
@@ -25,7 +25,7 @@ def writer(request, tiny_run):
 def written(writer: Writer, sampler: str, **form):
     settings = replace(writer.settings(), sampler=sampler, renoise=0.25, stretch=4, revisions=2, revised=0.25)
     drafts = [Draft(writer, Prompt(**form), 3, k, 0) for k in range(40)]
-    write_drafts(writer, drafts, settings)
+    ThisMachine().written(writer, drafts, settings)
     return [draft.written(writer.vocabulary) for draft in drafts]
 
 

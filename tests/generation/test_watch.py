@@ -13,7 +13,7 @@ from generation.course import Change, text_after
 from generation.draft import Draft
 from generation.prompt import ANYTHING
 from generation.watch import UNWRITTEN, Watcher
-from generation.writer import Writer, write_drafts
+from generation.writer import ThisMachine, Writer
 from tests.helpers import Quiet, long_and_short_lines
 from training.trainer import train_model
 
@@ -51,7 +51,7 @@ def test_a_terminal_shows_texts_on_their_way(run, monkeypatch):
             seen.extend(self.now[id(draft)] for draft in drafts)
 
     with Live(console=console, auto_refresh=False) as live:
-        write_drafts(writer, drafts, writer.settings(), watch=Recording(writer, console, live))
+        ThisMachine(Recording(writer, console, live)).written(writer, drafts, writer.settings())
     texts = [draft.written(writer.vocabulary).text for draft in drafts]
     lengths = {len(text) for text in texts}
     assert {len(state) for state in seen} <= lengths

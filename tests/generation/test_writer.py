@@ -13,7 +13,7 @@ import generation.writer as writer_module
 from diffusion.samplers import SAMPLERS
 from generation.draft import Draft
 from generation.prompt import Prompt
-from generation.writer import Writer, write_documents, write_drafts
+from generation.writer import ThisMachine, Writer, write_documents
 from tests.helpers import Quiet, answering, long_and_short_lines, shape
 from text.corpus import Lengths
 from training.trainer import train_model
@@ -57,9 +57,9 @@ def test_document_k_depends_on_nothing_but_seed_and_k(writer, sampler):
     assert write_documents(writer, 3, range(40), settings, attempt=1) != whole
     assert len(set(whole)) > 35
     together, alone = ([Draft(writer, Prompt(), 3, k, 0) for k in range(40)] for _ in range(2))
-    write_drafts(writer, together, settings)
+    ThisMachine().written(writer, together, settings)
     for draft in alone:
-        write_drafts(writer, [draft], settings)
+        ThisMachine().written(writer, [draft], settings)
     how = [[draft.written(writer.vocabulary) for draft in drafts] for drafts in (together, alone)]
     assert how[0] == how[1]  # how each came to be, as well
 
@@ -160,7 +160,7 @@ def test_what_is_blotted_out_and_written_the_same_again_is_no_correction(writer)
 
     draft = Draft(writer, Prompt(shortest=20, longest=20), 0, 0, 0)
     settings = replace(writer.settings(), sampler="surest", stretch=8, revisions=2, revised=0.5)
-    write_drafts(replace(writer, network=network), [draft], settings)
+    ThisMachine().written(replace(writer, network=network), [draft], settings)
     written = draft.written(writer.vocabulary)
     assert written.text == writer.vocabulary.characters[2] * 20
     assert written.corrections == 0 and 1 <= written.settling <= 8
