@@ -83,6 +83,14 @@ def test_a_network_that_gives_no_probabilities_ends_every_order(wrong):
             sample(ABSORBING, network, text, given, uniform_stream(2), settings, forbidden=[])
 
 
+def test_the_noise_level_is_that_of_the_masked_share_of_what_is_not_given():
+    given = torch.tensor([[True, False, False, False, False, True]] * 3)
+    masked = [[False, True, True, True, True, False], [False, True, False, False, True, False], [False] * 6]
+    alpha = torch.exp(-orders.noise_of(torch.tensor(masked), given)).flatten()
+    shares = torch.tensor([1.0, 0.5, 1 / 6]).double()  # of the last, one of its six positions: no share is 0
+    torch.testing.assert_close(alpha, 1 - 0.999 * shares)
+
+
 def test_reading_order_writes_the_first_unwritten_position():
     unwritten = torch.tensor([[False, True, True], [False, False, False], [True, False, True]])
     chosen = orders.LEFT_TO_RIGHT.choose(unwritten, torch.rand(3, 3))

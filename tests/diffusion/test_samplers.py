@@ -1,6 +1,7 @@
 """Every sampler recovers a known distribution; draws, truncation and given positions do as they say."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -129,6 +130,27 @@ def test_what_is_written_stays_where_truncation_leaves_it_no_chance(truncation, 
     zeros = torch.zeros(20, 6, dtype=torch.long)
     texts = sample(diffusion, network, zeros, zeros.bool(), uniform_stream(20), own, forbidden=[0])
     assert (texts == 1).all()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_what_is_observed_is_the_chance_of_each_draw(sampler):
+    """At temperature 0.5, cut at 0.9. Gibbs draws again what is cooler still, so that the likeliest alone is left."""
+    diffusion = Diffusion.named("absorbing", "log_linear", "x0", 3)
+    network = answering(lambda x_t, sigma, given: torch.tensor([0.0, 1, 2]).expand(*x_t.shape, 3))
+    sharp = {"temperature": 0.5, "top_p": 0.9, "greedy_last_step": False}
+    own = replace(PLAIN, sampler=sampler, steps=8, stretch=4, revised=0.5, **sharp)
+    seen, zeros = [], torch.zeros(200, 12, dtype=torch.long)
+    sample(
+        diffusion, network, zeros, zeros.bool(), uniform_stream(200), own,
+        forbidden=[], observe=lambda step, x, p: seen.append((x.clone(), p)),
+    )  # fmt: skip
+    first = torch.tensor([0, 1, math.exp(2)]).double() / (1 + math.exp(2))
+    again = torch.tensor([0, 0, 1]).double()
+    for call, ((before, _), (after, p)) in enumerate(itertools.pairwise(seen)):
+        chance = again if sampler == "gibbs" and call >= 4 else first
+        written = (after != before) & (after < 3)
+        torch.testing.assert_close(p[written], chance[after[written]])
+    assert len(seen) > 5
 
 
 def test_draw_inverts_the_distribution_function():

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from evaluation.copies import gauge
 from evaluation.report import summary, voice_page
 from tests.evaluation.voices import GREEK, judge, training_lines
 from tests.helpers import WORDS, Quiet, prose
@@ -17,6 +18,26 @@ UNSEEN = [
     *"\x00\x01\x7f\x9f\u00ad\u034f\u061c\u115f\u17b4\u180b\u180e\u200b\u200d\u2060\u2065\u2800\u3164\ufe00\ufe0f\ufeff",
     *"\uffa0\ufff0\U0001d173\U000e0041\U000e0100",
 ]
+
+
+@pytest.mark.parametrize(
+    ("shares", "word"),
+    [
+        ((0.01, 0, 0, 0), "creating"), ((0.0101, 0, 0, 0), "in between"),
+        ((0.1, 0, 0, 0), "in between"), ((0.1001, 0, 0, 0), "memorising"),
+        ((0, 2 / 1001 + 0.0099, 0, 0), "creating"), ((0, 2 / 1001 + 0.0101, 0, 0), "in between"),
+        ((0, 0, 0.0101, 0), "in between"), ((0.005, 0.004, 0.0052, 0), "in between"), ((0, 0.001, 0, 0), "creating"),
+        ((0, 0, 0, 0.1), "creating"), ((0, 0, 0, 0.1001), "repeating"),
+    ],
+)  # fmt: skip
+def test_the_gauge_at_its_bounds(shares, word):
+    assert gauge(shares, 200, 1000, True) == word
+
+
+def test_the_gauge_promises_nothing_of_few_texts_or_a_part_of_them():
+    nothing = (0, 0, 0, 0)
+    assert gauge(nothing, 30, 1000, True) == "creating" and gauge(nothing, 29, 1000, True) == "too few to tell"
+    assert gauge(nothing, 200, 1000, False) == "not checked"
 
 
 @pytest.mark.parametrize("form", [str.upper, str.title, lambda line: f"{line.upper()} ALPHA"])
@@ -61,14 +82,13 @@ def test_other_white_space_hides_no_copy(two_voices, tmp_path, space):
     assert found.copies.worst[0].text in copied  # shown as it was
 
 
-@pytest.mark.parametrize("character", UNSEEN)
-def test_characters_that_show_nothing_hide_no_copy_and_no_repeat(two_voices, tmp_path, character):
+def test_characters_that_show_nothing_hide_no_copy_and_no_repeat(two_voices, tmp_path):
     run, new = two_voices["build"], prose(GREEK, 60, 5)
-    lines = sorted(training_lines(run), key=len)[-20:]
-    copied = [character.join(line) for line in [*lines, *(f"iota {line} iota" for line in lines)]]
+    lines = zip(UNSEEN, sorted(training_lines(run), key=len)[-len(UNSEEN) :], strict=True)
+    copied = [unseen.join(form) for unseen, line in lines for form in (line, f"iota {line} iota")]
     found = judge(run, tmp_path, new + copied).copies
-    assert found.gauge == "memorising" and len(found.flagged) == 40
-    assert judge(run, tmp_path, new + [new[0] + character * k for k in range(1, 41)]).copies.repeats == 40
+    assert found.gauge == "memorising" and found.flagged == [*range(60, 60 + len(copied))]
+    assert judge(run, tmp_path, new + [new[0] + unseen for unseen in UNSEEN]).copies.repeats == len(UNSEEN)
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -18,6 +18,7 @@ from evaluation.evaluator import (
     evaluate_voice,
     of_lengths,
     split_likelihood,
+    style_bits,
     windows_in_order,
 )
 from evaluation.ngram import framed
@@ -167,12 +168,20 @@ def test_the_fingerprint_names_the_source_and_refuses_the_other(two_voices, tmp_
     own = {name: prose(words, 120, 9)[:60] for name, words in (("build", WORDS), ("greek", GREEK))}
     right = compare_voices([judge(two_voices[name], tmp_path, own[name]) for name in own])
     other = {"build": "greek", "greek": "build"}
-    swapped = compare_voices([judge(two_voices[name], tmp_path, own[other[name]]) for name in own])
+    judged = [judge(two_voices[name], tmp_path, own[other[name]]) for name in own]
+    swapped = compare_voices(judged)
     for name in own:
         assert right.attributions()[name].samples > 0.95 and right.attributions()[name].real > 0.95
-        assert swapped.attributions()[name].samples < 0.05
+        assert swapped.attributions()[name].samples < 0.05 and swapped.attributions()[name].real > 0.95
+    assert swapped.style_bits[0][1] == style_bits(*judged) != swapped.style_bits[1][0]
     style = np.array(right.style_bits)
     assert style[0, 0] < style[0, 1] and style[1, 1] < style[1, 0]  # each voice likes its own text best
+
+
+def test_a_voice_stands_beside_text_that_it_did_not_learn(two_voices, tmp_path):
+    run = two_voices["greek"]
+    found, lines = judge(run, tmp_path, prose(WORDS, 60, 5)), {*training_lines(run)}
+    assert not lines & {*found.real_texts} and {*found.training_texts} <= lines
 
 
 def test_real_texts_are_as_long_as_the_samples_they_stand_beside():
@@ -206,8 +215,9 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     assert baselines.unigram == pytest.approx(-np.log2(shares[free]).mean())
     _, batches = split_likelihood(writer, corpus.held_out, LIKELIHOOD_CHARACTERS, stream=False, draws=LIKELIHOOD_DRAWS)
     assert baselines.two_sided == two_sided_bits(reference.text, corpus.vocabulary.size, batches, run.seed)
-    characters = corpus.held_out.lengths.sum()
-    assert found.held_out.characters == characters  # once, in however many draws
+    # once, in however many draws
+    assert found.held_out.characters == corpus.held_out.lengths.sum() != found.training.characters
+    assert found.training.characters == corpus.train.lengths.sum()
     assert found.held_out.error > 0 and found.gap == found.held_out.bits - found.training.bits
 
 

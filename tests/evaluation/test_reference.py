@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.reference import copy_bound, words
+from evaluation.reference import Reference, copy_bound, words
 from tests.evaluation.references import encode, judged, sentences
 from text.corpus import load_corpus
 
@@ -10,6 +10,13 @@ from text.corpus import load_corpus
 def test_words_are_letters_and_inner_apostrophes():
     assert words("भारत में हिन्दी, cafe\u0301") == ["भारत", "में", "हिन्दी", "cafe\u0301"]
     assert words("Don't re-do 3 naïve 'things'; l’été_x") == ["don't", "re", "do", "naïve", "things", "l’été", "x"]
+
+
+def test_known_words_are_those_of_the_training_text(tiny_run):
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    corpus = load_corpus(tiny_run([f"{a}{b} word" for a in letters for b in letters]))
+    learnt = {word for document in corpus.train for word in words(corpus.vocabulary.decode(document))}
+    assert Reference(corpus, 32).words == learnt and len(learnt) < 27 * 26
 
 
 def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference, tiny_run):

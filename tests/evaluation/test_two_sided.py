@@ -66,6 +66,33 @@ def test_a_mask_hides_what_lies_beyond_it(texts, place):
         assert abs(distance) > 1 or (counts.expert(path, seen) == frequencies).all()
 
 
+def test_logits_are_powers_of_what_each_expert_adds_to_the_frequencies():
+    rng = np.random.default_rng(0)
+    text = framed([rng.integers(1, CHARACTERS, size=9) for _ in range(6)]).astype(np.int64)
+    x = np.where(np.arange(20) % 3, text[5:25], CHARACTERS)
+    logits = TwoSidedCounts(text, CHARACTERS)(torch.from_numpy(x)[None], torch.ones(1), torch.zeros(1, 20).bool())[0]
+    frequencies = by_definition([()], text, around(x)[0], UNIFORM)
+    for place in range(0, 20, 3):
+        seen, expected = around(x)[place], np.log(frequencies)
+        for path, power in [*((path, 0.35) for path in RUNS), *((path, 0.45) for path in PAIRS)]:
+            shown = [context for context in path if all(seen[REACH + offset] < CHARACTERS for offset in context)]
+            expected = expected + power * np.log(by_definition(shown, text, seen, UNIFORM) / frequencies)
+        torch.testing.assert_close(logits[place].double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_contexts_of_a_large_alphabet_are_as_long_as_numbers_hold():
+    characters, longest = 60_000, 2
+    text = np.random.default_rng(0).integers(59_000, characters, size=400)
+    seen = np.append(text[100:104], [0] * 5)
+    expected = np.full(characters, 1 / characters)
+    for size in range(longest + 1):
+        after = [at for at in range(size, 400) if (text[at - size : at] == text[104 - size : 104]).all()]
+        counts = np.bincount(text[after], minlength=characters)
+        followers = np.count_nonzero(counts)
+        expected = (counts + followers * expected) / (len(after) + followers)
+    np.testing.assert_allclose(TwoSidedCounts(text, characters).expert(BEFORE, seen[None])[0], expected)
+
+
 def test_independent_characters_cost_their_entropy():
     rng, p = np.random.default_rng(0), np.array([0.5, 0.25, 0.125, 0.125])
     train, held_out = (1 + rng.choice(4, size=size, p=p) for size in ((10_000, 50), (400, 50)))

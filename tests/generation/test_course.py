@@ -1,6 +1,7 @@
 """The course of a document: it leads to the text, names every change once, and counts steps through all windows."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from generation.draft import Draft
 from generation.prompt import Prompt
 from generation.writer import ThisMachine, Writer
 from tests.helpers import Quiet, long_and_short_lines
+from text.corpus import Lengths
 from text.vocabulary import Vocabulary
 from training.trainer import train_model
 
@@ -94,3 +96,21 @@ def test_a_course_without_gaps_says_the_same_in_steps_that_are_there():
     assert [change.step for change in without_gaps(course)] == [0, 1, 1, 2]
     assert text_after(without_gaps(course)) == text_after(course) == "abc"
     assert [change.step for change in without_gaps(course[1:])] == [1, 1, 2] and without_gaps([]) == []
+
+
+def test_figures_of_a_long_document_are_those_of_all_its_windows(tiny_run):
+    """Windows of 31 and 19 characters, drawn with chances of 1/2 and 1/8."""
+    lengths = Lengths.of(np.array([50]))
+    writer = SimpleNamespace(run=tiny_run(), vocabulary=Vocabulary("\nabc"), lengths=lengths)
+    draft = Draft(writer, Prompt(), 0, 0, 0)
+    for chance, last in ((0.5, 4), (0.125, 2)):
+        ids, given = draft.window()
+        first, second = np.flatnonzero(~given)[:2]
+        changes = Changes(np.array([1, 1, last]), np.array([first, second, first]), np.array([1, 2, 3]))
+        draft.remember(np.where(given, 0, np.log(chance)), changes)
+        draft.settle(np.where(given, ids, 1))
+    found = draft.written(writer.vocabulary)
+    assert draft.finished and found.confidence == pytest.approx(np.exp((31 * np.log(0.5) + 19 * np.log(0.125)) / 50))
+    assert (found.settling, found.corrections) == (4, 2)
+    steps = [(change.step, change.positions) for change in found.course]
+    assert steps == [(1, [0, 1]), (4, [0]), (5, [31, 32]), (6, [31])]

@@ -58,6 +58,19 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
         assert "Not chosen by hand." in json.loads((folder / "json/1.json").read_text("utf-8"))["description"]
 
 
+def test_traits_follow_from_all_accepted_tokens_whatever_is_selected(studio, tmp_path):
+    _, make = studio
+    _, folder = make("set", 9)
+
+    def attributes(*numbers: int) -> list:
+        return [json.loads((folder / f"json/{k}.json").read_text("utf-8"))["attributes"] for k in numbers]
+
+    whole = attributes(2, 5, 6)
+    (tmp_path / "keep").write_text("2 5-6", "utf-8")
+    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
+    assert attributes(1, 2, 3) == whole
+
+
 def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys, verify):
     """As a range over a whole set does."""
     _, make = studio

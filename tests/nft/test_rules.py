@@ -96,7 +96,20 @@ def test_duplicates_count_after_folding_and_near_ones_by_edits():
     assert rules.judge(candidate("Add tests for the Parsers")).dropped == "near_duplicates"
     assert rules.judge(candidate("Drop tests of a lexer")).dropped == ""
     assert rules.judge(candidate("Add  tests for the parser "), text_only=True).dropped == ""
-    assert judge(similarity=0.99).judge(candidate("Add tests for the Parsers")).dropped == ""
+
+
+@pytest.mark.parametrize(("similarity", "dropped"), [(0.96, "near_duplicates"), (0.97, "")])
+def test_near_duplicates_are_as_near_as_the_rules_say(similarity, dropped):
+    """24 letters of 25, one of them a capital."""
+    rules = judge(similarity=similarity)
+    rules.accept("Add tests for the parser!")
+    assert rules.judge(candidate("Add tests for the Parsers")).dropped == dropped
+
+
+def test_of_two_listed_words_the_longer_is_masked(tmp_path):
+    (tmp_path / "words.txt").write_text("hell\nhell fire\n", "utf-8")
+    rules = judge(words="mask", word_list=str(tmp_path / "words.txt"))
+    assert rules.judge(candidate("a hell fire b")).text == f"a {BLOT * 9} b"
 
 
 def test_a_word_is_found_however_its_list_is_encoded(tmp_path):

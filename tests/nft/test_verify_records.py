@@ -51,6 +51,29 @@ FORGERIES = [
 ]
 
 
+NO_TEXT = {"accepted": False, "text": "", "sha256": sha256(b"")}
+OUTCOMES = [
+    ({"dropped": ["personal"] * 8, "attempt": 8}, "its attempt 8 does not follow"),
+    ({"dropped": ["copies"], "attempt": 1}, "its dropped name copies, which drop no text"),
+    (
+        {"dropped": ["personal"] * 2, "attempt": 1, **NO_TEXT},
+        "it is not accepted, but only 2 of 8 attempts were made",
+    ),
+]
+
+
+def test_no_outcome_passes_that_the_rules_do_not_allow_even_without_the_model(studio, verify):
+    run, make = studio
+    _, folder = make("set", 3)
+    run.model_file().unlink()
+    before = records(folder)[1]
+    for change, said in OUTCOMES:
+        change_tokens(folder, 2, lambda _: before)
+        forge(folder, 2, change)
+        status, out = verify(folder)
+        assert status == 1 and f"token 2: {said}" in out, out
+
+
 def test_no_forged_field_of_a_token_passes(studio, verify):
     run, make = studio
     _, folder = make("set", 4)

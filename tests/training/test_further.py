@@ -45,6 +45,15 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
     assert second.start.model_sha256 == hash_file(kept)
 
 
+def test_more_trains_on_the_batches_that_were_not_met(tiny_run, monkeypatch):
+    run, met, batch = tiny_run(), [], TrainingBatches.batch
+    train_model(run, Quiet())
+    kept = run.model_file().rename(run.model_file().with_name("kept.pt"))
+    monkeypatch.setattr(TrainingBatches, "batch", lambda self, step: met.append(step) or batch(self, step))
+    train_model(shape(run, start_from=str(kept)), Quiet())
+    assert met == [*range(6, 12)]
+
+
 def test_more_that_makes_no_better_model_says_so(tiny_run):
     """By its own measurement; the earlier model is kept in any case."""
     run = tiny_run()

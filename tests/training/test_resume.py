@@ -1,4 +1,4 @@
-"""A state whose parts are not those of its training is kept aside, and the training ends as an unbroken one."""
+"""A state whose parts are not those of its training is damaged; one that came aside is found again."""
 
 import json
 import math
@@ -7,12 +7,12 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from generation.archive import read_archive, write_archive
-from tests.helpers import TINY, Quiet, one_short_line, shape
+from generation.archive import Damaged, read_archive, write_archive
+from tests.helpers import TINY, Quiet, make_run, one_short_line, shape
 from training.events import Stopped
 from training.queue import Queue
-from training.resume import STATE_BYTES
-from training.trainer import train_model
+from training.resume import STATE_BYTES, read_state
+from training.trainer import Training, train_model
 from utils import UserError
 
 WRONG = [
@@ -64,25 +64,26 @@ def changed(parts: list[dict], part: int, name: str, change) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def unbroken():
-    """The weights of an unbroken training, made once."""
-    return {}
+def stopped(tmp_path_factory):
+    """A training that is about to go on, and the state that it finds."""
+    run = make_run(tmp_path_factory.mktemp("stopped"))
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))  # after a validation
+    return Training(run), read_archive(run.state_file(), values_bytes=STATE_BYTES)
 
 
 @pytest.mark.parametrize(("part", "value"), WRONG)
-def test_a_state_with_a_wrong_part_is_kept_and_the_end_is_the_same(tiny_run, unbroken, part, value):
-    run = tiny_run()
-    if not unbroken:
-        unbroken |= train_model(run, Quiet()).weights
-        run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))  # after a validation
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, part: value(state[part]) if callable(value) else value})
-    listener = Quiet()
-    weights = train_model(run, listener).weights
-    assert listener.resumed_from is None and "is damaged; it is kept as" in listener.notes[0]
-    assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
+def test_a_state_with_a_wrong_part_is_damaged(stopped, part, value):
+    training, state = stopped
+    run, learner = training.run, training.learner
+
+    def read_again(content: dict) -> dict:
+        write_archive(run.state_file(), content)
+        return read_state(run.state_file(), run, training.corpus, training.sound, learner.optimizers)
+
+    assert read_again(state)["status"]["step"] == 4
+    with pytest.raises(Damaged):
+        read_again({**state, part: value(state[part]) if callable(value) else value})
 
 
 @pytest.mark.parametrize("change", [
@@ -182,13 +183,16 @@ ABSURD = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The weights of an unbroken training."""
+    return train_model(make_run(tmp_path_factory.mktemp("unbroken")), Quiet()).weights
+
+
 @pytest.mark.parametrize(("part", "change"), ABSURD)
 def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_anew(tiny_run, unbroken, part, change):
     """No number tells that another training, or nobody, came to it: a state is believed as a model file is."""
     run = tiny_run()
-    if not unbroken:
-        unbroken |= train_model(run, Quiet()).weights
-        run.model_file().unlink()
     with pytest.raises(Stopped):
         train_model(run, Quiet(stop_at=4))
     state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
