@@ -6,7 +6,6 @@ frame, those that pad a row to the length of its bucket, and random spans, which
 """
 
 import functools
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ class Batch:
 
 
 def bucket_length(positions: int | np.ndarray, context: int, bucket: int = BUCKET) -> np.ndarray:
-    """Positions of a row that holds so many, padded; the context at most."""
+    """The padded length of a row that holds so many positions; the context at most."""
     return np.minimum(-(-np.asarray(positions) // bucket) * bucket, context)
 
 
@@ -145,16 +144,23 @@ def held_out_batches(
     """Batches to measure a model on: about `characters` characters of a split, in documents that the seed chooses.
 
     Documents are cut into windows side by side, without given spans. `documents` of a batch are the units over which a
-    standard error is computed: documents, FEWEST_UNITS of them at least, or windows in a stream. Where the chosen
-    documents are much longer than the budget, only every n-th window is taken.
+    standard error is computed: windows in a stream, else documents, FEWEST_UNITS of them if the budget has a window for
+    each. Where they are much longer than the budget, one of n windows is taken.
     """
     edges = 0 if stream else 2
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))
     total = np.cumsum(split.lengths[order])
     enough = min(max(int(np.searchsorted(total, characters)), FEWEST_UNITS - 1), len(order) - 1)
-    windows = ((int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context))
-    rows = itertools.islice(windows, None, None, max(1, round(int(total[enough]) / characters)))
+    windows = [(int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context)]
+    rows = one_of_each(max(1, round(int(total[enough]) / characters)), windows, seed)
     return window_batches(split, rows, context, alphabet=alphabet, stream=stream)
+
+
+def one_of_each(several: int, windows: list[tuple[int, int]], seed: int) -> list[tuple[int, int]]:
+    """One of each so many windows, by chance: of documents of as many, the first would be the openings alone."""
+    first = np.arange(0, len(windows), several)
+    taken = first + numpy_generator(seed, "one window of several").integers(several, size=len(first))
+    return [windows[place] for place in taken.clip(max=len(windows) - 1)]
 
 
 def held_out_windows(split: Split, context: int, count: int, seed: int, *, alphabet: int, stream: bool) -> list[Batch]:

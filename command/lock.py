@@ -18,7 +18,7 @@ def exclusive_lock(path: Path, trouble: str, seconds: float = 0) -> Iterator[Non
     check_writable(path.parent)
     if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):  # FileLock would empty it
         raise UserError(f"{path}: not a lock of this program, whose locks are empty files; move it away")
-    # a soft lock would outlive a process that is killed; a kept one is all there is on Linux and macOS
+    # a soft lock would outlive a process that is killed; the file stays on Windows too, where scratch_folder needs it
     lock = FileLock(path, timeout=seconds, fallback_to_soft=False, preserve_lock_file=True)
     try:
         lock.acquire()

@@ -75,6 +75,7 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     except OSError as error:
         silence(sys.stdout)
         if not (left := reader_has_left(error)):  # a full disk, for example
+            error.filename = error.filename or "standard output"
             complain(f"error: {system_error_text(error)}")
         status = 141 if left else 2
     for number in signals:  # the work is done, and the status is to say so

@@ -12,7 +12,7 @@ from text.vocabulary import codepoints, is_visible, visible
 
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
-MOST_REPEATS = 0.10  # share of the samples that may repeat earlier ones; a set leaves them out
+MOST_REPEATS = 0.10  # share of the first samples that may repeat earlier ones; a set leaves them out
 FIRST = 200  # samples whose repeats say so: the more are drawn, the more of them are repeats
 WORD = re.compile(r"[^\W\d_]+")
 LATIN = re.compile("LATIN (SMALL|CAPITAL) LETTER [A-Z]( WITH .*)?")

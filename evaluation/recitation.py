@@ -88,9 +88,9 @@ class Chance:
     def judge(self, lengths: np.ndarray, recited: np.ndarray) -> tuple[np.ndarray, float]:
         """(documents,) which nearly recited ones are copies, and how many are beyond chance.
 
-        All nearly recited ones if there are more than chance allows; else those of lengths at which none of FEWEST or
-        more real documents is. Chance allows what is expected of real text of these lengths, k / n, and of one more
-        such document among all real ones.
+        All nearly recited ones if there are more than chance allows; else those with FEWEST or more real documents of
+        about their length, none of which is nearly recited. Chance allows what is expected of real text of these
+        lengths, k / n, and of one more such document among all real ones.
         """
         near, count = self.at(lengths)
         expected = float((near / max(count, 1)).sum()) + len(lengths) / (len(self.lengths) + 2)

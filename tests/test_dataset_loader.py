@@ -222,6 +222,14 @@ def test_of_long_documents_many_are_measured_in_part(documents, measured):
     assert sum(int((~batch.given).sum()) for batch in batches) == pytest.approx(20_000, rel=0.1)
 
 
+def test_of_documents_of_two_windows_more_than_the_openings_is_measured():
+    lengths = np.full(60, 200)
+    split = Split(np.ones(60 * 200, dtype=np.uint16), np.cumsum(lengths) - lengths, lengths)
+    batches = held_out_batches(split, 128, 3000, 0, alphabet=9, stream=False)
+    opens = torch.cat([batch.given[:, 0] for batch in batches])  # by its frame
+    assert len(opens) == 30 and 8 <= int(opens.sum()) <= 22
+
+
 def test_a_large_alphabet_is_measured_in_small_batches():
     split = Split(np.ones(9000, dtype=np.uint16), np.array([0]), np.array([9000]))
     few, many = (held_out_batches(split, 32, 9000, 0, alphabet=size, stream=True) for size in (100, 50_000))

@@ -167,7 +167,7 @@ class Queue:
                 self.check_voices(run)
                 copies = copies_aside(run.model_file())  # --more keeps one, and the model until the new one is done
                 if run.start_file() not in copies:
-                    self.console.print(f"{run.name}: {reason}")
+                    self.console.print(f"{run.name}: {reason}; training it")
                 if not copies:
                     self.set_aside(run)
         else:

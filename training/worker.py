@@ -1,6 +1,7 @@
 """One training in a process of its own: if it is killed or runs out of memory, the queue and the others go on."""
 
 import contextlib
+import errno
 import math
 import multiprocessing
 import signal
@@ -32,6 +33,7 @@ TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "f
 ADVANCE_SECONDS = 0.2  # between messages that say how far a training is
 LOCK_SECONDS = 5  # to wait for a training that still saves its state after its queue was killed
 LESS_MEMORY = "give fewer --jobs, lower training.batch_size or choose a smaller preset"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk on which nothing is to be tried again
 OUT_OF_MEMORY = f"out of memory; {LESS_MEMORY}"
 KILLED = f"; if nobody did that, memory ran out: {LESS_MEMORY}"
 IGNORED = [number for name in ("SIGINT", "SIGHUP", "SIGBREAK") if (number := getattr(signal, name, None))]
@@ -228,8 +230,8 @@ def train_to_outcome(run: RunConfig, sender: Sender, cut_for: int) -> Outcome:
     except Exception as error:  # the queue goes on after any failure
         if out_of_memory(error):
             return ended(FAILED, OUT_OF_MEMORY)
-        if isinstance(error, OSError) and error.filename:  # what a disk refuses now it may not later
-            return ended(FAILED, error_text(error), retryable=True)
+        if isinstance(error, OSError) and error.filename:  # a scanner lets a file go; a full disk stays full
+            return ended(FAILED, error_text(error), retryable=error.errno not in FULL)
         return ended(FAILED, unforeseen(error, run), retryable=True)
     return ended(TRAINED, str(run.model_file()), bits_text(checkpoint.metrics))
 
