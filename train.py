@@ -98,8 +98,9 @@ def queue_of(arguments: argparse.Namespace) -> "Queue":
     anew = arguments.force
     if arguments.base:
         base, *voices = in_order(with_base(config, runs, overrides, lanes.count if arguments.hours else 1))
-        runs = [write_base_text(base, runs, keep=arguments.check), *voices]
-        anew |= runs[0] != base
+        written = write_base_text(base, runs, keep=arguments.check)
+        anew |= written != base  # --check found that the base's text will be another: then all are trained anew
+        runs = [written, *voices]
     if arguments.more:
         runs = [with_more_time(runs[0])]
     return Queue(runs, anew, command_of(arguments), lanes)

@@ -29,8 +29,8 @@ def stretch_of_revisions(settings: SamplerSettings) -> int:
     return settings.revision_stretch or max(1, settings.stretch // REVISION_SPEEDUP)
 
 
-class Masked(NamedTuple):
-    """Rows whose masks are filled in: the network, what is given, random numbers, settings, and the observer."""
+class Filling(NamedTuple):
+    """What filling in masks needs: the network, what is given, random numbers, settings, and the observer."""
 
     pi_logits: PiLogits
     given: Tensor
@@ -46,9 +46,9 @@ class Masked(NamedTuple):
         write at once, seldom side by side. `call` is the number of calls before.
         """
         order, become = orders.surest(~unwritten, longest), self.uniforms(x.shape[1])
-        left = longest  # unwritten positions of a stretch, at most
+        stretches, left = -(-most // longest), longest  # at most: stretches of a row, unwritten positions of a stretch
         while unwritten.any():
-            positions = filled_up(unwritten, min(most, -(-most // longest) * left))
+            positions = filled_up(unwritten, min(most, stretches * left))
             logits = self.pi_logits(x, noise_of(unwritten, self.given), positions)
             pi, shaped = logits.softmax(-1), tempered(logits, self.settings.temperature, self.settings.top_p)
             drawn = draw(shaped, become[positions].view(len(x), -1))
@@ -66,15 +66,15 @@ def surest_first(
     """Fill in the masks, the surest first. Each revision then masks the share `revised` of the text that fits its
     surroundings worst, and writes it again.
     """
-    rows, mask = Masked(pi_logits, given, uniforms, settings, observe), process.characters
+    filling, mask = Filling(pi_logits, given, uniforms, settings, observe), process.characters
     length, shorter = x.shape[1], stretch_of_revisions(settings)
-    x = rows.fill_in(x, ~given, length, settings.stretch, 0)
+    x = filling.fill_in(x, ~given, length, settings.stretch, 0)
     most = math.ceil(settings.revised * length)
     for revision in range(revisions_of(settings)):
         doubtful = least(plausibilities(pi_logits, x, mask, given), settings.revised, ~given)
         # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
         before = settings.stretch + revision * shorter
-        x = rows.fill_in(x.masked_fill(doubtful, mask), doubtful, most, shorter, before)
+        x = filling.fill_in(x.masked_fill(doubtful, mask), doubtful, most, shorter, before)
     return x
 
 
@@ -88,8 +88,8 @@ def gibbs(
     Drawing a character again by all others is Gibbs sampling, and those of one call lie apart. What a call hides it
     also judges and writes, where `surest` has calls that judge alone.
     """
-    rows, mask = Masked(pi_logits, given, uniforms, settings, observe), process.characters
-    x = rows.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
+    filling, mask = Filling(pi_logits, given, uniforms, settings, observe), process.characters
+    x = filling.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
     for call in range(GIBBS_CALLS * revisions_of(settings)):
         positions, logits = logits_behind(pi_logits, x, mask, given, call % GIBBS_CALLS, GIBBS_CALLS)
         now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))

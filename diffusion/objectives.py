@@ -36,8 +36,8 @@ def _direct_log_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tens
 
 def _logits_of_score(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
     # the analytic step down to sigma = 0 gives p(x0 | x_t), and without x_t's own evidence this is pi
-    posterior = process.tweedie(_direct_log_score(process, output, x_t, sigma), x_t, sigma)[..., : process.characters]
-    return process.context_logits(posterior.clamp_min(TINY).log(), x_t, sigma)
+    posterior = process.tweedie_of_score(_direct_log_score(process, output, x_t, sigma), x_t, sigma)
+    return process.context_logits(posterior[..., : process.characters].clamp_min(TINY).log(), x_t, sigma)
 
 
 def _logits_themselves(process: Process, output: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
@@ -72,7 +72,9 @@ def checked(logits: Tensor) -> Tensor:
 
 
 def score_entropy(process: Process, log_score: Tensor, x_t: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
-    """(B, L) score entropy in nats, not yet times dsigma; >= 0, and 0 iff the score is exact. SEDD, eq. 5.
+    """(B, L) score entropy in nats, not yet times dsigma; >= 0, and 0 where the score is exact. SEDD, eq. 5.
+
+    Where x_t can be noise it is 0 for no other score; elsewhere, as at what is written beside masks, for any.
 
     noise(x_t) sum over y != x_t of [ s - r log s + r (log r - 1) ], r = p(y|x0)/p(x_t|x0). It is computed as
     r (e^d - 1 - d), d = log s - log r: no term is negative, so nothing cancels. A ratio of 0 counts as e^-46: its

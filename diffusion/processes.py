@@ -113,7 +113,7 @@ class Process:
         score, growth = log_score.exp(), delta_sigma.unsqueeze(-1)
         return growth.exp() * score - torch.expm1(growth) * self._noise(delta_sigma) * score.sum(-1, keepdim=True)
 
-    def tweedie(self, log_score: Tensor, x_t: Tensor, delta_sigma: Tensor) -> Tensor:
+    def tweedie_of_score(self, log_score: Tensor, x_t: Tensor, delta_sigma: Tensor) -> Tensor:
         """(B, L, D) unnormalised p(x_s | x_t), delta_sigma = sigma_t - sigma_s. SEDD, eq. 19.
 
         Values can be negative where the score is not exact.
@@ -141,10 +141,10 @@ class Process:
         index = x_t.clamp_max(self.characters - 1).unsqueeze(-1)  # any index does for a mask, whose evidence is 0
         return logits.scatter_add(-1, index, evidence.to(logits.dtype).unsqueeze(-1))
 
-    def ancestral(self, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-        """(B, L, V) pi(x0) -> (B, L, D) unnormalised p(x_s | x_t) = p_s(x_s) p(x_t | x_s): `tweedie` of pi's score.
+    def tweedie(self, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        """(B, L, V) pi(x0) -> (B, L, D) unnormalised p(x_s | x_t) = p_s(x_s) p(x_t | x_s), by Bayes' rule.
 
-        The analytic step, SEDD eq. 19: exact given pi for a step of any size.
+        Exact for a step of any size. It equals the analytic step of SEDD, `tweedie_of_score`, of pi's score.
         """
         return self.marginal(pi, sigma_next) * self.arrival(x_t, sigma - sigma_next)
 

@@ -9,7 +9,7 @@ Shapes: B batch, L positions, V characters, D states; ids are (B, L), sigma (B, 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def euler_step(process: Process, pi: Tensor, x_t: Tensor, sigma: Tensor, sigma_n
     return step.scatter_add(-1, x_t.unsqueeze(-1), torch.ones_like(step[..., :1]))
 
 
-STEPS = {"tweedie": Process.ancestral, "euler": euler_step}
+STEPS = {"tweedie": Process.tweedie, "euler": euler_step}
 
 
 def noise_levels(grid: str, steps: int) -> Tensor:
@@ -54,7 +54,7 @@ def walk(
         pi = tempered(pi_logits(x, sigma), settings.temperature, settings.top_p)
         last = k == settings.steps - 1  # the exact step down to sigma = 0 draws from p(x0 | x_t)
         back = settings.renoise * sigma_next  # noise removed beyond sigma_next and added again; 0 in the last step
-        weights = (Process.ancestral if last else step)(process, pi, x, sigma, sigma_next - back)
+        weights = (Process.tweedie if last else step)(process, pi, x, sigma, sigma_next - back)
         if settings.renoise and not last:
             weights = process.renoised(normalised(weights, x), back)
         if last and settings.greedy_last_step:
@@ -66,10 +66,19 @@ def walk(
     return x
 
 
+class Loop(Protocol):
+    """(B, L) noise, with the text where it is given -> (B, L) ids without noise."""
+
+    def __call__(
+        self, process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms,
+        settings: SamplerSettings, *, observe: Observe,
+    ) -> Tensor: ...  # fmt: skip
+
+
 class Sampler(NamedTuple):
     """A sampler: its loop, the settings it reads, and its cost."""
 
-    run: Callable[..., Tensor]
+    write: Loop
     reads: tuple[str, ...]  # fields of SamplerSettings
     calls: Callable[[SamplerSettings, int], int]  # (settings, characters to write in a window) -> network calls
     fills_masks: bool = False  # needs the absorbing process, and writes the surest characters first
@@ -104,10 +113,10 @@ def settings_read(settings: SamplerSettings) -> dict[str, Any]:
 
 @torch.no_grad()
 def sample(
-    diffusion: Diffusion, network: Network, x_t: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
+    diffusion: Diffusion, network: Network, x0: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
     *, forbidden: list[int], observe: Observe | None = None,
 ) -> Tensor:  # fmt: skip
-    """(B, L) x_t -> (B, L) ids: write every position that is not given; ids in `forbidden` are never written.
+    """(B, L) x0, read where it is given -> (B, L) ids: all others are written; those in `forbidden` never are.
 
     `observe(step, x, p)` gets each state x, from the prior (step 0) on. p is the probability of each character in the
     step that led to x: None at the prior, 0 for a mask and where nothing was computed.
@@ -116,7 +125,7 @@ def sample(
     process = diffusion.process
     never = torch.zeros(process.characters, dtype=torch.float64)
     never[forbidden] = -torch.inf
-    never = never.to(x_t.device)
+    never = never.to(x0.device)
 
     def pi_logits(x_t: Tensor, sigma: Tensor, positions: Tensor | None = None) -> Tensor:
         output = network(x_t, sigma.squeeze(1).float().expand(len(x_t)), given, positions=positions).double()
@@ -125,7 +134,7 @@ def sample(
             x_t = x_t[positions].view(len(x_t), -1)
         return checked(diffusion.head.logits(process, output, x_t, sigma) + never)  # NaN stays NaN
 
-    x = torch.where(given, x_t, process.prior(uniforms(x_t.shape[1])))
+    x = torch.where(given, x0, process.prior(uniforms(x0.shape[1])))
     observe = observe or (lambda *_: None)
     observe(0, x, None)
-    return SAMPLERS[settings.sampler].run(process, pi_logits, x, given, uniforms, settings, observe=observe)
+    return SAMPLERS[settings.sampler].write(process, pi_logits, x, given, uniforms, settings, observe=observe)

@@ -65,7 +65,7 @@ class ThisMachine:
     def written(
         self, writer: "Writer", drafts: list[Draft], settings: SamplerSettings, progress: Progress | None = None
     ) -> list[Written]:
-        """As many windows at a time as fit into the calls at once."""
+        """The documents of these drafts; as many windows are written at a time as fit into the calls at once."""
         while pending := [draft for draft in drafts if not draft.finished]:
             calls = []
             while pending and len(calls) < writer.calls_at_once:

@@ -14,7 +14,7 @@ from generation.course import Change
 from nft.fonts import draw_caption, draw_character
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
 from nft.timeline import Timeline, seen, timeline
-from pages.themes import CAPTION_INK, FULL_INK, Theme
+from pages.themes import CAPTION_INK, FULL_INK, THEMES, Theme
 from utils import UserError
 
 MOST_FRAMES = 45
@@ -117,6 +117,11 @@ WRITERS: dict[str, Callable[[Frames, Theme], bytes]] = {
 def animation(kind: str, text: str, course: Sequence[Change], caption: str, theme: Theme) -> bytes:
     """The file of one of WRITERS."""
     return in_format(kind, lambda: frames(text, course, caption, theme), theme)
+
+
+def check_mp4() -> None:
+    """Raise UserError if no mp4 can be written here; one without a text is tried."""
+    animation("mp4", "", [], "", THEMES["paper"])
 
 
 def in_format(kind: str, drawn: Callable[[], Frames], theme: Theme) -> bytes:

@@ -25,7 +25,7 @@ from evaluation.seen import corpus_of, left_out, reference_of
 from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
-from nft.animation import animation
+from nft.animation import check_mp4
 from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, without_course
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
@@ -38,7 +38,6 @@ from nft.store import SetFolder, check_known, selection_json
 from nft.tokens import TextSource, identity_of
 from nft.traits import TRAITS, Record
 from nft.verify_records import drawn_otherwise
-from pages.themes import THEMES
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
 OF_A_FILE = "a set is made of a model file, models/NAME.pt, whose hash it names"
@@ -134,7 +133,7 @@ def check_presentable(info: SetInfo) -> None:
     """Raise UserError if set.json holds what no file of a set may show, or if its films cannot be written here."""
     check_presentation(info.plain(), "set.json: {}".format)
     if "mp4" in (info.pieces or ()):
-        animation("mp4", "", [], "", THEMES["paper"])
+        check_mp4()
 
 
 def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
@@ -268,11 +267,11 @@ def select_tokens(arguments: argparse.Namespace) -> int:
 def named_tokens(file: Path, records: list[Record], known: set[int]) -> set[int]:
     """The accepted tokens, of those `known`, whose ids a file names. UserError for others; those left out are told."""
     named = token_ids(file)
-    left_out = named & {record["token_id"] for record in records} - known
-    check_known(file, named - known - left_out)
-    if left_out:
-        what = f"{file}: the rules left out {listed(map(str, sorted(left_out)))}"
-        if named == left_out:
+    refused = named & {record["token_id"] for record in records} - known
+    check_known(file, named - known - refused)
+    if refused:
+        what = f"{file}: the rules left out {listed(map(str, sorted(refused)))}"
+        if named == refused:
             raise UserError(f"{what}, and it names no other token")
         say(what)
     return named & known

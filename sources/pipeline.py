@@ -166,7 +166,7 @@ def nothing_left(log: SourceLog) -> str:
 def texts(file: Found, table: Table, request: Request, choice: Choice, log: SourceLog) -> Texts:
     """The text of each row that --where takes. Raises UserError if most rows of a table are not whole."""
     sample = first_rows(file.name, table)
-    numbers, made = choice.of(file.name, file.kind, table.columns, sample)
+    numbers, text_of = choice.of(file.name, file.kind, table.columns, sample)
     bad, before = log.bad_rows, log.rows
     taken = Filter(request.where, table.columns, sample, log) if request.where else None
     width = len(numbers)
@@ -176,9 +176,9 @@ def texts(file: Found, table: Table, request: Request, choice: Choice, log: Sour
             while several := next_rows(rows, FILTERED, FILTERED_CHARACTERS):
                 kept = taken([row[width:] for row in several])
                 log.leave_out("not taken by --where", len(several) - len(kept))
-                yield from (made(several[number][:width]) for number in kept)
+                yield from (text_of(several[number][:width]) for number in kept)
         else:
-            yield from map(made, rows)
+            yield from map(text_of, rows)
     check_whole(file.name, log, log.bad_rows - bad, log.rows - before)
 
 
@@ -197,7 +197,7 @@ def counted_rows(rows: Iterator[Row], log: SourceLog) -> Iterator[Row]:
 
 
 def next_rows(rows: Iterator[Row], most: int, characters: int) -> list[Row]:
-    """The next rows, whole: so many at most, and none after those that hold more than so many characters."""
+    """The next rows, each whole: `most` at most, and no more once they hold over so many characters."""
     found, size = [], 0
     for row in islice(rows, most):
         found.append(row)

@@ -69,11 +69,8 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
                     training.read_losses()
             except Diverged:
                 training.slow_down()
-                listener.note(f"training diverged; back to step {training.status.step:,} at half the learning rate")
             except (MemoryError, RuntimeError) as error:
                 training.cut_smaller(error)
-                parts = f"{training.learner.shards} parts to a step"
-                listener.note(f"out of memory; back to step {training.status.step:,} and on with {parts}")
             listener.stepped(training.status)
             if listener.stopping():
                 raise Stopped
@@ -86,7 +83,7 @@ class Training:
     """The state of a training."""
 
     def __init__(self, run: RunConfig, cut_for: int = 0, tell: Callable[[str], None] = SILENT.note) -> None:
-        self.device = pick_device(run.device)
+        self.device, self.tell = pick_device(run.device), tell
         check_tensorboard([run])
         check_text(run)
         self.corpus = load_corpus(run)
@@ -98,9 +95,9 @@ class Training:
         shape = shape_of(run, self.corpus.vocabulary)
         self.parameters = fitting_parameters(shape, self.device)
         self.beginning = beginning_of(run)
-        self.before = spent_before(self.beginning, run.name, self.corpus.sha256)
+        self.spent = spent_before(self.beginning, run.name, self.corpus.sha256)
         self.same_split = keeps_split(self.beginning, run, self.corpus.sha256)
-        self.first = self.before.get("steps_before", 0)  # batches and noise are counted from here
+        self.first = self.spent.get("steps_before", 0)  # batches and noise are counted from here
         model = DiffusionTransformer(*shape).initialise(torch_generator(CPU, run.seed, run.name, "weights"))
         if self.beginning:
             fresh, vocabulary = model.state_dict(), self.corpus.vocabulary
@@ -243,6 +240,7 @@ class Training:
                 f"{self.status.name}: training diverged at step {self.status.step}, {slowdowns} times; {LOWER_RATES}"
             )
         self._go_back(slowdowns)
+        self.tell(f"training diverged; back to step {self.status.step:,} at half the learning rate")
 
     def cut_smaller(self, error: Exception) -> None:
         """After memory ran out: back to where numbers were sound, and twice as many parts to a step. Else it raises."""
@@ -251,6 +249,8 @@ class Training:
         traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
         self.learner.cut(2 * self.learner.shards)
         self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
+        parts = f"{self.learner.shards} parts to a step"
+        self.tell(f"out of memory; back to step {self.status.step:,} and on with {parts}")
 
     def _go_back(self, slowdowns: int) -> None:
         """Go back to the last sound snapshot; the time spent since then still counts."""
@@ -283,18 +283,18 @@ class Training:
         """Save the best averaged weights as the model, and delete the resume state, unless a longer training's."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
-        metrics = {**self.status.figures(), "parameters": self.parameters, **self.before}
+        metrics = {**self.status.figures(), "parameters": self.parameters, **self.spent}
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
             self.run.training_hash(), start=self.beginning and self.beginning.record, same_split=self.same_split,
         )  # fmt: skip
         listener.finishing(self.status)
         save_checkpoint(self.run.model_file(), checkpoint)
-        if self.beginning and self.before and (worse := no_better(self.beginning, metrics["held_out_bits"])):
+        if self.beginning and self.spent and (worse := no_better(self.beginning, metrics["held_out_bits"])):
             listener.note(f"{worse}; the model of before is {self.run.start_file()}")
         by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
         # a longer training goes on from the state at which time ended this one; a longer --more, from this model
-        minutes = self.run.minutes() if by_time and not self.before else math.inf
+        minutes = self.run.minutes() if by_time and not self.spent else math.inf
         if longer := drop_state(self.run, self.corpus.sha256, minutes):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")
         return checkpoint

@@ -64,7 +64,7 @@ def test_process_matches_the_published_implementation(name, case):
         "transition": process.transition(x0, delta),
         "staggered_score": process.staggered_score(log_score, delta),
         "transp_transition": process.arrival(x_t, delta),
-        "tweedie_unnormalised": process.tweedie(log_score, x_t, delta),
+        "tweedie_unnormalised": process.tweedie_of_score(log_score, x_t, delta),
         "reverse_rate": process.reverse_rate(log_score, x_t),
     }
     stored = {key for key in found if f"{name}_{key}" in golden}
@@ -103,11 +103,11 @@ def test_posterior_is_bayes_and_its_inverse_undoes_it(name):
 
 
 @every_process
-def test_ancestral_step_is_bayes_and_equals_tweedie(name):
+def test_the_analytic_step_is_bayes_and_equals_the_papers(name):
     process = PROCESSES[name](6)
     _, x_t, sigma, _ = random_case(process)
     logits, sigma_next = logits_for(process), sigma * double([[0.0], [0.2], [0.5], [0.9]])
-    step = process.ancestral(logits.softmax(-1), x_t, sigma, sigma_next)
+    step = process.tweedie(logits.softmax(-1), x_t, sigma, sigma_next)
     step = step / step.sum(-1, keepdim=True)
     every = torch.arange(6).expand(4, 6)
     before = torch.einsum("blk,bky->bly", logits.softmax(-1), process.transition(every, sigma_next))
@@ -115,7 +115,7 @@ def test_ancestral_step_is_bayes_and_equals_tweedie(name):
     leap = process.transition(states, sigma - sigma_next)  # (4, from, to)
     brute = before * torch.stack([leap[b][:, x_t[b]].T for b in range(4)])
     torch.testing.assert_close(step, brute / brute.sum(-1, keepdim=True), rtol=1e-9, atol=1e-12)
-    tweedie = process.tweedie(process.x0_log_score(logits, x_t, sigma), x_t, sigma - sigma_next)
+    tweedie = process.tweedie_of_score(process.x0_log_score(logits, x_t, sigma), x_t, sigma - sigma_next)
     torch.testing.assert_close(tweedie / tweedie.sum(-1, keepdim=True), step, rtol=1e-9, atol=1e-10)
 
 

@@ -22,7 +22,7 @@ def test_the_network_is_the_notebooks():
     with torch.no_grad():
         log_score = network(ids, sigma, torch.zeros_like(ids, dtype=torch.bool)).scatter(-1, ids.unsqueeze(-1), 0)
     torch.testing.assert_close(log_score, torch.from_numpy(stored["log_score"]), atol=1e-5, rtol=0)
-    reverse = PROCESSES["uniform"](11).tweedie(
+    reverse = PROCESSES["uniform"](11).tweedie_of_score(
         log_score.double(), ids, torch.from_numpy(stored["delta_sigma"]).double()
     )
     torch.testing.assert_close(reverse.float(), torch.from_numpy(stored["reverse_unnormalised"]), atol=1e-5, rtol=1e-4)
