@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from nft.edition import Edition
-from nft.formats import SIXTH_FORMAT
+from nft.formats import MARKS_BY_LIST
 from nft.metadata import STATEMENT
 from nft.selection import COMMENT, THOUSANDS, TOKEN_RANGE, UNCLEAR
 from pages.template import filled, script_json
@@ -25,7 +25,7 @@ def contact_sheet(edition: Edition) -> str:
         for (number, record, traits), bits, rank in zip(edition.numbered, edition.bits, edition.ranks, strict=True)
     ]  # fmt: skip
     info = edition.info
-    words = [info.word_list_sha256] if info.format > SIXTH_FORMAT else []
+    words = [info.word_list_sha256] if info.format >= MARKS_BY_LIST else []
     identity = hash_json([info.identity, info.seed, info.sampler, info.lasting_rules(), *words])
     script = {
         "/*TOKENS*/[]": script_json(data),

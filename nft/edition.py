@@ -5,7 +5,7 @@ from functools import cached_property
 
 from generation.course import Change
 from nft.courses import course_of
-from nft.formats import FIFTH_FORMAT, THIRD_FORMAT
+from nft.formats import ALL_IS_NO_CHOICE, EXACT_RANKS
 from nft.schemas import SetInfo
 from nft.traits import Bands, Record, ranks, rarity, traits_of
 from pages.themes import THEMES, Theme
@@ -32,7 +32,7 @@ class Edition:
     @property
     def curated(self) -> bool:
         """Whether the tokens were chosen by hand."""
-        return self.selected and (self.info.format <= FIFTH_FORMAT or len(self.records) < self.chosen_from)
+        return self.selected and (self.info.format < ALL_IS_NO_CHOICE or len(self.records) < self.chosen_from)
 
     @cached_property
     def numbered(self) -> list[tuple[int, Record, dict[str, str]]]:
@@ -66,7 +66,7 @@ class Edition:
     @cached_property
     def ranks(self) -> list[int]:
         """The rank of each token among all, from 1, the rarest."""
-        return ranks([traits for *_, traits in self.numbered], rounded=self.info.format <= THIRD_FORMAT)
+        return ranks([traits for *_, traits in self.numbered], rounded=self.info.format < EXACT_RANKS)
 
     def image_uri(self, number: int, relative: str = "../images", kind: str = "png") -> str:
         """The address of a token's picture or piece: under the base URI, or `relative` to its metadata without one."""

@@ -1,19 +1,17 @@
-"""The formats of a set, by the number in its set.json, and what each did otherwise than the next."""
+"""What changed in the formats of a set: each change by the first format that has it, as set.json numbers them."""
 
-# the trait "letters alone" held texts with punctuation too, and the provenance did not cover set.json
-FIRST_FORMAT = 1
-# pages and SVG files drew wide characters over their neighbours
-SECOND_FORMAT = 2
-# loops of short parts were missed, equal rarities were ranked by rounding, less of Markdown was escaped, and a long
-# title ran out of its picture
-THIRD_FORMAT = 3
-# numbers grouped by typographic spaces and hyphens were not found, indented lines were code in a description, and text
-# that a base shares with a voice set the bound of a copy
-FOURTH_FORMAT = 4
-# moving the list of words changed the provenance and lost the marks of a contact sheet, and a selection of all tokens
-# counted as chosen by hand
-FIFTH_FORMAT = 5
-# sets with different lists of words shared the marks of their contact sheets. A sheet of formats 3 to 6 may be another
-# version's too: what it is made of changed while the format stayed
-SIXTH_FORMAT = 6
+PUNCTUATION = 2  # the trait "letters alone" holds no text with punctuation
+SETTINGS_COVERED = 2  # the provenance covers set.json
+ONE_FORM = 2  # set.json and all tokens hold the settings that the sampler reads, and no others
+PLURALS = 2  # "1 text", not "1 texts"
+WHOLE_LOOPS = 4  # a loop is found though a shorter repeat begins it
+EXACT_RANKS = 4  # rarities are compared in whole numbers
+MORE_MARKDOWN = 4  # more of Markdown is escaped in a description
+SHORT_TITLES = 4  # a long title ends in the picture, not beyond it
+TYPOGRAPHIC_NUMBERS = 5  # numbers grouped by typographic spaces and hyphens are found
+INDENTS = 5  # an indented line is no code in a description
+TWINS_APART = 5  # text that a base shares with a voice does not set the bound of a copy
+LIST_MAY_MOVE = 6  # where the list of words lies changes neither the provenance nor the marks of a contact sheet
+ALL_IS_NO_CHOICE = 6  # a selection of all tokens does not count as chosen by hand
+MARKS_BY_LIST = 7  # sets with different lists of words share no marks of their contact sheets
 SET_FORMAT = 7  # of new sets

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nft.edition import Edition
-from nft.formats import FIRST_FORMAT, FOURTH_FORMAT, THIRD_FORMAT
+from nft.formats import INDENTS, MORE_MARKDOWN, PLURALS, SHORT_TITLES
 from nft.layout import WIDE
 from nft.traits import Record
 
@@ -40,7 +40,7 @@ def caption(edition: Edition, number: int) -> str:
 def picture_caption(edition: Edition, number: int) -> str:
     """The caption as pictures show it: of a long title the beginning, and always the number."""
     whole, title, tail = caption(edition, number), edition.info.title, f"\u2026 #{number}"
-    if edition.info.format <= THIRD_FORMAT or width_in_cells(whole) <= SHOWN_TITLE:
+    if edition.info.format < SHORT_TITLES or width_in_cells(whole) <= SHOWN_TITLE:
         return whole
     while width_in_cells(title + tail) > SHOWN_TITLE:
         title = title[:-1]
@@ -107,9 +107,9 @@ def description(edition: Edition, record: Record) -> str:
     """
     version, text = edition.info.format, record["text"]
     chosen = "Chosen by hand from a larger set." if edition.curated else "Not chosen by hand."
-    pattern = EARLIER_MARKDOWN if version <= THIRD_FORMAT else MARKDOWN
+    pattern = EARLIER_MARKDOWN if version < MORE_MARKDOWN else MARKDOWN
     text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
-    text = text if version <= FOURTH_FORMAT else INDENT.sub("\u00a0", text)
+    text = text if version < INDENTS else INDENT.sub("\u00a0", text)
     return f"{text}\n\n{STATEMENT} {chosen}"
 
 
@@ -163,7 +163,7 @@ def metaplex(edition: Edition, number: int, record: Record, traits: dict[str, st
 def contract(edition: Edition) -> dict[str, Any]:
     """Metadata of the whole collection as OpenSea reads it, with licence and source of the training text."""
     info, count = edition.info, len(edition.records)
-    texts = f"{count} text" + "s" * (count != 1 or info.format == FIRST_FORMAT)
+    texts = f"{count} text" + "s" * (count != 1 or info.format < PLURALS)
     return {
         "name": info.title,
         "description": info.description or f"{texts} after {info.name}. {STATEMENT}",

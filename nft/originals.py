@@ -13,7 +13,7 @@ from evaluation.seen import left_out, reference_of
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
-from nft.formats import FOURTH_FORMAT
+from nft.formats import TWINS_APART
 from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
@@ -132,8 +132,8 @@ def find_text(
     if corpus.vocabulary != checkpoint.vocabulary:
         found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
         return None
-    twins_apart = info.format > FOURTH_FORMAT
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, twins_apart=twins_apart)
+    apart = info.format >= TWINS_APART
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, twins_apart=apart)
     if unseen:
         found.not_checked(f"{OF_THE_TEXT}: the text of {listed(unseen)}, which the model learnt from too, is not here")
         return None

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from nft.edition import Edition
-from nft.formats import FIRST_FORMAT
+from nft.formats import SETTINGS_COVERED
 from nft.metadata import STATEMENT
 from nft.schemas import PRESENTATION, canonical_json
 from utils import sha256
@@ -50,7 +50,7 @@ def provenance(edition: Edition) -> dict[str, Any]:
         "source": info.source,
         **info.identity,
         **({"start": stored["start"]} if info.start else {}),
-        **(covered if info.format != FIRST_FORMAT else {}),
+        **(covered if info.format >= SETTINGS_COVERED else {}),
         "provenance_sha256": sha256("".join(hashes)),
         "merkle_root": merkle_root([record.encode("utf-8") for record in records]),
         "token_sha256": hashes,

@@ -12,7 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from config.sets import Rules
-from nft.formats import FOURTH_FORMAT, SET_FORMAT, THIRD_FORMAT
+from nft.formats import SET_FORMAT, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS
 from text.personal import Span, handles, personal
 from text.vocabulary import fold
 from utils import read_text
@@ -113,9 +113,9 @@ class Judge:
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""
         config = self.config
-        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=self.version <= THIRD_FORMAT)
+        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=self.version < WHOLE_LOOPS)
         yield "copies", config.copies, self.find_copy
-        yield "personal", config.personal, lambda c: personal(c.text, typographic=self.version > FOURTH_FORMAT)
+        yield "personal", config.personal, lambda c: personal(c.text, typographic=self.version >= TYPOGRAPHIC_NUMBERS)
         yield "handles", config.handles, lambda c: handles(c.text)
         yield "words", config.words, self.find_words
 

@@ -15,7 +15,7 @@ from config.sets import Rules
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
 from generation.checkpoint import Hash, Start
-from nft.formats import FIFTH_FORMAT
+from nft.formats import LIST_MAY_MOVE
 from nft.traits import TRAITS
 from pages.themes import PIECES, THEMES
 from sources.cleaning import misfit
@@ -91,7 +91,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with, where the text is from, and how the set is presented."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7]  # from FIRST_FORMAT to SET_FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7]  # up to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
@@ -126,7 +126,7 @@ class SetInfo(SetFile):
 
     def lasting_rules(self) -> dict[str, Any]:
         """The rules as set.json holds them, without the path of the list of words, which may move."""
-        moves = {"word_list"} if self.format > FIFTH_FORMAT else set()
+        moves = {"word_list"} if self.format >= LIST_MAY_MOVE else set()
         return {key: value for key, value in self.rules.items() if key not in moves}
 
     def drawn_with(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from generation.draft import Draft, Written
 from generation.prompt import ANYTHING
 from generation.writer import VERSIONS, Writer, machine_of
 from nft.courses import masked_course
-from nft.formats import FIRST_FORMAT
+from nft.formats import PUNCTUATION
 from nft.rules import Candidate, Judge
 from nft.schemas import SetInfo
 from nft.traits import Record, figures_of
@@ -118,7 +118,7 @@ def draw_token(source: TextSource, judge: Judge, token: int) -> DrawnToken:
         "flags": verdict.flags,
         "dropped": dropped,
         **figures,
-        "traits": figures_of({"text": verdict.text, **figures}, first_format=source.info.format == FIRST_FORMAT),
+        "traits": figures_of({"text": verdict.text, **figures}, punctuation=source.info.format >= PUNCTUATION),
     }
     return DrawnToken(record, masked_course(drawn.written.course, drawn.written.text, text) if text else [])
 

@@ -39,10 +39,10 @@ TRAITS: dict[str, tuple[Callable[[Record], float | str], tuple[str, ...]]] = {
 }
 
 
-def figures_of(record: Record, *, first_format: bool = False) -> dict[str, float | str]:
-    """A token's figure, or word, for each trait; in sets of the first format punctuation counted as letters."""
+def figures_of(record: Record, *, punctuation: bool = True) -> dict[str, float | str]:
+    """A token's figure, or word, for each trait; without `punctuation` this counts as letters, as in the first sets."""
     figures = {name: figure(record) for name, (figure, _) in TRAITS.items()}
-    if first_format and figures["Characters"] == "punctuation":
+    if not punctuation and figures["Characters"] == "punctuation":
         figures["Characters"] = "letters alone"
     return figures
 
@@ -84,7 +84,7 @@ def rarity(traits: list[dict[str, str]]) -> list[float]:
 def ranks(traits: list[dict[str, str]], *, rounded: bool = False) -> list[int]:
     """The rank of each token by its rarity, from 1, the rarest; of two that are as rare the first comes first.
 
-    `rounded`, as up to THIRD_FORMAT: sums of rounded logarithms are compared, so few are quite as rare, and others in
+    `rounded`, as before EXACT_RANKS: sums of rounded logarithms are compared, so few are quite as rare, and others in
     Python 3.12 than before.
     """
     every = trait_counts(traits)

@@ -13,7 +13,7 @@ from generation.writer import Writer
 from nft.courses import masked_course
 from nft.edition import Edition
 from nft.findings import Findings
-from nft.formats import FIRST_FORMAT
+from nft.formats import SETTINGS_COVERED
 from nft.originals import Originals, find_originals
 from nft.rules import BLOT, Judge
 from nft.schemas import SetInfo, canonical_json
@@ -50,7 +50,7 @@ def check_sources(found: Findings, folder: SetFolder, info: SetInfo) -> None:
     """
     if (kept := folder.selection()) is not None and folder.read_file("selection.json") != utf8(selection_json(kept)):
         found.differs("selection.json: not as its values are written; select writes it again")
-    if info.format == FIRST_FORMAT:
+    if info.format < SETTINGS_COVERED:
         found.not_checked("set.json: the provenance of sets of this earlier version does not cover it")
         return
     if folder.read_file("set.json") != utf8(indented_json(info.plain())):

@@ -15,7 +15,6 @@ from nft.animation import Shown, pictures_of
 from nft.edition import Edition
 from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
 from nft.findings import Findings
-from nft.formats import FIRST_FORMAT, SECOND_FORMAT, SIXTH_FORMAT, THIRD_FORMAT
 from nft.image import pixels_of
 from nft.metadata import csv_table, no_formula_begins
 from nft.store import LINK, SetFolder
@@ -24,9 +23,9 @@ from utils import UserError
 
 TABLE, SHEET = "tokens.csv", "index.html"
 PAGES = (".html", ".svg")
-# format: ends of files that its versions wrote otherwise
-WRITTEN_OTHERWISE = dict.fromkeys(range(THIRD_FORMAT, SIXTH_FORMAT + 1), (SHEET,))
-WRITTEN_OTHERWISE |= {FIRST_FORMAT: (*PAGES, TABLE), SECOND_FORMAT: PAGES}
+# format: ends of files that its versions wrote otherwise: up to 2 wide characters covered their neighbours; what a
+# contact sheet is made of changed while the formats 3 to 6 stayed
+WRITTEN_OTHERWISE = {1: (*PAGES, TABLE), 2: PAGES, **dict.fromkeys(range(3, 7), (SHEET,))}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PACKERS = {".apng": ".png"}  # both by zlib; each other kind by a library of its own
 PART = re.compile(r"\..+\.part")  # what a write that was killed left

@@ -11,7 +11,7 @@ from diffusion.samplers import settings_read
 from nft.courses import course_line, course_of
 from nft.edition import Edition
 from nft.findings import Findings
-from nft.formats import FIRST_FORMAT
+from nft.formats import ONE_FORM, PUNCTUATION
 from nft.originals import Originals
 from nft.rules import BLOT, Candidate, Judge, Verdict
 from nft.schemas import SetInfo, canonical_json, rules_with_defaults, sampler_with_defaults
@@ -28,14 +28,14 @@ def check_records(found: Findings, edition: Edition, at_hand: Originals, redrawn
     Of the tokens in `redrawn` the text that was masked is known, so they are not named as unchecked.
     """
     info = edition.info
-    rules, first_format = rules_with_defaults(info.rules), info.format == FIRST_FORMAT
-    if not first_format and (unread := info.sampler.keys() - settings_read(info.sampler_settings()).keys()):
+    rules, unread = rules_with_defaults(info.rules), info.sampler.keys() - settings_read(info.sampler_settings()).keys()
+    if unread and info.format >= ONE_FORM:
         what = f"settings that the sampler {info.sampler['sampler']} does not read"
         found.not_checked(f"set.json: {', '.join(sorted(unread))}: {what}")
     for line, record in zip(edition.lines, edition.every, strict=True):
         problems = [
             *written_otherwise(line, record), *drawn_otherwise(record, info), *other_outcome(record, rules),
-            *other_traits(record, first_format=first_format),
+            *other_traits(record, punctuation=info.format >= PUNCTUATION),
         ]  # fmt: skip
         report(found, record, problems)
     accepted = [record for record in edition.every if record["accepted"]]
@@ -90,7 +90,7 @@ def is_masked(record: Record) -> bool:
 def drawn_otherwise(record: Record, info: SetInfo) -> Iterator[str]:
     """Where a record says that it was drawn with other settings than set.json does."""
     expected, own = common_fields(info), {**record}
-    if info.format == FIRST_FORMAT:  # its tokens may come from versions with more and with fewer settings
+    if info.format < ONE_FORM:  # its tokens may come from versions with more and with fewer settings
         for origin in (expected, own):
             origin["sampler"] = settings_read(sampler_with_defaults(origin["sampler"]))
     for key, value in expected.items():
@@ -114,11 +114,11 @@ def other_outcome(record: Record, rules: Rules) -> Iterator[str]:
         yield "it is accepted without a text" if record["accepted"] else "it has a text, but is not accepted"
 
 
-def other_traits(record: Record, *, first_format: bool) -> Iterator[str]:
+def other_traits(record: Record, *, punctuation: bool) -> Iterator[str]:
     """Where figures and traits do not follow from the text and from each other."""
     figures = length_figures(record["text"], record["longest_match"]) if record["accepted"] else {}
     yield from other_values(record, figures)
-    known = figures_of(record, first_format=first_format)
+    known = figures_of(record, punctuation=punctuation)
     if not record["accepted"]:  # the text that would tell is not kept
         known["Characters"] = record["traits"]["Characters"]
     if canonical_json(record["traits"]) != canonical_json(known):

@@ -12,7 +12,6 @@ from PIL import Image
 
 import collection
 from nft.edition import Edition
-from nft.formats import FOURTH_FORMAT, THIRD_FORMAT
 from nft.layout import SIDE
 from nft.metadata import caption, csv_text, description, picture_caption
 from tests.nft.sets import change_tokens, made_up_edition, texts
@@ -108,9 +107,9 @@ def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
     }  # fmt: skip
     edition = made_up_edition(dict(enumerate(texts, 1)))
     assert [description(edition, record).split("\n\n")[0] for record in edition.records] == [*texts.values()]
-    earlier = with_info(edition, format=THIRD_FORMAT)
+    earlier = with_info(edition, format=3)
     assert description(earlier, earlier.records[0]).startswith("Fish &amp; chips\n\n")
-    fourth = with_info(edition, format=FOURTH_FORMAT)
+    fourth = with_info(edition, format=4)
     assert description(fourth, fourth.records[-2]).startswith("\tcode\n\n")
 
 
@@ -124,7 +123,7 @@ def test_a_picture_shows_the_number_of_a_token_however_long_its_title():
     ):
         long = with_info(edition, title=title)
         assert picture_caption(long, 7) == shown and len(shown) <= 60
-        assert caption(long, 7) == f"{title} #7" == picture_caption(with_info(long, format=THIRD_FORMAT), 7)
+        assert caption(long, 7) == f"{title} #7" == picture_caption(with_info(long, format=3), 7)
 
 
 def test_a_spreadsheet_takes_no_text_for_a_formula():

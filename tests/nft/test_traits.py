@@ -70,7 +70,7 @@ def test_figures_are_those_of_the_record():
     }  # fmt: skip
     expected = [4, "digits", 0.5, 0.25, 0.1, 3, 0.5]
     assert list(figures_of(record).values()) == expected
-    assert figures_of({**record, "text": "a, b"}, first_format=True)["Characters"] == "letters alone"
+    assert figures_of({**record, "text": "a, b"}, punctuation=False)["Characters"] == "letters alone"
 
 
 def test_a_text_with_punctuation_is_not_of_letters_alone():
