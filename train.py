@@ -50,7 +50,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="train anew what is done (the old model is kept as NAME.previous.pt) or interrupted",
+        help="train anew what is done (the old model is kept as NAME.previous.pt) "
+        "or interrupted (its state is deleted)",
     )
     return parser.parse_args(argv)
 

@@ -15,7 +15,7 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
 
 
 def voice_sha256(checkpoint: Checkpoint) -> str:
-    """SHA-256 of what shapes a model's draws beside the weights, its name and precision: the same of file and folder.
+    """SHA-256 of what shapes a model's draws, but for its weights, name and precision: the same of file and folder.
 
     Settings at their defaults are left out, so that a key of a later version changes nothing.
     """

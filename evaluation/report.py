@@ -205,9 +205,10 @@ def copies_lines(evaluation: Evaluation) -> list[str]:
     """The section on copies: when a document is flagged, how many are, and the worst."""
     copies, unread, blank = evaluation.copies, evaluation.unread, evaluation.blank
     real = counted(copies.calibrated_on, "real document")
-    calibrated = f"That bound is the 99.9 % quantile of {real}, compared with text they are no part of."
+    calibrated = f"That bound is the 99.9 % quantile of the longest matches of {real} with text they are no part of."
+    line = "its letters and digits are those of a line of the training text; if "
     return [
-        "A document is flagged if its letters and digits are those of a line of the training text; if it shares more "
+        f"A document is flagged if {'' if evaluation.corpus.stream else line}it shares more "
         f"than {counted(copies.bound, 'character')} in a row with that text; or if {RECITED:.0%} of it are made of "
         "passages of one training document, more often than chance explains.",
         calibrated if copies.calibrated_on else "No real document is new enough to say what is chance.",

@@ -49,9 +49,11 @@ class TwoSidedCounts:
         self.counted = cache(self._counted)
 
     def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
-        x = x_t.cpu().numpy()
+        x, fixed = x_t.cpu().numpy(), given.cpu().numpy()
         masked = x == self.characters
-        surroundings = np.pad(x, ((0, 0), (REACH, REACH)), constant_values=self.characters)  # not known, as a mask
+        padding = fixed & np.pad(fixed, ((0, 0), (1, 0)))[:, :-1]  # behind a closing frame, where no text has another
+        x = np.where(padding, self.characters, x)  # not known, as a mask; nor is what stands beyond the window
+        surroundings = np.pad(x, ((0, 0), (REACH, REACH)), constant_values=self.characters)
         seen = np.lib.stride_tricks.sliding_window_view(surroundings, 2 * REACH + 1, axis=1)[masked]
         logits = np.zeros((*x.shape, self.characters))
         frequencies = self.expert([offsets(0, 0)], seen)

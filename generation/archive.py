@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from command.messages import is_of_system
-from utils import Result, UserError, check_readable, hash_file, out_of_memory, unreadable, write_atomic
+from utils import Result, UserError, check_readable, hash_file, out_of_memory, replace, unreadable, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -129,7 +129,9 @@ def nearest_model(path: Path) -> str:
 
 def set_aside(path: Path) -> Path:
     """Rename NAME.pt, for example, to NAME.previous.pt, or NAME.previous-2.pt and so on, over nothing that is there."""
-    return path.replace(free_name(path))
+    kept = free_name(path)
+    replace(path, kept)
+    return kept
 
 
 def copy_aside(path: Path) -> Path:

@@ -42,7 +42,8 @@ def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> F
         for place, character, ink in written:
             if cell := laid.cells[place]:
                 x, y = left + cell[1] * width, left + cell[0] * high
-                draw.rectangle((round(x), round(y), round(x + width) - 1, round(y + high) - 1), 0)
+                corner = round(x), round(y)  # a cell has a pixel at least
+                draw.rectangle((*corner, *map(max, corner, (round(x + width) - 1, round(y + high) - 1))), 0)
                 if not character.isspace():
                     draw_character(draw, (x, y), character, ink, max(1, round(laid.size * scale)), light=theme.light)
         last = frame == times.frames

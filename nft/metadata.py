@@ -13,7 +13,7 @@ from nft.traits import Record
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
 METAPLEX_NAME, METAPLEX_SYMBOL = 32, 10  # bytes, the limits of Metaplex' Token Metadata program
-# how a cell begins that a spreadsheet runs as a formula, also after it has trimmed it; wide signs count in East Asia
+# how a cell begins that a spreadsheet runs as a formula, also behind a tab or line break; wide signs count in East Asia
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # the same behind a delimiter inside a cell: a spreadsheet that parts cells by ; parts ours there too, quoted or not. A
 # smiley, ;-), stays

@@ -68,9 +68,10 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
     failed, to_come = False, []
     for run in runs:
         try:
-            status = status_of(run)
+            start_to_come = bool(maker_of(run, to_come))  # then what was made of the start of before is made anew
+            status = "new" if start_to_come else status_of(run)
             to_come += [run] * (status != "done")
-            found.append(check_run(run, status, config, start_is_made=not maker_of(run, to_come)))
+            found.append(check_run(run, status, config, start_is_made=not start_to_come))
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
             console.print(f"error: {run.name}: {' '.join(error_text(error).split())}")
             failed = True

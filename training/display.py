@@ -117,7 +117,7 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     """What was read, how large the network is, and how long training may take: a line each."""
     reading_log, limit = corpus.reading_log, run.training.max_minutes
     losses, distinct = reading_log.losses(), reading_log.distinct_characters
-    # the frame is none, nor is the newline of a stream without one
+    # the newline is one of the vocabulary, but of the text only if that is a stream that holds it
     known = min(len(corpus.vocabulary.characters) - (not corpus.stream), distinct)
     budget = f"at most {counted(steps, 'step')}" + (f" or {clock(60 * limit)}" if limit else "")
     documents = "" if corpus.stream else f"{counted(reading_log.documents, 'document')}, "

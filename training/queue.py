@@ -145,7 +145,7 @@ class Queue:
             return self.failed[run.name]
 
     def begin(self, run: RunConfig, at_once: int) -> Outcome | None:
-        """Begin a training, or say why not; a model of other data or settings is kept aside."""
+        """Begin a training, or say why not; a model of other data or settings, or of less time, is kept aside."""
         data = run.data_file()
         if not data.is_file():
             missing = f"no file {data}; put one document per line there, or take {run.name} out of datasets:"
@@ -199,7 +199,7 @@ class Queue:
     def is_done(self, run: RunConfig) -> bool:
         """Whether a run is done, without a change to any file."""
         with contextlib.suppress(OSError):  # the data cannot be read: what reads them next says why
-            return not self.force and bool(finished_model(run)[0])
+            return not self.force and run.name not in self.absent and bool(finished_model(run)[0])
         return False
 
     def status_of(self, run: RunConfig) -> str:
@@ -207,7 +207,8 @@ class Queue:
         if self.is_done(run):
             return "done"
         with contextlib.suppress(OSError):
-            state = None if self.force else next_state(run, hash_file(run.data_file()))
+            absent = run.name in self.absent  # a pipe, for example, which has no end
+            state = None if self.force or absent else next_state(run, hash_file(run.data_file()))
             if state and spent_minutes(state):
                 return "interrupted"
         return "new"

@@ -15,7 +15,7 @@ from generation.archive import Damaged, kept_aside, read_archive, set_aside, wri
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor
-from utils import UserError, hash_file
+from utils import UserError, hash_file, replace
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes
@@ -82,7 +82,7 @@ def take_state(
         with contextlib.suppress(UserError):
             state = read_state(kept, run, corpus, fresh, optimizers)
             if state and (replaced or not outlasts(state, run)):  # else --force has moved it aside
-                kept.replace(path)
+                replace(kept, path)
                 note(f"{kept}, which was kept aside, is of this training")
                 return state
     return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from config.schema import RunConfig
@@ -38,9 +39,12 @@ def beginning_of(run: RunConfig) -> Beginning | None:
     if found.network != "transformer":
         raise UserError(f"training.start_from: {path}: an imported model; only one that train.py made can be a start")
     check_alike(path, found.run, run)
-    texts = [*(found.start.texts if found.start else []), learnt_as(found)]
-    texts = list(dict.fromkeys(texts))
-    return Beginning(found, Start(name=found.run.name, model_sha256=found.file_sha256, texts=texts))
+    try:
+        texts = [*(found.start.texts if found.start else []), learnt_as(found)]
+        texts = list(dict.fromkeys(texts))
+        return Beginning(found, Start(name=found.run.name, model_sha256=found.file_sha256, texts=texts))
+    except ValidationError:  # a model from elsewhere may name no text, or as many as a start may have
+        raise UserError(f"training.start_from: {path}: does not say which texts it learnt; name another") from None
 
 
 def learnt_as(found: Checkpoint) -> SeenText:
@@ -50,7 +54,7 @@ def learnt_as(found: Checkpoint) -> SeenText:
 
 def was_trained_further(found: Checkpoint) -> bool:
     """Whether a model started from an earlier one of the same dataset and text."""
-    return bool(found.start) and learnt_as(found) in found.start.texts
+    return bool(found.start and found.data_sha256 and learnt_as(found) in found.start.texts)
 
 
 def keeps_split(beginning: Beginning | None, run: RunConfig, data_sha256: str) -> bool:

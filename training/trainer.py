@@ -293,7 +293,7 @@ class Training:
         if self.beginning and self.spent and (worse := no_better(self.beginning, metrics["held_out_bits"])):
             listener.note(f"{worse}; the model of before is {self.run.start_file()}")
         by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
-        # a longer training goes on from the state at which time ended this one; a longer --more, from this model
+        # the state stays for a longer training, if time ended this one; a longer --more goes on from this model instead
         minutes = self.run.minutes() if by_time and not self.spent else math.inf
         if longer := drop_state(self.run, self.corpus.sha256, minutes):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")

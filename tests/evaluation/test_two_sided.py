@@ -80,6 +80,18 @@ def test_logits_are_powers_of_what_each_expert_adds_to_the_frequencies():
         torch.testing.assert_close(logits[place].double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
 
 
+def test_what_fills_a_row_up_is_no_text():
+    rng = np.random.default_rng(0)
+    text = framed([rng.integers(1, CHARACTERS, size=9) for _ in range(200)]).astype(np.int64)
+    x = torch.from_numpy(text[:11].copy())[None]
+    x[0, [3, 8, 9]] = CHARACTERS
+    given = torch.tensor([[True, *[False] * 9, True]])
+    counts = TwoSidedCounts(text, CHARACTERS)
+    filled, also = (torch.nn.functional.pad(each, (0, 5), value=value) for each, value in ((x, 0), (given, True)))
+    whole = counts(x, torch.ones(1), given)
+    torch.testing.assert_close(counts(filled, torch.ones(1), also)[:, :11], whole, rtol=0, atol=0)
+
+
 def test_contexts_of_a_large_alphabet_are_as_long_as_numbers_hold():
     characters, longest = 60_000, 2
     text = np.random.default_rng(0).integers(59_000, characters, size=400)

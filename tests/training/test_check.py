@@ -1,6 +1,7 @@
 """The plan: what would be trained, at what cost, and how hours are shared out."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -167,6 +168,31 @@ def test_of_a_voice_with_a_start_no_bits_are_promised_whether_it_is_there_or_not
         assert run("--all", "--check") == 0
         out = capfd.readouterr().out + (path.parent / "outputs" / "check.html").read_text(encoding="utf-8")
         assert out.count("no training of this preset from a start was measured") == 1
+
+
+@pytest.mark.usefixtures("warm_processes")
+def test_a_voice_whose_start_will_be_trained_anew_is_not_done(project, capfd):
+    path, run = project
+    change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
+    assert run("--all") == 0
+    for said in ("done", "new"):
+        capfd.readouterr()
+        assert run("--all", "--check") == 0
+        rows = [row.split() for row in capfd.readouterr().out.splitlines() if row.startswith("\u2502")]
+        assert [row[1] for row in rows if said in row] == ["two", "one"]
+        load_config(path).resolve("two").model_file().unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_pipe_in_the_place_of_a_text_is_not_waited_for(project, capfd):
+    path, run = project
+    train_model(load_config(path).resolve("one"), Quiet())
+    text = path.parent / "datasets" / "one.txt"
+    text.unlink()
+    os.mkfifo(text)
+    for options in (["--check"], []):
+        assert run("--all", *options) == 1
+        assert "one: " in capfd.readouterr().out
 
 
 @pytest.mark.usefixtures("warm_processes")

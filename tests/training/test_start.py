@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from generation.checkpoint import load_checkpoint
+from generation.checkpoint import load_checkpoint, save_checkpoint
 from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training.program import posix
 from text.corpus import load_corpus
@@ -135,6 +135,14 @@ def test_a_start_of_another_network_is_one_line(base, tiny_run):
     # wherever a stored run is read, its own paths are not
     elsewhere = shape(run, start_from="models/second.pt")
     assert not elsewhere.overwritten() and type(run).stored(elsewhere.model_dump()).trains_like(elsewhere)
+
+
+def test_a_start_that_names_no_text_is_one_line(base):
+    found = load_checkpoint(base.model_file())
+    base.model_file().unlink()
+    save_checkpoint(base.model_file(), replace(found, data_sha256=""))  # as one from elsewhere may be
+    with pytest.raises(UserError, match=r"start_from: .*first.pt: does not say which texts it learnt; name another"):
+        beginning_of(shape(base, start_from="first"))
 
 
 @pytest.mark.usefixtures("warm_processes")
