@@ -61,7 +61,7 @@ def evaluate_voice(
     corpus = corpus_of(checkpoint, file)
     # all text at hand: which sample of it was learnt is for the model's file to say
     seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config, same_split=checkpoint.same_split)
-    reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, visible_only=True)
+    reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, own=seen.own, visible_only=True)
     texts, unread, blank = texts_to_judge(samples, request, writer, corpus)
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     # samples and real text in equal number: a divergence grows as documents become fewer, whoever wrote them

@@ -31,6 +31,7 @@ class Reference:
     A stream is cut into documents of `context` characters, which are about as long as its samples. Copies are sought in
     `sought`, or in the training text; if `visible_only`, in what a reader sees: known characters that show anything,
     of either case. They are sought in `twins` too, the same documents without unknown characters, which set no bound.
+    Nor do other documents of `sought` than its first `own`, if that is given: they are of other texts.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Reference:
         sought: Split | None = None,
         twins: Split | None = None,
         *,
+        own: int | None = None,
         visible_only: bool = False,
     ) -> None:
         splits = (corpus.train, corpus.held_out)
@@ -52,11 +54,14 @@ class Reference:
         self.visible[FRAME] = not corpus.stream  # between lines, where no match may run on; white space of a stream
         self.words = {word for document in training for word in words(self.vocabulary.decode(document))}
         self._count(first_documents(training, REFERENCE_CHARACTERS))
+        others: Documents = []
         if sought and sought is not corpus.train:
-            training = shuffled_documents(cut_stream(sought, context) if corpus.stream else sought, rng)
-        self._calibrate(training)
+            whole = cut_stream(sought, context) if corpus.stream else sought
+            mine = whole.starts < np.append(sought.starts, np.inf)[-1 if own is None else own]
+            training, others = (shuffled_documents(whole.chosen(which), rng) for which in (mine, ~mine))
+        self._calibrate(training, others)
         again = [*(twins or ())]
-        lines = [] if corpus.stream else [*training, *again]
+        lines = [] if corpus.stream else [*training, *others, *again]
         self.lines = {*map(self._line, lines)} - {""}  # of a line that shows nothing, no sample is a copy
         if corpus.stream:  # as one text: a match may run across the cuts, and from one line of another text to the next
             text = sought or corpus.train
@@ -88,15 +93,15 @@ class Reference:
         self.endings = Histogram.of(ending(document, self.vocabulary) for document in documents)
         self.model = NgramModel(text, self.vocabulary.size)
 
-    def _calibrate(self, training: Documents) -> None:
+    def _calibrate(self, training: Documents, others: Documents) -> None:
         """Set the longest match that is no copy, from documents that are no part of the text they are compared with.
 
-        Copies are sought in all of that text together.
+        Copies are sought in all of that text together, `others` among it, which are of other texts.
         """
         # held-out documents may be few, so some training documents are compared with the rest of the training text too
         aside = min(CALIBRATION_DOCUMENTS, len(training) // 2)
         new = [self._ids(document) for document in self.held_out[:CALIBRATION_DOCUMENTS] + training[:aside]]
-        rest = MatchFinder(self._ids(framed(training[aside:])))
+        rest = MatchFinder(self._ids(framed([*training[aside:], *others])))
         self.copy_bound, self.calibrated_on = copy_bound(new, rest.longest(new))
         self.finders = [rest, MatchFinder(self._ids(framed(training[:aside])))]
         self.aside = training[:NEIGHBOURS][:aside], [rest]  # some documents, and text that they are no part of

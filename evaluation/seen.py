@@ -1,7 +1,8 @@
 """All text that a model has learnt from: its own, and that of the models its training started from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Seen:
     """Text that a model has learnt from, in which copies are sought."""
 
     text: Split  # as ids of its vocabulary: its own, without what is held out, and the texts of its start that are here
+    own: int  # how many of the first documents are its own
     twins: np.ndarray  # (documents,) bool: documents of a start that equal one of its own without unknown characters
     missing: list[str]  # the models whose texts are not where config.yaml says, or not as they were
     held_out: int  # how many held-out documents are in the texts of its start too
@@ -60,7 +62,8 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
             missing.append(text.name)
     known = known_parts(corpus) if texts else set()
     twins = [np.zeros(len(own.lengths), dtype=bool), *(are_among(text, known) for text in texts)]
-    return Seen(joined([own, *texts]), np.concatenate(twins), missing, held_out_in(corpus, held_out, texts, start))
+    text, learnt = joined([own, *texts]), held_out_in(corpus, held_out, texts, start)
+    return Seen(text, len(own.lengths), np.concatenate(twins), missing, learnt)
 
 
 def known_parts(corpus: Corpus) -> set[bytes]:
@@ -93,18 +96,23 @@ def without(split: Split, other: Split) -> Split:
     return split.chosen(~are_among(split, {document.tobytes() for document in other}))
 
 
-def reference_of(
-    corpus: Corpus, checkpoint: Checkpoint, config: Config, *, twins_apart: bool = True
-) -> tuple[Reference, list[str]]:
-    """What a set's texts are compared with: what the model learnt from; and whose text of that is missing.
+class Comparing(NamedTuple):
+    """How a set's texts are compared with what a base learnt too; earlier sets did less of it."""
 
-    Without `twins_apart`, twins raise the bound of a copy, as they did in earlier sets.
-    """
+    twins_apart: bool = True  # twins do not set the bound of a copy
+    own_bound: bool = True  # nor do other documents of other texts
+    small_letters: bool = True  # a letter that the voice lacks reads as a small one, if it has both cases
+
+
+def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config, how: Comparing) -> tuple[Reference, list[str]]:
+    """What a set's texts are compared with: what the model learnt from; and whose text of that is missing."""
     context, start = checkpoint.run.model.context, checkpoint.start
     if not start:
         return Reference(corpus, context), []
+    corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=not how.small_letters))
     seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
-    return Reference(corpus, context, *(seen.apart if twins_apart else [seen.text])), seen.missing
+    own = seen.own if how.own_bound else None
+    return Reference(corpus, context, *(seen.apart if how.twins_apart else [seen.text]), own=own), seen.missing
 
 
 def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:

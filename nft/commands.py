@@ -29,8 +29,8 @@ from nft.animation import check_mp4
 from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, without_course
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
-from nft.formats import SET_FORMAT, TWINS_APART
-from nft.originals import is_remote, model_of_set
+from nft.formats import SET_FORMAT
+from nft.originals import comparing, is_remote, model_of_set
 from nft.rules import Judge
 from nft.schemas import LARGEST, PRESENTATION, SetInfo, check_presentation, info_of
 from nft.selection import MOST_TOKENS, token_ids
@@ -58,7 +58,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     run = with_origin(run, corpus.sha256, say)
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
-    reference, unseen = reference_of(corpus, placed, config, twins_apart=version >= TWINS_APART)
+    reference, unseen = reference_of(corpus, placed, config, comparing(version))
     check_all_seen(arguments.model, unseen, config)
     if what := left_out(corpus, checkpoint):
         say(f"copies are not sought in {what}; evaluate.py --samples does")

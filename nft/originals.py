@@ -9,11 +9,11 @@ from config.errors import listed
 from config.loader import config_or_defaults
 from config.sets import Rules
 from evaluation.reference import Reference
-from evaluation.seen import left_out, reference_of
+from evaluation.seen import Comparing, left_out, reference_of
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
-from nft.formats import TWINS_APART
+from nft.formats import OWN_BOUND, SMALL_LETTERS, TWINS_APART
 from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import load_trained_corpus
 from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
@@ -112,6 +112,11 @@ def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint
     return checkpoint
 
 
+def comparing(version: int) -> Comparing:
+    """How sets of a format compare their texts with what a base learnt too."""
+    return Comparing(version >= TWINS_APART, version >= OWN_BOUND, version >= SMALL_LETTERS)
+
+
 def find_text(
     found: Findings, info: SetInfo, checkpoint: Checkpoint, arguments: argparse.Namespace
 ) -> Reference | None:
@@ -132,8 +137,7 @@ def find_text(
     if corpus.vocabulary != checkpoint.vocabulary:
         found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
         return None
-    apart = info.format >= TWINS_APART
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, twins_apart=apart)
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, comparing(info.format))
     if unseen:
         found.not_checked(f"{OF_THE_TEXT}: the text of {listed(unseen)}, which the model learnt from too, is not here")
         return None

@@ -12,7 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from config.sets import Rules
-from nft.formats import SET_FORMAT, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS
+from nft.formats import SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS
 from text.personal import Span, handles, personal
 from text.vocabulary import fold
 from utils import read_text
@@ -112,10 +112,11 @@ class Judge:
 
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""
-        config = self.config
-        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=self.version < WHOLE_LOOPS)
+        config, version = self.config, self.version
+        typed, apart = version >= TYPOGRAPHIC_NUMBERS, version >= SIDE_BY_SIDE
+        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=version < WHOLE_LOOPS)
         yield "copies", config.copies, self.find_copy
-        yield "personal", config.personal, lambda c: personal(c.text, typographic=self.version >= TYPOGRAPHIC_NUMBERS)
+        yield "personal", config.personal, lambda c: personal(c.text, typographic=typed, side_by_side=apart)
         yield "handles", config.handles, lambda c: handles(c.text)
         yield "words", config.words, self.find_words
 

@@ -10,7 +10,10 @@ EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
 IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
 IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")  # candidates; `is_address` decides
-DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[ ()./-]{0,2}\d){6,22}(?!\w)")
+# two cards side by side have 38 digits; in earlier sets a run had 23 at most
+DIGITS, EARLIER_DIGITS = (
+    re.compile(rf"(?<![\w.])\+?\(?\d(?:[ ()./-]{{0,2}}\d){{6,{most}}}(?!\w)") for most in (40, 22)
+)
 DATE = re.compile(r"\b(?:(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d)\b")
 OTHER = re.compile(f"{DATE.pattern}|{IPV4.pattern}")
 # parts of a run of digits that can be a phone number: all of it, from one + or ( to the next, between spaces or slashes
@@ -24,29 +27,34 @@ TYPED = dict.fromkeys(SPACES, " ") | dict.fromkeys(HYPHENS, "-")  # as keyboards
 Span = tuple[int, int]
 
 
-def personal(text: str, *, typographic: bool = True) -> list[Span]:
+def personal(text: str, *, typographic: bool = True, side_by_side: bool = True) -> list[Span]:
     """Spans (start, end) of e-mail addresses, phone, IP and card numbers, and access or hexadecimal keys.
 
-    With `typographic`, groups of a number may stand apart by any space, hyphen or dash.
+    With `typographic`, groups of a number may stand apart by any space, hyphen or dash; with `side_by_side`, two
+    numbers may be apart by no more than their groups are.
     """
     found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
     found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
     readings = {text, text.translate(TYPED)} if typographic else {text}  # mostly one
-    return sorted({*found, *(span for reading in readings for span in numbers_in(reading))})
+    return sorted({*found, *(span for reading in readings for span in numbers_in(reading, side_by_side))})
 
 
-def numbers_in(text: str) -> list[Span]:
+def numbers_in(text: str, side_by_side: bool) -> list[Span]:
     """Spans of card and phone numbers in a text."""
     text = OTHER.sub(lambda m: "\0" * len(m.group()), text)  # a date or address beside a number must not hide it
-    found = [(run.start() + a, run.start() + b) for run in DIGITS.finditer(text) for a, b in numbers(run.group())]
+    runs = (DIGITS if side_by_side else EARLIER_DIGITS).finditer(text)
+    found = [(run.start() + a, run.start() + b) for run in runs for a, b in numbers(run.group(), side_by_side)]
     return found + [m.span() for m in IN_TWO.finditer(text) if is_phone_in_two(*m.groups())]
 
 
-def numbers(digits: str) -> list[Span]:
-    """Spans of card numbers (whole groups of a run of digits) and of phone numbers (its PHONE_PARTS)."""
+def numbers(digits: str, side_by_side: bool) -> list[Span]:
+    """Spans of card numbers (whole groups of a run of digits) and of phone numbers: its PHONE_PARTS, or two of it."""
     starts, ends = ([getattr(m, edge)() for m in re.finditer(r"\d+", digits)] for edge in ("start", "end"))
     cards = [(a, b) for i, a in enumerate(starts) for b in ends[i:] if is_card(digits[a:b])]
-    return cards + [m.span() for part in PHONE_PARTS for m in part.finditer(digits) if is_phone(m.group())]
+    pairs = [((0, end), (start, len(digits))) for end, start in zip(ends, starts[1:], strict=False)]
+    two = [span for pair in pairs if all(is_phone(digits[a:b]) for a, b in pair) for span in pair]
+    parts = [m.span() for part in PHONE_PARTS for m in part.finditer(digits) if is_phone(m.group())]
+    return cards + parts + two * side_by_side
 
 
 def is_address(text: str) -> bool:

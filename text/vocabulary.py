@@ -29,6 +29,7 @@ class Vocabulary:
 
     characters: str
     open: bool = True
+    rarer: bool = False  # of both cases, a letter that is none of them reads as the rarer, as in earlier sets
 
     def __post_init__(self) -> None:
         if not self.characters.startswith("\n") or len(set(self.characters)) != len(self.characters):
@@ -55,10 +56,12 @@ class Vocabulary:
     def ids_of_alike(self) -> np.ndarray:
         """(UNICODE_SIZE,) uint16: the id of every code point, or else of a character that reads the same.
 
-        That is one of another case or width or style, or without its accents; of white space, the space.
+        That is one of another case or width or style, or without its accents, a small letter where it may be either; of
+        white space, the space.
         """
         table = self.ids_of_codepoints.copy()
-        known = {character.casefold(): number for number, character in enumerate(self.characters)}
+        numbered = sorted(enumerate(self.characters), key=lambda pair: pair[1].islower() and not self.rarer)
+        known = {character.casefold(): number for number, character in numbered}  # of both cases, the last
         others = {ord(plain): (plain,) for plain in known if len(plain) == 1}  # where only the capital is known
         for code, readings in (others | plain_readings()).items():
             if table[code] == self.unk:

@@ -55,7 +55,7 @@ def test_letters_that_a_voice_lacks_hide_no_copy_of_what_its_start_had_learnt_fr
     lines = [" ".join(word.title() for word in line.split()) for line in prose(GREEK, 400, 1)]
     start = make_run(tmp_path, [line.replace("Mu", "Mú") for line in lines], "start", training=LEARNT)
     train_model(start, Quiet())
-    run = shape(make_run(tmp_path, prose([*WORDS, "gamma", "kappa", "zeta"], 400, 1)), start_from="start")
+    run = shape(make_run(tmp_path, prose([*WORDS, "gamma", "kappa", "zeta"], 800, 1)), start_from="start")
     train_model(run, Quiet())
     learnt = training_lines(start)[:60]
     for form in (str, str.lower, str.swapcase):
@@ -131,12 +131,28 @@ def test_text_that_a_base_shares_with_a_voice_sets_no_bound(tmp_path, signs, vis
     start = Start(name="base", model_sha256="0" * 64, texts=[SeenText(name="base", sha256=hash_file(base.data_file()))])
     found = seen.seen_text(corpus, run, start, config_of(run))
     alone = Reference(corpus, 64, seen.seen_text(corpus, run, None, config_of(run)).text, visible_only=visible_only)
-    reference = Reference(corpus, 64, *found.apart, visible_only=visible_only)
+    reference = Reference(corpus, 64, *found.apart, own=found.own, visible_only=visible_only)
     joint = Reference(corpus, 64, found.text, visible_only=visible_only)
     assert reference.copy_bound == alone.copy_bound < joint.copy_bound
     learnt = [corpus.vocabulary.encode(text) for text in alike]
     assert found.twins.sum() > 100 and not found.missing and all(reference.are_lines(learnt))
     assert (reference.matches(learnt) >= [len(document) // 2 for document in learnt]).all()
+
+
+@pytest.mark.parametrize("form", ["lines", "stream"])
+def test_other_texts_that_a_base_learnt_set_no_bound(tmp_path, form):
+    """Theirs may repeat whole passages, as reviews and logs do."""
+    run = make_run(tmp_path, prose(GREEK, 400, 1), data={"format": form})
+    passage = " ".join(GREEK[:8])
+    logs = [" ".join((passage, *lines)) for lines in zip(*(prose(GREEK, 400, k) for k in range(2, 6)), strict=True)]
+    base = make_run(tmp_path, logs, "base", data={"format": form})
+    start = Start(name="base", model_sha256="0" * 64, texts=[SeenText(name="base", sha256=hash_file(base.data_file()))])
+    corpus = load_corpus(run)
+    found = seen.seen_text(corpus, run, start, config_of(run))
+    own, joint = (Reference(corpus, 256, *found.apart, own=count) for count in (found.own, None))
+    assert own.copy_bound < len(passage) <= joint.copy_bound
+    learnt = [corpus.vocabulary.encode(line) for line in logs]
+    assert (own.matches(learnt) == [len(line) for line in learnt]).all()  # sought in all the same
 
 
 def test_held_out_text_that_a_start_may_have_learnt_is_named_where_letters_of_it_are_unknown(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import collection
 from generation.checkpoint import load_checkpoint
 from nft import commands
-from nft.formats import SET_FORMAT, TWINS_APART
+from nft.formats import OWN_BOUND, SET_FORMAT, TWINS_APART
 from tests.helpers import WORDS, Quiet, prose, shape, toy_lines
 from training.trainer import train_model
 
@@ -70,7 +70,7 @@ def test_text_that_both_learnt_sets_no_bound_but_in_sets_of_the_fourth_format(st
     run = tiny_run(parted, name="second", data={"vocab_size": len(set("".join(lines))) + 1})
     train_model(shape(run, start_from="first"), Quiet())
     bounds = {}
-    for version in (SET_FORMAT, TWINS_APART - 1):
+    for version in (SET_FORMAT, OWN_BOUND - 1, TWINS_APART - 1):
         monkeypatch.setattr(commands, "SET_FORMAT", version)
         for size in (2, 4):  # made, and made larger
             status, folder = make(f"set{version}", size, "--model", str(run.model_file()))

@@ -28,6 +28,10 @@ from text.personal import handles, personal
         "card 12/25 4111111111111111",
         "order 12 4111 1111 1111 1111",
         "555-123-4567 555-987-6543",
+        "212 555 0123 212 555 0199",
+        "+1 212 555 0123 212 555 0199",
+        "06 12 34 56 78 06 98 76 54 32",
+        "order 123456789012 4111 1111 1111 1111 exp",
         "212-555-0123/212-555-0199",
         "(030) 123 4567 (040) 765 4321",
         "call 12/12/2020 555-123-4567",
@@ -53,6 +57,12 @@ from text.personal import handles, personal
 )
 def test_personal_data_is_found(text):
     assert personal(text)
+
+
+def test_two_numbers_side_by_side_are_found_whole_but_not_in_earlier_sets():
+    for text, first in (("4111 1111 1111 1111 5500 0000 0000 0004", 19), ("212 555 0123 212 555 0199", 12)):
+        assert {(0, first), (first + 1, len(text))} <= {*personal(text)}
+    assert personal("212 555 0123 212 555 0199", side_by_side=False) == []
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """A vocabulary's round trip, and what it does not know."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, as_line, build_vocabulary, of_line
+from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, as_line, build_vocabulary, codepoints, of_line
 
 CHARACTERS = "\nabcé🙂 \t\u200d"
 
@@ -29,6 +31,15 @@ def test_unknown_characters_become_unk(text):
 def test_vocabulary_refuses_what_is_none(characters):
     with pytest.raises(ValueError, match="starts with the newline"):
         Vocabulary(characters)
+
+
+def test_an_unknown_letter_reads_as_the_small_one_of_its_kind():
+    """As the rarer of both cases, mostly the capital, "café" was compared as "cafE"."""
+    known = Vocabulary("\n eatcfEAT")
+    text = "café ÉtÁ ａ𝐚"
+    assert known.decode(known.ids_of_alike[codepoints(text)]) == "cafe eta aa"
+    assert replace(known, rarer=True).ids_of_alike[codepoints("éÁ")].tolist() == [7, 8]
+    assert known.decode(known.encode("EaT")) == "EaT"
 
 
 @given(st.text(alphabet="\nn\\a"))
