@@ -15,7 +15,7 @@ from generation.prompt import ANYTHING
 from generation.writer import VERSIONS, Writer, machine_of
 from nft.courses import masked_course
 from nft.formats import PUNCTUATION
-from nft.rules import Candidate, Judge
+from nft.rules import BLOT, Candidate, Judge
 from nft.schemas import SetInfo
 from nft.traits import Record, figures_of
 from text.vocabulary import Vocabulary
@@ -128,18 +128,27 @@ def common_fields(info: SetInfo) -> dict[str, Any]:
     return {"sampler": info.sampler, "seed": info.seed, **info.identity}
 
 
+def masked_like(written: Written, text: str) -> str:
+    """What the model wrote, masked where a text of the same length is."""
+    if len(written.text) != len(text):
+        return written.text
+    return "".join(BLOT if masked == BLOT else own for own, masked in zip(written.text, text, strict=True))
+
+
 def courses_again(writer: Writer, info: SetInfo, records: list[Record]) -> list[list[Change]]:
     """How the accepted texts of these tokens are written when they are drawn again.
 
-    Empty for a token that is not accepted, and where another text comes out, as with another version or device.
+    Empty for a token that is not accepted, and where another text comes out: with another version or device, or because
+    somebody changed it.
     """
     keys = [(record["token_id"], record["attempt"]) for record in records if record["accepted"]]
     written = dict(zip(keys, write_texts(writer, info.sampler_settings(), info.seed, keys), strict=True))
 
     def course(record: Record) -> list[Change]:
         own = written.get((record["token_id"], record["attempt"])) if record["accepted"] else None
-        same = own and sha256(own.text) == record["drawn_sha256"]
-        return masked_course(own.course, own.text, record["text"]) if own and same else []
+        if not own or sha256(own.text) != record["drawn_sha256"] or masked_like(own, record["text"]) != record["text"]:
+            return []
+        return masked_course(own.course, own.text, record["text"])
 
     return [course(record) for record in records]
 

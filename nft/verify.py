@@ -8,17 +8,16 @@ from command.messages import counted, say
 from command.options import check_numbers
 from config.sets import Rules
 from evaluation.reference import Reference
-from generation.draft import Written
 from generation.writer import Writer
 from nft.courses import masked_course
 from nft.edition import Edition
 from nft.findings import Findings
 from nft.formats import SETTINGS_COVERED
 from nft.originals import Originals, find_originals
-from nft.rules import BLOT, Judge
+from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder, indented_json, selection_json
-from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, write_texts, writing_figures
+from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, masked_like, write_texts, writing_figures
 from nft.traits import Record
 from nft.verify_files import check_files
 from nft.verify_records import check_courses, check_records
@@ -117,10 +116,3 @@ def writings_again(writer: Writer, chosen: list[Record], info: SetInfo) -> Itera
         text = masked_like(written, record["text"]) if record["accepted"] else ""
         figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
         yield record, DrawnToken(figures, masked_course(written.course, written.text, text) if text else [])
-
-
-def masked_like(written: Written, text: str) -> str:
-    """What the model wrote, masked where a text of the same length is."""
-    if len(written.text) != len(text):
-        return written.text
-    return "".join(BLOT if masked == BLOT else own for own, masked in zip(written.text, text, strict=True))

@@ -15,7 +15,7 @@ from generation.course import Change, text_after
 from nft import originals
 from nft.courses import course_line, course_of, masked_course
 from tests.helpers import files_in, tree
-from tests.nft.sets import alter, records, texts
+from tests.nft.sets import alter, change_tokens, records, texts
 from utils import UserError, sha256
 
 
@@ -109,6 +109,17 @@ def test_a_damaged_course_is_drawn_again(studio, capsys):
     assert what in capsys.readouterr().err
     assert collection.main(["draw-courses", str(without)]) == 0
     assert (without / "courses.jsonl").read_bytes() == (folder / "courses.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("change", [lambda text: f"{text}!", lambda text: f"{text[:-1]}#"])
+def test_a_text_that_somebody_changed_has_no_course(studio, capsys, change):
+    _, make = studio
+    _, folder = make("set", 3)
+    change_tokens(folder, 2, lambda record: {"text": change(record["text"])})
+    (folder / "courses.jsonl").unlink()
+    assert collection.main(["draw-courses", str(folder)]) == 1
+    assert "1 token: another text came out when drawn again, so without a course: 2" in capsys.readouterr().err
+    assert lines(folder)[1] == b'{"course":[],"token_id":2}\n' and collection.main(["export", str(folder)]) == 0
 
 
 def test_a_text_that_does_not_come_out_again_has_no_course(studio, verify, capsys):
