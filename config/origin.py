@@ -34,18 +34,20 @@ class Origin(Recorded):
     text: RecordedText = RecordedText()
 
 
-def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None]) -> RunConfig:
+def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None], text: Path | None = None) -> RunConfig:
     """The run with the source and the licence recorded of a text of this SHA-256, where the config gives none.
 
-    A text may be replaced beside its record: `tell` is told of a record that is of another one.
+    They are sought beside `text`, or else beside that of the run. A text may be replaced beside its record: `tell` is
+    told of a record that is of another one.
     """
     if run.source and run.license:
         return run
-    origin = origin_of(run.data_file())
+    text = text or run.data_file()
+    origin = origin_of(text)
     if not sha256 or origin.text.sha256 != sha256:  # an imported model names no text
         if origin.source or origin.license:
             what = "is the record of another text, so no source or license is taken from it; give them in config.yaml"
-            tell(f"{run.data_file().with_suffix(RECORD)}: {what}")
+            tell(f"{text.with_suffix(RECORD)}: {what}")
         return run
     found = {"source": run.source or origin.source, "license": run.license or origin.license}
     return run.model_copy(update=found)

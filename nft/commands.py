@@ -55,7 +55,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     corpus = corpus_of(placed, arguments.model)
     if arguments.data:  # else the config's text is the one that was just read
         run = without_other_origin(run, corpus.sha256)
-    run = with_origin(run, corpus.sha256, say)
+    run = with_origin(run, corpus.sha256, say, placed.run.data_file())
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
     reference, unseen = reference_of(corpus, placed, config, comparing(version))

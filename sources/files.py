@@ -106,6 +106,8 @@ def classified(path: Path, member: str = "") -> Found:
     if not found.kind:
         kinds = f"{', '.join(KINDS)}, also {', '.join(PACKED)} of them, and .zip"
         fix = "unpack other archives, and save pages and PDFs as .txt"
+        if found.packing:
+            fix = f"let the name say what is packed in it, as NAME.jsonl{found.packing}"
         raise UserError(f"{found.name}: not a kind of file that is read; these are: {kinds}; {fix}")
     return found
 

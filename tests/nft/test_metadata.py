@@ -188,6 +188,12 @@ def test_a_set_takes_source_and_licence_of_its_own_text_alone(studio, tmp_path, 
     out = tmp_path / "third"
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
     assert json.loads((out / "set.json").read_text("utf-8"))["license"] == ""
+    beside = moved.with_suffix(".source.json")
+    beside.write_text(json.dumps({"source": "a.csv", "license": "MIT", "text": own}))
+    fourth = tmp_path / "fourth"
+    assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(fourth)]) == 0
+    assert json.loads((fourth / "set.json").read_text("utf-8"))["license"] == "MIT"
+    beside.unlink()
     config.write_text(config.read_text("utf-8").replace("\ndatasets:", "\nlicense: All rights reserved\ndatasets:"))
     capsys.readouterr()
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import prepare
 from tests.sources.helpers import assert_refused, run
 from tests.training.program import posix
 
@@ -162,3 +163,10 @@ def test_only_the_record_of_a_text_beside_it_is_no_source():
     for name in ("a", "b"):
         Path(f"beside/{name}.source.json").write_text(json.dumps([{"text": f"of {name}.source.json"}] * 3))
     assert {*run("beside")} == {"of b.source.json"}
+
+
+@pytest.mark.parametrize("packing", [".gz", ".zst"])
+def test_a_packed_file_whose_name_does_not_say_what_it_holds_is_to_be_renamed(packing, capsys):
+    Path(f"RC_2019-01{packing}").write_bytes(b"packed")
+    assert prepare.main([f"RC_2019-01{packing}", "--name", "rc"]) == 2
+    assert f"let the name say what is packed in it, as NAME.jsonl{packing}\n" in capsys.readouterr().err
