@@ -157,7 +157,7 @@ def held_out_batches(
 
 
 def one_of_each(several: int, windows: list[tuple[int, int]], seed: int) -> list[tuple[int, int]]:
-    """One of each so many windows, by chance: of documents of as many, the first would be the openings alone."""
+    """One of each `several` windows, by chance: where a document has as many, the first would always be its opening."""
     first = np.arange(0, len(windows), several)
     taken = first + numpy_generator(seed, "one window of several").integers(several, size=len(first))
     return [windows[place] for place in taken.clip(max=len(windows) - 1)]

@@ -103,6 +103,8 @@ def test_keys_move_open_and_mark(visit, tmp_path):
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog", state="hidden")
     page.wait_for_function(f"{focus} === 'token-5'")
+    stored = json.loads(page.evaluate("Object.values(localStorage)[0]"))
+    assert sorted(stored) == [[1, "keep"], [5, "reject"], [12, "reject"], [13, "keep"]]
     for _ in range(3):  # what a page stores is with the next one a moment later, on a busy machine
         page.reload()
         if (shown := page.inner_text("#count")) == "10 of 10 shown · 2 kept · 2 rejected":
