@@ -204,11 +204,11 @@ def check_weights(checkpoint: Checkpoint) -> None:
         raise ValueError(f"the weights do not fit the model's config: {place([name])} {problem}")
 
 
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a model file, whole or not at all."""
-    if os.path.lexists(path) and not copies_aside(path):  # it has come while the model was made
-        set_aside(path)
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path | None:
+    """Write a model file, whole or not at all; -> where the file is kept that was there, unless a copy of it is."""
+    kept = set_aside(path) if os.path.lexists(path) and not copies_aside(path) else None
     write_archive(path, content_of(checkpoint))
+    return kept
 
 
 def content_of(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The queue of trainings: in order, or several at once, each in its own process, and a table at the end."""
 
 import contextlib
+import math
 import signal
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from command.console import make_console
-from command.messages import error_text, printable
+from command.messages import counted, error_text, printable
 from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
 from config.schema import RunConfig
@@ -145,7 +146,7 @@ class Queue:
             return self.failed[run.name]
 
     def begin(self, run: RunConfig, at_once: int) -> Outcome | None:
-        """Begin a training, or say why not; a model of other data or settings, or of less time, is kept aside."""
+        """Begin a training, or say why not. The model of before stays until the new one is saved."""
         data = run.data_file()
         if not data.is_file():
             missing = f"no file {data}; put one document per line there, or take {run.name} out of datasets:"
@@ -165,11 +166,8 @@ class Queue:
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.check_start(run)
                 self.check_voices(run)
-                copies = copies_aside(run.model_file())  # --more keeps one, and the model until the new one is done
-                if run.start_file() not in copies:
-                    self.console.print(f"{run.name}: {reason}; training it")
-                if not copies:
-                    self.set_aside(run)
+                if run.start_file() not in copies_aside(run.model_file()):  # else it is --more, which has said so
+                    self.console.print(f"{run.name}: {reason}; training it, and the file stays until that is done")
         else:
             self.check_start(run)
         self.lanes.submit(run, at_once)
@@ -250,10 +248,7 @@ class Queue:
             if note := forget_states(run, hash_file(run.data_file())):
                 self.console.print(f"{run.name}: {note}")
             if run.model_file().is_file():
-                self.set_aside(run)
-
-    def set_aside(self, run: RunConfig) -> None:
-        self.console.print(f"{run.name}: the old file is kept as {set_aside(run.model_file())}")
+                self.console.print(f"{run.name}: the old file is kept as {set_aside(run.model_file())}")
 
     def show_table(self) -> None:
         table = Table("dataset", "state", "documents", "parameters", "minutes", "bits/char")
@@ -283,9 +278,13 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
     same = (
         model.network == "transformer" and theirs.trains_like(run) and model.data_sha256 == hash_file(run.data_file())
     )
-    if same and (further or model.run.minutes() >= NEARLY * run.minutes()):
+    if not same:
+        return None, f"{run.model_file()} came from other data or settings"
+    ended = model.metrics.get("steps_left") == 0  # by itself: more time would change nothing
+    if further or ended or model.run.minutes() >= NEARLY * run.minutes():
         return model, ""
-    return None, f"{run.model_file()} came from other data or settings, or less time"
+    now = counted(round(run.minutes(), 1), "minute") if math.isfinite(run.minutes()) else "no limit"
+    return None, f"{run.model_file()} had {counted(round(model.run.minutes(), 1), 'minute')} at most, and now has {now}"
 
 
 def started_alike(model: Checkpoint, run: RunConfig, start: str) -> bool:

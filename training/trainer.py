@@ -212,7 +212,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that a step changes, not copied."""
-        status = asdict(self.status) | {"seconds": self.watch.seconds()}
+        status = {**asdict(self.status), "seconds": self.watch.seconds()}
         return {"status": status, "best": self.best, **self.learner.state()}
 
     def snapshot(self) -> dict[str, Any]:
@@ -283,18 +283,18 @@ class Training:
         """Save the best averaged weights as the model, and delete the resume state, unless a longer training's."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
-        metrics = {**self.status.figures(), "parameters": self.parameters, **self.spent}
+        left = self.total_steps - self.status.step
+        metrics = {**self.status.figures(), "steps_left": left, "parameters": self.parameters, **self.spent}
         checkpoint = Checkpoint(
             self.run, self.corpus.vocabulary, self.lengths, self.best, metrics, self.corpus.sha256,
             self.run.training_hash(), start=self.beginning and self.beginning.record, same_split=self.same_split,
         )  # fmt: skip
         listener.finishing(self.status)
-        save_checkpoint(self.run.model_file(), checkpoint)
+        if kept := save_checkpoint(self.run.model_file(), checkpoint):
+            listener.note(f"the old file is kept as {kept}")
         if self.beginning and self.spent and (worse := no_better(self.beginning, metrics["held_out_bits"])):
             listener.note(f"{worse}; the model of before is {self.run.start_file()}")
-        by_time = self.status.step < self.total_steps and self.status.seconds >= 60 * self.run.minutes()
-        # the state stays for a longer training, if time ended this one; a longer --more goes on from this model instead
-        minutes = self.run.minutes() if by_time and not self.spent else math.inf
-        if longer := drop_state(self.run, self.corpus.sha256, minutes):
+        by_time = left > 0 and self.status.seconds >= 60 * self.run.minutes() and not self.spent  # --more: this model
+        if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")
         return checkpoint

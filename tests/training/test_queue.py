@@ -124,12 +124,12 @@ def test_a_model_of_other_settings_is_kept_aside(project, capfd):
     before = (models / "one.pt").read_bytes()
     path.write_text(path.read_text() + "\nseed: 7\n")
     assert run("--dataset", "one") == 0
-    assert "came from other data or settings, or less time; training it\n" in capfd.readouterr().out
+    assert "came from other data or settings; training it, and the file stays until" in capfd.readouterr().out
     assert (models / "one.previous.pt").read_bytes() == before
     shutil.copy(models / "one.pt", models / "one.previous-2.pt")  # as a --more that was stopped leaves it
     path.write_text(path.read_text().replace("seed: 7", "seed: 8"))
     assert run("--dataset", "one") == 0
-    assert "came from other data or settings, or less time; training it\n" in capfd.readouterr().out
+    assert "came from other data or settings; training it, and the file stays until" in capfd.readouterr().out
 
 
 @warm
@@ -146,7 +146,15 @@ def test_a_model_that_had_as_much_time_is_done_and_one_that_had_less_is_not(proj
     assert run("--all", "--hours", "2") == 0
     out = capfd.readouterr().out
     assert "one: skipped: done before" in out and "two: trained" in out
-    assert run("--dataset", "one", "--minutes", "200") == 0 and "or less time; training it\n" in capfd.readouterr().out
+    assert run("--dataset", "one", "--minutes", "200") == 0  # it made all its steps, so more time changes nothing
+    assert "one: skipped: done before" in capfd.readouterr().out
+    one = load_config(path).resolve("one")
+    for minutes, now in ((["--minutes", "200"], "200 minutes"), ([], "no limit")):
+        assert train_model(shape(one, max_minutes=0.0001), Quiet()).metrics["steps_left"] > 0
+        assert run("--dataset", "one", *minutes) == 0
+        out = capfd.readouterr().out
+        assert f"{one.model_file()} had 0 minutes at most, and now has {now}; training it" in out
+        one.state_file().unlink(missing_ok=True)
 
 
 @warm

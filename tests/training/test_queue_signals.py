@@ -91,6 +91,26 @@ def test_force_begins_anew_once(project):
     assert "one: going on from step" in done.stdout and (program.models / "one.pt").read_bytes() == before
 
 
+def test_a_training_of_other_settings_that_is_stopped_costs_no_model(project, capfd):
+    """As where an option was forgotten: the right command finds its model done, and the other one goes on."""
+    path, run = project
+    settings = path.read_text()
+    assert run("--dataset", "one") == 0
+    program = Program(path, steps=400, alone=True)
+    model = program.models / "one.pt"
+    before, others = model.read_bytes(), path.read_text()
+    process = program.start()
+    process.terminate()
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == 130 and model.read_bytes() == before
+    path.write_text(settings)
+    assert run("--dataset", "one") == 0 and "one: skipped: done before" in capfd.readouterr().out
+    path.write_text(others)
+    out = program.finish()
+    assert "one: going on from step" in out and f"the old file is kept as {model.with_name('one.previous.pt')}" in out
+    assert model.with_name("one.previous.pt").read_bytes() == before != model.read_bytes()
+
+
 def test_a_stop_whose_state_finds_no_room_says_so(project):
     import resource
 

@@ -249,6 +249,7 @@ def test_a_state_of_a_longer_training_outlives_a_shorter_one(tiny_run, minutes, 
         assert spent(run) >= 30
         figures = run.model_file().with_suffix(".metrics.jsonl").read_text("utf-8").splitlines()
         assert json.loads(figures[-1])["progress"] == 1
+        run.model_file().unlink()
     listener = Quiet()
     train_model(shape(run, max_minutes=minutes), listener)
     assert listener.resumed_from == 2 and listener.last.step == 6 and not listener.notes
