@@ -129,15 +129,15 @@ def characters_plot(seen: Inspection) -> tuple[str, str]:
     counts, known = seen.sample.counts.copy(), seen.corpus.vocabulary.characters
     counts[NEWLINE] = 0
     ranked = np.argsort(-counts, kind="stable")[: min(np.count_nonzero(counts), MOST_BARS)]
-    heights = ((1 + np.log10(counts[ranked])) / (1 + np.log10(counts[ranked[0]]))).tolist()
-    kept = sum(chr(code) in known for code in ranked)
-    body = bars(heights[:kept], among=len(ranked)) + bars(heights[kept:], "lost", kept, len(ranked))
+    heights = (1 + np.log10(counts[ranked])) / (1 + np.log10(counts[ranked[0]]))
+    learnt = np.array([chr(code) in known for code in ranked])  # by the whole text, not by this sample
+    body = bars((heights * learnt).tolist()) + bars((heights * ~learnt).tolist(), "lost")
     often = " ".join(chr(code) for code in ranked[:24] if chr(code).isprintable() and chr(code) != " ")
     lost = np.count_nonzero(counts) - (len(known) - 1)
     caption = f"from the most frequent, {as_html(often)}, to the rarest; heights are powers of ten"
     ticks = {0.0: "1", 1.0: f"{len(ranked):,} of {np.count_nonzero(counts):,}"}
     limit = f"vocab_size {seen.run.data.vocab_size}"
-    mark = (kept / len(ranked), limit) if kept < len(ranked) else None
+    mark = (learnt.mean(), limit) if not learnt.all() else None
     if lost > 0 and not mark:
         caption += f"; {limit} leaves out {lost:,} rarer ones, which are not drawn"
     return caption, plot(body, ticks, mark, "Frequency of characters by rank")

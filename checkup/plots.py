@@ -34,11 +34,11 @@ def y_of(height: float) -> float:
     return round(HEIGHT - height * (HEIGHT - HEAD), 1)
 
 
-def bars(heights: Sequence[float], kind: str = "ink", first: int = 0, among: int = 0) -> str:
-    """Bars of heights from 0 to 1 side by side: all, or those from the `first` on `among` so many."""
-    step = 1 / (among or len(heights))
+def bars(heights: Sequence[float], kind: str = "ink") -> str:
+    """Bars of heights from 0 to 1 side by side."""
+    step = 1 / len(heights)
     boxes = (
-        f"M{x_of((first + i) * step)} {HEIGHT}V{y_of(height)}H{x_of((first + i + 1) * step)}V{HEIGHT}"
+        f"M{x_of(i * step)} {HEIGHT}V{y_of(height)}H{x_of((i + 1) * step)}V{HEIGHT}"
         for i, height in enumerate(heights)
         if height > 0
     )

@@ -12,7 +12,7 @@ from config.schema import RunConfig
 from text.corpus import Corpus
 
 SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
-QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is
+QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is, between quotes
 GREATER_PART = 0.5  # share of the documents
 FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
 
@@ -75,7 +75,7 @@ class Inspection:
             return ""
         source = argument(self.run.data_file())
         origin = {"--source": self.run.source, "--license": self.run.license}
-        given = [f'{option} "{text}"' for option, text in origin.items() if QUOTABLE.fullmatch(text)]
+        given = [f"{option} {argument(text)}" for option, text in origin.items() if text and text.isprintable()]
         name = f"{self.run.name}_{better}"
         return self._to_type(purpose, "python prepare.py", source, "--name", name, *options, *given)
 

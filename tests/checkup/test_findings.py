@@ -11,6 +11,7 @@ from checkup.findings import CHECKS, OF_DOCUMENTS, examine
 from checkup.outlook import Outlook
 from checkup.records import GOOD, NOTE, WARNING, Finding, Inspection
 from checkup.sample import read_sample
+from command.messages import argument
 from tests.helpers import toy_lines
 from text.corpus import load_corpus
 
@@ -143,11 +144,11 @@ def test_what_it_says_to_type_mends_it(tiny_run, tmp_path, monkeypatch, kind):
 def test_no_two_of_its_commands_write_one_file_and_each_passes_on_the_licence(found):
     lines = [*PROSE[:60], *(f"Bump version to 2.{number}" for number in range(20))]
     lines += [f"{'x' * 30}{line}<br />{n:03}" for n, line in enumerate(PROSE[60:90])]
-    checked = found(lines, license="CC0", source="my shop", model={"context": 64})
+    checked = found(lines, license="CC0", source="my shop?id=1", model={"context": 64})
     fixes = [finding.fix for finding in checked.values() if "prepare.py" in finding.fix]
     names = [fix.partition("--name ")[2].split()[0] for fix in fixes]
     assert sorted(names) == ["toy_distinct", "toy_plain", "toy_short", "toy_varied"]
-    assert all(fix.endswith(' --source "my shop" --license "CC0"') for fix in fixes)
+    assert all(fix.endswith(f" --source {argument('my shop?id=1')} --license CC0") for fix in fixes)
 
 
 def test_nothing_is_left_out_of_which_the_greater_part_of_a_text_consists(found):

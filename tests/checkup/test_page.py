@@ -9,7 +9,7 @@ import pytest
 
 from checkup.findings import examine
 from checkup.outlook import Outlook
-from checkup.page import Checked, page_of
+from checkup.page import Checked, characters_plot, page_of
 from checkup.plots import HEIGHT, WIDTH, bars, label
 from checkup.records import Inspection
 from checkup.sample import read_sample
@@ -84,6 +84,16 @@ def test_where_the_alphabet_ends_is_marked_only_where_it_is_drawn(checked):
         page = page_of([checked(lines, data={**TINY["data"], "vocab_size": size})])
         assert (f">vocab_size {size}</text>" in page) == drawn
         assert (f"vocab_size {size} leaves out" in page) != drawn
+
+
+def test_a_character_stands_out_by_whether_the_voice_knows_it_not_by_its_rank_in_the_sample(checked):
+    seen = checked([f"abc abc {'ab' * (number % 7)}" for number in range(30)], data={"vocab_size": 4}).seen
+    seen.sample.counts[ord("c")] = seen.sample.counts.max() + 1  # the whole text has it more rarely
+    assert set(seen.corpus.vocabulary.characters) == {"\n", "a", "b", " "}
+    body = characters_plot(seen)[1]
+    [known] = re.findall('class="ink" d="(.*?)"', body)
+    [unknown] = re.findall('class="lost" d="(.*?)"', body)
+    assert unknown.startswith("M0") and unknown.count("M") == 1 and known.count("M") == 3
 
 
 def test_bars_are_as_high_as_what_they_show():
