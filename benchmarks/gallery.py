@@ -23,10 +23,11 @@ PICTURES = PAGE.with_suffix("")
 FOREWORD = """# Gallery
 
 What voices of `tiny` write, of which two CPU cores trained fifteen in two and a half hours ([how, and all
-figures](../benchmarks/results/short_night.md)): those whose texts may be shown. Each began from a base that had learnt from
-all fifteen texts. The picture is the first of a voice's set whose file has at most 40 KB; the texts are the set's first
-five. None was chosen, but a set leaves out copies, repeats and personal data. In the line of figures, real text's stand
-in brackets: documents that the voice never saw. For copies 0 is best, for all others to be near real text.
+figures](../benchmarks/results/short_night.md)): those whose texts may be shown. Each began from a base that had
+learnt from all fifteen texts. The picture is the first of a voice's set whose file has at most 40 KB; the texts are
+the set's first five. None was chosen, but a set leaves out copies, repeats and personal data. In the line of figures,
+real text's stand in brackets: documents that the voice never saw. For copies 0 is best, for all others to be near
+real text.
 """
 
 

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from config.errors import Name, describe, one_of, place, shown
 from config.schema import MOST_CHARACTERS, ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
-from generation.archive import copies_aside, read_hashed, set_aside, write_archive
+from generation.archive import archive_bytes, copies_aside, read_hashed, set_aside
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
-from utils import VERSION, UserError
+from utils import VERSION, UserError, atomic_path, flush_to_disk
 
 FORMAT = 1
 # of weights in a file; networks compute in float32
@@ -206,8 +206,12 @@ def check_weights(checkpoint: Checkpoint) -> None:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path | None:
     """Write a model file, whole or not at all; -> where the file is kept that was there, unless a copy of it is."""
-    kept = set_aside(path) if os.path.lexists(path) and not copies_aside(path) else None
-    write_archive(path, content_of(checkpoint))
+    kept = None
+    with atomic_path(path) as new:
+        new.write_bytes(archive_bytes(content_of(checkpoint)))
+        if os.path.lexists(path) and not copies_aside(path):
+            flush_to_disk(new)  # a full disk must not cost the one of before its place
+            kept = set_aside(path)
     return kept
 
 

@@ -1,7 +1,6 @@
 """The queue of trainings: in order, or several at once, each in its own process, and a table at the end."""
 
 import contextlib
-import math
 import signal
 import sys
 from collections.abc import Callable
@@ -11,17 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from command.console import make_console
-from command.messages import counted, error_text, printable
+from command.messages import error_text, printable
 from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
+from config.errors import is_safe_name
 from config.schema import RunConfig
-from generation.archive import copies_aside, set_aside
-from generation.checkpoint import Checkpoint, load_checkpoint
+from generation.archive import set_aside
 from training.display import QueueDisplay
+from training.finished import finished_model
 from training.lanes import Lanes, LocalLanes
 from training.order import characters_of, longest_first, maker_of
-from training.resume import NEARLY, drop_state, forget_states, next_state, spent_minutes, start_sha256
-from training.start import beginning_of, learnt_as, was_trained_further
+from training.resume import drop_state, forget_states, next_state, spent_minutes
+from training.start import beginning_of
 from training.worker import FAILED, MISSING, SKIPPED, STOPPED, Outcome, bits_text, exclusive_training
 from utils import Result, UserError, hash_file, size_of
 
@@ -160,27 +160,35 @@ class Queue:
             with exclusive_training(run):
                 checkpoint, reason = finished_model(run)
                 if checkpoint:
+                    detail = f"done before with this data and config{reason}; --force trains anew"
                     # a kill may have come between the model and this; a state of more time is another training's
-                    drop_state(run, checkpoint.data_sha256, checkpoint.run.minutes())
-                    detail = "done before with this data and config; --force trains anew"
+                    if longer := drop_state(run, checkpoint.data_sha256, checkpoint.run.minutes()):
+                        detail += f"; {run.state_file()} stays for {longer}"
                     return Outcome(run.name, SKIPPED, detail, bits=bits_text(checkpoint.metrics))
                 self.check_start(run)
                 self.check_voices(run)
-                if run.start_file() not in copies_aside(run.model_file()):  # else it is --more, which has said so
+                if reason:
                     self.console.print(f"{run.name}: {reason}; training it, and the file stays until that is done")
         else:
             self.check_start(run)
+        self.check_start_is_free(run)
         self.lanes.submit(run, at_once)
         self.running[run.name] = run
         self.display.begin(run.name)
         return None
 
     def check_start(self, run: RunConfig) -> None:
-        """Raise UserError, before anything is set aside, if the run cannot start from what it names."""
+        """Raise UserError, before anything begins, if the run cannot start from what it names."""
         start = maker_of(run, self.runs)
         if start and start.name in self.outcomes and self.outcomes[start.name].state in (FAILED, MISSING):
             raise UserError(f"not begun: it starts from {start.name}, which was not trained (see above)")
         beginning_of(run)
+
+    def check_start_is_free(self, run: RunConfig) -> None:
+        """Raise UserError if another command trains the model that a run starts from, and so may replace it."""
+        if is_safe_name(run.training.start_from) and not maker_of(run, self.runs):
+            with exclusive_training(run.model_copy(update={"name": run.training.start_from})):
+                pass
 
     def still_to_come(self) -> list[tuple[float, float]]:
         """Of each dataset that waits: an estimate of the characters to train on; seconds at most."""
@@ -231,7 +239,7 @@ class Queue:
                 self.check_voices(run)
 
     def check_voices(self, run: RunConfig) -> None:
-        """Raise UserError if another command trains what starts from this run's model, which is to be set aside."""
+        """Raise UserError if another command trains what starts from this run's model, which is to be replaced."""
         for voice in self.runs:
             if maker_of(voice, self.runs) is run:
                 with exclusive_training(voice):
@@ -257,41 +265,3 @@ class Queue:
         for o in (self.outcomes[run.name] for run in self.runs if run.name in self.outcomes):
             table.add_row(o.name, o.state, o.documents, o.parameters, o.minutes, o.bits)
         self.console.print(table)
-
-
-def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
-    """The model on disk if it came from this very data and config and had as much time; else None, and why."""
-    if not run.model_file().is_file():
-        return None, f"no file {run.model_file()}"
-    start = start_sha256(run)
-    try:
-        model = load_checkpoint(run.model_file())
-        alike = started_alike(model, run, start)
-    except UserError as error:  # a damaged model
-        return None, str(error)
-    if start and start == model.file_sha256:
-        return None, f"{run.model_file()} is to be trained further"
-    if not alike:
-        return None, f"{run.model_file()} began from {run.start_file()} as it was, which was trained anew since"
-    further = was_trained_further(model)
-    theirs = model.run.with_training(start_from=run.training.start_from) if further else model.run
-    same = (
-        model.network == "transformer" and theirs.trains_like(run) and model.data_sha256 == hash_file(run.data_file())
-    )
-    if not same:
-        return None, f"{run.model_file()} came from other data or settings"
-    ended = model.metrics.get("steps_left") == 0  # by itself: more time would change nothing
-    if further or ended or model.run.minutes() >= NEARLY * run.minutes():
-        return model, ""
-    now = counted(round(run.minutes(), 1), "minute") if math.isfinite(run.minutes()) else "no limit"
-    return None, f"{run.model_file()} had {counted(round(model.run.minutes(), 1), 'minute')} at most, and now has {now}"
-
-
-def started_alike(model: Checkpoint, run: RunConfig, start: str) -> bool:
-    """Whether a model began at the file that a run names, of this hash; one trained further, at what learnt as much."""
-    path = run.start_file()
-    if not (path and start and model.start):
-        return True
-    if was_trained_further(model):
-        return learnt_as(load_checkpoint(path)) in model.start.texts
-    return model.start.model_sha256 == start  # else what it started from was trained anew since

@@ -14,8 +14,8 @@ from tests.helpers import WORDS, Killed, Quiet, make_run, prose, shape, tree
 from text.survey import learnt_before
 from training import trainer
 from training.events import Stopped
+from training.finished import finished_model
 from training.further import with_more_time
-from training.queue import finished_model
 from training.resume import drop_state
 from training.trainer import Training, train_model
 from utils import UserError, hash_file

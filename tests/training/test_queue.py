@@ -147,13 +147,15 @@ def test_a_model_that_had_as_much_time_is_done_and_one_that_had_less_is_not(proj
     out = capfd.readouterr().out
     assert "one: skipped: done before" in out and "two: trained" in out
     assert run("--dataset", "one", "--minutes", "200") == 0  # it made all its steps, so more time changes nothing
-    assert "one: skipped: done before" in capfd.readouterr().out
+    assert (
+        "one: skipped: done before with this data and config, with all its steps, so --more" in capfd.readouterr().out
+    )
     one = load_config(path).resolve("one")
-    for minutes, now in ((["--minutes", "200"], "200 minutes"), ([], "no limit")):
+    for minutes, now in ((["--minutes", "200"], "200 minutes"), ([], "any time")):
         assert train_model(shape(one, max_minutes=0.0001), Quiet()).metrics["steps_left"] > 0
         assert run("--dataset", "one", *minutes) == 0
         out = capfd.readouterr().out
-        assert f"{one.model_file()} had 0 minutes at most, and now has {now}; training it" in out
+        assert f"{one.model_file()} had 0 minutes at most, where {now} may be taken now; training it" in out
         one.state_file().unlink(missing_ok=True)
 
 
@@ -186,6 +188,19 @@ def test_force_touches_no_voice_whose_start_cannot_be_trained(project, capfd, mo
     assert "error: two: failed: another process is training" in out and "--force" not in out
     assert "error: one: failed: not begun: it starts from two, which was not trained (see above)" in out
     assert tree(models) == before
+
+
+@warm
+def test_no_voice_begins_at_a_start_that_another_command_trains(project, capfd, monkeypatch):
+    path, run = project
+    change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
+    assert run("--dataset", "two") == 0
+    monkeypatch.setattr(worker, "LOCK_SECONDS", 0)
+    with FileLock(path.parent / "models" / ".two.lock"):  # which may replace it
+        assert run("--dataset", "one") == 1
+    said = f"error: one: failed: another process is training {path.parent / 'models' / 'two.pt'}"
+    assert said in capfd.readouterr().out
+    assert run("--dataset", "one") == 0
 
 
 @warm

@@ -40,6 +40,8 @@ def test_a_disk_that_takes_no_model_is_one_line_and_leaves_no_part(project):
     import resource
 
     program = Program(project[0], steps=6)
+    program.models.mkdir()
+    (program.models / "one.pt").write_bytes(b"another model")
 
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))
@@ -48,7 +50,9 @@ def test_a_disk_that_takes_no_model_is_one_line_and_leaves_no_part(project):
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     assert len(re.findall("failed: .*: File too large", done.stdout)) == 2
     assert "not saved, and going on: " in done.stdout and "once more" not in done.stdout
-    assert {file.suffix for file in program.models.iterdir()} <= {".jsonl", ".lock"}
+    assert (program.models / "one.pt").read_bytes() == b"another model"
+    assert {file.suffix for file in program.models.iterdir()} - {".pt"} <= {".jsonl", ".lock"}
+    assert len([*program.models.glob("*.pt")]) == 1
 
 
 @needs_proc

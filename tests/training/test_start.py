@@ -11,9 +11,9 @@ from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training.program import posix
 from text.corpus import load_corpus
 from text.vocabulary import Vocabulary
+from training.finished import finished_model
 from training.further import with_more_time
 from training.order import maker_of
-from training.queue import finished_model
 from training.start import Beginning, beginning_of, matched_weights, spent_before
 from training.trainer import Training, train_model
 from utils import UserError
