@@ -74,10 +74,10 @@ def shown(display: Live | Progress | Status) -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[float], None]]:
     """Show on stderr how much of `total` is done: a bar on a terminal, a line now and then elsewhere.
 
-    Yields a function to call with how many more are done. A job goes on when nobody can read what it says.
+    Yields a function to call with how many more are done, or what part of one. A job goes on when nobody can read this.
     """
     console = Console(stderr=True)
     if console.is_terminal:
@@ -86,16 +86,16 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[int], N
         with shown(bar):
             yield lambda more: bar.advance(task, more)
         return
-    said = time.monotonic()
+    so_far, said = float(done), time.monotonic()
 
-    def advance(more: int) -> None:
-        nonlocal done, said
-        done += more
+    def advance(more: float) -> None:
+        nonlocal so_far, said
+        so_far += more
         if time.monotonic() - said < SECONDS_A_LINE:
             return
         said = time.monotonic()
         try:
-            print(f"{what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
+            print(f"{what}: {so_far:,.0f} of {total:,}", file=sys.stderr, flush=True)
         except OSError:  # a full disk, or a reader that has left: nothing more is said, also not at exit
             silence(sys.stderr)
 

@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ from exporting.weights import Packed, in_float32, pack, quantised
 from generation.archive import archive_bytes
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.folder import model_files, model_name
-from generation.writer import Writer
+from generation.writer import Progress, Writer
 from nft.store import SOURCES
 from text.corpus import Corpus
 from utils import CPU, UserError, utf8
@@ -161,7 +161,7 @@ def check_logits(page: Path, writer: Writer, corpus: Corpus, model: Path) -> flo
 
 
 def expected_texts(
-    writer: Writer, settings: SamplerSettings, seed: int, minted: Minted | None, advance: Callable[[int], None]
+    writer: Writer, settings: SamplerSettings, seed: int, minted: Minted | None, advance: Progress
 ) -> Expected:
     """What the page must write: the set's first tokens as they stand in it, or documents as Python writes them now."""
     if minted:

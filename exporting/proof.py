@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from diffusion.sampler_settings import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
 from exporting.html import BROWSER
 from exporting.weights import numbers
-from generation.writer import Writer, written_documents
+from generation.writer import Progress, Writer, written_documents
 from text.corpus import Corpus
 from utils import CPU, UserError, map_on_cores, parallel_tasks, sha256, torch_generator
 
@@ -114,13 +113,13 @@ def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
     return float(np.max(differences))
 
 
-def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, advance: Callable[[int], None]) -> Expected:
+def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, advance: Progress) -> Expected:
     """The first DOCUMENTS as Python writes them; `advance` hears how many more are done."""
     written = written_documents(writer, seed, range(DOCUMENTS), settings, progress=advance)
     return {(index, 0): sha256(document.text) for index, document in enumerate(written)}
 
 
-def equal_documents(page: Path, seed: int, expected: Expected, advance: Callable[[int], None]) -> int:
+def equal_documents(page: Path, seed: int, expected: Expected, advance: Progress) -> int:
     """How many of these documents the page writes; `advance` hears of each that was compared."""
     places = list(expected)
 

@@ -66,6 +66,11 @@ class Draft:
         return len(self.ids) - self.settled
 
     @property
+    def left(self) -> float:
+        """Which share of it is left to write."""
+        return self.unsettled / (len(self.ids) - self.edge)
+
+    @property
     def start(self) -> int:
         """Where the next window begins: `overlap` characters before what is left; the last one ends with the text."""
         if self.settled == self.edge:

@@ -32,7 +32,7 @@ from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks
 CALL_POSITIONS = {"cpu": 512, "cuda": 16_384, "mps": 16_384}
 CALL_PROBABILITIES = 2**25  # positions times alphabet of the calls at one time: some 60 bytes each, 2 GB
 VERSIONS = f"{VERSION}, torch {torch.__version__}"  # under which a document comes out the same again
-Progress = Callable[[int], None]
+Progress = Callable[[float], None]
 
 
 class Watch(Protocol):
@@ -50,7 +50,7 @@ class Machines(Protocol):
     def written(
         self, writer: "Writer", drafts: list[Draft], settings: SamplerSettings, progress: Progress | None = None
     ) -> list[Written]:
-        """The documents of these drafts, in their order; `progress` is called with how many were just finished."""
+        """The documents of these drafts, in their order; `progress` is told how many were just written, parts too."""
         ...
 
 
@@ -71,11 +71,12 @@ class ThisMachine:
             while pending and len(calls) < writer.calls_at_once:
                 calls.append(next_call(pending, writer.call_positions))
                 pending = [draft for draft in pending if draft not in calls[-1].drafts]
+            left = sum(draft.left for call in calls for draft in call.drafts)
             map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, self.watch), calls)
             if self.watch:
                 self.watch.done(draft for call in calls for draft in call.drafts)
             if progress:
-                progress(sum(draft.finished for call in calls for draft in call.drafts))
+                progress(left - sum(draft.left for call in calls for draft in call.drafts))
         return [draft.written(writer.vocabulary) for draft in drafts]
 
 

@@ -39,10 +39,7 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
     with progress("tokens drawn", size, len(records)) as advance:
         for first in range(len(records) + 1, size + 1, batch_size):
             numbers = range(first, min(first + batch_size, size + 1))
-            tokens = []
-            for token in draw_tokens(source, judge, numbers):
-                tokens.append(token)
-                advance(1)
+            tokens = draw_tokens(source, judge, numbers, advance)
             if source.info.courses:
                 add_lines(folder.courses_file, [course_line(t.record["token_id"], t.course) for t in tokens])
             add_lines(folder.samples, [f"{canonical_json(token.record)}\n".encode() for token in tokens])

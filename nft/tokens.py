@@ -3,7 +3,7 @@
 Token k is compared with tokens 1 to k - 1 alone, so it depends neither on the size of the set nor on that of a batch.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from diffusion.sampler_settings import SamplerSettings
@@ -12,7 +12,7 @@ from generation.checkpoint import Checkpoint
 from generation.course import Change
 from generation.draft import Draft, Written
 from generation.prompt import ANYTHING
-from generation.writer import VERSIONS, Writer, machine_of
+from generation.writer import VERSIONS, Progress, Writer, machine_of
 from nft.courses import masked_course
 from nft.formats import PUNCTUATION
 from nft.rules import BLOT, Candidate, Judge
@@ -47,12 +47,12 @@ class TextSource:
         self.settings = info.sampler_settings()
         self.drawn: dict[Key, Drawn] = {}  # of the batch at hand
 
-    def draw(self, keys: Iterable[Key]) -> None:
+    def draw(self, keys: Iterable[Key], progress: Progress | None = None) -> None:
         """Draw the texts of these keys together, except those that are there already."""
         keys = [key for key in keys if key not in self.drawn]
         if not keys:
             return
-        written = write_texts(self.writer, self.settings, self.info.seed, keys)
+        written = write_texts(self.writer, self.settings, self.info.seed, keys, progress)
         judged = candidates([document.text for document in written], self.writer.vocabulary, self.reference)
         self.drawn |= {key: Drawn(*pair) for key, pair in zip(keys, zip(written, judged, strict=True), strict=True)}
 
@@ -69,26 +69,30 @@ def candidates(texts: list[str], vocabulary: Vocabulary, reference: Reference) -
     return [Candidate(text, int(match), line) for text, match, line in zip(texts, matches, are_lines, strict=True)]
 
 
-def write_texts(writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key]) -> list[Written]:
+def write_texts(
+    writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key], progress: Progress | None = None
+) -> list[Written]:
     """Write the texts of these keys together; token k is document k - 1 of generate.py with the same seed."""
     drafts = [Draft(writer, ANYTHING, seed, token - 1, attempt) for token, attempt in keys]
-    return writer.machines.written(writer, drafts, settings)
+    return writer.machines.written(writer, drafts, settings, progress)
 
 
-def draw_tokens(source: TextSource, judge: Judge, numbers: range) -> Iterator[DrawnToken]:
-    """These tokens, in order."""
+def draw_tokens(source: TextSource, judge: Judge, numbers: range, progress: Progress | None = None) -> list[DrawnToken]:
+    """These tokens, in order; `progress` is told how many have their first text."""
     # the rules that look at one text alone come first: what they drop is drawn again in whole batches, which is faster
     pending: Iterable[int] = numbers
     for attempt in range(judge.config.attempts):
-        source.draw((token, attempt) for token in pending)
+        source.draw(((token, attempt) for token in pending), None if attempt else progress)
         texts = {token: source.text_of(token, attempt).candidate for token in pending}
         pending = [token for token, text in texts.items() if judge.judge(text, text_only=True).dropped]
+    tokens = []
     for token in numbers:
         record, course = draw_token(source, judge, token)
         if record["accepted"]:
             judge.accept(record["text"])
-        yield DrawnToken({**common_fields(source.info), **record}, course)
+        tokens.append(DrawnToken({**common_fields(source.info), **record}, course))
     source.drawn.clear()
+    return tokens
 
 
 def draw_token(source: TextSource, judge: Judge, token: int) -> DrawnToken:

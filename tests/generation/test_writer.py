@@ -64,6 +64,15 @@ def test_document_k_depends_on_nothing_but_seed_and_k(writer, sampler):
     assert how[0] == how[1]  # how each came to be, as well
 
 
+def test_each_window_of_long_documents_is_progress(writer):
+    """All of them end at the end: by whole documents nothing would be told before."""
+    length = 4 * writer.run.model.context
+    drafts = [Draft(writer, Prompt(shortest=length, longest=length), 0, k, 0) for k in range(3)]
+    shares: list[float] = []
+    ThisMachine().written(writer, drafts, writer.settings(), shares.append)
+    assert sum(shares) == pytest.approx(3) and len(shares) > 3 and min(shares) > 0 and max(shares) < 1.5
+
+
 def test_a_row_of_the_network_does_not_depend_on_its_place(writer):
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(writer.vocabulary.size, (128, 32), generator=generator)

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import re
 from types import SimpleNamespace
 
+from command import console
 from generation.checkpoint import load_checkpoint
 from generation.draft import Written
 from generation.writer import Writer, write_documents
 from nft.tokens import text_figures, write_texts, writing_figures
-from tests.nft.sets import texts
+from tests.nft.sets import records, texts
 from utils import pick_device
 
 
@@ -26,6 +28,20 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     [alone] = write_texts(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
     assert write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"]) == [record["text"]]
+
+
+def test_a_set_says_how_far_it_is_while_a_batch_is_drawn(studio, tmp_path, monkeypatch, capsys):
+    """Not once all of it is there: a batch of long texts takes minutes."""
+    monkeypatch.setattr(console, "SECONDS_A_LINE", 0)
+    monkeypatch.setattr(Writer, "call_positions", 64)  # so that a batch takes many calls, as of long texts
+    (tmp_path / "letters.txt").write_text("\n".join("abcdefghijklmnopqrstuvwxyz0123456789"), encoding="utf-8")
+    _, make = studio
+    rules = {"words": "drop", "word_list": str(tmp_path / "letters.txt")}
+    status, folder = make("set", 40, "--batch-size", "40", **rules)
+    lines = re.findall(r"tokens drawn: (\d+) of 40", capsys.readouterr().err)
+    drawn = [int(number) for number in lines]
+    assert status == 0 and drawn == sorted(drawn) and drawn[-1] == 40 and drawn[0] < 20
+    assert any(record["dropped"] for record in records(folder))  # what is drawn again does not count again
 
 
 def test_a_token_says_where_it_comes_from(studio):
