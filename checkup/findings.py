@@ -14,7 +14,6 @@ from checkup.records import (
     GREATER_PART,
     MANY,
     NOTE,
-    QUOTABLE,
     SEVERITIES,
     WARNING,
     Finding,
@@ -28,6 +27,7 @@ from text.disguise import suspicion
 from text.personal import handles, personal
 from text.vocabulary import NEWLINE, is_letter
 
+QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is, between quotes
 TOO_FEW, ENOUGH = 100_000, 800_000  # characters to learn from; benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not worth a word

@@ -1,6 +1,5 @@
 """What the checks of a text look at, and what they find."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from config.schema import RunConfig
 from text.corpus import Corpus
 
 SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
-QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is, between quotes
 GREATER_PART = 0.5  # share of the documents
 FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
 

@@ -77,7 +77,7 @@ def write_texts(
     return writer.machines.written(writer, drafts, settings, progress)
 
 
-def draw_tokens(source: TextSource, judge: Judge, numbers: range, progress: Progress | None = None) -> list[DrawnToken]:
+def draw_tokens(source: TextSource, judge: Judge, numbers: range, progress: Progress) -> list[DrawnToken]:
     """These tokens, in order; `progress` is told how many have their first text."""
     # the rules that look at one text alone come first: what they drop is drawn again in whole batches, which is faster
     pending: Iterable[int] = numbers

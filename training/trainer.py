@@ -212,7 +212,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that a step changes, not copied."""
-        status = {**asdict(self.status), "seconds": self.watch.seconds()}
+        status = asdict(self.status) | {"seconds": self.watch.seconds()}
         return {"status": status, "best": self.best, **self.learner.state()}
 
     def snapshot(self) -> dict[str, Any]:
@@ -280,7 +280,7 @@ class Training:
         listener.resumed(self.status)
 
     def complete(self, listener: Listener) -> Checkpoint:
-        """Save the best averaged weights as the model, and delete the resume state, unless a longer training's."""
+        """Save the best averaged weights as the model; delete the state, but for a longer training, not a --more."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
         left = self.total_steps - self.status.step
@@ -294,7 +294,7 @@ class Training:
             listener.note(f"the old file is kept as {kept}")
         if self.beginning and self.spent and (worse := no_better(self.beginning, metrics["held_out_bits"])):
             listener.note(f"{worse}; the model of before is {self.run.start_file()}")
-        by_time = left > 0 and self.status.seconds >= 60 * self.run.minutes() and not self.spent  # --more: this model
+        by_time = left > 0 and self.status.seconds >= 60 * self.run.minutes() and not self.spent
         if longer := drop_state(self.run, self.corpus.sha256, self.run.minutes() if by_time else math.inf):
             listener.note(f"{self.run.state_file()} stays for {longer}, which goes on from it")
         return checkpoint
