@@ -44,6 +44,7 @@ def diverging(monkeypatch, steps: int, at: int = 3, factor: float = torch.nan) -
 def test_a_divergence_goes_back_and_on_at_half_the_rates(tiny_run, monkeypatch, factor):
     run, watcher, unbroken = shape(tiny_run(), max_steps=6, validations=3), Quiet(), Quiet()
     train_model(run, unbroken)
+    run.model_file().unlink()
     diverging(monkeypatch, 1, factor=factor)
     train_model(run, watcher)
     rates = [[record.learning_rate for record in seen.last.history] for seen in (watcher, unbroken)]
