@@ -23,7 +23,8 @@ class Given(argparse.Action):
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         description="Make datasets/NAME.txt, one document per line, from CSV, TSV, JSON, JSON lines or Parquet files, "
-        "mailboxes, Stack Exchange's XML dumps, .txt and .md files, also .gz, .bz2, .zst, .zip, or git repositories.",
+        "mailboxes, Stack Exchange's XML dumps, .txt and .md files, also packed (.gz, .bz2, .xz, .zst, .zip), or git "
+        "repositories.",
     )
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="SOURCE", help="files, folders, globs, or ARCHIVE.zip/FILE"

@@ -17,8 +17,8 @@ KINDS = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet", ".xml": "xml", ".mbox": "mbox", ".txt": "text", ".md": "text",
 }  # fmt: skip
-PACKED, ARCHIVE = (".gz", ".bz2", ".zst"), ".zip"  # of such a file, and of several
-UNREAD = (".xz", ".7z", ".tar", ".tgz", ".rar")  # are to be unpacked first
+PACKED, ARCHIVE = (".gz", ".bz2", ".xz", ".zst"), ".zip"  # of such a file, and of several
+UNREAD = (".7z", ".tar", ".tgz", ".tbz2", ".txz", ".rar")  # archives that are to be unpacked first
 
 
 def no_data(path: Path, missing: str) -> str:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from command.messages import is_of_system
 from command.outputs import is_link
-from config.data_file import ARCHIVE, KINDS, PACKED, RECORD, kind_of
+from config.data_file import ARCHIVE, KINDS, PACKED, RECORD, UNREAD, kind_of
 from config.errors import listed, shown
 from utils import NO_FILE, UserError, check_readable
 
@@ -105,8 +105,8 @@ def classified(path: Path, member: str = "") -> Found:
     found = Found(path, *kind_of(member or path.name), member)
     if not found.kind:
         kinds = f"{', '.join(KINDS)}, also {', '.join(PACKED)} of them, and .zip"
-        fix = "unpack other archives, and save pages and PDFs as .txt"
-        if found.packing:
+        fix = "unpack other archives, a .tar with tar -xf, and name the folder; save pages and PDFs as .txt"
+        if found.packing and Path(found.name.removesuffix(found.packing)).suffix.lower() not in UNREAD:
             fix = f"let the name say what is packed in it, as NAME.jsonl{found.packing}"
         raise UserError(f"{found.name}: not a kind of file that is read; these are: {kinds}; {fix}")
     return found

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import hashlib
 import itertools
+import lzma
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ MOST_UNPACKED = 1 << 30  # bytes, or characters of text, that a packed file hold
 MOST_RATIO = 200  # times its size, if that is more: text is seldom packed to less than a fiftieth
 # what a packed file holds -> what to do about too much of it
 FIXES = {"unpacks to": "unpack it yourself if you trust it", "holds text of": "no text is packed so small"}
-MOST_WINDOW = 1 << 31  # bytes that zstd may look back: the largest dumps ask for so many
+MOST_WINDOW = 1 << 31  # bytes that xz and zstd may look back: the largest dumps ask for so many
 PACKED_BYTES = 1 << 12  # that are unpacked at a time: in zstd they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
 ZEROS = 0.25  # share of NUL bytes above which a text is UTF-16 or UTF-32
@@ -182,15 +183,15 @@ def blocks_of(file: Any) -> Iterator[bytes]:
     return iter(partial(file.read, BLOCK_BYTES), b"")
 
 
-def bz2_blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """The blocks of a file in bzip2's format, of several streams too. Raises EOFError if it is cut short.
+def stream_blocks(decompressor: Callable[[], Any], file: IO[bytes]) -> Iterator[bytes]:
+    """The blocks of a file in bzip2's or xz' format, of several streams too. Raises EOFError if it is cut short.
 
-    Python's BZ2File takes a later stream with a damaged beginning for what does not belong to the file, and drops it.
+    Python's own readers take a later stream with a damaged beginning for what does not belong to the file, and drop it.
     """
-    stream = bz2.BZ2Decompressor()
+    stream = decompressor()
     while rest := file.read(PACKED_BYTES):
         while rest or not (stream.needs_input or stream.eof):  # it may still hold some of what it was given
-            stream = bz2.BZ2Decompressor() if stream.eof else stream
+            stream = decompressor() if stream.eof else stream
             yield stream.decompress(rest, BLOCK_BYTES)
             rest = stream.unused_data
     if not stream.eof:
@@ -212,7 +213,8 @@ def zstd_blocks(file: IO[bytes]) -> Iterator[bytes]:
 UNPACKERS: dict[str, Callable[[Any], Iterator[bytes]]] = {
     "": blocks_of,
     ".gz": lambda file: blocks_of(gzip.GzipFile(fileobj=file)),
-    ".bz2": bz2_blocks,
+    ".bz2": partial(stream_blocks, bz2.BZ2Decompressor),
+    ".xz": partial(stream_blocks, partial(lzma.LZMADecompressor, memlimit=MOST_WINDOW)),
     ".zst": zstd_blocks,
 }
 

@@ -21,6 +21,7 @@ NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 BEGINNINGS = {
     b"\x1f\x8b": ".csv.gz",
     b"BZh": ".csv.bz2",
+    b"\xfd7zXZ\x00": ".csv.xz",
     b"\x28\xb5\x2f\xfd": ".csv.zst",
     b"PK": ".zip",
     b"PAR1": ".parquet",

@@ -35,7 +35,7 @@ TYPED = [
      "python prepare.py datasets/table.csv.gz --name table makes a text of it and type --dataset table"),
     ("tabs", "datasets/tabs.txt: no such file, but tabs.tab is there; "
      "python prepare.py datasets/tabs.tab --name tabs makes a text of it"),
-    ("tight", "datasets/tight.txt: no such file, but tight.csv.xz is there; unpack it first"),
+    ("tight", "datasets/tight.txt: no such file, but tight.csv.7z is there; unpack it first"),
     ("recorded",
      "config.yaml: no dataset 'recorded' here, and no file datasets/recorded.txt; did you mean 'configured'?"),
     ("folder", "datasets/folder.txt: is a folder, not a file; put a text file there, one document per line"),
@@ -66,7 +66,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "datasets/table.csv.gz").write_bytes(gzip.compress(b"a,b\n"))
     (tmp_path / "datasets/recorded.source.json").write_text("{}")
     (tmp_path / "datasets/tabs.tab").write_text("a\tb\n")
-    (tmp_path / "datasets/tight.csv.xz").write_bytes(lzma.compress(b"a,b\n"))
+    (tmp_path / "datasets/tight.csv.7z").write_bytes(b"7z")
     (tmp_path / "datasets/packed.txt.gz").write_bytes(gzip.compress(b"a\nb\n"))
     return tmp_path
 
@@ -117,6 +117,7 @@ def zipped(path: Path) -> None:
             lambda path: path.write_bytes(bz2.compress(b"a", 1)),
             f"is compressed (bzip2); unpack it first; {TRUE}.csv.bz2",
         ),
+        (lambda path: path.write_bytes(lzma.compress(b"a")), f"is compressed (xz); unpack it first; {TRUE}.csv.xz"),
         (zipped, f"is a zip archive, an office document or a model; plain text is needed; {TRUE}.zip"),
         (lambda path: path.write_bytes(b"PAR1"), f"is a Parquet table; plain text is needed; {TRUE}.parquet"),
         (lambda path: path.write_bytes(b"%PDF-1.7\n%\xe2\n"), "is a PDF; save its text as plain text"),

@@ -165,6 +165,14 @@ def test_only_the_record_of_a_text_beside_it_is_no_source():
     assert {*run("beside")} == {"of b.source.json"}
 
 
+@pytest.mark.parametrize("name", ["aclImdb_v1.tar.gz", "yelp.tar", "a.tgz", "posts.7z"])
+def test_an_archive_of_another_kind_is_to_be_unpacked(name, capsys):
+    Path(name).write_bytes(b"packed")
+    assert prepare.main([name, "--name", "x"]) == 2
+    fix = "unpack other archives, a .tar with tar -xf, and name the folder; save pages and PDFs as .txt"
+    assert capsys.readouterr().err.endswith(f"; {fix}\n")
+
+
 @pytest.mark.parametrize("packing", [".gz", ".zst"])
 def test_a_packed_file_whose_name_does_not_say_what_it_holds_is_to_be_renamed(packing, capsys):
     Path(f"RC_2019-01{packing}").write_bytes(b"packed")

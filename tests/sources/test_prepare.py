@@ -4,6 +4,7 @@ import bz2
 import csv
 import gzip
 import json
+import lzma
 import mailbox
 import shutil
 import sqlite3
@@ -116,15 +117,16 @@ def test_zstd_of_its_own_tool():
     assert_refused("c.csv.zst", line="c.csv.zst: damaged or cut short: its last frame has no end")
 
 
-def test_gzip_bz2_and_zip():
+def test_gzip_bz2_xz_and_zip():
     content = write_csv("a.csv").read_bytes()
     Path("a.csv.gz").write_bytes(gzip.compress(content[:5000]) + gzip.compress(content[5000:]))
     Path("a.csv.bz2").write_bytes(bz2.compress(content))
+    Path("a.csv.xz").write_bytes(lzma.compress(content))
     with zipfile.ZipFile("a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("data/a.csv", content)
         archive.writestr("data/README.md", "about\n")
         archive.writestr("__MACOSX/data/._a.csv", b"\0\5")
-    assert run("a.csv.gz") == run("a.csv.bz2") == run("a.zip") == run("a.zip/data/a.csv") == EXPECTED
+    assert run("a.csv.gz") == run("a.csv.bz2") == run("a.csv.xz") == run("a.zip") == run("a.zip/data/a.csv") == EXPECTED
     assert run("a.zip/data/README.md", name="y") == ["about"]
 
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import lzma
 import os
 import shutil
 import subprocess
@@ -27,10 +28,13 @@ def zipped(path: str, members: dict[str, bytes], **options) -> None:
             archive.writestr(name, content)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+PACKERS = [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
+
+
+@pytest.mark.parametrize(("ending", "pack"), PACKERS)
 @pytest.mark.parametrize("damage", [lambda data: data[:-200], lambda data: data[:60] + b"\xff\0\xff" + data[63:]])
-def test_a_damaged_archive_is_one_line(pack, damage):
-    name = f"a.csv.{'gz' if pack is gzip.compress else 'bz2'}"
+def test_a_damaged_archive_is_one_line(ending, pack, damage):
+    name = f"a.csv.{ending}"
     Path(name).write_bytes(damage(pack(os.urandom(100_000).hex().encode() + b"\n" + TABLE)))
     assert_refused(name, starts=f"{name}: damaged or cut short: ")
 
@@ -46,7 +50,7 @@ HALVES = b"id,text\n" + ROW * 3000, b"".join(b"%d,other words of a text\n" % num
         lambda data, at: data[:at] + b"no stream", lambda data, at: data[:at] + b"\n",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
+@pytest.mark.parametrize(("ending", "pack"), PACKERS)
 def test_a_damaged_later_stream_of_a_file_is_one_line(ending, pack, damage):
     first, second = map(pack, HALVES)
     Path(f"a.csv.{ending}").write_bytes(first + second)
@@ -57,13 +61,13 @@ def test_a_damaged_later_stream_of_a_file_is_one_line(ending, pack, damage):
 
 def test_a_packed_file_of_no_bytes_is_cut_short():
     Path("a.txt").write_text("some words\n")
-    for ending in ("gz", "bz2", "zst"):
+    for ending in ("gz", "bz2", "xz", "zst"):
         if ending == "zst":
             pytest.importorskip("zstandard")
         Path(f"b.txt.{ending}").touch()
         assert_refused("a.txt", f"b.txt.{ending}", starts=f"b.txt.{ending}: damaged or cut short: ")
     Path("b.txt").touch()
-    for ending, pack in (("gz", gzip.compress), ("bz2", bz2.compress)):
+    for ending, pack in PACKERS:
         Path(f"c.txt.{ending}").write_bytes(pack(b""))
         assert run("a.txt", "b.txt", f"c.txt.{ending}") == ["some words"]
 
@@ -160,7 +164,8 @@ def test_what_unpacks_to_more_than_any_text_is_one_line(monkeypatch):
     monkeypatch.setattr(unpack, "MOST_UNPACKED", 1 << 20)
     content = b"id,text\n" + b"1,a a\n" * 1_000_000
     rule = "unpacks to more than 0.0 GB, 200 times its size or 0.0 GB; unpack it yourself if you trust it"
-    for name, pack in (("a.csv.gz", gzip.compress), ("a.csv.bz2", bz2.compress)):
+    for ending, pack in PACKERS:
+        name = f"a.csv.{ending}"
         Path(name).write_bytes(pack(content))
         assert_refused(name, line=f"{name}: {rule}")
     zipped("a.zip", {"a.csv": content})
