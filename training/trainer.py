@@ -167,8 +167,7 @@ class Training:
 
     def progress(self) -> float:
         """0..1: the share spent of whichever budget runs out first."""
-        by_time = self.status.seconds / (60 * self.run.minutes())
-        return min(1.0, max(self.status.step / self.total_steps, by_time))
+        return min(1.0, max(self.status.step / self.total_steps, self.status.seconds / (60 * self.run.minutes())))
 
     def finished(self) -> bool:
         return self.progress() >= 1 or stalled(self.status.history, self.run.training.patience)
@@ -249,8 +248,7 @@ class Training:
         traceback.clear_frames(error.__traceback__)  # they hold the memory of the step that failed
         self.learner.cut(2 * self.learner.shards)
         self._go_back(self.status.slowdowns)  # memory may have run out in the middle of an update
-        parts = f"{self.learner.shards} parts to a step"
-        self.tell(f"out of memory; back to step {self.status.step:,} and on with {parts}")
+        self.tell(f"out of memory; back to step {self.status.step:,} and on with {self.learner.shards} parts to a step")
 
     def _go_back(self, slowdowns: int) -> None:
         """Go back to the last sound snapshot; the time spent since then still counts."""
@@ -266,14 +264,16 @@ class Training:
         self.status.seconds = self.watch.seconds()
         sound = self.sound if self.sound["status"]["step"] != self.status.step else None
         start = self.beginning.record.model_sha256 if self.beginning else ""  # another may have its name by now
-        content = {**self.state(), "sound": sound, "shards": self.learner.shards, "start": start}
+        cut = {"shards": self.learner.shards, "device": self.device.type}
+        content = {**self.state(), **cut, "sound": sound, "start": start}
         write_state(self.run, self.corpus, content, self.longest_minutes)
 
     def restore(self, listener: Listener) -> None:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
         if not (state := take_state(self.run, self.corpus, self.sound, self.learner.optimizers, listener.note)):
             return
-        self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
+        if state.get("device", self.device.type) == self.device.type:  # else all sums are others anyway
+            self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)
         self.longest_minutes = max(self.longest_minutes, minutes_of(state))
         self.sound = state["sound"] or self.snapshot()

@@ -9,6 +9,7 @@ import torch
 
 from generation.archive import Damaged, read_archive, write_archive
 from tests.helpers import TINY, Quiet, make_run, one_short_line, shape
+from training import trainer
 from training.events import Stopped
 from training.queue import Queue
 from training.resume import STATE_BYTES, read_state
@@ -99,6 +100,21 @@ def test_a_state_after_a_validation_without_finite_bits_is_gone_on_from(tiny_run
     write_archive(run.state_file(), {**state, "status": {**state["status"], "history": history}})
     train_model(run, listener := Quiet())
     assert listener.resumed_from == 4 and not listener.notes and run.model_file().is_file()
+
+
+@pytest.mark.parametrize(("device", "parts"), [("cpu", 1), ("cuda", 2)])
+def test_a_state_of_another_device_is_cut_for_this_one(tiny_run, monkeypatch, device, parts):
+    """A GPU computes a step as one part, of which a CPU would use one core."""
+    run = tiny_run()
+    monkeypatch.setattr(trainer, "shard_count", lambda *_: 1)
+    with pytest.raises(Stopped):
+        train_model(run, Quiet(stop_at=4))
+    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    write_archive(run.state_file(), {**state, "device": device})
+    monkeypatch.setattr(trainer, "shard_count", lambda *_: 2)
+    training = Training(run)
+    training.restore(Quiet())
+    assert training.learner.shards == len(training.learner.dropout) == parts
 
 
 def test_a_training_goes_on_after_one_of_other_settings_came_between(tiny_run):
