@@ -2,6 +2,7 @@
 
 import itertools
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,7 @@ ROOMS = (
     "nft", "pages",
 )  # fmt: skip
 MODULES = [*sorted(ROOT.glob("*.py")), *(path for room in ROOMS for path in sorted((ROOT / room).glob("*.py")))]
-GOLDEN = ROOT.parent / "shared" / "golden"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="../shared/golden, the stored numbers, is not here")
+GOLDEN = (ROOT / "tests" / "golden", ROOT.parent / "shared" / "golden")
 # the shape of a small network of the notebook's
 NOTEBOOK_SHAPE = ModelConfig(
     layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score"
@@ -45,6 +45,16 @@ TINY = {
     },
     "sampling": {"steps": 4, "overlap": 8, "max_length": 200},
 }
+
+
+def golden(case: str) -> Mapping[str, np.ndarray]:
+    """Numbers of the code that the authors of arXiv:2310.16834 published, or of the notebook's, in float64.
+
+    The smallest case lies in tests/golden, the larger ones beside the project; where they do not, the test is skipped.
+    """
+    if file := next((file for folder in GOLDEN if (file := folder / f"{case}.npz").is_file()), None):
+        return np.load(file)
+    pytest.skip(f"{GOLDEN[-1]}, with the stored numbers, is not here")
 
 
 def toy_lines(count: int, seed: int = 0) -> list[str]:

@@ -1,12 +1,11 @@
 """Schedules against their closed forms, their derivatives and the published implementation's numbers."""
 
-import numpy as np
 import pytest
 import torch
 
 from diffusion.schedules import ALPHA_END, GEOMETRIC_RANGE, SCHEDULES
 from tests.diffusion.cases import double
-from tests.helpers import GOLDEN, needs_golden
+from tests.helpers import golden
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -33,12 +32,11 @@ def test_schedules_have_their_closed_forms():
     torch.testing.assert_close(SCHEDULES["geometric"].sigma(t), low ** (1 - t) * high**t)
 
 
-@needs_golden
 def test_schedules_match_the_published_implementation():
-    golden = np.load(GOLDEN / "case0_V5.npz")
-    t = double(golden["t"])
+    stored = golden("case0_V5")
+    t = double(stored["t"])
     for name, prefix in (("geometric", "geometric"), ("log_linear", "loglinear")):
         for part in ("sigma", "dsigma"):
             torch.testing.assert_close(
-                getattr(SCHEDULES[name], part)(t), double(golden[f"{prefix}_{part}"]), rtol=1e-9, atol=1e-9
+                getattr(SCHEDULES[name], part)(t), double(stored[f"{prefix}_{part}"]), rtol=1e-9, atol=1e-9
             )

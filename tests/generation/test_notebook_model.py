@@ -1,22 +1,20 @@
 """The notebook's network gives the notebook's own numbers."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from config.schema import ModelConfig
 from diffusion.processes import PROCESSES
 from generation.notebook_model import Block, NotebookNetwork
-from tests.helpers import GOLDEN, NOTEBOOK_SHAPE, needs_golden
+from tests.helpers import NOTEBOOK_SHAPE, golden
 
 
-@needs_golden
 def test_the_network_is_the_notebooks():
-    stored = np.load(GOLDEN / "notebook_model_V11.npz")
+    stored = golden("notebook_model_V11")
     config = ModelConfig.model_construct(layers=2, heads=2, width=32, context=24, noise_width=16, dropout=0.0)
     network = NotebookNetwork(config, 11, 11).eval()
     prefix = "weight/"
-    weights = {key.removeprefix(prefix): stored[key] for key in stored.files if key.startswith(prefix)}
+    weights = {key.removeprefix(prefix): stored[key] for key in stored if key.startswith(prefix)}
     network.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     ids, sigma = torch.from_numpy(stored["input_ids"]), torch.from_numpy(stored["sigma"])
     with torch.no_grad():
