@@ -1,4 +1,4 @@
-# make demo: two corpora from Python's own documentation, two models, 200 samples.
+# make demo: two corpora from Python's own documentation, two models, 120 samples.
 # make test: all but slow tests, nine minutes on two cores. make test-all: these too (processes killed, waits), and more fuzzing.
 # make soak: files made to do harm, then an hour of ending every command and running it again. make bench: speed beside a plain reference, on datasets/github_commits.txt; half an hour.
 

@@ -35,10 +35,12 @@ FOREIGN = {
     b"PK\x03\x04": "is a zip archive, an office document or a model; plain text is needed",
     b"PAR1": "is a Parquet table; plain text is needed",
     b"%PDF-": "is a PDF; save its text as plain text",
+    b"{\\rtf": "is RTF; save it as plain text",
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
 }
 NO_FILE = "is a pipe or a device, not a file"
-PIPES = ("/dev", "/dev/fd")  # where a shell's pipes are files: its standard input, and what <(...) gives
+# where a shell's pipes are files: its standard input, and what <(...) gives
+PIPES = ("/dev", "/dev/fd", "/proc/self/fd")
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 HEARING_SECONDS = 1  # until Ctrl+C is heard in a wait: up to Python 3.13 Windows hears none in one without an end
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
@@ -87,7 +89,9 @@ def pick_device(name: str) -> torch.device:
         return torch.device(next(kind for kind in present if present[kind]()))
     if name not in present or not present[name]():  # no other is asked: to ask starts CUDA's runtime
         here = ", ".join(kind for kind in present if present[kind]())
-        raise UserError(f"device {name!r} is not available here; choose from auto, {here}")
+        kernels = ": this PyTorch has no kernels for its GPU, and docs/install.md says which one has"
+        why = kernels if name == "cuda" and torch.cuda.is_available() else ""
+        raise UserError(f"device {name!r} is not available here{why}; choose from auto, {here}")
     return torch.device(name)
 
 
@@ -114,11 +118,6 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     cuda = partial(torch.cuda.is_bf16_supported, including_emulation=False)
     native = {"cuda": cuda, "cpu": torch.cpu._is_avx512_bf16_supported}.get(device.type, bool)  # bool(): False
     return torch.bfloat16 if native() else torch.float32
-
-
-def precision_name(name: str, device: torch.device) -> str:
-    """The name in config.yaml of what `pick_precision` picks."""
-    return str(pick_precision(name, device)).removeprefix("torch.")
 
 
 # Cores: tasks run in parallel on a CPU, each on one core
@@ -195,7 +194,8 @@ def replace(new: Path, path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if os.name == "nt" and not mode & stat.S_IWUSR:  # there a read-only file is neither replaced nor deleted
             path.chmod(mode | stat.S_IWUSR)
-        new.chmod(mode)
+        if stat.S_IMODE(new.stat().st_mode) != mode:  # some disks give all files one mode, and forbid to set it
+            new.chmod(mode)
     for seconds in (0.1, 0.4, 1.5) if os.name == "nt" else ():  # there a virus scanner may hold either for a moment
         with contextlib.suppress(PermissionError):
             new.replace(path)

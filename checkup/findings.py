@@ -138,7 +138,7 @@ def near_repeats(seen: Inspection) -> Finding:
         return Finding(GOOD, sentence, examples=examples)
     fix = ""
     if top and QUOTABLE.fullmatch(text := sample.texts[top[0]].lower()) and text.isascii():
-        pattern = re.sub("[^a-z]+", "[^a-z]*", f" {text} ")
+        pattern = re.sub("[^a-z]+", r"[^\\p{L}\\p{M}]*", f" {text} ")  # nothing that is a letter of any script
         where, share = f"regexp_full_match(lower(text), '{pattern}')", sample.alike[top[0]] / sample.documents
         fix = seen.without("to leave out the most frequent", where, "distinct", share)
     return Finding(severity, f"{sentence}, as what programs write does; the voice learns that first", fix, examples)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from command.messages import argument
+from command.outputs import is_same_place
 from config.errors import NAME_RULE, is_safe_name, nearest
 from utils import NO_FILE, unreadable
 
@@ -41,7 +42,7 @@ def make_of(file: Path, name: str, text: str) -> str:
         return f"python prepare.py {argument(file)} --name {argument(name)} makes a text of it"
     if end in (*PACKED, *UNREAD):
         return f"unpack it to {text}" if is_text(file.stem) else "unpack it first"
-    return f"rename it to {text}"
+    return f"rename it to {text}" if kind_of(file.name)[0] or not end else f"save it as plain text, {text}"
 
 
 def is_text(name: str) -> bool:
@@ -60,8 +61,9 @@ def misnamed(name: str, folder: Path, names: list[str]) -> str:
     """What to type in place of a name that no dataset can have."""
     path = PureWindowsPath(name)  # accepts the separators of Windows and of Unix
     if is_safe_name(path.stem) and (path.suffix == ".txt" or path.stem in names):
-        elsewhere = path.stem not in names and Path(name).is_file()
-        do = f"copy it to {folder / path.stem}.txt and type" if elsewhere else "type"
+        place = folder / f"{path.stem}.txt"
+        elsewhere = Path(name).is_file() and not is_same_place(Path(name), place)
+        do = f"copy it to {place} and type" if elsewhere else "type"
         return f"--dataset {name!r}: takes a name, not a file; {do} --dataset {path.stem}"
     file = next((file for file in files_in(folder) if path.name in (file.stem, file.name)), None)
     safe = re.sub("[^A-Za-z0-9_-]+", "_", path.name.split(".")[0]).strip("_-")

@@ -13,7 +13,7 @@ from evaluation.reference import Reference
 from generation.archive import kept_aside
 from generation.checkpoint import Checkpoint, Start
 from text.corpus import Corpus, Split, all_text, load_trained_corpus
-from text.reader import ReadingLog, read_lines, spans
+from text.reader import ReadingLog, read_lines, spans, with_ends
 from text.vocabulary import NEWLINE, Vocabulary
 from utils import UserError, hash_file
 
@@ -128,7 +128,7 @@ def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:
 def lines_of(file: Path, read_as: DataConfig, vocabulary: Vocabulary) -> Split:
     """Every line of a text file, as ids of another vocabulary, or else of what reads the same."""
     ids, sizes = [np.empty(0, vocabulary.ids_of_alike.dtype)], [np.empty(0, np.int64)]  # a text may hold no line
-    for codes in read_lines(file, read_as, ReadingLog()):
+    for codes in with_ends(read_lines(file, read_as, ReadingLog())):
         ids.append(vocabulary.ids_of_alike[codes[codes != NEWLINE]])
         sizes.append(spans(codes)[1])
     return Split.whole(np.concatenate(ids), np.concatenate(sizes))

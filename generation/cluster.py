@@ -19,8 +19,8 @@ from command.program import stop_signals
 from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
 from generation.draft import Draft, Written
-from generation.writer import VERSIONS, Progress, ThisMachine, Writer, machine_of
-from utils import UserError, pick_device, precision_name
+from generation.writer import VERSIONS, Progress, ThisMachine, Writer, machine_of, precision_name
+from utils import UserError, pick_device
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
 TOKEN = "~/.ray/auth_token"  # where Ray keeps what all machines of a cluster must know

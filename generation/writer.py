@@ -26,7 +26,7 @@ from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
 from text.corpus import Lengths
 from text.vocabulary import FRAME, Vocabulary
-from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks, pick_precision, precision_name
+from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks, pick_precision
 
 # positions of one network call: enough to fill a GPU; a CPU gains nothing from more and would waste them on spare rows
 CALL_POSITIONS = {"cpu": 512, "cuda": 16_384, "mps": 16_384}
@@ -211,6 +211,11 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: 
     for row, draft in enumerate(drafts):
         draft.remember(log_p[row], changes[row])
         draft.settle(written[row].cpu().numpy())
+
+
+def precision_name(name: str, device: torch.device) -> str:
+    """The name in config.yaml of what `pick_precision` picks."""
+    return str(pick_precision(name, device)).removeprefix("torch.")
 
 
 def machine_of(writer: Writer) -> str:

@@ -103,10 +103,11 @@ def test_the_notebook_clones_uploads_and_downloads_in_colab(copy, tmp_path, monk
     git = ["git", "-C", str(copy), "-c", "user.name=t", "-c", "user.email=t@localhost"]
     for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "all"]):
         subprocess.run([*git, *command], check=True)
-    write_texts(tmp_path / "texts")
+    write_texts(texts := tmp_path / "texts")
+    (texts / "commits.txt").rename(texts / "commits!.txt")  # a name that no dataset may have
     taken = tmp_path / "taken.zip"
     (tmp_path / "colab" / "google").mkdir(parents=True)
-    stand_in = STAND_IN.format(texts=str(tmp_path / "texts"), taken=str(taken))
+    stand_in = STAND_IN.format(texts=str(texts), taken=str(taken))
     (tmp_path / "colab" / "google" / "colab.py").write_text(stand_in, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "colab"), os.environ.get("PYTHONPATH", "")]))
     (tmp_path / "content").mkdir()

@@ -1,6 +1,7 @@
 """Seeds are functions of their parts, files are whole or absent, tasks side by side give what they would in turn."""
 
 import contextlib
+import errno
 import os
 import tempfile
 import time
@@ -102,9 +103,20 @@ def test_a_pipe_in_a_folder_below_dev_is_not_read():
         os.mkfifo(Path(folder, "pipe"))
         assert unreadable(Path(folder, "pipe")) == NO_FILE
     reading, writing = os.pipe()
-    assert unreadable(Path(f"/dev/fd/{reading}")) == ""
+    for folder in ("/dev/fd", "/proc/self/fd"):  # the second is zsh's
+        assert unreadable(Path(folder, str(reading))) == ""
     os.close(reading)
     os.close(writing)
+
+
+def test_a_disk_that_lets_no_mode_be_set_takes_file_after_file(tmp_path, monkeypatch):
+    def refuse(path, mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    for text in ("one", "two"):
+        write_atomic(tmp_path / "state", text)
+        assert (tmp_path / "state").read_text() == text
 
 
 def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
@@ -150,7 +162,8 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_not_picked(capability, built, pi
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert pick_device("auto").type == picked
     if picked == "cpu":
-        with pytest.raises(UserError, match="device 'cuda' is not available here; choose from auto, cpu"):
+        why = "this PyTorch has no kernels for its GPU, and docs/install.md says which one has"
+        with pytest.raises(UserError, match=f"device 'cuda' is not available here: {why}; choose from auto, cpu"):
             pick_device("cuda")
 
 

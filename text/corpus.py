@@ -266,7 +266,7 @@ def _codes_of(run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterat
         if done + read > (ends[-1] if stream else len(lengths)):  # more than the first pass saw
             raise UserError(CHANGED.format(run.data_file()))
         if stream:
-            yield codes[chosen[np.searchsorted(ends, done + np.arange(read), side="right")]]
+            yield codes[np.where(np.arange(done, done + read) < ends[0], *chosen)]
         else:
             yield codes[np.repeat(chosen[done : done + read], sizes + 1) & (codes != NEWLINE)]
         done += read

@@ -8,7 +8,7 @@ from pathlib import Path
 from command.messages import argument
 from config.errors import is_safe_name
 from config.schema import RunConfig
-from utils import UserError, unreadable
+from utils import COMPRESSED, UserError, unreadable
 
 HEAD = 1 << 16  # bytes, or characters, by which a file is known
 ENOUGH = 3  # lines that tell; fewer may be anything
@@ -17,20 +17,22 @@ DELIMITERS = ",;\t|"
 NAME = re.compile(r"[^\W\d][\w .-]{0,40}")  # of a column
 JSON_LIST = re.compile(r'\[\s*\{\s*"')
 NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
+PACKED_AS = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst"}
 # how a file begins -> what its name would end in
 BEGINNINGS = {
-    b"\x1f\x8b": ".csv.gz",
-    b"BZh": ".csv.bz2",
-    b"\xfd7zXZ\x00": ".csv.xz",
-    b"\x28\xb5\x2f\xfd": ".csv.zst",
+    **{begin: f".csv{PACKED_AS[by]}" for begin, by in COMPRESSED.items() if by in PACKED_AS},
     b"PK": ".zip",
     b"PAR1": ".parquet",
 }
+OFFICE = (b"[Content_Types].xml", b"_rels/", b"mimetype")  # first files of the archives that office documents are
+NAME_AT = 30  # where in an archive the name of its first file begins
 
 
 def true_name(begin: bytes) -> str:
     """What to do with an archive or a table that begins so; "" for anything else."""
     suffix = next((suffix for magic, suffix in BEGINNINGS.items() if begin.startswith(magic)), "")
+    if suffix == ".zip" and begin[NAME_AT:].startswith(OFFICE):
+        return ""
     return f"; or run prepare.py on it under its true name, for example NAME{suffix}" if suffix else ""
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from itertools import accumulate, combinations_with_replacement
 
 CARD_DIGITS = (13, 19)  # fewest and most; ISO/IEC 7812
 PHONE_DIGITS = (8, 15)  # fewest and most: ITU-T E.164 allows 15; with fewer than 8 it is a date or a version
@@ -49,8 +50,14 @@ def numbers_in(text: str, side_by_side: bool) -> list[Span]:
 
 def numbers(digits: str, side_by_side: bool) -> list[Span]:
     """Spans of card numbers (whole groups of a run of digits) and of phone numbers: its PHONE_PARTS, or two of it."""
-    starts, ends = ([getattr(m, edge)() for m in re.finditer(r"\d+", digits)] for edge in ("start", "end"))
-    cards = [(a, b) for i, a in enumerate(starts) for b in ends[i:] if is_card(digits[a:b])]
+    groups = [m.span() for m in re.finditer(r"\d+", digits)]
+    starts, ends = zip(*groups, strict=True)
+    before = list(accumulate((b - a for a, b in groups), initial=0))  # how many digits stand before each group
+    cards = [
+        (starts[i], ends[j])
+        for i, j in combinations_with_replacement(range(len(groups)), 2)
+        if CARD_DIGITS[0] <= before[j + 1] - before[i] <= CARD_DIGITS[1] and is_card(digits[starts[i] : ends[j]])
+    ]
     pairs = [((0, end), (start, len(digits))) for end, start in zip(ends, starts[1:], strict=False)]
     two = [span for pair in pairs if all(is_phone(digits[a:b]) for a, b in pair) for span in pair]
     parts = [m.span() for part in PHONE_PARTS for m in part.finditer(digits) if is_phone(m.group())]
@@ -69,10 +76,10 @@ def is_address(text: str) -> bool:
 
 
 def is_card(text: str) -> bool:
-    """Whether the digits have a card's length and pass the Luhn checksum, as all payment cards do."""
+    """Whether as many digits as a card has pass the Luhn checksum, as those of all payment cards do."""
     digits = [int(character) for character in text if character.isdigit()]
     doubled = [sum(divmod(2 * digit, 10)) if place % 2 else digit for place, digit in enumerate(reversed(digits))]
-    return CARD_DIGITS[0] <= len(digits) <= CARD_DIGITS[1] and sum(doubled) % 10 == 0 and any(digits)
+    return sum(doubled) % 10 == 0 and any(digits)
 
 
 def is_phone(text: str) -> bool:

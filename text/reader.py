@@ -1,4 +1,4 @@
-"""Reads a text file as Unicode code points of whole lines, half a megabyte at a time.
+"""Reads a text file as Unicode code points of whole lines, or words of a stream, half a megabyte at a time.
 
 Whatever is dropped or changed on the way is counted in a `ReadingLog` and shown to the user.
 """
@@ -20,7 +20,7 @@ from utils import UserError, foreign, numpy_generator
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
 BOM = b"\xef\xbb\xbf"
-MAGIC_BYTES = 16  # of a file's begin, which tell text from other things
+MAGIC_BYTES = 64  # of a file's begin, which tell text from other things
 
 IS_SPACE = np.zeros(UNICODE_SIZE, dtype=bool)
 IS_SPACE[[c for c in range(LAST_SPACE + 1) if chr(c).isspace()]] = True
@@ -63,8 +63,9 @@ class ReadingLog:
 def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Iterator[np.ndarray]:
     """Yield (characters,) uint32 code points of whole lines, each with its newline, a chunk at a time.
 
-    Counts in `reading_log` what it drops or changes. Raises UserError for bytes that are not UTF-8 if
-    config.invalid_utf8 is "error", and for a line that is longer than any document, unless the text is a stream.
+    Where a stream has no newline for long, a chunk ends with a space. Counts in `reading_log` what it drops or changes.
+    Raises UserError for bytes that are not UTF-8 if config.invalid_utf8 is "error", and for a line that is longer than
+    any document, unless the text is a stream.
     """
     parts: list[bytes] = []
     line, size = 1, 0
@@ -75,6 +76,8 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
         file.seek(len(BOM) if begin.startswith(BOM) else 0)
         while block := file.read(CHUNK_BYTES):
             cut = block.rfind(b"\n") + 1
+            if not cut and config.format == "stream":
+                cut = block.rfind(b" ", 0, -1) + 1  # not the last byte: the end of the file gets a newline
             if cut:
                 data = b"".join(parts) + block[:cut]
                 yield from _decode(data, line, path, config, reading_log)
@@ -88,6 +91,12 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
                 raise UserError(f"{path} line {line}: {rule}; set data.format to stream for continuous text")
     if any(parts):
         yield from _decode(b"".join(parts) + b"\n", line, path, config, reading_log)
+
+
+def with_ends(chunks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The chunks of `read_lines`, each ended by a newline."""
+    for codes in chunks:
+        yield codes if codes[-1] == NEWLINE else np.append(codes, np.uint32(NEWLINE))
 
 
 def check_line_ends(path: Path) -> None:
@@ -115,7 +124,7 @@ def read_stretches(path: Path, config: DataConfig, most_bytes: int) -> Iterator[
     """
     size = path.stat().st_size
     if size <= most_bytes:
-        yield from read_lines(path, config, ReadingLog())
+        yield from with_ends(read_lines(path, config, ReadingLog()))
         return
     with path.open("rb") as file:
         for begin in np.linspace(0, size - CHUNK_BYTES, most_bytes // CHUNK_BYTES).astype(int).tolist():

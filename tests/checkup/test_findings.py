@@ -12,6 +12,7 @@ from checkup.outlook import Outlook
 from checkup.records import GOOD, NOTE, WARNING, Finding, Inspection
 from checkup.sample import read_sample
 from command.messages import argument
+from config.schema import PathsConfig
 from tests.helpers import toy_lines
 from text.corpus import load_corpus
 
@@ -139,6 +140,18 @@ def test_what_it_says_to_type_mends_it(tiny_run, tmp_path, monkeypatch, kind):
     assert examine(Inspection(clean, load_corpus(clean), read_sample(clean), OUTLOOK))[kind].severity == GOOD
     lines = (tmp_path / "datasets" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     assert set(PROSE[:300]) <= set(lines)
+
+
+def test_what_it_says_to_type_leaves_texts_of_other_scripts(tiny_run, tmp_path, monkeypatch):
+    pytest.importorskip("duckdb", reason="DuckDB is missing: requirements-prepare.txt brings it")
+    others = [f"我觉得{chr(0x4E00 + n)}很好 ok" for n in range(90)] + [f"ok, {chr(0x430 + n)}й" for n in range(32)]
+    monkeypatch.chdir(tmp_path)
+    run = tiny_run([*others, *(f"OK {n}" for n in range(40))]).model_copy(update={"paths": PathsConfig()})
+    checked = examine(Inspection(run, load_corpus(run), read_sample(run), OUTLOOK))["near repeats"]
+    command = shlex.split(checked.fix.split(": ", 1)[1])
+    assert prepare.main(command[2:]) == 0
+    lines = Path("datasets", f"{command[command.index('--name') + 1]}.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == others
 
 
 def test_no_two_of_its_commands_write_one_file_and_each_passes_on_the_licence(found):

@@ -27,6 +27,12 @@ TYPED = [
     ("my tweets.txt", f"datasets/my tweets.txt: {RULE}; rename it to my_tweets.txt and type --dataset my_tweets"),
     ("notes.md", f"datasets/notes.md: {RULE}; rename it to notes.txt and type --dataset notes"),
     ("notes", "datasets/notes.txt: no such file, but notes.md is there; rename it to notes.txt"),
+    ("poems", "datasets/poems.txt: no such file, but poems.rtf is there; save it as plain text, poems.txt"),
+    ("poems.rtf", f"datasets/poems.rtf: {RULE}; save it as plain text, poems.txt and type --dataset poems"),
+    (
+        "other/two.txt",
+        "--dataset 'other/two.txt': takes a name, not a file; copy it to datasets/two.txt and type --dataset two",
+    ),
     ("packed", "datasets/packed.txt: no such file, but packed.txt.gz is there; unpack it to packed.txt"),
     ("packed.txt.gz", f"datasets/packed.txt.gz: {RULE}; unpack it to packed.txt and type --dataset packed"),
     ("table", "datasets/table.txt: no such file, but table.csv.gz is there; "
@@ -60,7 +66,9 @@ def folder(tmp_path, monkeypatch) -> Path:
         "datasets/two.txt",
         "datasets/my tweets.txt",
         "datasets/notes.md",
+        "datasets/poems.rtf",
         "other/mine.txt",
+        "other/two.txt",
     ):
         (tmp_path / name).write_text("a\nb\nc\n")
     (tmp_path / "datasets/table.csv.gz").write_bytes(gzip.compress(b"a,b\n"))
@@ -103,6 +111,11 @@ def test_a_dataset_of_the_config_whose_file_is_none_says_what_it_is(folder, caps
 TRUE = "or run prepare.py on it under its true name, for example NAME"
 
 
+def office(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", "a")
+
+
 def zipped(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("text.txt", "a")
@@ -119,6 +132,8 @@ def zipped(path: Path) -> None:
         ),
         (lambda path: path.write_bytes(lzma.compress(b"a")), f"is compressed (xz); unpack it first; {TRUE}.csv.xz"),
         (zipped, f"is a zip archive, an office document or a model; plain text is needed; {TRUE}.zip"),
+        (office, "is a zip archive, an office document or a model; plain text is needed"),
+        (lambda path: path.write_bytes(b"{\\rtf1\\ansi a}\n"), "is RTF; save it as plain text"),
         (lambda path: path.write_bytes(b"PAR1"), f"is a Parquet table; plain text is needed; {TRUE}.parquet"),
         (lambda path: path.write_bytes(b"%PDF-1.7\n%\xe2\n"), "is a PDF; save its text as plain text"),
         (lambda path: path.write_text("a\nb\n", encoding="utf-16"), "is UTF-16; save it as UTF-8"),

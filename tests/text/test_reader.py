@@ -21,6 +21,24 @@ def test_chunks_do_not_show(tiny_run, monkeypatch, chunk):
     assert everything(load_corpus(run.model_copy(update={"seed": 5}))) == whole
 
 
+@pytest.mark.parametrize("end", ["", " ", "\n", "e\u0301"])
+def test_a_stream_without_line_breaks_is_read_by_words(tiny_run, monkeypatch, end):
+    """Of one as long as text8 is, a hundred million characters, an array would take gigabytes."""
+    text = " ".join(["cafe\u0301", "plain", *ALPHABET] * 30) + end
+    run = tiny_run(text.encode(), data={"format": "stream"})
+
+    def chunks() -> list[np.ndarray]:
+        return list(reading.read_lines(run.data_file(), run.data, reading.ReadingLog()))
+
+    whole = np.concatenate(chunks())
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 64)
+    assert np.array_equal(np.concatenate(chunks()), whole) and whole[-1] == ord("\n")
+    assert max(map(len, chunks())) <= 2 * 64
+    ended = [*reading.with_ends(iter(chunks()))]
+    assert all(codes[-1] == ord("\n") for codes in ended)
+    assert sum(map(len, ended)) == len(whole) + len(ended) - 1
+
+
 def test_bom_crlf_and_a_missing_last_newline(tiny_run):
     loaded = load_corpus(tiny_run(b"\xef\xbb\xbf" + "\r\n".join(["first", "second", *ALPHABET, "third"]).encode()))
     assert everything(loaded) == ["first", "second", "third"]
