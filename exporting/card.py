@@ -218,8 +218,7 @@ def making(checkpoint: Checkpoint) -> Iterator[str]:
     }  # fmt: skip
     rows |= {label: f"{metrics[key]:,}" for key, label in counts.items() if key in metrics}
     yield from ("| | |", "|---|---|", *(f"| {name} | {escaped(value)} |" for name, value in rows.items()))
-    yield from ("", f"`config.json` holds every setting; with the text at hand, `python train.py --dataset {run.name}`")
-    yield "with these trains it again."
+    yield from ("", "`config.json` holds every setting.")
 
 
 def licence(checkpoint: Checkpoint) -> Iterator[str]:

@@ -38,7 +38,11 @@ def export_hub(arguments: argparse.Namespace) -> int:
     check_languages(arguments.language)
     for name in LIBRARIES:
         library(name)
-    checkpoint, here = licensed_here(load_checkpoint(arguments.model), config_or_defaults(arguments.config))
+    checkpoint = load_checkpoint(arguments.model)
+    if checkpoint.network != "transformer":
+        what = "a network of the notebook, of whose training a card could say nothing"
+        raise UserError(f"{arguments.model}: {what}; export.py safetensors takes it")
+    checkpoint, here = licensed_here(checkpoint, config_or_defaults(arguments.config))
     name, reports = model_name(arguments.model), Path(here.paths.outputs)
     evaluation, why_not = stored_evaluation(reports, name, checkpoint)
     pictures = pictures_of(arguments.model, checkpoint, reports, evaluation)
@@ -130,7 +134,7 @@ def tell(subject: Subject, names: list[str]) -> None:
     if not subject.evaluation:
         say(f"not evaluated: {subject.why_not}; run evaluate.py, then this again")
     if not subject.checkpoint.run.license:
-        say("no licence: give the dataset one in config.yaml, or edit the card")
+        say("no licence: give the dataset one in config.yaml, where its text is at hand, or edit the card")
     if not subject.languages:
         say("no language: give it with --language, en for example")
     say(f"nothing was uploaded; the last lines of {subject.folder / CARD} say how")

@@ -24,8 +24,9 @@ from exporting.proof import (
     MOST_BITS_LOST,
     Engine,
     Expected,
+    Place,
     bits_lost,
-    equal_documents,
+    differing_documents,
     largest_difference,
     node,
     written_in_python,
@@ -73,10 +74,11 @@ def export_page(arguments: argparse.Namespace) -> int:
             difference = check_logits(page, writer, corpus, arguments.model)
             with progress("documents written", DOCUMENTS) as advance:
                 expected = expected_texts(writer, settings, seed, minted, advance)
-            equal = check_documents(page, seed, expected, arguments)
+            differing = check_documents(page, seed, expected, arguments)
+            count = f"{'the first ' * bool(minted and len(minted.hashes) > DOCUMENTS)}{len(expected)}"
             what = "tokens of the set" if minted else "documents equal to Python's"
             figures = f"logits within {difference:.1e}, NELBO {lost:+.4f} bits by quantisation"
-            how = f"Proven: {equal} of {len(expected)} {what}, {figures}."
+            how = f"Proven: {len(expected) - len(differing)} of {count} {what}, {figures}."
     page = utf8(filled(proof=how))
     outputs.write(page)
     if model_outputs:
@@ -169,10 +171,11 @@ def expected_texts(
     return written_in_python(writer, settings, seed, advance)
 
 
-def check_documents(page: Path, seed: int, expected: Expected, arguments: argparse.Namespace) -> int:
-    """How many of the expected texts the page writes. Raises UserError if they are too few."""
+def check_documents(page: Path, seed: int, expected: Expected, arguments: argparse.Namespace) -> list[Place]:
+    """Which of the expected texts the page writes otherwise; names tokens. Raises UserError if they are too many."""
     with progress("documents compared", len(expected)) as advance:
-        equal = equal_documents(page, seed, expected, advance)
+        differing = differing_documents(page, seed, expected, advance)
+    equal = len(expected) - len(differing)
     if equal < EQUAL * len(expected):
         texts = f"tokens of {arguments.set}" if arguments.set else "documents as Python does"
         advice = "choose fewer --revisions, or a longer training"
@@ -181,4 +184,7 @@ def check_documents(page: Path, seed: int, expected: Expected, arguments: argpar
         raise UserError(
             f"{arguments.model}: the page writes {equal} of {len(expected)} {texts}, fewer than {EQUAL:.0%}; {advice}"
         )
-    return equal
+    if arguments.set and differing:
+        numbers = ", ".join(str(index + 1) for index, _ in differing)
+        say(f"{arguments.set}: the page writes another text for {counted(len(differing), 'token')}: {numbers}")
+    return differing

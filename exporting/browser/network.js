@@ -27,10 +27,11 @@ const gelu = (() => {
 })();
 
 class Network {
-  // `voice` is the header of voice.py, `weights` its arrays by name, `code` the module of the kernel or null.
-  constructor(voice, weights, code) {
+  // `voice` is the header of voice.py, `weights` its arrays by name, `code` the module of the kernel or null; `breathe`
+  // is called between matrices and between blocks, as a call may take long.
+  constructor(voice, weights, code, breathe) {
     const { width, heads, context, layers, attention_layers, noise_width } = voice.model;
-    Object.assign(this, { voice, weights, width, heads, context, layers, noiseWidth: noise_width });
+    Object.assign(this, { voice, weights, breathe, width, heads, context, layers, noiseWidth: noise_width });
     this.first = layers - (attention_layers || layers); // the first block that attends
     this.headWidth = width / heads;
     this.engine = code ? "WebAssembly" : "JavaScript";
@@ -42,13 +43,15 @@ class Network {
     this.placeActivations();
     this.heap.open(code);
     this.numbers = this.heap.numbers;
-    for (const name of Object.keys(this.matrices)) this.fillPanels(this.matrices[name], weights[name].values);
+    for (const name of Object.keys(this.matrices)) {
+      breathe();
+      this.fillPanels(this.matrices[name], weights[name].values);
+    }
     this.taps = {};
     for (const [name, array] of Object.entries(weights))
       if (array.shape.length === 4) this.taps[name] = tapsWithResidual(array);
     this.vector = new Float32Array(this.headWidth);
     this.turns = rotaryTurns(context, this.headWidth, voice.constants.rotary_base);
-    this.breathe = () => {}; // called between blocks, as a call may take long
   }
 
   placeActivations() {

@@ -152,11 +152,11 @@ function write() {
   clearTimeout(typing);
   clear();
   number++; // what still comes of another document is not shown
+  if (!writing) heard = performance.now(); // else a worker that is lost would get time with each click
   writing = !unknown;
   if (unknown) return say(`this voice does not know “${unknown}”`);
   const length = lengthOf(voice, asked);
   fit(length);
-  heard = performance.now();
   setPaused(false);
   pace = search.has("pace") ? Number(search.get("pace")) || 0 : Math.min(PACE, (PACE * UNHURRIED) / length);
   if (calm.matches) pace = 0;
@@ -164,8 +164,8 @@ function write() {
 }
 
 function setPaused(now) {
+  if (paused && !now) heard = performance.now();
   paused = now && writing;
-  heard = performance.now();
   at("pause").textContent = paused ? "go on" : "pause";
   at("pause").setAttribute("aria-pressed", String(paused));
   worker.postMessage({ pause: paused });

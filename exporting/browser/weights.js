@@ -30,11 +30,12 @@ const KINDS = {
 };
 
 // The entries of all arrays, and the packed bytes -> by name each array's shape and its values as float32.
-function unpackWeights(entries, bytes) {
+function unpackWeights(entries, bytes, breathe) {
   const weights = {};
   let at = 0;
   const take = (count) => bytes.slice(at, (at += count)).buffer;
   for (const { name, shape, kind, group } of entries) {
+    breathe();
     const size = shape.reduce((product, side) => product * side, 1);
     weights[name] = { shape, values: KINDS[kind]({ size, group }, take) };
   }

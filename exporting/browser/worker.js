@@ -2,18 +2,19 @@
 
 "use strict";
 
-const BREATH = 1000; // milliseconds between two signs of life, at least, while one network call is computed
+const BREATH = 1000; // milliseconds between two signs of life, at least, while a voice opens or a network call is computed
 
 // The header, the weights and the kernel as the page holds them -> the network. Without SIMD the kernel does not run.
-async function openVoice(voice, weights, kernel) {
+// `breathe` is called again and again, now and in network calls, for both may take long.
+async function openVoice(voice, weights, kernel, breathe = () => {}) {
   const code = kernel && typeof WebAssembly === "object" ? bytesOfBase64(kernel) : null;
-  const arrays = unpackWeights(voice.arrays, await inflate(bytesOfBase64(weights)));
-  return new Network(voice, arrays, code && WebAssembly.validate(code) ? new WebAssembly.Module(code) : null);
+  const arrays = unpackWeights(voice.arrays, await inflate(bytesOfBase64(weights)), breathe);
+  return new Network(voice, arrays, code && WebAssembly.validate(code) ? new WebAssembly.Module(code) : null, breathe);
 }
 
-// Hears { open }, { write } and { pause }; says { ready }, { state }, { text }, { error }, and { busy } amid a call.
+// Hears { open }, { write } and { pause }; says { ready }, { state }, { text }, { error }, and { busy } amid either.
 function serve() {
-  let network, current = 0, paused = false, breathed = 0, wake = () => {};
+  let opened, current = 0, paused = false, breathed = 0, wake = () => {};
 
   function breathe() {
     if (performance.now() - breathed < BREATH) return;
@@ -30,7 +31,7 @@ function serve() {
   // `pace`: milliseconds from one state to the next, at least.
   async function write({ document, number, pace }) {
     current = number;
-    const writing = writeDocument(network, document);
+    const writing = writeDocument(await opened, document); // one may be asked for before the voice is open
     for (let due = performance.now(); ; due = Math.max(due + pace, performance.now())) {
       await (due > performance.now() ? wait(due - performance.now()) : nextTurn());
       while (paused && number === current) await new Promise((resolve) => (wake = resolve));
@@ -43,9 +44,8 @@ function serve() {
 
   const hear = {
     async open({ voice, weights, kernel }) {
-      network = await openVoice(voice, weights, kernel);
-      network.breathe = breathe;
-      postMessage({ ready: network.engine });
+      opened = openVoice(voice, weights, kernel, breathe);
+      postMessage({ ready: (await opened).engine });
     },
     write,
     pause: (now) => (paused = now),

@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -229,6 +230,46 @@ def test_a_worker_that_is_lost_is_replaced_once_and_the_text_is_the_same(piece, 
         page.wait_for_selector("#text span")
         page.evaluate("lost => window.workers[lost].terminate()", lost)
     page.wait_for_function("document.getElementById('caption').textContent.startsWith('The writing stopped twice')")
+
+
+def slowly_opened(file: Path, milliseconds: int) -> Path:
+    """The page, whose worker takes so long to unpack each array."""
+    source, each = file.read_text(encoding="utf-8"), "weights[name] = { shape,"
+    assert source.count(each) == 1
+    delay = f"for (const begun = performance.now(); performance.now() < begun + {milliseconds}; );"
+    slow = file.with_name("slow.html")
+    slow.write_text(source.replace(each, delay + each), encoding="utf-8")
+    return slow
+
+
+def test_a_click_while_a_lost_worker_is_replaced_writes_what_it_asks_for(piece, visit):
+    file, writer = piece
+    page = visit(slowly_opened(file, 100), "?pace=60", script=WORKERS + TEXTS + "performance.now = () => 4 * now();")
+    page.wait_for_selector("#text span")
+    page.evaluate("window.workers[0].terminate()")
+    page.wait_for_function("window.workers.length === 2")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.getElementById('caption').textContent.endsWith(' · 2')")
+    assert text_of(page) == write_documents(writer, 0, [1], writer.settings())[0]
+    assert page.is_visible("#controls") and page.evaluate("window.workers.length") == 2
+
+
+def test_clicks_put_off_no_worker_that_is_lost(piece, visit):
+    page = visit(piece[0], "?pace=60", script=WORKERS + "performance.now = () => 4 * now();")
+    page.wait_for_selector("#text span")
+    page.evaluate("window.workers[0].terminate()")
+    for _ in range(12):  # 24 seconds by its clock
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(500)
+    assert page.evaluate("window.workers.length") == 2
+
+
+def test_a_worker_that_opens_a_large_voice_is_not_lost(piece, visit):
+    slow = slowly_opened(piece[0], 200)
+    source = slow.read_text(encoding="utf-8")
+    slow.write_text(source.replace("PATIENCE = 15000", "PATIENCE = 2000"), encoding="utf-8")
+    page = visit(slow, script=WORKERS)
+    assert text_of(page) and page.evaluate("window.workers.length") == 1
 
 
 def test_a_page_that_was_held_or_is_slow_has_lost_no_worker(piece, visit):

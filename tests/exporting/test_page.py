@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 import collection
 import export
 from exporting import html, proof
+from exporting.page import expected_texts
 from exporting.quantise import SCHEMES
 from exporting.voice import check_exportable
 from generation.checkpoint import load_checkpoint, save_checkpoint
@@ -105,7 +107,7 @@ def test_too_few_equal_documents_write_no_page(model, capsys, monkeypatch):
 
 
 @needs_node
-def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
+def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys, monkeypatch):
     assert run(model, *FINE, "--unproven", "--quantised", "models/live.pt", "--output", "outputs/first.html") == 0
     Path("config.yaml").write_text("datasets: {toy: }\n", encoding="utf-8")
     made = ["make", "--size", "40", "--seed", "3", "--temperature", "0.9", "--out", "outputs/set"]
@@ -116,6 +118,14 @@ def test_a_set_of_the_pages_model_is_shown_as_it_stands(model, capsys):
     assert again and len(accepted) > 20
     assert run(model, *FINE, "--set", "outputs/set") == 0
     assert f"Proven: {len(accepted)} of {len(accepted)} tokens of the set, logits" in capsys.readouterr().out
+    odd = accepted[2]["token_id"] - 1, accepted[2]["attempt"]
+    with monkeypatch.context() as patched:
+        patched.setattr("exporting.page.expected_texts", lambda *what: {**expected_texts(*what), odd: "x"})
+        assert run(model, *FINE, "--set", "outputs/set") == 0
+    named = f"outputs/set: the page writes another text for 1 token: {odd[0] + 1}\n"
+    said = capsys.readouterr().out
+    assert named in said and f"Proven: {len(accepted) - 1} of {len(accepted)} tokens of the set" in said
+    assert run(model, *FINE, "--set", "outputs/set") == 0
     voice = json.loads(Scripts(Path("outputs/other_live.html").read_text(encoding="utf-8")).found["voice"])
     assert (voice["attempts"], voice["size"], voice["seed"], voice["sampler"]["temperature"]) == (again, 40, "3", 0.9)
     before = Path("outputs/other_live.html").read_bytes()
@@ -151,6 +161,22 @@ def test_a_node_that_does_not_run_the_engine_is_one_line(model, tmp_path, capsys
     assert run(model, *FINE) == 2
     said = capsys.readouterr().err
     assert said.endswith(f"error: {message.format(program)}, or write the page --unproven\n")
+
+
+@posix
+def test_the_package_of_node_comes_before_that_of_the_system(tmp_path, monkeypatch):
+    """Which may be too old: so the package that requirements-export.txt names was installed."""
+    for place in ("system/node", "package/bin/node"):
+        program = tmp_path / place
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\nexit 9\n", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "system"))
+    package = SimpleNamespace(submodule_search_locations=[str(tmp_path / "package")])
+    monkeypatch.setattr(proof.importlib.util, "find_spec", lambda name: package)
+    assert proof.node() == tmp_path / "package/bin/node"
+    monkeypatch.setattr(proof.importlib.util, "find_spec", lambda name: None)
+    assert proof.node() == tmp_path / "system/node"
 
 
 def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch):

@@ -129,6 +129,7 @@ def test_no_path_of_the_machine_is_in_a_folder(model):
     content = read_archive(model)
     content["config"]["training"]["start_from"] = "/home/me/secret/base.pt"
     content["config"]["paths"]["models"] = "/home/me/models"
+    content["config"]["data"]["file"] = "/home/me/clients/ACME.txt"
     content["config"]["collection"]["word_list"] = "/home/me/words.txt"
     files = folder_files(content)
     assert not [name for name, data in files.items() if b"/home" in data]
