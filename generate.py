@@ -65,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 def generate(arguments: argparse.Namespace) -> int:
     from command.outputs import Outputs
     from config.loader import config_or_defaults
+    from diffusion.samplers import settings_read
     from generation.checkpoint import load_checkpoint, named_weights
     from generation.cluster import on_machines
     from generation.folder import full_name, model_files, model_name
@@ -89,7 +90,7 @@ def generate(arguments: argparse.Namespace) -> int:
     with named_weights(arguments.model), on_machines(writer, checkpoint, arguments.ray) as writer:
         written = write_all(arguments, writer, settings, prompt)
     texts = [document.text for document in written]
-    how = {"model": full_name(arguments.model), "seed": arguments.seed, **vars(settings), **vars(prompt)}
+    how = {"model": full_name(arguments.model), "seed": arguments.seed, **settings_read(settings), **vars(prompt)}
     files = sample_files(texts, how, stream=writer.run.data.format == "stream")
     if arguments.courses:
         files = (*files, course_file(document.course for document in written))

@@ -118,8 +118,9 @@ def sample(
 ) -> Tensor:  # fmt: skip
     """(B, L) x0, read where it is given -> (B, L) ids: all others are written; those in `forbidden` never are.
 
-    `observe(step, x, p)` gets each state x, from the prior (step 0) on. p is the probability of each character in the
-    step that led to x: None at the prior, 0 for a mask and where nothing was computed.
+    `observe(step, x, p)` gets each state x, from the prior (step 0) on. p is the probability that pi, as temperature
+    and top-p shape it, gave each character in the call that led to x: None at the prior, 0 for a mask and where nothing
+    was computed.
     Raises FloatingPointError if the network gives NaN or infinite numbers.
     """
     process = diffusion.process

@@ -59,7 +59,7 @@ def voice_of(writer: Writer, settings: SamplerSettings, packed: Packed, title: s
         "lengths": {"values": writer.lengths.values.tolist(), "counts": writer.lengths.counts.tolist()},
         "max_length": run.sampling.max_length,
         "overlap": run.sampling.overlap,
-        "bucket": BUCKET,
+        "bucket": 1 if run.data.format == "stream" else BUCKET,  # see Draft.window_length
         "model": {key: getattr(run.model, key) for key in SHAPE},
         "sampler": how,
         "constants": CONSTANTS,

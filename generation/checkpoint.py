@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -205,13 +206,19 @@ def check_weights(checkpoint: Checkpoint) -> None:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path | None:
-    """Write a model file, whole or not at all; -> where the file is kept that was there, unless a copy of it is."""
+    """Write a model file, whole or not at all; -> where the file is kept that was there, unless a copy of it is.
+
+    The new file has the mode of the one that was there.
+    """
     kept = None
     with atomic_path(path) as new:
         new.write_bytes(archive_bytes(content_of(checkpoint)))
         if os.path.lexists(path) and not copies_aside(path):
             flush_to_disk(new)  # a full disk must not cost the one of before its place
             kept = set_aside(path)
+            mode = stat.S_IMODE(kept.stat().st_mode) | stat.S_IWUSR if kept.is_file() else None
+            if mode not in (None, stat.S_IMODE(new.stat().st_mode)):
+                new.chmod(mode)
     return kept
 
 

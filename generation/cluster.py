@@ -20,7 +20,7 @@ from diffusion.sampler_settings import SamplerSettings
 from generation.checkpoint import Checkpoint
 from generation.draft import Draft, Written
 from generation.writer import VERSIONS, Progress, ThisMachine, Writer, machine_of, precision_name
-from utils import UserError, pick_device
+from utils import CPU, UserError, map_on_cores, pick_device, sha256, torch_generator
 
 ROOT = Path(__file__).resolve().parents[1]  # of this program, which every machine has in the same place
 TOKEN = "~/.ray/auth_token"  # where Ray keeps what all machines of a cluster must know
@@ -115,7 +115,7 @@ class RayMachines:
 
     def __init__(self, ray: Any, checkpoint: Checkpoint, writer: Writer) -> None:
         """Begin on every machine of the cluster that has such a device. Raises UserError if none has."""
-        self.ray, self.kind, device = ray, machine_of(writer), writer.device
+        self.ray, self.kind, self.answer, device = ray, machine_of(writer), answer_of(writer), writer.device
         places = [place for node in ray.nodes() if node["Alive"] for place in places_of(node, device)]
         if not places:
             raise UserError(f"--ray: no machine of the cluster has a {device.type} to write on")
@@ -163,7 +163,7 @@ class RayMachines:
             machine, share = self.busy.pop(reference)
             try:
                 found = self.ray.get(reference)
-                if share or self.is_alike(found):
+                if share or self.is_alike(*found):
                     self.free.append(machine)
             except self.ray.exceptions.RayTaskError as error:  # what went wrong there is an error as it would be here
                 raise (error.cause or error) from None
@@ -173,11 +173,13 @@ class RayMachines:
             if share:
                 yield share, found
 
-    def is_alike(self, kind: str) -> bool:
+    def is_alike(self, kind: str, answer: str) -> bool:
         """Whether a machine computes as this one does; else that is said. Raises UserError if no other is left."""
-        if kind == self.kind:
+        if (kind, answer) == (self.kind, self.answer):
             return True
         what = f"a machine of the cluster computes otherwise ({kind}) than this one ({self.kind})"
+        if kind == self.kind:
+            what = f"a machine of the cluster ({kind}) computes other numbers than this one"
         if not self.free and not self.busy:
             raise UserError(f"--ray: {what}, so texts would come out different, and no other is left")
         say(f"{what}, so it is left out: texts would come out different")
@@ -205,11 +207,27 @@ def in_precision(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
     return replace(checkpoint, run=checkpoint.run.with_training(precision=precision))
 
 
+def answer_of(writer: Writer) -> str:
+    """SHA-256 of what the network answers to one question: no name of a processor tells all that changes a text."""
+    length = writer.run.model.context
+    rows = max(1, writer.call_positions // length)  # as many as of texts: libraries choose by the size
+    ids = torch.randint(writer.vocabulary.size, (rows, length), generator=torch_generator(CPU, "answer"))
+    sigma = torch.linspace(0, 1, rows)
+
+    def ask(ids: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            ids, given = ids.to(writer.device), torch.zeros_like(ids, dtype=torch.bool, device=writer.device)
+            return writer.network(ids, sigma.to(writer.device), given).float().cpu()
+
+    (answer,) = map_on_cores(writer.device, ask, [ids])  # as texts are written
+    return sha256(answer.numpy().tobytes())
+
+
 class WritingMachine:
     """What Ray runs on a machine of the cluster."""
 
-    def load(self, model: list[Any], device: str, cores: int, versions: str) -> str:
-        """Be ready to write, and say how this machine computes. `model`: Ray's reference of it, alone.
+    def load(self, model: list[Any], device: str, cores: int, versions: str) -> tuple[str, str]:
+        """Be ready to write, and say how this machine computes, in words and by an answer. `model`: Ray's reference.
 
         Raises UserError for other versions than those.
         """
@@ -218,7 +236,7 @@ class WritingMachine:
             raise UserError(f"--ray: {platform.node()} has version {VERSIONS}, and this machine {versions}; {fix}")
         torch.set_num_threads(cores)
         self.writer = Writer.of(ray_library().get(model[0]), pick_device(device))
-        return machine_of(self.writer)
+        return machine_of(self.writer), answer_of(self.writer)
 
     def written(self, drafts: list[Draft], settings: SamplerSettings) -> list[Written]:
         return ThisMachine().written(self.writer, deepcopy(drafts), settings)  # Ray's arrays cannot be written to

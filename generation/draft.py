@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from config.schema import RunConfig
-from dataset_loader import bucket_length
+from dataset_loader import BUCKET, bucket_length
 from diffusion.draws import GOLDEN_RATIO
 from generation.course import Change, Changes
 from generation.prompt import Prompt
@@ -79,7 +79,8 @@ class Draft:
 
     @property
     def window_length(self) -> int:
-        return int(bucket_length(len(self.ids) - self.start, self.context))
+        """Positions of the next window; what is left of lines is filled up with frames, of a stream it never was."""
+        return int(bucket_length(len(self.ids) - self.start, self.context, BUCKET if self.edge else 1))
 
     def window(self) -> tuple[np.ndarray, np.ndarray]:
         """The next window: (L,) ids, and (L,) bool which are given or settled; frames fill it up behind the text."""
@@ -103,9 +104,12 @@ class Draft:
         self.steps = int(steps.max(initial=self.steps))
 
     def settle(self, ids: np.ndarray) -> None:
+        """Take the next window as it was written; windows behind it in which all is given are passed over."""
         end = min(self.start + len(ids), len(self.ids))
         self.ids[self.start : end] = ids[: end - self.start]
         self.settled = end
+        while not self.finished and self.window()[1].all():  # the closing frame alone, or a part of a long prefix
+            self.settled = min(self.start + self.window_length, len(self.ids))
 
     def written(self, vocabulary: Vocabulary) -> Written:
         text = vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])

@@ -41,6 +41,7 @@ def test_generate_writes_exactly_n_whole_lines(project, capsys):
     objects = [json.loads(line) for line in output.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
     assert [o["text"] for o in objects] == lines[:-1] and [o["index"] for o in objects] == list(range(17))
     assert objects[0]["seed"] == 5 and objects[0]["steps"] == 4 and objects[0]["sampler"] == "tweedie"
+    assert "stretch" not in objects[0]  # which another sampler reads
     first = output.read_bytes()
     for size in ("1", "7", "64"):
         assert generate.main([*arguments, "--output", str(output), "--batch-size", size]) == 0

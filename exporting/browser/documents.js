@@ -21,6 +21,10 @@ function* writeDocument(network, { seed, index, attempt = 0, prefix = "" }) {
     here.set(ids.subarray(start, start + size));
     const end = Math.min(start + size, length), shown = Math.min(end, length - edge);
     for (let place = start; place < end; place++) fixed[place - start] = given[place] || place < settled ? 1 : 0;
+    if (settled > edge && fixed.every(Boolean)) {
+      settled = end;
+      continue;
+    }
     const writing = writeWindow(network, here, fixed, (count) => Array.from({ length: count }, draws));
     for (let step = writing.next(); ; step = writing.next()) {
       if (step.done) {

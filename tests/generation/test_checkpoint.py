@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import pickle
+import stat
 import zipfile
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import torch
 
 from config.schema import PathsConfig
 from generation.archive import check_entries
-from generation.checkpoint import load_checkpoint
+from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
 from tests.helpers import Quiet
+from tests.training.program import posix
 from training.events import Stopped
 from training.trainer import train_model
 from utils import UserError
@@ -33,6 +35,19 @@ def test_a_checkpoint_comes_back_whole(tiny_run):
         write_documents(Writer.of(c, CPU), 0, range(3), Writer.of(c, CPU).settings()) for c in (checkpoint, loaded)
     )
     assert before == after
+
+
+@posix
+def test_a_model_that_is_trained_again_keeps_its_mode(tiny_run):
+    """A voice of private texts may be closed to others; one that is read-only can be replaced, and is not locked."""
+    run = tiny_run()
+    checkpoint = train_model(run, Quiet())
+    path = run.model_file()
+    for mode, kept in ((0o600, 0o600), (0o400, 0o600), (0o664, 0o664)):
+        path.chmod(mode)
+        aside = save_checkpoint(path, checkpoint)
+        assert [stat.S_IMODE(each.stat().st_mode) for each in (path, aside)] == [kept, mode]
+        aside.unlink()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
 from generation.writer import VERSIONS, Writer, machine_of
-from tests.helpers import ROOT, Quiet, files_in, long_and_short_lines, one_short_line
+from tests.helpers import ROOT, Quiet, files_in, long_and_short_lines, make_run, one_short_line
 from tests.training.program import posix
 from training.trainer import train_model
 from utils import UserError
@@ -99,16 +99,50 @@ def test_what_goes_wrong_on_a_machine_is_one_line(model, cluster, tmp_path, caps
 
 @posix
 @pytest.mark.slow
-def test_machines_that_compute_otherwise_are_left_out(model, cluster, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("tells", "what"),
+    [
+        ("machine_of", "a machine of the cluster computes otherwise ({}) than this one (of another kind), so"),
+        ("answer_of", "a machine of the cluster ({}) computes other numbers than this one, so"),
+    ],
+)
+def test_machines_that_compute_otherwise_are_left_out(model, cluster, capsys, monkeypatch, tells, what):
     """As one with other instructions, on which a text may come out different."""
-    kind = machine_of(Writer.of(load_checkpoint(model), CPU))
-    monkeypatch.setattr(joined, "machine_of", lambda writer: "cpu of another kind")
+    what = what.format(machine_of(Writer.of(load_checkpoint(model), CPU)))
+    monkeypatch.setattr(joined, tells, lambda writer: "of another kind")
     assert len(cluster.workers) == 2
     assert generate.main(["--model", str(model), "--samples", "9", "--ray", cluster.address]) == 2
-    what = f"a machine of the cluster computes otherwise ({kind}) than this one (cpu of another kind), so"
     said = capsys.readouterr()
     assert said.out.splitlines() == [f"{what} it is left out: texts would come out different"]
     assert said.err == f"error: --ray: {what} texts would come out different, and no other is left\n"
+
+
+ANSWER = """\
+import sys
+from pathlib import Path
+import torch
+from generation.checkpoint import load_checkpoint
+from generation.cluster import answer_of
+from generation.writer import Writer, machine_of
+writer = Writer.of(load_checkpoint(Path(sys.argv[1])), torch.device("cpu"))
+print(machine_of(writer), answer_of(writer))
+"""
+
+
+@pytest.mark.skipif(not torch.cpu._is_avx512_bf16_supported(), reason="needs a processor with AVX-512 and bfloat16")
+def test_processors_of_one_name_that_compute_otherwise_answer_otherwise(tmp_path):
+    """torch's names of instructions tell AVX2 from AVX-512 and no more."""
+    run = make_run(tmp_path, model={"width": 192}, training={"precision": "bfloat16", "max_steps": 2})
+    checkpoint, generator = train_model(run, Quiet()), torch.Generator().manual_seed(0)
+    sizes = {name: value.shape for name, value in checkpoint.weights.items()}  # as of a network that has learnt much
+    weights = {name: torch.randn(size, generator=generator) * size[-1] ** -0.5 for name, size in sizes.items()}
+    save_checkpoint(run.model_file(), replace(checkpoint, weights=weights))
+    told = []
+    for most in ("DEFAULT", "DEFAULT", "AVX512_CORE"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "ONEDNN_MAX_CPU_ISA": most}
+        command = [sys.executable, "-c", ANSWER, str(run.model_file())]
+        told.append(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split())
+    assert told[0] == told[1] and told[2][:-1] == told[0][:-1] and told[2][-1] != told[0][-1]
 
 
 GUARDED = """\

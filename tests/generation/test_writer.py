@@ -186,6 +186,38 @@ def test_no_document_takes_more_network_calls_than_the_config_says(writer, sampl
     assert calls <= writer.run.most_calls() and (windows == 1) == (longest <= run.model.context - 2)
 
 
+def test_a_window_with_nothing_left_to_write_takes_no_network_call(writer):
+    """As that of the closing frame alone, or one within a long prefix."""
+    context, settings = writer.run.model.context, writer.settings()
+
+    def calls(length: int, prefix: str = "") -> int:
+        return writer.network_calls(settings, Prompt(prefix, shortest=length, longest=length))
+
+    assert calls(context - 1) == SAMPLERS[settings.sampler].calls(settings, context - 1)
+    assert calls(5 * context, "a" * (4 * context)) <= calls(2 * context)
+    made = []
+
+    @answering
+    def network(x_t, sigma, given):
+        made.append(x_t)
+        return torch.zeros(*x_t.shape, writer.diffusion.process.characters)
+
+    prompt = Prompt("a" * 100, shortest=5 * context, longest=5 * context)
+    (text,) = write_documents(replace(writer, network=network), 0, [0], settings, prompt=prompt)
+    assert text.startswith("a" * 100) and len(text) == 5 * context
+    assert len(made) == calls(5 * context, "a" * 100)
+
+
+def test_a_short_piece_of_a_stream_stands_before_no_newlines_that_nobody_wrote(tiny_run):
+    """Lines are filled up with their frame; a stream's windows were always whole, so nothing is given in them."""
+    run = tiny_run(long_and_short_lines(), data={"format": "stream"}, diffusion={"process": "absorbing"})
+    writer = Writer.of(train_model(run, Quiet()), CPU)
+    draft = Draft(writer, Prompt(shortest=5, longest=5), 0, 0, 0)
+    ids, given = draft.window()
+    assert len(ids) == 5 and not given.any()
+    assert len(write_documents(writer, 0, [0], writer.settings(), prompt=Prompt(shortest=5, longest=5))[0]) == 5
+
+
 def test_lengths_that_are_asked_for_are_drawn_as_the_text_has_them_though_others_are_capped():
     lengths, asked = Lengths.of(np.array([10, 45, 50, 70, 90])), Prompt(shortest=40, longest=80)
     assert {asked.draw_length(lengths, 42, uniform) for uniform in np.linspace(0, 0.99, 20)} == {45, 50, 70}
