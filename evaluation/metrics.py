@@ -165,9 +165,11 @@ def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray], ref
 
 
 def ngram_bits(group: DocumentGroup) -> Statistic:
-    """Bits per character under the n-gram model of the training text; each document's closing frame counts too."""
-    nats = np.array([group.reference.model.nats(framed([document])).sum() for document in group.documents])
-    return ratio(nats / NATS_PER_BIT, group.lengths + 1.0)
+    """Bits per character under the n-gram model of the training text; a line's closing frame counts too."""
+    model, stream = group.reference.model, group.reference.stream
+    texts = [np.append(model.unknown, document) if stream else framed([document]) for document in group.documents]
+    nats = np.array([model.nats(text).sum() for text in texts])
+    return ratio(nats / NATS_PER_BIT, group.lengths + float(not stream))
 
 
 def duplicates(group: DocumentGroup) -> Statistic:

@@ -53,7 +53,10 @@ class Reference:
         self.spoken = spoken_ids(self.vocabulary)
         self.visible[FRAME] = not corpus.stream  # between lines, where no match may run on; white space of a stream
         self.words = {word for document in training for word in words(self.vocabulary.decode(document))}
-        self._count(first_documents(training, REFERENCE_CHARACTERS))
+        taken, self.stream = first_documents(training, REFERENCE_CHARACTERS), corpus.stream
+        # a stream's own text: between its pieces, in random order, it has no newlines
+        text = np.asarray(corpus.train.document(0)[:REFERENCE_CHARACTERS]) if self.stream else framed(taken)
+        self._count(taken, text)
         others: Documents = []
         if sought and sought is not corpus.train:
             whole = cut_stream(sought, context) if corpus.stream else sought
@@ -82,9 +85,9 @@ class Reference:
         """Ids as passages are compared."""
         return self.one_case[ids[self.visible[ids]]] if self.visible_only else ids
 
-    def _count(self, documents: Documents) -> None:
-        """Statistics of these training documents: lengths, characters, n-grams, openings and endings."""
-        self.text = text = framed(documents)
+    def _count(self, documents: Documents, text: np.ndarray) -> None:
+        """Statistics of training documents and of their text: lengths, characters, n-grams, openings and endings."""
+        self.text = text
         self.sampled = documents[:TAUGHT_DOCUMENTS]
         self.lengths = np.sort([len(document) for document in documents])
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from evaluation.metrics import DocumentGroup, ngram_bits
 from evaluation.reference import Reference, copy_bound, words
 from tests.evaluation.references import encode, judged, sentences
 from text.corpus import load_corpus
+from text.vocabulary import FRAME
 
 
 def test_words_are_letters_and_inner_apostrophes():
@@ -17,6 +19,15 @@ def test_known_words_are_those_of_the_training_text(tiny_run):
     corpus = load_corpus(tiny_run([f"{a}{b} word" for a in letters for b in letters]))
     learnt = {word for document in corpus.train for word in words(corpus.vocabulary.decode(document))}
     assert Reference(corpus, 32).words == learnt and len(learnt) < 27 * 26
+
+
+def test_counts_of_a_stream_hold_no_newline_that_it_has_not(tiny_run):
+    """Its pieces, which are compared, are cut where a window ends."""
+    corpus = load_corpus(tiny_run(b"ab" * 4000, data={"format": "stream"}))
+    reference = Reference(corpus, 32)
+    assert reference.unigrams[FRAME] == 0 and len(reference.text) == len(corpus.train.document(0))
+    documents = [corpus.train.document(0)[:32].astype(np.int64)] * 3
+    assert ngram_bits(DocumentGroup(documents, reference))(np.ones(3)) < 0.1  # a bit for the first, of 32
 
 
 def test_copies_of_training_text_are_found_and_new_text_is_not_accused(reference, tiny_run):
