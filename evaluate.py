@@ -23,7 +23,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         description="Measure trained models: likelihood, samples, copies, and how well voices can be told apart."
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--model", type=Path, help="one model file, models/NAME.pt, or a folder of export.py hub")
+    which.add_argument(
+        "--model", type=Path, help="one model file, models/NAME.pt, or a folder of export.py hub or safetensors"
+    )
     which.add_argument("--all", action="store_true", help="every trained model of the config, compared with the others")
     add_config(parser, "names the datasets and the folders of texts, models and outputs")
     add_data(parser)

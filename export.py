@@ -9,7 +9,7 @@ from pages.themes import THEMES
 
 # rows of exporting.html and exporting.quantise, which import torch; a test compares them
 PLATFORMS = ("none", "fxhash", "highlight")
-MODEL = "a model file, models/NAME.pt, or a folder of export.py hub"
+MODEL = "a model file, models/NAME.pt, or a folder of export.py hub or safetensors"
 WEIGHTS = ("int8", "int8-grouped", "float16")
 
 

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Write documents with a trained model, one a line.")
     parser.add_argument(
-        "--model", type=Path, required=True, help="a model file, models/NAME.pt, or a folder of export.py hub"
+        "--model",
+        type=Path,
+        required=True,
+        help="a model file, models/NAME.pt, or a folder of export.py hub or safetensors",
     )
     parser.add_argument("--samples", type=int, default=100, help="how many documents (default 100)")
     add_sampling(parser)

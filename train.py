@@ -29,7 +29,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--more",
         action="store_true",
-        help="with one --dataset: train its finished model further, --minutes more, instead of anew",
+        help="with one --dataset: train its finished model further, --minutes or all epochs more, instead of anew",
     )
     add_config(parser, "the configuration")
     parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
@@ -51,7 +51,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--force",
         action="store_true",
         help="train anew what is done (the old model is kept as NAME.previous.pt) "
-        "or interrupted (its state is deleted)",
+        "or interrupted (its state is deleted, unless it holds more minutes than this training may take)",
     )
     return parser.parse_args(argv)
 

@@ -69,7 +69,7 @@ def share_of_words(words: Comparison) -> str:
         return "no words to compare"
     if not words.real.value or words.samples.value > MOST_SHARE * words.real.value:
         return f"{words.samples.value:.0%} of words known, {words.real.value:.0%} in real text"
-    return f"words at {words.samples.value / words.real.value:.0%} of the ceiling"
+    return f"{words.samples.value / words.real.value:.0%} as many known words as real text"
 
 
 def pairs(evaluation: Evaluation, digits: int) -> list[str]:

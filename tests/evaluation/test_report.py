@@ -213,7 +213,7 @@ def test_a_share_of_next_to_nothing_is_not_shown():
     def words(samples: float, real: float) -> str:
         return share_of_words(Comparison(METRICS[0], *(Interval(value, value, value) for value in (samples, real))))
 
-    assert words(0.9, 0.95) == "words at 95% of the ceiling"
+    assert words(0.9, 0.95) == "95% as many known words as real text"
     assert words(0.5, 0.0) == "50% of words known, 0% in real text"
     assert words(0.9, 0.01) == "90% of words known, 1% in real text"
     assert words(0.0, math.nan) == "no words to compare"
