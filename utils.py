@@ -36,6 +36,7 @@ FOREIGN = {
     b"PAR1": "is a Parquet table; plain text is needed",
     b"%PDF-": "is a PDF; save its text as plain text",
     b"{\\rtf": "is RTF; save it as plain text",
+    b"version https://git-lfs": "is Git LFS's pointer to a file; fetch that with git lfs pull",
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
 }
 NO_FILE = "is a pipe or a device, not a file"

@@ -1,11 +1,13 @@
 """Which column holds the text, how --join makes a text of several, and what SQL calls them."""
 
+import contextlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from config.errors import listed, nearest
+from sources.files import Found
 from sources.tables import Row
 from utils import UserError
 
@@ -13,7 +15,7 @@ PROSE = 0.7  # share of letters and spaces from which a value looks like prose; 
 NEARLY = 0.3  # of the best column's prose, from which another is named too
 SHOWN = 60  # characters of a value
 NO_ROWS = "holds no rows"
-JSON = ('{"', '[{"', '["')
+JSON = ('{"', '[{"', '["', "{'", "[{'", "['")  # how JSON begins, and what Python writes of a list
 WORD = re.compile(r"\w+")
 
 
@@ -63,20 +65,39 @@ def choose(name: str, columns: Sequence[str], sample: Sequence[Row]) -> tuple[in
     scores = [prose(values_of(sample, number)) for number in range(len(columns))]
     best = max(range(len(columns)), key=scores.__getitem__, default=-1)
     if best < 0 or not scores[best]:
+        fix = "or read only the files that hold texts"
         if any(looks_like_json(value) for row in sample for value in row if value):
-            fix = "if its rows lie inside a cell that holds JSON, save that as a file"
-        else:
-            fix = "or read only the files that hold texts"
+            fix += "; if its rows lie inside a cell that holds JSON, save that as a file"
         raise UserError(f"{name}: no column holds prose; name one with --column, of {listed(columns)}; {fix}")
     values = values_of(sample, best)
+    (row, *more) = sample
+    within = [column for column, cell in zip(columns, row, strict=True) if cell and looks_like_json(cell)]
+    if within and not more:  # as an export of chats is
+        what = f"has one row, and {within[0]!r} in it holds others"
+        raise UserError(f"{name}: {what}; save that list as a file of its own, or name a column with --column")
     words = sum(len(value.split()) for value in values) / len(values)
     why = f"it holds prose, {words:,.0f} words in the average of the first rows"
     also = [columns[n] for n in range(len(columns)) if n != best and scores[n] > NEARLY * scores[best]]
     return best, why + (f"; so does {listed(also)}: --column or --join takes others" if also else "")
 
 
+class NoColumn(UserError):
+    """A table has no column of a name."""
+
+
+@contextlib.contextmanager
+def passing_over(file: Found, lacking: dict[str, NoColumn], *, named: bool) -> Iterator[None]:
+    """Pass over a table of a folder or an archive that lacks a column which the user `named`, and remember it."""
+    try:
+        yield
+    except NoColumn as error:
+        if file.chosen or not named:
+            raise
+        lacking[file.name] = error
+
+
 def number_of(column: str, columns: Sequence[str], name: str, option: str) -> int:
-    """The number of a column of this name, in any case if only one has it. Raises UserError if there is none.
+    """The number of a column of this name, in any case if only one has it. Raises NoColumn if there is none.
 
     `option`: what named it on the command line, as "--column "; "" for one that an earlier file was found to have.
     """
@@ -88,7 +109,7 @@ def number_of(column: str, columns: Sequence[str], name: str, option: str) -> in
         raise UserError(f"{option}{column!r}: {name} has {what}")
     if not alike:
         fix = nearest(column, columns) if option else "; name only the files that hold texts, or a column with --column"
-        raise UserError(f"{option}{column!r}: {name} has no such column; it has {listed(columns)}{fix}")
+        raise NoColumn(f"{option}{column!r}: {name} has no such column; it has {listed(columns)}{fix}")
     return alike[0]
 
 
@@ -119,7 +140,7 @@ def join(template: str, columns: Sequence[str], name: str) -> tuple[list[int], C
         if found := WORD.search(between):
             number_of(found[0], columns, name, f"--join {template!r}: ")
     if len(parts) == 1:
-        raise UserError(f"--join {template!r}: names no column; {name} has {listed(columns)}")
+        raise NoColumn(f"--join {template!r}: names no column; {name} has {listed(columns)}")
     numbers = [number_of(column, columns, name, "--join ") for column in parts[1::2]]
     first, *separators = parts[::2]
     *separators, last = separators

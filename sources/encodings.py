@@ -18,6 +18,13 @@ ASCII = bytes(range(32, 127)).replace(b"\\", rb"\u0041")  # what Python's escape
 NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
 
 
+def fix_of(block: bytes) -> str:
+    """What to do about bytes that are not UTF-8: where most of what is not ASCII is, a few damaged ones are not."""
+    text = block.decode("utf-8", "replace")
+    mostly = sum(character > "\x7f" for character in text) > 2 * text.count("\ufffd")
+    return "nearly all is UTF-8: --encoding utf-8 makes U+FFFD of the rest, and counts it" if mostly else NAME_ENCODING
+
+
 def mark_of(first: bytes) -> str:
     """The encoding that a byte order mark tells; "" without one."""
     return next((name for mark, name in BOMS.items() if first.startswith(mark)), "")

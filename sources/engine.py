@@ -207,7 +207,9 @@ def parquet_cell(column: str, kind: str) -> str:
     if kind in ("VARCHAR[]", "BLOB[]"):
         texts = column if kind == "VARCHAR[]" else f"list_transform({column}, lambda item: TRY(decode(item)))"
         return f"array_to_string({texts}, ' ')"
-    return "NULL" if "BLOB" in kind else f"CAST({column} AS VARCHAR)"
+    if "BLOB" in kind:
+        return "NULL"
+    return f"CAST({f'to_json({column})' if kind.endswith((']', ')')) else column} AS VARCHAR)"  # as JSON has it
 
 
 def top_names(schema: Sequence[tuple[str, int]]) -> list[str]:

@@ -105,11 +105,16 @@ def classified(path: Path, member: str = "") -> Found:
     found = Found(path, *kind_of(member or path.name), member)
     if not found.kind:
         kinds = f"{', '.join(KINDS)}, also {', '.join(PACKED)} of them, and .zip"
-        fix = "unpack other archives, a .tar with tar -xf, and name the folder; save pages and PDFs as .txt"
-        if found.packing and Path(found.name.removesuffix(found.packing)).suffix.lower() not in UNREAD:
-            fix = f"let the name say what is packed in it, as NAME.jsonl{found.packing}"
-        raise UserError(f"{found.name}: not a kind of file that is read; these are: {kinds}; {fix}")
+        raise UserError(f"{found.name}: not a kind of file that is read; these are: {kinds}; {fix_of(found.name)}")
     return found
+
+
+def fix_of(name: str) -> str:
+    """What to do with a file of this name, which is of no kind that is read."""
+    _, packing = kind_of(name)
+    if packing and Path(name.removesuffix(packing)).suffix.lower() not in UNREAD:
+        return f"let the name say what is packed in it, as NAME.jsonl{packing}"
+    return "unpack other archives, a .tar with tar -xf, and name the folder; save pages and PDFs as .txt"
 
 
 def files_below(folder: Path) -> Iterator[Found]:
@@ -204,5 +209,5 @@ def of_one_rank(place: Path, files: Iterable[Found]) -> list[Found]:
     for rank in RANKS:
         if any(file.kind in rank for file in every):
             return [file if file.kind in rank else replace(file, kind="") for file in every]
-    holds = f"; it holds {listed(map(described, every))}" if every else ""
+    holds = f"; it holds {listed(map(described, every))}; {fix_of(every[0].name)}" if every else ""
     raise UserError(f"{place}: no file in it is of a kind that is read: {', '.join(KINDS)}{holds}")

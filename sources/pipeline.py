@@ -17,7 +17,7 @@ from config.data_file import MOST_LINE
 from config.errors import listed
 from config.origin import LONGEST
 from sources.cleaning import HALF, Cleaner, misfit
-from sources.columns import NO_ROWS, choose, describe, join, looks_like_prose, number_of
+from sources.columns import NO_ROWS, NoColumn, choose, describe, join, looks_like_prose, number_of, passing_over
 from sources.encodings import check_encoding
 from sources.engine import open_json, open_parquet
 from sources.files import Found
@@ -131,14 +131,15 @@ def make_text(
         raise UserError(f"--unit {request.unit}: is for plain texts, and none of the files is one")
     log, choice, held = SourceLog(), Choice(request), Held()
     files, hashes, path = [], array("q"), scratch / "text"
+    lacking: dict[str, NoColumn] = {}
     with writing(path) as out:
         for file in found:
             with (
+                passing_over(file, lacking, named=bool(request.column or request.join)),
                 source_table(file, request, scratch, held) as (plain, table),
                 contextlib.closing(texts(file, table, request, choice, log)) as every,
                 contextlib.closing(metered(every, plain, advance, held)) as told,  # else Windows keeps the file
             ):
-                files.append(plain)
                 # a commit that speaks of <div> or &amp; means them
                 cleaner = Cleaner(log, keep_html=request.keep_html or file.kind == "git")
                 for document in map(cleaner, told):
@@ -146,6 +147,9 @@ def make_text(
                         out.write(document + "\n")
                         hashes.append(hash(document))
                         log.add(document)
+                files.append(plain)
+    if lacking and not files:
+        raise next(iter(lacking.values()))
     if request.max_documents and log.documents > request.max_documents:
         path, hashes = sampled(path, request.max_documents, log)
     if not log.documents:
@@ -154,7 +158,8 @@ def make_text(
     flush_to_disk(path)
     sha256 = hash_file(path)
     record = record_of(asdict(request), listed(choice.columns), files, (sha256, path.stat().st_size), log)
-    return Made(path, sha256, record, log, choice.notes)
+    notes = [f"not read, without such a column: {counted(len(lacking), 'file')}: {listed(lacking)}"] * bool(lacking)
+    return Made(path, sha256, record, log, [*notes, *choice.notes])
 
 
 def nothing_left(log: SourceLog) -> str:
@@ -274,7 +279,7 @@ def source_table(file: Found, request: Request, scratch: Path, held: Held) -> It
         if file.kind == "mbox":
             opener = partial(open_mbox, encoding=request.encoding)
         if file.kind == "text":
-            opener = partial(open_text, unit=request.unit or ("line" if file.chosen else "file"))
+            opener = partial(open_text, unit=request.unit or ("line" if file.chosen else ""))
         yield plain, opener(path, file.name)
 
 

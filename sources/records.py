@@ -23,6 +23,7 @@ ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python
 LONGEST_HEADER = 1 << 13  # characters
 LONGEST_PARAMETERS = 1 << 10  # characters of a header of parameters; to parse one takes the square of its length
 MOST_COMPARED = 10_000_000  # lines of a message times its boundaries: each line is compared with all that are open
+MOST_LINES = 1000  # of a file that is taken for one document though nobody says so
 MOST_DEPTH, MOST_NAMES = 100, 10_000  # of elements in XML; of elements and attributes, which its parser keeps
 DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 # of the line before a message: a sender, and in any order a day, a month, a time and a year
@@ -212,7 +213,10 @@ def body_text(body: Any, place: str, encoding: str) -> str:
 
 
 def open_text(path: Path, name: str, unit: str = "line") -> Table:
-    """A plain text whose lines, paragraphs (what stands between blank lines), or whole are documents."""
+    """A plain text whose lines, paragraphs (what stands between blank lines), or whole are documents.
+
+    "": the whole, if it has few lines.
+    """
     return table_of(["text"], lambda _: ({"text": text} for text in UNIT_READERS[unit](path, name)))
 
 
@@ -232,6 +236,15 @@ def whole_of(path: Path, name: str) -> Iterator[str]:
     yield "\n".join(held(lines_of(path, name), f"{name}: a file"))
 
 
+def short_whole_of(path: Path, name: str) -> Iterator[str]:
+    """As `whole_of`, of a file of which nobody has said that it is one document."""
+    for text in whole_of(path, name):
+        if (lines := text.count("\n")) > MOST_LINES:
+            rule = f"{lines:,} lines are seldom one document; say which they are"
+            raise UserError(f"{name}: {rule}: --unit line, --unit paragraph or --unit file")
+        yield text
+
+
 def held(lines: Iterator[str], what: str) -> Iterator[str]:
     """The lines of a document; raises UserError if it has no end."""
     size = 0
@@ -242,4 +255,4 @@ def held(lines: Iterator[str], what: str) -> Iterator[str]:
         yield line
 
 
-UNIT_READERS = {"line": lines_of, "paragraph": paragraphs_of, "file": whole_of}
+UNIT_READERS = {"line": lines_of, "paragraph": paragraphs_of, "file": whole_of, "": short_whole_of}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from config.data_file import MOST_LINE
+from sources.header import names_columns
 from sources.log import SourceLog
 from text.disguise import DELIMITERS
 from utils import UserError
@@ -25,9 +26,6 @@ SAMPLED = 1000  # first rows of a table that tell what it holds
 AGAIN = 8  # times the size of a table that its lines may be read again
 NO_END = "unexpected end"  # what csv says of a quotation mark that is never closed
 TOO_LONG = "field limit"  # what it says of a cell that is too long, and we of a row
-LABELLED = 0.01  # share of rows with a label of the first row; fewer may hold the name of a column by chance
-LONGEST_NAME = 60  # characters of a column's name
-DIGIT = re.compile("[0-9]")
 LONE_CR = re.compile(r"\r(?!\n|\Z)")  # which csv would take for the end of a row
 SEPARATOR = re.compile(r"sep=(.)\r?\n")  # a first line that tells Excel the delimiter
 PAIR = re.compile(r'\\(["\\\r\n])?')  # a backslash, and what it escapes
@@ -76,7 +74,7 @@ def open_csv(path: Path, name: str, delimiters: str = DELIMITERS) -> Table:
     first = rows[0] if rows else []
     check_width(name, len(first))
     below = [row for row in rows if len(row) == len(first) and row != first]  # a header may stand in the middle too
-    named = (is_header(first) or stands_above(first, below)) and not stands_again(first, below)
+    named = names_columns(first, below)
     columns = distinct([cell.strip() for cell in first] if named else [""] * len(first))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
@@ -94,17 +92,18 @@ def open_tsv(path: Path, name: str) -> Table:
 
 
 def dialect_of(head: str, delimiters: str, cut: bool) -> dict[str, Any]:
-    """How a table is written that begins so: the delimiter of its first line, and the quotes that leave rows whole."""
+    """How a table is written that begins so: which of its first line's delimiters and quotes leave most rows whole."""
     first = CELL.sub("", head.lstrip("\r\n")).split("\n", 1)[0]  # a cell of it may hold a line break
-    delimiter = max(delimiters, key=first.count)
-    if delimiter not in first:
-        delimiter = NO_DELIMITER
+    present = sorted(filter(first.count, delimiters), key=first.count, reverse=True) or [NO_DELIMITER]
     quotes: list[dict[str, Any]] = [{"quotechar": '"'}]
     if BACKSLASH.search(head):
         quotes.append({"quotechar": '"', "escapechar": "\\"})
-    if delimiter in QUOTES_ARE_TEXT:
-        quotes.append({"quotechar": None, "quoting": csv.QUOTE_NONE})
-    dialects = [{"delimiter": delimiter, "strict": True, **each} for each in quotes]
+    bare = {"quotechar": None, "quoting": csv.QUOTE_NONE}
+    dialects = [
+        {"delimiter": delimiter, "strict": True, **each}
+        for delimiter in present
+        for each in [*quotes, *[bare] * (delimiter in QUOTES_ARE_TEXT)]
+    ]
     return max(dialects, key=lambda dialect: whole_share(head, dialect, cut))
 
 
@@ -190,63 +189,6 @@ def rows_of(text: str, dialect: dict[str, Any]) -> Iterator[list[str] | None]:
 def whole_backslashes(line: str) -> str:
     r"""A line in which a backslash stays, as in `C:\temp`, unless it escapes a mark, another or a line's end."""
     return PAIR.sub(lambda pair: pair[0] if pair[1] else r"\\", line)
-
-
-def is_header(first: Sequence[str]) -> bool:
-    """Whether a first row names columns: short and no numbers.
-
-    pandas leaves the first name empty, and spreadsheets those of empty columns at the end.
-    """
-    names = [cell.strip() for cell in first]
-    while names and not names[-1]:
-        names.pop()
-    plain = all(len(name) <= LONGEST_NAME and "\n" not in name and not is_number(name) for name in names)
-    return bool(names) and plain and all(names[1:])
-
-
-def stands_above(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row without numbers has a cell without a digit above figures, as times and codes are.
-
-    Then it names columns, though a question of a survey is long, and a name between two others may be empty.
-    """
-    if len(first) < 2 or any(map(is_number, first)):
-        return False
-    return any(map(is_above_figures, first, zip(*below, strict=True)))
-
-
-def is_above_figures(name: str, cells: Sequence[str]) -> bool:
-    """Whether a cell without a digit stands above figures of several kinds, in half of the rows or more."""
-    values = [cell for cell in cells if cell]
-    many = len({*values}) > 1 and 2 * len(values) >= len(cells)
-    return many and bool(name.strip()) and not DIGIT.search(name) and all(map(is_figure, values))
-
-
-def is_figure(text: str) -> bool:
-    """Whether a text holds digits, and no more letters than them."""
-    return sum(map(str.isalpha, text)) <= len(DIGIT.findall(text)) > 0
-
-
-def stands_again(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether a cell of the first row is one of the values of its column, as a label is: then it is no name of one.
-
-    A column that holds its name or nothing is a choice of a survey; a word above numbers is a name.
-    """
-    labelled = False
-    for name, cells in zip(first, zip(*below, strict=True), strict=False):
-        values = {*cells} - {""}
-        if values and not is_number(name) and all(map(is_number, values)):
-            return False
-        again = cells.count(name)
-        labelled |= bool(name) and len(values) > 1 and again > 0 and again >= LABELLED * len(below)
-    return labelled
-
-
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def distinct(names: Sequence[str]) -> list[str]:

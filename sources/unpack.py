@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from command.libraries import library
 from config.data_file import CHANGED, MOST_LINE
-from sources.encodings import BINARY, MIXED, NAME_ENCODING, decoded, encoding_of, is_utf8, mark_of
+from sources.encodings import BINARY, MIXED, decoded, encoding_of, fix_of, is_utf8, mark_of
 from sources.files import Found, clear_errors
 from sources.scratch import writing_bytes
 from utils import UserError, foreign, hash_file
@@ -30,6 +30,8 @@ FIXES = {"unpacks to": "unpack it yourself if you trust it", "holds text of": "n
 MOST_WINDOW = 1 << 31  # bytes that xz and zstd may look back: the largest dumps ask for so many
 PACKED_BYTES = 1 << 12  # that are unpacked at a time: in zstd they may hold thirty thousand times as many
 LINES = ("csv", "tsv", "text")  # kinds whose lines are bounded; a file of another may be a single line
+TABLES = ("csv", "tsv", "json", "parquet")  # kinds in whose place a login page may have been saved
+PAGE, PARQUET = (b"<!doctype html", b"<html"), b"PAR1"  # how a page of a website and a file of Parquet begin
 ZEROS = 0.25  # share of NUL bytes above which a text is UTF-16 or UTF-32
 HEAD = 1 << 10  # bytes of a file that hold its mark and what it declares
 
@@ -94,7 +96,7 @@ def plain_file(found: Found, scratch: Path, encoding: str, held: Held) -> Iterat
             marked = encoding_of(found, first, encoding, partial(holds_utf8, found, before[0]))
             if packed:
                 blocks = bounded(found, blocks, before[0], held)
-            elif what := foreign(first) if found.kind not in BINARY and not mark_of(first) else "":
+            elif what := "" if mark_of(first) else misnamed(found.kind, first):
                 raise UserError(f"{found.name}: {what}; its name does not say so")
             if marked:
                 blocks = decoded(found, blocks, marked, "replace" if encoding else "strict")
@@ -108,6 +110,13 @@ def plain_file(found: Found, scratch: Path, encoding: str, held: Held) -> Iterat
                         copy.write(block)
         version = hash_once(found.path, before) if packed else digest.hexdigest()
         yield Plain(made if other else found.path, found, version, before[0])
+
+
+def misnamed(kind: str, first: bytes) -> str:
+    """What a file of this kind is by its beginning, if that is something else; "" if it may be of the kind."""
+    if kind in TABLES and first.lstrip().lower().startswith(PAGE):
+        return "is a page of a website; download the file itself"
+    return "" if kind == "parquet" and first.startswith(PARQUET) else foreign(first)
 
 
 @contextlib.contextmanager
@@ -258,5 +267,5 @@ def check_block(found: Found, decoder: Any, block: bytes, line: int) -> bytes:
     except UnicodeDecodeError as error:
         place = line + error.object.count(b"\n", 0, error.start)
         byte = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
-        raise UserError(f"{found.name} line {place}: {byte}; {NAME_ENCODING}") from None
+        raise UserError(f"{found.name} line {place}: {byte}; {fix_of(block)}") from None
     return block

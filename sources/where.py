@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from config.errors import listed, nearest
 from sources.columns import sql_names
 from sources.engine import columns_in, connect, fetched, identifier
+from sources.header import is_number
 from sources.log import SourceLog
-from sources.tables import Row, is_number
+from sources.tables import Row
 from utils import UserError
 
 SHOWN = 40  # characters of a cell that is no number
 NUMBER = '"number of the row"'
+MISSING = re.compile(r"NA|N/A|\\N|null|none", re.IGNORECASE)  # what R, databases and Python write of a missing number
 ENDLESS = re.compile("[+-]?(nan|inf|infinity)", re.IGNORECASE)  # what DuckDB and Python take for numbers too
 # a text in a plan of DuckDB, which is passed over as a whole, or NaN or infinity, as it writes these numbers
 ENDLESS_CONSTANT = re.compile(r"'(?:[^']|'')*'(?!::)|('-?nan'::(?:DOUBLE|FLOAT)|(?<![\w.])-?1e1000\b)")
@@ -126,7 +128,7 @@ class Filter:
 
 def number_type(values: Sequence[str | None]) -> str:
     """The type of the numbers of a column that has these values; "" if one of them is text."""
-    present = [value for value in values if value]
+    present = [value for value in values if value and not MISSING.fullmatch(value.strip())]
     numbers = [value for value in present if not ENDLESS.fullmatch(value.strip())]
     kind = "DOUBLE" if present and all(map(is_number, present)) else ""
     if numbers and all(map(is_whole, numbers)):  # where none is exact, they are compared as texts

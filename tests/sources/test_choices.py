@@ -89,11 +89,37 @@ def test_addresses_and_codes_are_no_prose(columns, best):
     rows = [[f"{value}{n}" for value in columns.values()] for n in range(9)]
     assert [*columns][choose("x", [*columns], rows)[0]] == best
     none = "x: no column holds prose; name one with --column, of a, b; "
-    of_json = "if its rows lie inside a cell that holds JSON, save that as a file"
+    of_json = (
+        "or read only the files that hold texts; if its rows lie inside a cell that holds JSON, save that as a file"
+    )
     for cell, fix in (("x", "or read only the files that hold texts"), ('[{"text": "rows inside a cell"}]', of_json)):
         with pytest.raises(UserError) as error:
             choose("x", ["a", "b"], [["1", None], ["2", cell]])
         assert str(error.value) == none + fix
+
+
+def test_lists_as_python_writes_them_are_no_prose():
+    """As in tables of recipes; and structs of Parquet, as of chats, which come as JSON."""
+    steps = "['make a choice and proceed with recipe', 'cut into half or fourths']"
+    Path("a.csv").write_text("steps,description\n" + "".join(f'"{steps}",a dish of number {n}\n' for n in range(9)))
+    assert run("a.csv") == [f"a dish of number {n}" for n in range(9)]
+    duckdb = pytest.importorskip("duckdb")
+    chat = "[{'content': 'How do I bake bread at home, please?', 'role': 'user'}]"
+    query = f"SELECT 'Bake bread ' || i AS prompt, {chat} AS messages FROM range(9) AS numbers(i)"
+    duckdb.connect().execute(f"COPY ({query}) TO 'a.parquet'")
+    assert run("a.parquet", name="y") == [f"Bake bread {n}" for n in range(9)]
+    assert run("a.parquet", "--column", "messages", name="z")[0].startswith('[{"content":"How do I bake')
+
+
+def test_an_export_of_one_object_says_where_its_rows_are():
+    """As one of chats is: the name of a person is not the text."""
+    pytest.importorskip("duckdb")
+    messages = [{"from": "Ann", "text": f"hello there, number {n}"} for n in range(50)]
+    Path("result.json").write_text(json.dumps({"name": "Ann Smith", "messages": messages}))
+    what = "has one row, and 'messages' in it holds others; save that list as a file of its own"
+    assert_refused("result.json", line=f"result.json: {what}, or name a column with --column")
+    Path("messages.json").write_text(json.dumps(messages))
+    assert run("messages.json") == [message["text"] for message in messages]
 
 
 CLEANED = [

@@ -44,6 +44,18 @@ def test_xml_of_any_encoding_and_mark(encoding):
     assert run("a.xml") == [text]
 
 
+def test_a_text_of_utf8_with_a_damaged_byte_is_read_as_utf8(capsys):
+    """By cp1252, the likeliest other encoding, all of it would come out wrong, and nobody would be told."""
+    rows = [f"{CAFE}, number {n}" for n in range(50)]
+    Path("a.txt").write_bytes("\n".join([*rows, ""]).encode() + b"caf\xe9\n")
+    fix = "nearly all is UTF-8: --encoding utf-8 makes U+FFFD of the rest, and counts it"
+    assert_refused("a.txt", line=f"a.txt line 51: byte 0xe9 is not UTF-8; {fix}")
+    assert run("a.txt", "--encoding", "utf-8") == [*rows, "caf\ufffd"]
+    assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out
+    Path("b.txt").write_bytes("\n".join([*rows, ""]).encode("cp1252"))
+    assert_refused("b.txt", line=f"b.txt line 1: byte 0xe9 is not UTF-8; {NAME_ENCODING}")
+
+
 @pytest.mark.parametrize("encoding", ["nix", "punycode", "unicode_escape", "hz", "cp037", "rot13", "utf-16"])
 def test_xml_that_declares_what_it_is_not_is_one_line(encoding):
     Path("a.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><p><row Body="a b"/></p>')

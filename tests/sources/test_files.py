@@ -165,6 +165,60 @@ def test_only_the_record_of_a_text_beside_it_is_no_source():
     assert {*run("beside")} == {"of b.source.json"}
 
 
+def test_a_table_without_the_column_that_is_named_is_passed_over_where_it_was_only_found(capsys):
+    """As in archives of competitions, and folders of Stack Exchange's dumps."""
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("sample_submission.csv", "id,target\n1,0\n2,1\n")
+        archive.writestr("train.csv", TABLE)
+    for options in (("--column", "text"), ("--join", "text")):
+        assert run("a.zip", *options) == WORDS
+        line = "not read, without such a column: 1 file: a.zip/sample_submission.csv"
+        assert line in capsys.readouterr().out.splitlines()
+        assert json.loads(Path("datasets/x.source.json").read_text())["files"][0]["name"] == "a.zip/train.csv"
+    missing = "has no such column; it has id, target"
+    assert_refused("a.zip", "--column", "words", starts=f"--column 'words': a.zip/sample_submission.csv {missing}")
+    line = f"--column 'text': a.zip/sample_submission.csv {missing}; did you mean 'target'?"
+    assert_refused("a.zip/sample_submission.csv", "a.zip/train.csv", "--column", "text", line=line)
+
+
+def test_a_file_of_many_lines_in_an_archive_is_no_document_unless_somebody_says_so():
+    lines = [f"a document of number {number}" for number in range(1002)]
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("train.txt", "\n".join(lines))
+        archive.writestr("test.txt", "a poem\nof two lines")
+    rule = "1,001 lines are seldom one document; say which they are: --unit line, --unit paragraph or --unit file"
+    assert_refused("a.zip", line=f"a.zip/train.txt: {rule}")
+    assert run("a.zip", "--unit", "line") == [*lines, "a poem", "of two lines"]
+    assert run("a.zip", "--unit", "file") == [" ".join(lines), "a poem of two lines"]
+    assert run("a.zip/train.txt") == lines and run("a.zip/test.txt", name="y") == ["a poem", "of two lines"]
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 9\n"
+LFS, PAGE = "Git LFS's pointer to a file; fetch that with git lfs pull", "a page of a website; download the file itself"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("a.txt", POINTER, LFS), ("a.jsonl", POINTER, LFS), ("a.parquet", POINTER, LFS),
+        ("a.csv", b"\n<!DOCTYPE html>\n<p>Sign in, please, to download</p>\n", PAGE),
+        ("a.parquet", b"<html><p>Sign in, please, to download</p></html>\n", PAGE),
+    ],
+)  # fmt: skip
+def test_what_came_in_place_of_a_download_is_named(name, content, what):
+    Path(name).write_bytes(content)
+    assert_refused(name, line=f"{name}: is {what}; its name does not say so")
+
+
+@pytest.mark.parametrize("inner", ["train.csv.zip", "posts.7z"])
+def test_an_archive_that_holds_only_archives_says_what_to_do(inner, capsys):
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr(inner, b"PK")
+    assert prepare.main(["a.zip", "--name", "x"]) == 2
+    fix = "unpack other archives, a .tar with tar -xf, and name the folder; save pages and PDFs as .txt"
+    assert capsys.readouterr().err.endswith(f"; it holds a.zip/{inner}; {fix}\n")
+
+
 @pytest.mark.parametrize("name", ["aclImdb_v1.tar.gz", "yelp.tar", "a.tgz", "posts.7z"])
 def test_an_archive_of_another_kind_is_to_be_unpacked(name, capsys):
     Path(name).write_bytes(b"packed")

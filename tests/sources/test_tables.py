@@ -78,6 +78,26 @@ def test_a_table_is_read_however_it_is_written(tmp_path, content, columns, rows)
     assert found[:2] == (columns, rows) and not found[2].left_out
 
 
+def test_names_that_pandas_numbered_are_names(tmp_path):
+    """Of columns without a name; a number below is a row's."""
+    path = tmp_path / "a.csv"
+    path.write_text(",0,1,source\n0,first line,second line,book\n1,another line,one more,web\n")
+    table = open_csv(path, "a.csv")
+    assert table.columns == ["column1", "0", "1", "source"]
+    assert [*table.read([1], SourceLog())] == [["first line"], ["another line"]]
+    path.write_text("0,the first text\n1,the second text\n")
+    assert open_csv(path, "a.csv").columns == ["column1", "column2"]
+
+
+def test_the_delimiter_is_the_one_that_leaves_rows_whole(tmp_path):
+    """Not the most frequent in the first line, which may be a sentence with commas."""
+    path = tmp_path / "a.csv"
+    rows = [["1", "eng", "Let's go, he said, and so on, and on."], ["2", "eng", "No."], ["3", "eng", "One, two."]]
+    path.write_text("".join("\t".join(row) + "\n" for row in rows))
+    table = open_csv(path, "a.csv")
+    assert [*table.read(range(3), SourceLog())] == rows
+
+
 def test_a_line_that_tells_the_delimiter_is_counted_as_a_line(tmp_path):
     *_, log = read(tmp_path / "x.csv", "sep=;\nid;text\n1;a\n2\n")
     assert log.places == {"with too few columns": ["x.csv line 4: 1 of 2 columns"]}

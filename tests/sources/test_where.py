@@ -158,6 +158,17 @@ def test_a_number_that_has_not_what_is_asked_is_missing_and_counted(capsys):
     assert told in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize("missing", ["NA", "N/A", "\\N", "null", "None"])
+def test_the_marks_of_what_is_missing_are_no_texts(missing, capsys):
+    """As R, databases and Python write them among numbers."""
+    values = ["1", missing, "7", "2", missing]
+    Path("a.csv").write_text("score,text\n" + "".join(f"{value},words of {n}\n" for n, value in enumerate(values)))
+    assert run("a.csv", "--where", "score > 1") == ["words of 2", "words of 3"]
+    assert run("a.csv", "--where", "score IS NULL", "--overwrite") == ["words of 1", "words of 4"]
+    what = f"2 rows: 'score' is no number ({missing!r}, for example), so --where takes it for missing"
+    assert what in capsys.readouterr().out
+
+
 def test_an_expression_that_is_nested_too_deeply_is_one_line():
     pytest.importorskip("duckdb")
     with pytest.raises(UserError, match="is nested too deeply; for example 'stars = 5'"):
