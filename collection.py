@@ -23,9 +23,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
     export = commands.add_parser(
         "export",
-        help="write all files again, with another title, description, base URI, pieces or theme",
-        epilog="Another licence or source: give it in config.yaml, and run make again; no token is drawn anew.",
+        help="write all files again, with another title, description, base URI, pieces, theme, licence or source",
+        epilog="A later make takes licence and source from config.yaml again.",
     )
+    export.add_argument("--license", help="licence of the texts")
+    export.add_argument("--source", help="where the texts are from")
     courses = commands.add_parser("draw-courses", help="draw again how the texts of an earlier set were written")
     verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
     add_config(verify, "names the folder of texts")

@@ -83,7 +83,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if evaluations:
         console.print(report.table(evaluations))
     if joint and len(evaluations) > 1:
-        console.print(f"all voices: {report.write_all(compare_voices(evaluations), evaluations, pages, joint)}")
+        with console.busy("comparing the voices"):
+            comparison = compare_voices(evaluations)
+        console.print(f"all voices: {report.write_all(comparison, evaluations, pages, joint)}")
     if console.reader_left:
         raise BrokenPipeError
     return status

@@ -12,7 +12,7 @@ from evaluation.matches import MatchFinder
 from evaluation.ngram import NgramModel, framed
 from evaluation.recitation import NEIGHBOURS, RECITED, Chance, shares_in_one
 from text.corpus import Corpus, Split
-from text.vocabulary import FRAME, Vocabulary, fold, is_visible
+from text.vocabulary import FRAME, Vocabulary, fold, is_visible, marks
 from utils import numpy_generator
 
 REFERENCE_CHARACTERS = 4_000_000  # of training text that statistics are taken from, a random sample of documents
@@ -41,7 +41,7 @@ class Reference:
         sought: Split | None = None,
         twins: Split | None = None,
         *,
-        own: int | None = None,
+        own: float = np.inf,
         visible_only: bool = False,
     ) -> None:
         splits = (corpus.train, corpus.held_out)
@@ -60,7 +60,7 @@ class Reference:
         others: Documents = []
         if sought and sought is not corpus.train:
             whole = cut_stream(sought, context) if corpus.stream else sought
-            mine = whole.starts < np.append(sought.starts, np.inf)[-1 if own is None else own]
+            mine = whole.starts < own
             training, others = (shuffled_documents(whole.chosen(which), rng) for which in (mine, ~mine))
         self._calibrate(training, others)
         again = [*(twins or ())]
@@ -227,8 +227,7 @@ class Histogram:
 @cache
 def word_pattern() -> re.Pattern[str]:
     """A run of letters and the marks on them, as the vowels of Hindi are, with apostrophes inside."""
-    marks = "".join(c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c)[0] == "M")
-    return re.compile(rf"[^\W\d_]+(?:[{marks}]+[^\W\d_]*|['’][^\W\d_]+)*")
+    return re.compile(rf"[^\W\d_]+(?:[{marks()}]+[^\W\d_]*|['’][^\W\d_]+)*")
 
 
 def words(text: str) -> list[str]:

@@ -31,7 +31,7 @@ class Seen:
     """Text that a model has learnt from, in which copies are sought."""
 
     text: Split  # as ids of its vocabulary: its own, without what is held out, and the texts of its start that are here
-    own: int  # how many of the first documents are its own
+    own: float  # where in its ids the texts of its start begin: all before is its own
     twins: np.ndarray  # (documents,) bool: documents of a start that equal one of its own without unknown characters
     missing: list[str]  # the models whose texts are not where config.yaml says, or not as they were
     held_out: int  # how many held-out documents are in the texts of its start too
@@ -63,7 +63,7 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
     known = known_parts(corpus) if texts else set()
     twins = [np.zeros(len(own.lengths), dtype=bool), *(are_among(text, known) for text in texts)]
     text, learnt = joined([own, *texts]), held_out_in(corpus, held_out, texts, start)
-    return Seen(text, len(own.lengths), np.concatenate(twins), missing, learnt)
+    return Seen(text, len(own.ids), np.concatenate(twins), missing, learnt)
 
 
 def known_parts(corpus: Corpus) -> set[bytes]:
@@ -111,7 +111,7 @@ def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config, how: Co
         return Reference(corpus, context), []
     corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=not how.small_letters))
     seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
-    own = seen.own if how.own_bound else None
+    own = seen.own if how.own_bound else np.inf
     return Reference(corpus, context, *(seen.apart if how.twins_apart else [seen.text]), own=own), seen.missing
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from command.outputs import SUFFIX, OutputRecord
+from command.outputs import SUFFIX, OutputRecord, record_of_outputs
 from config.errors import describe
 from evaluation.identity import voice_sha256, weights_sha256
 from evaluation.metrics import Interval
@@ -132,4 +132,4 @@ def stored_evaluation(folder: Path, name: str, checkpoint: Checkpoint) -> tuple[
 
 def evaluation_record(folder: Path, name: str) -> OutputRecord:
     """The record of the files that evaluate.py wrote on a voice."""
-    return OutputRecord(folder / f".{name}_evaluation.md{SUFFIX}")
+    return record_of_outputs(folder / f".{name}_evaluation.md{SUFFIX}")

@@ -115,19 +115,10 @@ WRITERS: dict[str, Callable[[Frames, Theme], bytes]] = {
 }
 
 
-def animation(kind: str, text: str, course: Sequence[Change], caption: str, theme: Theme) -> bytes:
-    """The file of one of WRITERS."""
-    return in_format(kind, lambda: frames(text, course, caption, theme), theme)
-
-
 def check_mp4() -> None:
     """Raise UserError if no mp4 can be written here; one without a text is tried."""
-    animation("mp4", "", [], "", THEMES["paper"])
-
-
-def in_format(kind: str, drawn: Callable[[], Frames], theme: Theme) -> bytes:
-    """The file of one of WRITERS that shows these frames."""
-    return WRITERS[kind](drawn(), theme)
+    paper = THEMES["paper"]
+    mp4(frames("", [], "", paper), paper)
 
 
 def same_animation(first: bytes, second: bytes) -> bool:

@@ -26,7 +26,7 @@ from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
 from nft.animation import check_mp4
-from nft.drawing import draw_empty_courses, draw_missing, draw_missing_courses, without_course
+from nft.drawing import draw_courses, draw_missing, without_course
 from nft.files import record_of, write_files
 from nft.fonts import in_other_fonts
 from nft.formats import SET_FORMAT
@@ -56,15 +56,17 @@ def make_set(arguments: argparse.Namespace) -> int:
     if arguments.data:  # else the config's text is the one that was just read
         run = without_other_origin(run, corpus.sha256)
     run = with_origin(run, corpus.sha256, say, placed.run.data_file())
+    writer = Writer.of(checkpoint, pick_device(arguments.device))
+    settings = writer.settings(**sampling_options(arguments))
+    presentation_options(arguments)  # whose mistakes are told before the text is compared, which may take minutes
     begun = SetFolder(arguments.out)
     version = begun.info().format if begun.has("set.json") else SET_FORMAT
+    judge = Judge(run.collection, 0, version)  # whose list of words may be none
     reference, unseen = reference_of(corpus, placed, config, comparing(version))
+    judge.copy_bound = reference.copy_bound
     check_all_seen(arguments.model, unseen, config)
     if what := left_out(corpus, checkpoint):
         say(f"copies are not sought in {what}; evaluate.py --samples does")
-    writer = Writer.of(checkpoint, pick_device(arguments.device))
-    settings = writer.settings(**sampling_options(arguments))
-    judge = Judge(run.collection, reference.copy_bound, version)  # now: its list of words may be none
     with on_machines(writer, checkpoint, arguments.ray) as writer, SetFolder.opened(arguments.out, new=True) as folder:
         batch_size = (arguments.batch_size or run.sampling.batch_size) * writer.machines.count
         stored = folder.info() if folder.has("set.json") else None
@@ -78,7 +80,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         written = record_of(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         if info.courses:  # those that a power cut has taken
-            draw_missing_courses(folder, writer, info, batch_size)
+            draw_courses(folder, writer, folder.records()[len(folder.course_lines()) :], batch_size)
         draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
         write_and_name(folder, written)
         return print_summary(folder, time.monotonic() - began)
@@ -204,7 +206,8 @@ def write_and_name(folder: SetFolder, written: OutputRecord) -> None:
 
 def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the command line gives of how a set is presented; UserError if it cannot be so."""
-    given = {key: value for key in PRESENTATION if (value := getattr(arguments, key)) is not None}
+    own = (*PRESENTATION, "license", "source")  # the last two as export has them; make takes the config's
+    given = {key: value for key in own if (value := getattr(arguments, key, None)) is not None}
     check_presentation(given, option)
     if "pieces" in given:
         given["pieces"] = [piece for piece in re.split(r"[\s,]+", given["pieces"]) if piece not in ("", "none")]
@@ -233,8 +236,8 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         check_presentable(info)
         written = record_of(folder, growing=True)
         folder.begin(info)
-        for draw in (draw_empty_courses, draw_missing_courses):
-            draw(folder, writer, folder.info(), writer.run.sampling.batch_size)
+        missing = folder.records()[len(folder.course_lines()) :]
+        draw_courses(folder, writer, [*without_course(folder), *missing], writer.run.sampling.batch_size)
         unknown = [record["token_id"] for record in without_course(folder)]
         write_and_name(folder, written)
         say(f"the courses of {counted(len(folder.records()), 'token')}: {folder.courses_file}")

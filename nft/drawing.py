@@ -1,4 +1,4 @@
-"""Draws the tokens and courses that a set lacks, and adds them to its two growing files, batch by batch."""
+"""Draws the tokens and courses that a set lacks, batch by batch; what was drawn is on the disk before the next."""
 
 import os
 import time
@@ -10,13 +10,14 @@ from command.outputs import named_errors
 from generation.writer import Writer
 from nft.courses import course_line, course_of
 from nft.rules import Judge
-from nft.schemas import SetInfo, canonical_json
+from nft.schemas import canonical_json
 from nft.store import SetFolder
 from nft.tokens import TextSource, courses_again, draw_tokens
 from nft.traits import Record
 from utils import UserError
 
-SAVE_SECONDS = 60  # between two writes of a file that is written whole
+SAVE_SECONDS = 60  # that are lost at most, about, where a command is ended
+FIRST_BATCH, SHORTEST = 16, 0.1  # tokens, and seconds that a batch of them counts for at least
 
 
 def add_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -28,7 +29,7 @@ def add_lines(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
-    """Add the tokens that a set lacks; each batch is on the disk before the next is drawn.
+    """Add the tokens that a set lacks; each batch is on the disk before the next is drawn, in about SAVE_SECONDS.
 
     Their courses are written first: those of tokens that a kill then takes are cut off when the set goes on.
     """
@@ -36,38 +37,28 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
     for record in records:
         if record["accepted"]:
             judge.accept(record["text"])
+    first, count = len(records) + 1, min(batch_size, FIRST_BATCH)
     with progress("tokens drawn", size, len(records)) as advance:
-        for first in range(len(records) + 1, size + 1, batch_size):
-            numbers = range(first, min(first + batch_size, size + 1))
+        while first <= size:
+            began, numbers = time.monotonic(), range(first, min(first + count, size + 1))
             tokens = draw_tokens(source, judge, numbers, advance)
             if source.info.courses:
                 add_lines(folder.courses_file, [course_line(t.record["token_id"], t.course) for t in tokens])
             add_lines(folder.samples, [f"{canonical_json(token.record)}\n".encode() for token in tokens])
+            pace = len(numbers) / max(time.monotonic() - began, SHORTEST)
+            first, count = numbers.stop, max(1, min(batch_size, round(pace * SAVE_SECONDS)))
 
 
-def draw_missing_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
-    """Add the courses that a set lacks; a token whose text does not come out again gets an empty one."""
-    records = folder.records()
-    first = len(folder.course_lines())
-    with progress("courses drawn", len(records), first) as advance:
-        for start in range(first, len(records), batch_size):
+def draw_courses(folder: SetFolder, writer: Writer, records: list[Record], batch_size: int) -> None:
+    """Draw how these tokens were written; one whose text does not come out again gets an empty course."""
+    lines, info, saved = dict(enumerate(folder.course_lines(), 1)), folder.info(), time.monotonic()
+    with progress("courses drawn", len(records)) as advance:
+        for start in range(0, len(records), batch_size):
             batch = records[start : start + batch_size]
-            courses = courses_again(writer, info, batch)
-            add_lines(folder.courses_file, [course_line(r["token_id"], c) for r, c in zip(batch, courses, strict=True)])
-            advance(len(batch))
-
-
-def draw_empty_courses(folder: SetFolder, writer: Writer, info: SetInfo, batch_size: int) -> None:
-    """Draw the courses again that are empty, as where another machine drew another text, or damaged."""
-    lines, empty = folder.course_lines(), without_course(folder)
-    saved = time.monotonic()
-    with progress("courses drawn again", len(empty)) as advance:
-        for start in range(0, len(empty), batch_size):
-            batch = empty[start : start + batch_size]
             for record, course in zip(batch, courses_again(writer, info, batch), strict=True):
-                lines[record["token_id"] - 1] = course_line(record["token_id"], course)
-            if time.monotonic() - saved > SAVE_SECONDS or start + batch_size >= len(empty):
-                folder.write(folder.courses_file.name, b"".join(lines))
+                lines[record["token_id"]] = course_line(record["token_id"], course)
+            if time.monotonic() - saved > SAVE_SECONDS or start + batch_size >= len(records):
+                folder.write(folder.courses_file.name, b"".join(lines.values()))
                 saved = time.monotonic()
             advance(len(batch))
 

@@ -24,12 +24,12 @@ class Edition:
     lines: list[bytes] = field(default_factory=list)  # of samples.jsonl, one for each of them
     selected: bool = False  # whether selection.json names what is published
 
-    @property
+    @cached_property
     def chosen_from(self) -> int:
         """How many tokens are accepted."""
         return sum(record["accepted"] for record in self.every)
 
-    @property
+    @cached_property
     def curated(self) -> bool:
         """Whether the tokens were chosen by hand."""
         return self.selected and (self.info.format < ALL_IS_NO_CHOICE or len(self.records) < self.chosen_from)

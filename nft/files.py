@@ -8,11 +8,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+from command.console import progress
 from command.outputs import OutputRecord, is_link, is_protected, is_regular
 from config.data_file import is_of_a_system
 from nft import fonts, image
 from nft.animated_svg import animated_svg
-from nft.animation import WRITERS, frames, in_format, same_animation
+from nft.animation import WRITERS, Frames, frames, same_animation
 from nft.contact_sheet import contact_sheet
 from nft.edition import Edition
 from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture_caption, rarity_table
@@ -20,6 +21,7 @@ from nft.player import player
 from nft.provenance import provenance
 from nft.store import LOCK, SOURCES, SetFolder, indented_json
 from nft.traits import Record
+from pages.themes import Theme
 from text.vocabulary import one_line
 from utils import UserError, hash_file
 
@@ -67,8 +69,12 @@ def pictures(edition: Edition) -> Iterator[File]:
             alike = alike and not fonts.depends_on_machine(written)
             drawn = cache(partial(frames, record["text"], course, *look))  # once for all kinds
             for kind in kinds:
-                content = partial(in_format, kind, drawn, edition.theme)
-                yield File(f"images/{number}.{kind}", content, same_animation, alike)
+                yield File(f"images/{number}.{kind}", partial(film, kind, drawn, edition.theme), same_animation, alike)
+
+
+def film(kind: str, drawn: Callable[[], Frames], theme: Theme) -> bytes:
+    """The file of one of WRITERS that shows these frames."""
+    return WRITERS[kind](drawn(), theme)
 
 
 def text_files(edition: Edition) -> Iterator[tuple[str, str]]:
@@ -152,6 +158,14 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     What the record does not know is a person's: it stays, whatever its name, as does what was made read-only.
     """
     edition = folder.edition()
+    with progress("files of tokens written", len(edition.records)) as advance:
+        return written_files(folder, record, edition, advance)
+
+
+def written_files(
+    folder: SetFolder, record: OutputRecord, edition: Edition, advance: Callable[[int], None]
+) -> list[str]:
+    """As `write_files`; `advance` hears of each token whose picture is made."""
     for name in FOLDERS:
         (folder.path / name).mkdir(exist_ok=True)
     expected: set[str] = set()
@@ -159,6 +173,7 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     batch: dict[str, bytes] = {}
     for file in files(edition):
         expected.add(file.path)
+        advance(file.path.endswith(".png"))
         content = file.content()
         if record.is_foreign(file.path, content) or is_kept(folder.path / file.path, content):
             left.append(file.path)

@@ -17,4 +17,5 @@ MARKS_BY_LIST = 7  # sets with different lists of words share no marks of their 
 SIDE_BY_SIDE = 8  # numbers with no more between them than between their groups are found
 OWN_BOUND = 8  # documents of other texts, which a base learnt, do not set the bound of a copy
 SMALL_LETTERS = 8  # in such a text a letter that the voice lacks is compared as a small one, if the voice has both
-SET_FORMAT = 8  # of new sets
+WORDS_APART = 9  # a listed word is found in scripts without spaces, and is no part of a word that marks belong to
+SET_FORMAT = 9  # of new sets

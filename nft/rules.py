@@ -12,9 +12,9 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from config.sets import Rules
-from nft.formats import SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS
+from nft.formats import SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS, WORDS_APART
 from text.personal import Span, handles, personal
-from text.vocabulary import fold
+from text.vocabulary import fold, marks
 from utils import read_text
 
 BLOT = "\u2588"  # replaces each character that the action mask hides
@@ -22,6 +22,10 @@ SHORTEST_RUN = 12  # equal characters in a row that make a text degenerate; line
 SHORTEST_LOOP, LOOP_REPEATS = 24, 4  # a part that repeats is a loop from this many characters and this many times
 RUN = re.compile(rf"(\S)\1{{{SHORTEST_RUN - 1},}}")
 LONGEST_PART = 60  # characters
+# Thai, Lao, Burmese, Khmer, Chinese and Japanese; Korean, whose particles follow a word without a space
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 
 
 class Candidate(NamedTuple):
@@ -62,14 +66,21 @@ def degenerate(text: str, *, as_earlier: bool = False) -> list[Span]:
     return [m.span() for m in RUN.finditer(text)] + loops
 
 
-def word_pattern(path: Path | None) -> re.Pattern[str] | None:
+def apart(word: str) -> str:
+    """A pattern of a word where it is no part of a longer one, which scripts that put no spaces do not tell."""
+    before, behind = rf"(?<![\w{marks()}])", rf"(?![\w{marks()}])"
+    return before * (not UNSPACED.match(word[0])) + re.escape(word) + behind * (not UNSPACED.match(word[-1]))
+
+
+def word_pattern(path: Path | None, *, as_earlier: bool = False) -> re.Pattern[str] | None:
     """A pattern that finds the words of a file with one word a line; None if there is no file or no word."""
     if path is None:
         return None
     text = read_text(path, "in collection.word_list, name a text file with one word a line")
-    words = [line.strip() for line in unicodedata.normalize("NFC", text).splitlines()]
-    joined = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
-    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE) if joined else None
+    lines = (line.strip() for line in unicodedata.normalize("NFC", text).splitlines())
+    words = sorted(filter(None, lines), key=len, reverse=True)
+    joined = "|".join(map(re.escape if as_earlier else apart, words))
+    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)" if as_earlier else joined, re.IGNORECASE) if words else None
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class Judge:
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
     def __post_init__(self) -> None:
-        self.word_pattern = word_pattern(self.config.word_file())
+        self.word_pattern = word_pattern(self.config.word_file(), as_earlier=self.version < WORDS_APART)
 
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""

@@ -91,7 +91,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with, where the text is from, and how the set is presented."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8]  # up to SET_FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9]  # up to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
@@ -193,8 +193,8 @@ def info_of(content: dict[str, Any]) -> SetInfo:
 
 
 def check_presentation(values: Mapping[str, Any], named: Callable[[str], str]) -> None:
-    """Raise UserError for a title, description or base_uri that no file of a set may show; `named` names its place."""
-    for key in filter(values.__contains__, ("title", "description", "base_uri")):
+    """Raise UserError for a text of a set that none of its files may show; `named` names its place."""
+    for key in filter(values.__contains__, ("title", "description", "base_uri", "license", "source")):
         value = values[key]
         lone_surrogate = any("\ud800" <= character <= "\udfff" for character in value)  # bytes that are no UTF-8
         if lone_surrogate or (key == "title" and not value.strip()):

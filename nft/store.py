@@ -161,9 +161,12 @@ class SetFolder:
 
     def course_lines(self) -> list[bytes]:
         """The whole lines of courses.jsonl; those of tokens that samples.jsonl lacks are left out."""
-        data = self.read_file("courses.jsonl") if self.has("courses.jsonl") else b""
-        lines = split_lines(data)[: self.lines().count(b"\n")]
+        lines = split_lines(self.course_data())[: self.lines().count(b"\n")]
         return [line for line in lines if line.endswith(b"\n")]
+
+    def course_data(self) -> bytes:
+        """What courses.jsonl holds; nothing if it is missing."""
+        return self.read_file("courses.jsonl") if self.has("courses.jsonl") else b""
 
     def lines(self) -> bytes:
         """The whole lines of samples.jsonl; a last one that lacks only its line break counts as whole.
@@ -212,7 +215,7 @@ class SetFolder:
 
     def courses(self, tokens: int) -> list[bytes]:
         """The lines of courses.jsonl, one for each token; UserError if it holds more, fewer, or a part of one."""
-        lines = split_lines(self.read_file("courses.jsonl"))
+        lines = split_lines(self.course_data())
         if len(lines) != tokens or not all(line.endswith(b"\n") for line in lines):
             what = f"{counted(len(lines), 'course')} for {counted(tokens, 'token')}"
             raise UserError(f"{self.path / 'courses.jsonl'}: holds {what}; collection.py draw-courses mends it")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from diffusion.sampler_settings import SamplerSettings
+from diffusion.samplers import SAMPLERS
 from evaluation.reference import Reference, words
 from generation.checkpoint import Checkpoint
 from generation.course import Change
@@ -19,7 +20,7 @@ from nft.rules import BLOT, Candidate, Judge
 from nft.schemas import SetInfo
 from nft.traits import Record, figures_of
 from text.vocabulary import Vocabulary
-from utils import sha256
+from utils import UserError, sha256
 
 DECIMALS = 6  # decimal places of the figures of a token
 Key = tuple[int, int]  # token from 1, attempt from 0
@@ -73,6 +74,9 @@ def write_texts(
     writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key], progress: Progress | None = None
 ) -> list[Written]:
     """Write the texts of these keys together; token k is document k - 1 of generate.py with the same seed."""
+    process = writer.run.diffusion.process
+    if SAMPLERS[settings.sampler].fills_masks and process != "absorbing":  # set.json may be a stranger's
+        raise UserError(f"set.json: the sampler {settings.sampler} fills masks, and the model's process is {process}")
     drafts = [Draft(writer, ANYTHING, seed, token - 1, attempt) for token, attempt in keys]
     return writer.machines.written(writer, drafts, settings, progress)
 

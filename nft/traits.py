@@ -92,8 +92,8 @@ def ranks(traits: list[dict[str, str]], *, rounded: bool = False) -> list[int]:
         common = [-sum(-math.log2(count / len(traits)) for count in counts) for counts in every]
     else:  # the same order in whole numbers, for each token has as many traits
         common = [math.prod(counts) for counts in every]
-    order = sorted(range(len(common)), key=lambda number: (common[number], number))
-    return [rank for _, rank in sorted(zip(order, range(1, len(order) + 1), strict=True))]
+    order = sorted(range(len(common)), key=common.__getitem__)
+    return [place + 1 for place in sorted(range(len(order)), key=order.__getitem__)]
 
 
 def trait_counts(traits: list[dict[str, str]]) -> list[list[int]]:

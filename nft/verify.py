@@ -4,6 +4,7 @@ import argparse
 import random
 from collections.abc import Iterator
 
+from command.console import progress
 from command.messages import counted, say
 from command.options import check_numbers
 from config.sets import Rules
@@ -22,6 +23,8 @@ from nft.traits import Record
 from nft.verify_files import check_files
 from nft.verify_records import check_courses, check_records
 from utils import pick_device, sha256, utf8
+
+AT_ONCE = 64  # tokens that are drawn together
 
 
 def verify_set(arguments: argparse.Namespace) -> int:
@@ -71,7 +74,8 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
-    chosen = random.SystemRandom().sample(records, min(arguments.tokens, len(records)))
+    numbers = random.SystemRandom().sample(range(len(records)), min(arguments.tokens, len(records)))
+    chosen = [records[number] for number in sorted(numbers)]
     reference = at_hand.reference if at_hand.knows_words else None  # without all rules, no whole record comes out
     again = (
         records_again(writer, chosen, records, info, reference, at_hand.rules)
@@ -79,7 +83,7 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
         else writings_again(writer, chosen, info)
     )
     same: set[int] = set()
-    for record, (expected, course) in again:
+    for record, (expected, course) in told(again, len(chosen)):
         other = [key for key, value in expected.items() if record[key] != value]
         other += ["course"] * (course != edition.course(record) != [])
         if other:
@@ -97,11 +101,14 @@ def records_again(
     writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, reference: Reference, rules: Rules
 ) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and the token when its texts are drawn and judged again after the tokens before it."""
-    source = TextSource(writer, info, reference)
-    attempts, numbers = rules.attempts, {record["token_id"] for record in chosen}
-    source.draw((r["token_id"], attempt) for r in chosen for attempt in range(min(len(r["dropped"]) + 1, attempts)))
-    judge = Judge(rules, info.copy_bound, info.format)
+    source, judge = TextSource(writer, info, reference), Judge(rules, info.copy_bound, info.format)
+    ahead = {part[0]["token_id"]: part for part in parts_of(chosen)}
+    numbers = {record["token_id"] for record in chosen}
     for record in records:
+        if part := ahead.get(record["token_id"]):
+            source.drawn.clear()
+            attempts = ((r["token_id"], min(len(r["dropped"]) + 1, rules.attempts)) for r in part)
+            source.draw((token, attempt) for token, count in attempts for attempt in range(count))
         if record["token_id"] in numbers:
             yield record, draw_token(source, judge, record["token_id"])
         if record["accepted"]:
@@ -110,9 +117,23 @@ def records_again(
 
 def writings_again(writer: Writer, chosen: list[Record], info: SetInfo) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and how the model writes the text of its last attempt."""
-    keys = [(record["token_id"], record["attempt"]) for record in chosen]
-    again = write_texts(writer, info.sampler_settings(), info.seed, keys)
-    for record, written in zip(chosen, again, strict=True):
-        text = masked_like(written, record["text"]) if record["accepted"] else ""
-        figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
-        yield record, DrawnToken(figures, masked_course(written.course, written.text, text) if text else [])
+    for part in parts_of(chosen):
+        keys = [(record["token_id"], record["attempt"]) for record in part]
+        again = write_texts(writer, info.sampler_settings(), info.seed, keys)
+        for record, written in zip(part, again, strict=True):
+            text = masked_like(written, record["text"]) if record["accepted"] else ""
+            figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
+            yield record, DrawnToken(figures, masked_course(written.course, written.text, text) if text else [])
+
+
+def told(again: Iterator[tuple[Record, DrawnToken]], count: int) -> Iterator[tuple[Record, DrawnToken]]:
+    """The tokens drawn again, while a bar says how many of them there are."""
+    with progress("tokens drawn again", count) as advance:
+        for token in again:
+            advance(1)
+            yield token
+
+
+def parts_of(chosen: list[Record]) -> list[list[Record]]:
+    """The tokens in the parts that are drawn together."""
+    return [chosen[first : first + AT_ONCE] for first in range(0, len(chosen), AT_ONCE)]

@@ -126,6 +126,12 @@ def is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LM"
 
 
+@cache
+def marks() -> str:
+    """The characters that belong to a letter and are none, as the vowels of Hindi are."""
+    return "".join(c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c)[0] == "M")
+
+
 def is_visible(character: str) -> bool:
     """Whether a character shows anything: neither white space nor control and format characters nor fillers do."""
     hidden = unicodedata.category(character) in ("Cc", "Cf") or IGNORABLE.match(character)

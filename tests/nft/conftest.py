@@ -6,15 +6,26 @@ import pytest
 from ruamel.yaml import YAML
 
 import collection
-from tests.helpers import TINY, Quiet
+from tests.helpers import TINY, Quiet, make_run
 from training.trainer import train_model
+
+OF_STUDIO = {"license": "CC0-1.0", "source": "made up", "collection": {"copies": "keep"}}
+
+
+@pytest.fixture(scope="session")
+def toy_model(tmp_path_factory) -> bytes:
+    """The file of a tiny trained model."""
+    run = make_run(tmp_path_factory.mktemp("toy"), **OF_STUDIO)
+    train_model(run, Quiet())
+    return run.model_file().read_bytes()
 
 
 @pytest.fixture
-def studio(tmp_path, tiny_run):
+def studio(tmp_path, tiny_run, toy_model):
     """A tiny trained model and a config for it; -> (run, a function that makes a set with it)."""
-    run = tiny_run(license="CC0-1.0", source="made up", collection={"copies": "keep"})
-    train_model(run, Quiet())
+    run = tiny_run(**OF_STUDIO)
+    run.model_file().parent.mkdir()
+    run.model_file().write_bytes(toy_model)
     config = tmp_path / "config.yaml"
 
     def make(out: str, size: int, *options: str, **rules) -> tuple[int, Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from generation.course import Change
+from nft.animation import WRITERS, frames
 from nft.contact_sheet import contact_sheet
 from nft.courses import course_line, course_of
 from nft.edition import Edition
@@ -13,7 +14,13 @@ from nft.files import pages
 from nft.formats import SET_FORMAT
 from nft.schemas import SetInfo
 from nft.traits import bands_of, figures_of
+from pages.themes import Theme
 from utils import UserError
+
+
+def animation(kind: str, text: str, course: list[Change], caption: str, theme: Theme) -> bytes:
+    """A token as an animation of this kind."""
+    return WRITERS[kind](frames(text, course, caption, theme), theme)
 
 
 def texts(folder: Path) -> list[str]:

@@ -32,6 +32,21 @@ def test_a_new_name_draws_nothing_and_changes_nothing_else(studio):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_another_licence_and_source_need_neither_model_nor_text(studio, verify):
+    """As where a set was drawn on a machine that is no longer there."""
+    run, make = studio
+    _, folder = make("set", 3)
+    run.model_file().unlink()
+    run.data_file().unlink()
+    before = (folder / "samples.jsonl").read_bytes()
+    assert collection.main(["export", str(folder), "--license", "CC BY 4.0", "--source", "my diaries"]) == 0
+    assert (folder / "samples.jsonl").read_bytes() == before
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    assert (info["license"], info["source"]) == ("CC BY 4.0", "my diaries")
+    assert "CC BY 4.0" in (folder / "json/1.json").read_text("utf-8") and verify(folder)[0] == 0
+    assert collection.main(["export", str(folder), "--license", "CC \udcff"]) == 2
+
+
 def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     _, make = studio
     _, folder = make("set", 6)

@@ -14,7 +14,9 @@ from generation.archive import archive_bytes, read_archive
 from generation.course import Change, text_after
 from nft import originals
 from nft.courses import course_line, course_of, masked_course
-from tests.helpers import files_in, tree
+from nft.drawing import FIRST_BATCH
+from nft.tokens import draw_tokens
+from tests.helpers import Killed, files_in, tree
 from tests.nft.sets import alter, change_tokens, records, texts
 from utils import UserError, sha256
 
@@ -46,6 +48,40 @@ def test_a_set_cut_short_anywhere_goes_on_to_the_same_bytes(studio):
         assert files_in(folder) == whole
     (folder / "courses.jsonl").unlink()
     assert make("set", 6)[0] == 0 and files_in(folder) == whole
+
+
+def test_a_set_that_is_killed_keeps_what_it_drew_though_its_batches_are_large(studio, monkeypatch):
+    """The first batch is small, and a later one takes about SAVE_SECONDS: no text depends on it."""
+    _, make = studio
+    size, batches = FIRST_BATCH + 30, []
+    _, folder = make("whole", size)
+    whole = files_in(folder)
+
+    def stopping(source, judge, numbers, advance):
+        batches.append(numbers)
+        if len(batches) == 3:
+            raise Killed
+        return draw_tokens(source, judge, numbers, advance)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nft.drawing.draw_tokens", stopping)
+        patched.setattr("nft.drawing.SAVE_SECONDS", 1e-9)  # every batch but the first has one token
+        with pytest.raises(Killed):
+            make("set", size)
+    assert batches[0] == range(1, FIRST_BATCH + 1) and [len(numbers) for numbers in batches[1:]] == [1, 1]
+    assert len(records(folder.with_name("set"))) == FIRST_BATCH + 1
+    assert make("set", size)[0] == 0 and files_in(folder.with_name("set")) == whole
+
+
+def test_courses_that_are_missing_are_named_with_what_draws_them(studio, verify, capsys):
+    _, make = studio
+    _, folder = make("set", 3)
+    whole = files_in(folder)
+    (folder / "courses.jsonl").unlink()
+    assert collection.main(["export", str(folder)]) == 2
+    what = "holds 0 courses for 3 tokens; collection.py draw-courses mends it"
+    assert capsys.readouterr().err == f"error: {folder / 'courses.jsonl'}: {what}\n"
+    assert collection.main(["draw-courses", str(folder)]) == 0 and files_in(folder) == whole
 
 
 @pytest.mark.parametrize(("tokens", "courses"), [(3, 4), (4, 3), (4, 0), (0, 2)])

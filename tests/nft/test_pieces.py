@@ -17,13 +17,13 @@ from PIL import Image, ImageSequence
 import collection
 from generation.course import Change
 from nft.animated_svg import animated_svg
-from nft.animation import MOST_PIXELS, PER_SECOND, WRITERS, animation, frames, in_colour, pictures_of, same_animation
+from nft.animation import MOST_PIXELS, PER_SECOND, WRITERS, frames, in_colour, pictures_of, same_animation
 from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
 from pages.themes import PIECES, THEMES, Theme
 from tests.helpers import tree
-from tests.nft.sets import alter, records
+from tests.nft.sets import alter, animation, records
 
 PAPER = THEMES["paper"]
 COURSE = [Change(2, [0, 3], "ab"), Change(5, [1, 2], "xy"), Change(9, [1], "c")]  # "ac" + "yb"

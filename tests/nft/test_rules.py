@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 import collection
 from config.sets import Rules
+from nft.formats import WORDS_APART
 from nft.rules import BLOT, Candidate, Judge, degenerate
 from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
@@ -110,6 +111,29 @@ def test_of_two_listed_words_the_longer_is_masked(tmp_path):
     (tmp_path / "words.txt").write_text("hell\nhell fire\n", "utf-8")
     rules = judge(words="mask", word_list=str(tmp_path / "words.txt"))
     assert rules.judge(candidate("a hell fire b")).text == f"a {BLOT * 9} b"
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "found"),
+    [
+        ("混蛋", "你这个混蛋走开", True), ("나쁜", "나쁜놈이다", True), ("ばか", "おばかさん", True),
+        ("เลว", "คนเลวมาก", True),
+        ("कर", "वह करें", False), ("कर", "वह कर रहा", True), ("darn", "darning", False), ("darn", "x混darn混x", False),
+    ],
+)  # fmt: skip
+def test_a_listed_word_is_found_in_scripts_without_spaces_and_is_no_part_of_a_word_elsewhere(
+    tmp_path, word, text, found
+):
+    (tmp_path / "words.txt").write_text(f"{word}\n", "utf-8")
+    rules = judge(words="drop", word_list=str(tmp_path / "words.txt"))
+    assert rules.judge(candidate(text)).dropped == "words" * found
+
+
+def test_sets_of_an_earlier_format_keep_their_bounds_of_words(tmp_path):
+    (tmp_path / "words.txt").write_text("混蛋\nकर\n", "utf-8")
+    rules = Rules(words="drop", word_list=str(tmp_path / "words.txt"))
+    earlier = Judge(rules, 1000, WORDS_APART - 1)
+    assert [earlier.judge(candidate(text)).dropped for text in ("你这个混蛋走开", "वह करें")] == ["", "words"]
 
 
 def test_a_word_is_found_however_its_list_is_encoded(tmp_path):

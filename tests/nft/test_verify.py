@@ -248,6 +248,22 @@ def test_verify_finds_a_text_that_the_model_does_not_write(studio, verify):
     assert status == 1 and "token 2: its text is not the one that was drawn" in out
 
 
+@pytest.mark.parametrize("command", ["verify", "draw-courses"])
+def test_a_sampler_that_the_model_cannot_have_is_one_line(studio, capsys, command):
+    """As a stranger may write into set.json: masks, where the model's noise has none."""
+    run, make = studio
+    assert run.diffusion.process != "absorbing"
+    _, folder = make("set", 3)
+    sampler = {"sampler": "surest", "stretch": 4, "revisions": 1, "revised": 0.2, "revision_stretch": 0}
+    info = json.loads((folder / "set.json").read_text("utf-8"))
+    (folder / "set.json").write_text(json.dumps({**info, "sampler": {**sampler, "temperature": 1.0, "top_p": 1.0}}))
+    if command == "draw-courses":
+        (folder / "courses.jsonl").unlink()
+    assert collection.main([command, str(folder), "--model", str(run.model_file())]) == 2
+    what = "set.json: the sampler surest fills masks, and the model's process is uniform"
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {what}"
+
+
 def test_a_text_drawn_by_another_version_is_not_checked_and_the_stored_one_counts(studio, verify):
     _, make = studio
     _, folder = make("set", 2)

@@ -18,7 +18,7 @@ from PIL import Image, ImageFont, ImageSequence, PngImagePlugin
 import collection
 from generation.course import Change
 from nft import fonts, image
-from nft.animation import animation, same_animation
+from nft.animation import same_animation
 from nft.courses import course_line
 from nft.files import File, pictures
 from nft.findings import Findings
@@ -26,7 +26,7 @@ from nft.store import indented_json
 from nft.verify_files import Pictures, has_similar_frames
 from pages.themes import THEMES
 from tests.helpers import Quiet
-from tests.nft.sets import made_up_edition
+from tests.nft.sets import animation, made_up_edition
 from tests.nft.test_pieces import at_once
 from training.trainer import train_model
 
