@@ -17,7 +17,7 @@ from nft.traits import Record
 from utils import UserError
 
 SAVE_SECONDS = 60  # that are lost at most, about, where a command is ended
-FIRST_BATCH, SHORTEST = 16, 0.1  # tokens, and seconds that a batch of them counts for at least
+LEAST_BATCH = 32  # tokens: among fewer long texts, cores would wait for the longest
 
 
 def add_lines(path: Path, lines: Iterable[bytes]) -> None:
@@ -29,7 +29,7 @@ def add_lines(path: Path, lines: Iterable[bytes]) -> None:
 
 
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:
-    """Add the tokens that a set lacks; each batch is on the disk before the next is drawn, in about SAVE_SECONDS.
+    """Add the tokens that a set lacks; each batch is on the disk before the next is drawn.
 
     Their courses are written first: those of tokens that a kill then takes are cut off when the set goes on.
     """
@@ -37,7 +37,7 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
     for record in records:
         if record["accepted"]:
             judge.accept(record["text"])
-    first, count = len(records) + 1, min(batch_size, FIRST_BATCH)
+    first, count = len(records) + 1, min(batch_size, LEAST_BATCH)
     with progress("tokens drawn", size, len(records)) as advance:
         while first <= size:
             began, numbers = time.monotonic(), range(first, min(first + count, size + 1))
@@ -45,8 +45,8 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
             if source.info.courses:
                 add_lines(folder.courses_file, [course_line(t.record["token_id"], t.course) for t in tokens])
             add_lines(folder.samples, [f"{canonical_json(token.record)}\n".encode() for token in tokens])
-            pace = len(numbers) / max(time.monotonic() - began, SHORTEST)
-            first, count = numbers.stop, max(1, min(batch_size, round(pace * SAVE_SECONDS)))
+            in_time = len(numbers) * SAVE_SECONDS / max(time.monotonic() - began, 0.1)  # some clocks tick seldom
+            first, count = numbers.stop, min(batch_size, max(LEAST_BATCH, round(in_time)))
 
 
 def draw_courses(folder: SetFolder, writer: Writer, records: list[Record], batch_size: int) -> None:

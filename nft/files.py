@@ -158,30 +158,23 @@ def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
     What the record does not know is a person's: it stays, whatever its name, as does what was made read-only.
     """
     edition = folder.edition()
-    with progress("files of tokens written", len(edition.records)) as advance:
-        return written_files(folder, record, edition, advance)
-
-
-def written_files(
-    folder: SetFolder, record: OutputRecord, edition: Edition, advance: Callable[[int], None]
-) -> list[str]:
-    """As `write_files`; `advance` hears of each token whose picture is made."""
     for name in FOLDERS:
         (folder.path / name).mkdir(exist_ok=True)
     expected: set[str] = set()
     left: list[str] = []
     batch: dict[str, bytes] = {}
-    for file in files(edition):
-        expected.add(file.path)
-        advance(file.path.endswith(".png"))
-        content = file.content()
-        if record.is_foreign(file.path, content) or is_kept(folder.path / file.path, content):
-            left.append(file.path)
-        else:
-            batch[file.path] = content
-        if len(batch) == BATCH:
-            record.write(batch)
-            batch = {}
+    with progress("files of tokens written", len(edition.records)) as advance:
+        for file in files(edition):
+            expected.add(file.path)
+            content = file.content()
+            if record.is_foreign(file.path, content) or is_kept(folder.path / file.path, content):
+                left.append(file.path)
+            else:
+                batch[file.path] = content
+            if len(batch) == BATCH:
+                record.write(batch)
+                batch = {}
+            advance(file.path.endswith(".png"))
     record.write(batch)
     for path in record.hashes.keys() - expected:
         there = folder.path / path

@@ -14,7 +14,6 @@ from generation.archive import archive_bytes, read_archive
 from generation.course import Change, text_after
 from nft import originals
 from nft.courses import course_line, course_of, masked_course
-from nft.drawing import FIRST_BATCH
 from nft.tokens import draw_tokens
 from tests.helpers import Killed, files_in, tree
 from tests.nft.sets import alter, change_tokens, records, texts
@@ -51,10 +50,10 @@ def test_a_set_cut_short_anywhere_goes_on_to_the_same_bytes(studio):
 
 
 def test_a_set_that_is_killed_keeps_what_it_drew_though_its_batches_are_large(studio, monkeypatch):
-    """The first batch is small, and a later one takes about SAVE_SECONDS: no text depends on it."""
+    """The first batch is small, and a later one takes about SAVE_SECONDS, or is as small: no text depends on it."""
     _, make = studio
-    size, batches = FIRST_BATCH + 30, []
-    _, folder = make("whole", size)
+    batches: list[range] = []
+    _, folder = make("whole", 12)
     whole = files_in(folder)
 
     def stopping(source, judge, numbers, advance):
@@ -65,12 +64,13 @@ def test_a_set_that_is_killed_keeps_what_it_drew_though_its_batches_are_large(st
 
     with monkeypatch.context() as patched:
         patched.setattr("nft.drawing.draw_tokens", stopping)
-        patched.setattr("nft.drawing.SAVE_SECONDS", 1e-9)  # every batch but the first has one token
+        patched.setattr("nft.drawing.LEAST_BATCH", 4)
+        patched.setattr("nft.drawing.SAVE_SECONDS", 1e-9)
         with pytest.raises(Killed):
-            make("set", size)
-    assert batches[0] == range(1, FIRST_BATCH + 1) and [len(numbers) for numbers in batches[1:]] == [1, 1]
-    assert len(records(folder.with_name("set"))) == FIRST_BATCH + 1
-    assert make("set", size)[0] == 0 and files_in(folder.with_name("set")) == whole
+            make("set", 12)
+    assert batches == [range(1, 5), range(5, 9), range(9, 13)]
+    assert len(records(folder.with_name("set"))) == 8
+    assert make("set", 12)[0] == 0 and files_in(folder.with_name("set")) == whole
 
 
 def test_courses_that_are_missing_are_named_with_what_draws_them(studio, verify, capsys):
