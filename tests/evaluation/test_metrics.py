@@ -116,7 +116,7 @@ def test_an_interval_is_as_wide_as_it_says():
 
 def test_bits_of_the_5_gram_count_each_closing_frame():
     model = SimpleNamespace(nats=lambda text: np.full(len(text) - 1, np.log(2)))
-    group = DocumentGroup([np.array([1]), np.array([1, 2])], SimpleNamespace(model=model))
+    group = DocumentGroup([np.array([1]), np.array([1, 2])], SimpleNamespace(model=model, stream=False))
     assert ngram_bits(group)(np.ones(2)) == pytest.approx(1)
 
 

@@ -1,5 +1,6 @@
 """Copies of the texts that a voice's start had learnt from are copies; a text that is not at hand is named."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_other_texts_that_a_base_learnt_set_no_bound(tmp_path, form):
     start = Start(name="base", model_sha256="0" * 64, texts=[SeenText(name="base", sha256=hash_file(base.data_file()))])
     corpus = load_corpus(run)
     found = seen.seen_text(corpus, run, start, config_of(run))
-    own, joint = (Reference(corpus, 256, *found.apart, own=count) for count in (found.own, None))
+    own, joint = (Reference(corpus, 256, *found.apart, own=begin) for begin in (found.own, math.inf))
     assert own.copy_bound < len(passage) <= joint.copy_bound
     learnt = [corpus.vocabulary.encode(line) for line in logs]
     assert (own.matches(learnt) == [len(line) for line in learnt]).all()  # sought in all the same
