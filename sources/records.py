@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 from xml.parsers import expat
 
+from command.messages import counted
 from config.data_file import MOST_LINE
 from sources.encodings import unnamed
 from sources.log import SourceLog
@@ -240,7 +241,7 @@ def short_whole_of(path: Path, name: str) -> Iterator[str]:
     """As `whole_of`, of a file of which nobody has said that it is one document."""
     for text in whole_of(path, name):
         if (lines := text.count("\n")) > MOST_LINES:
-            rule = f"{lines:,} lines are seldom one document; say which they are"
+            rule = f"{counted(lines, 'line')} are seldom one document; say which they are"
             raise UserError(f"{name}: {rule}: --unit line, --unit paragraph or --unit file")
         yield text
 
