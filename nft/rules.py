@@ -1,9 +1,10 @@
 """The rules that decide which texts become tokens: loops, copies, duplicates, personal data, listed words."""
 
+import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -66,10 +67,18 @@ def degenerate(text: str, *, as_earlier: bool = False) -> list[Span]:
     return [m.span() for m in RUN.finditer(text)] + loops
 
 
-def apart(word: str) -> str:
-    """A pattern of a word where it is no part of a longer one, which scripts that put no spaces do not tell."""
-    before, behind = rf"(?<![\w{marks()}])", rf"(?![\w{marks()}])"
-    return before * (not UNSPACED.match(word[0])) + re.escape(word) + behind * (not UNSPACED.match(word[-1]))
+def edges_of(word: str) -> tuple[bool, bool]:
+    """Whether no letter may stand before a word, and behind it; in scripts without spaces any may."""
+    return not UNSPACED.match(word[0]), not UNSPACED.match(word[-1])
+
+
+def apart(words: Sequence[str]) -> str:
+    """A pattern of words, the longest first, where none is a part of a longer one."""
+    letter, parts = rf"[\w{marks()}]", []
+    # one class of letters for all words of a kind: it is long
+    for (before, behind), alike in itertools.groupby(sorted(words, key=lambda w: (-len(w), edges_of(w))), edges_of):
+        parts.append(rf"(?<!{letter})" * before + f"(?:{'|'.join(map(re.escape, alike))})" + f"(?!{letter})" * behind)
+    return "|".join(parts)
 
 
 def word_pattern(path: Path | None, *, as_earlier: bool = False) -> re.Pattern[str] | None:
@@ -79,8 +88,8 @@ def word_pattern(path: Path | None, *, as_earlier: bool = False) -> re.Pattern[s
     text = read_text(path, "in collection.word_list, name a text file with one word a line")
     lines = (line.strip() for line in unicodedata.normalize("NFC", text).splitlines())
     words = sorted(filter(None, lines), key=len, reverse=True)
-    joined = "|".join(map(re.escape if as_earlier else apart, words))
-    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)" if as_earlier else joined, re.IGNORECASE) if words else None
+    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)" if as_earlier else apart(words)
+    return re.compile(pattern, re.IGNORECASE) if words else None
 
 
 @dataclass(frozen=True)
