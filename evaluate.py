@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from command.options import MOST_SAMPLES, Parser, add_config, add_data, add_overwrite, check_numbers, config_option
+from command.options import (
+    MODEL,
+    MOST_SAMPLES,
+    Parser,
+    add_config,
+    add_data,
+    add_overwrite,
+    check_numbers,
+    config_option,
+)
 from command.program import report_error, run_command, run_program
 
 if TYPE_CHECKING:  # it imports torch, for which --help does not wait
@@ -23,9 +32,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         description="Measure trained models: likelihood, samples, copies, and how well voices can be told apart."
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--model", type=Path, help="one model file, models/NAME.pt, or a folder of export.py hub or safetensors"
-    )
+    which.add_argument("--model", type=Path, help=MODEL)
     which.add_argument("--all", action="store_true", help="every trained model of the config, compared with the others")
     add_config(parser, "names the datasets and the folders of texts, models and outputs")
     add_data(parser)

@@ -3,13 +3,12 @@
 import argparse
 from pathlib import Path
 
-from command.options import Parser, add_config, add_data, add_overwrite, add_sampler, named_file
+from command.options import MODEL, Parser, add_config, add_data, add_overwrite, add_sampler, named_file
 from command.program import run_command, run_program
 from pages.themes import THEMES
 
 # rows of exporting.html and exporting.quantise, which import torch; a test compares them
 PLATFORMS = ("none", "fxhash", "highlight")
-MODEL = "a model file, models/NAME.pt, or a folder of export.py hub or safetensors"
 WEIGHTS = ("int8", "int8-grouped", "float16")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from command.messages import counted, say
 from command.options import (
+    MODEL,
     MOST_SAMPLES,
     SAMPLING_BOUNDS,
     Parser,
@@ -33,12 +34,7 @@ if TYPE_CHECKING:
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Write documents with a trained model, one a line.")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        help="a model file, models/NAME.pt, or a folder of export.py hub or safetensors",
-    )
+    parser.add_argument("--model", type=Path, required=True, help=MODEL)
     parser.add_argument("--samples", type=int, default=100, help="how many documents (default 100)")
     add_sampling(parser)
     parser.add_argument("--prefix", default="", help="what every document begins with")

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from command.messages import argument, printable, shorter
 
+MODEL = "a model file, models/NAME.pt, or a folder of export.py hub or safetensors"
 CONFIG_FILE = Path("config.yaml")  # that commands read unless --config names another
 # least and most of the sampling options; None: no limit
 SAMPLING_BOUNDS: dict[str, tuple[float, float | None]] = {
