@@ -120,10 +120,13 @@ def query_rows(path: Path, name: str, query: str) -> Rows:
 
 
 def cell_of(pointer: str) -> str:
-    """The SQL of a value as text; a bare NaN, as Python writes what is missing, is none."""
-    # a type is asked for last: it would cost every row as much as its text
-    missing = f"json->>{pointer} IN ('NaN', 'nan') AND json_type(json, {pointer}) = 'DOUBLE'"
-    return f"CASE WHEN {missing} THEN NULL ELSE json->>{pointer} END"
+    """The SQL of a value as text: the texts of a list joined by spaces, and none for Python's bare NaN."""
+    text, items = f"json->>{pointer}", f"json->{pointer}, '$[*]'"
+    # types are asked for last: one would cost every row as much as its text
+    missing = f"{text} IN ('NaN', 'nan') AND json_type(json, {pointer}) = 'DOUBLE'"
+    texts = f"json_type(json, {pointer}) = 'ARRAY' AND list_has_all(['VARCHAR', 'NULL'], json_type({items}))"
+    joined = f"array_to_string(json_extract_string({items}), ' ')"
+    return f"CASE WHEN {missing} THEN NULL WHEN {text} LIKE '[%' AND {texts} THEN {joined} ELSE {text} END"
 
 
 def open_json(path: Path, name: str) -> Table:

@@ -106,6 +106,15 @@ def test_json_lines_and_a_list_of_pythons_json():
     assert run("a.jsonl") == run("b.json") == run("c.ndjson") == EXPECTED
 
 
+def test_the_texts_of_a_list_in_json_are_joined_and_no_other_list():
+    pytest.importorskip("duckdb")
+    lists = [["Boil the water.", "Add\nsalt."], ["One.", None, "Two."], [None, "Three."], []]
+    rest = ['["a text"]', ["a", 1], [["b"]]]
+    Path("a.jsonl").write_text("".join(json.dumps({"steps": value}) + "\n" for value in [*lists, *rest]))
+    joined = ["Boil the water. Add salt.", "One. Two.", "Three."]
+    assert run("a.jsonl", "--column", "steps") == [*joined, '["a text"]', '["a",1]', '[["b"]]']
+
+
 @pytest.mark.skipif(not shutil.which("zstd"), reason="zstd is not here")
 def test_zstd_of_its_own_tool():
     pytest.importorskip("zstandard")
