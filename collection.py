@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from command.options import Parser, add_config, add_data, add_ray, add_sampling
+from command.options import Parser, add_command, add_config, add_data, add_ray, add_sampling
 from command.program import run_command, run_program
 from pages.themes import PIECES, THEMES
 
@@ -11,25 +11,26 @@ from pages.themes import PIECES, THEMES
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Make, curate, rename and verify a set of tokens to mint.")
     commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("make", help="draw tokens 1 to SIZE; after a stop, the same command goes on")
+    make = add_command(commands, "make", "draw tokens 1 to SIZE; after a stop, the same command goes on")
     make.add_argument("--model", type=Path, required=True, help="a model file, models/NAME.pt")
     make.add_argument("--size", type=int, required=True, help="how many tokens the set has")
-    make.add_argument("--out", type=Path, required=True, help="the set's folder")
+    make.add_argument("--out", "--output", type=Path, required=True, help="the set's folder")
     add_sampling(make)
     add_ray(make, "draw on")
-    add_config(make, "names rules, licence, source, folder of texts")
+    add_config(make, "holds rules, licence, source and the folder of texts")
     add_data(make)
-    select = commands.add_parser("select", help="publish some of the tokens and leave out the others")
+    select = add_command(commands, "select", "publish some of the tokens and leave out the others")
     select.add_argument("--keep", required=True, metavar="FILE|all", help="a file of token ids to publish, or all")
-    export = commands.add_parser(
+    export = add_command(
+        commands,
         "export",
-        help="write all files again, with another title, description, base URI, pieces, theme, licence or source",
+        "write all files again, with another title, description, base URI, pieces, theme, licence or source",
         epilog="A later make takes licence and source from config.yaml again.",
     )
     export.add_argument("--license", help="licence of the texts")
     export.add_argument("--source", help="where the texts are from")
-    courses = commands.add_parser("draw-courses", help="draw again how the texts of an earlier set were written")
-    verify = commands.add_parser("verify", help="recompute all files and hashes, and draw some tokens again")
+    courses = add_command(commands, "draw-courses", "draw again how the texts of an earlier set were written")
+    verify = add_command(commands, "verify", "recompute all files and hashes, and draw some tokens again")
     add_config(verify, "names the folder of texts")
     add_data(verify)
     verify.add_argument("--tokens", type=int, default=10, help="how many tokens to draw again (default 10)")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from command.options import MODEL, Parser, add_config, add_data, add_overwrite, add_sampler, named_file
+from command.options import MODEL, Parser, add_command, add_config, add_data, add_overwrite, add_sampler, named_file
 from command.program import run_command, run_program
 from pages.themes import THEMES
 
@@ -15,12 +15,12 @@ WEIGHTS = ("int8", "int8-grouped", "float16")
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Take a model out of this program, to where it runs without it.")
     commands = parser.add_subparsers(dest="command", required=True)
-    add_page(commands.add_parser("page", help="one HTML file in which the model writes, without a network"))
-    onnx = commands.add_parser("onnx", help="the network as ONNX, for texts of any length")
+    add_page(add_command(commands, "page", "one HTML file in which the model writes, without a network"))
+    onnx = add_command(commands, "onnx", "the network as ONNX, for texts of any length")
     onnx.add_argument("--output", type=named_file, help="file to write (default: the model's, with .onnx)")
-    safetensors = commands.add_parser("safetensors", help="weights, config.json and vocabulary.json")
+    safetensors = add_command(commands, "safetensors", "weights, config.json and vocabulary.json")
     safetensors.add_argument("--output", type=Path, help="folder to write to (default: the model's without .pt)")
-    add_hub(hub := commands.add_parser("hub", help="a folder as Hugging Face shows it; nothing is uploaded"))
+    add_hub(hub := add_command(commands, "hub", "a folder as Hugging Face shows it; nothing is uploaded"))
     for command in (onnx, safetensors, hub):
         command.add_argument("--model", type=Path, required=True, help=MODEL)
         add_overwrite(command)
@@ -46,7 +46,7 @@ def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument(
         "--quantised", type=named_file, metavar="MODEL", help="also write the model with the page's weights"
     )
-    page.add_argument("--set", type=Path, metavar="FOLDER", help="show the tokens of this set of a --quantised model")
+    page.add_argument("--set", type=Path, metavar="FOLDER", help="show this set's tokens, as the model wrote them")
     page.add_argument("--unproven", action="store_true", help="skip the proof that the page writes what Python does")
     page.add_argument("--seed", type=int, default=0, help="seed of the page's documents (default 0)")
     add_sampler(page)  # which the page then has for good
@@ -56,7 +56,7 @@ def add_page(page: argparse.ArgumentParser) -> None:
 
 
 def add_hub(hub: argparse.ArgumentParser) -> None:
-    hub.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder to write to")
+    hub.add_argument("--out", "--output", type=Path, required=True, metavar="FOLDER", help="folder to write to")
     hub.add_argument(
         "--language", action="append", default=[], metavar="CODE", help="language of the texts, as en; repeatable"
     )

@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 
 from command.messages import counted, say
-from command.options import Parser, named_file
+from command.options import Parser, add_command, named_file
 from command.program import run_command, run_program
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(description="Turn a model of another program into a model file of this one.")
     sources = parser.add_subparsers(dest="source", required=True)
-    notebook = sources.add_parser("notebook", help="a checkpoint of the notebook ash80/diffusion-gpt")
+    notebook = add_command(sources, "notebook", "a checkpoint of the notebook ash80/diffusion-gpt")
     notebook.add_argument("file", type=Path, help="the notebook's model, as torch.save wrote it")
     notebook.add_argument(
         "--vocabulary",

@@ -32,8 +32,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="with one --dataset: train its finished model further, --minutes or all epochs more, instead of anew",
     )
     add_config(parser, "the configuration")
-    parser.add_argument("--preset", help="a preset of the config, instead of the one it names")
-    minutes = "minutes for each model at most, instead of max_minutes; a base has a quarter of their sum besides"
+    parser.add_argument(
+        "--preset", help="tiny (for minutes), cpu (for hours, the default), baby, or another of the config"
+    )
+    minutes = "most minutes for each model (default: the config's, no limit); a base takes a quarter of their sum first"
     parser.add_argument("--minutes", type=float, help=minutes)
     parser.add_argument(
         "--hours", type=float, help="hours for all models together, in equal shares, less for a text below a megabyte"
@@ -50,8 +52,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="train anew what is done (the old model is kept as NAME.previous.pt) "
-        "or interrupted (its state is deleted, unless it holds more minutes than this training may take)",
+        help="train anew what is done or was stopped; the old model is kept as NAME.previous.pt, "
+        "a state only if it holds more minutes than this training may take",
     )
     return parser.parse_args(argv)
 

@@ -113,7 +113,7 @@ def exact_device(device: torch.device) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The torch type of this name; `auto` is bfloat16 if the hardware multiplies it natively, else float32."""
+    """The torch type of this name; `auto` is bfloat16 on CUDA and x86 that multiply it natively, else float32."""
     if name != "auto":
         return getattr(torch, name)
     cuda = partial(torch.cuda.is_bf16_supported, including_emulation=False)

@@ -2,8 +2,8 @@
 
 Draws the same documents, of one window at most unless --whole, at each number of steps and each temperature, and
 measures them beside held-out ones. A lower temperature makes any text likelier and poorer, so samplers and models
-compare by their curves: --picture draws bits per character under a 5-gram (quality) over the share of six characters
-in a row that occur but once (variety), a curve over the temperatures for each model and settings.
+compare by their curves: --picture draws bits per character under a 5-gram (quality) over the share of different
+ones among all runs of six characters (variety), a curve over the temperatures for each model and settings.
 """
 
 import argparse

@@ -22,13 +22,14 @@ from checkup.records import (
     severity_of,
 )
 from command.messages import around, counted
+from config.schema import ENOUGH_TEXT
 from sources.cleaning import agreement, without_entities, without_tags
 from text.disguise import suspicion
 from text.personal import handles, personal
 from text.vocabulary import NEWLINE, is_letter
 
 QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is, between quotes
-TOO_FEW, ENOUGH = 100_000, 800_000  # characters to learn from; benchmarks/results/learning.md
+TOO_FEW = 100_000  # characters to learn from: benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
 ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not worth a word
 EDGE = 20  # characters that documents must begin or end with alike; fewer are a habit of any language
@@ -46,7 +47,7 @@ def amount(seen: Inspection) -> Finding:
     if characters < TOO_FEW:
         sentence += ": of so few a voice learns the documents rather than their language"
         return Finding(WARNING, sentence, "add text of the same kind; a megabyte is better")
-    if characters < ENOUGH:
+    if characters < ENOUGH_TEXT:
         fix = seen.train("to pass over it often", "--preset tiny")
         return Finding(NOTE, f"{sentence}; a megabyte is better", fix if preset != "tiny" else "")
     return Finding(GOOD, f"{sentence}: enough for every preset")

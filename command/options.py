@@ -47,6 +47,11 @@ class Parser(argparse.ArgumentParser):
         super().error(shorter(printable(message)))
 
 
+def add_command(commands: Any, name: str, does: str, **options: Any) -> argparse.ArgumentParser:
+    """A subcommand, of whose --help too the first words are what it does."""
+    return commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", **options)
+
+
 def add_config(parser: argparse.ArgumentParser, use: str) -> None:
     parser.add_argument("--config", type=Path, default=CONFIG_FILE, help=f"{use} (default {CONFIG_FILE})")
 
@@ -78,10 +83,12 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def add_sampler(parser: argparse.ArgumentParser) -> None:
     """Add the settings of a sampler, those of SAMPLER_OPTIONS."""
-    default = "(default: the model's config)"
-    parser.add_argument("--steps", type=int, help=f"tweedie, euler: number of noise levels, one call each {default}")
+    default = "(default: as the model was trained)"
+    parser.add_argument("--steps", type=int, help=f"tweedie, euler: noise levels, a network call each {default}")
     parser.add_argument(
-        "--stretch", type=int, help=f"surest, gibbs: each call writes one character of every stretch {default}"
+        "--stretch",
+        type=int,
+        help=f"surest, gibbs: characters of a stretch; a network call writes one in each, so fewer is faster {default}",
     )
     parser.add_argument(
         "--revisions", type=int, help=f"surest, gibbs: how often the worst part is written again {default}"

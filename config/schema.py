@@ -24,6 +24,7 @@ from diffusion.schedules import SCHEDULES
 from utils import hash_json
 
 AUTO = "auto"
+ENOUGH_TEXT = 800_000  # characters; of fewer the preset tiny learns more than cpu: benchmarks/results/learning.md
 MOST_CHARACTERS = 60_000  # of a vocabulary: ids have 16 bits, and some are left
 MOST_CALLS = 10_000_000  # of the network for one document: days of a CPU; the presets take thousands
 HASHED = {"name", "seed", "data", "model", "diffusion", "training"}  # sections that determine the weights

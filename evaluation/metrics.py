@@ -196,12 +196,12 @@ METRICS = (
     ),
     Metric(
         "trigram divergence",
-        "how far the three-character habits are from the source's, bits; less is better",
+        "how far the three-character habits are from the source's, bits; near real text's is best",
         lambda group: key_divergence(group, trigrams, group.reference.trigrams),
     ),
     Metric(
         "length distance",
-        "how far the lengths are from the source's, 0 to 1; less is better",
+        "how far the lengths are from the source's, 0 to 1; real text's or less is good",
         lambda group: length_distance(group.lengths, group.reference.lengths),
     ),
     Metric(

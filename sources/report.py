@@ -5,7 +5,7 @@ from pathlib import Path
 
 from command.messages import argument, counted
 from command.options import config_option
-from config.schema import RunConfig
+from config.schema import ENOUGH_TEXT, RunConfig
 from sources.pipeline import Made
 
 
@@ -27,5 +27,6 @@ def report(made: Made, run: RunConfig, config: Path) -> Iterator[str]:
     if log.repeated:
         yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
     given = config_option(config)
-    yield f"now: python train.py --dataset {run.name} --minutes 60{given}"
+    preset = " --preset tiny" if run.preset == "cpu" and log.characters < ENOUGH_TEXT else ""
+    yield f"now: python train.py --dataset {run.name} --minutes 60{preset}{given}"
     yield f"then: python generate.py --model {argument(run.model_file())} --samples 100{given}"

@@ -78,6 +78,16 @@ def test_the_commands_to_go_on_with_read_the_same_config(capsys):
 
 
 @pytest.mark.parametrize(
+    ("lines", "preset", "said"), [(9, "cpu", " --preset tiny"), (9, "tiny", ""), (40_000, "cpu", "")]
+)
+def test_of_a_small_text_the_small_preset_is_advised(capsys, lines, preset, said):
+    Path("config.yaml").write_text(f"preset: {preset}\npresets: {{cpu: {{}}, tiny: {{}}}}\n")
+    Path("a.txt").write_text("".join(f"a document of number {n}\n" for n in range(lines)))
+    run("a.txt")
+    assert f"now: python train.py --dataset x --minutes 60{said}" in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
     ("columns", "best"),
     [
         ({"url": "https://example.org/one/two", "name": "Ann Lee", "body": "It works as it should."}, "body"),
