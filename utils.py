@@ -25,7 +25,6 @@ import torch
 VERSION = "0.1.0"
 SOFTWARE = "diffusion-gpt-local"  # this program; pictures and event files hold it, so a later training knows its own
 CPU = torch.device("cpu")
-BLOCK_BYTES = 1 << 19  # of a file that are hashed at a time; they fit into the processor's caches
 MOST_TEXT = 1 << 30  # bytes of a text that is read as a whole: samples, a list of words, a selection
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"7z\xbc\xaf\x27\x1c": "7z"}
 COMPRESSED |= {b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)}
@@ -259,8 +258,14 @@ def read_text(path: Path, fix: str = "", most_bytes: int = MOST_TEXT) -> str:
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        line = 1 + data.count(b"\n", 0, error.start)
-        raise UserError(f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8") from None
+        raise UserError(f"{path} {bad_byte(error)}; save it as UTF-8") from None
+
+
+def bad_byte(error: UnicodeDecodeError, first_line: int = 1) -> str:
+    """The line and the byte at which bytes are not UTF-8; the first of them stand in `first_line`."""
+    data = error.object  # without the byte order mark, if there was one
+    line = first_line + data.count(b"\n", 0, error.start)
+    return f"line {line}: byte 0x{data[error.start]:02x} is not UTF-8"
 
 
 def utf8(text: str) -> bytes:
@@ -286,11 +291,8 @@ def hash_json(value: object) -> str:
 
 def hash_file(file: Path | io.BufferedReader) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; of one that is open, from where it stands."""
-    digest = hashlib.sha256()
     with file.open("rb") if isinstance(file, Path) else contextlib.nullcontext(file) as opened:
-        while block := opened.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def size_of(path: Path) -> int:

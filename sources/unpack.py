@@ -20,7 +20,7 @@ from config.data_file import CHANGED, MOST_LINE
 from sources.encodings import BINARY, MIXED, decoded, encoding_of, fix_of, is_utf8, mark_of
 from sources.files import Found, clear_errors
 from sources.scratch import writing_bytes
-from utils import UserError, foreign, hash_file
+from utils import UserError, bad_byte, foreign, hash_file
 
 BLOCK_BYTES = 1 << 20
 MOST_UNPACKED = 1 << 30  # bytes, or characters of text, that a packed file holds, or
@@ -265,7 +265,5 @@ def check_block(found: Found, decoder: Any, block: bytes, line: int) -> bytes:
     try:
         decoder.decode(block)
     except UnicodeDecodeError as error:
-        place = line + error.object.count(b"\n", 0, error.start)
-        byte = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
-        raise UserError(f"{found.name} line {place}: {byte}; {fix_of(block)}") from None
+        raise UserError(f"{found.name} {bad_byte(error, line)}; {fix_of(block)}") from None
     return block

@@ -22,6 +22,7 @@ from utils import (
     numpy_generator,
     parallel_tasks,
     pick_device,
+    read_text,
     torch_generator,
     unreadable,
     write_atomic,
@@ -38,6 +39,15 @@ def test_seeds_tell_purposes_apart_and_repeat():
     assert torch.equal(
         torch.rand(5, generator=torch_generator(cpu, 1)), torch.rand(5, generator=torch_generator(cpu, 1))
     )
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_the_byte_that_is_not_utf8_is_named_after_a_byte_order_mark_too(tmp_path, mark):
+    path = tmp_path / "file.txt"
+    path.write_bytes(mark + b"ab\n\xffe\n")
+    with pytest.raises(UserError) as error:
+        read_text(path)
+    assert str(error.value) == f"{path} line 2: byte 0xff is not UTF-8; save it as UTF-8"
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -15,7 +15,7 @@ from config.data_file import MOST_LINE
 from config.schema import DataConfig
 from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
-from utils import UserError, foreign, numpy_generator
+from utils import UserError, bad_byte, foreign, numpy_generator
 
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
@@ -145,12 +145,9 @@ def _decode(
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = first_line + data.count(b"\n", 0, error.start)
         if config.invalid_utf8 == "error":
-            raise UserError(
-                f"{path} line {line}: byte 0x{data[error.start]:02x} is not UTF-8; "
-                "save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
-            ) from None
+            fix = "save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
+            raise UserError(f"{path} {bad_byte(error, first_line)}; {fix}") from None
         text = _repair(data, config.invalid_utf8, reading_log)
     # before NFC, which joins what they kept apart
     text, dropped = CONTROL.subn("", text.replace("\r\n", "\n"))
