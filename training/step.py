@@ -159,7 +159,7 @@ class Optimizers:
         self.device = next(model.parameters()).device
         self.graphs = self.device.type == "cuda"
         # Muon needs few digits, but a product in bfloat16 is by far the slower one where hardware for it is missing
-        self.precision = pick_precision("auto", self.device)
+        self.precision = torch.float32 if config.precision == "float32" else pick_precision("auto", self.device)
         self.rates = [config.learning_rate, *[config.muon_learning_rate] * len(blocks)]
         adam, *muon = (torch.tensor(rate, device=self.device) if self.graphs else rate for rate in self.rates)
         self.parts: list[torch.optim.Optimizer] = [

@@ -44,9 +44,10 @@ def test_matrices_move_as_those_of_torch(stacked, precision):
         assert (ours - theirs).norm() < 0.05 * theirs.norm()  # products of bfloat16, and other ones
 
 
-def test_products_are_of_the_type_that_the_hardware_multiplies():
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_products_are_of_the_type_that_the_hardware_multiplies_or_float32_if_that_is_set(precision):
     """A processor without bfloat16 takes a hundred times as long for a product of it as for one of float32."""
-    settings = TrainingConfig()
+    settings = TrainingConfig(precision=precision)
 
     def moved_by(step) -> torch.Tensor:
         draw = torch.Generator().manual_seed(2)
@@ -64,7 +65,7 @@ def test_products_are_of_the_type_that_the_hardware_multiplies():
     rest = nn.Parameter(torch.zeros(1))
     found = moved_by(lambda matrix: Optimizers(nn.ParameterList([matrix, rest]), [[matrix]], settings).step(1.0))
     alike = [each for each in PRECISIONS if torch.equal(found, by_products_of(each))]
-    assert alike == [pick_precision("auto", CPU)]
+    assert alike == [pick_precision(precision, CPU)]
 
 
 def test_there_is_a_step_for_each_matrix_or_shape_and_the_longest_comes_first():
