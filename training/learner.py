@@ -62,15 +62,18 @@ class Learner:
         self.times = self.noise if self.device == CPU else torch.Generator()  # noise levels are the same everywhere
         self.follow = GraphedStep(self._follow, self.device, [self.noise]) if self.graphs else self._follow
 
-    def step(self, number: int, batch: Batch, characters: int, factor: float) -> tuple[Tensor, Tensor]:
-        """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm."""
+    def step(self, number: int, batch: Batch, characters: int, factor: float, averaged: int) -> tuple[Tensor, Tensor]:
+        """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm.
+
+        `number` says which noise is drawn; `averaged`, how many steps the average of the weights holds already.
+        """
         for generator in (self.times, self.noise):
             generator.manual_seed(derive_seed(self.run.seed, self.run.name, "noise", number))
         for k, generator in enumerate(self.dropout):
             generator.manual_seed(derive_seed(self.run.seed, self.run.name, "dropout", number, k))
         t = self._times_of(len(batch.ids), self.times)
         loss, norm = self.follow(batch.ids, batch.given, t, factor, max(1, characters))
-        self._update_average(number)
+        self._update_average(averaged)
         return loss, norm
 
     def _times_of(self, rows: int, generator: torch.Generator) -> Tensor:
@@ -102,8 +105,8 @@ class Learner:
         return loss / characters, norm
 
     @torch.no_grad()
-    def _update_average(self, number: int) -> None:
-        decay = min(self.run.training.ema_decay, (1 + number) / (EMA_WARMUP + number))
+    def _update_average(self, averaged: int) -> None:
+        decay = min(self.run.training.ema_decay, (1 + averaged) / (EMA_WARMUP + averaged))
         averages: list[Tensor] = list(self.average.parameters())
         weights: list[Tensor] = list(self.model.parameters())
         torch._foreach_lerp_(averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]

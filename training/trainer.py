@@ -132,7 +132,8 @@ class Training:
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
         characters = int((~batch.given).sum())
-        loss, norm = self.learner.step(self.first + self.status.step, batch, characters, self.rate_factor())
+        number, factor = self.first + self.status.step, self.rate_factor()
+        loss, norm = self.learner.step(number, batch, characters, factor, self.status.step)
         self._count(loss, norm, characters)
 
     def rate_factor(self) -> float:

@@ -16,6 +16,7 @@ from training import trainer
 from training.events import Stopped
 from training.finished import finished_model
 from training.further import with_more_time
+from training.learner import EMA_WARMUP
 from training.resume import drop_state
 from training.trainer import Training, train_model
 from utils import UserError, hash_file
@@ -26,7 +27,7 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
     train_model(run, Quiet())
     first = load_checkpoint(run.model_file())
     kept = run.model_file().rename(run.model_file().with_name("kept.pt"))
-    further = Training(shape(run, start_from=str(kept)))
+    further = Training(shape(run, start_from=str(kept), warmup=0.0))
     for name, weight in further.model.state_dict().items():
         assert torch.equal(weight, first.weights[name].float())
     assert further.first == 4
@@ -36,6 +37,9 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
         further.learner.step,
     )
     further.advance(further.batches.batch(further.first))
+    for name, weight in further.model.state_dict().items():  # as in the first step of any training
+        expected = torch.lerp(weight, first.weights[name].float(), 1 / EMA_WARMUP)
+        assert torch.allclose(further.average.state_dict()[name], expected)
     batches = TrainingBatches(further.corpus, run)
     assert seen == [4] and not torch.equal(batches.batch(4).ids, batches.batch(0).ids)
     train_model(shape(run, start_from=str(kept), max_steps=3), Quiet())

@@ -79,7 +79,7 @@ def test_a_gradient_is_cut_to_the_norm_that_is_set(tiny_run, clip_norm):
     """What the optimizers follow has that norm, or its own if it is less; the norm that is shown is its own."""
     training = Training(shape(tiny_run(), clip_norm=clip_norm))
     batch = training.batches.batch(0)
-    _, norm = training.learner.step(0, batch, int((~batch.given).sum()), 1.0)
+    _, norm = training.learner.step(0, batch, int((~batch.given).sum()), 1.0, 0)
     gradients = [parameter.grad for parameter in training.model.parameters()]
     assert 1e-3 < float(norm) < 1e3
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(min(clip_norm, float(norm)), rel=1e-3)
