@@ -151,16 +151,21 @@ def held_out_batches(
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))
     total = np.cumsum(split.lengths[order])
     enough = min(max(int(np.searchsorted(total, characters)), FEWEST_UNITS - 1), len(order) - 1)
-    windows = [(int(d), o) for d in order[: enough + 1] for o in range(0, int(split.lengths[d]) + edges, context)]
-    rows = one_of_each(max(1, round(int(total[enough]) / characters)), windows, seed)
+    documents = order[: enough + 1]
+    windows = -(-(split.lengths[documents].astype(np.int64) + edges) // context)
+    ends = np.cumsum(windows)  # of the documents, where all windows stand in a row
+    taken = one_of_each(max(1, round(int(total[enough]) / characters)), int(ends[-1]), seed)
+    which = np.searchsorted(ends, taken, side="right")
+    offsets = (taken - (ends - windows)[which]) * context
+    rows = zip(documents[which].tolist(), offsets.tolist(), strict=True)
     return window_batches(split, rows, context, alphabet=alphabet, stream=stream)
 
 
-def one_of_each(several: int, windows: list[tuple[int, int]], seed: int) -> list[tuple[int, int]]:
-    """One of each `several` windows, by chance: where a document has as many, the first would always be its opening."""
-    first = np.arange(0, len(windows), several)
+def one_of_each(several: int, windows: int, seed: int) -> np.ndarray:
+    """The places of one of each `several` windows, by chance: the first of a long document is always its opening."""
+    first = np.arange(0, windows, several)
     taken = first + numpy_generator(seed, "one window of several").integers(several, size=len(first))
-    return [windows[place] for place in taken.clip(max=len(windows) - 1)]
+    return taken.clip(max=windows - 1)
 
 
 def held_out_windows(split: Split, context: int, count: int, seed: int, *, alphabet: int, stream: bool) -> list[Batch]:
