@@ -2,7 +2,8 @@
 
 The absorbing process allows every order. One that depends on what is written alone, not on what will be, turns the
 network into a model with an exact likelihood (arXiv:2603.01367): the product of the probabilities with which the
-characters are written. It is no bound, so it compares with the likelihood of a model that reads from left to right.
+characters are written, of a text whose length is known. It is no bound, so it compares with the likelihood of a model
+that reads from left to right and need not say where a text ends.
 Shapes: B batch, L positions, S stretches; ids, `given`, `unwritten` and `confidence` are (B, L).
 """
 

@@ -31,8 +31,8 @@ def held_out_likelihood(
 ) -> Likelihood:
     """NELBO in bits per character, an upper bound; characters that are given do not count.
 
-    Times t are stratified over each batch; times and noise are the same for the same seed. The standard error treats
-    documents as the independent units; it includes the spread that times and noise add.
+    Times t are stratified over each batch; they are the same for the same seed, and on one kind of device so is the
+    noise. The standard error treats documents as the independent units, and includes the spread of times and noise.
     """
     exact = exact_device(device)
 

@@ -106,8 +106,8 @@ def matched_weights(
 ) -> dict[str, Tensor]:
     """`fresh` weights of a network, with those of `start` in their place, rows by character.
 
-    A character that `start` does not know keeps its fresh embedding; its output is 0, and as unlikely at first as the
-    unlikeliest that `start` knows.
+    A character that `start` does not know keeps its fresh embedding; its output is 0 with the least bias of those that
+    `start` knows, so it is unlikely at first.
     """
     theirs = {character: number for number, character in enumerate(start.vocabulary.characters)}
     theirs |= {"<unk>": start.vocabulary.unk} if start.vocabulary.open else {}

@@ -210,7 +210,7 @@ def test_score_entropy_is_the_papers(name, characters):
 
 
 @every_process
-def test_score_entropy_is_zero_iff_the_score_is_exact(name):
+def test_score_entropy_is_zero_iff_the_score_is_that_of_x0(name):
     process = PROCESSES[name](7)
     x0, x_t, sigma, _ = random_case(process)
     p = process.transition(x0, sigma)
@@ -225,6 +225,20 @@ def test_score_entropy_is_zero_iff_the_score_is_exact(name):
             entropy = score_entropy(process, wrong.scatter(-1, x_t.unsqueeze(-1), 0), x_t, x0, sigma)
             matters = (x_t != y) & counts & possible
             assert (entropy[matters] > 0).all() and (entropy[~matters].abs() < 1e-12).all()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_bound_of_absorbing_noise_is_a_weighted_cross_entropy(schedule):
+    """As MDLM has it: dsigma alpha / (1 - alpha) times -log pi(x0) at each mask."""
+    diffusion = Diffusion.named("absorbing", schedule, "x0", 7)
+    (x0, x_t, *_), output = random_case(diffusion.process), logits_for(diffusion.process)
+    t = torch.rand(len(x0), 1, dtype=torch.float64)
+    sigma, dsigma = diffusion.schedule.sigma(t), diffusion.schedule.dsigma(t)
+    expected = dsigma / torch.expm1(sigma) * posterior_loss(diffusion, output, x_t, x0, t)
+    masked = x_t == diffusion.process.characters
+    found = nelbo_loss(diffusion, output, x_t, x0, t)
+    torch.testing.assert_close(found[masked], expected[masked], rtol=1e-9, atol=1e-12)
+    assert masked.any() and (found[~masked] == 0).all()
 
 
 @every_process
