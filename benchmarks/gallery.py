@@ -24,9 +24,9 @@ FOREWORD = """# Gallery
 
 Two CPU cores trained fifteen voices with the preset `cpu` in a night ([how, and all
 figures](../benchmarks/results/night.md)). Here are the five whose texts may be shown. Each began from a base that had
-learnt from all fifteen texts. The picture is the first of a voice's set whose file has at most 40 KB; the texts are the set's
-first five. None was chosen, but a set leaves out copies, repeats and personal data. In the line of figures, real
-text's stand in brackets: documents that the voice never saw. For copies 0 is best, for all others to be near real
+learnt from all fifteen texts. The picture is the first of a voice's set whose file has at most 40 KB; the texts are
+the set's first five. None was chosen, but a set leaves out copies, repeats and personal data. In the line of figures,
+real text's stand in brackets: documents that the voice never saw. For copies 0 is best, for all others to be near real
 text.
 """
 

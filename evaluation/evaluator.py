@@ -190,7 +190,14 @@ def baselines_of(windows: list[Batch], reference: Reference, two_sided: float) -
         unigram=float(unigram_bits[np.concatenate([ids[free] for ids, free in rows])].mean()),
         five_gram=float(five_gram_nats.mean() / NATS_PER_BIT),
         two_sided=two_sided,
+        length=0.0 if reference.stream else length_bits(reference.lengths),
     )
+
+
+def length_bits(lengths: np.ndarray) -> float:
+    """Bits per character that it takes to say how long documents are that have these (documents,) lengths."""
+    share = np.unique(lengths, return_counts=True)[1] / len(lengths)
+    return float(-(share * np.log2(share)).sum() / lengths.mean())
 
 
 def split_likelihood(

@@ -1,5 +1,6 @@
 """What an evaluation finds: one voice's likelihood, metrics and copies, and several voices side by side, as records."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -43,13 +44,15 @@ class Baselines:
     """Bits per character of held-out text under simple models.
 
     All characters equally likely, by frequency, by the four characters before each (5-gram): exact likelihoods, of the
-    windows on which those of the voice are measured. Counts of both sides: a NELBO, of the voice's own windows.
+    windows on which those of the voice are measured. Counts of both sides: a NELBO, of the voice's own windows. And
+    what the length of a document is worth, spread over its characters: the voice alone is told it.
     """
 
     uniform: float
     unigram: float
     five_gram: float
     two_sided: float
+    length: float
 
     def plain(self) -> dict[str, float]:
         return {
@@ -57,6 +60,7 @@ class Baselines:
             "unigram": self.unigram,
             "5-gram": self.five_gram,
             "counts of both sides": self.two_sided,
+            "length": self.length,
         }
 
 
@@ -73,6 +77,11 @@ class Likelihoods:
     def gap(self) -> float:
         """Bits per character that held-out text costs more than training text."""
         return self.held_out.bits - self.training.bits
+
+    @property
+    def gap_error(self) -> float:
+        """Standard error of the gap, whose two figures are of different documents."""
+        return math.hypot(self.held_out.error, self.training.error)
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,7 @@ class Evaluation:
                 "held_out": asdict(self.likelihood.held_out),
                 "training": asdict(self.likelihood.training),
                 "gap": self.likelihood.gap,
+                "gap_error": self.likelihood.gap_error,
                 "ordered": {order: asdict(found) for order, found in self.likelihood.ordered.items()},
                 "baselines": self.likelihood.baselines.plain(),
             },

@@ -25,9 +25,10 @@ JOINT_FILES = ["evaluation.md", "evaluation.json", "evaluation_confusion.png", "
 SHOWN = {"words": "known words", "trigrams": "trigram divergence", "lengths": "length distance"}
 COMPARE = (
     "Compare bits within a pair only. The NELBO is an upper bound, averaged over all noise; counts of both sides are "
-    "asked what a voice with absorbing noise is asked. In its own order of writing a voice has an exact likelihood. It "
-    "compares with that of the 5-gram, which reads from left to right and sees four characters back; only the voice is "
-    f"told where a document ends. Counts are of {REFERENCE_CHARACTERS / 1e6:g} million characters of the text at most."
+    "asked what a voice with absorbing noise is asked. In its own order of writing a voice has an exact likelihood, of "
+    "text whose length is known. The 5-gram, which reads from left to right and sees four characters back, is not told "
+    "the length: to compare, add to the voice's bits what that is worth. "
+    f"Counts are of {REFERENCE_CHARACTERS / 1e6:g} million characters of the text at most."
 )
 CAPTION = (
     "samples / real text\nNELBO: averaged over all noise, / of counts of both sides\n"
@@ -191,10 +192,11 @@ def likelihood_lines(likelihood: Likelihoods) -> list[str]:
         *("", "| NELBO, averaged over all noise | |", "|---|--:|"),
         row("this voice, held-out text", likelihood.held_out),
         row("this voice, training text", likelihood.training),
-        f"| gap between the two | {number(likelihood.gap, '+.3f')} |",
+        f"| gap between the two | {number(likelihood.gap, '+.3f')} ± {number(likelihood.gap_error, '.3f')} |",
         f"| counts of both sides | {baselines.two_sided:.3f} |",
         *("", "| exact, of held-out text in an order of writing | |", "|---|--:|"),
         *(row(f"this voice, {order}", found) for order, found in likelihood.ordered.items()),
+        f"| the length of a document, which this voice is told | {baselines.length:.3f} |",
         f"| 5-gram, left to right | {baselines.five_gram:.3f} |",
         f"| unigram | {baselines.unigram:.3f} |",
         f"| uniform | {baselines.uniform:.3f} |",

@@ -16,6 +16,7 @@ from evaluation.evaluator import (
     baselines_of,
     compare_voices,
     evaluate_voice,
+    length_bits,
     of_lengths,
     split_likelihood,
     style_bits,
@@ -193,6 +194,10 @@ def test_real_texts_are_as_long_as_the_samples_they_stand_beside():
     assert len(found) == 250 and np.mean([*map(len, found)]) == pytest.approx(np.mean([*map(len, samples)]), rel=0.05)
 
 
+def test_the_length_costs_the_entropy_of_lengths_spread_over_the_characters():
+    assert length_bits(np.array([4, 4, 8, 8])) == 1 / 6 and length_bits(np.array([5, 5, 5])) == 0
+
+
 def test_likelihood_stands_beside_its_baselines(two_voices):
     run = two_voices["greek"]
     found = evaluate_voice("greek", run.model_file(), None, request(run)).likelihood
@@ -209,7 +214,7 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     nats = np.concatenate([reference.model.nats(framed([np.asarray(each)]))[:-1][:size] for each in begun])
     # of the very windows that the voice is measured on
     assert baselines_of(windows, reference, 0).five_gram == pytest.approx(nats.mean() / np.log(2))
-    assert baselines.uniform == np.log2(corpus.vocabulary.size)
+    assert baselines.uniform == np.log2(corpus.vocabulary.size) and baselines.length == length_bits(reference.lengths)
     shares = (reference.unigrams + 1) / (reference.unigrams + 1).sum()
     free = np.concatenate([batch.ids[~batch.given].numpy() for batch in every])
     assert baselines.unigram == pytest.approx(-np.log2(shares[free]).mean())
@@ -219,6 +224,7 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     assert found.held_out.characters == corpus.held_out.lengths.sum() != found.training.characters
     assert found.training.characters == corpus.train.lengths.sum()
     assert found.held_out.error > 0 and found.gap == found.held_out.bits - found.training.bits
+    assert found.gap_error**2 == pytest.approx(found.held_out.error**2 + found.training.error**2)
 
 
 def test_only_an_absorbing_process_has_a_likelihood_in_an_order(two_voices, tiny_run):

@@ -59,8 +59,15 @@ VOICE = {
         "held_out": LIKELIHOOD,
         "training": LIKELIHOOD,
         "gap": float,
+        "gap_error": float,
         "ordered": {},
-        "baselines": {"uniform": float, "unigram": float, "5-gram": float, "counts of both sides": float},
+        "baselines": {
+            "uniform": float,
+            "unigram": float,
+            "5-gram": float,
+            "counts of both sides": float,
+            "length": float,
+        },
     },
     "figures": {name: {"samples": INTERVAL, "real": INTERVAL} for name in METRIC_NAMES},
     "copies": {
