@@ -166,12 +166,15 @@ def kept_aside(path: Path) -> list[Path]:
 
 
 def archive_in(file: BinaryIO) -> zipfile.ZipFile:
-    """The archive in a file that ends in a list of entries that every reader of zip archives finds in one place.
+    """The archive in a file that begins and ends as torch.save writes it, so that torch and zipfile read the same.
 
     Raises ValueError for any other file.
 
     torch and zipfile read archives in different ways: what one has checked, the other must not see differently.
     """
+    file.seek(0)
+    if file.read(4) != b"PK\x03\x04":  # torch would read a pickle of its old format there, which nothing here checks
+        raise ValueError
     start = os.fstat(file.fileno()).st_size - END.size
     file.seek(max(start, 0))
     end = END.unpack(file.read())
@@ -206,11 +209,11 @@ def check_pickle(values: bytes, most_opcodes: int) -> None:
 
     It follows the pickle's stack without making any value. Of each it knows how deep tuples lie in it: 0 for a single
     value, MUTABLE for what may hold anything. Values that refer to one value many times double with each level, and
-    Python would not end to hash or to show them.
+    Python would not end to hash or to show them. Nor would it with many numbers of one hash, which only huge ones have.
     """
     stack: list[int] = []
     memo: dict[Any, int] = {}
-    shared = 0
+    shared = huge = 0
     for number, (opcode, argument, _) in enumerate(pickletools.genops(values)):
         name, before = opcode.name, opcode.stack_before
         if ("GLOBAL" in name or name == "INST") and argument not in NAMES:
@@ -227,7 +230,8 @@ def check_pickle(values: bytes, most_opcodes: int) -> None:
                     taken.append(depth)
             taken += [stack.pop() for kind in before if kind not in (pickletools.stackslice, pickletools.markobject)]
             stack += [depth_of(name, taken)] * len(opcode.stack_after)
-        if number > most_opcodes or shared > MOST_SHARED or (stack and stack[-1] > MOST_DEPTH):
+        huge += isinstance(argument, int) and abs(argument) >> 64 > 0
+        if number > most_opcodes or max(shared, huge) > MOST_SHARED or (stack and stack[-1] > MOST_DEPTH):
             raise ValueError
 
 

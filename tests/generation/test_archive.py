@@ -3,6 +3,8 @@
 import errno
 import io
 import os
+import struct
+import time
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -13,7 +15,7 @@ from torch import nn
 
 from config.schema import RunConfig
 from evaluation.identity import weights_sha256
-from generation.archive import kept_aside, nearest_model, read_archive
+from generation.archive import END, Damaged, archive_bytes, kept_aside, nearest_model, read_archive
 from generation.checkpoint import load_checkpoint, shape_of
 from model import DiffusionTransformer
 from tests.generation.hostile import outcome
@@ -108,6 +110,42 @@ def test_a_pickle_that_is_a_bomb_is_refused_before_it_is_read(tmp_path, name):
     path = tmp_path / "toy.pt"
     torch_archive(path, {"data.pkl": PICKLES[name], "byteorder": b"little"})
     assert "not a model file, or damaged" in outcome(path)
+
+
+def behind(prefix: bytes, data: bytes) -> bytes:
+    """An archive behind other bytes, where its list of entries says that they stand."""
+    end, by = list(END.unpack(data[-END.size :])), len(prefix)
+    size, offset = end[8:10]
+    entries, place = bytearray(data[offset : offset + size]), 0
+    while place < size:
+        lengths, (header,) = (
+            struct.unpack_from("<HHH", entries, place + 28),
+            struct.unpack_from("<I", entries, place + 42),
+        )
+        struct.pack_into("<I", entries, place + 42, header + by)
+        place += 46 + sum(lengths)
+    end[9], end[12], end[-2] = offset + by, end[12] + by, end[-2] + by
+    return prefix + data[:offset] + bytes(entries) + END.pack(*end)
+
+
+def test_a_pickle_before_the_archive_which_torch_would_read_is_refused(tmp_path):
+    """Nothing has looked at it: the archive's own pickle is what is checked."""
+    old, path = io.BytesIO(), tmp_path / "x.pt"
+    torch.save({"b": torch.arange(4)}, old, _use_new_zipfile_serialization=False)
+    path.write_bytes(behind(old.getvalue(), archive_bytes({"a": torch.arange(4)})))
+    assert torch.load(path, weights_only=True).keys() == {"b"}
+    with pytest.raises(Damaged):
+        read_archive(path)
+
+
+def test_numbers_that_share_one_hash_are_refused(tmp_path):
+    """Python's hash of a number is its rest by 2^61 - 1: a dictionary of such keys takes the square of their count."""
+    keys = b"".join(b"\x8a\x0a" + (k * ((1 << 61) - 1)).to_bytes(10, "little") + b"K\x00" for k in range(1, 60_000))
+    path, began = tmp_path / "x.pt", time.process_time()
+    torch_archive(path, {"data.pkl": b"\x80\x02}(" + keys + b"u.", "byteorder": b"little"})
+    with pytest.raises(Damaged):
+        read_archive(path)
+    assert time.process_time() - began < 5  # the dictionary alone takes half a minute
 
 
 def test_a_tensor_longer_than_its_entry_is_refused(tmp_path):
