@@ -8,7 +8,7 @@ import numpy as np
 from evaluation.metrics import DocumentGroup
 from evaluation.records import Copies, Copy
 from evaluation.reference import Reference
-from text.vocabulary import codepoints, is_visible, visible
+from text.vocabulary import codepoints, is_visible, nfc, visible
 
 # the gauge says creating up to the first share of copies, memorising above the second
 COPIES_CREATING, COPIES_MEMORISING = 0.01, 0.10
@@ -51,7 +51,7 @@ def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
     """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and few words mix
     alphabets. A few unknown letters that look like the voice's own break every passage.
     """
-    plain = unicodedata.normalize("NFC", text)
+    plain = nfc(text)
     shown = sum(is_visible(c) and unicodedata.category(c)[0] != "M" for c in plain)
     mixed = "".join(word for word in WORD.findall(plain) if len(set(map(alphabet, word))) > 1)
     unknown = int((reference.vocabulary.ids_of_alike[codepoints(mixed)] == reference.vocabulary.unk).sum())

@@ -1,6 +1,5 @@
 """Evaluates trained models: likelihood, metrics of samples, copies; and tells several voices apart."""
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents
 from text.corpus import Corpus, Split
 from text.disguise import check_samples, suspicion
-from text.vocabulary import Vocabulary, codepoints, is_visible, of_line
+from text.vocabulary import Vocabulary, codepoints, is_visible, nfc, of_line
 from utils import UserError, read_text
 
 LIKELIHOOD_CHARACTERS = 30_000  # of each split that the likelihood is measured on
@@ -137,7 +136,7 @@ def ids_alike(text: str, vocabulary: Vocabulary) -> np.ndarray:
     """(length,) int64 ids of a text in characters that the vocabulary has and that read the same."""
     # before NFC, which joins what invisible characters keep apart
     shown = (c for c in text if is_visible(c) or c.isspace() or c in vocabulary.characters)
-    plain = unicodedata.normalize("NFC", "".join(shown)) or text
+    plain = nfc("".join(shown)) or text
     return vocabulary.ids_of_alike[codepoints(plain)].astype(np.int64)
 
 

@@ -1,6 +1,5 @@
 """The form that documents are asked to have: a prefix, a suffix, a template, a length."""
 
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from command.messages import counted
 from config.schema import RunConfig
 from text.corpus import Lengths
-from text.vocabulary import Vocabulary
+from text.vocabulary import Vocabulary, nfc
 from utils import UserError
 
 GIVEN = ("prefix", "suffix", "template")  # fields of text
@@ -27,7 +26,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         for name in GIVEN:  # macOS writes é in file names as e and an accent: composed, as reading a text does
-            object.__setattr__(self, name, unicodedata.normalize("NFC", getattr(self, name)))
+            object.__setattr__(self, name, nfc(getattr(self, name)))
 
     def pattern(self, length: int) -> tuple[str, np.ndarray]:
         """A document of this length with its given characters in place, and (length,) bool which they are."""

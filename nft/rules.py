@@ -3,7 +3,6 @@
 import itertools
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from rapidfuzz.distance import Levenshtein
 from config.sets import Rules
 from nft.formats import SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS, WORDS_APART
 from text.personal import Span, handles, personal
-from text.vocabulary import fold, marks
+from text.vocabulary import fold, marks, nfc
 from utils import read_text
 
 BLOT = "\u2588"  # replaces each character that the action mask hides
@@ -86,7 +85,7 @@ def word_pattern(path: Path | None, *, as_earlier: bool = False) -> re.Pattern[s
     if path is None:
         return None
     text = read_text(path, "in collection.word_list, name a text file with one word a line")
-    lines = (line.strip() for line in unicodedata.normalize("NFC", text).splitlines())
+    lines = (line.strip() for line in nfc(text).splitlines())
     words = sorted(filter(None, lines), key=len, reverse=True)
     pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)" if as_earlier else apart(words)
     return re.compile(pattern, re.IGNORECASE) if words else None

@@ -14,7 +14,7 @@ from command.messages import argument, counted
 from config.data_file import MOST_LINE
 from config.schema import DataConfig
 from text.disguise import true_name
-from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints
+from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints, nfc
 from utils import UserError, bad_byte, foreign, numpy_generator
 
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
@@ -168,7 +168,7 @@ def _normalised(text: str, reading_log: ReadingLog) -> str:
     lines = text.split("\n")
     odd = [i for i, line in enumerate(lines) if not (line.isascii() or unicodedata.is_normalized("NFC", line))]
     for i in odd:
-        lines[i] = unicodedata.normalize("NFC", lines[i])
+        lines[i] = nfc(lines[i])
     reading_log.normalised_lines += len(odd)
     return "\n".join(lines)
 

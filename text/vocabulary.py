@@ -116,9 +116,24 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
     return Vocabulary("\n" + "".join(map(chr, ranked)))
 
 
+@cache
+def many_combining() -> re.Pattern[str]:
+    """A long run of characters that combine with the one before."""
+    combining = "".join(filter(unicodedata.combining, map(chr, range(UNICODE_SIZE))))
+    return re.compile(f"[{re.escape(combining)}]{{64,}}")
+
+
+def nfc(text: str) -> str:
+    """NFC. Long runs of marks are put in order here: unicodedata takes the square of their number to do it."""
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    in_order = many_combining().sub(lambda run: "".join(sorted(run[0], key=unicodedata.combining)), text)
+    return unicodedata.normalize("NFC", in_order)
+
+
 def fold(text: str) -> str:
     """The form in which texts are compared: NFC, and white space of any kind and length as one space."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(nfc(text).split())
 
 
 def is_letter(character: str) -> bool:
@@ -140,7 +155,7 @@ def is_visible(character: str) -> bool:
 
 def visible(text: str) -> str:
     """What tells a text from others for a reader who minds no capitals: NFC of the characters that show anything."""
-    return unicodedata.normalize("NFC", "".join(filter(is_visible, text))).casefold()
+    return nfc("".join(filter(is_visible, text))).casefold()
 
 
 def one_line(text: str) -> str:

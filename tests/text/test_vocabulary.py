@@ -1,5 +1,7 @@
 """A vocabulary's round trip, and what it does not know."""
 
+import time
+import unicodedata
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, as_line, build_vocabulary, codepoints, of_line
+from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, as_line, build_vocabulary, codepoints, nfc, of_line
 
 CHARACTERS = "\nabcé🙂 \t\u200d"
 
@@ -31,6 +33,17 @@ def test_unknown_characters_become_unk(text):
 def test_vocabulary_refuses_what_is_none(characters):
     with pytest.raises(ValueError, match="starts with the newline"):
         Vocabulary(characters)
+
+
+@given(st.text(alphabet="aé\u0301\u0316\u0327\u05b0\u0e38한\u1100\u1161"), st.integers(1, 90))
+def test_nfc_is_that_of_unicode_however_many_marks_stand_in_a_row(text, times):
+    assert nfc(text * times) == unicodedata.normalize("NFC", text * times)
+
+
+def test_marks_out_of_order_take_no_square_of_their_number():
+    began = time.process_time()
+    assert nfc("a" + "\u0301\u0316" * 100_000).startswith("á" + "\u0316" * 100_000)
+    assert time.process_time() - began < 3  # unicodedata takes twenty seconds
 
 
 def test_an_unknown_letter_reads_as_the_small_one_of_its_kind():
