@@ -92,6 +92,8 @@ def check_like(state: dict[str, Any], fresh: dict[str, Any]) -> None:
     """Raise an error unless a snapshot has the weights of `fresh`, all of them finite, and a status."""
     if not isinstance(state, dict):
         raise TypeError("snapshot")
+    if state["status"]["name"] != fresh["status"]["name"]:
+        raise ValueError("name")
     for part in ("model", "average", "best"):
         found, wanted = state[part], fresh[part]
         if found.keys() != wanted.keys():

@@ -19,6 +19,7 @@ from utils import UserError
 WRONG = [
     ("model", {}), ("model", None), ("average", {"head.bias": torch.zeros(1)}), ("best", [1]), ("optimizers", []),
     ("optimizers", None), ("status", {"history": 3}), ("status", {"name": "toy", "steps": 1}), ("status", None),
+    ("status", lambda status: {**status, "name": "other"}),
     *(
         ("status", lambda status, key=key, value=value: {**status, key: value})
         for key, value in (("seconds", math.nan), ("seconds", -1e300), ("slowdowns", -5000), ("step", -5))
