@@ -45,16 +45,20 @@ def looks_like_prose(value: str) -> bool:
     return letters >= PROSE * len(value) and (len(value.split()) > 1 or not value.isascii())
 
 
+def excerpt(value: str) -> str:
+    return value if len(value) <= SHOWN else value[: SHOWN - 3] + "..."
+
+
 def describe(columns: Sequence[str], sample: Sequence[Row]) -> list[str]:
     """A line for each column: its name, what its values are like, and the first of them."""
-    width = max(map(len, columns), default=0)
+    width = min(max(map(len, columns), default=0), SHOWN)
     lines = []
     for number, name in enumerate(columns):
         values = values_of(sample, number)
         first = " ".join(values[0].split()) if values else ""
-        example = first if len(first) <= SHOWN else first[: SHOWN - 3] + "..."
         mean = sum(map(len, values)) / max(len(values), 1)
-        lines.append(f"  {name:{width}}  {round(mean):5,} long, {len(set(values)):5,} different  {example}")
+        shown = f"{round(mean):5,} long, {len(set(values)):5,} different"
+        lines.append(f"  {excerpt(name):{width}}  {shown}  {excerpt(first)}")
     return lines
 
 

@@ -5,7 +5,7 @@ It can reach neither the network nor a file but the one that is read: external a
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from command.libraries import library
 from config.data_file import MOST_LINE
 from sources.log import SourceLog
-from sources.tables import SAMPLED, Row, Rows, Table, check_width, distinct
+from sources.tables import SAMPLED, Rows, Table, check_width, distinct
 from sources.unpack import BLOCK_BYTES
 from text.disguise import is_object
 from utils import UserError
@@ -62,7 +62,7 @@ def reason(error: Exception) -> str:
     return line.split(" Error: ", 1)[-1][:300]
 
 
-def fetched(connection: Any, name: str, query: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+def fetched(connection: Any, name: str, query: str, parameters: Sequence[object] = ()) -> Iterator[Any]:
     """The rows of a query, a few at a time. Raises UserError with one line for what DuckDB cannot read."""
     import duckdb
 
@@ -107,7 +107,7 @@ def interruptible(connection: Any, work: Callable[[], T]) -> T:
     return done.result()
 
 
-def query_rows(path: Path, name: str, query: str) -> Rows:
+def query_rows(path: Path, name: str, query: str) -> Generator[Any, None, None]:
     """The rows of a query about a file, which is closed at their end: Windows removes no file that is open.
 
     An error names it by `name`, for `path` may be one that was made for DuckDB.
@@ -119,14 +119,16 @@ def query_rows(path: Path, name: str, query: str) -> Rows:
         raise UserError(str(error).replace(str(path.absolute()), name)) from None
 
 
-def cell_of(pointer: str) -> str:
-    """The SQL of a value as text: the texts of a list joined by spaces, and none for Python's bare NaN."""
-    text, items = f"json->>{pointer}", f"json->{pointer}, '$[*]'"
-    # types are asked for last: one would cost every row as much as its text
-    missing = f"{text} IN ('NaN', 'nan') AND json_type(json, {pointer}) = 'DOUBLE'"
-    texts = f"json_type(json, {pointer}) = 'ARRAY' AND list_has_all(['VARCHAR', 'NULL'], json_type({items}))"
-    joined = f"array_to_string(json_extract_string({items}), ' ')"
-    return f"CASE WHEN {missing} THEN NULL WHEN {text} LIKE '[%' AND {texts} THEN {joined} ELSE {text} END"
+def json_text(text: str | None, kind: str | None) -> str | None:
+    """A value as text: the texts of a list joined by spaces, and none for Python's bare NaN."""
+    if kind == "DOUBLE" and text in ("NaN", "nan"):  # as Python writes what is missing
+        return None
+    if text and kind == "ARRAY":
+        with contextlib.suppress(ValueError, RecursionError):
+            items = json.loads(text)
+            if all(isinstance(item, str | None) for item in items):
+                return " ".join(filter(None, items))
+    return text
 
 
 def open_json(path: Path, name: str) -> Table:
@@ -149,15 +151,15 @@ def open_json(path: Path, name: str) -> Table:
         check_width(name, len(found))
 
     def read(wanted: Sequence[int], log: SourceLog) -> Rows:
-        names = [[*found][number] for number in wanted]
-        cells = [cell_of(quoted("/" + key.replace("~", "~0").replace("/", "~1"))) for key in names]
-        for number, (bad, *row) in enumerate(
-            query_rows(path, name, f"SELECT {', '.join(['json IS NULL', *cells])} FROM {source}"), 1
-        ):
+        keys = [[*found][number] for number in wanted]
+        places = [quoted("/" + key.replace("~", "~0").replace("/", "~1")) for key in keys]
+        at = f"[{', '.join(places)}]"  # all at once: DuckDB would parse the row anew for each
+        query = f"SELECT json IS NULL, json_extract_string(json, {at}), json_type(json, {at}) FROM {source}"
+        for number, (bad, texts, kinds) in enumerate(query_rows(path, name, query), 1):
             if bad:
                 log.bad_row("that is no JSON", f"{name} record {number}")
             else:
-                yield row
+                yield [*map(json_text, texts, kinds)]
 
     return Table([*found], read)
 

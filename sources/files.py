@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
@@ -21,8 +21,10 @@ from utils import NO_FILE, UserError, check_readable
 # of what lies in one folder or archive the first of these that is there is taken: a README beside tables is no source
 RANKS = (("csv", "tsv", "json", "parquet"), ("xml", "mbox"), ("text",))
 MOST_FILES = 200_000  # of a folder or an archive
+MOST_FOLDERS = 100  # in one another
+TOO_DEEP = f"has more than {MOST_FOLDERS} folders in one another; name the one with the texts"
 HIDDEN = re.compile(r"\.[^.]|__MACOSX$")  # a part of a name in an archive
-REPLACED = "one of this name comes later"
+REPLACED, LINK = "one of this name comes later", "a link"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def expanded(source: Path) -> list[Path]:
     # names in an archive are taken as they are
     if archive_of(source) or os.path.lexists(source) or not glob.has_magic(str(source)):
         return [source]
-    paths = [Path(path) for path in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  it may be absolute
+    try:
+        paths = [Path(path) for path in sorted(glob.glob(str(source), recursive=True))]  # noqa: PTH207  may be absolute
+    except RecursionError:
+        raise UserError(f"{source}: {TOO_DEEP}") from None
     if not paths:
         raise UserError(f"{source}: no file matches")
     return paths
@@ -123,7 +128,7 @@ def files_below(folder: Path) -> Iterator[Found]:
     def fail(error: OSError) -> NoReturn:
         raise error
 
-    for parent, folders, names in os.walk(folder, onerror=fail):
+    for parent, folders, names in walked(folder, fail):
         links = [name for name in folders if is_link(Path(parent, name))]
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in links)
         records = {f"{name.removesuffix('.txt')}{RECORD}" for name in names if name.endswith(".txt")}
@@ -135,6 +140,16 @@ def files_below(folder: Path) -> Iterator[Found]:
                 yield from members(path)
             else:
                 yield Found(path, *kind_of(name), chosen=False)
+
+
+def walked(
+    folder: Path, onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """os.walk, which up to Python 3.11 recurses; UserError for more folders in one another than it could walk."""
+    for parent, folders, names in os.walk(folder, onerror=onerror):
+        if len(Path(parent).parts) - len(folder.parts) > MOST_FOLDERS:
+            raise UserError(f"{folder}: {TOO_DEEP}")
+        yield parent, folders, names
 
 
 def no_source(path: Path, folder: Path) -> str:
@@ -163,35 +178,38 @@ def clear_errors(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
-def member_names(archive: Path) -> list[str]:
-    """The names of the files of a zip archive; none is ever used as a path."""
+def member_names(archive: Path) -> tuple[list[str], set[str]]:
+    """The names of the files of a zip archive, none of which is ever used as a path; and which of them are links."""
     with clear_errors(f"{archive}: is no whole zip archive"), zipfile.ZipFile(archive) as opened:
-        names = [info.filename for info in opened.infolist() if not info.is_dir()]
-    for name in names:
-        if climbs(name):
-            raise UserError(f"{archive}: holds {name!r}, a name that leads out of its folder; nothing is read")
-    return names
+        files = [info for info in opened.infolist() if not info.is_dir()]
+    for file in files:
+        if climbs(file.filename):
+            raise UserError(f"{archive}: holds {file.filename!r}, a name that leads out of its folder; nothing is read")
+    links = {file.filename for file in files if stat.S_ISLNK(file.external_attr >> 16)}  # which hold a path
+    return [file.filename for file in files], links
 
 
 def members(archive: Path) -> Iterator[Found]:
     """The files of a zip archive, but no hidden ones, and none of macOS. Of several of one name the last holds."""
-    names = member_names(archive)
+    names, links = member_names(archive)
     last = {name: number for number, name in enumerate(names)}
     for number, name in enumerate(names):
         if not any(HIDDEN.match(part) for part in name.split("/")):
-            if number < last[name]:
-                yield Found(archive, "", member=name, chosen=False, reason=REPLACED)
+            if reason := REPLACED if number < last[name] else LINK if name in links else "":
+                yield Found(archive, "", member=name, chosen=False, reason=reason)
             else:
                 yield Found(archive, *kind_of(name), member=name, chosen=False)
 
 
 def member(archive: Path, name: str) -> list[Found]:
     """One file of a zip archive, and those that it replaces."""
-    names = member_names(archive)
+    names, links = member_names(archive)
     if name not in names:  # as ./a.csv, whose path is a.csv
         name = next((each for each in names if PurePosixPath(each) == PurePosixPath(name)), name)
     if name not in names:
         raise UserError(f"{archive}: has no {name!r}; it holds {listed(names)}")
+    if name in links:
+        raise UserError(f"{archive}: {name!r} is a link; name the file that it leads to")
     replaced = [Found(archive, "", member=name, reason=REPLACED)] * (names.count(name) - 1)
     return [*replaced, classified(archive, name)]
 

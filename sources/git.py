@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from command.libraries import program
 from config.data_file import MOST_LINE
 from sources.encodings import unnamed
+from sources.files import walked
 from sources.tables import Table, table_of
 from sources.unpack import BLOCK_BYTES
 from utils import UserError
@@ -119,7 +120,7 @@ def pointers(git_folder: Path) -> Iterator[tuple[Path, Path]]:
     """What in git's folder leads elsewhere, and where: links (git makes none), pipes, a list of other objects."""
     places = [git_folder / name for name in HISTORY]
     for place in places:
-        below = (Path(folder, name) for folder, *parts in os.walk(place) for names in parts for name in names)
+        below = (Path(folder, name) for folder, *parts in walked(place) for names in parts for name in names)
         for path in itertools.chain([place], below):
             if os.path.lexists(path) and stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
                 yield path, path.resolve()

@@ -200,6 +200,8 @@ def stream_blocks(decompressor: Callable[[], Any], file: IO[bytes]) -> Iterator[
     stream = decompressor()
     while rest := file.read(PACKED_BYTES):
         while rest or not (stream.needs_input or stream.eof):  # it may still hold some of what it was given
+            if stream.eof and not (rest := rest.lstrip(b"\0")):  # between streams of xz there may be zeros
+                break
             stream = decompressor() if stream.eof else stream
             yield stream.decompress(rest, BLOCK_BYTES)
             rest = stream.unused_data

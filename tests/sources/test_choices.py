@@ -108,6 +108,14 @@ def test_addresses_and_codes_are_no_prose(columns, best):
         assert str(error.value) == none + fix
 
 
+def test_of_a_long_name_of_a_column_the_beginning_is_shown(capsys):
+    """Padded to the longest, two thousand names took gigabytes."""
+    Path("a.csv").write_text(f"{'x' * 300_000},text\n1,some words here\n2,more words here\n")
+    run("a.csv")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"  {'x' * 57}...  ") and all(len(line) < 200 for line in lines)
+
+
 def test_lists_as_python_writes_them_are_no_prose():
     """As in tables of recipes; and structs of Parquet, as of chats, which come as JSON."""
     steps = "['make a choice and proceed with recipe', 'cut into half or fourths']"

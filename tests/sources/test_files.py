@@ -16,6 +16,13 @@ TABLE = "id,text\n1,some words here\n2,more words here\n"
 WORDS = ["some words here", "more words here"]
 
 
+def add_link(archive: zipfile.ZipFile, name: str, target: str) -> None:
+    """As GitHub's download and zip -y keep one."""
+    info = zipfile.ZipInfo(name)
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    archive.writestr(info, target)
+
+
 @pytest.fixture(autouse=True)
 def folder(home) -> None:
     Path("k").mkdir()
@@ -23,6 +30,22 @@ def folder(home) -> None:
 
 def not_read(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("not read: ")]
+
+
+def test_a_link_in_an_archive_is_no_document(capsys):
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("a.txt", "my words\n")
+        add_link(archive, "README.txt", "docs/index.txt")
+    assert run("a.zip") == ["my words"]
+    assert not_read(capsys.readouterr().out) == ["not read: 1 file: a.zip/README.txt (a link)"]
+    line = "a.zip: 'README.txt' is a link; name the file that it leads to"
+    assert_refused("a.zip/README.txt", line=line, name="y")
+
+
+def test_folders_in_one_another_without_an_end_are_one_line():
+    """Up to Python 3.11 os.walk recurses, and a thousand of them end it."""
+    Path("k", *["a"] * 101).mkdir(parents=True)
+    assert_refused("k", line="k: has more than 100 folders in one another; name the one with the texts")
 
 
 def test_a_file_that_is_named_and_lies_in_a_named_folder_is_read_once():

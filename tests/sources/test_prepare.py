@@ -106,6 +106,14 @@ def test_json_lines_and_a_list_of_pythons_json():
     assert run("a.jsonl") == run("b.json") == run("c.ndjson") == EXPECTED
 
 
+def test_rows_of_many_keys_are_read_within_the_memory():
+    """DuckDB parses a row anew for each expression about it, and keeps all that it made of two thousand rows."""
+    pytest.importorskip("duckdb")
+    row = json.dumps({f"k{n}": f"some words of number {n} and more" for n in range(45)}) + "\n"
+    Path("a.jsonl").write_text(row * 2100)
+    assert run("a.jsonl", "--column", "k7") == ["some words of number 7 and more"] * 2100
+
+
 def test_the_texts_of_a_list_in_json_are_joined_and_no_other_list():
     pytest.importorskip("duckdb")
     lists = [["Boil the water.", "Add\nsalt."], ["One.", None, "Two."], [None, "Three."], []]
@@ -124,6 +132,12 @@ def test_zstd_of_its_own_tool():
         assert run("b.csv.zst") == EXPECTED
     Path("c.csv.zst").write_bytes(Path("b.csv.zst").read_bytes()[:-100])
     assert_refused("c.csv.zst", line="c.csv.zst: damaged or cut short: its last frame has no end")
+
+
+def test_zeros_behind_a_stream_of_xz_are_padding():
+    packed = lzma.compress(b"some words\n")
+    Path("a.txt.xz").write_bytes(packed + bytes(8) + packed + bytes(4))
+    assert run("a.txt.xz") == ["some words", "some words"]
 
 
 def test_gzip_bz2_xz_and_zip():
