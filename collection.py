@@ -25,7 +25,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         commands,
         "export",
         "write all files again, with another title, description, base URI, pieces, theme, licence or source",
-        epilog="A later make takes licence and source from config.yaml again.",
+        epilog="A later make takes licence and source from config.yaml again, where it names them.",
     )
     export.add_argument("--license", help="licence of the texts")
     export.add_argument("--source", help="where the texts are from")
@@ -43,6 +43,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         command.add_argument("--title", help="the collection's title (of a new set: the dataset's name)")
         command.add_argument("--description", help="one sentence about the collection")
         command.add_argument("--base-uri", help="where images will be, as ipfs://CID; empty: beside the metadata")
+        command.add_argument("--live", help="where a page of export.py page --set will be, which shows each token")
         command.add_argument("--pieces", help=f"files that show a text being written: {', '.join(PIECES)}; none")
         command.add_argument("--theme", help=f"colours, and what noise looks like: {', '.join(THEMES)}")
     return parser.parse_args(argv)

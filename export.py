@@ -30,9 +30,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def add_page(page: argparse.ArgumentParser) -> None:
     page.add_argument("--model", type=Path, required=True, help=MODEL)
     page.add_argument("--output", type=named_file, help="file to write (default outputs/NAME_live.html)")
-    page.add_argument("--title", help="shown on the page (default: the dataset's name)")
+    page.add_argument("--title", help="shown on the page (default: the set's, or the dataset's name)")
     page.add_argument(
-        "--theme", choices=("auto", *THEMES), default="auto", help="colours (auto: paper or night, as the viewer's)"
+        "--theme",
+        choices=("auto", *THEMES),
+        help="colours (default: the set's, or auto: paper or night by the viewer's)",
     )
     page.add_argument(
         "--platform",

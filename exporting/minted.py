@@ -12,6 +12,8 @@ from utils import UserError
 class Minted(NamedTuple):
     """The tokens of a set: how they were drawn, which attempts were not the first, and what each text was."""
 
+    title: str
+    theme: str
     seed: int
     settings: SamplerSettings
     attempts: dict[int, int]  # by token, from 1; those above 0
@@ -33,4 +35,5 @@ def read_set(folder: Path) -> Minted:
     published = [record for record in accepted if chosen is None or record["token_id"] in chosen]
     withheld = len(records) - sum(record["sha256"] == record["drawn_sha256"] for record in published)
     trained = info.identity["config_sha256"], info.identity["data_sha256"]
-    return Minted(info.seed, info.sampler_settings(), attempts, hashes, trained, len(records), withheld)
+    look = info.title, "auto" if info.theme in (None, "paper") else info.theme  # paper: night where that is preferred
+    return Minted(*look, info.seed, info.sampler_settings(), attempts, hashes, trained, len(records), withheld)

@@ -62,8 +62,9 @@ def export_page(arguments: argparse.Namespace) -> int:
     writer = Writer.of(exported, CPU)
     settings = minted.settings if minted else writer.settings(**sampling_options(arguments))
     seed, attempts, size = (minted.seed, minted.attempts, minted.size) if minted else (arguments.seed, {}, None)
-    voice = voice_of(writer, settings, packed, arguments.title or checkpoint.run.name)
-    voice |= {"seed": str(seed), "theme": arguments.theme, "attempts": attempts, "size": size}
+    title, theme = (minted.title, minted.theme) if minted else (checkpoint.run.name, "auto")
+    voice = voice_of(writer, settings, packed, arguments.title or title)
+    voice |= {"seed": str(seed), "theme": arguments.theme or theme, "attempts": attempts, "size": size}
     filled = partial(page_of, voice, packed, script=SCRIPTS[arguments.platform])
     how = UNPROVEN
     if not arguments.unproven:

@@ -3,14 +3,13 @@
 import argparse
 import re
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from command.messages import argument, clock, counted, say
+from command.messages import argument, counted, say
 from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
 from command.outputs import NOT_OURS, OutputRecord
 from command.program import complain
@@ -26,17 +25,17 @@ from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
 from nft.animation import check_mp4
+from nft.contact_sheet import sheet_identity
 from nft.drawing import draw_courses, draw_missing, without_course
 from nft.files import record_of, write_files
-from nft.fonts import in_other_fonts
 from nft.formats import SET_FORMAT
 from nft.originals import comparing, is_remote, model_of_set
 from nft.rules import Judge
 from nft.schemas import LARGEST, PRESENTATION, SetInfo, check_presentation, info_of
 from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, check_known, selection_json
+from nft.summary import print_summary, say_what_to_publish
 from nft.tokens import TextSource, identity_of
-from nft.traits import TRAITS, Record
 from nft.verify_records import drawn_otherwise
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
@@ -60,7 +59,10 @@ def make_set(arguments: argparse.Namespace) -> int:
     settings = writer.settings(**sampling_options(arguments))
     presentation_options(arguments)  # whose mistakes are told before the text is compared, which may take minutes
     begun = SetFolder(arguments.out)
-    version = begun.info().format if begun.has("set.json") else SET_FORMAT
+    earlier = begun.info() if begun.has("set.json") else None
+    if earlier and earlier.identity["model_sha256"] != checkpoint.file_sha256:
+        raise UserError(of_another_model(earlier, arguments))
+    version = earlier.format if earlier else SET_FORMAT
     judge = Judge(run.collection, 0, version)  # whose list of words may be none
     reference, unseen = reference_of(corpus, placed, config, comparing(version))
     judge.copy_bound = reference.copy_bound
@@ -84,6 +86,14 @@ def make_set(arguments: argparse.Namespace) -> int:
         draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
         write_and_name(folder, written)
         return print_summary(folder, time.monotonic() - began)
+
+
+def of_another_model(info: SetInfo, arguments: argparse.Namespace) -> str:
+    """What to type where a set was drawn with another model than the one that is given."""
+    own = model_of_set(info, None)
+    fix = f"--model {argument(own)} adds to them" if own else "only that model can add to them"
+    another = f"for a set of {arguments.model} give another --out"
+    return f"{arguments.out}: its tokens were drawn with another model; {fix}; {another}"
 
 
 def check_all_seen(model: Path, unseen: list[str], config: Config) -> None:
@@ -119,15 +129,22 @@ def set_info(
         )
     words, rules = run.collection.word_file(), run.collection.rules()
     look = {"pieces": run.collection.pieces, "theme": run.collection.theme}
-    presentation = {"title": run.name, "description": "", "base_uri": "", **look}
+    presentation = {"title": run.name.replace("_", " "), "description": "", "base_uri": "", **look}
+    origin = {"license": run.license, "source": run.source}
     if stored:
         presentation = {key: getattr(stored, key) for key in PRESENTATION}
+        origin = {key: value or getattr(stored, key) for key, value in origin.items()}
     drawn_with = {
         **model, "format": SET_FORMAT, "name": run.name, "seed": arguments.seed, "sampler": settings_read(settings),
         "rules": rules, "word_list_sha256": hash_file(words) if words else "",
-        "model_file": arguments.model.as_posix(), "license": run.license, "source": run.source, "courses": True,
+        "model_file": below_here(arguments.model).as_posix(), "courses": True, **origin,
     }  # fmt: skip
     return info_of({**drawn_with, **presentation, **presentation_options(arguments)})
+
+
+def below_here(path: Path) -> Path:
+    """A path as seen from the working folder, if it is below: a published set need not tell where that lies."""
+    return path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
 
 
 def check_presentable(info: SetInfo) -> None:
@@ -153,36 +170,6 @@ def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
             )
 
 
-def print_summary(folder: SetFolder, seconds: float) -> int:
-    """Print where the set is and what the rules found; -> exit status, 1 if rules dropped every text of a token."""
-    edition = folder.edition()
-    records = edition.every
-    dropped = Counter(rule for record in records for rule in record["dropped"])
-    flagged = Counter(rule for record in records for rule in record["flags"])
-    failed = [str(record["token_id"]) for record in records if not record["accepted"]]
-    constant = [name for name in TRAITS if name not in edition.bands]
-    say(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({clock(seconds)})")
-    say(f"to look through them: {folder.path / 'index.html'}")
-    if edition.curated:
-        say(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
-    for label, counts in (("drawn again for", dropped), ("flagged for", flagged)):
-        if counts:
-            say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
-    if constant:
-        say(f"the same for all tokens, so no trait: {', '.join(constant)}")
-    drawn = [edition.info.title, *(record["text"] for record in edition.records)]
-    foreign = {c: path for text in drawn for c, path in in_other_fonts(text).items()}
-    if names := sorted({path.stem for path in foreign.values() if path}):
-        say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
-    if missing := [character for character, path in foreign.items() if not path]:
-        lacked = f"{counted(len(missing), 'character')} that no font here has: {' '.join(missing[:10])}"
-        say(f"pictures show boxes for {lacked}")
-    if failed:
-        what = f"left out: the rules dropped all texts that collection.attempts allows: {listed(failed)}"
-        complain(f"error: {counted(len(failed), 'token')} {what}")
-    return 1 if failed else 0
-
-
 def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with what the command line gives of PRESENTATION."""
     with SetFolder.opened(arguments.folder) as folder:
@@ -194,6 +181,7 @@ def export_set(arguments: argparse.Namespace) -> int:
         if info.pieces and not info.courses:
             fix = f"python collection.py draw-courses {argument(arguments.folder)}"
             say(f"no pieces: how the texts were written is not known; {fix} draws it")
+        say_what_to_publish(folder.edition())
         say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
     return 0
 
@@ -254,7 +242,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         records = folder.records()
         known = {record["token_id"] for record in records if record["accepted"]}
         check_presentable(folder.info())
-        chosen = known if arguments.keep == "all" else named_tokens(Path(arguments.keep), records, known)
+        chosen = known if arguments.keep == "all" else named_tokens(Path(arguments.keep), folder, known)
         folder.check_courses(chosen)
         if arguments.keep == "all":
             folder.check_free(selection.name)
@@ -262,14 +250,15 @@ def select_tokens(arguments: argparse.Namespace) -> int:
         else:
             folder.write(selection.name, utf8(selection_json(chosen)))
         write_and_name(folder, written)
+        say_what_to_publish(folder.edition())
         say(f"{len(chosen)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
 
 
-def named_tokens(file: Path, records: list[Record], known: set[int]) -> set[int]:
+def named_tokens(file: Path, folder: SetFolder, known: set[int]) -> set[int]:
     """The accepted tokens, of those `known`, whose ids a file names. UserError for others; those left out are told."""
-    named = token_ids(file)
-    refused = named & {record["token_id"] for record in records} - known
+    named = token_ids(file, sheet_identity(folder.info()))
+    refused = named & {record["token_id"] for record in folder.records()} - known
     check_known(file, named - known - refused)
     if refused:
         what = f"{file}: the rules left out {listed(map(str, sorted(refused)))}"

@@ -1,10 +1,10 @@
 "use strict";
 const tokens = /*TOKENS*/[]; // what is shown of each token, in the order of their numbers
 const bands = /*BANDS*/{}; // the names of each trait's bands, from low to high
-const [RANGE, COMMENT, THOUSANDS, UNCLEAR] = /*SELECTION*/[].map(pattern => new RegExp(pattern, "gi")); // as collection.py reads a selection
+const [RANGE, COMMENT, THOUSANDS, UNCLEAR, OF_SHEET] = /*SELECTION*/[].map(pattern => new RegExp(pattern, "gi")); // as collection.py reads a selection
 const marks = new Map(); // token id -> "keep" or "reject"
 const MARKED = { keep: "kept", reject: "rejected" };
-const storage = "marks of <!--IDENTITY-->";
+const identity = "<!--IDENTITY-->", storage = `marks of ${identity}`;
 let keeps = true; // whether this browser stores marks
 try { for (const [id, mark] of JSON.parse(localStorage.getItem(storage) || "[]")) marks.set(id, mark) } catch { keeps = false }
 
@@ -28,7 +28,7 @@ function card(token, place) {
   const flags = token.flags.length ? " · flagged: " + token.flags.join(", ") : "";
   const button = (mark, style) => element("button", { className: style, textContent: mark, tabIndex: -1, value: mark });
   const made = element("article", { id: "token-" + token.id, tabIndex: 0, token, ariaPosInSet: place + 1, ariaSetSize: shown.length },
-    element("p", { textContent: token.text, dir: "auto" }),
+    element("p", { textContent: token.text, dir: "auto", lang: "" }),
     element("small", { textContent: Object.entries(token.traits).map(pair => pair.join(": ")).join(" · ") + flags }),
     element("div", { className: "marks" },
       element("span", { textContent: `${names(token)} · ${token.bits.toFixed(1)} bits` }),
@@ -157,7 +157,7 @@ function piece(token) {
   if (token.pieces.includes("html")) // a page of its own, which may only run its script
     return element("iframe", { src: file + ".html", title: "how it was written", sandbox: "allow-scripts" });
   if (token.pieces.includes("svg")) return element("img", { src: file + ".svg", alt: "" });
-  return element("p", { textContent: token.text, dir: "auto" });
+  return element("p", { textContent: token.text, dir: "auto", lang: "" });
 }
 
 function open(token) {
@@ -253,8 +253,8 @@ feed.addEventListener("focusout", () => play(null));
 by("save").onclick = () => {
   const kept = tokens.filter(token => marks.get(token.id) === "keep");
   const chosen = kept.length ? kept : tokens.filter(token => marks.get(token.id) !== "reject");
-  const text = chosen.map(token => token.id).join("\n") + "\n";
-  const link = element("a", { href: URL.createObjectURL(new Blob([text])), download: "selection.txt" });
+  const text = [`# ${document.title}, set ${identity}`, ...chosen.map(token => token.id)].join("\n") + "\n";
+  const link = element("a", { href: URL.createObjectURL(new Blob([text])), download: "<!--NAME-->_selection.txt" });
   link.click();
   URL.revokeObjectURL(link.href);
 };
@@ -263,6 +263,7 @@ const numbered = new Map(tokens.map(token => [token.id, token]));
 function named(written) { // -> the tokens that a selection names, and which parts of it name others; or what is wrong with it
   const text = written.replace(COMMENT, ""), withoutRanges = text.replace(RANGE, (all, low, high) => high ? "0" : all);
   const line = place => written.split("\n")[text.slice(0, place).split("\n").length - 1].trim().slice(0, 100);
+  if ([...written.matchAll(OF_SHEET)].some(([, other]) => other !== identity)) return "was saved in the sheet of another set";
   const number = text.search(THOUSANDS), unclear = withoutRanges.split("\n").findIndex(each => each.search(UNCLEAR) >= 0);
   if (number >= 0) return `${line(number)} may name one number or two; write 1234, or 1 234`;
   if (unclear >= 0) return `${written.split("\n")[unclear].trim().slice(0, 100)} is neither token ids nor a range; write 3 7 or 3-7`;

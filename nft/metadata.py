@@ -7,8 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 from nft.edition import Edition
-from nft.formats import INDENTS, MORE_MARKDOWN, PLURALS, SHORT_TITLES
+from nft.formats import (
+    INDENTS,
+    MORE_MARKDOWN,
+    PLAINER_MARKDOWN,
+    PLURALS,
+    SHARED_SYMBOL,
+    SHORT_TITLES,
+    TEXT_OF,
+)  # fmt: skip
 from nft.layout import WIDE
+from nft.schemas import SetInfo
 from nft.traits import Record
 
 STATEMENT = "Machine-generated text: written by a character-level discrete diffusion model, by no person."
@@ -18,8 +27,11 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # the same behind a delimiter inside a cell: a spreadsheet that parts cells by ; parts ours there too, quoted or not. A
 # smiley, ;-), stays
 INSIDE = re.compile('(?<=[;|\t\r\n])("*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20](?!\\)))')
-# marketplaces show a description as Markdown, in which a line may begin a list, or be a heading's underline
-MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
+# marketplaces show a description as Markdown. Within a line few characters mean something; at its beginning they may
+# make a heading, a list, a quotation, a table or a heading's underline
+WITHIN = r"[\\`*\[<~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])"  # no underscore amid letters and digits
+MARKDOWN = re.compile(rf"({WITHIN}|^[^\S\n]*(?:[-+=>#|]|:(?=-))|^[^\S\n]*\d+[.)](?=\s|$))", re.MULTILINE)
+MORE_ESCAPED = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
 INDENT = re.compile("^(?= {4}| {0,3}\t)[ \t]", re.MULTILINE)  # of a line that would be code
 EARLIER_MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")
 SHOWN_TITLE = 60  # narrow characters of a caption in a picture, which has room for a few more
@@ -96,21 +108,33 @@ def rarity_table(edition: Edition) -> str:
 def properties(edition: Edition, record: Record) -> dict[str, Any]:
     """The properties in every kind of metadata: the text, how it was drawn, and that a machine wrote it."""
     own = {key: record[key] for key in ("text", "token_id", "seed", "attempt", "sha256", "model_sha256", "flags")}
-    common = {"machine_generated": True, "curated": edition.curated, "license": edition.info.license}
-    return {**own, **common, **({"started_from": start.name} if (start := edition.info.start) else {})}
+    info = edition.info
+    texts = {"training_text": origin_of(info)} if info.format >= TEXT_OF else {"license": info.license}
+    common = {"machine_generated": True, "curated": edition.curated, **texts}
+    return {**own, **common, **({"started_from": start.name} if (start := info.start) else {})}
+
+
+def origin_of(info: SetInfo) -> dict[str, str]:
+    """Licence and source of the training text."""
+    return {"license": info.license, "source": info.source}
 
 
 def description(edition: Edition, record: Record) -> str:
-    """The text with Markdown escaped, then that a machine wrote it and whether it was chosen by hand.
+    """The text with Markdown escaped, and the statement.
 
     An indented line begins with a no-break space, which looks the same and makes no code of it.
     """
     version, text = edition.info.format, record["text"]
-    chosen = "Chosen by hand from a larger set." if edition.curated else "Not chosen by hand."
-    pattern = EARLIER_MARKDOWN if version < MORE_MARKDOWN else MARKDOWN
+    patterns = {MORE_MARKDOWN: MORE_ESCAPED, PLAINER_MARKDOWN: MARKDOWN}
+    pattern = next((patterns[since] for since in sorted(patterns, reverse=True) if version >= since), EARLIER_MARKDOWN)
     text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
     text = text if version < INDENTS else INDENT.sub("\u00a0", text)
-    return f"{text}\n\n{STATEMENT} {chosen}"
+    return f"{text}\n\n{statement(edition)}"
+
+
+def statement(edition: Edition) -> str:
+    """That a machine wrote a text, and whether it was chosen by hand."""
+    return f"{STATEMENT} {'Chosen by hand from a larger set.' if edition.curated else 'Not chosen by hand.'}"
 
 
 def truncate(text: str, size: int) -> str:
@@ -125,12 +149,13 @@ def moving_kind(edition: Edition, record: Record) -> str:
 
 def common_metadata(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """The fields that every kind of metadata holds."""
-    moving = moving_kind(edition, record)
+    moving, live = moving_kind(edition, record), edition.info.live
+    address = f"{live}?token={record['token_id']}" if live else edition.image_uri(number, kind=moving)
     return {
         "name": caption(edition, number),
         "description": description(edition, record),
         "image": edition.image_uri(number),
-        **({"animation_url": edition.image_uri(number, kind=moving)} if moving else {}),
+        **({"animation_url": address} if live or moving else {}),
         "attributes": [{"trait_type": name, "value": value} for name, value in traits.items()],
         "properties": properties(edition, record),
     }
@@ -149,15 +174,25 @@ def erc1155(edition: Edition, number: int, record: Record, traits: dict[str, str
 def metaplex(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """Metadata of Metaplex's non-fungible standard; its files are numbered from 0."""
     common, title, tail = common_metadata(edition, number, record, traits), edition.info.title, f" #{number}"
-    moving = moving_kind(edition, record)
+    info, moving = edition.info, "html" if edition.info.live else moving_kind(edition, record)
+    plain = {"description": f"{record['text']}\n\n{statement(edition)}"} if info.format >= PLAINER_MARKDOWN else {}
     kinds = ["png", *edition.pieces(record)]
     files = [{"uri": edition.image_uri(number, kind=kind), "type": MEDIA_TYPES[kind]} for kind in kinds]
     return {
         **common,
+        **plain,
         "name": truncate(title, METAPLEX_NAME - len(tail)) + tail,
-        "symbol": truncate("".join(filter(str.isalnum, title)).upper(), METAPLEX_SYMBOL),
+        "symbol": symbol(title, shared=info.format >= SHARED_SYMBOL),
         "properties": {**common["properties"], "category": CATEGORIES[moving], "files": files},
     }
+
+
+def symbol(title: str, *, shared: bool) -> str:
+    """Metaplex' symbol: of a title that is too long the beginning, or where it is shared that of each word."""
+    words = re.findall(r"[^\W_]+", title.upper()) if shared else ["".join(filter(str.isalnum, title)).upper()]
+    if len("".join(words).encode()) > METAPLEX_SYMBOL and words:
+        words = [truncate(word, max(1, METAPLEX_SYMBOL // len(words))) for word in words]
+    return truncate("".join(words), METAPLEX_SYMBOL)
 
 
 def contract(edition: Edition) -> dict[str, Any]:
@@ -172,6 +207,5 @@ def contract(edition: Edition) -> dict[str, Any]:
         "curated": edition.curated,
         "tokens": len(edition.records),
         "chosen_from": edition.chosen_from,
-        "license": info.license,
-        "source": info.source,
+        **({"training_text": origin_of(info)} if info.format >= TEXT_OF else origin_of(info)),
     }

@@ -22,8 +22,8 @@ from sources.cleaning import misfit
 from utils import UserError
 
 # fields of set.json that may change after the tokens are drawn
-PRESENTATION = ("title", "description", "base_uri", "pieces", "theme")
-LATER = ("start", "courses", "pieces", "theme")  # fields that sets of earlier versions lack, and some have no use for
+PRESENTATION = ("title", "description", "base_uri", "live", "pieces", "theme")
+LATER = ("start", "courses", "live", "pieces", "theme")  # fields that earlier sets lack, and some have no use for
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
@@ -91,7 +91,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with, where the text is from, and how the set is presented."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9]  # up to SET_FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]  # up to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler
@@ -107,6 +107,7 @@ class SetInfo(SetFile):
     base_uri: Text
     start: Start | None = None  # the model that the training of the one that wrote this set started from
     courses: Literal[True] | None = None  # whether courses.jsonl holds how each token was written
+    live: Text | None = None  # address of a page of export.py page, which shows token k at ?token=k
     pieces: list[Annotated[str, one_of(PIECES)]] | None = None  # files of each token that show it being written
     theme: Annotated[str, one_of(THEMES)] | None = None  # what pictures and pieces look like
 
@@ -194,15 +195,16 @@ def info_of(content: dict[str, Any]) -> SetInfo:
 
 def check_presentation(values: Mapping[str, Any], named: Callable[[str], str]) -> None:
     """Raise UserError for a text of a set that none of its files may show; `named` names its place."""
-    for key in filter(values.__contains__, ("title", "description", "base_uri", "license", "source")):
-        value = values[key]
+    for key in ("title", "description", "base_uri", "live", "license", "source"):
+        if (value := values.get(key)) is None:
+            continue
         lone_surrogate = any("\ud800" <= character <= "\udfff" for character in value)  # bytes that are no UTF-8
         if lone_surrogate or (key == "title" and not value.strip()):
             rule = "must be UTF-8 text" + ", and not empty" * (key == "title")
             raise UserError(f"{named(key)} {value!r}: {rule}")
         if key == "title" and (what := misfit(value)):  # it stands on one line, under pictures too
             raise UserError(f"{named(key)} {shown(value)}: holds {what}")
-        if key == "base_uri" and value and not ADDRESS.fullmatch(value):
+        if key in ("base_uri", "live") and value and not ADDRESS.fullmatch(value):
             rule = "must be an address, as ipfs://CID or https://example.org/set"
             raise UserError(f"{named(key)} {shown(value)}: {rule}")
 

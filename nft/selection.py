@@ -10,6 +10,7 @@ TO = r"(?:[-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+|\.\.+|\u2026|to)"  # of a ra
 TOKEN_RANGE = re.compile(rf"(\d+)(?:[^\S\n]*{TO}[^\S\n]*(\d+))?", re.IGNORECASE)
 LONGEST_ID = 10  # digits that are read: no set has such a token
 COMMENT = re.compile(r"#(?!\d)[^\n]*")  # #3 is a token
+OF_SHEET = re.compile(r"(?:^|\n)# [^\n]*, set ([0-9a-f]{16})(?=\n|$)")  # how a contact sheet begins what it saves
 # one number with a mark between its thousands, or two ids; of a larger one no set has a token, so it is a list
 THOUSANDS = re.compile(r"(?<![\d,])(?:\d{1,3}[,'\u2019\u00a0\u202f]\d{3}|1,000,000)(?!,?\d)")
 WORDS = r"(?:and|also|plus|then|keep|tokens?|token_ids?|ids?|numbers?|nos?\.?)"
@@ -18,12 +19,14 @@ SEPARATOR = rf"""(?:[^\S\n]|[,;&|#"')\[\]{{}}]|\((?=#?\d+\))|\b{WORDS}(?!\w)(?:[
 UNCLEAR = re.compile(rf"\d(?!{SEPARATOR}*\d)[^\d\n]+\d", re.IGNORECASE)
 
 
-def token_ids(path: Path) -> set[int]:
-    """The token ids that a file names, alone or as ranges (3-7, 3 – 7, 3 to 7).
+def token_ids(path: Path, sheet: str = "") -> set[int]:
+    """The token ids that a file names, alone or as ranges (3-7, 3 – 7, 3 to 7). `sheet`: the set's own contact sheet.
 
     Comments are ignored, and words before the first and after the last id of a line.
     """
     read = read_text(path)
+    if any(other != sheet for other in OF_SHEET.findall(read)):
+        raise UserError(f"{path}: was saved in the contact sheet of another set")
     text = COMMENT.sub("", read)
     without_ranges = TOKEN_RANGE.sub(lambda found: "0" if found[2] else found[0], text)
     for whole, pattern, trouble in (

@@ -18,6 +18,7 @@ from nft.originals import Originals, find_originals
 from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder, indented_json, selection_json
+from nft.summary import say_what_to_publish
 from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, masked_like, write_texts, writing_figures
 from nft.traits import Record
 from nft.verify_files import check_files
@@ -41,6 +42,9 @@ def verify_set(arguments: argparse.Namespace) -> int:
         redrawn = check_drawing(found, edition, at_hand, arguments)
         check_records(found, edition, at_hand, redrawn)
         check_files(found, folder, edition)
+    if not edition.info.base_uri:
+        say("pictures are named by relative paths, which no marketplace follows; export --base-uri gives an address")
+    say_what_to_publish(edition)
     print(f"{counted(len(edition.every), 'token')}: {found.summary()}")
     return 1 if found.wrong else 0
 

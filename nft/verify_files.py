@@ -24,8 +24,8 @@ from utils import UserError
 TABLE, SHEET = "tokens.csv", "index.html"
 PAGES = (".html", ".svg")
 # format: ends of files that its versions wrote otherwise: up to 2 wide characters covered their neighbours; what a
-# contact sheet is made of changed while the formats 3 to 6 stayed
-WRITTEN_OTHERWISE = {1: (*PAGES, TABLE), 2: PAGES, **dict.fromkeys(range(3, 7), (SHEET,))}
+# contact sheet is made of changed while the formats 3 to 6 stayed, and with format 10
+WRITTEN_OTHERWISE = {1: (*PAGES, TABLE), 2: PAGES, **dict.fromkeys(range(3, 10), (SHEET,))}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PACKERS = {".apng": ".png"}  # both by zlib; each other kind by a library of its own
 PART = re.compile(r"\..+\.part")  # what a write that was killed left

@@ -6,10 +6,10 @@ from html import escape
 
 import pytest
 
-from nft.contact_sheet import TEMPLATE, contact_sheet
+from nft.contact_sheet import TEMPLATE, contact_sheet, sheet_identity
 from nft.edition import Edition
 from nft.formats import SET_FORMAT
-from nft.selection import COMMENT, THOUSANDS, TOKEN_RANGE, UNCLEAR, token_ids
+from nft.selection import COMMENT, OF_SHEET, THOUSANDS, TOKEN_RANGE, UNCLEAR, token_ids
 from nft.store import SetFolder
 from nft.traits import TRAITS
 from tests.nft.sets import made_up_edition, made_up_set
@@ -39,7 +39,7 @@ def test_a_title_with_a_place_of_the_template_stays_a_title():
 def test_what_the_sheet_is_made_of_goes_with_the_format():
     """A sheet of other bytes makes honest sets wrong, so it needs a format of its own: see WRITTEN_OTHERWISE."""
     sources = [TEMPLATE.with_suffix(end).read_text(encoding="utf-8") for end in (".html", ".css", ".js")]
-    patterns = [each.pattern for each in (TOKEN_RANGE, COMMENT, THOUSANDS, UNCLEAR)]
+    patterns = [each.pattern for each in (TOKEN_RANGE, COMMENT, THOUSANDS, UNCLEAR, OF_SHEET)]
     assert (SET_FORMAT, hash_json([*sources, *patterns])[:16]) == (9, "a98387c433bf7709")
 
 
@@ -230,15 +230,15 @@ def test_orders(visit, tmp_path):
 
 
 def test_a_selection_is_saved_and_loaded(visit, tmp_path):
-    made_up_set(tmp_path, TEXTS)
+    edition = made_up_set(tmp_path, TEXTS)
     page = visit(tmp_path / "index.html")
     page.on("dialog", lambda dialog: dialog.accept())
 
     def saved() -> set[int]:
         with page.expect_download() as download:
             page.click("#save")
-        assert download.value.suggested_filename == "selection.txt"
-        return token_ids(download.value.path())
+        assert download.value.suggested_filename == "toy_selection.txt"
+        return token_ids(download.value.path(), sheet_identity(edition.info))
 
     assert saved() == set(TEXTS)
     pressed(page, "Home r")
@@ -259,6 +259,7 @@ def test_a_selection_is_saved_and_loaded(visit, tmp_path):
         load(text, note)
         assert saved() == token_ids(file) & set(TEXTS)
     for text, note in [
+        (f"# toys, set {'0' * 16}\n1", "was saved in the sheet of another set"),
         ("1/2", "1/2 is neither token ids nor a range; write 3 7 or 3-7"),
         ("# 9\n1 through 5", "1 through 5 is neither token ids nor a range; write 3 7 or 3-7"),
         ("2\n1,234 # 9", "1,234 # 9 may name one number or two; write 1234, or 1 234"),
