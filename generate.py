@@ -90,7 +90,7 @@ def generate(arguments: argparse.Namespace) -> int:
         written = write_all(arguments, writer, settings, prompt)
     texts = [document.text for document in written]
     how = {"model": full_name(arguments.model), "seed": arguments.seed, **settings_read(settings), **vars(prompt)}
-    files = sample_files(texts, how, stream=writer.run.data.format == "stream")
+    files = sample_files(texts, how, stream=writer.run.data.stream)
     if arguments.courses:
         files = (*files, course_file(document.course for document in written))
     outputs.write(*files)

@@ -87,7 +87,7 @@ def prepare(arguments: argparse.Namespace) -> int:
         scratch_folder(path) as scratch,
         progress("bytes read", sum(size_of(file.path) for file in found)) as advance,
     ):
-        made = make_text(request, found, scratch, advance, stream=run.data.format == "stream")
+        made = make_text(request, found, scratch, advance, stream=run.data.stream)
         outputs.place(made.text, made.sha256, made.record)
     for line in report(made, run, arguments.config):
         say(line)

@@ -56,6 +56,11 @@ class DataConfig(Section):
     held_out: float = Field(default=0.05, gt=0, le=0.5)
     invalid_utf8: Annotated[str, one_of(("error", "skip", "replace"))] = "error"
 
+    @property
+    def stream(self) -> bool:
+        """Whether it is continuous text instead of one document per line."""
+        return self.format == "stream"
+
     @model_validator(mode="after")
     def check_sample(self) -> "DataConfig":
         if self.max_documents == 1:

@@ -54,7 +54,7 @@ def export_hub(arguments: argparse.Namespace) -> int:
     private = sum(bool(personal(text)) for text in texts)
     shown = {name: SHOWS[name] for name in pictures}
     subject = Subject(arguments.out, checkpoint, texts, private, evaluation, why_not, shown, arguments.language)
-    samples, _ = sample_files(texts, {}, stream=checkpoint.run.data.format == "stream")
+    samples, _ = sample_files(texts, {}, stream=checkpoint.run.data.stream)
     files = folder_files(content_of(checkpoint))
     outputs.write(utf8(card_of(subject)), *files.values(), samples, *pictures.values())
     for path in old:  # pictures of an earlier export, which this card does not show

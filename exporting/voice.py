@@ -51,7 +51,7 @@ def voice_of(writer: Writer, settings: SamplerSettings, packed: Packed, title: s
     return {
         "name": run.name,
         "title": title,
-        "stream": run.data.format == "stream",
+        "stream": run.data.stream,
         "symbols": [*vocabulary.symbols[: vocabulary.size]],
         "characters": process.characters,
         "uniform_share": process.uniform_share,
@@ -59,7 +59,7 @@ def voice_of(writer: Writer, settings: SamplerSettings, packed: Packed, title: s
         "lengths": {"values": writer.lengths.values.tolist(), "counts": writer.lengths.counts.tolist()},
         "max_length": run.sampling.max_length,
         "overlap": run.sampling.overlap,
-        "bucket": 1 if run.data.format == "stream" else BUCKET,  # see Draft.window_length
+        "bucket": 1 if run.data.stream else BUCKET,  # see Draft.window_length
         "model": {key: getattr(run.model, key) for key in SHAPE},
         "sampler": how,
         "constants": CONSTANTS,

@@ -47,7 +47,7 @@ class Draft:
         length = prompt.draw_length(writer.lengths, writer.run.sampling.max_length, uniform)
         text, given = prompt.pattern(length)
         ids = np.where(given, writer.vocabulary.encode(text), FRAME).astype(np.int64)
-        self.edge = 0 if writer.run.data.format == "stream" else 1  # frames at each end; continuous text has none
+        self.edge = 0 if writer.run.data.stream else 1  # frames at each end; continuous text has none
         self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
         self.settled = self.edge
         self.log_p: list[float] = []

@@ -50,9 +50,9 @@ class Prompt:
         for name in GIVEN:
             for character in getattr(self, name):
                 blank = name == "template" and character == BLANK
-                frame = character == "\n" and run.data.format != "stream"
+                frame = character == "\n" and not run.data.stream
                 if frame or not (blank or character in vocabulary.characters):
-                    known = counted(len(vocabulary.characters) - (run.data.format != "stream"), "character")
+                    known = counted(len(vocabulary.characters) - (not run.data.stream), "character")
                     raise UserError(f"--{name} holds {character!r}, which is not among the {known} of {model}")
         taken = len(self.prefix) + len(self.suffix)
         if self.longest is not None and taken >= self.longest:

@@ -125,7 +125,7 @@ class Writer:
     @property
     def forbidden(self) -> list[int]:
         """The ids that are never written: the frame of documents, and `<unk>`, which stands for no one character."""
-        frame = [] if self.run.data.format == "stream" else [FRAME]
+        frame = [] if self.run.data.stream else [FRAME]
         return frame + [self.vocabulary.unk] * self.vocabulary.open
 
     def network_calls(self, settings: SamplerSettings, prompt: Prompt) -> int:

@@ -136,7 +136,7 @@ def _encoded(run: RunConfig, sha256: str, place: str = "") -> Corpus:
     A new store removes the old ones of its place alone, so that each place holds one at most.
     """
     key = hash_json([STORE_FORMAT, sha256, run.seed, run.data.model_dump(exclude={"file"})])[:16]
-    store, stream = stores_of(run) / key, run.data.format == "stream"
+    store, stream = stores_of(run) / key, run.data.stream
     if not store.exists():
         store = stores_of(run) / place / key
     if holds_encoding(store, run, sha256):
@@ -258,7 +258,7 @@ def array_bytes(array: np.ndarray) -> bytes:
 
 def _codes_of(run: RunConfig, lengths: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
     """Read the file again, and yield code points of the chosen documents, a chunk at a time."""
-    done, stream = 0, run.data.format == "stream"  # lines read so far; characters in a stream
+    done, stream = 0, run.data.stream  # lines read so far; characters in a stream
     ends = np.cumsum(lengths)
     for codes in read_lines(run.data_file(), run.data, ReadingLog()):
         sizes = spans(codes)[1]

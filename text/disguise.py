@@ -57,7 +57,7 @@ def check_text(run: RunConfig) -> None:
     Continuous text may be anything.
     """
     path = run.data_file()
-    if run.data.format != "stream" and is_json(head_lines(path)):
+    if not run.data.stream and is_json(head_lines(path)):
         raise UserError(f"{path}: is JSON, not a text; {how_to(path, '.json')}")
 
 
@@ -91,7 +91,7 @@ def is_object(line: str | bytes) -> bool:
 def suspicion(run: RunConfig) -> str:
     """A line for a text that looks like a table, which it may be or not; "" for any other, and for continuous text."""
     path = run.data_file()
-    if run.data.format == "stream" or not is_table(head_lines(path)):
+    if run.data.stream or not is_table(head_lines(path)):
         return ""
     return f"{path.name} looks like a table; if it is one, {how_to(path, '.csv')}"
 

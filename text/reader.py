@@ -76,7 +76,7 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
         file.seek(len(BOM) if begin.startswith(BOM) else 0)
         while block := file.read(CHUNK_BYTES):
             cut = block.rfind(b"\n") + 1
-            if not cut and config.format == "stream":
+            if not cut and config.stream:
                 cut = block.rfind(b" ", 0, -1) + 1  # not the last byte: the end of the file gets a newline
             if cut:
                 data = b"".join(parts) + block[:cut]
@@ -85,7 +85,7 @@ def read_lines(path: Path, config: DataConfig, reading_log: ReadingLog) -> Itera
                 parts, size = [], 0
             parts.append(block[cut:])
             size += len(parts[-1])
-            if size > MOST_LINE and config.format == "lines":
+            if size > MOST_LINE and not config.stream:
                 check_line_ends(path)
                 rule = f"longer than {MOST_LINE >> 20} MB, which no document is"
                 raise UserError(f"{path} line {line}: {rule}; set data.format to stream for continuous text")

@@ -21,7 +21,7 @@ class Survey(NamedTuple):
 
 def survey(run: RunConfig) -> Survey:
     """Choose among the documents of a run's file."""
-    return (survey_stream if run.data.format == "stream" else survey_lines)(run)
+    return (survey_stream if run.data.stream else survey_lines)(run)
 
 
 def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
@@ -36,8 +36,8 @@ def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
     now, before = survey(run), survey(before_run)
     if data.format != run.data.format or len(now.kept) != len(before.kept):
         # no document of one is one of the other: all may have been learnt
-        return int(now.lengths[now.held_out].sum() if run.data.format == "stream" else now.held_out.sum())
-    if data.format == "stream":
+        return int(now.lengths[now.held_out].sum() if run.data.stream else now.held_out.sum())
+    if data.stream:
         return max(int(now.lengths[now.held_out].sum() - before.lengths[before.held_out].sum()), 0)
     return int((now.held_out & before.kept & ~before.held_out).sum())
 

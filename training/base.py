@@ -108,7 +108,7 @@ def text_of(run: RunConfig, found: Survey, held_out: set[str]) -> str:
     order = order[: int(np.searchsorted(np.cumsum(lengths[order]), BASE_CHARACTERS)) + 1]
     chosen = np.zeros(len(learnt), dtype=bool)
     chosen[np.flatnonzero(learnt)[order]] = True
-    documents = texts_of(run, found.lengths, chosen, BASE_CHARACTERS if run.data.format == "stream" else math.inf)
+    documents = texts_of(run, found.lengths, chosen, BASE_CHARACTERS if run.data.stream else math.inf)
     drawn = (documents[i][:BASE_CHARACTERS] for i in np.argsort(np.argsort(order)))  # texts_of has the file's order
     lines = (line for document in drawn for line in document.split("\n") if compared(line) not in held_out)
     return "".join(f"{known_text(line, vocabulary)}\n" for line in lines)

@@ -55,7 +55,7 @@ def check_further(run: RunConfig) -> Checkpoint:
         fix = "a voice of this one is a dataset of its own, with training.start_from"
         raise UserError(f"{data}: not the text that {path} learnt from, so --more does not go on with it; {fix}")
     if count := learnt_before(run, found.run):
-        held_out = counted(count, "character" if run.data.format == "stream" else "document")
+        held_out = counted(count, "character" if run.data.stream else "document")
         what = f"{path} has learnt {held_out} that would be held out now, with {split_differs(run, found.run)}"
         raise UserError(f"{data}: {what}; set that back, or leave --more out to train anew")
     return found
