@@ -10,7 +10,7 @@ from command.messages import counted
 from config.loader import Config
 from config.schema import DataConfig, RunConfig
 from evaluation.reference import Reference
-from generation.archive import kept_aside
+from generation.aside import kept_aside
 from generation.checkpoint import Checkpoint, Start
 from text.corpus import Corpus, Split, all_text, load_trained_corpus
 from text.reader import ReadingLog, read_lines, spans, with_ends

@@ -5,9 +5,7 @@ A file is a zip archive as torch.save writes it: the values as a pickle, each te
 
 import contextlib
 import difflib
-import glob
 import io
-import itertools
 import os
 import pickle
 import pickletools
@@ -22,7 +20,7 @@ import torch
 from torch import Tensor
 
 from command.messages import is_of_system
-from utils import Result, UserError, check_readable, hash_file, out_of_memory, replace, unreadable, write_atomic
+from utils import Result, UserError, check_readable, hash_file, out_of_memory, unreadable, write_atomic
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,
@@ -125,44 +123,6 @@ def nearest_model(path: Path) -> str:
     models = {file.stem: file for file in files if file.is_file() and "." not in file.stem}
     close = difflib.get_close_matches(path.stem, models, n=1, cutoff=0.5)
     return f"; did you mean {str(models[close[0]])!r}?" if close else ""
-
-
-def set_aside(path: Path) -> Path:
-    """Rename NAME.pt, for example, to NAME.previous.pt, or NAME.previous-2.pt and so on, over nothing that is there."""
-    kept = free_name(path)
-    replace(path, kept)
-    return kept
-
-
-def copy_aside(path: Path) -> Path:
-    """A copy of a file under such a name: one that is there already, or a new one."""
-    if not (kept := copies_aside(path)):
-        kept = [free_name(path)]
-        write_atomic(kept[0], path.read_bytes())
-    return kept[0]
-
-
-def copies_aside(path: Path) -> list[Path]:
-    """Of the files kept aside, those of the same bytes as the one of now."""
-    if not path.is_file():
-        return []
-    found = hash_file(path)
-    return [kept for kept in kept_aside(path) if kept.is_file() and hash_file(kept) == found]
-
-
-def free_name(path: Path) -> Path:
-    """The first of the names under which a file is kept aside that nothing has."""
-    endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    names = (path.with_suffix(f".previous{ending}{path.suffix}") for ending in endings)
-    return next(kept for kept in names if not os.path.lexists(kept))
-
-
-def kept_aside(path: Path) -> list[Path]:
-    """The files that were kept aside of earlier ones of this name; none in a folder that may not be looked into."""
-    try:
-        return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
-    except (OSError, ValueError):  # ValueError: no file system has such a name
-        return []
 
 
 def archive_in(file: BinaryIO) -> zipfile.ZipFile:

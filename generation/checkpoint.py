@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from config.errors import Name, describe, one_of, place, shown
 from config.schema import MOST_CHARACTERS, ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
-from generation.archive import archive_bytes, copies_aside, read_hashed, set_aside
+from generation.archive import archive_bytes, read_hashed
+from generation.aside import copies_aside, set_aside
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer

@@ -10,7 +10,7 @@ from config.loader import config_or_defaults
 from config.sets import Rules
 from evaluation.reference import Reference
 from evaluation.seen import Comparing, left_out, reference_of
-from generation.archive import kept_aside
+from generation.aside import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.formats import OWN_BOUND, SMALL_LETTERS, TWINS_APART

@@ -10,7 +10,7 @@ from command.messages import say
 from command.outputs import check_ours
 from config.loader import BASE, BASE_FILE, Config
 from config.schema import RunConfig
-from generation.archive import set_aside
+from generation.aside import set_aside
 from text.corpus import texts_of, vocabulary_of
 from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold

@@ -5,7 +5,7 @@ from pathlib import Path
 from command.messages import counted, say
 from config.data_file import no_data
 from config.schema import RunConfig
-from generation.archive import copy_aside, kept_aside
+from generation.aside import copy_aside, kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from text.survey import learnt_before, split_differs
 from training.resume import NEARLY, planned_minutes

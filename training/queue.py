@@ -15,7 +15,7 @@ from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
 from config.errors import is_safe_name
 from config.schema import RunConfig
-from generation.archive import set_aside
+from generation.aside import set_aside
 from training.display import QueueDisplay
 from training.finished import finished_model
 from training.lanes import Lanes, LocalLanes

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from command.messages import counted
 from config.schema import RunConfig
-from generation.archive import Damaged, kept_aside, read_archive, set_aside, write_archive
+from generation.archive import Damaged, read_archive, write_archive
+from generation.aside import kept_aside, set_aside
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor

@@ -9,7 +9,7 @@ from evaluation import seen
 from evaluation.reference import Reference
 from evaluation.report import summary, voice_page
 from evaluation.seen import joined, lines_of, without
-from generation.archive import set_aside
+from generation.aside import set_aside
 from generation.checkpoint import SeenText, Start, load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge, training_lines
 from tests.helpers import WORDS, Quiet, config_of, make_run, prose, shape

@@ -15,7 +15,7 @@ from torch import nn
 
 from config.schema import RunConfig
 from evaluation.identity import weights_sha256
-from generation.archive import END, Damaged, archive_bytes, kept_aside, nearest_model, read_archive
+from generation.archive import END, Damaged, archive_bytes, nearest_model, read_archive
 from generation.checkpoint import load_checkpoint, shape_of
 from model import DiffusionTransformer
 from tests.generation.hostile import outcome
@@ -179,13 +179,3 @@ def test_a_disk_that_cannot_be_read_does_not_make_a_model_damaged(model, monkeyp
     monkeypatch.setattr(torch, "load", fail)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         load_checkpoint(model)
-
-
-def test_a_folder_that_may_not_be_looked_into_keeps_nothing_aside(monkeypatch, tmp_path):
-    """As where a set names a model of another person."""
-
-    def glob(path, pattern):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "glob", glob)
-    assert kept_aside(tmp_path / "toy.pt") == []

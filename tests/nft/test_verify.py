@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import collection
-from generation.archive import set_aside
+from generation.aside import set_aside
 from nft.formats import SET_FORMAT
 from nft.store import indented_json
 from tests.helpers import Quiet, tree

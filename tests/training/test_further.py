@@ -7,7 +7,8 @@ import torch
 
 from config.loader import load_config
 from dataset_loader import TrainingBatches
-from generation.archive import kept_aside, write_archive
+from generation.archive import write_archive
+from generation.aside import kept_aside
 from generation.checkpoint import content_of, load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge
 from tests.helpers import WORDS, Killed, Quiet, make_run, prose, shape, tree
