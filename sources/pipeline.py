@@ -23,12 +23,14 @@ from sources.engine import open_json, open_parquet
 from sources.files import Found
 from sources.git import open_git
 from sources.log import SourceLog
+from sources.mail import open_mbox
 from sources.origin import record_of
-from sources.records import open_mbox, open_text, open_xml
+from sources.plain_text import open_text
 from sources.scratch import harmless_path, writing
 from sources.tables import SAMPLED, Row, Table, open_csv, open_tsv
 from sources.unpack import Held, Plain, plain_file
 from sources.where import Filter
+from sources.xml_dump import open_xml
 from utils import UserError, flush_to_disk, hash_file
 
 Texts = Generator[str, None, None]

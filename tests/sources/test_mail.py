@@ -11,7 +11,7 @@ import pytest
 
 import prepare
 from sources.encodings import NAME_ENCODING
-from sources.records import messages_of
+from sources.mail import messages_of
 from tests.sources.helpers import assert_refused, run
 
 CAFE = "café is “open” today"

@@ -1,4 +1,4 @@
-"""Reads XML dumps, mailboxes and plain text as tables."""
+"""Reads mailboxes as tables."""
 
 import codecs
 import email.policy
@@ -10,13 +10,11 @@ from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
-from xml.parsers import expat
 
-from command.messages import counted
 from config.data_file import MOST_LINE
 from sources.encodings import unnamed
 from sources.log import SourceLog
-from sources.tables import SAMPLED, Table, check_width, table_of
+from sources.tables import Table, table_of
 from sources.unpack import BLOCK_BYTES
 from utils import UserError
 
@@ -24,8 +22,6 @@ ESCAPES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape"}  # Python
 LONGEST_HEADER = 1 << 13  # characters
 LONGEST_PARAMETERS = 1 << 10  # characters of a header of parameters; to parse one takes the square of its length
 MOST_COMPARED = 10_000_000  # lines of a message times its boundaries: each line is compared with all that are open
-MOST_LINES = 1000  # of a file that is taken for one document though nobody says so
-MOST_DEPTH, MOST_NAMES = 100, 10_000  # of elements in XML; of elements and attributes, which its parser keeps
 DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 # of the line before a message: a sender, and in any order a day, a month, a time and a year
 DATED = re.compile(rb"From (?=.*\b(?:%s)\b)(?=.*\b(?:%s)\b)(?=.*\b\d\d?:\d\d\b)(?=.*\b\d{4}\b)" % (DAYS, MONTHS))
@@ -36,62 +32,6 @@ ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 MISFITS = (
     LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError, RecursionError, MessageError,
 )  # fmt: skip
-
-
-def open_xml(path: Path, name: str) -> Table:
-    """An XML dump as Stack Exchange gives them: an element <row> for each row, an attribute for each column."""
-    found: dict[str, None] = {}
-    for row in itertools.islice(xml_rows(path, name), SAMPLED):
-        found |= dict.fromkeys(row)
-    if not found:
-        raise UserError(f"{name}: holds no element <row>, as a dump of Stack Exchange does; no other XML is read")
-    check_width(name, len(found))
-    return table_of([*found], lambda _: xml_rows(path, name))
-
-
-def xml_parser(name: str, rows: list[dict[str, str]]) -> Any:
-    """A parser that adds the attributes of each <row> to a list. It refuses what takes memory, and no dump holds."""
-    open_tags: list[str] = []
-    names: set[str] = set()
-
-    def begin(tag: str, attributes: dict[str, str]) -> None:
-        open_tags.append(tag)
-        names.update(attributes, [tag])
-        if len(open_tags) > MOST_DEPTH or len(names) > MOST_NAMES:
-            raise UserError(f"{name}: has more than {MOST_DEPTH} elements in one another, or {MOST_NAMES:,} names")
-        if tag == "row":
-            rows.append(attributes)
-
-    def refuse(*doctype: Any) -> None:
-        if doctype[-1]:  # it holds declarations
-            raise UserError(f"{name}: defines entities or attributes of its own, which no dump needs; it is not read")
-
-    parser = expat.ParserCreate("utf-8")  # whatever it declares: it was decoded before
-    parser.StartElementHandler, parser.EndElementHandler = begin, lambda _: open_tags.pop()
-    parser.StartDoctypeDeclHandler = refuse
-    return parser
-
-
-def xml_rows(path: Path, name: str) -> Iterator[dict[str, str]]:
-    """The attributes of each <row>, a piece of the file at a time."""
-    rows: list[dict[str, str]] = []
-    parser, done = xml_parser(name, rows), 0
-    with path.open("rb") as file:
-        while True:
-            block = file.read(BLOCK_BYTES // 4)
-            try:
-                parser.Parse(block, not block)
-            except expat.ExpatError as error:
-                raise UserError(
-                    f"{name} line {error.lineno}: no well-formed XML: {expat.ErrorString(error.code)}"
-                ) from None
-            yield from rows
-            rows.clear()
-            done += len(block)
-            if done - max(parser.CurrentByteIndex, 0) > 2 * MOST_LINE:
-                raise UserError(f"{name} line {parser.CurrentLineNumber}: a row of more than {MOST_LINE >> 20} MB")
-            if not block:
-                return
 
 
 def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
@@ -211,49 +151,3 @@ def body_text(body: Any, place: str, encoding: str) -> str:
     if codec in ESCAPES:
         raise LookupError(charset)
     return unnamed(content, place, encoding) if codec == "ascii" else content.decode(charset, "replace")
-
-
-def open_text(path: Path, name: str, unit: str = "line") -> Table:
-    """A plain text whose lines, paragraphs (what stands between blank lines), or whole are documents.
-
-    "": the whole, if it has few lines.
-    """
-    return table_of(["text"], lambda _: ({"text": text} for text in UNIT_READERS[unit](path, name)))
-
-
-def lines_of(path: Path, name: str) -> Iterator[str]:
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for line in file:
-            yield line.rstrip("\r\n")
-
-
-def paragraphs_of(path: Path, name: str) -> Iterator[str]:
-    for blank, lines in itertools.groupby(lines_of(path, name), lambda line: not line.strip()):
-        if not blank:
-            yield "\n".join(held(lines, f"{name}: a paragraph"))
-
-
-def whole_of(path: Path, name: str) -> Iterator[str]:
-    yield "\n".join(held(lines_of(path, name), f"{name}: a file"))
-
-
-def short_whole_of(path: Path, name: str) -> Iterator[str]:
-    """As `whole_of`, of a file of which nobody has said that it is one document."""
-    for text in whole_of(path, name):
-        if (lines := text.count("\n")) > MOST_LINES:
-            rule = f"{counted(lines, 'line')} are seldom one document; say which they are"
-            raise UserError(f"{name}: {rule}: --unit line, --unit paragraph or --unit file")
-        yield text
-
-
-def held(lines: Iterator[str], what: str) -> Iterator[str]:
-    """The lines of a document; raises UserError if it has no end."""
-    size = 0
-    for line in lines:
-        size += len(line) + 1
-        if size > MOST_LINE:
-            raise UserError(f"{what} of more than {MOST_LINE >> 20} MB is no document; choose another --unit")
-        yield line
-
-
-UNIT_READERS = {"line": lines_of, "paragraph": paragraphs_of, "file": whole_of, "": short_whole_of}
