@@ -3,7 +3,6 @@
 import html
 import re
 import unicodedata
-from collections.abc import Callable
 from functools import partial
 from html.entities import html5
 from itertools import takewhile
@@ -90,31 +89,19 @@ MARKUP = {"HTML removed": without_tags, "entities resolved": without_entities}
 LINES = {"line breaks made spaces": on_one_line, "control characters removed": partial(UNFIT.sub, "")}
 
 
-class Cleaner:
-    """Cleans documents, and counts in a log those that each step changes."""
-
-    def __init__(self, log: SourceLog, *, keep_html: bool = False) -> None:
-        self.log = log
-        self.steps: dict[str, Callable[[str], str]] = LINES if keep_html else MARKUP | LINES
-        self.marks = "" if keep_html else "<&"
-
-    def __call__(self, text: str) -> str:
-        """The document as one line, without white space around it."""
-        text = text.strip()
-        if text.isprintable() and not any(mark in text for mark in self.marks):
-            return text
-        for step, change in self.steps.items():
-            changed = change(text).strip()
-            if changed != text:
-                self.count(step, text, changed)
-                text = changed
+def cleaned(text: str, log: SourceLog, *, keep_html: bool = False) -> str:
+    """A document as one line, without white space around it; the log counts what each step changes."""
+    text = text.strip()
+    if text.isprintable() and (keep_html or not ("<" in text or "&" in text)):
         return text
-
-    def count(self, step: str, before: str, after: str) -> None:
-        self.log.changed[step] += 1
-        examples = self.log.examples.setdefault(step, [])
-        if len(examples) < MOST_EXAMPLES:
-            examples.append(excerpts(before, after))
+    for step, change in (LINES if keep_html else MARKUP | LINES).items():
+        before, text = text, change(text).strip()
+        if text != before:
+            log.changed[step] += 1
+            examples = log.examples.setdefault(step, [])
+            if len(examples) < MOST_EXAMPLES:
+                examples.append(excerpts(before, text))
+    return text
 
 
 def agreement(texts: list[str]) -> str:

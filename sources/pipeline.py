@@ -16,7 +16,7 @@ from command.messages import counted
 from config.data_file import MOST_LINE
 from config.errors import listed
 from config.origin import LONGEST
-from sources.cleaning import HALF, Cleaner, misfit
+from sources.cleaning import HALF, cleaned, misfit
 from sources.columns import NO_ROWS, NoColumn, choose, describe, join, looks_like_prose, number_of, passing_over
 from sources.encodings import check_encoding
 from sources.engine import open_json, open_parquet
@@ -142,9 +142,8 @@ def make_text(
                 contextlib.closing(texts(file, table, request, choice, log)) as every,
                 contextlib.closing(metered(every, plain, advance, held)) as told,  # else Windows keeps the file
             ):
-                # a commit that speaks of <div> or &amp; means them
-                cleaner = Cleaner(log, keep_html=request.keep_html or file.kind == "git")
-                for document in map(cleaner, told):
+                keep = request.keep_html or file.kind == "git"  # a commit that speaks of <div> or &amp; means them
+                for document in (cleaned(text, log, keep_html=keep) for text in told):
                     if is_accepted(document, request, log, stream=stream):
                         out.write(document + "\n")
                         hashes.append(hash(document))

@@ -13,7 +13,7 @@ import pytest
 import generate
 import train
 from config.data_file import MOST_LINE
-from sources.cleaning import Cleaner, excerpts
+from sources.cleaning import cleaned, excerpts
 from sources.columns import choose, join, number_of
 from sources.files import Found
 from sources.log import SourceLog
@@ -155,23 +155,21 @@ CLEANED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "cleaned"), CLEANED)
-def test_a_document_is_cleaned_to_one_line_of_text(text, cleaned):
-    assert Cleaner(SourceLog())(text) == (text if cleaned is None else cleaned)
+@pytest.mark.parametrize(("text", "clean"), CLEANED)
+def test_a_document_is_cleaned_to_one_line_of_text(text, clean):
+    assert cleaned(text, SourceLog()) == (text if clean is None else clean)
 
 
 def test_html_stays_where_it_is_wanted():
-    assert Cleaner(SourceLog(), keep_html=True)("<b>a</b> &amp;\nb") == "<b>a</b> &amp; b"
+    assert cleaned("<b>a</b> &amp;\nb", SourceLog(), keep_html=True) == "<b>a</b> &amp; b"
 
 
 def test_every_change_is_counted_with_three_examples():
     log = SourceLog()
-    cleaner = Cleaner(log)
     for number in range(5):
-        cleaner(f"number {number}<br>and &amp;")
-        cleaner(f"two\nlines {number}")
-        cleaner(f"bell\a {number}")
-        cleaner("nothing to do")
+        texts = (f"number {number}<br>and &amp;", f"two\nlines {number}", f"bell\a {number}", "nothing to do")
+        for text in texts:
+            cleaned(text, log)
     assert log.changed == dict.fromkeys(("HTML removed", "entities resolved", "line breaks made spaces",
                                          "control characters removed"), 5)  # fmt: skip
     assert all(len(examples) == 3 for examples in log.examples.values())
@@ -186,7 +184,7 @@ def test_every_change_is_counted_with_three_examples():
 )  # fmt: skip
 def test_no_text_takes_long_to_clean(text):
     began = time.process_time()
-    Cleaner(SourceLog())(text)
+    cleaned(text, SourceLog())
     assert time.process_time() - began < 10
 
 
