@@ -6,12 +6,12 @@ import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from command.lock import exclusive_lock
+from command.places import is_locked, is_protected, is_regular
 from utils import UserError, atomic_path, check_writable, hash_file, replace, sha256, size_of, write_atomic
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
@@ -20,42 +20,8 @@ MOST_ENTRY = 1 << 14  # bytes of one line of a record: a path, in escapes, and a
 LOCK, PATIENCE = ".written.lock", 60  # of a folder; seconds to wait for writes that take a moment
 ENTRY = b'{"path": '  # how each line of a record begins
 LINE = re.compile(ENTRY + rb'"(?:[^"\\]|\\.)*(?:"[ ,:"shaf0-9bcde]{0,80}\}?|\\?)')  # an entry, or one cut short
-JUNCTION = 0xA0000003  # Windows' IO_REPARSE_TAG_MOUNT_POINT
 FREE = 2  # Windows' ERROR_FILE_NOT_FOUND: to Python, a path that is too long is a missing file too
 NOT_OURS = "not written by this program, or changed since"
-
-
-def is_regular(path: Path) -> bool:
-    """Whether a file itself stands here: no link, folder, pipe or device."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):  # ValueError: no file system has such a name
-        return False
-
-
-def is_same_place(path: Path, other: Path) -> bool:
-    """Whether two paths lead to one place, be there a file or not. Path.resolve raises for a loop of links."""
-    return os.path.normcase(os.path.realpath(path)) == os.path.normcase(os.path.realpath(other))
-
-
-def is_link(path: Path) -> bool:
-    """Whether a path is a link; on Windows a junction is one too, a folder that lies elsewhere."""
-    try:
-        state = path.lstat()
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISLNK(state.st_mode) or getattr(state, "st_reparse_tag", 0) == JUNCTION
-
-
-def is_protected(path: Path) -> bool:
-    """Whether somebody made a file read-only, or locked it."""
-    return path.exists() and (not path.stat().st_mode & stat.S_IWUSR or is_locked(path))
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a file is locked, as macOS' Finder does it: then it cannot be replaced at all."""
-    flags = getattr(path.stat(), "st_flags", 0) if path.exists() else 0
-    return bool(flags & (stat.UF_IMMUTABLE | stat.SF_IMMUTABLE))
 
 
 def check_ours(path: Path, ours: Callable[[bytes], bool] | None = None) -> None:

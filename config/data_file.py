@@ -4,7 +4,7 @@ import re
 from pathlib import Path, PureWindowsPath
 
 from command.messages import argument
-from command.outputs import is_same_place
+from command.places import is_same_place
 from config.errors import NAME_RULE, is_safe_name, nearest
 from utils import NO_FILE, unreadable
 

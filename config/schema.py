@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from command.messages import counted
-from command.outputs import is_same_place
+from command.places import is_same_place
 from config.errors import DEVICES, Name, is_safe_name, one_of, shown
 from config.section import Section
 from config.sets import CollectionConfig

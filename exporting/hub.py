@@ -8,7 +8,8 @@ from pathlib import Path
 from command.console import progress
 from command.libraries import library
 from command.messages import counted, say
-from command.outputs import Outputs, is_protected, is_regular
+from command.outputs import Outputs
+from command.places import is_protected, is_regular
 from config.loader import Config, config_or_defaults
 from config.origin import with_origin
 from config.schema import RunConfig

@@ -11,7 +11,8 @@ from pathlib import Path
 from command.console import progress
 from command.messages import counted, say
 from command.options import SAMPLING_BOUNDS, check_numbers, option, sampling_options
-from command.outputs import Outputs, is_same_place, named_errors
+from command.outputs import Outputs, named_errors
+from command.places import is_same_place
 from config.loader import config_or_defaults
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.seen import corpus_of

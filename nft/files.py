@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from command.console import progress
-from command.outputs import OutputRecord, is_link, is_protected, is_regular
+from command.outputs import OutputRecord
+from command.places import is_link, is_protected, is_regular
 from config.data_file import is_of_a_system
 from nft import fonts, image
 from nft.animated_svg import animated_svg

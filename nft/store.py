@@ -14,7 +14,7 @@ from typing import Any
 
 from command.lock import exclusive_lock
 from command.messages import counted
-from command.outputs import is_protected, is_regular
+from command.places import is_protected, is_regular
 from config.data_file import is_of_a_system
 from nft.edition import Edition, sound_course
 from nft.schemas import Selection, SetInfo, StoredToken, parse

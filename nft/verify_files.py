@@ -9,7 +9,7 @@ from PIL import features
 
 from command.console import progress
 from command.messages import counted
-from command.outputs import is_link, is_regular
+from command.places import is_link, is_regular
 from config.errors import listed
 from nft.animation import Shown, pictures_of
 from nft.edition import Edition

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NoReturn
 
 from command.messages import is_of_system
-from command.outputs import is_link
+from command.places import is_link
 from config.data_file import ARCHIVE, KINDS, PACKED, RECORD, UNREAD, kind_of
 from config.errors import listed, shown
 from utils import NO_FILE, UserError, check_readable

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from command.lock import exclusive_lock
-from command.outputs import is_link, is_regular
+from command.places import is_link, is_regular
 from config.data_file import CACHE
 from utils import UserError
 

@@ -11,7 +11,7 @@ import pytest
 
 import evaluate
 import generate
-from command import outputs
+from command import outputs, places
 from command.outputs import OutputRecord
 from evaluation.stored import stored_evaluation
 from generation.checkpoint import load_checkpoint
@@ -190,10 +190,10 @@ def test_outputs_are_known_again_after_a_kill_at_any_write(home, monkeypatch):
 
 def test_a_junction_of_windows_is_a_link(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path)
-    assert [outputs.is_link(tmp_path / name) for name in ("link", "", "gone")] == [True, False, False]
+    assert [places.is_link(tmp_path / name) for name in ("link", "", "gone")] == [True, False, False]
     state = SimpleNamespace(st_mode=0o040755, st_reparse_tag=0xA0000003)
     monkeypatch.setattr(Path, "lstat", lambda path: state)
-    assert outputs.is_link(tmp_path)
+    assert places.is_link(tmp_path)
 
 
 def test_a_file_that_macos_has_locked_is_not_replaced_even_on_request(tmp_path, monkeypatch):
@@ -202,8 +202,8 @@ def test_a_file_that_macos_has_locked_is_not_replaced_even_on_request(tmp_path, 
     state = SimpleNamespace(st_mode=0o100644, st_size=4, st_nlink=1, st_flags=stat.UF_IMMUTABLE)
     with monkeypatch.context() as locked:
         locked.setattr(Path, "stat", lambda *_, **__: state)
-        found += [outputs.is_protected(path), outputs.is_locked(path)]
+        found += [places.is_protected(path), places.is_locked(path)]
     with monkeypatch.context() as locked, pytest.raises(UserError, match=r"a.txt: is locked; unlock it"):
         locked.setattr(outputs, "is_locked", lambda path: True)
         outputs.Outputs(tmp_path, ["a.txt"], [], overwrite=True)
-    assert found == [True, True] and not outputs.is_locked(path)
+    assert found == [True, True] and not places.is_locked(path)

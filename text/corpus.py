@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from command.lock import exclusive_lock
-from command.outputs import is_link, is_regular
+from command.places import is_link, is_regular
 from config.data_file import CACHE, CHANGED, is_of_a_system, no_data
 from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
