@@ -15,7 +15,7 @@ from config.loader import Config
 from config.schema import ModelConfig, RunConfig
 from diffusion.objectives import HEADS
 from diffusion.processes import Process
-from training.events import Silent
+from training.events import Listener
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("prepare", "train", "generate", "evaluate", "collection", "export", "import_model")
@@ -119,7 +119,7 @@ def tree(*places: Path) -> dict[Path, object]:
     return found
 
 
-class Quiet(Silent):
+class Quiet(Listener):
     """A listener that says nothing, and stops at a step if asked to."""
 
     def __init__(self, stop_at: int | None = None) -> None:

@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -81,8 +80,11 @@ def smoothed(average: float, value: float) -> float:
     return value if math.isnan(average) else SMOOTHING * average + (1 - SMOOTHING) * value
 
 
-class Listener(Protocol):
-    """Hears what a training does, and may stop it: a display, a test. A subclass overrides only what it needs."""
+class Listener:
+    """Hears what a training does, and may stop it: a display, a test. A subclass overrides only what it needs.
+
+    This one says nothing and never stops.
+    """
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
         """Data are read and the network is built; it takes so many steps at most."""
@@ -107,11 +109,7 @@ class Listener(Protocol):
         return False
 
 
-class Silent(Listener):
-    """A listener that says nothing and never stops a training."""
-
-
-SILENT = Silent()
+SILENT = Listener()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from config.schema import RunConfig
 from generation.course import Change
 from text.corpus import Corpus
 from training.display import start_notes
-from training.events import Advance, Hear, Message, Note, Status, Stopped
+from training.events import Advance, Hear, Listener, Message, Note, Status, Stopped
 from training.trainer import train_model
 from training.utilisation import share_of_a_character
 from utils import UserError, out_of_memory, write_atomic
@@ -130,7 +130,7 @@ def ctrl_c_blocked() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-class Sender:
+class Sender(Listener):
     """The listener of a training in its process: sends the queue messages, and asks it whether to stop."""
 
     def __init__(self, run: RunConfig, send: Hear, stop_asked: Callable[[], bool]) -> None:
