@@ -2,22 +2,17 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from command.messages import counted, say
 from command.options import Parser, add_config, add_overwrite, check_numbers
 from command.program import run_command, run_program
 
 
-class Given(argparse.Action):
-    """An option with a value: an empty one, as of a shell's variable without one, would be no choice."""
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        if not values:
-            raise argparse.ArgumentError(self, "an empty text; leave the option out, or give it a value")
-        setattr(namespace, self.dest, values)
+def given(text: str) -> str:
+    """The value of an option; an empty one, as of a shell's variable without one, would be no choice."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text; leave the option out, or give it a value")
+    return text
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -35,11 +30,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="name of the dataset")
     columns = parser.add_mutually_exclusive_group()
     most = "the column of the text (default: the one that holds most prose)"
-    columns.add_argument("--column", default="", action=Given, help=most)
+    columns.add_argument("--column", default=argparse.SUPPRESS, type=given, help=most)
     several = 'several columns: "title. body"; each word names one'
-    columns.add_argument("--join", default="", action=Given, metavar="TEMPLATE", help=several)
+    columns.add_argument("--join", default=argparse.SUPPRESS, type=given, metavar="TEMPLATE", help=several)
     rows = 'which rows to take: "stars = 5 AND year > 2020"'
-    parser.add_argument("--where", default="", action=Given, metavar="SQL", help=rows)
+    parser.add_argument("--where", default=argparse.SUPPRESS, type=given, metavar="SQL", help=rows)
     parser.add_argument(
         "--unit", choices=("line", "paragraph", "file"), default="",
         help="what a document of a .txt or .md file is (default: a line; in folders and archives, a file)",
@@ -49,7 +44,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-characters", type=int, default=0, help="leave out longer documents")
     parser.add_argument("--keep-html", action="store_true", help="leave HTML's tags and entities as they are")
     names = "encoding of files that are not UTF-8, as cp1252, latin-1, utf-16; before what XML declares"
-    parser.add_argument("--encoding", default="", action=Given, help=names)
+    parser.add_argument("--encoding", default=argparse.SUPPRESS, type=given, help=names)
     parser.add_argument("--source", default="", metavar="TEXT", help="where the texts are from, for sets")
     parser.add_argument("--license", default="", metavar="TEXT", help="licence of the texts, for sets")
     add_config(parser, "names the folder of texts")

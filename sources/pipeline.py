@@ -67,7 +67,7 @@ class Request:
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Request":
         """The request of a command line. Raises UserError for options that do not fit."""
-        request = cls(**{field.name: options[field.name] for field in fields(cls)})
+        request = cls(**{field.name: options[field.name] for field in fields(cls) if field.name in options})
         check_encoding(request.encoding)
         for option, value in (("source", request.source), ("license", request.license)):
             if len(value) > LONGEST:
