@@ -146,20 +146,20 @@ def load_config(path: Path) -> Config:
 def problems_in(config: Config) -> Iterator[str]:
     """A line for each mistake: in every preset, and in every dataset, or in the common sections if there is none."""
     for preset in config.presets:
-        mistakes = told(lambda preset=preset: config.shared(preset=preset))
+        mistakes = mistakes_in(config.shared, preset=preset)
         yield from (line for line in mistakes if f"presets.{preset}" in line)  # others may be no mistake in a dataset
-    shared, start = told(config.shared), f"{config.path}: "
+    shared, start = mistakes_in(config.shared), f"{config.path}: "
     yield from () if config.datasets else shared
     for name in config.datasets:
-        for line in told(lambda name=name: config.trainable(config.merged(name, {}))):
+        for line in mistakes_in(config.resolve, name):
             placed = line in shared or line.startswith((f"{start}datasets.", f"{start}presets."))
             yield line if placed else f"{start}datasets.{name}: {line.removeprefix(start)}"
 
 
-def told(make: Callable[[], RunConfig]) -> list[str]:
+def mistakes_in(make: Callable[..., RunConfig], *names: str, **overrides: Any) -> list[str]:
     """The mistakes that keep a run from being made, a line each."""
     try:
-        make()
+        make(*names, **overrides)
     except UserError as error:
         return str(error).splitlines()
     return []
