@@ -5,7 +5,8 @@ from pathlib import Path, PureWindowsPath
 
 from command.messages import argument
 from command.places import is_same_place
-from config.errors import NAME_RULE, is_safe_name, nearest
+from config.errors import nearest
+from config.names import NAME_RULE, is_safe_name
 from utils import NO_FILE, unreadable
 
 CACHE = ".cache/diffusion-gpt-local"  # in the folder of the texts; other programs keep files in .cache too

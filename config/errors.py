@@ -2,21 +2,12 @@
 
 import datetime
 import difflib
-import re
 import reprlib
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import AfterValidator, BaseModel, ValidationError
 from ruamel.yaml.error import YAMLError
-
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
-NAME_RULE = (
-    "must consist of at most 100 letters a-z and A-Z, digits, '_' and '-', begin with a letter or digit, "
-    "and be no Windows device name"
-)
-# Windows takes these for devices, with any suffix; no file can have such a name there
-DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 
 MOST_SHOWN = 100  # characters that a message shows of a value
 MOST_BITS = 100  # of a number that a message shows
@@ -137,18 +128,3 @@ def one_of(names: Iterable[str]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
-
-
-def is_safe_name(name: object) -> bool:
-    """Whether a dataset can have this name: it becomes a file name, so it may contain no dot, slash or device name."""
-    return isinstance(name, str) and SAFE_NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)
-
-
-def safe_name(name: str) -> str:
-    """The name itself; ValueError if no dataset can have it."""
-    if not is_safe_name(name):
-        raise ValueError(f"{shown(name)} {NAME_RULE}")
-    return name
-
-
-Name = Annotated[str, AfterValidator(safe_name)]  # of a dataset, in files that pydantic reads

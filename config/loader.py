@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from command.options import CONFIG_FILE
 from config.data_file import CACHE, misnamed, no_data, text_files
-from config.errors import NAME_RULE, describe, is_safe_name, listed, nearest, place, shown
+from config.errors import describe, listed, nearest, place, shown
+from config.names import NAME_RULE, is_safe_name
 from config.schema import AUTO, RunConfig
 from config.yaml_reader import read_yaml
 from diffusion.samplers import SAMPLERS, not_read

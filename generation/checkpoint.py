@@ -15,7 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from config.errors import Name, describe, one_of, place, shown
+from config.errors import describe, one_of, place, shown
+from config.names import Name
 from config.schema import MOST_CHARACTERS, ModelConfig, RunConfig
 from diffusion.objectives import Diffusion
 from generation.archive import archive_bytes, read_hashed

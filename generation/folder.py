@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from command.libraries import library
-from config.errors import is_safe_name
+from config.names import is_safe_name
 from generation.archive import damage_named
 from utils import Result, UserError, check_readable, read_text, utf8
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from command.messages import counted
-from config.errors import describe, is_safe_name
+from config.errors import describe
+from config.names import is_safe_name
 from config.schema import RunConfig
 from generation.archive import read_archive
 from generation.checkpoint import Checkpoint, check_finite, check_weights, content_of, save_checkpoint, validated

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from config.errors import Name, first_problem, one_of, shown
+from config.errors import first_problem, one_of, shown
+from config.names import Name
 from config.origin import LONGEST
 from config.schema import LONGEST_DOCUMENT, SamplingConfig, stored_sampling
 from config.sets import Rules

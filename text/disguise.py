@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from command.messages import argument
-from config.errors import is_safe_name
+from config.names import is_safe_name
 from config.schema import RunConfig
 from utils import COMPRESSED, UserError, unreadable
 

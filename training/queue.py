@@ -13,7 +13,7 @@ from command.console import make_console
 from command.messages import error_text, printable
 from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
-from config.errors import is_safe_name
+from config.names import is_safe_name
 from config.schema import RunConfig
 from generation.aside import set_aside
 from training.display import QueueDisplay

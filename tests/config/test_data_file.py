@@ -11,7 +11,7 @@ import pytest
 
 import train
 from config.data_file import no_data
-from config.errors import NAME_RULE
+from config.names import NAME_RULE
 from tests.training.program import posix
 
 RULE = f"a dataset's name {NAME_RULE}"
