@@ -16,7 +16,7 @@ from command.libraries import library
 from command.messages import counted, say
 from command.outputs import Outputs
 from config.schema import ModelConfig
-from exporting.weights import numbers
+from exporting.weights import finite
 from generation.checkpoint import content_of, load_checkpoint, named_weights, network_of
 from generation.folder import config_of, model_files, model_name
 from model import ROTARY_BASE, SMALLEST_SIGMA, DiffusionTransformer, noise_frequencies
@@ -209,7 +209,7 @@ def largest_difference(data: bytes, network: DiffusionTransformer) -> float:
         given = torch.rand(4, length, generator=generator) < 0.25
         sigma = torch.tensor([1e-3, 0.1, 1.0, 6.0])
         with torch.no_grad():
-            expected = numbers(network(ids, sigma, given))
+            expected = finite(network(ids, sigma, given))
         (logits,) = session.run(None, {"ids": ids.numpy(), "sigma": sigma.numpy(), "given": given.numpy()})
         found.append(np.abs(logits - expected.numpy()).max())
     return float(np.max(found))

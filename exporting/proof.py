@@ -16,7 +16,7 @@ from dataset_loader import held_out_batches, held_out_windows
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.likelihood import held_out_likelihood
 from exporting.html import BROWSER
-from exporting.weights import numbers
+from exporting.weights import finite
 from generation.writer import Progress, Writer, written_documents
 from text.corpus import Corpus
 from utils import CPU, UserError, map_on_cores, parallel_tasks, sha256, torch_generator
@@ -91,7 +91,7 @@ def bits_lost(original: Writer, quantised: Writer, corpus: Corpus) -> float:
         alphabet=original.vocabulary.size, stream=corpus.stream,
     )  # fmt: skip
     bits = [held_out_likelihood(w.diffusion, w.network, batches, run.seed, CPU).bits for w in (quantised, original)]
-    return float(numbers(torch.tensor(bits[0] - bits[1])))
+    return float(finite(torch.tensor(bits[0] - bits[1])))
 
 
 def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
@@ -108,7 +108,7 @@ def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
         sigma = writer.diffusion.schedule.sigma(torch.full((1, 1), (number + 0.5) / len(rows), dtype=torch.float64))
         x_t = torch.where(given, x0, writer.diffusion.process.noise(x0, sigma, torch_generator(CPU, run.seed, number)))
         with torch.no_grad():
-            expected = numbers(writer.network(x_t, sigma.squeeze(1).float(), given)[0])
+            expected = finite(writer.network(x_t, sigma.squeeze(1).float(), given)[0])
         found = engine.ask(
             do="logits", ids=x_t[0].tolist(), given=given[0].int().tolist(), sigma=sigma.item(),
             positions=list(range(x_t.shape[1])),

@@ -34,7 +34,7 @@ def unpack(packed: Packed) -> dict[str, Tensor]:
     return {each.name: torch.from_numpy(restore(each, file.read(bytes_of(each)))) for each in packed.entries}
 
 
-def numbers(logits: Tensor) -> Tensor:
+def finite(logits: Tensor) -> Tensor:
     """What torch computes, to be compared with what others do. Raises FloatingPointError unless all are numbers."""
     if not logits.isfinite().all():
         raise FloatingPointError(NO_NUMBERS)
