@@ -70,7 +70,7 @@ class Corpus:
     stream: bool  # continuous text instead of one document per line
 
     @property
-    def documents(self) -> str:
+    def documents_text(self) -> str:
         """How many documents there are, for a table; a stream has none."""
         return "-" if self.stream else f"{self.reading_log.documents:,}"
 

@@ -120,7 +120,7 @@ def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool)
     cells = [
         run.name,
         f"{size_of(run.data_file()) / 1e6:.1f}",
-        corpus.documents,
+        corpus.documents_text,
         f"{training.parameters / 1e6:.2f}M",
         f"{training.total_steps:,}",
         status,

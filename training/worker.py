@@ -140,7 +140,7 @@ class Sender(Listener):
         self.share = math.nan  # of the card that one character a second takes
 
     def started(self, run: RunConfig, corpus: Corpus, parameters: int, device: torch.device, steps: int) -> None:
-        self.documents, self.parameters = corpus.documents, f"{parameters / 1e6:.2f}M"
+        self.documents, self.parameters = corpus.documents_text, f"{parameters / 1e6:.2f}M"
         self.share = share_of_a_character(run, corpus, device)
         for text in start_notes(run, corpus, parameters, device, steps):
             self.note(text)
