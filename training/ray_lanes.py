@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from command.cluster import connected, ray_library, reason_of
 from config.schema import RunConfig
-from generation.cluster import connected, ray_library, reason_of
 from training.events import Hear, Message
 from training.lanes import lane_count
 from training.worker import FAILED, Cores, Outcome, Sender, train_to_outcome

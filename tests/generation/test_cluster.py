@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import generate
+from command import cluster as connecting
 from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
@@ -201,7 +202,7 @@ def test_no_cluster_to_write_on_is_one_line(model, capsys, address):
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", None], ids=["closes", "web", "silent"])
 def test_what_is_no_head_of_a_cluster_is_one_line(monkeypatch, answer):
     """Ray itself would ask it for minutes. Its dashboard is a server of the web."""
-    monkeypatch.setattr(joined, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connecting, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
         address = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -215,7 +216,7 @@ def test_what_is_no_head_of_a_cluster_is_one_line(monkeypatch, answer):
 
         done = pool.submit(reply)
         with pytest.raises(UserError, match=f"^--ray {address}: no cluster answers; begin one with"):
-            joined.check_address(address)
+            connecting.check_address(address)
         done.result()
 
 
