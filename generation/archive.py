@@ -40,17 +40,8 @@ NAMES = {
 MARK, MUTABLE, MOST_DEPTH = -1, 8, 32  # depths of values; a short tuple of numbers has 1, the arguments of a tensor 9
 MOST_SHARED = 16  # references to one tuple of tuples, list or dict; files of ours have none
 MAKERS = {
-    "EMPTY_LIST",
-    "EMPTY_DICT",
-    "EMPTY_SET",
-    "REDUCE",
-    "NEWOBJ",
-    "BUILD",
-    "APPEND",
-    "APPENDS",
-    "SETITEM",
-    "SETITEMS",
-}
+    "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "REDUCE", "NEWOBJ", "BUILD", "APPEND", "APPENDS", "SETITEM", "SETITEMS",
+}  # fmt: skip
 # the end of an archive as torch writes it: end record of zip64, its locator, end record of zip
 END = struct.Struct("<4sQHHIIQQQQ 4sIQI 4sHHHHIIH")
 

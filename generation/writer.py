@@ -139,15 +139,9 @@ class Writer:
 
 
 def written_documents(
-    writer: Writer,
-    seed: int,
-    indices: Iterable[int],
-    settings: SamplerSettings,
-    *,
-    prompt: Prompt = ANYTHING,
-    attempt: int = 0,
-    progress: Progress | None = None,
-) -> list[Written]:
+    writer: Writer, seed: int, indices: Iterable[int], settings: SamplerSettings,
+    *, prompt: Prompt = ANYTHING, attempt: int = 0, progress: Progress | None = None,
+) -> list[Written]:  # fmt: skip
     """Write the documents of these indices, in their order; each follows from writer, seed, index and attempt alone.
 
     `progress` is called with the number of documents just finished. Raises FloatingPointError for weights that give no

@@ -32,12 +32,7 @@ def record_of(
         "program": f"{SOFTWARE} {VERSION}",
         "source": asked["source"] or in_words(asked, column, files)[:LONGEST],
         "license": asked["license"],
-        "text": {
-            "sha256": text[0],
-            "bytes": text[1],
-            "documents": log.documents,
-            "characters": log.characters,
-        },
+        "text": {"sha256": text[0], "bytes": text[1], "documents": log.documents, "characters": log.characters},
         "files": listing[:MOST_NAMED],
         "files_in_all": {"count": len(listing), "sha256": sha256("\n".join(json.dumps(file) for file in listing))},
         "column": column,
