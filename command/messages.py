@@ -80,7 +80,10 @@ def error_text(error: Exception) -> str:
 
 
 def is_of_system(error: BaseException) -> bool:
-    """Whether an error is of a disk or a folder, not of what a file holds, which may lead to a place that none has."""
+    """Whether the system failed, as a disk does, and not the reading of a file's content.
+
+    EINVAL is of the content: a damaged file makes programs seek to places that no file has.
+    """
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 

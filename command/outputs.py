@@ -164,12 +164,11 @@ class Outputs:
         self, folder: Path, names: list[str], inputs: Iterable[Path], *, overwrite: bool, option: str = "--output",
         at_other_times: Iterable[str] = (),
     ) -> None:  # fmt: skip
-        """`names` of the outputs; the record bears the first. `overwrite`: also over files that are not this program's.
+        """Raises UserError for what may not be written to; even with `overwrite` for `inputs`, which the command reads.
 
-        `at_other_times`: what the same command writes beside them with other options; what stands there is left.
-
-        `option` of the command names them, "" if none does. Raises UserError for what may not be written to, and for
-        what the command reads in any case.
+        `names`: the files that will be written; the record is called after the first. `at_other_times`: files that the
+        same command writes with other options; they stay. `option`: the one that names the outputs, for messages; "" if
+        none does. `overwrite`: also replace files that this program did not write, or that changed since.
         """
         self.names, self.overwrite, self.option = names, overwrite, option
         self.own = {*names, *at_other_times}

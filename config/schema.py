@@ -275,7 +275,7 @@ class RunConfig(Section):
     def training_hash(self) -> str:
         """SHA-256 of the settings that determine the weights and differ from the defaults: no time, paths, sampling.
 
-        Of a text its own hash tells, whatever its file is called.
+        data.file does not count: the text is known by its own hash.
         """
         # a key added in a later version does not change it, so finished models need no new training
         exclude = {"training": {"max_minutes", "tensorboard"}, "data": {"file"}}

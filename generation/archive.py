@@ -117,11 +117,9 @@ def nearest_model(path: Path) -> str:
 
 
 def archive_in(file: BinaryIO) -> zipfile.ZipFile:
-    """The archive in a file that begins and ends as torch.save writes it, so that torch and zipfile read the same.
+    """The zip archive in a file that begins and ends as torch.save writes it. Raises ValueError for any other file.
 
-    Raises ValueError for any other file.
-
-    torch and zipfile read archives in different ways: what one has checked, the other must not see differently.
+    Of such a file torch and zipfile read the same list of entries: what one checks is what the other loads.
     """
     file.seek(0)
     if file.read(4) != b"PK\x03\x04":  # torch would read a pickle of its old format there, which nothing here checks

@@ -57,7 +57,7 @@ def is_figure(text: str) -> bool:
 
 
 def stands_again(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
-    """Whether a cell of the first row is one of the values of its column, as a label is: then it is no name of one.
+    """Whether a cell of the first row occurs again below it, as a label does and a column's name does not.
 
     A column that holds its name or nothing is a choice of a survey; a word above numbers is a name.
     """

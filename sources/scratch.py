@@ -47,8 +47,8 @@ def writing_bytes(path: Path) -> io.BufferedWriter:
 def scratch_folder(text: Path) -> Iterator[Path]:
     """A folder on the disk of a text to be made, for what is made on the way.
 
-    What a killed command left there goes, and so does all at the end. Beside it such a command left its lock: without
-    that it may be a person's, as where a link leads to another folder.
+    What a killed command left there goes, and so does all at the end. A folder without a lock file beside it may be a
+    person's, so it is not touched.
     """
     cache, name = text.parent / CACHE, text.stem
     folder = cache / f"{name}.prepare"

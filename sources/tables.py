@@ -156,7 +156,7 @@ class Lines:
     def are_rows(self, dialect: dict[str, Any], width: int) -> bool:
         """Whether each line of this row has all columns: then two quotation marks of texts made a cell of all between.
 
-        A text whose lines have just so many tabs is not what people write.
+        No real text has exactly that many tabs in each of its lines.
         """
         return all(line.count(dialect["delimiter"]) == width - 1 for line in self.row)
 

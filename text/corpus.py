@@ -283,9 +283,9 @@ def open_store(store: Path, stream: bool) -> Corpus:
 
 
 def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
-    """All documents that are not held out, those too that data.max_documents leaves out; and the held-out ones.
+    """The whole file as two splits: what is not held out, with what data.max_documents leaves out; and what is.
 
-    As ids: a character that the vocabulary leaves out has the id of one that reads the same.
+    A character outside the vocabulary has the id of one that reads the same.
     """
     if not (corpus.reading_log.unknown_characters or corpus.reading_log.not_sampled):
         return corpus.train, corpus.held_out

@@ -25,10 +25,7 @@ def survey(run: RunConfig) -> Survey:
 
 
 def learnt_before(run: RunConfig, earlier: RunConfig) -> int:
-    """How many documents of a run's file it holds out though an earlier run of the same file trained on them.
-
-    Of a stream, characters.
-    """
+    """How many documents a run holds out that an earlier run on the same file trained on; of a stream, characters."""
     data = earlier.data.model_copy(update={"file": run.data.file})
     before_run = run.model_copy(update={"seed": earlier.seed, "data": data})
     if not split_differs(run, before_run):
