@@ -39,8 +39,10 @@ def xml_parser(name: str, rows: list[dict[str, str]]) -> Any:
             rows.append(attributes)
 
     def refuse(*doctype: Any) -> None:
-        if doctype[-1]:  # it holds declarations
-            raise UserError(f"{name}: defines entities or attributes of its own, which no dump needs; it is not read")
+        if doctype[1] or doctype[-1]:  # it names another file, whose entities would vanish, or holds declarations
+            raise UserError(
+                f"{name}: defines entities or attributes, or names a file that does, which no dump needs; it is not read"
+            )
 
     parser = expat.ParserCreate("utf-8")  # whatever it declares: it was decoded before
     parser.StartElementHandler, parser.EndElementHandler = begin, lambda _: open_tags.pop()

@@ -91,24 +91,9 @@ def made_up_edition(texts: dict[int, str], *pieces: str) -> Edition:
         records.append({**record, "traits": figures_of(record)})
     lines = {token: course_line(token, course_to(text)) for token, text in texts.items()}
     courses = [lines.get(token, b"") for token in range(1, max(texts) + 1)]
-    drawn_with = {
-        "format": SET_FORMAT,
-        "name": "toy",
-        "identity": {},
-        "seed": 0,
-        "sampler": {},
-        "rules": {},
-        "word_list_sha256": "",
-    }
-    info = {
-        **drawn_with,
-        "title": "made up",
-        "license": "",
-        "source": "",
-        "base_uri": "",
-        "pieces": [*pieces],
-        "theme": "paper",
-    }
+    drawn_with = {"format": SET_FORMAT, "identity": {}, "seed": 0, "sampler": {}, "rules": {}, "word_list_sha256": ""}
+    origin = {"name": "toy", "license": "", "source": ""}
+    info = {**drawn_with, **origin, "title": "made up", "base_uri": "", "pieces": [*pieces], "theme": "paper"}
     bands = bands_of([record["traits"] for record in records])
     return Edition(SetInfo.model_construct(**info), records, bands, courses)
 
