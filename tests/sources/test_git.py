@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import prepare
 from sources.encodings import NAME_ENCODING
 from sources.git import open_git
 from sources.log import SourceLog
@@ -211,11 +210,16 @@ def test_a_git_that_is_ended_before_its_end_is_one_line(home, monkeypatch):
 @posix
 def test_nothing_that_a_repository_names_is_run(tmp_path):
     repository("repo", "a b")
-    evil = tmp_path / "evil.sh"
-    evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    header, message = git("-C", "repo", "cat-file", "commit", "HEAD").split("\n\n", 1)
+    signed = f"{header}\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\n{message}\n"
+    write = ["git", "-C", "repo", "hash-object", "-t", "commit", "-w", "--stdin"]
+    head = subprocess.run(write, input=signed, check=True, capture_output=True, text=True).stdout.strip()
+    git("-C", "repo", "reset", "-q", "--soft", head)
+    ran, evil = tmp_path / "ran", tmp_path / "evil.sh"
+    evil.write_text(f"#!/bin/sh\ntouch {ran}\n")
     evil.chmod(0o755)
-    for key in ("core.pager", "pager.log", "gpg.program", "core.fsmonitor", "core.sshCommand", "diff.external"):
-        git("-C", "repo", "config", key, str(evil))
+    git("-C", "repo", "config", "gpg.program", str(evil))
     git("-C", "repo", "config", "log.showSignature", "true")
-    assert prepare.main(["--git", "repo", "--name", "x"]) == 0
-    assert Path("datasets/x.txt").read_text() == "a b\n" and not Path("ran").exists()
+    git("-C", "repo", "log")
+    ran.unlink()  # so the trap is one
+    assert run("--git", "repo") == ["a b"] and not ran.exists()
