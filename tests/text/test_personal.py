@@ -1,62 +1,71 @@
 """Personal data are found, and what only looks like them is not."""
 
+import re
+
 import pytest
 
 from text.personal import handles, personal
 
 
 @pytest.mark.parametrize(
-    "text",
+    "marked",
     [
-        "write to jane.doe+news@mail.example.org today",
-        "call +49 170 1234567 or stay",
-        "call (030) 123 4567 now",
-        "call 555-123-4567",
-        "host 192.168.0.1 is down",
-        "host 2001:db8::8a2e:370:7334 is up",
-        "at fe80::1 or so",
-        "open 192.168.0.1:8080 now",
-        "IP:10.20.30.40 is it",
-        "card 4111 1111 1111 1111 123",
-        "card 4111-1111-1111-1111 12/25",
-        "appelez 06 12 34 56 78",
-        "card 4111 1111 1111 1111 expired",
-        "card 4111111111111111",
-        "card 378282246310005",
-        "card 4222222222222",
-        "card 6304001234567890128",
-        "card 12/25 4111111111111111",
-        "order 12 4111 1111 1111 1111",
-        "555-123-4567 555-987-6543",
-        "212 555 0123 212 555 0199",
-        "+1 212 555 0123 212 555 0199",
-        "06 12 34 56 78 06 98 76 54 32",
-        "order 123456789012 4111 1111 1111 1111 exp",
-        "212-555-0123/212-555-0199",
-        "(030) 123 4567 (040) 765 4321",
-        "call 12/12/2020 555-123-4567",
-        "on 2020-01-01 (555) 123-4567",
-        "10.20.30 or 999.999.999.999 555-123-4567",
-        "call 030 1234567",
-        "0171-2345678",
-        "+49 30123456",
-        "(030) 1234567",
-        "Tel. 030/1234567, Fax 030 / 1234568",
-        "0171 \u2013 2345678.",
-        "bel 06-12345678",
-        "07700 900123",
-        "0049 30123456",
-        "(089 123456)",
-        "on 2024-11-27 0171 2345678",
-        "key AKIAIOSFODNN7EXAMPLE leaked",
-        "key sk-abcdefghijklmnopqrstuv",
-        "token xoxb-abcdefghij",
-        "token ghp_16C7e42F292c6912E7710c838347Ae178B4a",
-        "sha d41d8cd98f00b204e9800998ecf8427e",
+        "write to [jane.doe+news@mail.example.org] today",
+        "[me@here.org]\u2014now",
+        "call [+49 170 1234567] or stay",
+        "call [(030) 123 4567] now",
+        "call [555-123-4567]",
+        "host [192.168.0.1] is down",
+        "host [2001:db8::8a2e:370:7334] is up",
+        "at [fe80::1] or so",
+        "open [192.168.0.1]:8080 now",
+        "IP:[10.20.30.40] is it",
+        "card [4111 1111 1111 1111] 123",
+        "card [4111-1111-1111-1111] 12/25",
+        "appelez [06 12 34 56 78]",
+        "card [4111 1111 1111 1111] expired",
+        "card [4111111111111111]",
+        "card [378282246310005]",
+        "card [4222222222222]",
+        "card [6304001234567890128]",
+        "card 12/25 [4111111111111111]",
+        "order 12 [4111 1111 1111 1111]",
+        "[555-123-4567] [555-987-6543]",
+        "[212 555 0123] [212 555 0199]",
+        "[+1 212 555 0123] [212 555 0199]",
+        "[06 12 34 56 78] [06 98 76 54 32]",
+        "order 123456789012 [4111 1111 1111 1111] exp",
+        "[212-555-0123]/[212-555-0199]",
+        "[(030) 123 4567] [(040) 765 4321]",
+        "call 12/12/2020 [555-123-4567]",
+        "on 2020-01-01 [(555) 123-4567]",
+        "10.20.30 or 999.999.999.999 [555-123-4567]",
+        "call [030 1234567]",
+        "call\u2014[0171 2345678]",
+        "[1234 5678 9012]\u20143456",
+        "[0171-2345678]",
+        "[+49 30123456]",
+        "[(030) 1234567]",
+        "Tel. [030/1234567], Fax [030 / 1234568]",
+        "[0171 \u2013 2345678].",
+        "bel [06-12345678]",
+        "[07700 900123]",
+        "[0049 30123456]",
+        "([089 123456])",
+        "on 2024-11-27 [0171 2345678]",
+        "[0171-2345678]/[0171-8765432]",
+        "[0171 2345678] [0172 8765432]",
+        "[030/1234567], [030/7654321]",
+        "key [AKIAIOSFODNN7EXAMPLE] leaked",
+        "key [sk-abcdefghijklmnopqrstuv]",
+        "token [xoxb-abcdefghij]",
+        "token [ghp_16C7e42F292c6912E7710c838347Ae178B4a]",
+        "sha [d41d8cd98f00b204e9800998ecf8427e]",
     ],
 )
-def test_personal_data_is_found(text):
-    assert personal(text)
+def test_personal_data_is_found_whole(marked):
+    text = re.sub(r"[\[\]]", "", marked)
+    assert {*re.findall(r"\[(.*?)\]", marked)} <= {text[start:end] for start, end in personal(text)}
 
 
 def test_two_numbers_side_by_side_are_found_whole_but_not_in_earlier_sets():
@@ -116,21 +125,3 @@ def test_handles_are_names_after_an_at_sign_but_not_addresses():
 def test_numbers_as_typesetters_group_them_are_found_and_were_not_in_earlier_sets(text):
     (start, end) = personal(text)[0]
     assert text[start:end] == text.removeprefix("card ") and not personal(text, typographic=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("call\u20140171 2345678", "0171 2345678"),
-        ("1234 5678 9012\u20143456", "1234 5678 9012"),
-        ("me@here.org\u2014now", "me@here.org"),
-    ],
-)
-def test_a_dash_beside_what_is_personal_hides_nothing(text, found):
-    assert found in [text[start:end] for start, end in personal(text)]
-
-
-def test_of_two_numbers_in_two_groups_both_are_found():
-    for text in ("0171-2345678/0171-8765432", "0171 2345678 0172 8765432", "030/1234567, 030/7654321"):
-        found = [text[a:b] for a, b in personal(text)]
-        assert any(text.startswith(each) for each in found) and any(text.endswith(each) for each in found), found
