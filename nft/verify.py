@@ -78,8 +78,7 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
-    numbers = random.SystemRandom().sample(range(len(records)), min(arguments.tokens, len(records)))
-    chosen = [records[number] for number in sorted(numbers)]
+    chosen = sampled(records, arguments.tokens)
     reference = at_hand.reference if at_hand.knows_words else None  # without all rules, no whole record comes out
     again = (
         records_again(writer, chosen, records, info, reference, at_hand.rules)
@@ -99,6 +98,11 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
     if left := len(records) - len(chosen):
         found.not_checked(f"the drawing of {counted(left, 'token')}; --tokens {len(records)} draws all again")
     return same if reference else set()
+
+
+def sampled(records: list[Record], count: int) -> list[Record]:
+    """Some tokens, in order; which ones, nobody can know before."""
+    return [records[k] for k in sorted(random.SystemRandom().sample(range(len(records)), min(count, len(records))))]
 
 
 def records_again(

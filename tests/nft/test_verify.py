@@ -13,6 +13,7 @@ import collection
 from generation.aside import set_aside
 from nft.formats import SET_FORMAT
 from nft.store import indented_json
+from nft.verify import sampled
 from tests.helpers import Quiet, tree
 from tests.nft.sets import alter, change_tokens, records, texts
 from training.trainer import train_model
@@ -43,6 +44,12 @@ def test_verify_names_what_does_not_match(studio, verify, capsys):
     run.model_file().write_bytes(run.model_file().read_bytes() + b"\0")
     assert collection.main(["verify", str(folder), "--model", str(run.model_file())]) == 1
     assert "not the model that this set was drawn with" in capsys.readouterr().out
+
+
+def test_any_token_may_be_drawn_again():
+    tokens = [{"token_id": token} for token in range(1, 7)]
+    assert {record["token_id"] for _ in range(200) for record in sampled(tokens, 1)} == {1, 2, 3, 4, 5, 6}
+    assert sampled(tokens, 9) == tokens
 
 
 def test_a_set_without_tokens_is_not_fine(studio, verify):
