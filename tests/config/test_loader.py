@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from config.loader import Config, load_config
-from config.schema import RunConfig
+from config.schema import HASHED, RunConfig
 from config.section import Section
 from tests.helpers import MODULES, ROOT
 from utils import UserError
@@ -216,7 +216,7 @@ def test_a_default_and_the_same_value_written_out_have_one_hash():
     assert run.training_hash() == written.training_hash() == again.training_hash()
 
 
-def test_the_training_hash_follows_what_shapes_the_weights(tmp_path):
+def test_the_training_hash_leaves_out_what_shapes_no_weights(tmp_path):
     base = read(tmp_path, "datasets: {d: }").resolve("d")
     other = {
         "sampling": {"steps": 5},
@@ -229,8 +229,22 @@ def test_the_training_hash_follows_what_shapes_the_weights(tmp_path):
         == base.training_hash()
         for k, v in other.items()
     )
-    assert read(tmp_path, "training: {epochs: 3}\ndatasets: {d: }").resolve("d").training_hash() != base.training_hash()
-    assert read(tmp_path, "seed: 3\ndatasets: {d: }").resolve("d").training_hash() != base.training_hash()
+
+
+SHAPING = [
+    {"seed": 3}, {"data": {"held_out": 0.2}}, {"model": {"layers": 1}}, {"diffusion": {"process": "absorbing"}},
+    {"training": {"epochs": 3}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("other", SHAPING, ids=lambda other: next(iter(other)))
+def test_every_section_that_shapes_the_weights_changes_the_hash(other):
+    base, found = (Config(Path("c.yaml"), settings).merged("toy", {}) for settings in ({}, other))
+    assert not found.trains_like(base)
+
+
+def test_every_section_that_shapes_the_weights_is_tried():
+    assert {"name", *(key for other in SHAPING for key in other)} == HASHED
 
 
 SUREST = "diffusion: {process: absorbing}\n"
