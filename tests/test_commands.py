@@ -29,6 +29,20 @@ def test_config_mistakes_stop_before_anything_trains(project, capsys):
     assert not (path.parent / "models").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "again"),
+    [
+        ("--all --config c.yaml --preset tiny --hours 7.5 --jobs auto",) * 2,
+        ("--dataset one --more --minutes 0.5",) * 2,
+        ("--all --base --device cpu --ray",) * 2,
+        ("--dataset one --dataset two --ray 10.0.0.1:6379",) * 2,
+        ("--all --force", "--all"),
+    ],
+)
+def test_the_command_to_go_on_is_the_one_that_was_given(given, again):
+    assert train.command_of(train.parse_arguments(given.split())) == f"python train.py {again}"
+
+
 @pytest.mark.usefixtures("warm_processes")
 def test_generate_writes_exactly_n_whole_lines(project, capsys):
     path, run = project

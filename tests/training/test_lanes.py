@@ -230,12 +230,6 @@ def test_hours_end_in_time_though_one_waits_for_another(tiny_run, starts, lanes,
     assert [run.training.max_minutes for run in share_hours(runs, 1, lanes)] == pytest.approx(minutes)
 
 
-def test_the_command_to_go_on_names_the_lanes(project):
-    path, _ = project
-    assert queued(path, "--all", "--jobs", "auto").command == f"python train.py --all --config {path} --jobs auto"
-    assert queued(path, "--all").command == f"python train.py --all --config {path}"
-
-
 def test_each_lane_has_the_hours_and_the_base_its_share_of_them_once(project):
     path, _ = project
     hour = ("--all", "--hours", "1", "--jobs")
