@@ -45,8 +45,12 @@ def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int,
             if source.info.courses:
                 add_lines(folder.courses_file, [course_line(t.record["token_id"], t.course) for t in tokens])
             add_lines(folder.samples, [f"{canonical_json(token.record)}\n".encode() for token in tokens])
-            in_time = len(numbers) * SAVE_SECONDS / max(time.monotonic() - began, 0.1)  # some clocks tick seldom
-            first, count = numbers.stop, min(batch_size, max(LEAST_BATCH, round(in_time)))
+            first, count = numbers.stop, batch_after(len(numbers), time.monotonic() - began, batch_size)
+
+
+def batch_after(count: int, seconds: float, most: int) -> int:
+    """How many tokens to draw next: SAVE_SECONDS' worth, where `count` took so long; some clocks tick seldom."""
+    return min(most, max(LEAST_BATCH, round(count * SAVE_SECONDS / max(seconds, 0.1))))
 
 
 def draw_courses(folder: SetFolder, writer: Writer, records: list[Record], batch_size: int) -> None:

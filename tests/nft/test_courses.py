@@ -11,13 +11,17 @@ import pytest
 import collection
 from command.messages import argument
 from generation.archive import archive_bytes, read_archive
+from generation.checkpoint import load_checkpoint
 from generation.course import Change, text_after
+from generation.writer import Writer
 from nft import originals
 from nft.courses import course_line, course_of, masked_course
-from nft.tokens import draw_tokens
+from nft.drawing import batch_after, draw_courses
+from nft.store import SetFolder
+from nft.tokens import courses_again, draw_tokens
 from tests.helpers import Killed, files_in, tree
 from tests.nft.sets import alter, change_tokens, records, texts
-from utils import UserError, sha256
+from utils import UserError, pick_device, sha256
 
 
 def lines(folder: Path) -> list[bytes]:
@@ -71,6 +75,33 @@ def test_a_set_that_is_killed_keeps_what_it_drew_though_its_batches_are_large(st
     assert batches == [range(1, 5), range(5, 9), range(9, 13)]
     assert len(records(folder.with_name("set"))) == 8
     assert make("set", 12)[0] == 0 and files_in(folder.with_name("set")) == whole
+
+
+def test_a_batch_takes_a_minute_or_has_32_tokens():
+    assert [batch_after(32, seconds, 256) for seconds in (0.01, 7.5, 30, 60, 600)] == [256, 256, 64, 32, 32]
+    assert batch_after(32, 600, 8) == 8
+
+
+def test_courses_that_were_drawn_outlive_a_kill(studio, monkeypatch):
+    run, make = studio
+    _, folder = make("set", 6)
+    whole = lines(folder)
+    (folder / "courses.jsonl").unlink()
+    batches = []
+
+    def stopping(writer, info, batch):
+        batches.append(batch)
+        if len(batches) == 3:
+            raise Killed
+        return courses_again(writer, info, batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nft.drawing.courses_again", stopping)
+        patched.setattr("nft.drawing.SAVE_SECONDS", -1)
+        writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
+        with SetFolder.opened(folder) as opened, pytest.raises(Killed):
+            draw_courses(opened, writer, opened.records(), 2)
+    assert lines(folder) == whole[:4]
 
 
 def test_courses_that_are_missing_are_named_with_what_draws_them(studio, verify, capsys):
