@@ -110,11 +110,11 @@ def test_a_command_ended_at_a_change_ends_in_the_same_bytes(stages, name):
     plan, known = stages
     stage = known[name]
     wrong = {}
-    for point in range(1, stage.points + 1, max(1, stage.points // SPREAD)):
+    for number, point in enumerate(range(1, stage.points + 1, max(1, stage.points // SPREAD))):
         shutil.rmtree(plan.folder)
         shutil.copytree(stage.before, plan.folder)
         plan.log.write_bytes(b"")
-        way = WAYS[point % len(WAYS)]
+        way = WAYS[number % len(WAYS)]
         # a training that is ended alone is tried once more
         alone = stage.command[0] == "train" and way == "kill alone"
         assert run_command(stage.command, plan.ending(point, way)) == -9 or alone
