@@ -13,6 +13,7 @@ import evaluate
 import generate
 import prepare
 import train
+import utils
 from command.outputs import Outputs
 from config.loader import Config
 from evaluation.report import summary
@@ -82,6 +83,14 @@ def test_a_disk_without_room_for_all_outputs_changes_none(tmp_path):
         assert error.value.filename == str(tmp_path / names[len(contents[1]) > 10])
         assert {path.name for path in tmp_path.iterdir()} == {*names, ".samples.txt.written.jsonl", ".written.lock"}
         assert [(tmp_path / name).read_bytes() for name in names] == [b"earlier", b"earlier too"]
+
+
+def test_of_outputs_written_together_the_first_takes_its_name_last(tmp_path, monkeypatch):
+    """So where it is new, all others are."""
+    taken, replace = [], utils.replace
+    monkeypatch.setattr(utils, "replace", lambda new, path: (taken.append(path.name), replace(new, path)))
+    Outputs(tmp_path, ["a", "b", "c"], [], overwrite=False).write(b"1", b"2", b"3")
+    assert taken[:3] == ["c", "b", "a"]
 
 
 @pytest.mark.parametrize("command", [generate, evaluate])
