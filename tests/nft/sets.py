@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import collection
 from generation.course import Change
 from nft.animation import WRITERS, frames
 from nft.contact_sheet import contact_sheet
@@ -13,6 +14,7 @@ from nft.edition import Edition
 from nft.files import pages
 from nft.formats import SET_FORMAT
 from nft.schemas import SetInfo
+from nft.store import indented_json
 from nft.traits import bands_of, figures_of
 from pages.themes import Theme
 from utils import UserError
@@ -45,6 +47,22 @@ def change_tokens(folder: Path, token: int, change: Callable[[dict[str, Any]], d
     lines = [json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False) for record in found]
     (folder / "samples.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     fit_courses(folder)
+
+
+def info_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "set.json").read_text("utf-8"))
+
+
+def change_info(folder: Path, **changes: Any) -> None:
+    """Change fields of set.json, and write it as this program does."""
+    (folder / "set.json").write_text(indented_json(info_of(folder) | changes), encoding="utf-8", newline="\n")
+
+
+def select(folder: Path, tokens: str) -> int:
+    """Select tokens by a file of a person's; -> exit status."""
+    keep = folder.with_name("keep.txt")
+    keep.write_text(tokens, encoding="utf-8")
+    return collection.main(["select", str(folder), "--keep", str(keep)])
 
 
 def fit_courses(folder: Path) -> None:

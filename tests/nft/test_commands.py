@@ -12,9 +12,8 @@ import pytest
 import collection
 from command.options import option
 from nft.selection import token_ids
-from nft.store import indented_json
 from tests.helpers import tree
-from tests.nft.sets import alter, records, texts
+from tests.nft.sets import alter, change_info, info_of, records, select, texts
 from utils import UserError
 
 
@@ -41,7 +40,7 @@ def test_another_licence_and_source_need_neither_model_nor_text(studio, verify):
     before = (folder / "samples.jsonl").read_bytes()
     assert collection.main(["export", str(folder), "--license", "CC BY 4.0", "--source", "my diaries"]) == 0
     assert (folder / "samples.jsonl").read_bytes() == before
-    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info = info_of(folder)
     assert (info["license"], info["source"]) == ("CC BY 4.0", "my diaries")
     assert "CC BY 4.0" in (folder / "json/1.json").read_text("utf-8") and verify(folder)[0] == 0
     assert collection.main(["export", str(folder), "--license", "CC \udcff"]) == 2
@@ -53,8 +52,7 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     keep = tmp_path / "selection.txt"
     keep.write_text("2\n5 \u2013 6\n", encoding="utf-8")
     assert token_ids(keep) == {2, 5, 6}
-    keep.write_text("2\n5-6\n", encoding="utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(keep)]) == 0
+    assert select(folder, "2\n5-6\n") == 0
     drawn = texts(folder)
     assert (folder / "toy.txt").read_text("utf-8").splitlines() == [drawn[k] for k in (1, 4, 5)]
     assert sorted(path.name for path in (folder / "json").iterdir()) == ["1.json", "2.json", "3.json", "_metadata.json"]
@@ -63,8 +61,7 @@ def test_a_selection_is_recorded_and_shown(studio, tmp_path, capsys):
     assert "Chosen by hand" in json.loads((folder / "json/1.json").read_text("utf-8"))["description"]
     assert collection.main(["verify", str(folder), "--tokens", "2"]) == 0
     for named, trouble in (("9", "the set has no token 9"), ("1 5-3", "5-3 must run"), ("1-9999999", "tokens at most")):
-        keep.write_text(named, encoding="utf-8")
-        assert collection.main(["select", str(folder), "--keep", str(keep)]) == 2
+        assert select(folder, named) == 2
         assert trouble in capsys.readouterr().err
     keep.write_text("1-6", encoding="utf-8")
     for everything in ("all", str(keep)):  # of which nothing is left out
@@ -81,8 +78,7 @@ def test_traits_follow_from_all_accepted_tokens_whatever_is_selected(studio, tmp
         return [json.loads((folder / f"json/{k}.json").read_text("utf-8"))["attributes"] for k in numbers]
 
     whole = attributes(2, 5, 6)
-    (tmp_path / "keep").write_text("2 5-6", "utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
+    assert select(folder, "2 5-6") == 0
     assert attributes(1, 2, 3) == whole
 
 
@@ -94,14 +90,12 @@ def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys, 
     status, folder = make("set", 3, words="drop", word_list=str(tmp_path / "words.txt"), attempts=1)
     assert status == 1
     keep = tmp_path / "keep.txt"
-    keep.write_text("1-3", "utf-8")
     capsys.readouterr()
-    assert collection.main(["select", str(folder), "--keep", str(keep)]) == 0
+    assert select(folder, "1-3") == 0
     first, *_, last = capsys.readouterr().out.splitlines()
     assert (first, last) == (f"{keep}: the rules left out 2", f"2 of 2 tokens kept: {folder}")
     assert (folder / "toy.txt").read_text("utf-8").count("\n") == 2
-    keep.write_text("2", "utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(keep)]) == 2
+    assert select(folder, "2") == 2
     assert capsys.readouterr().err == f"error: {keep}: the rules left out 2, and it names no other token\n"
     # the same list elsewhere is the same list, by which marks in a browser are kept and the settings are proven
     before = lasting(folder)
@@ -124,8 +118,7 @@ def lasting(folder) -> tuple[str, str]:
 def test_what_the_options_refuse_is_refused_of_a_stored_set_too(studio, verify, capsys, key, value):
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    (folder / "set.json").write_text(indented_json({**info, key: value}), encoding="utf-8")
+    change_info(folder, **{key: value})
     before = tree(folder)
     for command in (["export"], ["select", "--keep", "1"]):
         capsys.readouterr()
@@ -234,8 +227,7 @@ def test_comments_of_a_selection_name_no_token(tmp_path):
 def test_one_token_is_no_tokens(studio, tmp_path, capsys):
     _, make = studio
     _, folder = make("set", 1)
-    (tmp_path / "keep").write_text("1", encoding="utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
+    assert select(folder, "1") == 0
     assert collection.main(["export", str(folder)]) == 0
     assert collection.main(["verify", str(folder)]) == 0
     out = capsys.readouterr().out

@@ -20,7 +20,7 @@ from nft.drawing import batch_after, draw_courses
 from nft.store import SetFolder
 from nft.tokens import courses_again, draw_tokens
 from tests.helpers import Killed, files_in, tree
-from tests.nft.sets import alter, change_tokens, records, texts
+from tests.nft.sets import alter, change_tokens, info_of, records, select, texts
 from utils import UserError, pick_device, sha256
 
 
@@ -221,7 +221,7 @@ def test_a_set_sends_nobody_to_another_machine(studio, monkeypatch, capsys):
     """Windows would show such a machine who asks."""
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info = info_of(folder)
     alter(folder / "set.json", json.dumps(info["model_file"]), '"//host/share/model.pt"')
     monkeypatch.setattr(originals, "os", SimpleNamespace(name="nt"))
     assert collection.main(["draw-courses", str(folder)]) == 2
@@ -248,11 +248,10 @@ def test_a_damaged_course_is_named(forged, message):
         course_of(f'{{"course":{forged},"token_id":4}}'.encode(), {"token_id": 4, "text": "xy"})
 
 
-def test_a_damaged_course_that_would_be_published_leaves_a_set_as_it_is(studio, tmp_path, capsys):
+def test_a_damaged_course_that_would_be_published_leaves_a_set_as_it_is(studio, capsys):
     _, make = studio
     _, folder = make("set", 2)
-    (tmp_path / "keep").write_text("1", "utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
+    assert select(folder, "1") == 0
     lines = (folder / "courses.jsonl").read_bytes().splitlines(keepends=True)
     lines[1] = b"{}\n"
     (folder / "courses.jsonl").write_bytes(b"".join(lines))

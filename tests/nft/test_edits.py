@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 import collection
 from nft.files import RECORD, files
 from nft.store import SetFolder, indented_json
-from tests.helpers import THOROUGH, TINY, Quiet, make_run
+from tests.helpers import THOROUGH, TINY, Quiet, files_in, make_run
 from tests.nft.sets import texts
 from training.trainer import train_model
 
@@ -183,5 +183,5 @@ def test_no_edit_of_the_list_of_written_files_changes_another_file(whole, tmp_pa
         assert contents(folder) == before, value
 
 
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != RECORD}
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: data for name, data in files_in(folder).items() if name != RECORD}

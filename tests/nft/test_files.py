@@ -11,6 +11,7 @@ from command import outputs
 from command.outputs import OutputRecord
 from nft.files import RECORD
 from tests.helpers import Killed, tree
+from tests.nft.sets import select
 from utils import sha256
 
 
@@ -66,8 +67,7 @@ def test_what_was_made_read_only_or_has_a_second_name_stays_as_it_is(studio, tmp
     assert make("set", 4, "--title", "Toys")[0] == 0 and backup.read_bytes() == kept
     said = capsys.readouterr().out
     assert all(path in said and (folder / path).read_bytes() == before[path] for path in protected)
-    (tmp_path / "keep.txt").write_text("1", encoding="utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep.txt")]) == 0
+    assert select(folder, "1") == 0
     assert (folder / "json/3.json").exists() and not (folder / "json/2.json").exists()
     commands = {
         "set.json": lambda: collection.main(["export", str(folder), "--title", "Others"]),

@@ -5,11 +5,13 @@ import os
 import shutil
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
 import collection
 from nft.store import MOST_BYTES
+from tests.helpers import files_in
 from utils import hash_file
 
 
@@ -22,8 +24,7 @@ def copied(folder, name: str):
 
 def shown(folder) -> dict[str, bytes]:
     """The files of a set but for hidden ones, by their paths in it."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    return {name: data for name, data in files_in(folder).items() if Path(name).name[0] != "."}
 
 
 def test_a_set_copied_without_hidden_files_grows_as_the_whole_one(studio, verify, capsys):

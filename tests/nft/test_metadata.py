@@ -14,7 +14,7 @@ import collection
 from nft.edition import Edition
 from nft.layout import SIDE
 from nft.metadata import caption, csv_text, description, picture_caption
-from tests.nft.sets import change_tokens, made_up_edition, texts
+from tests.nft.sets import change_tokens, info_of, made_up_edition, texts
 from utils import hash_file
 
 STRING, URI = {"type": "string", "minLength": 1}, {"type": "string", "minLength": 1}
@@ -187,18 +187,18 @@ def test_a_set_takes_source_and_licence_of_its_own_text_alone(studio, tmp_path, 
     text.write_text("mine\n")
     out = tmp_path / "third"
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
-    assert json.loads((out / "set.json").read_text("utf-8"))["license"] == ""
+    assert info_of(out)["license"] == ""
     beside = moved.with_suffix(".source.json")
     beside.write_text(json.dumps({"source": "a.csv", "license": "MIT", "text": own}))
     fourth = tmp_path / "fourth"
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(fourth)]) == 0
-    assert json.loads((fourth / "set.json").read_text("utf-8"))["license"] == "MIT"
+    assert info_of(fourth)["license"] == "MIT"
     beside.unlink()
     config.write_text(config.read_text("utf-8").replace("\ndatasets:", "\nlicense: All rights reserved\ndatasets:"))
     capsys.readouterr()
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
-    assert json.loads((out / "set.json").read_text("utf-8"))["license"] == ""
+    assert info_of(out)["license"] == ""
     assert f"{text}: not the text that the model learnt from" in capsys.readouterr().out
     text.unlink()  # the text has moved, so the config's licence is that of the model's
     assert collection.main(["make", *options, "--data", str(moved), "--size", "1", "--out", str(out)]) == 0
-    assert json.loads((out / "set.json").read_text("utf-8"))["license"] == "All rights reserved"
+    assert info_of(out)["license"] == "All rights reserved"

@@ -23,7 +23,7 @@ from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
 from pages.themes import PIECES, THEMES, Theme
 from tests.helpers import tree
-from tests.nft.sets import alter, animation, records
+from tests.nft.sets import alter, animation, info_of, records
 
 PAPER = THEMES["paper"]
 COURSE = [Change(2, [0, 3], "ab"), Change(5, [1, 2], "xy"), Change(9, [1], "c")]  # "ac" + "yb"
@@ -196,7 +196,7 @@ def test_a_set_holds_the_pieces_that_it_names_and_its_metadata_lead_to_them(stud
     assert {path.suffix for path in (folder / "images").iterdir()} == {".png", ".svg", ".gif", ".webp"}
     assert "animation_url" not in json.loads((folder / "json/2.json").read_text("utf-8"))
     assert "#141519" in (folder / "images/2.svg").read_text("utf-8")
-    assert json.loads((folder / "set.json").read_text("utf-8"))["pieces"] == ["gif", "webp"]
+    assert info_of(folder)["pieces"] == ["gif", "webp"]
     assert verify(folder)[1].endswith("3 tokens: everything matches\n")
     (folder / "images/1.gif").write_bytes((folder / "images/2.gif").read_bytes())
     status, out = verify(folder)

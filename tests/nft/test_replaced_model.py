@@ -1,13 +1,12 @@
 """A model file that is replaced while a command works: hashes name the very bytes that were read."""
 
-import json
-
 import torch
 
 import collection
 from generation import archive
 from generation.checkpoint import load_checkpoint
 from tests.helpers import Quiet, shape
+from tests.nft.sets import info_of
 from training.start import beginning_of
 from training.trainer import train_model
 from utils import hash_file
@@ -38,7 +37,7 @@ def test_a_set_names_the_model_that_wrote_it_though_another_takes_its_place(stud
         patch.setattr("nft.commands.load_checkpoint", replacing(load_checkpoint, model, second))
         status, folder = make("set", 3)
     assert status == 0 and model.read_bytes() == second
-    named = json.loads((folder / "set.json").read_text(encoding="utf-8"))["identity"]["model_sha256"]
+    named = info_of(folder)["identity"]["model_sha256"]
     assert named == hash_file(model.with_name("toy.previous.pt"))
     status, said = verify(folder)  # with the one kept aside
     assert status == 0 and "3 tokens drawn again, 3 the same" in said

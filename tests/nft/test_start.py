@@ -8,7 +8,9 @@ import collection
 from generation.checkpoint import load_checkpoint
 from nft import commands
 from nft.formats import OWN_BOUND, SET_FORMAT, TWINS_APART
+from nft.store import indented_json
 from tests.helpers import WORDS, Quiet, prose, shape, toy_lines
+from tests.nft.sets import info_of
 from training.trainer import train_model
 
 
@@ -36,12 +38,12 @@ def test_a_set_names_the_start_of_its_model(started_studio, verify):
 def test_a_forged_start_is_found(started_studio, verify):
     _, _, make = started_studio
     folder = make("set")[1]
-    info = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+    info = info_of(folder)
     for forged in (
         {key: value for key, value in info.items() if key != "start"},
         {**info, "start": {**info["start"], "name": "b"}},
     ):
-        (folder / "set.json").write_text(json.dumps(forged, indent=2) + "\n", encoding="utf-8")
+        (folder / "set.json").write_text(indented_json(forged), encoding="utf-8")
         assert collection.main(["export", str(folder)]) == 0
         status, printed = verify(folder)
         assert status == 1 and "set.json: start is not the model's" in printed
@@ -75,7 +77,7 @@ def test_text_that_both_learnt_sets_no_bound_but_in_sets_of_the_fourth_format(st
         for size in (2, 4):  # made, and made larger
             status, folder = make(f"set{version}", size, "--model", str(run.model_file()))
             assert status == 0 and verify(folder)[1].endswith(f"{size} tokens: everything matches\n")
-        bounds[version] = json.loads((folder / "set.json").read_text(encoding="utf-8"))["copy_bound"]
+        bounds[version] = info_of(folder)["copy_bound"]
     assert bounds[SET_FORMAT] < bounds[TWINS_APART - 1]
 
 

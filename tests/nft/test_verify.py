@@ -11,11 +11,9 @@ import pytest
 
 import collection
 from generation.aside import set_aside
-from nft.formats import SET_FORMAT
-from nft.store import indented_json
 from nft.verify import sampled
-from tests.helpers import Quiet, tree
-from tests.nft.sets import alter, change_tokens, records, texts
+from tests.helpers import Quiet, files_in, tree
+from tests.nft.sets import alter, change_info, change_tokens, info_of, records, texts
 from training.trainer import train_model
 from utils import sha256
 
@@ -142,8 +140,7 @@ def test_a_model_of_any_size_is_not_read(studio, verify, tmp_path):
     _, folder = make("set", 1)
     (tmp_path / "huge.pt").write_bytes(b"")
     os.truncate(tmp_path / "huge.pt", 1 << 42)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    (folder / "set.json").write_text(indented_json(info | {"model_file": str(tmp_path / "huge.pt")}), encoding="utf-8")
+    change_info(folder, model_file=str(tmp_path / "huge.pt"))
     assert f"{tmp_path / 'huge.pt'} is not at hand; give the model's path with --model" in verify(folder)[1]
 
 
@@ -151,14 +148,14 @@ def test_settings_have_one_form_and_one_hash(studio, verify):
     """A number of another type, a zero with a sign, or a default left out: the tokens and their texts are the same."""
     _, make = studio
     _, folder = make("set", 3)
-    whole, drawn = json.loads((folder / "set.json").read_text("utf-8")), records(folder)
+    whole, drawn = info_of(folder), records(folder)
     full, rules = whole["sampler"], whole["rules"]
     for key, value in (
         ("sampler", {**full, "top_p": 1}), ("sampler", {**full, "renoise": -0.0}),
         *(("sampler", {k: v for k, v in full.items() if k != name}) for name in ("renoise", "top_p")),
         ("rules", {"copies": "keep"}), ("rules", {**rules, "similarity": 1}),
     ):  # fmt: skip
-        (folder / "set.json").write_text(indented_json({**whole, key: value}), encoding="utf-8")
+        change_info(folder, **{**whole, key: value})
         for record in drawn if key == "sampler" else ():
             change_tokens(folder, record["token_id"], lambda _, value=value: {"sampler": value})
         assert collection.main(["export", str(folder)]) == 0
@@ -168,9 +165,9 @@ def test_settings_have_one_form_and_one_hash(studio, verify):
         for record in drawn:
             change_tokens(folder, record["token_id"], lambda _: {"sampler": full})
     forged = {**whole, "word_list_sha256": "zzz", "rules": {**rules, "words": "keep", "word_list": "/nowhere"}}
-    (folder / "set.json").write_text(indented_json(forged), encoding="utf-8")
+    change_info(folder, **forged)
     assert collection.main(["verify", str(folder)]) == 2
-    (folder / "set.json").write_text(indented_json(whole), encoding="utf-8")
+    change_info(folder, **whole)
     change_tokens(folder, 1, lambda _: {"corrections": 0, "invented": -0.0})
     assert collection.main(["export", str(folder)]) == 0
     assert "token 1: its line of samples.jsonl is not canonical JSON" in verify(folder)[1]
@@ -186,10 +183,10 @@ def test_a_path_in_a_set_is_no_file_to_read_for_ever(studio, verify, request, na
         reading, writing = os.pipe()
         name = f"/dev/fd/{reading}"
         request.addfinalizer(lambda: (os.close(reading), os.close(writing)))
-    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info = info_of(folder)
     info |= {"model_file": name, "word_list_sha256": digest, "rules": {**info["rules"], "word_list": name}}
     info["identity"]["model_sha256"] = digest
-    (folder / "set.json").write_text(indented_json(info), encoding="utf-8")
+    change_info(folder, **info)
     out = verify(folder)[1]
     assert f"{name[-400:]} is not at hand; give the model's path with --model" in out
     assert (f"the rule words, and dropped texts: its list {name[:400]}" in out) == (digest == "0" * 64)
@@ -202,10 +199,10 @@ def test_no_name_in_a_set_steers_the_terminal_or_passes_for_a_line(studio, verif
     forged = "\n9 tokens: everything matches\n\x1b[2J"
     (folder / f"images/a{forged}").write_bytes(b"")
     for key in ("version", "model_file"):
-        info = json.loads((folder / "set.json").read_text("utf-8"))
+        info = info_of(folder)
         place = info["identity"] if key in info["identity"] else info
         place[key] = "x" + forged
-        (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+        change_info(folder, **info)
         out = verify(folder)[1]
         for command in (["export"], ["select", "--keep", "all"]):
             assert collection.main([*command, str(folder)]) == 0
@@ -262,8 +259,7 @@ def test_a_sampler_that_the_model_cannot_have_is_one_line(studio, capsys, comman
     assert run.diffusion.process != "absorbing"
     _, folder = make("set", 3)
     sampler = {"sampler": "surest", "stretch": 4, "revisions": 1, "revised": 0.2, "revision_stretch": 0}
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    (folder / "set.json").write_text(json.dumps({**info, "sampler": {**sampler, "temperature": 1.0, "top_p": 1.0}}))
+    change_info(folder, sampler={**sampler, "temperature": 1.0, "top_p": 1.0})
     if command == "draw-courses":
         (folder / "courses.jsonl").unlink()
     assert collection.main([command, str(folder), "--model", str(run.model_file())]) == 2
@@ -278,9 +274,7 @@ def test_a_text_drawn_by_another_version_is_not_checked_and_the_stored_one_count
     change_tokens(folder, 1, lambda _: {"text": text, "sha256": sha256(text), "drawn_sha256": sha256(text)})
     for token in (1, 2):
         change_tokens(folder, token, lambda _: {"version": "0.0.9"})
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    info["identity"]["version"] = "0.0.9"
-    (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+    change_info(folder, identity={**info_of(folder)["identity"], "version": "0.0.9"})
     assert collection.main(["export", str(folder)]) == 0
     out = verify(folder)[1]
     assert "drawn with version 0.0.9; here a text may come out different, and the stored one counts\n" in out
@@ -303,8 +297,7 @@ def test_a_text_drawn_on_another_processor_is_not_checked(studio, verify, monkey
 def test_a_set_that_names_no_processor_is_drawn_again_and_goes_on(studio, verify):
     _, make = studio
     _, folder = make("set", 2)
-    stored = json.loads((folder / "set.json").read_text("utf-8"))["identity"]["device"]
-    alter(folder / "set.json", f'"device": "{stored}"', '"device": "cpu"')  # as earlier versions wrote it
+    change_info(folder, identity={**info_of(folder)["identity"], "device": "cpu"})  # as earlier versions wrote it
     for token in (1, 2):
         change_tokens(folder, token, lambda _: {"device": "cpu"})
     assert collection.main(["export", str(folder)]) == 0
@@ -317,7 +310,7 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     """Wide characters lay over their neighbours there; a table or a picture was what it is now."""
     _, make = studio
     _, folder = make("set", 2, "--pieces", "svg,html")
-    alter(folder / "set.json", f'"format": {SET_FORMAT}', '"format": 2')
+    change_info(folder, format=2)
     assert collection.main(["export", str(folder)]) == 0 and verify(folder)[0] == 0
     pages = ["images/1.svg", "images/1.html", "images/2.svg", "images/2.html", "index.html"]
     for name in pages:
@@ -333,7 +326,7 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
 def test_the_sheet_of_an_earlier_format_may_be_of_its_version(studio, verify, version):
     _, make = studio
     _, folder = make("set", 2)
-    alter(folder / "set.json", f'"format": {SET_FORMAT}', f'"format": {version}')
+    change_info(folder, format=version)
     assert collection.main(["export", str(folder)]) == 0 and verify(folder)[0] == 0
     for name in ("index.html", "images/1.svg"):
         (folder / name).write_bytes((folder / name).read_bytes() + b" ")
@@ -347,15 +340,14 @@ def test_a_set_of_the_third_format_keeps_its_ranks_and_verifies(studio, verify):
     _, make = studio
     long = "A title of more than sixty characters, which runs out of its pictures"
     _, folder = make("set", 9, "--title", long, degenerate="flag")
-    alter(folder / "set.json", f'"format": {SET_FORMAT}', '"format": 3')
+    change_info(folder, format=3)
     now = (folder / "images/1.png").read_bytes()
     assert collection.main(["export", str(folder)]) == 0 and (folder / "images/1.png").read_bytes() != now
     assert verify(folder)[1].endswith("9 tokens: everything matches\n")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert make("set", 9, degenerate="flag")[0] == 0
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    before = files_in(folder)
+    assert make("set", 9, degenerate="flag")[0] == 0 and files_in(folder) == before
     assert make("set", 10, degenerate="flag")[0] == 0
-    assert json.loads((folder / "set.json").read_text("utf-8"))["format"] == 3
+    assert info_of(folder)["format"] == 3
     assert verify(folder)[1].endswith("10 tokens: everything matches\n")
 
 
@@ -368,7 +360,7 @@ def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify)
     _, folder = make("set", 4, degenerate="keep")
     kinds = {record["traits"]["Characters"] for record in records(folder)}
     assert "punctuation" in kinds
-    alter(folder / "set.json", f'"format": {SET_FORMAT}', '"format": 1')
+    change_info(folder, format=1)
 
     def first_words(record):
         traits = record["traits"]
@@ -385,6 +377,6 @@ def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify)
     assert "not checked: tokens.csv, index.html: written by an earlier version" in out
     assert "4 tokens drawn again, 4 the same" in out
     assert make("set", 5, degenerate="keep")[0] == 0
-    assert json.loads((folder / "set.json").read_text("utf-8"))["format"] == 1
+    assert info_of(folder)["format"] == 1
     assert "punctuation" not in {record["traits"]["Characters"] for record in records(folder)}
     assert verify(folder)[0] == 0

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from nft.store import indented_json
 from nft.verify_files import Pictures, has_similar_frames
 from pages.themes import THEMES
 from tests.helpers import Quiet
-from tests.nft.sets import animation, made_up_edition
+from tests.nft.sets import animation, change_info, info_of, made_up_edition, select
 from tests.nft.test_pieces import at_once
 from training.trainer import train_model
 
@@ -251,29 +250,27 @@ def test_films_that_could_not_be_compared_are_said_to_be_unknown(tmp_path, capsy
     assert capsys.readouterr().out == f"not checked: what is seen in 2 films: {WITHOUT_FFMPEG}\n"
 
 
-def test_a_set_with_films_is_verified_and_left_alone_without_ffmpeg(studio, verify, tmp_path, monkeypatch, capsys):
+def test_a_set_with_films_is_verified_and_left_alone_without_ffmpeg(studio, verify, monkeypatch, capsys):
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    (folder / "set.json").write_text(indented_json(info | {"pieces": ["mp4"]}), "utf-8")
+    change_info(folder, pieces=["mp4"])
     for number in (1, 2):
         (folder / f"images/{number}.mp4").write_bytes(b"....ftyp")
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert f"not checked: what is seen in 2 films: {WITHOUT_FFMPEG}\n" in verify(folder)[1]
-    (tmp_path / "keep").write_text("1", "utf-8")
-    assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 2
+    assert select(folder, "1") == 2
     assert "mp4 needs ffmpeg, which is not here" in capsys.readouterr().err
     assert not (folder / "selection.json").exists()
     (folder / ".written.jsonl").unlink()
     assert collection.main(["export", str(folder), "--pieces", "svg"]) == 0  # as that message says
-    assert json.loads((folder / "set.json").read_text("utf-8"))["pieces"] == ["svg"]
+    assert info_of(folder)["pieces"] == ["svg"]
 
 
 def test_courses_that_a_set_does_not_declare_are_no_file_of_it(studio, verify):
     """As a set has them that was made before there were courses, beside a file of a stranger."""
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info = info_of(folder)
     (folder / "set.json").write_text(indented_json({key: info[key] for key in info if key != "courses"}), "utf-8")
     assert collection.main(["export", str(folder)]) == 0
     (folder / "courses.jsonl").write_text("<script>", "utf-8")

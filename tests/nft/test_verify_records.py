@@ -1,6 +1,5 @@
 """No forged field of a token or setting passes, though every file of the set is exported again to fit it."""
 
-import json
 import shutil
 
 import pytest
@@ -8,8 +7,7 @@ import pytest
 import collection
 from diffusion.samplers import settings_read
 from nft.schemas import sampler_with_defaults
-from nft.store import indented_json
-from tests.nft.sets import change_tokens, records, texts
+from tests.nft.sets import change_info, change_tokens, info_of, records, texts
 from utils import hash_file, sha256
 
 REDRAWN = "drawn again, it is another text or has other figures ("
@@ -118,9 +116,7 @@ def test_edited_settings_do_not_match_and_forged_ones_are_found(studio, verify):
         ("word_list_sha256", "0" * 64, "rules.word_list and word_list_sha256 do not belong together"),
         ("name", "toys", "name is 'toys', but the model's is 'toy'"),
     ):  # fmt: skip
-        info = json.loads(whole)
-        info[key] = {**info[key], **value} if isinstance(value, dict) else value
-        (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+        change_info(folder, **{key: {**info_of(folder)[key], **value} if isinstance(value, dict) else value})
         status, out = verify(folder, tokens=0)
         assert status == 1 and "does not match: provenance.json: not what its tokens make of it" in out, (key, out)
         if exported:
@@ -136,11 +132,11 @@ def test_a_setting_that_the_sampler_does_not_read_is_not_published_or_named(stud
     """Versions before wrote all settings, and a forger may write any: nothing follows from these."""
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info = info_of(folder)
     assert verify(folder)[1].endswith("2 tokens: everything matches\n")
     assert info["sampler"] == records(folder)[0]["sampler"] == settings_read(sampler_with_defaults(info["sampler"]))
     info["sampler"] |= {"stretch": 9, "revisions": 7}
-    (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+    change_info(folder, **info)
     for token in (1, 2):
         change_tokens(folder, token, lambda _: {"sampler": info["sampler"]})
     assert collection.main(["export", str(folder)]) == 0
@@ -162,14 +158,13 @@ def test_texts_that_the_rules_drop_or_flag_are_found_without_a_model(studio, ver
     words.write_text(texts(folder)[1] + "\n", encoding="utf-8")
     status, out = verify(folder)
     assert status == 0 and f"not checked: the rule words, and dropped texts: its list {words} is not here, or" in out
-    info = json.loads((folder / "set.json").read_text("utf-8"))
+    info = info_of(folder)
     for action, said in (
         ("flag", "token 2: its flags are [], but follow as ['words']"),
         ("mask", "token 2: the rules mask a part of its text (words)"),
         ("drop", "token 2: the rule words drops its text"),
     ):
-        info |= {"word_list_sha256": hash_file(words), "rules": {**info["rules"], "words": action}}
-        (folder / "set.json").write_text(json.dumps(info), encoding="utf-8")
+        change_info(folder, word_list_sha256=hash_file(words), rules={**info["rules"], "words": action})
         assert collection.main(["export", str(folder)]) == 0
         status, out = verify(folder)
         assert status == 1 and said in out
@@ -207,9 +202,7 @@ def test_a_text_that_no_rule_masked_is_not_masked(studio, verify):
 def test_a_set_that_names_another_text_than_its_model_does_not_match(studio, verify):
     _, make = studio
     _, folder = make("set", 2)
-    info = json.loads((folder / "set.json").read_text("utf-8"))
-    info["identity"]["data_sha256"] = "0" * 64
-    (folder / "set.json").write_text(indented_json(info), encoding="utf-8")
+    change_info(folder, identity={**info_of(folder)["identity"], "data_sha256": "0" * 64})
     for token in (1, 2):
         change_tokens(folder, token, lambda _: {"data_sha256": "0" * 64})
     assert collection.main(["export", str(folder)]) == 0
