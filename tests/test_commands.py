@@ -112,6 +112,7 @@ MISTAKES = [
     (evaluate, ["--all", "--config", "models"], f"models: {FOLDER}; {CONFIG}"),
     (train, ["--all", "--config", "nix.yaml"], f"nix.yaml: no such file; {CONFIG}"),
     (train, ["--all", "--config", "latin.yaml"], "latin.yaml line 2: byte 0xe9 is not UTF-8; save it as UTF-8"),
+    (train, ["--all", "--config", "empty.yaml"], "empty.yaml: datasets is empty, so --all has nothing to train"),
     (train, ["--all", "--minutes", "-1"], "--minutes -1: must be above 0, and at most 600000"),
     (train, ["--all", "--minutes", "0"], "--minutes 0: must be above 0, and at most 600000"),
     (train, ["--all", "--minutes", "inf"], "--minutes inf: must be above 0, and at most 600000"),
@@ -136,6 +137,7 @@ def test_a_wrong_argument_is_one_line_that_says_what_is_wrong(
     (tmp_path / "text.txt").write_text("a\nb\n")
     (tmp_path / "text.gz").write_bytes(gzip.compress(b"a\nb\n"))
     (tmp_path / "config.yaml").write_text("datasets: {one: }\n")
+    (tmp_path / "empty.yaml").write_text("datasets:\n")
     (tmp_path / "latin.yaml").write_bytes("# a\n# é".encode("latin-1"))
     assert command.main(arguments) == 2
     assert capsys.readouterr().err.replace(os.sep, "/") == f"error: {message}\n"

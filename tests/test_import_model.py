@@ -16,7 +16,9 @@ from exporting.hub import LIBRARIES
 from generation.archive import read_archive, write_archive
 from generation.checkpoint import load_checkpoint, network_of
 from generation.notebook_model import NotebookNetwork
-from tests.helpers import NOTEBOOK_SHAPE
+from tests.helpers import NOTEBOOK_SHAPE, make_run, shape
+from training.start import beginning_of
+from utils import UserError
 
 CHARACTERS = "\t !\nabcdefghij"  # sorted, as the notebook numbers them, the newline is not the first
 
@@ -64,6 +66,15 @@ def test_a_file_of_any_name_is_taken_in(source):
     _, folder = source
     assert run_import(folder, "--output", str(folder / "a name (1).pt")) == 0
     assert load_checkpoint(folder / "a name (1).pt").run.name == "notebook"
+
+
+def test_an_imported_model_is_no_start_of_a_training(source):
+    _, folder = source
+    run_import(folder)
+    with pytest.raises(UserError) as error:
+        beginning_of(shape(make_run(folder), start_from=str(folder / "bard.pt")))
+    what = "an imported model; only one that train.py made can be a start"
+    assert str(error.value) == f"training.start_from: {folder / 'bard.pt'}: {what}"
 
 
 def test_an_imported_model_writes_through_the_same_samplers(source, capsys):

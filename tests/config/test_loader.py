@@ -116,6 +116,7 @@ def test_a_file_without_an_entry_trains_with_the_defaults(tmp_path):
         ("model: {width: 100, heads: 6}", "model: width 100 must be a multiple of twice heads, 12"),
         ("model: {attention_layers: 7}", "model: attention_layers 7 must not be more than layers, 6"),
         ("model: {conv_width: 4}", "model: conv_width 4 must be odd, so that a window has a middle"),
+        ("data: {max_documents: 1}", "data: max_documents 1 leaves none to hold out; at least 2, or 0 for all"),
         ("model: 5", "model: expected keys with values, found 5"),
         (
             "diffusion: {process: unifrom}",

@@ -258,6 +258,13 @@ def test_a_damaged_set_is_one_line(shown_set, capsys, file, field, value):
     assert message.startswith(f"error: {path}") and one_short_line(message)
 
 
+def test_a_set_without_a_token_is_one_line(shown_set, capsys):
+    for name in ("samples.jsonl", "courses.jsonl"):
+        (shown_set / name).write_bytes(b"")
+    assert run(Path("models/other.pt"), "--unproven", "--set", str(shown_set)) == 2
+    assert capsys.readouterr().err == f"error: {shown_set}: the set holds no token; run collection.py make first\n"
+
+
 def test_what_a_set_withholds_and_its_page_shows_is_counted(shown_set, capsys):
     records = [json.loads(line) for line in (shown_set / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
     accepted = [record["token_id"] for record in records if record["accepted"]]

@@ -136,6 +136,10 @@ def test_a_form_is_read_as_texts_are():
     [
         (["--prefix", "né"], "--prefix holds 'é', which is not among the 23 characters of MODEL"),
         (["--template", "fix"], "--template 'fix' has no _ to fill"),
+        (
+            ["--template", "fix _", "--prefix", "add"],
+            "--template says what is given and how long; it takes no --prefix, --suffix or --length",
+        ),
         (["--length", "5", "--prefix", "remove"], "--length 5: prefix and suffix already take 6 characters"),
         (["--length", "9-3"], "--length 9-3: must be N or MIN-MAX, whole numbers from 1 to 1000000"),
         (["--length", "x"], "--length x: must be N or MIN-MAX, whole numbers from 1 to 1000000"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from nft.timeline import HOLD, LEAD, PACE, Span, timeline
 from pages.themes import PIECES, THEMES, Theme
 from tests.helpers import tree
 from tests.nft.sets import alter, animation, info_of, records
+from tests.training.program import posix
 
 PAPER = THEMES["paper"]
 COURSE = [Change(2, [0, 3], "ab"), Change(5, [1, 2], "xy"), Change(9, [1], "c")]  # "ac" + "yb"
@@ -228,6 +230,17 @@ def test_mp4_without_ffmpeg_is_one_line_before_anything_is_drawn(studio, capsys,
     before = tree(folder)
     assert collection.main(["draw-courses", str(folder)]) == 2
     assert capsys.readouterr().err == message and tree(folder) == before
+
+
+@posix
+def test_an_ffmpeg_that_fails_is_one_line_before_anything_is_drawn(studio, tmp_path, capsys, monkeypatch):
+    _, make = studio
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\necho Unknown encoder libx264 >&2\nexit 1\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert make("set", 1, "--pieces", "mp4")[0] == 2
+    assert capsys.readouterr().err == "error: ffmpeg could not write an mp4: Unknown encoder libx264\n"
+    assert not (tmp_path / "set/samples.jsonl").exists()
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not here")

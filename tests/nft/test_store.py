@@ -15,7 +15,7 @@ from filelock import FileLock
 
 import collection
 from tests.helpers import ROOT, files_in, tree
-from tests.nft.sets import alter, records, select
+from tests.nft.sets import alter, change_tokens, records, select
 
 
 def test_a_set_goes_on_after_an_interruption_at_any_byte(studio):
@@ -67,6 +67,21 @@ def test_a_second_process_and_another_recipe_are_refused(studio, capsys):
         )
     assert make("set", 2)[0] == 2
     assert "holds 3 tokens already, more than --size" in capsys.readouterr().err
+    change_tokens(folder, 2, lambda record: {"seed": record["seed"] + 1})
+    assert make("set", 4)[0] == 2
+    other = "token 2 was drawn with another model, seed or sampler"
+    assert capsys.readouterr().err.endswith(f"error: {folder / 'samples.jsonl'}: {other}\n")
+
+
+def test_another_list_of_words_is_another_recipe(studio, tmp_path, capsys):
+    _, make = studio
+    words = tmp_path / "words.txt"
+    words.write_text("nobody\n", encoding="utf-8")
+    make("set", 1, word_list=str(words))
+    words.write_text("nothing\n", encoding="utf-8")
+    capsys.readouterr()
+    assert make("set", 2, word_list=str(words))[0] == 2
+    assert "its tokens were drawn with another word_list_sha256 (" in capsys.readouterr().err
 
 
 def test_only_make_mends_a_line_cut_short(studio, capsys):
@@ -228,7 +243,7 @@ def test_damaged_files_are_one_line(studio, tmp_path, capsys):
         assert "--title" in capsys.readouterr().err
 
 
-def test_a_set_whose_selected_tokens_were_cut_off_goes_on(studio):
+def test_a_set_whose_selected_tokens_were_cut_off_goes_on(studio, capsys):
     """As a power cut leaves it: samples.jsonl has lost its last tokens, selection.json names one of them."""
     _, make = studio
     folder = make("set", 4)[1]
@@ -236,4 +251,7 @@ def test_a_set_whose_selected_tokens_were_cut_off_goes_on(studio):
     whole = files_in(folder)
     samples = folder / "samples.jsonl"
     samples.write_bytes(b"".join(samples.read_bytes().splitlines(keepends=True)[:2]))
+    capsys.readouterr()
     assert make("set", 4)[0] == 0 and files_in(folder) == whole
+    published = "selection.json publishes 2 of them; select --keep all publishes all"
+    assert published in capsys.readouterr().out.splitlines()

@@ -1,5 +1,6 @@
 """No forged field of a token or setting passes, though every file of the set is exported again to fit it."""
 
+import re
 import shutil
 
 import pytest
@@ -171,7 +172,7 @@ def test_texts_that_the_rules_drop_or_flag_are_found_without_a_model(studio, ver
 
 
 @pytest.mark.parametrize("action", ["mask", "flag", "drop"])
-def test_masked_flagged_and_dropped_texts_are_drawn_and_judged_again(studio, verify, tmp_path, action):
+def test_masked_flagged_and_dropped_texts_are_drawn_and_judged_again(studio, verify, tmp_path, capsys, action):
     _, make = studio
     words = tmp_path / "words.txt"
     words.write_text("nobody\n", encoding="utf-8")
@@ -179,10 +180,12 @@ def test_masked_flagged_and_dropped_texts_are_drawn_and_judged_again(studio, ver
     words.write_text("\n".join(texts(before)[1:3]) + "\n", encoding="utf-8")
     status, folder = make("set", 4, words=action, word_list=str(words))
     assert status == 0 and len({record["text"] for record in records(folder)} & set(texts(before))) in (2, 4)
+    key, label = ("dropped", "drawn again for") if action == "drop" else ("flags", "flagged for")
+    found = sum(record[key].count("words") for record in records(folder))
+    assert found and re.search(rf"^{label}: .*\bwords {found}\b", capsys.readouterr().out, re.MULTILINE)
     assert verify(folder)[1].endswith("4 tokens: everything matches\n")
     out = verify(folder, tokens=0)[1]
     assert ("not checked: rules, copies and novelty of 2 tokens with masked text" in out) == (action == "mask")
-    key = {"drop": "dropped", "mask": "flags", "flag": "flags"}[action]
     forge(folder, 2, {key: []} | ({"attempt": 0} if action == "drop" else {}))
     status, out = verify(folder)
     assert status == 1 and "token 2: " in out

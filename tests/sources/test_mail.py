@@ -54,6 +54,11 @@ def test_what_does_not_fit_the_encoding_of_a_message_is_counted(capsys):
     assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out.splitlines()
 
 
+def test_what_is_no_mailbox_is_one_line():
+    Path("a.mbox").write_bytes(b"Subject: hello\n\nsome words\n")
+    assert_refused("a.mbox", line="a.mbox: is no mailbox; one begins with 'From '")
+
+
 def test_a_mailbox_with_a_mark_is_read():
     Path("a.mbox").write_bytes(codecs.BOM_UTF8 + b"".join(MESSAGES[1:3]))
     assert run("a.mbox") == [CAFE] * 2
