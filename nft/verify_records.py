@@ -102,9 +102,10 @@ def other_outcome(record: Record, rules: Rules) -> Iterator[str]:
     """Where the attempts, the rules that dropped a text, and whether one was accepted do not go together."""
     attempts = len(record["dropped"]) + record["accepted"]
     if record["attempt"] != attempts - 1 or attempts > rules.attempts:
-        yield f"its attempt {record['attempt']} does not follow from the {len(record['dropped'])} texts dropped before"
+        dropped = counted(len(record["dropped"]), "text")
+        yield f"its attempt {record['attempt']} does not follow from the {dropped} dropped before"
     elif not record["accepted"] and attempts != rules.attempts:
-        yield f"it is not accepted, but only {attempts} of {rules.attempts} attempts were made"
+        yield f"it is not accepted, but only {attempts} of {counted(rules.attempts, 'attempt')} were made"
     for key, actions in (("dropped", ("drop",)), ("flags", ("flag", "mask"))):
         if other := [rule for rule in record[key] if getattr(rules, rule) not in actions]:
             yield f"its {key} name {', '.join(other)}, which {' and '.join(actions)} no text"

@@ -193,7 +193,7 @@ def check_whole(name: str, log: SourceLog, bad: int, rows: int) -> None:
     if bad > MOST_BAD * rows:
         own = [place for places in log.places.values() for place in places if place.startswith(f"{name} ")]
         example = f", as {own[0]}" if own else ""  # of each fault the first places alone are kept
-        raise UserError(f"{name}: {bad:,} of {rows:,} rows cannot be read{example}")
+        raise UserError(f"{name}: {bad:,} of {counted(rows, 'row')} cannot be read{example}")
 
 
 def counted_rows(rows: Iterator[Row], log: SourceLog) -> Iterator[Row]:
