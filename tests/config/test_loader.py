@@ -269,16 +269,21 @@ def test_a_key_that_the_sampler_does_not_read_is_refused(tmp_path, text, place):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "key", "value"),
     [
-        "sampling: {sampler: surest, temperature: 0.9}\ndatasets: {d: }\n",
-        "sampling: {sampler: surest, steps: 64, stretch: 8}\ndatasets: {d: }\n",  # as config.yaml, which has all keys
-        "presets: {small: {sampling: {stretch: 8, sampler: surest}}}\npreset: small\n"
-        "datasets: {d: {sampling: {sampler: tweedie, steps: 9}}}\n",
+        ("sampling: {sampler: surest, temperature: 0.9}\ndatasets: {d: }\n", "temperature", 0.9),
+        # as config.yaml, which has all keys
+        ("sampling: {sampler: surest, steps: 64, stretch: 8}\ndatasets: {d: }\n", "stretch", 8),
+        (
+            "presets: {small: {sampling: {stretch: 8, sampler: surest}}}\npreset: small\n"
+            "datasets: {d: {sampling: {sampler: tweedie, steps: 9}}}\n",
+            "steps",
+            9,
+        ),
     ],
 )
-def test_keys_that_some_sampler_reads_are_accepted_where_they_are_read(tmp_path, text):
-    read(tmp_path, SUREST + text).resolve("d")
+def test_keys_that_some_sampler_reads_are_taken_where_they_are_read(tmp_path, text, key, value):
+    assert getattr(read(tmp_path, SUREST + text).resolve("d").sampling, key) == value
 
 
 def test_a_model_that_all_others_start_from_may_be_used(tmp_path):

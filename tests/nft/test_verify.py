@@ -28,7 +28,9 @@ TAMPERINGS = {
 }
 
 
-def test_verify_names_what_does_not_match(studio, verify, capsys):
+def test_verify_names_what_does_not_match(studio, verify, capsys, monkeypatch):
+    """Also in texts that are compared together with others than the first."""
+    monkeypatch.setattr("nft.verify_records.TEXTS_AT_ONCE", 4)
     run, make = studio
     _, folder = make("set", 6)
     assert verify(folder) == (0, "6 tokens drawn again, 6 the same\n6 tokens: everything matches\n")
@@ -61,7 +63,8 @@ def test_a_set_without_tokens_is_not_fine(studio, verify):
     assert "image" not in json.loads((folder / "contract.json").read_text("utf-8"))
 
 
-def test_verify_says_what_it_could_not_check(studio, verify, tmp_path):
+def test_verify_says_what_it_could_not_check(studio, verify, tmp_path, monkeypatch):
+    monkeypatch.setattr("nft.verify.AT_ONCE", 2)  # so that the last token is drawn after the others
     run, make = studio
     _, folder = make("set", 3)
     assert verify(folder, tokens=1) == (
