@@ -8,7 +8,6 @@ import pytest
 
 import collection
 from command import outputs
-from command.outputs import OutputRecord
 from nft.files import RECORD
 from tests.helpers import Killed, tree
 from tests.nft.sets import select
@@ -164,49 +163,32 @@ def test_no_link_leads_out_of_a_set(studio, tmp_path, capsys, name):
     assert tree(elsewhere) == before
 
 
-def test_a_record_of_a_stranger_removes_nothing_outside(studio, tmp_path):
-    _, make = studio
-    _, folder = make("set", 3)
-    mine = tmp_path / "mine.txt"
-    mine.write_bytes(b"mine")
-    record = OutputRecord(folder / RECORD)
-    record.write({"json/9.json": b"mine"})
-    line = (folder / RECORD).read_text("utf-8").splitlines()[-1]
-    named = [
-        "json/\0",
-        "json/\ud800",
-        "json/" + "x" * 5000,
-        str(mine),
-        "../mine.txt",
-        "json/../../mine.txt",
-        "json\\..\\..\\mine.txt",
-        "notes.txt",
-    ]
-    (folder / "notes.txt").write_bytes(b"mine")
-    lines = [json.dumps({**json.loads(line), "path": path}) for path in named]
-    (folder / RECORD).write_text("\n".join([line, *lines]) + "\n", encoding="utf-8")
-    assert collection.main(["export", str(folder)]) == 0
-    assert mine.read_bytes() == (folder / "notes.txt").read_bytes() == b"mine"
-    assert not (folder / "json/9.json").exists()
+def test_a_forged_record_removes_nothing_but_what_has_the_name_of_a_tokens_file(studio, tmp_path):
+    """A stranger who foresees bytes, as of a logo, can name their hash.
 
-
-def test_a_record_of_a_stranger_removes_nothing_in_other_folders(studio, tmp_path):
-    """Neither through a link to a folder, nor in a folder that a person made, nor under a second name."""
+    Nothing goes outside, through a link, in a person's folder, of another name, or under a second name.
+    """
     _, make = studio
-    _, folder = make("set", 3)
-    elsewhere, inside = tmp_path / "elsewhere", folder / "images/mine"
-    for path in (elsewhere, inside):
+    _, folder = make("set", 2)
+    for path in (tmp_path / "other", folder / "images/mine"):
         path.mkdir()
-        (path / "LICENSE").write_bytes(b"known to all")
-    (folder / "json/link").symlink_to(elsewhere)
+    (folder / "json/link").symlink_to(tmp_path / "other")
+    mine = [
+        "../mine.txt", "notes.txt", "json/link/LICENSE", "images/mine/LICENSE", "images/logo.png", "json/notes.json",
+        "metaplex/1.json.txt", "erc1155/1.json",
+    ]  # fmt: skip
+    for path in (*mine, "json/9.json"):
+        (folder / path).write_bytes(b"mine")
     whole = (folder / "json/1.json").read_bytes()
-    named = {"json/link/LICENSE": b"known to all", "images/mine/LICENSE": b"known to all"}
+    nowhere = ["json/\0", "json/\ud800", "json/" + "x" * 5000, "json", ".", ""]
+    otherwise = [str(tmp_path / "mine.txt"), "json/../../mine.txt", "json\\..\\..\\mine.txt"]
+    named = dict.fromkeys([*mine, *otherwise, *nowhere, "json/9.json"], b"mine")
     named |= dict.fromkeys(("json//1.json", "json/./1.json", "json/1.json/"), whole)
     with (folder / RECORD).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps({"path": path, "sha256": sha256(data)}) + "\n" for path, data in named.items())
     assert collection.main(["export", str(folder)]) == 0
-    assert (elsewhere / "LICENSE").exists() and (inside / "LICENSE").exists()
-    assert (folder / "json/1.json").read_bytes() == whole
+    assert all((folder / path).read_bytes() == b"mine" for path in mine)
+    assert (folder / "json/1.json").read_bytes() == whole and not (folder / "json/9.json").exists()
 
 
 def test_a_selection_is_not_read_from_the_file_that_it_is_written_to(studio, capsys):

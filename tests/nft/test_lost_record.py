@@ -12,7 +12,6 @@ import pytest
 import collection
 from nft.store import MOST_BYTES
 from tests.helpers import files_in
-from utils import hash_file
 
 
 def copied(folder, name: str):
@@ -64,20 +63,6 @@ def test_a_copy_cut_short_is_mended_and_only_then_known(studio, capsys):
         (copy / name).write_bytes(data[: len(data) * (2 if name == "samples.jsonl" else 1) // 3])
     assert make("copy", 5)[0] == 0
     assert shown(copy) == shown(folder)
-
-
-def test_a_forged_record_removes_nothing_but_what_has_the_name_of_a_tokens_file(studio):
-    """Who foresees the bytes of a file, as of a logo, can name its hash; a token's files are numbered."""
-    _, make = studio
-    _, folder = make("set", 2)
-    mine = [folder / name for name in ("images/logo.png", "json/notes.json", "metaplex/1.json.txt", "erc1155/1.json")]
-    for path in mine:
-        path.write_bytes(b"mine")
-    with (folder / ".written.jsonl").open("a", encoding="utf-8") as record:
-        for path in mine:
-            record.write(json.dumps({"path": path.relative_to(folder).as_posix(), "sha256": hash_file(path)}) + "\n")
-    assert collection.main(["export", str(folder), "--title", "other"]) == 0
-    assert [path.read_bytes() for path in mine] == [b"mine"] * 4
 
 
 def test_a_file_that_is_too_large_for_a_set_is_not_read(studio, capsys):
