@@ -1,5 +1,6 @@
 """courses.jsonl: how each token was written; it grows with the set, is mended, redrawn, and shows nothing masked."""
 
+import itertools
 import json
 import random
 import shutil
@@ -43,10 +44,10 @@ def test_a_set_cut_short_anywhere_goes_on_to_the_same_bytes(studio):
     _, make = studio
     _, folder = make("set", 6, "--batch-size", "2")
     whole, rng = files_in(folder), random.Random(0)
-    for name, other in [("courses.jsonl", None), ("samples.jsonl", None), ("courses.jsonl", "samples.jsonl")] * 3:
-        for path in filter(None, (name, other)):
-            data = (folder / path).read_bytes()
-            (folder / path).write_bytes(data[: rng.randrange(len(data))])
+    both = ("courses.jsonl", "samples.jsonl")
+    for cut, names in itertools.product((0, 1, -1, None), (both[:1], both[1:], both)):
+        for name in names:
+            (folder / name).write_bytes(whole[name][: rng.randrange(len(whole[name])) if cut is None else cut])
         assert make("set", 6, "--batch-size", "2")[0] == 0
         assert files_in(folder) == whole
     (folder / "courses.jsonl").unlink()

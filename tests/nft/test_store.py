@@ -2,11 +2,6 @@
 
 import json
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,39 +9,8 @@ import pytest
 from filelock import FileLock
 
 import collection
-from tests.helpers import ROOT, files_in, tree
+from tests.helpers import files_in, tree
 from tests.nft.sets import alter, change_tokens, records, select
-
-
-def test_a_set_goes_on_after_an_interruption_at_any_byte(studio):
-    _, make = studio
-    _, whole = make("whole", 9, "--batch-size", "3")
-    data = (whole / "samples.jsonl").read_bytes()
-    for cut in (0, 1, len(data) // 3, len(data) // 2 + 7, len(data) - 1, len(data)):
-        _, folder = make("cut", 3)
-        (folder / "samples.jsonl").write_bytes(data[:cut])
-        status, _ = make("cut", 9)
-        assert status == 0 and (folder / "samples.jsonl").read_bytes() == data
-        shutil.rmtree(folder)
-
-
-@pytest.mark.slow
-def test_kill_9_in_the_middle_loses_nothing(studio, tmp_path):
-    run, make = studio
-    _, whole = make("whole", 120, "--batch-size", "2")
-    command = [
-        sys.executable, str(ROOT / "collection.py"), "make", "--model", str(run.model_file()), "--config",
-        str(tmp_path / "config.yaml"), "--out", str(tmp_path / "killed"), "--size", "120", "--batch-size", "2",
-    ]  # fmt: skip
-    process, samples = subprocess.Popen(command, stderr=subprocess.DEVNULL), tmp_path / "killed/samples.jsonl"
-    while not (samples.is_file() and samples.stat().st_size > 5000) and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < samples.stat().st_size < (whole / "samples.jsonl").stat().st_size
-    status, killed = make("killed", 120)
-    assert status == 0 and samples.read_bytes() == (whole / "samples.jsonl").read_bytes()
-    assert (killed / "provenance.json").read_bytes() == (whole / "provenance.json").read_bytes()
 
 
 def test_a_second_process_and_another_recipe_are_refused(studio, capsys):
