@@ -4,9 +4,6 @@ import copy
 import itertools
 import json
 import math
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -20,7 +17,7 @@ from diffusion.processes import PROCESSES
 from diffusion.schedules import SCHEDULES
 from evaluation.likelihood import Likelihood, held_out_likelihood
 from generation.archive import read_archive
-from tests.helpers import ROOT, Quiet, shape, toy_lines
+from tests.helpers import Quiet, shape, toy_lines
 from training import stopwatch
 from training import trainer as training_module
 from training.events import Stopped, Validation, stalled
@@ -73,36 +70,6 @@ def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
     train_model(run, watcher)
     kept = run.state_file().with_suffix(".previous.pt")
     assert watcher.resumed_from is None and watcher.notes[0] == f"{run.state_file()} is damaged; it is kept as {kept}"
-    assert run.model_file().read_bytes() == unbroken
-
-
-@pytest.mark.slow
-def test_kill_9_at_any_step_resumes_to_the_same_bytes(tiny_run, tmp_path):
-    run = tiny_run(training={"max_steps": 300, "validations": 2})
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
-    code = (
-        "import sys; from config.schema import RunConfig; from tests.helpers import Quiet;"
-        "from training import trainer;"
-        "trainer.SAVE_SECONDS = 0.05;"
-        "trainer.train_model(RunConfig.model_validate_json(sys.argv[1]), Quiet())"
-    )
-    command, kills = [sys.executable, "-c", code, run.model_dump_json()], 0
-    while not run.model_file().is_file() and kills < 3:
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        state = run.state_file()
-        before = state.stat().st_mtime_ns if state.is_file() else 0
-        while process.poll() is None:
-            if state.is_file() and state.stat().st_mtime_ns != before:
-                process.kill()
-                kills += 1
-                break
-            time.sleep(0.001)
-        process.wait()
-    watcher = Quiet()
-    train_model(run, watcher)
-    assert kills == 3 and watcher.resumed_from
     assert run.model_file().read_bytes() == unbroken
 
 
