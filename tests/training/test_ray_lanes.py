@@ -32,7 +32,7 @@ def four(project):
 @pytest.mark.slow
 def test_a_machine_that_dies_costs_no_training_and_no_byte(four, cluster, capfd, monkeypatch):
     path, run = four
-    steps = {**TINY["training"], "batch_size": 16, "max_steps": 300, "validations": 30, "patience": 0}
+    steps = {**TINY["training"], "batch_size": 16, "max_steps": 120, "validations": 12, "patience": 0}
     change_config(path, training=steps)  # long enough that a state is seen
     assert run("--all") == 0
     alone = models_beside(path)
