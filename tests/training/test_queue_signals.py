@@ -77,7 +77,7 @@ def test_a_reader_that_leaves_stops_the_queue_with_its_state_saved(project):
 
 
 def test_force_begins_anew_once(project):
-    program = Program(project[0], "--force", steps=400, alone=True)
+    program = Program(project[0], "--force", alone=True)
     program.models.mkdir()
     without = [word for word in program.command if word != "--force"]
     subprocess.run(without, capture_output=True, timeout=SECONDS, check=True)
@@ -96,7 +96,7 @@ def test_a_training_of_other_settings_that_is_stopped_costs_no_model(project, ca
     path, run = project
     settings = path.read_text()
     assert run("--dataset", "one") == 0
-    program = Program(path, steps=400, alone=True)
+    program = Program(path, alone=True)
     model = program.models / "one.pt"
     before, others = model.read_bytes(), path.read_text()
     process = program.start()
