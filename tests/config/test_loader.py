@@ -1,6 +1,7 @@
 """config.yaml as shipped, layers, and every mistake's exact message."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,16 @@ def names_of(section: str, code: str) -> set[str]:
     return {rf"\.{section}", *(rf"\b{name}" for name in names)}
 
 
+@cache
+def readers(section: str) -> list[tuple[str, str]]:
+    """The code of each module, and a pattern of the names by which it reads a section."""
+    codes = [path.read_text(encoding="utf-8") for path in MODULES]
+    return [("|".join(names_of(section, code)), code) for code in codes]
+
+
 @pytest.mark.parametrize(("section", "key"), [(section, key) for section, key, _ in sections()])
 def test_every_key_is_read_by_code(section, key):
-    codes = [path.read_text(encoding="utf-8") for path in MODULES]
-    reads = (rf"(?:{'|'.join(names_of(section, code))})\.{key}\b" for code in codes)
-    found = any(re.search(pattern, code) for pattern, code in zip(reads, codes, strict=True))
+    found = any(re.search(rf"(?:{names})\.{key}\b", code) for names, code in readers(section))
     assert found, f"nothing reads {section}.{key}"
 
 
