@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from ruamel.yaml import YAML
 
 import train
 from tests.browser import Visits, chromium
-from tests.helpers import THOROUGH, TINY, make_run, toy_lines
+from tests.helpers import THOROUGH, make_run, write_project
 from tests.killing import warm
 from training import worker
 from utils import set_up_cores
@@ -96,11 +95,5 @@ def cluster(monkeypatch):
 @pytest.fixture
 def project(tmp_path):
     """A folder with a config and two datasets; -> (config path, a function that runs train.py on it)."""
-    (tmp_path / "datasets").mkdir()
-    for name, seed in (("one", 0), ("two", 1)):
-        (tmp_path / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(80, seed)) + "\n", encoding="utf-8")
-    paths = {key: (tmp_path / key).as_posix() for key in ("datasets", "models", "outputs")}
-    path = tmp_path / "config.yaml"
-    with path.open("w", encoding="utf-8") as file:
-        YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
+    path = write_project(tmp_path)
     return path, lambda *arguments: train.main(["--config", str(path), *arguments])

@@ -90,6 +90,18 @@ def make_run(root: Path, content: list[str] | bytes = b"", name: str = "toy", **
     return Config(root / "config.yaml", {**TINY, "paths": paths}).resolve(name, **sections)
 
 
+def write_project(folder: Path) -> Path:
+    """A config in a folder, and two datasets; -> the config's path."""
+    (folder / "datasets").mkdir()
+    for name, seed in (("one", 0), ("two", 1)):
+        (folder / "datasets" / f"{name}.txt").write_text("\n".join(toy_lines(80, seed)) + "\n", encoding="utf-8")
+    paths = {key: (folder / key).as_posix() for key in ("datasets", "models", "outputs")}
+    path = folder / "config.yaml"
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
+    return path
+
+
 class Killed(BaseException):
     """Ends a command in the middle, as `kill -9` does: nothing in it catches this."""
 

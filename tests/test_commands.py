@@ -227,6 +227,7 @@ def test_a_command_loads_no_package_before_it_hears_signals(name):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_processes")
 def test_evaluate_judges_every_voice_though_its_reader_has_left(project):
     path, run = project
     assert run("--all") == 0

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from config.loader import load_config
-from tests.helpers import Quiet
+from tests.helpers import Quiet, write_project
 from tests.training.program import SECONDS, Program, gone, models_beside, needs_proc, posix, trainings
 from training.trainer import train_model
 
@@ -16,18 +16,22 @@ pytestmark = [pytest.mark.slow, posix]
 STEPS, TRIES = 60, 5
 
 
-@pytest.fixture
-def whole(project):
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
     """A project; -> its config and the models of trainings that nothing breaks, one after the other."""
-    path = project[0]
+    path = write_project(tmp_path_factory.mktemp("project"))
     Program(path, steps=STEPS)  # writes the settings
     for name in ("one", "two"):
         train_model(load_config(path).resolve(name), Quiet())
-    models = path.parent / "models"
-    found = {file.name: file.read_bytes() for file in models.glob("*.pt")}
-    for file in models.iterdir():
+    return path, models_beside(path)
+
+
+@pytest.fixture
+def whole(unbroken):
+    """The same, with no model: their bytes depend on the folder."""
+    for file in (unbroken[0].parent / "models").iterdir():
         file.unlink()
-    return path, found
+    return unbroken
 
 
 def start_both(path) -> tuple[Program, subprocess.Popen]:
@@ -71,7 +75,7 @@ def test_kill_9_of_one_training_is_retried_while_the_other_goes_on(whole):
     out, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0 and out.count("ended by SIGKILL") == out.count("trying once more") == 1
     assert len(re.findall("going on from step", out)) == 1
-    assert {file.name: file.read_bytes() for file in (path.parent / "models").glob("*.pt")} == unbroken
+    assert models_beside(path) == unbroken
 
 
 def test_kill_9_of_all_then_the_same_command_goes_on(whole):
