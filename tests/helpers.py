@@ -1,6 +1,7 @@
 """What tests share: toy corpora, tiny runs, a silent listener, and an oracle that knows its data's distribution."""
 
 import itertools
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,11 @@ NOTEBOOK_SHAPE = ModelConfig(
     layers=2, heads=2, width=16, context=32, noise_width=8, dropout=0.0, parameterization="score"
 )
 WORDS = ["fix", "add", "remove", "test", "the", "parser", "cache", "build", "of", "in", "docs"]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and /dev are POSIX")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
+pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+sparse = pytest.mark.skipif(os.name == "nt", reason="there a file without contents takes room all the same")
+SECONDS = 120  # a process that has not ended by then hangs
 THOROUGH = 200  # random examples of a test, at least, where every case of a list is tried too
 TINY = {
     "device": "cpu",

@@ -15,8 +15,7 @@ import generate
 import import_model
 import prepare
 import train
-from tests.helpers import COMMANDS, ROOT
-from tests.training.program import posix
+from tests.helpers import COMMANDS, ROOT, posix
 
 PACKAGES = {"torch", "numpy", "pydantic", "ruamel.yaml", "rich", "PIL"}  # that take long to load
 

@@ -18,9 +18,8 @@ from command.outputs import Outputs
 from config.loader import Config
 from evaluation.report import summary
 from tests.evaluation.voices import judge
-from tests.helpers import ROOT, TINY, Quiet, prose, shape, tree
+from tests.helpers import ROOT, TINY, Quiet, posix, prose, shape, tree
 from tests.homes import GENERATE, MODEL, TEXT, home, link, trained
-from tests.training.program import posix
 from text.corpus import load_corpus
 from training.trainer import train_model
 from utils import UserError

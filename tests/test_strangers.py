@@ -14,7 +14,7 @@ import generate
 import import_model
 import train
 from generation.archive import read_archive, write_archive
-from tests.helpers import TINY, tree
+from tests.helpers import TINY, pipes, tree
 from tests.homes import GENERATE, MODEL, OWN, TEXT, furnished, hard_link, home, link, trained
 
 __all__ = ["home", "trained"]  # fixtures
@@ -81,7 +81,7 @@ def test_what_a_command_reads_is_no_output(home, capsys, what, overwrite):
     assert capsys.readouterr().err.count("\n") == 1 and tree(home) == before
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pipes
 @pytest.mark.parametrize("name", ["set.txt", "set.jsonl", ".set.txt.written.jsonl"])
 @pytest.mark.parametrize(
     "make",
@@ -150,7 +150,7 @@ def test_training_loses_nothing_that_bears_the_names_of_its_files(home, capsys):
 
 
 @pytest.mark.usefixtures("warm_processes")
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pipes
 @pytest.mark.parametrize("make", [os.mkdir, lambda path: os.mkfifo(path), lambda path: link(path, "nowhere")])
 def test_what_is_no_file_in_the_place_of_a_model_or_a_state_is_kept(home, make):
     Path("config.yaml").write_text(json.dumps({**TINY, "datasets": {"toy": {}}}), encoding="utf-8")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from command import console, program
 from generation.watch import watching
-from tests.training.program import posix
+from tests.helpers import posix
 
 
 class Closed(io.TextIOWrapper):

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from command.libraries import program
-from tests.training.program import posix
+from tests.helpers import posix
 
 
 @posix

@@ -11,8 +11,8 @@ import pytest
 
 import generate
 from command.program import run_command
-from tests.helpers import COMMANDS, ROOT
-from tests.training.program import SECONDS, hears, needs_proc, posix, start
+from tests.helpers import COMMANDS, ROOT, SECONDS, needs_proc, posix
+from tests.training.program import hears, start
 from utils import UserError
 
 # sent as soon as a command has loaded this library, or handles signals at all

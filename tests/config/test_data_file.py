@@ -12,7 +12,7 @@ import pytest
 import train
 from config.data_file import no_data
 from config.names import NAME_RULE
-from tests.training.program import posix
+from tests.helpers import posix
 
 RULE = f"a dataset's name {NAME_RULE}"
 TYPED = [

@@ -14,7 +14,7 @@ import train
 from config.errors import shown
 from config.loader import load_config
 from config.yaml_reader import MOST_BYTES, read_yaml
-from tests.helpers import one_short_line
+from tests.helpers import one_short_line, pipes
 from utils import UserError
 
 SECONDS = 20  # far more than any of this takes, far less than a bomb would
@@ -91,7 +91,7 @@ def test_a_hostile_config_is_one_short_line(read, text, message):
     assert message in said and one_short_line(said)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pipes
 def test_a_pipe_without_an_end_is_read_no_further_than_a_file():
     reading, writing = os.pipe()
     with ThreadPoolExecutor(1) as pool:

@@ -13,8 +13,7 @@ import export
 import generate
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from tests.exporting.hubs import card, export_folder, trained
-from tests.helpers import ROOT
-from tests.training.program import posix
+from tests.helpers import ROOT, posix
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: requirements-export.txt")
 pytest.importorskip("safetensors", reason="safetensors is not installed: requirements-export.txt")

@@ -21,8 +21,7 @@ from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
 from nft.store import selection_json
 from tests.exporting.voices import needs_node, page_with, voice_with
-from tests.helpers import one_short_line
-from tests.training.program import posix
+from tests.helpers import one_short_line, posix
 from utils import UserError
 
 FINE = ("--weights", "float16")

@@ -14,8 +14,7 @@ from config.schema import PathsConfig
 from generation.archive import check_entries
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.writer import Writer, write_documents
-from tests.helpers import Quiet
-from tests.training.program import posix
+from tests.helpers import Quiet, posix
 from training.events import Stopped
 from training.trainer import train_model
 from utils import UserError

@@ -20,8 +20,7 @@ from generation import cluster as joined
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from generation.cluster import RayMachines, WritingMachine, in_precision, on_machines, places_of
 from generation.writer import VERSIONS, Writer, machine_of
-from tests.helpers import ROOT, Quiet, files_in, long_and_short_lines, make_run, one_short_line
-from tests.training.program import posix
+from tests.helpers import ROOT, Quiet, files_in, long_and_short_lines, make_run, one_short_line, posix
 from training.trainer import train_model
 from utils import UserError
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT, files_in
-from tests.training.program import SECONDS, posix
+from tests.helpers import ROOT, SECONDS, files_in, posix
 
 pytest.importorskip("ray", reason="Ray is not installed: requirements-ray.txt")
 SIZE, BATCH = 60, 3

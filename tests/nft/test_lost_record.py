@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 import collection
 from nft.store import MOST_BYTES
-from tests.helpers import files_in
+from tests.helpers import files_in, sparse
 
 
 def copied(folder, name: str):
@@ -81,7 +80,7 @@ def test_a_file_that_is_too_large_for_a_set_is_not_read(studio, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == f"error: {what}"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
+@sparse
 @pytest.mark.parametrize("name", ["samples.jsonl", "courses.jsonl", ".written.jsonl"])
 def test_a_file_of_lines_is_read_only_up_to_one_that_is_too_long(studio, capsys, name):
     """However large a stranger made it."""

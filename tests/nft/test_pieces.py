@@ -23,9 +23,8 @@ from nft.layout import SIDE, layout, page
 from nft.player import player
 from nft.timeline import HOLD, LEAD, PACE, Span, timeline
 from pages.themes import PIECES, THEMES, Theme
-from tests.helpers import tree
+from tests.helpers import posix, tree
 from tests.nft.sets import alter, animation, info_of, records
-from tests.training.program import posix
 
 PAPER = THEMES["paper"]
 COURSE = [Change(2, [0, 3], "ab"), Change(5, [1, 2], "xy"), Change(9, [1], "c")]  # "ac" + "yb"

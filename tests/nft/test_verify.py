@@ -12,7 +12,7 @@ import pytest
 import collection
 from generation.aside import set_aside
 from nft.verify import sampled
-from tests.helpers import Quiet, files_in, tree
+from tests.helpers import Quiet, files_in, sparse, tree
 from tests.nft.sets import alter, change_info, change_tokens, info_of, records, texts
 from training.trainer import train_model
 from utils import sha256
@@ -123,7 +123,7 @@ def test_files_that_other_programs_read_otherwise_are_named(studio, verify):
     assert collection.main(["verify", str(folder)]) == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
+@sparse
 def test_a_set_whose_model_was_trained_anew_is_as_it_was(studio, verify):
     run, make = studio
     _, folder = make("set", 2)

@@ -5,7 +5,6 @@ import io
 import os
 import re
 import shutil
-import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from nft.findings import Findings
 from nft.store import indented_json
 from nft.verify_files import Pictures, has_similar_frames
 from pages.themes import THEMES
-from tests.helpers import Quiet
+from tests.helpers import Quiet, sparse
 from tests.nft.sets import animation, change_info, info_of, made_up_edition, select
 from tests.nft.test_pieces import at_once
 from training.trainer import train_model
@@ -353,7 +352,7 @@ def test_a_folder_that_may_not_be_listed_does_not_pass_for_one_without_strangers
     assert "everything matches" not in verify(folder)[1]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there a file without contents takes room all the same")
+@sparse
 def test_files_larger_than_the_memory_are_named(studio, verify):
     _, make = studio
     _, folder = make("set", 2)

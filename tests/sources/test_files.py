@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import prepare
+from tests.helpers import posix
 from tests.sources.helpers import assert_refused, run
-from tests.training.program import posix
 
 TABLE = "id,text\n1,some words here\n2,more words here\n"
 WORDS = ["some words here", "more words here"]

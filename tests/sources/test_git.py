@@ -13,8 +13,8 @@ import pytest
 from sources.encodings import NAME_ENCODING
 from sources.git import open_git
 from sources.log import SourceLog
+from tests.helpers import posix
 from tests.sources.helpers import assert_refused, run
-from tests.training.program import posix
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
 NO_REPOSITORY = "is no git repository; name its top folder"

@@ -13,8 +13,8 @@ from command.lock import exclusive_lock
 from sources.encodings import NAME_ENCODING
 from sources.files import Found
 from sources.unpack import Held, plain_file
+from tests.helpers import posix
 from tests.sources.helpers import assert_refused, run
-from tests.training.program import posix
 from utils import UserError
 
 ROW = b"1,some words of a text\n"

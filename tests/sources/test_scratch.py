@@ -10,8 +10,8 @@ import pytest
 
 import prepare
 from sources import scratch
+from tests.helpers import posix
 from tests.sources.helpers import assert_refused, run
-from tests.training.program import posix
 
 ROWS = [{"text": "hello there friend"}, {"text": "how are you"}]
 TEXTS = [row["text"] for row in ROWS]

@@ -16,9 +16,8 @@ import prepare
 from sources.engine import connect, fetched
 from sources.log import SourceLog
 from sources.where import Filter
-from tests.helpers import ROOT
+from tests.helpers import ROOT, SECONDS, posix
 from tests.sources.helpers import assert_refused, run, write_table
-from tests.training.program import SECONDS, posix
 from utils import UserError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import toy_lines, tree
+from tests.helpers import pipes, toy_lines, tree
 from tests.text.loaded import everything
 from text import corpus
 from text.corpus import load_corpus, load_trained_corpus, stores_of
@@ -187,7 +187,7 @@ def test_no_encoding_is_believed_that_is_not_of_the_text(tiny_run, judged):
         assert everything(load()) == before, name
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pipes
 @pytest.mark.parametrize(
     "make", [lambda path: os.mkfifo(path), lambda path: path.symlink_to("/dev/zero")], ids=["fifo", "link"]
 )

@@ -1,6 +1,5 @@
 """train.py as a program of its own, for tests that send it signals or take away what surrounds it."""
 
-import os
 import re
 import signal
 import subprocess
@@ -8,17 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
 from ruamel.yaml import YAML
 
 import train
 from config.schema import RunConfig
-from tests.helpers import ROOT
+from tests.helpers import ROOT, SECONDS
 from training.queue import Queue
-
-posix = pytest.mark.skipif(os.name != "posix", reason="signals, limits and /dev are POSIX")
-needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are looked up in /proc")
-SECONDS = 120  # a process that has not ended by then hangs
 
 
 def models_beside(config: Path) -> dict[str, bytes]:

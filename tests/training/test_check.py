@@ -11,7 +11,7 @@ import pytest
 import train
 from command.messages import argument
 from config.loader import load_config
-from tests.helpers import ROOT, Quiet, change_config, shape
+from tests.helpers import ROOT, Quiet, change_config, pipes, shape
 from training import check
 from training.events import Stopped
 from training.hours import share_hours
@@ -183,7 +183,7 @@ def test_a_voice_whose_start_will_be_trained_anew_is_not_done(project, capfd):
         load_config(path).resolve("two").model_file().unlink(missing_ok=True)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pipes
 def test_a_pipe_in_the_place_of_a_text_is_not_waited_for(project, capfd):
     path, run = project
     train_model(load_config(path).resolve("one"), Quiet())

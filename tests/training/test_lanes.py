@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from config.loader import BASE, load_config
-from tests.helpers import shape, toy_lines
+from tests.helpers import SECONDS, posix, shape, toy_lines
 from tests.training import worker_faults
-from tests.training.program import SECONDS, minutes_of, models_beside, posix, queued
+from tests.training.program import minutes_of, models_beside, queued
 from training import lanes, worker
 from training.hours import in_lanes, share_hours
 from training.lanes import LocalLanes, lane_count, one_a_core

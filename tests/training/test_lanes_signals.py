@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from config.loader import load_config
-from tests.helpers import Quiet, write_project
-from tests.training.program import SECONDS, Program, gone, models_beside, needs_proc, posix, trainings
+from tests.helpers import SECONDS, Quiet, needs_proc, posix, write_project
+from tests.training.program import Program, gone, models_beside, trainings
 from training.trainer import train_model
 
 pytestmark = [pytest.mark.slow, posix]

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.training.program import SECONDS, Program, gone, hears_ctrl_c, needs_proc, posix, trainings
+from tests.helpers import SECONDS, needs_proc, posix
+from tests.training.program import Program, gone, hears_ctrl_c, trainings
 
 pytestmark = [pytest.mark.slow, posix]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT
-from tests.training.program import SECONDS, Program, needs_proc, posix
+from tests.helpers import ROOT, SECONDS, needs_proc, posix
+from tests.training.program import Program
 
 pytestmark = [pytest.mark.slow, posix]
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.helpers import TINY, change_config, toy_lines
-from tests.training.program import models_beside, posix
+from tests.helpers import TINY, change_config, posix, toy_lines
+from tests.training.program import models_beside
 from training.ray_lanes import RayLanes, cores_of_each, train_on_node
 from training.worker import Cores, Outcome
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from generation.checkpoint import load_checkpoint, save_checkpoint
-from tests.helpers import Quiet, change_config, shape, toy_lines, tree
-from tests.training.program import posix
+from tests.helpers import Quiet, change_config, posix, shape, toy_lines, tree
 from text.corpus import load_corpus
 from text.vocabulary import Vocabulary
 from training.finished import finished_model

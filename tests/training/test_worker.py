@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.helpers import posix
 from tests.training import worker_faults
-from tests.training.program import posix
 from training import worker
 
 pytestmark = pytest.mark.usefixtures("warm_processes")
