@@ -1,9 +1,10 @@
 """What tests share: toy corpora, tiny runs, a silent listener, and an oracle that knows its data's distribution."""
 
+import contextlib
 import itertools
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,19 @@ def write_project(folder: Path) -> Path:
     with path.open("w", encoding="utf-8") as file:
         YAML().dump({**TINY, "paths": paths, "datasets": {"one": {}, "two": {}}}, file)
     return path
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file grows beyond so many bytes, as on a full disk."""
+    import resource  # which Windows lacks
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class Killed(BaseException):

@@ -18,7 +18,7 @@ from command.outputs import Outputs
 from config.loader import Config
 from evaluation.report import summary
 from tests.evaluation.voices import judge
-from tests.helpers import ROOT, TINY, Quiet, posix, prose, shape, tree
+from tests.helpers import ROOT, TINY, Quiet, largest_file, posix, prose, shape, tree
 from tests.homes import GENERATE, MODEL, TEXT, home, link, trained
 from text.corpus import load_corpus
 from training.trainer import train_model
@@ -66,19 +66,12 @@ def test_what_was_read_may_be_renamed_before_the_output_is_written(tmp_path):
 
 @posix
 def test_a_disk_without_room_for_all_outputs_changes_none(tmp_path):
-    import resource
-
     names = ["samples.txt", "samples.jsonl"]
     Outputs(tmp_path, names, [], overwrite=False).write(b"earlier", b"earlier too")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for contents in ((b"x" * 50_000, b"later"), (b"later", b"x" * 50_000)):
         outputs = Outputs(tmp_path, names, [], overwrite=False)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-        try:
-            with pytest.raises(OSError, match="File too large") as error:
-                outputs.write(*contents)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with largest_file(20_000), pytest.raises(OSError, match="File too large") as error:
+            outputs.write(*contents)
         assert error.value.filename == str(tmp_path / names[len(contents[1]) > 10])
         assert {path.name for path in tmp_path.iterdir()} == {*names, ".samples.txt.written.jsonl", ".written.lock"}
         assert [(tmp_path / name).read_bytes() for name in names] == [b"earlier", b"earlier too"]

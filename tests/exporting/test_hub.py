@@ -13,7 +13,7 @@ import export
 import generate
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from tests.exporting.hubs import card, export_folder, trained
-from tests.helpers import ROOT, posix
+from tests.helpers import ROOT, largest_file, posix
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed: requirements-export.txt")
 pytest.importorskip("safetensors", reason="safetensors is not installed: requirements-export.txt")
@@ -90,17 +90,11 @@ def test_a_picture_made_read_only_stays_though_the_card_shows_none(trained, caps
 
 @posix
 def test_a_full_disk_leaves_no_card_of_another_model(trained, capsys):
-    import resource
-
     assert export_folder() == 0
     before, checkpoint = card(), load_checkpoint(Path("models/toy.pt"))
     other = {name: tensor + 1 for name, tensor in checkpoint.weights.items()}
     save_checkpoint(Path("models/toy.pt"), replace(checkpoint, weights=other, metrics=checkpoint.metrics))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
+    with largest_file(20_000):
         assert export_folder("--overwrite") == 2
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "model.safetensors: File too large" in capsys.readouterr().err.replace(os.sep, "/")
     assert card() == before and export_folder() == 0 and card() != before

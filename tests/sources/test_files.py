@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import prepare
-from tests.helpers import posix
+from tests.helpers import largest_file, posix
 from tests.sources.helpers import assert_refused, run
 
 TABLE = "id,text\n1,some words here\n2,more words here\n"
@@ -142,17 +142,11 @@ def test_a_folder_that_cannot_be_listed_is_one_line(monkeypatch):
 @posix
 @pytest.mark.parametrize(("packed", "name"), [(False, "text"), (True, "plain")])
 def test_a_disk_without_room_is_one_line(packed, name):
-    import resource
-
     content = b"".join(b"document number %d\n" % number for number in range(9000))
     Path("a.txt.gz" if packed else "a.txt").write_bytes(gzip.compress(content) if packed else content)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, hard))
-    try:
+    with largest_file(90_000):
         line = f"datasets/.cache/diffusion-gpt-local/x.prepare/{name}: File too large"
         assert_refused("a.txt.gz" if packed else "a.txt", line=line)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_names_in_an_archive_that_are_not_hidden_are_read():
