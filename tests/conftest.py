@@ -11,9 +11,12 @@ from hypothesis import settings
 import train
 from tests.browser import Visits, chromium
 from tests.helpers import THOROUGH, make_run, write_project
+from tests.homes import home, trained
 from tests.killing import warm
 from training import worker
 from utils import set_up_cores
+
+__all__ = ["home", "trained"]  # fixtures
 
 NO_PRIVILEGE = 1314  # Windows' ERROR_PRIVILEGE_NOT_HELD
 

@@ -16,7 +16,7 @@ OWN = [Path(path) for path in ("config.yaml", TEXT, "models/toy.pt")]
 MODEL = ["--model", "models/toy.pt"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The bytes of a tiny model of datasets/toy.txt, whose lines are `toy_lines(60)`."""
     folder = tmp_path_factory.mktemp("trained")

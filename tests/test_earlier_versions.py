@@ -23,15 +23,13 @@ from nft.schemas import IDENTITY, SetInfo
 from nft.store import SetFolder
 from tests.exporting.voices import needs_node
 from tests.helpers import Quiet, toy_lines
-from tests.homes import MODEL, home, trained
+from tests.homes import MODEL
 from text.corpus import load_corpus
 from training.base import base_text
 from training.events import Stopped
 from training.queue import Queue
 from training.trainer import Training, train_model
 from utils import UserError, derive_seed, hash_json, sha256
-
-__all__ = ["home", "trained"]  # fixtures
 
 # of version 0.1.0 with AdamW, before Muon took fewer products: process -> (last loss, held-out bits, four documents)
 GOLDEN = {

@@ -19,12 +19,10 @@ from config.loader import Config
 from evaluation.report import summary
 from tests.evaluation.voices import judge
 from tests.helpers import ROOT, TINY, Quiet, largest_file, posix, prose, shape, tree
-from tests.homes import GENERATE, MODEL, TEXT, home, link, trained
+from tests.homes import GENERATE, MODEL, TEXT, link
 from text.corpus import load_corpus
 from training.trainer import train_model
 from utils import UserError
-
-__all__ = ["home", "trained"]  # fixtures
 
 
 @pytest.mark.parametrize("output", [f"o/{'x' * size}.txt" for size in (225, 232, 240, 248, 300)])

@@ -15,9 +15,7 @@ import import_model
 import train
 from generation.archive import read_archive, write_archive
 from tests.helpers import TINY, pipes, tree
-from tests.homes import GENERATE, MODEL, OWN, TEXT, furnished, hard_link, home, link, trained
-
-__all__ = ["home", "trained"]  # fixtures
+from tests.homes import GENERATE, MODEL, OWN, TEXT, furnished, hard_link, link
 
 COMMANDS = {
     "generate": lambda: generate.main([*MODEL, *GENERATE]),

@@ -16,10 +16,8 @@ from command.outputs import OutputRecord
 from evaluation.stored import stored_evaluation
 from generation.checkpoint import load_checkpoint
 from tests.helpers import Killed, tree
-from tests.homes import GENERATE, MODEL, home, trained
+from tests.homes import GENERATE, MODEL
 from utils import UserError, sha256
-
-__all__ = ["home", "trained"]  # fixtures
 
 
 @pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.rename("kept"), lambda path: path.write_bytes(b"")])

@@ -8,7 +8,7 @@ from tests.helpers import Quiet, make_run
 from training.trainer import train_model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(tmp_path_factory) -> Path:
     """A small trained model's file."""
     run = make_run(tmp_path_factory.mktemp("hostile"))
