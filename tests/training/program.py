@@ -11,13 +11,20 @@ from ruamel.yaml import YAML
 
 import train
 from config.schema import RunConfig
-from tests.helpers import ROOT, SECONDS
+from tests.helpers import ROOT, SECONDS, TINY, change_config
 from training.queue import Queue
 
 
 def models_beside(config: Path) -> dict[str, bytes]:
     """The models of the project with this configuration, by their files' names."""
     return {file.name: file.read_bytes() for file in sorted((config.parent / "models").glob("*.pt"))}
+
+
+def of_datasets(config: Path, lines: dict[str, list[str]]) -> None:
+    """Give a project these datasets, and two shards to a step."""
+    for name, text in lines.items():
+        (config.parent / "datasets" / f"{name}.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
+    change_config(config, training={**TINY["training"], "batch_size": 16}, datasets={name: {} for name in lines})
 
 
 def queued(config: Path, *arguments: str) -> Queue:

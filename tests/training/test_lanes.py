@@ -9,7 +9,7 @@ import torch
 from config.loader import BASE, load_config
 from tests.helpers import SECONDS, posix, shape, toy_lines
 from tests.training import worker_faults
-from tests.training.program import minutes_of, models_beside, queued
+from tests.training.program import minutes_of, models_beside, of_datasets, queued
 from training import lanes, worker
 from training.hours import in_lanes, share_hours
 from training.lanes import LocalLanes, lane_count, one_a_core
@@ -22,14 +22,10 @@ warm = pytest.mark.usefixtures("warm_processes")
 @pytest.fixture
 def five(project):
     """The project with five datasets, the second of which is the largest, and two shards to a step."""
-    path, run = project
-    for number, name in enumerate(("one", "two", "three", "four", "five")):
-        lines = toy_lines(200 if name == "two" else 60 + number, number)
-        (path.parent / "datasets" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    text = path.read_text(encoding="utf-8").replace("two: {}", "two: {}\n  three: {}\n  four: {}\n  five: {}")
-    path.write_text(text.replace("batch_size: 4", "batch_size: 16"), encoding="utf-8")
-    assert len(load_config(path).datasets) == 5
-    return path, run
+    names = ("one", "two", "three", "four", "five")
+    lines = {name: toy_lines(200 if name == "two" else 60 + k, k) for k, name in enumerate(names)}
+    of_datasets(project[0], lines)
+    return project
 
 
 def empty(path) -> None:

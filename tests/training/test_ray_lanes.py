@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.helpers import TINY, change_config, posix, toy_lines
-from tests.training.program import models_beside
+from tests.training.program import models_beside, of_datasets
 from training.ray_lanes import RayLanes, cores_of_each, train_on_node
 from training.worker import Cores, Outcome
 
@@ -19,13 +19,8 @@ NAMES = ("one", "two", "three", "four")
 
 @pytest.fixture
 def four(project):
-    path, run = project
-    for number, name in enumerate(NAMES):
-        lines = toy_lines(60 + number, number)
-        (path.parent / "datasets" / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    text = path.read_text(encoding="utf-8").replace("two: {}", "two: {}\n  three: {}\n  four: {}")
-    path.write_text(text.replace("batch_size: 4", "batch_size: 16"), encoding="utf-8")
-    return path, run
+    of_datasets(project[0], {name: toy_lines(60 + number, number) for number, name in enumerate(NAMES)})
+    return project
 
 
 @posix
