@@ -12,8 +12,8 @@ import train
 from command.messages import argument
 from config.loader import load_config
 from tests.helpers import ROOT, Quiet, change_config, pipes, shape
+from tests.training.states import stop
 from training import check
-from training.events import Stopped
 from training.hours import share_hours
 from training.step import Diverged
 from training.trainer import train_model
@@ -72,8 +72,7 @@ def test_a_disk_that_is_too_small_fails_the_check(project, capfd, monkeypatch):
     assert run("--dataset", "one", "--check") == 1
     assert f"disk: {needed} MB needed at most, 0 MB free" in capfd.readouterr().out
     monkeypatch.undo()
-    with pytest.raises(Stopped):
-        train_model(load_config(path).resolve("one"), Quiet(stop_at=2))
+    stop(load_config(path).resolve("one"), 2)
     assert (path.parent / "models/one.resume.pt").stat().st_size <= (needed + 0.5) * 1e6
 
 
@@ -152,8 +151,7 @@ def test_only_the_state_of_this_very_training_counts_as_interrupted(project, cap
 
     assert status() == "new"
     for steps, found in ((9, "new"), (6, "interrupted")):
-        with pytest.raises(Stopped):
-            train_model(shape(one, max_steps=steps), Quiet(stop_at=2))
+        stop(shape(one, max_steps=steps), 2)
         assert status() == found
 
 

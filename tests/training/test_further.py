@@ -12,9 +12,9 @@ from generation.aside import kept_aside
 from generation.checkpoint import content_of, load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge
 from tests.helpers import WORDS, Killed, Quiet, make_run, prose, shape, tree
+from tests.training.states import stop
 from text.survey import learnt_before
 from training import trainer
-from training.events import Stopped
 from training.finished import finished_model
 from training.further import with_more_time
 from training.learner import EMA_WARMUP
@@ -115,8 +115,7 @@ def test_a_shorter_more_promises_nothing_to_a_longer_one_that_was_stopped(tiny_r
     """What that one learnt is in the model, from which the next --more goes on."""
     run = tiny_run()
     train_model(run, Quiet())
-    with pytest.raises(Stopped):
-        train_model(shape(with_more_time(run), max_minutes=60), Quiet(stop_at=2))
+    stop(shape(with_more_time(run), max_minutes=60), 2)
     train_model(shape(with_more_time(run), max_minutes=0.0001), listener := Quiet())
     assert listener.resumed_from == 2 and not run.state_file().exists()
     assert not [note for note in listener.notes if "stays for" in note]

@@ -11,11 +11,10 @@ from generation.archive import read_archive, write_archive
 from tests.helpers import Quiet, change_config, shape, toy_lines, tree
 from tests.training import worker_faults
 from tests.training.program import queued
+from tests.training.states import change_state, stop
 from training import worker
-from training.events import Stopped
 from training.order import longest_first
 from training.queue import Queue
-from training.resume import STATE_BYTES
 from training.trainer import train_model
 from training.worker import FAILED, STOPPED, TRAINED, Outcome
 
@@ -227,8 +226,7 @@ def test_force_begins_a_voice_anew_though_its_start_comes_out_the_same(project, 
     path, run = project
     change_config(path, datasets={"one": {"training": {"start_from": "two"}}, "two": {}})
     assert run("--all") == 0
-    with pytest.raises(Stopped):
-        train_model(load_config(path).resolve("one"), Quiet(stop_at=2))
+    stop(load_config(path).resolve("one"), 2)
     start = (path.parent / "models/two.pt").read_bytes()
     capfd.readouterr()
     assert run("--all", "--force") == 0
@@ -256,8 +254,7 @@ def test_a_state_of_another_run_is_kept_though_the_model_is_done(project, option
     assert run(*minutes) == 0
     models, kept = path.parent / "models", []
     for training in ({"max_steps": 90}, {"max_minutes": 50}):
-        with pytest.raises(Stopped):
-            train_model(shape(load_config(path).resolve("one"), **training), Quiet(stop_at=2))
+        stop(shape(load_config(path).resolve("one"), **training), 2)
         state = (models / "one.resume.pt").read_bytes()
         assert run(*minutes, *options) == 0
         kept.append(state in [file.read_bytes() for file in models.glob("one.resume*.pt")])
@@ -294,10 +291,8 @@ def test_force_keeps_what_holds_more_time_than_it_will_spend(project, capfd):
     path, run = project
     one, models = load_config(path).resolve("one"), path.parent / "models"
     for spent, kept in ((30, True), (0.5, False)):
-        with pytest.raises(Stopped):
-            train_model(shape(one, max_minutes=60), Quiet(stop_at=2))
-        state = read_archive(one.state_file(), values_bytes=STATE_BYTES)
-        write_archive(one.state_file(), {**state, "status": {**state["status"], "seconds": 60 * spent}})
+        stop(shape(one, max_minutes=60), 2)
+        change_state(one, status=lambda status, spent=spent: {**status, "seconds": 60 * spent})
         content = one.state_file().read_bytes()
         assert run("--dataset", "one", "--force", "--minutes", "1") == 0
         aside = models / "one.resume.previous.pt"
@@ -313,11 +308,9 @@ def test_force_begins_anew_though_another_training_took_the_place_of_its_state(p
     path, run = project
     one, states = load_config(path).resolve("one"), path.parent / "models"
     for training in ({}, {"max_steps": 90}):
-        with pytest.raises(Stopped):
-            train_model(shape(one, **training), Quiet(stop_at=2))
+        stop(shape(one, **training), 2)
         if not training:
-            state = read_archive(one.state_file(), values_bytes=STATE_BYTES)
-            write_archive(one.state_file(), {**state, "status": {**state["status"], "seconds": 60 * spent}})
+            change_state(one, status=lambda status: {**status, "seconds": 60 * spent})
             one.state_file().rename(states / "one.resume.previous.pt")
     assert run("--dataset", "one", "--force", "--minutes", "1") == 0
     assert "going on" not in capfd.readouterr().out
@@ -351,8 +344,7 @@ def test_a_text_that_comes_late_is_for_the_next_command(project, capsys):
 def test_a_shorter_training_between_leaves_a_longer_one_its_state(project, capfd):
     path, run = project
     models = path.parent / "models"
-    with pytest.raises(Stopped):
-        train_model(shape(load_config(path).resolve("one"), max_minutes=60), Quiet(stop_at=2))
+    stop(shape(load_config(path).resolve("one"), max_minutes=60), 2)
     assert run("--dataset", "one", "--minutes", "0.0001") == 0
     out = " ".join(capfd.readouterr().out.split())
     assert "going on from step 2" in out and "stays for a training of 60 minutes, which goes on from it" in out

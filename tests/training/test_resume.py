@@ -7,12 +7,12 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from generation.archive import Damaged, read_archive, write_archive
+from generation.archive import Damaged, write_archive
 from tests.helpers import TINY, Quiet, make_run, one_short_line, shape
+from tests.training.states import change_state, state_of, stop
 from training import trainer
-from training.events import Stopped
 from training.queue import Queue
-from training.resume import STATE_BYTES, read_state
+from training.resume import read_state
 from training.trainer import Training, train_model
 from utils import UserError
 
@@ -69,9 +69,8 @@ def changed(parts: list[dict], part: int, name: str, change) -> list[dict]:
 def stopped(tmp_path_factory):
     """A training that is about to go on, and the state that it finds."""
     run = make_run(tmp_path_factory.mktemp("stopped"))
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))  # after a validation
-    return Training(run), read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    stop(run, 4)  # after a validation
+    return Training(run), state_of(run)
 
 
 @pytest.mark.parametrize(("part", "value"), WRONG)
@@ -94,11 +93,8 @@ def test_a_state_with_a_wrong_part_is_damaged(stopped, part, value):
 ])  # fmt: skip
 def test_a_state_after_a_validation_without_finite_bits_is_gone_on_from(tiny_run, change):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))  # after a validation
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    history = [{**state["status"]["history"][0], **change}]
-    write_archive(run.state_file(), {**state, "status": {**state["status"], "history": history}})
+    stop(run, 4)  # after a validation
+    change_state(run, status=lambda status: {**status, "history": [{**status["history"][0], **change}]})
     train_model(run, listener := Quiet())
     assert listener.resumed_from == 4 and not listener.notes and run.model_file().is_file()
 
@@ -108,10 +104,8 @@ def test_a_state_of_another_device_is_cut_for_this_one(tiny_run, monkeypatch, de
     """A GPU computes a step as one part, of which a CPU would use one core."""
     run = tiny_run()
     monkeypatch.setattr(trainer, "shard_count", lambda *_: 1)
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, "device": device})
+    stop(run, 4)
+    change_state(run, device=device)
     monkeypatch.setattr(trainer, "shard_count", lambda *_: 2)
     training = Training(run)
     training.restore(Quiet())
@@ -125,11 +119,9 @@ def test_a_training_goes_on_after_one_of_other_settings_came_between(tiny_run):
     unbroken = train_model(run, Quiet()).weights
     run.model_file().unlink()
     for each, step in ((run, 4), (other, 3)):
-        with pytest.raises(Stopped):
-            train_model(each, Quiet(stop_at=step))
+        stop(each, step)
     kept = run.state_file().with_name("toy.resume.previous.pt")
-    with pytest.raises(Stopped):
-        train_model(run, listener := Quiet(stop_at=5))
+    listener = stop(run, 5)
     assert listener.resumed_from == 4 and f"{kept}, which was kept aside, is of this training" in listener.notes
     weights = train_model(run, Quiet()).weights
     assert all(torch.equal(weights[name], value) for name, value in unbroken.items())
@@ -142,8 +134,7 @@ def test_a_shorter_training_takes_back_the_state_that_one_of_other_settings_move
     """As where a model is to be made of what was learnt so far, and an option was forgotten before."""
     run = tiny_run()
     interrupted(run, 60, spent=30)
-    with pytest.raises(Stopped):
-        train_model(run.model_copy(update={"seed": 7}), Quiet(stop_at=3))
+    stop(run.model_copy(update={"seed": 7}), 3)
     assert Queue([run], force=False, command="").status_of(run) == "interrupted"
     train_model(shape(run, max_minutes=1), listener := Quiet())
     assert listener.resumed_from == 2 and listener.last is None and run.model_file().is_file()
@@ -151,9 +142,8 @@ def test_a_shorter_training_takes_back_the_state_that_one_of_other_settings_move
 
 def test_what_is_added_to_the_values_of_a_state_is_not_read(tiny_run):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    stop(run, 4)
+    state = state_of(run)
     status = OrderedDict(state["status"])
     status.pop = "no method"
     write_archive(run.state_file(), {**state, "status": status})
@@ -165,9 +155,8 @@ def test_settings_of_optimizers_are_those_of_the_run_whatever_a_state_says(tiny_
     run = tiny_run()
     unbroken = train_model(run, Quiet()).weights
     run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
+    stop(run, 4)
+    state = state_of(run)
     strange = {"betas": 3, "eps": -1.0, "momentum": "x", "ns_steps": 10**9, "amsgrad": True, "params": [5]}
     for part in state["optimizers"]:
         part["param_groups"] = [{**group, **strange} for group in part["param_groups"]]
@@ -180,10 +169,8 @@ def test_settings_of_optimizers_are_those_of_the_run_whatever_a_state_says(tiny_
 @pytest.mark.parametrize("config", [None, 5, [], {"sampling": 3}, {1: 2}])
 def test_a_state_with_a_config_of_another_kind_belongs_to_no_run(tiny_run, config):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=3))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, "config": config})
+    stop(run, 3)
+    change_state(run, config=config)
     listener = Quiet()
     train_model(run, listener)
     assert "is of other data, settings or version; it is kept as" in listener.notes[0]
@@ -210,10 +197,8 @@ def unbroken(tmp_path_factory):
 def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_anew(tiny_run, unbroken, part, change):
     """No number tells that another training, or nobody, came to it: a state is believed as a model file is."""
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, part: change(state[part])})
+    stop(run, 4)
+    change_state(run, **{part: change})
     try:
         train_model(run, Quiet())
     except UserError as error:
@@ -229,10 +214,8 @@ def test_a_state_of_absurd_numbers_ends_in_a_model_or_a_line_and_force_begins_an
 @pytest.mark.parametrize("seconds", [10**400, -1, math.nan, "long"])
 def test_force_takes_no_state_for_a_longer_one_by_seconds_that_no_clock_shows(tiny_run, seconds):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=2))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, "status": {**state["status"], "seconds": seconds}})
+    stop(run, 2)
+    change_state(run, status=lambda status: {**status, "seconds": seconds})
     queue = Queue([run], force=False, command="")
     assert queue.status_of(run) == "new"
     queue.force = True
@@ -242,14 +225,12 @@ def test_force_takes_no_state_for_a_longer_one_by_seconds_that_no_clock_shows(ti
 
 def interrupted(run, minutes: float, *, spent: float) -> None:
     """A training of so many minutes that stopped at step 2 of 6, after `spent` of them."""
-    with pytest.raises(Stopped):
-        train_model(shape(run, max_minutes=minutes), Quiet(stop_at=2))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, "status": {**state["status"], "seconds": 60 * spent}})
+    stop(shape(run, max_minutes=minutes), 2)
+    change_state(run, status=lambda status: {**status, "seconds": 60 * spent})
 
 
 def spent(run) -> float:
-    return read_archive(run.state_file(), values_bytes=STATE_BYTES)["status"]["seconds"] / 60
+    return state_of(run)["status"]["seconds"] / 60
 
 
 @pytest.mark.parametrize("minutes", [60, 0])
@@ -278,11 +259,10 @@ def test_a_last_measurement_of_a_shorter_training_ends_no_longer_one(tiny_run):
     """Though patience would end it there: the longer one measures at other steps."""
     run = tiny_run(training={**TINY["training"], "patience": 3})
     interrupted(run, 60, spent=30)
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
     one = {"progress": 0.1, "characters": 1, "train_loss": 3.0, "held_out_error": 0.1, "learning_rate": 0.1,
            "minutes": 1.0, "sample": ""}  # fmt: skip
     history = [{**one, "step": 1, "held_out": bits} for bits in (0.001, 3.0, 3.0)]
-    write_archive(run.state_file(), {**state, "sound": None, "status": {**state["status"], "history": history}})
+    change_state(run, sound=None, status=lambda status: {**status, "history": history})
     train_model(shape(run, max_minutes=1), listener := Quiet())
     assert listener.resumed_from == 2 and "stays for a training of 60 minutes" in listener.notes[0]
     assert spent(run) >= 30
@@ -291,8 +271,7 @@ def test_a_last_measurement_of_a_shorter_training_ends_no_longer_one(tiny_run):
 def test_a_shorter_training_that_stops_again_leaves_the_state_to_the_longer(tiny_run):
     run = tiny_run()
     interrupted(run, 60, spent=0.1)
-    with pytest.raises(Stopped):
-        train_model(shape(run, max_minutes=1), Quiet(stop_at=3))
+    stop(shape(run, max_minutes=1), 3)
     train_model(shape(run, max_minutes=0.01), listener := Quiet())
     assert "stays for a training of 60 minutes" in listener.notes[0] and spent(run) > 0.1
 
@@ -308,9 +287,7 @@ def test_a_state_goes_where_its_training_has_no_more_to_do(tiny_run):
 
 def test_a_state_of_another_format_is_kept_aside(tiny_run):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=3))
-    state = read_archive(run.state_file(), values_bytes=STATE_BYTES)
-    write_archive(run.state_file(), {**state, "format": "3"})
+    stop(run, 3)
+    change_state(run, format="3")
     train_model(run, listener := Quiet())
     assert listener.resumed_from is None and "is of other data, settings or version" in listener.notes[0]

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import Quiet, shape
-from training.events import Stopped
+from tests.training.states import stop
 from training.tensorboard import events_in as places_of
 from training.tensorboard import framed
 from training.trainer import train_model
@@ -95,8 +95,7 @@ def test_an_event_file_holds_the_points_of_the_metrics_and_the_curve(tiny_run):
 @pytest.mark.parametrize("stop_at", range(1, 6))
 def test_a_training_that_goes_on_doubles_no_point(tiny_run, stop_at):
     run = asking(tiny_run())
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=stop_at))
+    stop(run, stop_at)
     train_model(run, Quiet())
     [path] = event_files(run)
     assert [event.step for event in events_in(path)[2:]] == [record["step"] for record in records_of(run)] == [2, 4, 6]
@@ -104,8 +103,7 @@ def test_a_training_that_goes_on_doubles_no_point(tiny_run, stop_at):
 
 def test_an_event_file_cut_at_any_byte_is_made_whole(tiny_run):
     run = asking(tiny_run())
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=5))
+    stop(run, 5)
     [path], state = event_files(run), run.state_file().read_bytes()
     whole, first = path.read_bytes(), len(path.read_bytes()) - 300
     _, _, *events = events_in(path)

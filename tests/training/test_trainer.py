@@ -16,12 +16,11 @@ from diffusion.objectives import HEADS, LOSSES
 from diffusion.processes import PROCESSES
 from diffusion.schedules import SCHEDULES
 from evaluation.likelihood import Likelihood, held_out_likelihood
-from generation.archive import read_archive
 from tests.helpers import Quiet, shape, toy_lines
+from tests.training.states import state_of, stop, trained_bytes
 from training import stopwatch
 from training import trainer as training_module
-from training.events import Stopped, Validation, stalled
-from training.resume import STATE_BYTES
+from training.events import Validation, stalled
 from training.trainer import Training, train_model
 from utils import parallel_tasks
 
@@ -44,11 +43,8 @@ def test_same_seed_same_bytes(tiny_run):
 @pytest.mark.parametrize("stop_at", [1, 3, 5])
 def test_resume_equals_an_unbroken_run_bit_for_bit(tiny_run, optimizer, stop_at):
     run = shape(tiny_run(), optimizer=optimizer, max_steps=6)
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=stop_at))
+    unbroken = trained_bytes(run)
+    stop(run, stop_at)
     assert run.state_file().is_file() and not run.model_file().exists()
     torch.rand(7)  # the global generator is not part of the state
     watcher = Quiet()
@@ -63,8 +59,7 @@ def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
     run = shape(tiny_run(), max_steps=6)
     train_model(run, Quiet())
     unbroken = run.model_file().read_bytes()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=3))
+    stop(run, 3)
     run.state_file().write_bytes(run.state_file().read_bytes()[:size])
     watcher = Quiet()
     train_model(run, watcher)
@@ -75,12 +70,9 @@ def test_a_state_cut_short_is_replaced_and_the_end_is_the_same(tiny_run, size):
 
 def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=2))
+    stop(run, 2)
     for other, ending in ((shape(run, learning_rate=0.1), "previous"), (tiny_run(toy_lines(70)), "previous-2")):
-        watcher = Quiet(stop_at=1)
-        with pytest.raises(Stopped):
-            train_model(other, watcher)
+        watcher = stop(other, 1)
         state = run.state_file()
         kept = state.with_suffix(f".{ending}.pt")
         assert watcher.resumed_from is None
@@ -91,8 +83,7 @@ def test_a_state_of_other_data_or_config_is_not_taken_up(tiny_run):
 
 def test_a_state_goes_on_under_another_limit_of_time(tiny_run):
     run, watcher = tiny_run(), Quiet()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=2))
+    stop(run, 2)
     train_model(shape(run, max_minutes=60), watcher)
     assert watcher.resumed_from == 2 and watcher.last.step == 6
 
@@ -247,9 +238,8 @@ def test_early_stop_keeps_the_best(tiny_run, monkeypatch, first):
     )
     found = iter([bits for value in held_out for bits in (value, 1.0)])
     run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=2))
-    average = read_archive(run.state_file(), values_bytes=STATE_BYTES)["average"]
+    stop(run, 2)
+    average = state_of(run)["average"]
     assert all(torch.equal(average[name], weight) for name, weight in checkpoint.weights.items())
 
 
@@ -257,9 +247,8 @@ def test_going_on_keeps_the_best_weights_from_before(tiny_run, monkeypatch):
     bits = itertools.chain([4.0, 1.0, 3.0], itertools.count(5.0))  # of held-out and training text, in turns
     monkeypatch.setattr(training_module, "held_out_likelihood", lambda *a: Likelihood(next(bits), 0.1, 100))
     run = shape(tiny_run(), validations=6, patience=0)
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=3))
-    best = read_archive(run.state_file(), values_bytes=STATE_BYTES)["best"]
+    stop(run, 3)
+    best = state_of(run)["best"]
     found = train_model(run, Quiet())
     assert found.metrics["best_step"] == 2
     assert all(torch.equal(best[name], weight) for name, weight in found.weights.items())

@@ -17,6 +17,7 @@ from generation.archive import read_archive
 from generation.checkpoint import load_checkpoint
 from generation.writer import write_documents
 from tests.helpers import Quiet, shape
+from tests.training.states import stop, trained_bytes
 from training import trainer
 from training import trainer as training_module
 from training.events import Stopped
@@ -112,11 +113,8 @@ def test_a_hopeless_divergence_stops_with_the_reason(tiny_run, monkeypatch):
 def test_a_divergence_after_going_on_goes_back_as_in_an_unbroken_run(tiny_run, monkeypatch):
     run = tiny_run()  # measured at step 3
     diverging(monkeypatch, 1, at=5)
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))
+    unbroken = trained_bytes(run)
+    stop(run, 4)
     monkeypatch.undo()
     diverging(monkeypatch, 1, at=5)
     watcher = Quiet()
@@ -140,9 +138,7 @@ def no_room(monkeypatch, times: int) -> None:
 
 def test_a_full_disk_while_saving_costs_no_training(tiny_run, monkeypatch):
     run = tiny_run()
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
+    unbroken = trained_bytes(run)
     monkeypatch.setattr(trainer, "SAVE_SECONDS", 0)
     monkeypatch.setattr(trainer, "check_writable", lambda folder: None)
     no_room(monkeypatch, 3)
@@ -156,8 +152,7 @@ def test_a_full_disk_while_saving_costs_no_training(tiny_run, monkeypatch):
 
 def test_a_disk_that_stays_full_keeps_the_last_state(tiny_run, monkeypatch):
     run = tiny_run()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=3))
+    stop(run, 3)
     state = run.state_file().read_bytes()
     monkeypatch.setattr(trainer, "check_writable", lambda folder: None)
     no_room(monkeypatch, 1000)
@@ -182,9 +177,7 @@ def test_a_state_is_never_older_than_five_minutes(tiny_run, monkeypatch):
 @pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_text("a\nb\n")])
 def test_data_that_vanish_or_shrink_in_training_change_nothing(tiny_run, harm):
     run = tiny_run()
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
+    unbroken = trained_bytes(run)
 
     class Harmful(Quiet):
         def validated(self, status, course) -> None:
@@ -225,11 +218,8 @@ def test_a_step_that_finds_no_memory_is_cut_into_parts(tiny_run, monkeypatch):
 def test_going_on_cuts_a_step_as_before_the_interruption(tiny_run, monkeypatch):
     run, rest = tiny_run(), Quiet()  # measured at step 3
     monkeypatch.setattr(training_module, "shard_count", lambda device, positions, cores: 2)
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
-    with pytest.raises(Stopped):
-        train_model(run, Quiet(stop_at=4))
+    unbroken = trained_bytes(run)
+    stop(run, 4)
     # another machine, or fewer cores
     monkeypatch.setattr(training_module, "shard_count", lambda device, positions, cores: 1)
     train_model(run, rest)
@@ -276,9 +266,7 @@ def test_where_no_part_is_small_enough_the_failure_is_shown(tiny_run, monkeypatc
 
 def test_a_clock_that_jumps_changes_nothing(tiny_run, monkeypatch):
     run, watcher = tiny_run(), Quiet()
-    train_model(run, Quiet())
-    unbroken = run.model_file().read_bytes()
-    run.model_file().unlink()
+    unbroken = trained_bytes(run)
     jumps = itertools.cycle([86_400.0, -1e9, 4e9])
     monkeypatch.setattr(time, "time", lambda: next(jumps))
     train_model(run, Quiet())
