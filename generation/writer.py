@@ -117,10 +117,9 @@ class Writer:
 
     @property
     def calls_at_once(self) -> int:
-        """How many calls are made at one time: one on each core, fewer where a large alphabet would fill the memory."""
+        """How many calls are made at one time."""
         positions = max(self.call_positions, self.run.model.context)  # a call has one window at least
-        fitting = CALL_PROBABILITIES // (positions * self.vocabulary.size)
-        return max(1, min(parallel_tasks(self.device), fitting))
+        return fitting_calls(positions, self.vocabulary.size, parallel_tasks(self.device))
 
     @property
     def forbidden(self) -> list[int]:
@@ -166,6 +165,11 @@ class Call(NamedTuple):
     drafts: list[Draft]
     rows: int
     length: int
+
+
+def fitting_calls(positions: int, characters: int, cores: int) -> int:
+    """How many calls are made at one time: one on each core, fewer where a large alphabet would fill the memory."""
+    return max(1, min(cores, CALL_PROBABILITIES // (positions * characters)))
 
 
 def next_call(pending: list[Draft], positions: int) -> Call:

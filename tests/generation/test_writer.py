@@ -1,7 +1,6 @@
 """Documents: lengths, windows, given text, and no dependence on the documents written beside them."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,11 +8,10 @@ import torch
 import torch.nn.functional as F
 
 import generate
-import generation.writer as writer_module
 from diffusion.samplers import SAMPLERS
 from generation.draft import Draft
 from generation.prompt import Prompt
-from generation.writer import ThisMachine, Writer, write_documents
+from generation.writer import ThisMachine, Writer, fitting_calls, write_documents
 from tests.helpers import Quiet, answering, long_and_short_lines, shape
 from text.corpus import Lengths
 from training.trainer import train_model
@@ -82,13 +80,10 @@ def test_a_row_of_the_network_does_not_depend_on_its_place(writer):
         assert torch.equal(writer.network(x, sigma, given)[order], writer.network(x[order], sigma, given))
 
 
-def test_calls_of_a_large_alphabet_are_made_one_after_another(monkeypatch):
+def test_calls_of_a_large_alphabet_are_made_one_after_another():
     """Sixteen cores would hold 33 GB of probabilities of 60,000 characters."""
-    monkeypatch.setattr(writer_module, "parallel_tasks", lambda device: 16)
-    for size, context, expected in ((128, 32, 16), (10_000, 32, 6), (60_001, 32, 1), (6_000, 4096, 1)):
-        alphabet, run = SimpleNamespace(size=size), SimpleNamespace(model=SimpleNamespace(context=context))
-        own = SimpleNamespace(device=torch.device("cpu"), call_positions=512, vocabulary=alphabet, run=run)
-        assert Writer.calls_at_once.fget(own) == expected
+    for positions, characters, calls in ((512, 128, 16), (512, 10_000, 6), (512, 60_001, 1), (4096, 6_000, 1)):
+        assert fitting_calls(positions, characters, cores=16) == calls
 
 
 def test_a_long_document_slides_with_its_overlap_given(writer):
