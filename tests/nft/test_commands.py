@@ -12,7 +12,7 @@ import pytest
 import collection
 from command.options import option
 from nft.selection import token_ids
-from tests.helpers import tree
+from tests.helpers import files_in, tree
 from tests.nft.sets import alter, change_info, info_of, records, select, texts
 from utils import UserError
 
@@ -20,15 +20,15 @@ from utils import UserError
 def test_a_new_name_draws_nothing_and_changes_nothing_else(studio):
     run, make = studio
     _, folder = make("set", 6)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = files_in(folder)
     run.model_file().unlink()
     assert collection.main(["export", str(folder), "--title", "Toys", "--base-uri", "https://x.org/t/"]) == 0
     assert json.loads((folder / "json/2.json").read_text("utf-8"))["image"] == "https://x.org/t/2.png"
-    assert (folder / "samples.jsonl").read_bytes() == before[folder / "samples.jsonl"]
-    assert (folder / "provenance.json").read_bytes() == before[folder / "provenance.json"]
+    assert (folder / "samples.jsonl").read_bytes() == before["samples.jsonl"]
+    assert (folder / "provenance.json").read_bytes() == before["provenance.json"]
     assert collection.main(["export", str(folder), "--title", "toy", "--base-uri", ""]) == 0
     assert json.loads((folder / "json/2.json").read_text("utf-8"))["image"] == "../images/2.png"
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert files_in(folder) == before
 
 
 def test_another_licence_and_source_need_neither_model_nor_text(studio, verify):

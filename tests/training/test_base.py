@@ -5,7 +5,7 @@ import pytest
 from config.loader import BASE, BASE_FILE, load_config
 from generation.checkpoint import load_checkpoint
 from tests.helpers import ROOT, change_config, toy_lines, tree
-from tests.training.program import minutes_of, queued
+from tests.training.program import minutes_of, models_beside, queued
 from text.corpus import load_corpus
 from training import base
 from training.base import compared, write_base_text
@@ -32,14 +32,13 @@ def test_the_base_learns_from_all_texts_and_never_what_a_voice_holds_out(project
     assert set(text) <= learnt and len(text) > 0.9 * len(learnt) and held_out and not set(text) & held_out
     common = load_corpus(config.merged(BASE, {}))
     assert len(common.held_out.lengths) > 1  # of its own
-    models = path.parent / "models"
     for run in runs:
         start = load_checkpoint(run.model_file()).start
         assert start and start.name == BASE and start.texts[0].sha256 == common.sha256
-    before = {file.name: file.read_bytes() for file in models.glob("*.pt")}
+    before = models_beside(path)
     assert before.keys() == {"base.pt", "one.pt", "two.pt"}
     assert train("--all", "--base") == 0  # all are done
-    assert {file.name: file.read_bytes() for file in models.glob("*.pt")} == before
+    assert models_beside(path) == before
 
 
 def held_out_of(run) -> set[str]:
