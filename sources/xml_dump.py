@@ -40,9 +40,8 @@ def xml_parser(name: str, rows: list[dict[str, str]]) -> Any:
 
     def refuse(*doctype: Any) -> None:
         if doctype[1] or doctype[-1]:  # it names another file, whose entities would vanish, or holds declarations
-            raise UserError(
-                f"{name}: defines entities or attributes, or names a file that does, which no dump needs; it is not read"
-            )
+            what = "defines entities or attributes, or names a file that does"
+            raise UserError(f"{name}: {what}, which no dump needs; it is not read")
 
     parser = expat.ParserCreate("utf-8")  # whatever it declares: it was decoded before
     parser.StartElementHandler, parser.EndElementHandler = begin, lambda _: open_tags.pop()
