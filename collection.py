@@ -34,6 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add_config(verify, "names the folder of texts")
     add_data(verify)
     verify.add_argument("--tokens", type=int, default=10, help="how many tokens to draw again (default 10)")
+    verify.add_argument("--token", type=int, action="append", metavar="ID", help="draw this token again; repeatable")
     for command in (courses, verify):
         command.add_argument("--model", type=Path, help="the model file (default: its path when the set was made)")
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")

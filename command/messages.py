@@ -72,10 +72,10 @@ def shorter(line: str) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[:half]}...{line[-half:]}"
 
 
-def error_text(error: Exception) -> str:
-    """What an error says: one of a file names the file first, one without words is named."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror or error}"
+def error_text(error: Exception, place: str = "") -> str:
+    """What an error says: one of a file names the file first, or else `place`; one without words is named."""
+    if isinstance(error, OSError) and (file := error.filename or place):
+        return f"{file}: {error.strerror or error}"
     return str(error) or type(error).__name__
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from command.messages import printable, shorter
+from command.messages import error_text, printable, shorter
 
 TOGETHER = 1.0  # seconds in which a system sends a signal once more
 EXIT_STOPPED = 130  # the exit status after a signal to stop
@@ -75,8 +75,7 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     except OSError as error:
         silence(sys.stdout)
         if not (left := reader_has_left(error)):  # a full disk, for example
-            error.filename = error.filename or "standard output"
-            complain(f"error: {system_error_text(error)}")
+            complain(f"error: {error_text(error, 'standard output')}")
         status = 141 if left else 2
     for number in signals:  # the work is done, and the status is to say so
         signal.signal(number, signal.SIG_IGN)
@@ -145,11 +144,6 @@ def silence(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def system_error_text(error: OSError) -> str:
-    """What an error of a system says, after the file that it names or may be of."""
-    return f"{error.filename or 'a file, or standard output'}: {error.strerror or error}"
-
-
 def report_error(error: Exception) -> int:
     """Print one line per problem on stderr and return 2. An error that only a bug can cause is raised again."""
     from utils import UserError, out_of_memory
@@ -161,7 +155,7 @@ def report_error(error: Exception) -> int:
     elif out_of_memory(error):
         lines = ["out of memory"]
     elif isinstance(error, OSError) and not reader_has_left(error):
-        lines = [system_error_text(error)]
+        lines = [error_text(error, "a file, or standard output")]
     else:
         raise error
     for line in lines[:MOST_LINES]:

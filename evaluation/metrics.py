@@ -159,9 +159,10 @@ def known_words(group: DocumentGroup) -> Statistic:
     return ratio(np.array(known, dtype=float), np.array([len(found) for found in words_of_each], dtype=float))
 
 
-def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray], reference: Histogram) -> Statistic:
+def key_divergence(group: DocumentGroup, keys_of: Callable[..., np.ndarray]) -> Statistic:
     """Divergence of the keys that `keys_of` (trigrams, opening or ending) finds in each document."""
-    return divergence([keys_of(document, group.reference.vocabulary) for document in group.documents], reference)
+    keys = [keys_of(document, group.reference.vocabulary) for document in group.documents]
+    return divergence(keys, group.reference.histograms[keys_of])
 
 
 def ngram_bits(group: DocumentGroup) -> Statistic:
@@ -197,7 +198,7 @@ METRICS = (
     Metric(
         "trigram divergence",
         "how far the three-character habits are from the source's, bits; near real text's is best",
-        lambda group: key_divergence(group, trigrams, group.reference.trigrams),
+        lambda group: key_divergence(group, trigrams),
     ),
     Metric(
         "length distance",
@@ -217,12 +218,12 @@ METRICS = (
     Metric(
         "openings divergence",
         "how far the first three characters are from the source's habits, bits",
-        lambda group: key_divergence(group, opening, group.reference.openings),
+        lambda group: key_divergence(group, opening),
     ),
     Metric(
         "endings divergence",
         "how far the last two characters are from the source's habits, bits",
-        lambda group: key_divergence(group, ending, group.reference.endings),
+        lambda group: key_divergence(group, ending),
     ),
     Metric(
         "duplicates",

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -86,15 +86,25 @@ class Reference:
         return self.one_case[ids[self.visible[ids]]] if self.visible_only else ids
 
     def _count(self, documents: Documents, text: np.ndarray) -> None:
-        """Statistics of training documents and of their text: lengths, characters, n-grams, openings and endings."""
+        """Statistics of training documents and of their text: lengths, characters."""
         self.text = text
         self.sampled = documents[:TAUGHT_DOCUMENTS]
         self.lengths = np.sort([len(document) for document in documents])
         self.unigrams = np.bincount(text, minlength=self.vocabulary.size)
-        self.trigrams = Histogram.of(trigrams(document, self.vocabulary) for document in documents)
-        self.openings = Histogram.of(opening(document, self.vocabulary) for document in documents)
-        self.endings = Histogram.of(ending(document, self.vocabulary) for document in documents)
-        self.model = NgramModel(text, self.vocabulary.size)
+        self.taken = documents
+
+    @cached_property
+    def histograms(self) -> "dict[Callable[..., np.ndarray], Histogram]":
+        """How often each key occurs in the training documents, by the function that finds it; no set needs that."""
+        return {
+            keys_of: Histogram.of(keys_of(document, self.vocabulary) for document in self.taken)
+            for keys_of in (trigrams, opening, ending)
+        }
+
+    @cached_property
+    def model(self) -> NgramModel:
+        """Counts of five characters in the training text; no set needs these either."""
+        return NgramModel(self.text, self.vocabulary.size)
 
     def _calibrate(self, training: Documents, others: Documents) -> None:
         """Set the longest match that is no copy, from documents that are no part of the text they are compared with.

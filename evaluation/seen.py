@@ -1,15 +1,12 @@
 """All text that a model has learnt from: its own, and that of the models its training started from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from command.messages import counted
 from config.loader import Config
 from config.schema import DataConfig, RunConfig
-from evaluation.reference import Reference
 from generation.aside import kept_aside
 from generation.checkpoint import Checkpoint, Start
 from text.corpus import Corpus, Split, all_text, load_trained_corpus
@@ -94,35 +91,6 @@ def held_out_in(corpus: Corpus, held_out: Split, texts: list[Split], start: Star
 def without(split: Split, other: Split) -> Split:
     """The documents of a split that are not in the other too."""
     return split.chosen(~are_among(split, {document.tobytes() for document in other}))
-
-
-class Comparing(NamedTuple):
-    """How a set's texts are compared with what a base learnt too; earlier sets did less of it."""
-
-    twins_apart: bool = True  # twins do not set the bound of a copy
-    own_bound: bool = True  # nor do other documents of other texts
-    small_letters: bool = True  # a letter that the voice lacks reads as a small one, if it has both cases
-
-
-def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config, how: Comparing) -> tuple[Reference, list[str]]:
-    """What a set's texts are compared with: what the model learnt from; and whose text of that is missing."""
-    context, start = checkpoint.run.model.context, checkpoint.start
-    if not start:
-        return Reference(corpus, context), []
-    corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=not how.small_letters))
-    seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
-    own = seen.own if how.own_bound else np.inf
-    return Reference(corpus, context, *(seen.apart if how.twins_apart else [seen.text]), own=own), seen.missing
-
-
-def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:
-    """Of what text of the model's own `reference_of` does not seek copies, in words; "" if it seeks them in all of it.
-
-    A set's figures are of what its model learnt from; a model from elsewhere may have learnt more than it says.
-    """
-    if checkpoint.start or not (count := corpus.reading_log.not_sampled):
-        return ""
-    return f"{counted(count, 'document')} of the text, which data.max_documents left out of the model's training"
 
 
 def lines_of(file: Path, read_as: DataConfig, vocabulary: Vocabulary) -> Split:

@@ -20,7 +20,7 @@ from config.schema import RunConfig
 from config.sets import CollectionConfig
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
-from evaluation.seen import corpus_of, left_out, reference_of
+from evaluation.seen import corpus_of
 from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
@@ -29,7 +29,7 @@ from nft.contact_sheet import sheet_identity
 from nft.drawing import draw_courses, draw_missing, without_course
 from nft.files import record_of, write_files
 from nft.formats import SET_FORMAT
-from nft.originals import comparing, is_remote, model_of_set
+from nft.originals import is_remote, left_out, model_of_set, reference_of
 from nft.rules import Judge
 from nft.schemas import LARGEST, PRESENTATION, SetInfo, check_presentation, info_of
 from nft.selection import MOST_TOKENS, token_ids
@@ -64,7 +64,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         raise UserError(of_another_model(earlier, arguments))
     version = earlier.format if earlier else SET_FORMAT
     judge = Judge(run.collection, 0, version)  # whose list of words may be none
-    reference, unseen = reference_of(corpus, placed, config, comparing(version))
+    reference, unseen = reference_of(corpus, placed, config, version)
     judge.copy_bound = reference.copy_bound
     check_all_seen(arguments.model, unseen, config)
     if what := left_out(corpus, checkpoint):

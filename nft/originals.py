@@ -5,17 +5,20 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
+import numpy as np
+
+from command.messages import counted
 from config.errors import listed
-from config.loader import config_or_defaults
+from config.loader import Config, config_or_defaults
 from config.sets import Rules
 from evaluation.reference import Reference
-from evaluation.seen import Comparing, left_out, reference_of
+from evaluation.seen import seen_text
 from generation.aside import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
 from nft.formats import OWN_BOUND, SMALL_LETTERS, TWINS_APART
 from nft.schemas import SetInfo, rules_with_defaults
-from text.corpus import load_trained_corpus
+from text.corpus import Corpus, load_trained_corpus
 from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
 
 MOST_BYTES = 1 << 34  # of a model or a list of words; a file may be of any size without taking room on a disk
@@ -112,9 +115,25 @@ def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint
     return checkpoint
 
 
-def comparing(version: int) -> Comparing:
-    """How sets of a format compare their texts with what a base learnt too."""
-    return Comparing(version >= TWINS_APART, version >= OWN_BOUND, version >= SMALL_LETTERS)
+def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config, version: int) -> tuple[Reference, list[str]]:
+    """What the texts of a set of this format are compared with, what its model learnt from; and whose is missing."""
+    context, start = checkpoint.run.model.context, checkpoint.start
+    if not start:
+        return Reference(corpus, context), []
+    corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=version < SMALL_LETTERS))
+    seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
+    own = seen.own if version >= OWN_BOUND else np.inf
+    return Reference(corpus, context, *(seen.apart if version >= TWINS_APART else [seen.text]), own=own), seen.missing
+
+
+def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:
+    """Which part of the model's own text is not searched for copies, in words; "" if all of it is.
+
+    A set's figures are of what its model learnt from; a model from elsewhere may have learnt more than it says.
+    """
+    if checkpoint.start or not (count := corpus.reading_log.not_sampled):
+        return ""
+    return f"{counted(count, 'document')} of the text, which data.max_documents left out of the model's training"
 
 
 def find_text(
@@ -137,7 +156,7 @@ def find_text(
     if corpus.vocabulary != checkpoint.vocabulary:
         found.not_checked(f"{OF_THE_TEXT}: another version of this program read other characters of {path}")
         return None
-    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, comparing(info.format))
+    reference, unseen = reference_of(corpus, replace(checkpoint, run=run), config, info.format)
     if unseen:
         found.not_checked(f"{OF_THE_TEXT}: the text of {listed(unseen)}, which the model learnt from too, is not here")
         return None

@@ -146,7 +146,7 @@ class SetFolder:
 
         Courses of tokens that samples.jsonl lacks go too; those that are missing are left to be drawn again.
         """
-        grows = {"samples.jsonl": self.lines()}
+        grows = {"samples.jsonl": b"".join(self.lines())}
         if info.courses:
             grows["courses.jsonl"] = b"".join(self.course_lines())
         for name in grows:
@@ -161,14 +161,14 @@ class SetFolder:
 
     def course_lines(self) -> list[bytes]:
         """The whole lines of courses.jsonl; those of tokens that samples.jsonl lacks are left out."""
-        lines = split_lines(self.course_data())[: self.lines().count(b"\n")]
+        lines = split_lines(self.course_data())[: len(self.lines())]
         return [line for line in lines if line.endswith(b"\n")]
 
     def course_data(self) -> bytes:
         """What courses.jsonl holds; nothing if it is missing."""
         return self.read_file("courses.jsonl") if self.has("courses.jsonl") else b""
 
-    def lines(self) -> bytes:
+    def lines(self) -> list[bytes]:
         """The whole lines of samples.jsonl; a last one that lacks only its line break counts as whole.
 
         UserError where the last line is cut short. If `mends`, it is left out instead, and UserError is for a last line
@@ -177,7 +177,7 @@ class SetFolder:
         data = self.read_file("samples.jsonl") if self.has("samples.jsonl") or not self.mends else b""
         whole, rest = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
         if not rest:
-            return data
+            return split_lines(data)
         if not self.mends:
             raise UserError(f"{self.samples}: its last line is cut short; run make again")
         rest = rest.rstrip(b"\0")  # as a power cut may leave them
@@ -185,11 +185,11 @@ class SetFolder:
         # in a text quotes are escaped: a second beginning is that of another token
         if behind or rest.count(BEGIN) > 1 or not (rest.startswith(BEGIN) or BEGIN.startswith(rest)):
             raise UserError(f"{self.samples}: damaged: its last line is neither one token nor the beginning of one")
-        return whole if behind is None else whole + rest + b"\n"
+        return split_lines(whole if behind is None else whole + rest + b"\n")
 
     def records(self) -> list[Record]:
         """The tokens drawn so far, accepted or not; UserError names a damaged line."""
-        return self.parsed(split_lines(self.lines()))
+        return self.parsed(self.lines())
 
     def parsed(self, lines: list[bytes]) -> list[Record]:
         """The tokens in the lines of samples.jsonl."""
@@ -203,7 +203,7 @@ class SetFolder:
 
     def edition(self) -> Edition:
         """The published tokens: all accepted ones, or those of selection.json if there is one."""
-        lines = split_lines(self.lines())
+        lines = self.lines()
         every = self.parsed(lines)
         accepted = {record["token_id"]: record for record in every if record["accepted"]}
         kept = self.selection()

@@ -17,7 +17,7 @@ from nft.formats import SETTINGS_COVERED
 from nft.originals import Originals, find_originals
 from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
-from nft.store import SetFolder, indented_json, selection_json
+from nft.store import SetFolder, check_known, indented_json, selection_json
 from nft.summary import say_what_to_publish
 from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, masked_like, write_texts, writing_figures
 from nft.traits import Record
@@ -78,7 +78,7 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
     elsewhere = [f"{key} {info.identity[key]}" for key in ("version", "device") if here[key] != info.identity[key]]
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
-    chosen = sampled(records, arguments.tokens)
+    chosen = named(records, arguments) if arguments.token else sampled(records, arguments.tokens)
     reference = at_hand.reference if at_hand.knows_words else None  # without all rules, no whole record comes out
     again = (
         records_again(writer, chosen, records, info, reference, at_hand.rules)
@@ -103,6 +103,13 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
 def sampled(records: list[Record], count: int) -> list[Record]:
     """Some tokens, in order; which ones, nobody can know before."""
     return [records[k] for k in sorted(random.SystemRandom().sample(range(len(records)), min(count, len(records))))]
+
+
+def named(records: list[Record], arguments: argparse.Namespace) -> list[Record]:
+    """The tokens of --token. Raises UserError for an id that no token has."""
+    wanted = set(arguments.token)
+    check_known(arguments.folder, wanted - {record["token_id"] for record in records})
+    return [record for record in records if record["token_id"] in wanted]
 
 
 def records_again(

@@ -15,7 +15,7 @@ from nft.verify import sampled
 from tests.helpers import Quiet, files_in, sparse, tree
 from tests.nft.sets import alter, change_info, change_tokens, info_of, records, texts
 from training.trainer import train_model
-from utils import sha256
+from utils import hash_file, sha256
 
 TAMPERINGS = {
     "token 1: its text has another hash": lambda folder: alter(folder / "samples.jsonl", '"text":"', '"text":"x'),
@@ -33,7 +33,13 @@ def test_verify_names_what_does_not_match(studio, verify, capsys, monkeypatch):
     monkeypatch.setattr("nft.verify_records.TEXTS_AT_ONCE", 4)
     run, make = studio
     _, folder = make("set", 6)
-    assert verify(folder) == (0, "6 tokens drawn again, 6 the same\n6 tokens: everything matches\n")
+    status, said = verify(folder)
+    addresses, proof = said.splitlines()[1:-1]
+    assert status == 0 and said.startswith("6 tokens drawn again, 6 the same\n")
+    assert (
+        addresses.startswith("pictures are named by relative paths") and hash_file(folder / "provenance.json") in proof
+    )
+    assert said.endswith("\n6 tokens: everything matches\n")
     for what, tamper in TAMPERINGS.items():
         broken = folder.with_name("broken")
         shutil.copytree(folder, broken)
@@ -52,6 +58,17 @@ def test_any_token_may_be_drawn_again():
     assert sampled(tokens, 9) == tokens
 
 
+def test_a_token_that_is_named_is_drawn_again(studio, verify, capsys):
+    _, make = studio
+    _, folder = make("set", 4)
+    change_tokens(folder, 3, lambda record: {"confidence": record["confidence"] / 2})
+    collection.main(["export", str(folder)])
+    for token, found in (("2", "1 token drawn again, 1 the same"), ("3", "token 3: drawn again, it is another text")):
+        assert found in verify(folder, "--token", token)[1]
+    assert collection.main(["verify", str(folder), "--token", "5"]) == 2
+    assert capsys.readouterr().err == f"error: {folder}: the set has no token 5\n"
+
+
 def test_a_set_without_tokens_is_not_fine(studio, verify):
     _, make = studio
     _, folder = make("set", 2)
@@ -67,12 +84,11 @@ def test_verify_says_what_it_could_not_check(studio, verify, tmp_path, monkeypat
     monkeypatch.setattr("nft.verify.AT_ONCE", 2)  # so that the last token is drawn after the others
     run, make = studio
     _, folder = make("set", 3)
-    assert verify(folder, tokens=1) == (
-        0,
-        "1 token drawn again, 1 the same\n"
-        "not checked: the drawing of 2 tokens; --tokens 3 draws all again\n"
-        "3 tokens: what was checked matches; 1 thing could not be checked\n",
+    status, out = verify(folder, tokens=1)
+    assert status == 0 and out.startswith(
+        "1 token drawn again, 1 the same\nnot checked: the drawing of 2 tokens; --tokens 3 draws all again\n"
     )
+    assert out.endswith("\n3 tokens: what was checked matches; 1 thing could not be checked\n")
     data = run.data_file()
     data.rename(tmp_path / "moved.txt")
     status, out = verify(folder)
@@ -130,7 +146,8 @@ def test_a_set_whose_model_was_trained_anew_is_as_it_was(studio, verify):
     model = run.model_file()
     kept, data = set_aside(model), model.with_suffix(".previous.pt").read_bytes()
     model.write_bytes(data + b"\0")
-    assert verify(folder) == (0, "2 tokens drawn again, 2 the same\n2 tokens: everything matches\n")
+    status, said = verify(folder)
+    assert status == 0 and said.startswith("2 tokens drawn again, 2 the same\n") and "everything matches" in said
     kept.unlink()
     status, out = verify(folder)
     assert status == 0 and f"{model} is another model than the set's; give the model's path with --model\n" in out
@@ -225,7 +242,8 @@ def test_a_set_on_a_medium_that_takes_no_writes_is_verified(studio, verify, tmp_
         return open_file(path, flags, *rest, **options)
 
     monkeypatch.setattr(os, "open", read_only)
-    assert verify(folder) == (0, "2 tokens drawn again, 2 the same\n2 tokens: everything matches\n")
+    status, said = verify(folder)
+    assert status == 0 and said.startswith("2 tokens drawn again, 2 the same\n") and "everything matches" in said
     assert collection.main(["export", str(folder)]) == 2
     assert tree(tmp_path) == before
 
