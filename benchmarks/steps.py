@@ -21,10 +21,10 @@ import torch
 from environment import heading, publish
 from ruamel.yaml import YAML
 
+from evaluation.learnt_text import corpus_of
 from evaluation.metrics import DocumentGroup, Interval, measure
 from evaluation.ngram import framed
 from evaluation.reference import Reference
-from evaluation.seen import corpus_of
 from generation.checkpoint import load_checkpoint
 from generation.prompt import Prompt
 from generation.writer import Writer, write_documents

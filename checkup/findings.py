@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from checkup.estimate import NIGHT
 from checkup.languages import MISSING, name_of, recognised
-from checkup.outlook import NIGHT
 from checkup.records import (
     FEW,
     GOOD,
@@ -67,7 +67,7 @@ def lengths(seen: Inspection) -> Finding:
     sentence += ", are written in windows, and wander more the longer they are"
     if beyond > GREATER_PART * len(sizes):
         fix = seen.train("to give them a night", f"--preset {seen.run.preset}", "--minutes 480")
-        return Finding(NOTE, sentence, fix if seen.outlook.gains_from(NIGHT) else "")
+        return Finding(NOTE, sentence, fix if seen.estimate.gains_from(NIGHT) else "")
     return Finding(NOTE, sentence, seen.prepare("to leave them out", "short", f"--max-characters {context - 2}"))
 
 

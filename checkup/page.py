@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from checkup.outlook import BUDGETS, LEAST_READ, MARGIN, MOST_READ, TRAININGS
+from checkup.estimate import BUDGETS, LEAST_READ, MARGIN, MOST_READ, TRAININGS
 from checkup.plots import HEIGHT, band, bars, label, line, plot, y_of
 from checkup.records import GOOD, WARNING, Finding, Inspection
 from command.messages import counted, printable
@@ -104,7 +104,7 @@ def figures(seen: Inspection) -> list[str]:
     found = [figure("Characters", *characters_plot(seen))]
     if not seen.corpus.stream:
         found.insert(0, figure("Lengths", *lengths_plot(seen)))
-    if seen.outlook.known and seen.outlook.alike:
+    if seen.estimate.known and seen.estimate.alike:
         found.append(figure("Bits a character to expect", *learning_plot(seen)))
     return found
 
@@ -145,12 +145,12 @@ def characters_plot(seen: Inspection) -> tuple[str, str]:
 
 def learning_plot(seen: Inspection) -> tuple[str, str]:
     """Bits per character by what is read, on a scale of powers of ten: the estimate, its error, and the plan."""
-    outlook = seen.outlook
+    estimate = seen.estimate
     read = np.geomspace(LEAST_READ, MOST_READ, 30)
-    bits = np.array([outlook.bits(characters) for characters in read])
-    low, high = float(bits.min()) - MARGIN, max(float(bits.max()) + MARGIN, outlook.counts)
+    bits = np.array([estimate.bits(characters) for characters in read])
+    low, high = float(bits.min()) - MARGIN, max(float(bits.max()) + MARGIN, estimate.counts)
     span = np.log(MOST_READ / LEAST_READ)
-    place = {name: np.log(outlook.speed * seconds / LEAST_READ) / span for name, seconds in BUDGETS.items()}
+    place = {name: np.log(estimate.speed * seconds / LEAST_READ) / span for name, seconds in BUDGETS.items()}
     places = np.linspace(0, 1, len(read))
 
     def points(values: np.ndarray) -> list[tuple[float, float]]:
@@ -159,11 +159,11 @@ def learning_plot(seen: Inspection) -> tuple[str, str]:
     body = band(points(bits - MARGIN), points(bits + MARGIN)) + line(points(bits))
     body += label(0, int(y_of(1)) - 4, f"{high:.1f}") + label(0, HEIGHT - 4, f"{low:.1f}")
     ticks = {float(at): name for name, at in place.items() if 0 <= at <= 1}
-    planned = float(np.log(max(outlook.characters, 1) / LEAST_READ) / span)
+    planned = float(np.log(max(estimate.characters, 1) / LEAST_READ) / span)
     mark = (planned, "as planned") if 0 <= planned <= 1 else None
     caption = (
         f"from {LEAST_READ / 1e6:.1f} to {MOST_READ / 1e6:.1f} million characters read, between which "
-        f"{len(TRAININGS)} trainings were measured; counts of neighbours need {outlook.counts:.2f}. Among commit "
+        f"{len(TRAININGS)} trainings were measured; counts of neighbours need {estimate.counts:.2f}. Among commit "
         "messages a voice spells at 3, and below 2.5 most of its short words are words."
     )
     return caption, plot(body, ticks, mark, "Expected bits per character")

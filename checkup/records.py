@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkup.outlook import Outlook
+from checkup.estimate import Estimate
 from checkup.sample import Sample
 from command.messages import argument, counted
 from command.options import CONFIG_FILE, config_option
@@ -44,7 +44,7 @@ class Inspection:
     run: RunConfig
     corpus: Corpus
     sample: Sample
-    outlook: Outlook
+    estimate: Estimate
     config: Path = CONFIG_FILE  # that commands to type, and settings, name
 
     def read(self) -> str:

@@ -16,11 +16,11 @@ from diffusion.samplers import SAMPLERS
 from evaluation.classifier import SourceClassifier
 from evaluation.copies import find_copies
 from evaluation.identity import voice_sha256, weights_sha256
+from evaluation.learnt_text import corpus_of, seen_text
 from evaluation.likelihood import NATS_PER_BIT, Likelihood, held_out_likelihood, ordered_likelihood
 from evaluation.metrics import METRICS, DocumentGroup, measure
 from evaluation.records import Baselines, Comparison, Evaluation, Likelihoods, Origin, VoiceComparison
 from evaluation.reference import Reference
-from evaluation.seen import corpus_of, seen_text
 from evaluation.two_sided import two_sided_bits
 from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.writer import Writer, write_documents

@@ -9,8 +9,8 @@ from functools import cache, cached_property
 import numpy as np
 
 from evaluation.matches import MatchFinder
+from evaluation.near_copies import NEIGHBOURS, RECITED, Chance, shares_in_one
 from evaluation.ngram import NgramModel, framed
-from evaluation.recitation import NEIGHBOURS, RECITED, Chance, shares_in_one
 from text.corpus import Corpus, Split
 from text.vocabulary import FRAME, Vocabulary, fold, is_visible, marks
 from utils import numpy_generator
@@ -169,7 +169,7 @@ class CopyKinds:
 
     lines: np.ndarray  # is a line of the training text
     passages: np.ndarray  # holds more of it in a row than new real text
-    nearly: np.ndarray  # nearly recites one of its documents, see evaluation.recitation
+    nearly: np.ndarray  # nearly recites one of its documents, see evaluation.near_copies
     beyond: float  # how many more nearly recite one than chance allows
 
     @property

@@ -13,8 +13,8 @@ from command.messages import counted, number, with_error
 from command.outputs import Outputs
 from evaluation.likelihood import Likelihood
 from evaluation.markdown import address, code, escaped, fenced
+from evaluation.near_copies import RECITED
 from evaluation.pictures import confusion_plot, png_of, style_plot, voice_plot
-from evaluation.recitation import RECITED
 from evaluation.records import Comparison, Copies, Evaluation, Likelihoods, Origin, VoiceComparison
 from evaluation.reference import REFERENCE_CHARACTERS
 from evaluation.stored import StoredCopies

@@ -15,7 +15,7 @@ from command.outputs import Outputs, named_errors
 from command.places import is_same_place
 from config.loader import config_or_defaults
 from diffusion.sampler_settings import SamplerSettings
-from evaluation.seen import corpus_of
+from evaluation.learnt_text import corpus_of
 from exporting.html import SCRIPTS, page_of
 from exporting.minted import Minted, read_set
 from exporting.proof import (

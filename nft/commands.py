@@ -20,7 +20,7 @@ from config.schema import RunConfig
 from config.sets import CollectionConfig
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
-from evaluation.seen import corpus_of
+from evaluation.learnt_text import corpus_of
 from generation.checkpoint import load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer

@@ -11,8 +11,8 @@ from command.messages import counted
 from config.errors import listed
 from config.loader import Config, config_or_defaults
 from config.sets import Rules
+from evaluation.learnt_text import seen_text
 from evaluation.reference import Reference
-from evaluation.seen import seen_text
 from generation.aside import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings

@@ -11,8 +11,8 @@ import torch
 from rich.console import Console
 from rich.table import Column, Table
 
+from checkup.estimate import estimate_of, in_words
 from checkup.findings import examine
-from checkup.outlook import in_words, outlook_of
 from checkup.page import Checked, page_of
 from checkup.records import GOOD, NOTE, WARNING, Inspection
 from checkup.sample import read_sample
@@ -126,12 +126,12 @@ def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool)
         status,
         expected,
     ]
-    outlook = outlook_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
-    seen = Inspection(training.run, corpus, read_sample(run), outlook, config)  # with the licence that was recorded
+    estimate = estimate_of(run, corpus, training.held_out, speed=characters / seconds, seconds=planned, most=most)
+    seen = Inspection(training.run, corpus, read_sample(run), estimate, config)  # with the licence that was recorded
     findings = {} if run.name == BASE else examine(seen)  # each text of which the base consists has its own
     return CheckedRun(
         cells,
-        Checked(seen, [*facts(training), *told, in_words(outlook)], findings),
+        Checked(seen, [*facts(training), *told, in_words(estimate)], findings),
         0 if status == "done" else 4 * MODEL_COPIES * training.parameters,
     )
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import prepare
+from checkup.estimate import Estimate
 from checkup.findings import CHECKS, OF_DOCUMENTS, examine
-from checkup.outlook import Outlook
 from checkup.records import GOOD, NOTE, WARNING, Finding, Inspection
 from checkup.sample import read_sample
 from command.messages import argument
@@ -19,7 +19,7 @@ from text.corpus import load_corpus
 LETTERS = np.random.default_rng(0).choice(list("aeinrstlo"), size=(900, 6, 5))
 PROSE = [" ".join("".join(word) for word in line) for line in LETTERS]  # no two of which have anything in common
 
-OUTLOOK = Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True)
+OUTLOOK = Estimate(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from checkup.estimate import Estimate
 from checkup.findings import examine
-from checkup.outlook import Outlook
 from checkup.page import Checked, characters_plot, page_of
 from checkup.plots import HEIGHT, WIDTH, bars, label
 from checkup.records import Inspection
@@ -27,7 +27,7 @@ def checked(tiny_run):
 
     def examined(content, name="toy", **sections) -> Checked:
         run = tiny_run(content, name, **sections)
-        seen = Inspection(run, load_corpus(run), read_sample(run), Outlook(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True))
+        seen = Inspection(run, load_corpus(run), read_sample(run), Estimate(3.0, 2000.0, 1.8e6, 1.8e7, 1_000_000, True))
         return Checked(seen, ["two facts, <b>both</b> of them"], examine(seen))
 
     return examined

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from checkup.outlook import LEAST_READ, MARGIN, MOST_READ, NETWORKS, TRAININGS, Outlook, in_words, outlook_of
+from checkup.estimate import LEAST_READ, MARGIN, MOST_READ, NETWORKS, TRAININGS, Estimate, estimate_of, in_words
 from config.loader import load_config
 from dataset_loader import held_out_batches
 from diffusion.objectives import Diffusion
@@ -21,8 +21,8 @@ def test_the_line_is_that_of_least_squares_and_its_error_twice_the_deviation():
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
     left = [b - mean_y - slope * (a - mean_x) for a, b in zip(x, y, strict=True)]
-    outlook = Outlook(3.0, 1000, 1e7, 1e7, 10**7, True)
-    assert outlook.bits(1e7) == pytest.approx(3.0 - mean_y - slope * (math.log(1e7) - mean_x))
+    estimate = Estimate(3.0, 1000, 1e7, 1e7, 10**7, True)
+    assert estimate.bits(1e7) == pytest.approx(3.0 - mean_y - slope * (math.log(1e7) - mean_x))
     assert pytest.approx(2 * math.sqrt(sum(r * r for r in left) / (len(x) - 2))) == MARGIN
     assert sum(abs(r) > MARGIN for r in left) <= len(left) / 10  # the band holds what was measured
 
@@ -46,28 +46,28 @@ def test_the_networks_of_the_line_are_the_presets_as_shipped():
 
 
 def test_nothing_is_promised_beyond_what_was_measured():
-    outlook = Outlook(3.0, 1000, 1e7, 1e9, 10**7, True)
-    assert outlook.bits(MOST_READ * 100) == outlook.bits(MOST_READ)
-    assert outlook.bits(LEAST_READ / 100) == outlook.bits(LEAST_READ)
-    assert outlook.told(LEAST_READ / 2) == f"over {outlook.bits(LEAST_READ) - MARGIN:.1f}"
-    low, high = outlook.bits(MOST_READ) - MARGIN, outlook.bits(MOST_READ) + MARGIN
-    assert outlook.told(MOST_READ) == f"{low:.1f} to {high:.1f}"
-    assert outlook.told(2 * MOST_READ) == f"{low:.1f} to {high:.1f} or less"
+    estimate = Estimate(3.0, 1000, 1e7, 1e9, 10**7, True)
+    assert estimate.bits(MOST_READ * 100) == estimate.bits(MOST_READ)
+    assert estimate.bits(LEAST_READ / 100) == estimate.bits(LEAST_READ)
+    assert estimate.told(LEAST_READ / 2) == f"over {estimate.bits(LEAST_READ) - MARGIN:.1f}"
+    low, high = estimate.bits(MOST_READ) - MARGIN, estimate.bits(MOST_READ) + MARGIN
+    assert estimate.told(MOST_READ) == f"{low:.1f} to {high:.1f}"
+    assert estimate.told(2 * MOST_READ) == f"{low:.1f} to {high:.1f} or less"
 
 
 def test_budgets_longer_than_the_training_or_beyond_what_was_measured_are_not_named():
-    words = in_words(Outlook(3.0, 10_000, 2e7, 2e7, 4 * 10**6, True))
+    words = in_words(Estimate(3.0, 10_000, 2e7, 2e7, 4 * 10**6, True))
     assert "after 15 minutes" in words and "at the end, after 33m20s" in words and "hour" not in words
     assert words.endswith("10,000 characters a second here, as fast as the steps just timed") and "passes" not in words
-    assert "(less is known of over 5 passes)" in in_words(Outlook(3.0, 10_000, 2e7, 2e7, 10**6, True))
-    planned = in_words(Outlook(3.0, 10_000, 3e6, 2e7, 4 * 10**6, True))
+    assert "(less is known of over 5 passes)" in in_words(Estimate(3.0, 10_000, 2e7, 2e7, 10**6, True))
+    planned = in_words(Estimate(3.0, 10_000, 3e6, 2e7, 4 * 10**6, True))
     assert "as planned" in planned and planned.index("as planned, after 5m00s") < planned.index("after 15 minutes")
     assert "without a limit of time, after 33m20s" in planned and "at the end" not in planned
-    long = in_words(Outlook(3.0, 10_000, 1e9, 1e9, 10**9, True))
+    long = in_words(Estimate(3.0, 10_000, 1e9, 1e9, 10**9, True))
     assert "or less after an hour" in long and "night" not in long and "at the end" not in long
-    assert "no training of this preset was measured" in in_words(Outlook(3.0, 10_000, 2e7, 2e7, 10**6, False))
+    assert "no training of this preset was measured" in in_words(Estimate(3.0, 10_000, 2e7, 2e7, 10**6, False))
     for counts in (1.5, 5.5):
-        words = in_words(Outlook(counts, 10_000, 2e7, 2e7, 10**6, True))
+        words = in_words(Estimate(counts, 10_000, 2e7, 2e7, 10**6, True))
         assert f"need {counts} bits a character, of texts that were measured 2.5 to 3.2, so nothing is known" in words
 
 
@@ -79,12 +79,12 @@ def test_counts_are_those_of_the_text_for_the_windows_that_a_training_measures(t
     corpus = load_corpus(run)
     alphabet, stream = corpus.vocabulary.size, form == "stream"
     held_out = held_out_batches(corpus.held_out, 32, 200, run.seed, alphabet=alphabet, stream=stream)
-    found = outlook_of(run, corpus, held_out, speed=50.0, seconds=100.0, most=7000.0)
+    found = estimate_of(run, corpus, held_out, speed=50.0, seconds=100.0, most=7000.0)
     assert (found.characters, found.most, found.known) == (5000.0, 7000.0, True)
     assert found.text == corpus.train.lengths.sum()
     other = run.model_copy(update={"model": run.model.model_copy(update={"width": 48})})
     for unknown in (shape(run, start_from="base"), other, run.model_copy(update={"preset": "baby"})):
-        assert not outlook_of(unknown, corpus, held_out, speed=1, seconds=1, most=1).known
+        assert not estimate_of(unknown, corpus, held_out, speed=1, seconds=1, most=1).known
     if stream:  # windows in another order: the same counts, but for where they join
         assert 1 < found.counts < math.log2(alphabet)
         return
@@ -95,6 +95,6 @@ def test_counts_are_those_of_the_text_for_the_windows_that_a_training_measures(t
 
 
 def test_a_night_helps_where_the_plan_is_shorter_and_the_passes_are_not_over():
-    assert Outlook(3.0, 1000, 9e5, 9e9, 10**6, True).gains_from(3600)  # a quarter of an hour is planned
-    assert not Outlook(3.0, 1000, 9e9, 9e9, 10**6, True).gains_from(3600)  # more is planned
-    assert not Outlook(3.0, 1000, 9e5, 9e5, 10**6, True).gains_from(3600)  # the passes end before
+    assert Estimate(3.0, 1000, 9e5, 9e9, 10**6, True).gains_from(3600)  # a quarter of an hour is planned
+    assert not Estimate(3.0, 1000, 9e9, 9e9, 10**6, True).gains_from(3600)  # more is planned
+    assert not Estimate(3.0, 1000, 9e5, 9e5, 10**6, True).gains_from(3600)  # the passes end before

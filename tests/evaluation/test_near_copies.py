@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation.matches import MatchFinder
-from evaluation.recitation import FEWEST, NEIGHBOURS, PASSAGE, RECITED, Chance, passage_length, shares_in_one
+from evaluation.near_copies import FEWEST, NEIGHBOURS, PASSAGE, RECITED, Chance, passage_length, shares_in_one
 from evaluation.reference import Reference
 from evaluation.report import voice_page
 from tests.evaluation.references import encode, sentences

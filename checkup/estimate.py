@@ -44,7 +44,7 @@ BUDGETS = {"15 minutes": 900, "an hour": 3600, "a night of 8 hours": NIGHT}
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Estimate:
     """What is known of a training before it begins."""
 
     counts: float  # bits per character of held-out text that counts of both sides need; nan unless `known`
@@ -76,9 +76,9 @@ class Outlook:
         return f"{low:.1f} to {high:.1f}" + " or less" * (characters > MOST_READ)
 
 
-def outlook_of(
+def estimate_of(
     run: RunConfig, corpus: Corpus, held_out: list[Batch], *, speed: float, seconds: float, most: float
-) -> Outlook:
+) -> Estimate:
     """`held_out` are the batches that a training measures itself on.
 
     The speed is in characters a second; `seconds` and characters, `most`, are the limits of the plan.
@@ -88,7 +88,7 @@ def outlook_of(
     as_measured = NETWORKS.get(run.preset) == network and run.diffusion.process == "absorbing"
     known = as_measured and not started
     counts = bits_of_counts(run, corpus, held_out) if known else math.nan
-    return Outlook(counts, speed, min(speed * seconds, most), most, text, known, started)
+    return Estimate(counts, speed, min(speed * seconds, most), most, text, known, started)
 
 
 def bits_of_counts(run: RunConfig, corpus: Corpus, held_out: list[Batch]) -> float:
@@ -100,25 +100,25 @@ def bits_of_counts(run: RunConfig, corpus: Corpus, held_out: list[Batch]) -> flo
     return two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
 
 
-def in_words(outlook: Outlook) -> str:
+def in_words(estimate: Estimate) -> str:
     """A sentence: what a quarter of an hour, an hour, a night and the plan bring on this machine."""
-    speed = f"{counted(round(outlook.speed), 'character')} a second here, as fast as the steps just timed"
-    if not outlook.known:
-        which = "this preset from a start" if outlook.started else "this preset"
+    speed = f"{counted(round(estimate.speed), 'character')} a second here, as fast as the steps just timed"
+    if not estimate.known:
+        which = "this preset from a start" if estimate.started else "this preset"
         return f"{speed}; no training of {which} was measured, so nothing is known of its bits"
-    if not outlook.alike:
-        counts = f"counts of neighbours need {outlook.counts:.1f} bits a character, of texts that were measured"
+    if not estimate.alike:
+        counts = f"counts of neighbours need {estimate.counts:.1f} bits a character, of texts that were measured"
         return f"{speed}; {counts} {min(COUNTS):.1f} to {max(COUNTS):.1f}, so nothing is known of its bits"
-    read = {f"after {budget}": outlook.speed * seconds for budget, seconds in BUDGETS.items()}
-    read = {when: characters for when, characters in read.items() if characters < outlook.most}
-    planned, whole = (clock(characters / outlook.speed) for characters in (outlook.characters, outlook.most))
-    if limited := outlook.characters < outlook.most:
-        read[f"as planned, after {planned}"] = outlook.characters
-    read[f"{'without a limit of time' if limited else 'at the end'}, after {whole}"] = outlook.most
+    read = {f"after {budget}": estimate.speed * seconds for budget, seconds in BUDGETS.items()}
+    read = {when: characters for when, characters in read.items() if characters < estimate.most}
+    planned, whole = (clock(characters / estimate.speed) for characters in (estimate.characters, estimate.most))
+    if limited := estimate.characters < estimate.most:
+        read[f"as planned, after {planned}"] = estimate.characters
+    read[f"{'without a limit of time' if limited else 'at the end'}, after {whole}"] = estimate.most
     read = dict(sorted(read.items(), key=itemgetter(1)))
     measured = sum(characters <= MOST_READ for characters in read.values())
     told = dict(islice(read.items(), measured + 1))  # of what is beyond that, the first
-    parts = ", ".join(f"{outlook.told(characters)} {when}" for when, characters in told.items())
-    many = max(told.values()) > FEW_PASSES * outlook.text
+    parts = ", ".join(f"{estimate.told(characters)} {when}" for when, characters in told.items())
+    many = max(told.values()) > FEW_PASSES * estimate.text
     less = f" (less is known of over {FEW_PASSES} passes)" * many
     return f"bits a character to expect, as {len(TRAININGS)} trainings went: {parts}{less}; {speed}"

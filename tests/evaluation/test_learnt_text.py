@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluation import seen
+from evaluation import learnt_text
+from evaluation.learnt_text import joined, lines_of, without
 from evaluation.reference import Reference
 from evaluation.report import summary, voice_page
-from evaluation.seen import joined, lines_of, without
 from generation.aside import set_aside
 from generation.checkpoint import SeenText, Start, load_checkpoint
 from tests.evaluation.voices import GREEK, LEARNT, judge, training_lines
@@ -112,13 +112,13 @@ def test_a_text_that_was_kept_aside_is_looked_through(started_voice, tmp_path):
 def test_a_text_that_a_model_names_often_is_read_once(started_voice, tmp_path, monkeypatch):
     _, build = started_voice
     checkpoint, calls = load_checkpoint(build.model_file()), []
-    monkeypatch.setattr(seen, "lines_of", lambda *arguments: calls.append(1) or lines_of(*arguments))
+    monkeypatch.setattr(learnt_text, "lines_of", lambda *arguments: calls.append(1) or lines_of(*arguments))
     text = checkpoint.start.texts[0]
     often = checkpoint.start.model_copy(update={"texts": [text] * 1000})
-    found = seen.seen_text(load_corpus(build), build, often, config_of(build))
+    found = learnt_text.seen_text(load_corpus(build), build, often, config_of(build))
     assert len(calls) == 1 and not found.missing
     one = checkpoint.start.model_copy(update={"texts": [text]})
-    assert len(found.text.ids) == len(seen.seen_text(load_corpus(build), build, one, config_of(build)).text.ids)
+    assert len(found.text.ids) == len(learnt_text.seen_text(load_corpus(build), build, one, config_of(build)).text.ids)
 
 
 @pytest.mark.parametrize(("signs", "visible_only"), [("\U0001f600", False), ("\u0103", True)])
@@ -130,8 +130,10 @@ def test_text_that_a_base_shares_with_a_voice_sets_no_bound(tmp_path, signs, vis
     alike = [corpus.vocabulary.decode(document).replace("\ufffd", "") for document in corpus.train]
     base = make_run(tmp_path, alike, "base")
     start = Start(name="base", model_sha256="0" * 64, texts=[SeenText(name="base", sha256=hash_file(base.data_file()))])
-    found = seen.seen_text(corpus, run, start, config_of(run))
-    alone = Reference(corpus, 64, seen.seen_text(corpus, run, None, config_of(run)).text, visible_only=visible_only)
+    found = learnt_text.seen_text(corpus, run, start, config_of(run))
+    alone = Reference(
+        corpus, 64, learnt_text.seen_text(corpus, run, None, config_of(run)).text, visible_only=visible_only
+    )
     reference = Reference(corpus, 64, *found.apart, own=found.own, visible_only=visible_only)
     joint = Reference(corpus, 64, found.text, visible_only=visible_only)
     assert reference.copy_bound == alone.copy_bound < joint.copy_bound
@@ -149,7 +151,7 @@ def test_other_texts_that_a_base_learnt_set_no_bound(tmp_path, form):
     base = make_run(tmp_path, logs, "base", data={"format": form})
     start = Start(name="base", model_sha256="0" * 64, texts=[SeenText(name="base", sha256=hash_file(base.data_file()))])
     corpus = load_corpus(run)
-    found = seen.seen_text(corpus, run, start, config_of(run))
+    found = learnt_text.seen_text(corpus, run, start, config_of(run))
     own, joint = (Reference(corpus, 256, *found.apart, own=begin) for begin in (found.own, math.inf))
     assert own.copy_bound < len(passage) <= joint.copy_bound
     learnt = [corpus.vocabulary.encode(line) for line in logs]
@@ -163,7 +165,7 @@ def test_held_out_text_that_a_start_may_have_learnt_is_named_where_letters_of_it
     texts = [SeenText(name="other", sha256=hash_file(other.data_file()))]
     corpus, start = load_corpus(run), Start(name="other", model_sha256="0" * 64, texts=texts)
     assert corpus.reading_log.unknown_characters
-    assert seen.seen_text(corpus, run, start, config_of(run)).held_out == len(corpus.held_out.lengths)
+    assert learnt_text.seen_text(corpus, run, start, config_of(run)).held_out == len(corpus.held_out.lengths)
 
 
 def test_a_start_may_have_learnt_from_a_text_without_a_line(started_voice, tmp_path):
