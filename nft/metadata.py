@@ -15,7 +15,7 @@ from nft.formats import (
     SHARED_SYMBOL,
     SHORT_TITLES,
     TEXT_OF,
-)  # fmt: skip
+)
 from nft.layout import WIDE
 from nft.schemas import SetInfo
 from nft.traits import Record
@@ -125,8 +125,8 @@ def description(edition: Edition, record: Record) -> str:
     An indented line begins with a no-break space, which looks the same and makes no code of it.
     """
     version, text = edition.info.format, record["text"]
-    patterns = {MORE_MARKDOWN: MORE_ESCAPED, PLAINER_MARKDOWN: MARKDOWN}
-    pattern = next((patterns[since] for since in sorted(patterns, reverse=True) if version >= since), EARLIER_MARKDOWN)
+    earlier = EARLIER_MARKDOWN if version < MORE_MARKDOWN else MORE_ESCAPED
+    pattern = earlier if version < PLAINER_MARKDOWN else MARKDOWN
     text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
     text = text if version < INDENTS else INDENT.sub("\u00a0", text)
     return f"{text}\n\n{statement(edition)}"
