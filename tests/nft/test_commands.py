@@ -107,7 +107,7 @@ def test_a_selection_may_name_what_the_rules_left_out(studio, tmp_path, capsys, 
 
 def lasting(folder) -> tuple[str, str]:
     """What of a set stays as it is where its list of words is moved."""
-    marks = re.search(r'"marks of [0-9a-f]{16}"', (folder / "index.html").read_text("utf-8"))
+    marks = re.search(r'identity = "[0-9a-f]{16}"', (folder / "index.html").read_text("utf-8"))
     assert marks
     return marks[0], json.loads((folder / "provenance.json").read_text("utf-8"))["settings_sha256"]
 

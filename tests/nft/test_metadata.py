@@ -61,7 +61,7 @@ SCHEMAS = {
     },
     "contract": {
         "type": "object",
-        "required": ["name", "description", "image", "license", "source"],
+        "required": ["name", "description", "image", "training_text"],
         "properties": {"name": STRING, "description": STRING, "image": URI},
     },
 }  # fmt: skip
@@ -84,7 +84,7 @@ def test_exports_meet_their_schemas_and_hold_every_token(studio):
             assert image.size == (SIDE, SIDE) and len(image.convert("L").getcolors()) > 1  # not empty
     contract = json.loads((folder / "contract.json").read_text("utf-8"))
     jsonschema.validate(contract, SCHEMAS["contract"])
-    assert (contract["license"], contract["source"], contract["curated"]) == ("CC0-1.0", "made up", False)
+    assert contract["training_text"] == {"license": "CC0-1.0", "source": "made up"} and contract["curated"] is False
     assert len(json.loads((folder / "json/_metadata.json").read_text("utf-8"))) == 12
     assert (folder / "toy.txt").read_text("utf-8").splitlines() == texts(folder)
     with (folder / "tokens.csv").open(encoding="utf-8", newline="") as file:
@@ -102,11 +102,14 @@ def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
     texts = {
         "Fish &amp; chips": "Fish \\&amp; chips", "- fix it": "\\- fix it", " + add": " \\+ add",
         "1. First": "1\\. First",
-        "a\n---": "a\n\\---", "12) b": "12\\) b", "a_b *c*": "a\\_b \\*c\\*", "a - b": "a - b", "in 1. b": "in 1. b",
+        "a\n---": "a\n\\---", "12) b": "12\\) b", "a_b *c* _d": "a_b \\*c\\* \\_d",
+        "a - b": "a - b", "in 1. b": "in 1. b",
         "    code\n \tmore\n  no": "\u00a0   code\n\u00a0\tmore\n  no", "\tcode": "\u00a0code", "   no": "   no",
     }  # fmt: skip
     edition = made_up_edition(dict(enumerate(texts, 1)))
     assert [description(edition, record).split("\n\n")[0] for record in edition.records] == [*texts.values()]
+    ninth = with_info(edition, format=9)
+    assert description(ninth, ninth.records[6]).startswith("a\\_b \\*c\\* \\_d\n")
     earlier = with_info(edition, format=3)
     assert description(earlier, earlier.records[0]).startswith("Fish &amp; chips\n\n")
     fourth = with_info(edition, format=4)
@@ -180,7 +183,7 @@ def test_a_set_takes_source_and_licence_of_its_own_text_alone(studio, tmp_path, 
         assert collection.main(["make", *options, "--size", "2", "--out", str(tmp_path / name)]) == 0
         said = f"{record}: is the record of another text" in capsys.readouterr().out
         contract = json.loads((tmp_path / name / "contract.json").read_text("utf-8"))
-        assert ([contract["source"], contract["license"]], said) == (expected, name == "other")
+        assert ([contract["training_text"][key] for key in ("source", "license")], said) == (expected, name == "other")
     # a model of another text, though of the same name, which is here under a name of its own
     record.write_text(json.dumps({"source": "a.csv", "license": "MIT", "text": {"sha256": "0" * 64}}))
     moved = text.rename(tmp_path / "els.txt")
