@@ -39,8 +39,7 @@ FOREIGN = {
     **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
 }
 NO_FILE = "is a pipe or a device, not a file"
-# where a shell's pipes are files: its standard input, and what <(...) gives
-PIPES = ("/dev", "/dev/fd", "/proc/self/fd")
+PIPES = ("/dev", "/dev/fd", "/proc/self/fd")  # where a shell's pipes are files: standard input, and what <(...) gives
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 HEARING_SECONDS = 1  # until Ctrl+C is heard in a wait: up to Python 3.13 Windows hears none in one without an end
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
@@ -263,9 +262,8 @@ def read_text(path: Path, fix: str = "", most_bytes: int = MOST_TEXT) -> str:
 
 def bad_byte(error: UnicodeDecodeError, first_line: int = 1) -> str:
     """The line and the byte at which bytes are not UTF-8; the first of them stand in `first_line`."""
-    data = error.object  # without the byte order mark, if there was one
-    line = first_line + data.count(b"\n", 0, error.start)
-    return f"line {line}: byte 0x{data[error.start]:02x} is not UTF-8"
+    line = first_line + error.object.count(b"\n", 0, error.start)  # of what follows a byte order mark
+    return f"line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8"
 
 
 def utf8(text: str) -> bytes:

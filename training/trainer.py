@@ -124,10 +124,9 @@ class Training:
 
     def _measured(self, split: Split) -> list[Batch]:
         """The part of a split that validations measure."""
-        return held_out_batches(
-            split, self.run.model.context, self.run.training.validation_characters, self.run.seed,
-            alphabet=self.corpus.vocabulary.size, stream=self.corpus.stream,
-        )  # fmt: skip
+        run, alphabet = self.run, self.corpus.vocabulary.size
+        sizes = run.model.context, run.training.validation_characters
+        return held_out_batches(split, *sizes, run.seed, alphabet=alphabet, stream=self.corpus.stream)
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
