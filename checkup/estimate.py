@@ -11,7 +11,7 @@ from command.messages import clock, counted
 from config.schema import RunConfig
 from dataset_loader import Batch
 from evaluation.ngram import framed
-from evaluation.reference import REFERENCE_CHARACTERS, cut_stream
+from evaluation.reference import REFERENCE_CHARACTERS, cut_stream, shuffled_documents
 from evaluation.two_sided import two_sided_bits
 from text.corpus import Corpus
 from utils import numpy_generator
@@ -94,9 +94,7 @@ def estimate_of(
 def bits_of_counts(run: RunConfig, corpus: Corpus, held_out: list[Batch]) -> float:
     """Bits per character of these batches by counts of both sides, of as much training text as is measured with."""
     split = cut_stream(corpus.train, run.model.context) if corpus.stream else corpus.train
-    order = numpy_generator("reference").permutation(len(split.lengths))  # as evaluate.py's reference takes them
-    enough = int(np.searchsorted(np.cumsum(split.lengths[order]), REFERENCE_CHARACTERS)) + 1
-    documents = [split.document(place) for place in order[:enough].tolist()]
+    documents = shuffled_documents(split, numpy_generator("reference"), REFERENCE_CHARACTERS)
     return two_sided_bits(framed(documents), corpus.vocabulary.size, held_out, run.seed)
 
 

@@ -185,9 +185,14 @@ def cut_stream(split: Split, length: int) -> Split:
     return Split(split.ids, cuts, np.minimum(length, np.repeat(ends, list(map(len, starts))) - cuts))
 
 
-def shuffled_documents(split: Split, rng: np.random.Generator) -> Documents:
-    """All documents of a split in random order, as views of its file, which is not read into memory."""
-    return [np.asarray(split.document(int(i))) for i in rng.permutation(len(split.lengths))]
+def shuffled_documents(split: Split, rng: np.random.Generator, characters: float = np.inf) -> Documents:
+    """Documents of a split in random order, as views of its file, which is not read into memory.
+
+    As many as hold so many characters, or all.
+    """
+    order = rng.permutation(len(split.lengths))
+    enough = int(np.searchsorted(np.cumsum(split.lengths[order]), characters)) + 1
+    return [np.asarray(split.document(int(i))) for i in order[:enough]]
 
 
 def first_documents(documents: Documents, characters: int) -> Documents:
