@@ -27,6 +27,7 @@ from generation.writer import Writer
 from nft.animation import check_mp4
 from nft.contact_sheet import sheet_identity
 from nft.drawing import draw_courses, draw_missing, without_course
+from nft.edition import Edition
 from nft.files import record_of, write_files
 from nft.formats import SET_FORMAT
 from nft.originals import is_remote, left_out, model_of_set, reference_of
@@ -36,6 +37,7 @@ from nft.selection import MOST_TOKENS, token_ids
 from nft.store import SetFolder, check_known, selection_json
 from nft.summary import print_summary, say_what_to_publish
 from nft.tokens import TextSource, identity_of
+from nft.traits import Record
 from nft.verify_records import drawn_otherwise
 from utils import UserError, check_readable, hash_file, pick_device, utf8
 
@@ -84,8 +86,8 @@ def make_set(arguments: argparse.Namespace) -> int:
         if info.courses:  # those that a power cut has taken
             draw_courses(folder, writer, folder.records()[len(folder.course_lines()) :], batch_size)
         draw_missing(folder, TextSource(writer, info, reference), judge, arguments.size, batch_size)
-        write_and_name(folder, written)
-        return print_summary(folder, time.monotonic() - began)
+        edition = write_and_name(folder, written)
+        return print_summary(folder.path, edition, time.monotonic() - began)
 
 
 def of_another_model(info: SetInfo, arguments: argparse.Namespace) -> str:
@@ -177,19 +179,21 @@ def export_set(arguments: argparse.Namespace) -> int:
         check_presentable(info)
         folder.check_courses()
         folder.write_info(info)
-        write_and_name(folder, written)
+        edition = write_and_name(folder, written)
         if info.pieces and not info.courses:
             fix = f"python collection.py draw-courses {argument(arguments.folder)}"
             say(f"no pieces: how the texts were written is not known; {fix} draws it")
-        say_what_to_publish(folder.edition())
-        say(f"all files of {counted(len(folder.edition().records), 'token')} written again: {arguments.folder}")
+        say_what_to_publish(edition)
+        say(f"all files of {counted(len(edition.records), 'token')} written again: {arguments.folder}")
     return 0
 
 
-def write_and_name(folder: SetFolder, written: OutputRecord) -> None:
-    """Write the files of a set, and name what is left as it is."""
-    if left := write_files(folder, written):
+def write_and_name(folder: SetFolder, written: OutputRecord) -> Edition:
+    """Write the files of a set, and name what is left as it is; -> what is published."""
+    edition = folder.edition()
+    if left := write_files(folder, edition, written):
         say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {listed(left)}")
+    return edition
 
 
 def presentation_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -239,26 +243,26 @@ def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
         written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
-        records = folder.records()
+        records, info = folder.records(), folder.info()
         known = {record["token_id"] for record in records if record["accepted"]}
-        check_presentable(folder.info())
-        chosen = known if arguments.keep == "all" else named_tokens(Path(arguments.keep), folder, known)
+        check_presentable(info)
+        sheet = sheet_identity(info)
+        chosen = known if arguments.keep == "all" else named_tokens(Path(arguments.keep), sheet, records, known)
         folder.check_courses(chosen)
         if arguments.keep == "all":
             folder.check_free(selection.name)
             selection.unlink(missing_ok=True)
         else:
             folder.write(selection.name, utf8(selection_json(chosen)))
-        write_and_name(folder, written)
-        say_what_to_publish(folder.edition())
+        say_what_to_publish(write_and_name(folder, written))
         say(f"{len(chosen)} of {counted(len(known), 'token')} kept: {arguments.folder}")
     return 0
 
 
-def named_tokens(file: Path, folder: SetFolder, known: set[int]) -> set[int]:
+def named_tokens(file: Path, sheet: str, records: list[Record], known: set[int]) -> set[int]:
     """The accepted tokens, of those `known`, whose ids a file names. UserError for others; those left out are told."""
-    named = token_ids(file, sheet_identity(folder.info()))
-    refused = named & {record["token_id"] for record in folder.records()} - known
+    named = token_ids(file, sheet)
+    refused = named & {record["token_id"] for record in records} - known
     check_known(file, named - known - refused)
     if refused:
         what = f"{file}: the rules left out {listed(map(str, sorted(refused)))}"

@@ -153,12 +153,11 @@ def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     return record
 
 
-def write_files(folder: SetFolder, record: OutputRecord) -> list[str]:
+def write_files(folder: SetFolder, edition: Edition, record: OutputRecord) -> list[str]:
     """Write all files of a set again, and remove those of earlier runs that no token has now; -> what is left as it is.
 
     What the record does not know is a person's: it stays, whatever its name, as does what was made read-only.
     """
-    edition = folder.edition()
     for name in FOLDERS:
         (folder.path / name).mkdir(exist_ok=True)
     expected: set[str] = set()

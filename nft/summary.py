@@ -1,6 +1,7 @@
 """What the commands of a set say at their end: where it is, what the rules found, and what is to be published."""
 
 from collections import Counter
+from pathlib import Path
 
 from command.messages import clock, counted, say
 from command.options import option
@@ -9,21 +10,20 @@ from config.errors import listed
 from nft.edition import Edition
 from nft.fonts import in_other_fonts
 from nft.provenance import provenance
-from nft.store import SetFolder, indented_json
+from nft.store import indented_json
 from nft.traits import TRAITS
 from utils import sha256
 
 
-def print_summary(folder: SetFolder, seconds: float) -> int:
+def print_summary(folder: Path, edition: Edition, seconds: float) -> int:
     """Print where the set is and what the rules found; -> exit status, 1 if rules dropped every text of a token."""
-    edition = folder.edition()
     records = edition.every
     dropped = Counter(rule for record in records for rule in record["dropped"])
     flagged = Counter(rule for record in records for rule in record["flags"])
     failed = [str(record["token_id"]) for record in records if not record["accepted"]]
     constant = [name for name in TRAITS if name not in edition.bands]
-    say(f"{counted(len(records) - len(failed), 'token')}: {folder.path} ({clock(seconds)})")
-    say(f"to look through them: {folder.path / 'index.html'}")
+    say(f"{counted(len(records) - len(failed), 'token')}: {folder} ({clock(seconds)})")
+    say(f"to look through them: {folder / 'index.html'}")
     if edition.curated:
         say(f"selection.json publishes {len(edition.records)} of them; select --keep all publishes all")
     for label, counts in (("drawn again for", dropped), ("flagged for", flagged)):
