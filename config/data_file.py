@@ -55,7 +55,9 @@ def kind_of(name: str) -> tuple[str, str]:
     """The kind and the packing of a file of this name; "" for a kind that is none."""
     suffix = Path(name).suffix.lower()
     packing = suffix if suffix in PACKED else ""
-    return KINDS.get(Path(name[: len(name) - len(packing)]).suffix.lower(), ""), packing
+    path = Path(name[: len(name) - len(packing)])
+    # Apple Mail exports a folder INBOX.mbox, in which the mailbox is a file called mbox
+    return KINDS.get(path.suffix.lower() or f".{path.name.lower()}", ""), packing
 
 
 def misnamed(name: str, folder: Path, names: list[str]) -> str:

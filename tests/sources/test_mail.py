@@ -40,6 +40,14 @@ def test_each_message_of_a_mailbox_is_read_in_its_own_encoding(options, capsys):
     assert "now U+FFFD" not in capsys.readouterr().out
 
 
+def test_a_mailbox_that_apple_mail_exports_is_a_folder(capsys):
+    Path("INBOX.mbox").mkdir()
+    Path("INBOX.mbox/mbox").write_bytes(b"".join(MESSAGES[:2]))
+    Path("INBOX.mbox/table_of_contents").write_bytes(b"\0\1")
+    assert run("INBOX.mbox") == run("INBOX.mbox/mbox") == [CAFE] * 2
+    assert "not read: 1 file: INBOX.mbox/table_of_contents" in capsys.readouterr().out
+
+
 def test_what_a_message_does_not_say_is_asked_for():
     Path("a.mbox").write_bytes(message("", b"hello there") + message("Subject: caf\xe9 latte\n", b"caf\xe9 au lait"))
     what = f"a.mbox message 2: byte 0xe9 is not UTF-8; {NAME_ENCODING}"
