@@ -162,7 +162,7 @@ def held_out_batches(
 
 
 def one_of_each(several: int, windows: int, seed: int) -> np.ndarray:
-    """The places of one of each `several` windows, by chance: the first of a long document is always its opening."""
+    """A random place in each group of `several` windows: always the first would favour openings of documents."""
     first = np.arange(0, windows, several)
     taken = first + numpy_generator(seed, "one window of several").integers(several, size=len(first))
     return taken.clip(max=windows - 1)

@@ -5,7 +5,7 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-SHORTEST, SURE = 40, 0.9  # characters below which a guess is one, and the probability from which it is none
+SHORTEST, SURE = 40, 0.9  # characters, and the probability, from which a guess is trusted
 READ = 1000  # characters of a document
 MISSING = ("languages were not looked for", "to have it done: pip install -r requirements-check.txt")
 NAMES = {

@@ -37,7 +37,7 @@ def no_data(path: Path, missing: str) -> str:
 
 
 def make_of(file: Path, name: str, text: str) -> str:
-    """What makes the text of a dataset of this name, whose file is called `text`, of another file."""
+    """How to make the text of the dataset `name`, a file called `text`, from another file."""
     end = file.suffix.lower()
     if not is_text(file.name) or end == ARCHIVE:
         return f"python prepare.py {argument(file)} --name {argument(name)} makes a text of it"

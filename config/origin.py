@@ -37,8 +37,8 @@ class Origin(Recorded):
 def with_origin(run: RunConfig, sha256: str, tell: Callable[[str], None], text: Path | None = None) -> RunConfig:
     """The run with the source and the licence recorded of a text of this SHA-256, where the config gives none.
 
-    They are sought beside `text`, or else beside that of the run. A text may be replaced beside its record: `tell` is
-    told of a record that is of another one.
+    They are sought beside `text`, or else beside the run's text. The text may have been replaced since: a record of
+    another text is reported to `tell`.
     """
     if run.source and run.license:
         return run

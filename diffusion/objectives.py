@@ -74,8 +74,8 @@ def checked(logits: Tensor) -> Tensor:
 def score_entropy(process: Process, log_score: Tensor, x_t: Tensor, x0: Tensor, sigma: Tensor) -> Tensor:
     """(B, L) denoising score entropy in nats, not yet times dsigma; >= 0, and 0 where the score is that of x0 alone.
 
-    It is eq. 5 of SEDD with the ratios of one x0. Where x_t can be noise it is 0 for no other score; elsewhere, as at
-    what is written beside masks, for any.
+    It is eq. 5 of SEDD with the ratios of one x0. Where x_t can be noise, no other score gives 0; elsewhere, as at
+    written characters beside masks, all do.
 
     noise(x_t) sum over y != x_t of [ s - r log s + r (log r - 1) ], r = p(y|x0)/p(x_t|x0). It is computed as
     r (e^d - 1 - d), d = log s - log r: no term is negative. A ratio of 0 counts as e^-46: its

@@ -48,8 +48,8 @@ def find_copies(texts: list[str], written: DocumentGroup, *, unseen: bool) -> Co
 
 
 def is_comparable(text: str, ids: np.ndarray, reference: Reference) -> bool:
-    """Whether copies in a text would be seen: half of what it shows, accents aside, is known, and few words mix
-    alphabets. A few unknown letters that look like the voice's own break every passage.
+    """Whether copies in a text would be found: half of what it shows, accents aside, is known, and few words mix
+    alphabets. A few unknown letters in such words break every passage.
     """
     plain = nfc(text)
     shown = sum(is_visible(c) and unicodedata.category(c)[0] != "M" for c in plain)
@@ -68,8 +68,8 @@ def gauge(shares: tuple[float, float, float, float], different: int, calibrated_
     """A word for how much a voice copies.
 
     `shares` of the samples: lines, with long passages, nearly recited beyond chance, repeats among the first.
-    A line of the training text is a copy whatever chance allows. With few different samples, or few real documents to
-    tell what chance allows, copies that are not seen may still be there; so they may if not the `whole` was compared.
+    A line of the training text is always a copy. Copies may be missed with few different samples, with few real
+    documents to tell what chance allows, or if not all was compared (`whole`).
     """
     lines, passages, nearly, repeats = shares
     # new text passes the longest of n matches once in n + 1 times; twice that is no sign of copying

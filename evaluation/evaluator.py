@@ -223,9 +223,9 @@ def compare_voices(evaluations: list[Evaluation]) -> VoiceComparison:
 
 
 def of_lengths(real: list[str], samples: list[str]) -> list[str]:
-    """Real texts cut to the lengths of samples, the longest to that of the longest: a short text is harder to place.
+    """Real texts cut to the lengths of samples, the longest to that of the longest: short ones are harder to attribute.
 
-    There are as many as of the fewer; whose are left out does not depend on their lengths.
+    As many as the shorter list holds are used, whatever their lengths.
     """
     count = min(len(real), len(samples))
     pairs = zip(*(sorted(texts[:count], key=len) for texts in (real, samples)), strict=True)

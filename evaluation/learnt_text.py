@@ -64,7 +64,7 @@ def seen_text(corpus: Corpus, run: RunConfig, start: Start | None, config: Confi
 
 
 def known_parts(corpus: Corpus) -> set[bytes]:
-    """The training documents that hold unknown characters, without these, as bytes of ids: so a base learnt them."""
+    """Training documents that hold unknown characters, as bytes of ids without these, as a base learnt them."""
     unk = corpus.vocabulary.unk
     return {document[document != unk].tobytes() for document in corpus.train if (document == unk).any()}
 

@@ -58,7 +58,7 @@ def bootstrap(figure: Statistic, documents: int, rng: np.random.Generator) -> In
     weights = rng.multinomial(documents, np.full(documents, 1 / documents), size=BOOTSTRAPS)
     redrawn = [figure(row) for row in weights]
     spread = float(np.std([other for other in redrawn if math.isfinite(other)] or [math.nan]))
-    # what is redrawn of n documents spreads as n - 1 would
+    # redrawing n documents gives (n-1) / n of the variance
     half = float(student_t.ppf(0.975, documents - 1)) * math.sqrt(documents / (documents - 1)) * spread
     return Interval(value, value - half, value + half)
 

@@ -1,7 +1,7 @@
-"""Finds documents that nearly recite one training document: passages of it make almost all of them, changed or not.
+"""Finds documents that nearly recite one training document: passages of it make up almost all of them.
 
-A longest match alone does not tell: where real texts share long passages, a short document with one letter changed has
-no longer one than they. So how often real text is nearly recited, at the length of each document, says what is chance.
+The longest match is not enough: a short document with one letter changed has no longer one than real texts that share
+long passages. So it is counted how often real texts of each length are nearly recited: that is chance.
 """
 
 import itertools

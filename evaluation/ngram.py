@@ -33,7 +33,7 @@ class NgramModel:
     """Interpolated n-gram model with Witten-Bell smoothing (Chen and Goodman 1996), which reads from left to right.
 
     p_n(c | h) = (count(hc) + followers(h) p_{n-1}(c | h')) / (count(h) + followers(h)), down to p_0 = 1/V.
-    What stands before a text is not known: no count holds it, so there a character has its probability by less of h.
+    What stands before a text is unknown, and no count holds it: there a shorter h gives the probability.
     A large alphabet lowers the order, so that an n-gram fits one 64-bit integer: 5 for at most 6,207 characters.
     """
 

@@ -29,9 +29,9 @@ class Reference:
     """Statistics of a corpus's training text, and its held-out documents, whose figures are the ceiling.
 
     A stream is cut into documents of `context` characters, which are about as long as its samples. Copies are sought in
-    `sought`, or in the training text; if `visible_only`, in what a reader sees: known characters that show anything,
-    of either case. They are sought in `twins` too, the same documents without unknown characters, which set no bound.
-    Nor do other documents of `sought` than its first `own`, if that is given: they are of other texts.
+    `sought`, or else in the training text, and in `twins`, the same documents without unknown characters.
+    With `visible_only`, only known characters that show anything are compared, regardless of case. Neither `twins` nor
+    documents of `sought` from the place `own` on, which are of other texts, set the bound of a copy.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""A count model that fills in masks: what counts of characters say of a masked one, by what is visible on both sides.
+"""A count model that fills in masks: counts predict a masked character from what is visible on both sides.
 
-It is asked what the network of an absorbing process is asked, so the two NELBOs compare.
+It answers what the network of an absorbing process answers, so the NELBOs compare.
 Texts are (characters,) ids of one vocabulary, framed by newlines; a context is a tuple of offsets from the mask.
 """
 
@@ -26,7 +26,7 @@ def offsets(left: int, right: int) -> Context:
 
 
 # Each expert is a path from short contexts to long ones. The first four read runs: before the mask, after it, and on
-# both sides; the others one character at a distance. They are multiplied, each to a power, as they share what they know
+# both sides; the others one character at a distance. They are multiplied, each to a power, since their contexts overlap
 RUNS = [
     BEFORE := [offsets(n, 0) for n in range(REACH + 1)],
     AFTER := [offsets(0, n) for n in range(REACH + 1)],

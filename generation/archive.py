@@ -154,11 +154,11 @@ def check_entries(archive: zipfile.ZipFile, size: int, values_bytes: int) -> Non
 
 
 def check_pickle(values: bytes, most_opcodes: int) -> None:
-    """Raise ValueError for a pickle that names what models have not, or whose few bytes stand for endless values.
+    """Raise ValueError for a pickle that names what no model has, or whose few bytes stand for endless values.
 
-    It follows the pickle's stack without making any value. Of each it knows how deep tuples lie in it: 0 for a single
-    value, MUTABLE for what may hold anything. Values that refer to one value many times double with each level, and
-    Python would not end to hash or to show them. Nor would it with many numbers of one hash, which only huge ones have.
+    It follows the pickle's stack without making any value, and tracks how deep tuples lie in each: 0 for a single
+    value, MUTABLE for what may hold anything. If each level refers twice to the one below, hashing or printing takes
+    Python forever. So do many numbers with the same hash; only huge ones have that.
     """
     stack: list[int] = []
     memo: dict[Any, int] = {}

@@ -208,9 +208,9 @@ def check_weights(checkpoint: Checkpoint) -> None:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path | None:
-    """Write a model file, whole or not at all; -> where the file is kept that was there, unless a copy of it is.
+    """Write a model file, whole or not at all; -> where the old file is kept; None if it has a copy aside already.
 
-    The new file has the mode of the one that was there.
+    The new file has the mode of the old one.
     """
     kept = None
     with atomic_path(path) as new:

@@ -79,7 +79,7 @@ class Draft:
 
     @property
     def window_length(self) -> int:
-        """Positions of the next window; what is left of lines is filled up with frames, of a stream it never was."""
+        """Positions of the next window: lines are padded with frames, streams never, as in training."""
         return int(bucket_length(len(self.ids) - self.start, self.context, BUCKET if self.edge else 1))
 
     def window(self) -> tuple[np.ndarray, np.ndarray]:

@@ -260,7 +260,7 @@ def select_tokens(arguments: argparse.Namespace) -> int:
 
 
 def named_tokens(file: Path, sheet: str, records: list[Record], known: set[int]) -> set[int]:
-    """The accepted tokens, of those `known`, whose ids a file names. UserError for others; those left out are told."""
+    """The accepted tokens, `known`, that a file names. Reports those that rules left out; UserError for others."""
     named = token_ids(file, sheet)
     refused = named & {record["token_id"] for record in records} - known
     check_known(file, named - known - refused)

@@ -17,7 +17,7 @@ PLAYABLE = ("svg", "html")  # pieces that the page plays, from the folder images
 
 
 def sheet_identity(info: SetInfo) -> str:
-    """By what a sheet's marks and selections are told from those of another set: from all that a set is drawn with."""
+    """What tells a sheet's marks and selections from another set's: a hash of all that the set is drawn with."""
     words = [info.word_list_sha256] if info.format >= MARKS_BY_LIST else []
     return hash_json([info.identity, info.seed, info.sampler, info.lasting_rules(), *words])[:16]
 

@@ -55,7 +55,7 @@ def find_originals(found: Findings, info: SetInfo, arguments: argparse.Namespace
 
 
 def is_remote(path: Path) -> bool:
-    """Whether Windows would go to another machine for a path, to which it shows who asks: a stranger names it."""
+    """Whether a path, maybe a stranger's, makes Windows contact another machine and reveal who asks."""
     return os.name == "nt" and PureWindowsPath(str(path)).drive.startswith("\\\\")
 
 

@@ -50,9 +50,9 @@ def verify_set(arguments: argparse.Namespace) -> int:
 
 
 def check_sources(found: Findings, folder: SetFolder, info: SetInfo) -> None:
-    """Compare set.json and selection.json with the one text, and the one form of each setting, that are written.
+    """Compare set.json and selection.json, and the form of each setting, with what this program writes.
 
-    Of another one, other programs may read other values, and its hash is another one for the same tokens.
+    In another form, other programs may read other values, and the same tokens have another hash.
     """
     if (kept := folder.selection()) is not None and folder.read_file("selection.json") != utf8(selection_json(kept)):
         found.differs("selection.json: not as its values are written; select writes it again")

@@ -19,7 +19,7 @@ NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, West
 
 
 def fix_of(block: bytes) -> str:
-    """What to do about bytes that are not UTF-8: where most of what is not ASCII is, a few damaged ones are not."""
+    """What to do about bytes that are not UTF-8: if most non-ASCII text is UTF-8, only a few are damaged."""
     text = block.decode("utf-8", "replace")
     mostly = sum(character > "\x7f" for character in text) > 2 * text.count("\ufffd")
     return "nearly all is UTF-8: --encoding utf-8 makes U+FFFD of the rest, and counts it" if mostly else NAME_ENCODING
@@ -58,7 +58,7 @@ def is_utf8(blocks: Iterator[bytes]) -> bool:
 
 
 def declared(found: Found, first: bytes) -> str:
-    """The encoding that a file of XML declares; "" for UTF-8. Raises UserError for one of which ASCII is no part."""
+    """The encoding that a file of XML declares; "" for UTF-8. Raises UserError for one that changes ASCII."""
     said = DECLARATION.match(first) if found.kind == "xml" else None
     name = said[1].decode() if said else "utf-8"
     try:

@@ -140,9 +140,9 @@ def holds_utf8(found: Found, packed_bytes: int) -> bool:
 
 
 def lines_of_today(blocks: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
-    """Whether lines end in CR alone, as old programs wrote them, and the blocks with LF for it; else as they are.
+    """Whether lines end in CR alone, as in files of old programs; -> also the blocks, with LF in place of it.
 
-    The last of several may end in LF: an editor of today added it.
+    The last of several may end in LF: newer editors add it.
     """
     head = head_of(blocks, BLOCK_BYTES)
     blocks = itertools.chain([head], blocks)

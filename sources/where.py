@@ -31,9 +31,9 @@ ROWS = """SELECT unnest(from_json(?::JSON, '[["VARCHAR"]]')) AS r"""  # the numb
 class Filter:
     """Which rows an expression takes.
 
-    A column whose values in the sample are all numbers is one of numbers; what is none further on, and NaN or an
-    infinity anywhere, is no value, and is counted: all comparisons with NaN come out the same way. Names that differ
-    in case alone, which SQL does not tell apart, are numbered, so that neither is taken for the other.
+    A column is numeric if all its values in the sample are numbers. Later values that are none, and any NaN or
+    infinity, are counted and treated as missing: all comparisons with NaN have the same result. Names that differ
+    in case alone are numbered, because SQL does not tell them apart.
     """
 
     def __init__(self, where: str, columns: Sequence[str], sample: Sequence[Row], log: SourceLog) -> None:

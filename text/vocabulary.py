@@ -29,7 +29,7 @@ class Vocabulary:
 
     characters: str
     open: bool = True
-    rarer: bool = False  # of both cases, a letter that is none of them reads as the rarer, as in earlier sets
+    rarer: bool = False  # an unknown letter reads as the rarer of its two cases, as in earlier sets
 
     def __post_init__(self) -> None:
         if not self.characters.startswith("\n") or len(set(self.characters)) != len(self.characters):
@@ -56,8 +56,8 @@ class Vocabulary:
     def ids_of_alike(self) -> np.ndarray:
         """(UNICODE_SIZE,) uint16: the id of every code point, or else of a character that reads the same.
 
-        That is one of another case or width or style, or without its accents, a small letter where it may be either; of
-        white space, the space.
+        That has another case, width or style, or no accents; it is the small letter if both cases are known. White
+        space reads as the space.
         """
         table = self.ids_of_codepoints.copy()
         numbered = sorted(enumerate(self.characters), key=lambda pair: pair[1].islower() and not self.rarer)
@@ -154,7 +154,7 @@ def is_visible(character: str) -> bool:
 
 
 def visible(text: str) -> str:
-    """What tells a text from others for a reader who minds no capitals: NFC of the characters that show anything."""
+    """The text as compared regardless of case: NFC of the characters that show anything, case-folded."""
     return nfc("".join(filter(is_visible, text))).casefold()
 
 

@@ -47,9 +47,9 @@ def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], 
 def write_base_text(base: RunConfig, runs: list[RunConfig], *, keep: bool = False) -> RunConfig:
     """Write the base's text: documents that the runs train on, and none that any of them holds out, in a drawn order.
 
-    A text that would change is first set aside, since models and sets may have come from it. Nothing is written while
-    a run's text is missing. With `keep` the old text stays, and the new one is written beside it. A run with a faulty
-    text is passed over: its own training names the fault. -> the base's run, which reads the text written.
+    A text that would change is first set aside, since models and sets may have come from it. A text that is there
+    stays while a run's text is missing. With `keep` the old text stays, and the new one is written beside it. A run
+    with a faulty text is passed over: its own training names the fault. -> the base's run, which reads that text.
     """
     path, missing = base.data_file(), [run.data_file() for run in runs if unreadable(run.data_file())]
     if all(size_of(run.data_file()) == 0 for run in runs):

@@ -39,7 +39,7 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
 
 
 def started_alike(model: Checkpoint, run: RunConfig, start: str) -> bool:
-    """Whether a model began at the file that a run names, of this hash; one trained further, at what learnt as much."""
+    """Whether a model began at a run's start file, by its hash; one trained further, by the text of that file."""
     path = run.start_file()
     if not (path and start and model.start):
         return True

@@ -222,7 +222,7 @@ class Queue:
     def forget_all(self) -> None:
         """Make all datasets untrained, for --force, before the first is trained: so a stop leaves none as done.
 
-        What starts from another is forgotten before that, by whose hash its state is known.
+        A voice is forgotten before its start, whose hash identifies the voice's state.
         """
         for run in self.runs:
             self.attempt(run, self.check_forgettable)

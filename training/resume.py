@@ -42,8 +42,8 @@ def read_state(
 ) -> dict[str, Any] | None:
     """The state that an earlier training with the same data and settings has left at a path; None if it is another's.
 
-    Raises Damaged for what is no file, for one cut short, by a power loss for example, or where its parts are not
-    those of `fresh`, the snapshot of a training that begins, or of its optimizers.
+    Raises Damaged if it is no file, or cut short, by a power loss for example, or if its parts are not of the form of
+    `fresh`, the snapshot of a new training, and of its optimizers.
     """
     if not path.is_file():
         raise Damaged(f"{path}: not a file")

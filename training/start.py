@@ -58,7 +58,7 @@ def was_trained_further(found: Checkpoint) -> bool:
 
 
 def keeps_split(beginning: Beginning | None, run: RunConfig, data_sha256: str) -> bool:
-    """Whether a start learnt this very text and held out what the run does, as did all before it that learnt it."""
+    """Whether a start learnt this very text, and all starts that did so held out what the run holds out."""
     if not beginning or beginning.checkpoint.data_sha256 != data_sha256:
         return False
     start = beginning.checkpoint

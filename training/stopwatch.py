@@ -8,9 +8,9 @@ MOST_IDLE = 60.0  # seconds between two readings that count though the processor
 class Stopwatch:
     """Seconds of work, from a number on.
 
-    On Windows the clock goes on while the machine sleeps, and everywhere while a process is stopped (Ctrl+Z). What then
-    stands still is processor time. A training reads its watch at each step; of hours between two readings in which the
-    processor did nothing, MOST_IDLE count.
+    The clock goes on while a process is stopped (Ctrl+Z), and on Windows while the machine sleeps. Processor time does
+    not. A training reads its watch at each step. Between two readings at most MOST_IDLE seconds without processor
+    time count.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:

@@ -44,9 +44,9 @@ SAVE_SECONDS = 300  # resume state is saved at least so often, and after every v
 def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0) -> Checkpoint:
     """Train one model until its budget is spent or its held-out bits stop falling; save it and its metrics.
 
-    `cut_for`: for how many cores a step is divided into parts, 0 for those that this process may use; on the order of
-    its sums depend the last digits of the weights. Goes on from a saved state. Raises UserError for what cannot be
-    trained on, Stopped once the listener asks to stop.
+    `cut_for`: for how many cores a step is divided into parts, 0 for all that this process may use. It sets the
+    order of sums, and so the last digits of the weights. Goes on from a saved state. Raises UserError for what cannot
+    be trained on, Stopped once the listener asks to stop.
     """
     check_writable(run.model_file().parent)
     training, saved, due = Training(run, cut_for, listener.note), time.monotonic(), False
@@ -280,7 +280,7 @@ class Training:
         listener.resumed(self.status)
 
     def complete(self, listener: Listener) -> Checkpoint:
-        """Save the best averaged weights as the model; delete the state, but for a longer training, not a --more."""
+        """Save the best averaged weights as the model; delete the state, unless a longer training goes on from it."""
         if not self.status.history or self.status.history[-1].step != self.status.step:
             self.validate(listener)
         left = self.total_steps - self.status.step
