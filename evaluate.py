@@ -99,7 +99,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def check_options(arguments: argparse.Namespace) -> None:
-    from utils import UserError, check_writable
+    from command.disk import check_writable
+    from utils import UserError
 
     check_numbers(arguments, {"count": (2, MOST_SAMPLES), "seed": (0, None)})
     if arguments.all and arguments.data:

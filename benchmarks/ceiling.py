@@ -15,13 +15,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from environment import heading, publish
 
 import evaluate
+from command.disk import write_atomic
 from config.loader import load_config
 from evaluation.metrics import Interval
 from evaluation.reference import Reference
 from evaluation.stored import StoredInterval
 from text.corpus import load_corpus
 from text.vocabulary import as_line
-from utils import write_atomic
 
 FIXED = ("duplicates", "copies")  # which real text has none of, by construction
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from utils import write_atomic
+from command.disk import write_atomic
 
 
 def environment() -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from command.disk import write_atomic
 from evaluation.markdown import escaped
-from utils import write_atomic
 
 TEXTS = 5  # of each voice
 MOST_BYTES = 40_000  # of a picture

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import environment
 
+from command.disk import write_atomic
 from generation.checkpoint import load_checkpoint
-from utils import write_atomic
 
 SAMPLES, SHOWN = 3, 160
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from utils import UserError, check_writable
+from command.disk import check_writable
+from utils import UserError
 
 
 @contextlib.contextmanager

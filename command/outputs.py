@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from command.disk import atomic_path, check_writable, replace, write_atomic
 from command.lock import exclusive_lock
 from command.places import is_locked, is_protected, is_regular
-from utils import UserError, atomic_path, check_writable, hash_file, replace, sha256, size_of, write_atomic
+from utils import UserError, hash_file, sha256, size_of
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
 MOST_RECORD = 1 << 20  # bytes of the record of a command's outputs, which are a few; that of a set may be longer

@@ -19,8 +19,9 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from command.disk import write_atomic
 from command.messages import is_of_system
-from utils import Result, UserError, check_readable, hash_file, out_of_memory, unreadable, write_atomic
+from utils import Result, UserError, check_readable, hash_file, out_of_memory, unreadable
 
 DAMAGE_ERRORS = (
     OSError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError, AssertionError,

@@ -5,7 +5,8 @@ import itertools
 import os
 from pathlib import Path
 
-from utils import hash_file, replace, write_atomic
+from command.disk import replace, write_atomic
+from utils import hash_file
 
 
 def set_aside(path: Path) -> Path:

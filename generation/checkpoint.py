@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor, nn
 
+from command.disk import atomic_path, flush_to_disk
 from config.errors import describe, one_of, place, shown
 from config.names import Name
 from config.schema import MOST_CHARACTERS, ModelConfig, RunConfig
@@ -26,7 +27,7 @@ from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
 from text.corpus import Lengths
 from text.vocabulary import Vocabulary
-from utils import VERSION, UserError, atomic_path, flush_to_disk
+from utils import VERSION, UserError
 
 FORMAT = 1
 # of weights in a file; networks compute in float32

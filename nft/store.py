@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from command.disk import check_writable, write_atomic
 from command.lock import exclusive_lock
 from command.messages import counted
 from command.places import is_protected, is_regular
@@ -19,7 +20,7 @@ from config.data_file import is_of_a_system
 from nft.edition import Edition, sound_course
 from nft.schemas import Selection, SetInfo, StoredToken, parse
 from nft.traits import Record, bands_of
-from utils import UserError, check_writable, utf8, write_atomic
+from utils import UserError, utf8
 
 SOURCES = ("set.json", "samples.jsonl", "courses.jsonl", "selection.json")  # all other files follow from these
 LOCK = ".lock"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from command.disk import flush_to_disk
 from command.messages import counted
 from config.data_file import MOST_LINE
 from config.errors import listed
@@ -31,7 +32,7 @@ from sources.tables import SAMPLED, Row, Table, open_csv, open_tsv
 from sources.unpack import Held, Plain, plain_file
 from sources.where import Filter
 from sources.xml_dump import open_xml
-from utils import UserError, flush_to_disk, hash_file
+from utils import UserError, hash_file
 
 Texts = Generator[str, None, None]
 Make = Callable[[Row], str]  # the values of some columns -> the text

@@ -13,7 +13,7 @@ import evaluate
 import generate
 import prepare
 import train
-import utils
+from command import disk
 from command.outputs import Outputs
 from config.loader import Config
 from evaluation.report import summary
@@ -77,8 +77,8 @@ def test_a_disk_without_room_for_all_outputs_changes_none(tmp_path):
 
 def test_of_outputs_written_together_the_first_takes_its_name_last(tmp_path, monkeypatch):
     """So where it is new, all others are."""
-    taken, replace = [], utils.replace
-    monkeypatch.setattr(utils, "replace", lambda new, path: (taken.append(path.name), replace(new, path)))
+    taken, replace = [], disk.replace
+    monkeypatch.setattr(disk, "replace", lambda new, path: (taken.append(path.name), replace(new, path)))
     Outputs(tmp_path, ["a", "b", "c"], [], overwrite=False).write(b"1", b"2", b"3")
     assert taken[:3] == ["c", "b", "a"]
 

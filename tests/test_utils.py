@@ -1,22 +1,17 @@
-"""Seeds are functions of their parts, files are whole or absent, tasks side by side give what they would in turn."""
+"""Seeds are functions of their parts, texts are read with care, tasks side by side give what they would in turn."""
 
-import contextlib
-import errno
 import os
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-import utils
 from utils import (
     NO_FILE,
     UserError,
-    atomic_path,
     derive_seed,
     map_on_cores,
     numpy_generator,
@@ -25,7 +20,6 @@ from utils import (
     read_text,
     torch_generator,
     unreadable,
-    write_atomic,
 )
 
 
@@ -50,62 +44,6 @@ def test_the_byte_that_is_not_utf8_is_named_after_a_byte_order_mark_too(tmp_path
     assert str(error.value) == f"{path} line 2: byte 0xff is not UTF-8; save it as UTF-8"
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "file.txt"
-    write_atomic(path, "old é\n")
-    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert path.read_bytes() == "old é\n".encode() and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
-
-
-def test_a_failed_write_names_the_file_and_not_its_temporary_one(tmp_path):
-    path = tmp_path / "file.txt"
-    for name in (None, "other"):
-        with pytest.raises(OSError, match="No space left") as failed, atomic_path(path):
-            raise OSError(28, "No space left on device", name)
-        assert failed.value.filename == str(name or path)
-
-
-@pytest.mark.parametrize("held", [0, 1, 3, 99])
-def test_a_file_that_a_scanner_holds_for_a_moment_is_replaced_after_it(tmp_path, monkeypatch, held):
-    """Windows refuses to replace a file that any program has open."""
-    new, path, tried, waited, honest = tmp_path / "new", tmp_path / "old", [], [], os.replace
-
-    def refusing(*paths) -> None:
-        tried.append(paths)
-        if len(tried) <= held:
-            raise PermissionError(13, "Access is denied")
-        honest(*paths)
-
-    new.write_text("new", encoding="utf-8")
-    path.write_text("old", encoding="utf-8")
-    monkeypatch.setattr(utils, "os", SimpleNamespace(name="nt"))
-    monkeypatch.setattr(os, "replace", refusing)
-    monkeypatch.setattr(time, "sleep", waited.append)
-    with pytest.raises(PermissionError) if held == 99 else contextlib.nullcontext():
-        utils.replace(new, path)
-    assert path.read_text(encoding="utf-8") == ("old" if held == 99 else "new")
-    assert len(tried) == min(held, 3) + 1 and sum(waited) <= 2 and len(waited) == min(held, 3)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_a_file_is_for_those_whom_the_umask_lets_read_it(tmp_path):
-    path, found = tmp_path / "file.txt", []
-    before = os.umask(0o077)
-    try:
-        for mask in (0o077, 0o022, 0o002):
-            os.umask(mask)
-            path.unlink(missing_ok=True)
-            write_atomic(path, "new")
-            found.append(path.stat().st_mode & 0o777)
-    finally:
-        os.umask(before)
-    path.chmod(0o640)
-    write_atomic(path, "replaced")
-    assert found == [0o600, 0o644, 0o664] and path.stat().st_mode & 0o777 == 0o640
-
-
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no folder below /dev is here")
 def test_a_pipe_in_a_folder_below_dev_is_not_read():
     """Of those there only what a shell gives a command has an end."""
@@ -117,28 +55,6 @@ def test_a_pipe_in_a_folder_below_dev_is_not_read():
         assert unreadable(Path(folder, str(reading))) == ""
     os.close(reading)
     os.close(writing)
-
-
-def test_a_disk_that_lets_no_mode_be_set_takes_file_after_file(tmp_path, monkeypatch):
-    def refuse(path, mode):
-        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
-
-    monkeypatch.setattr(Path, "chmod", refuse)
-    for text in ("one", "two"):
-        write_atomic(tmp_path / "state", text)
-        assert (tmp_path / "state").read_text() == text
-
-
-def test_what_a_killed_write_left_goes_with_a_later_one(tmp_path):
-    names = (".[a].abcd0123.part", ".[a].abcd0124.part", ".a.abcd0125.part", ".[a].original.part", ".[a].my-draft.part")
-    old, young, *others = (tmp_path / name for name in names)
-    for part in (old, young, *others):
-        part.touch()
-    now = time.time()
-    for part, minutes in ((old, 90), (young, 30), *((other, 90) for other in others)):
-        os.utime(part, (now - 60 * minutes,) * 2)
-    write_atomic(tmp_path / "[a]", "whole")  # a name that is a pattern to glob
-    assert sorted(tmp_path.iterdir()) == sorted([young, *others, tmp_path / "[a]"])
 
 
 def test_a_device_that_is_not_here_is_named():

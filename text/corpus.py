@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from command.disk import flush_to_disk
 from command.lock import exclusive_lock
 from command.places import is_link, is_regular
 from config.data_file import CACHE, CHANGED, is_of_a_system, no_data
@@ -23,7 +24,7 @@ from config.schema import RunConfig
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary, text_of_codepoints
-from utils import UserError, flush_to_disk, hash_file, hash_json
+from utils import UserError, hash_file, hash_json
 
 STORE_FORMAT = 3  # part of a store's name: files of an older format are encoded again
 STORE_NAME = re.compile(r"[0-9a-f]{16}(\.part)?")  # the key that `_encoded` makes; .part while the store is written

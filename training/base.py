@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from command.disk import write_atomic
 from command.messages import say
 from command.outputs import check_ours
 from config.loader import BASE, BASE_FILE, Config
@@ -14,7 +15,7 @@ from generation.aside import set_aside
 from text.corpus import texts_of, vocabulary_of
 from text.survey import Survey, survey
 from text.vocabulary import Vocabulary, fold
-from utils import UserError, hash_file, numpy_generator, sha256, size_of, unreadable, write_atomic
+from utils import UserError, hash_file, numpy_generator, sha256, size_of, unreadable
 
 BASE_CHARACTERS = 2_000_000  # of each text, and what the last document has more: a large one must not drown the others
 BASE_SHARE = 0.2  # of the time for all

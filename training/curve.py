@@ -6,11 +6,12 @@ import numpy as np
 from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
 
+from command.disk import write_atomic
 from command.outputs import check_ours
 from config.schema import RunConfig
 from evaluation.pictures import png_of
 from training.events import FIGURES, Status, Validation
-from utils import SOFTWARE, hash_json, write_atomic
+from utils import SOFTWARE, hash_json
 
 SIZE, DPI = (7, 4), 120  # inches, and pixels to an inch
 MARK = "Training"  # a text in the file that says of which training it is

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor
 
+from command.disk import write_atomic
 from command.messages import error_text
 from command.outputs import check_ours
 from config.schema import RunConfig
 from diffusion.objectives import Network
 from generation.course import Change
 from text.corpus import Corpus
-from utils import UserError, write_atomic
+from utils import UserError
 
 FIGURES = ("held_out_bits", "held_out_error", "best_step", "steps", "characters")  # metrics of a model
 SMOOTHING = 0.9  # share of the past in the running average of speed and loss

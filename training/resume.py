@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ValidationError
 
+from command.disk import replace
 from command.messages import counted
 from config.schema import RunConfig
 from generation.archive import Damaged, read_archive, write_archive
@@ -16,7 +17,7 @@ from generation.aside import kept_aside, set_aside
 from text.corpus import Corpus
 from training.events import Status, Validation
 from training.step import LEAST_SHARD, MOST_SHARDS, Optimizers, check_tensor
-from utils import UserError, hash_file, replace
+from utils import UserError, hash_file
 
 STATE_BYTES = 16 << 20  # of a state besides its tensors: the samples of ten thousand validations
 STATE_FORMAT = "4"  # raised when the content changes

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from command.disk import flush_to_disk, write_atomic
 from command.libraries import library
 from command.outputs import check_ours
 from config.schema import RunConfig
 from evaluation.markdown import fenced
 from training.events import Listener, Validation, stalled, try_save, write_metrics
-from utils import SOFTWARE, UserError, flush_to_disk, write_atomic
+from utils import SOFTWARE, UserError
 
 VERSION = "brain.Event:2"  # of the format; the first event holds it
 HEAD = 2  # events before the first validation

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from command.disk import check_writable
 from config.origin import with_origin
 from config.schema import RunConfig
 from dataset_loader import Batch, TrainingBatches, held_out_batches
@@ -31,7 +32,7 @@ from training.start import beginning_of, keeps_split, matched_weights, no_better
 from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
 from training.stopwatch import Stopwatch
 from training.tensorboard import check_tensorboard, write_history
-from utils import CPU, UserError, check_writable, out_of_memory, pick_device, torch_generator
+from utils import CPU, UserError, out_of_memory, pick_device, torch_generator
 
 LOWER_RATES = "lower training.learning_rate or training.muon_learning_rate"
 SLOWER, MOST_SLOWDOWNS = 0.5, 3  # after a divergence the rates go on at this share; how often at most

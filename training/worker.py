@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from command.disk import write_atomic
 from command.lock import exclusive_lock
 from command.messages import error_text, with_error
 from command.outputs import check_ours
@@ -27,7 +28,7 @@ from training.display import start_notes
 from training.events import Advance, Hear, Listener, Message, Note, Status, Stopped
 from training.trainer import train_model
 from training.utilisation import share_of_a_character
-from utils import UserError, out_of_memory, write_atomic
+from utils import UserError, out_of_memory
 
 TRAINED, SKIPPED, MISSING, FAILED, STOPPED = "trained", "skipped", "missing", "failed", "stopped"
 ADVANCE_SECONDS = 0.2  # between messages that say how far a training is

@@ -115,7 +115,7 @@ def test_a_signal_stops_work_that_has_begun_and_what_it_holds_is_closed(tmp_path
     code = """
 import sys, time
 from command.program import run_program
-from utils import atomic_path
+from command.disk import atomic_path
 from pathlib import Path
 def work():
     with atomic_path(Path("file")):

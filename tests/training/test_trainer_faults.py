@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import utils
 from generation.archive import read_archive
 from generation.checkpoint import load_checkpoint
 from generation.writer import write_documents
@@ -133,7 +132,7 @@ def no_room(monkeypatch, times: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         honest(descriptor)
 
-    monkeypatch.setattr(utils.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
 
 
 def test_a_full_disk_while_saving_costs_no_training(tiny_run, monkeypatch):
