@@ -8,19 +8,36 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 from utils import UserError, utf8
+
+if sys.platform != "win32":
+    import fcntl
 
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
+def sync(file: IO[Any]) -> None:
+    """Wait until all that was written to an open file is on the disk, where a power cut cannot take it.
+
+    On macOS fsync leaves it in the drive's own memory; F_FULLFSYNC, which some disks do not know, does not (fsync(2)).
+    """
+    file.flush()
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)
+            return
+    os.fsync(file.fileno())
+
+
 def flush_to_disk(path: Path) -> None:
-    """Wait until a file is on the disk, where a power cut cannot empty it."""
+    """Wait until a file that was written before is on the disk."""
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        sync(file)
 
 
 @contextlib.contextmanager
@@ -58,14 +75,24 @@ def replace(new: Path, path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
         if os.name == "nt" and not mode & stat.S_IWUSR:  # there a read-only file is neither replaced nor deleted
             path.chmod(mode | stat.S_IWUSR)
-        if stat.S_IMODE(new.stat().st_mode) != mode:  # some disks give all files one mode, and forbid to set it
-            new.chmod(mode)
-    for seconds in (0.1, 0.4, 1.5) if os.name == "nt" else ():  # there a virus scanner may hold either for a moment
+        set_mode(new, mode)
+    patiently(lambda: new.replace(path))
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Give a file this mode, if it has another: some disks give all files one, and forbid to set it."""
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)
+
+
+def patiently(work: Callable[[], object]) -> None:
+    """Do this; on Windows up to four times, as virus scanners and indexers there hold what was just written."""
+    for seconds in (0.1, 0.4, 1.5) if os.name == "nt" else ():
         with contextlib.suppress(PermissionError):
-            new.replace(path)
+            work()
             return
         time.sleep(seconds)
-    new.replace(path)
+    work()
 
 
 def check_writable(folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from command.disk import atomic_path, check_writable, replace, write_atomic
+from command.disk import atomic_path, check_writable, replace, sync, write_atomic
 from command.lock import exclusive_lock
 from command.places import is_locked, is_protected, is_regular
 from utils import UserError, hash_file, sha256, size_of
@@ -130,8 +130,7 @@ class OutputRecord:
             for name, found in hashes.items():
                 self.add(name, found)
                 record.write("\n" + entry(name, found))  # a new line, wherever a full disk cut the last one
-            record.flush()
-            os.fsync(record.fileno())
+            sync(record)
 
     def close(self, names: Iterable[str]) -> None:
         """Write the list anew, with these files alone; old parts of a killed process go."""

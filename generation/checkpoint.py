@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from command.disk import atomic_path, flush_to_disk
+from command.disk import atomic_path, flush_to_disk, set_mode
 from config.errors import describe, one_of, place, shown
 from config.names import Name
 from config.schema import MOST_CHARACTERS, ModelConfig, RunConfig
@@ -219,9 +219,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path | None:
         if os.path.lexists(path) and not copies_aside(path):
             flush_to_disk(new)  # a full disk must not cost the one of before its place
             kept = set_aside(path)
-            mode = stat.S_IMODE(kept.stat().st_mode) | stat.S_IWUSR if kept.is_file() else None
-            if mode not in (None, stat.S_IMODE(new.stat().st_mode)):
-                new.chmod(mode)
+            if kept.is_file():
+                set_mode(new, stat.S_IMODE(kept.stat().st_mode) | stat.S_IWUSR)
     return kept
 
 

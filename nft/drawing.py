@@ -1,11 +1,11 @@
 """Draws the tokens and courses that a set lacks, batch by batch; what was drawn is on the disk before the next."""
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from command.console import progress
+from command.disk import sync
 from command.outputs import named_errors
 from generation.writer import Writer
 from nft.courses import course_line, course_of
@@ -24,8 +24,7 @@ def add_lines(path: Path, lines: Iterable[bytes]) -> None:
     """Add lines to a file; they are on the disk when this returns."""
     with named_errors(path), path.open("ab") as file:
         file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
 
 
 def draw_missing(folder: SetFolder, source: TextSource, judge: Judge, size: int, batch_size: int) -> None:

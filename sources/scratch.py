@@ -1,6 +1,7 @@
 """A temporary folder beside the text that is made, and files whose write errors name them."""
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -8,15 +9,18 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from command.disk import patiently
 from command.lock import exclusive_lock
 from command.places import is_link, is_regular
 from config.data_file import CACHE
 from utils import UserError
 
 STRANGE = "holds what this program did not put there; move it away"
+OTHERS_THERE = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # errors of rmdir: there are other files, or no folder
 LINK = "link"
 SCRATCH_FILES = ("plain", "text", "sample", LINK)
 PATTERN = re.compile(r"[*?\[\]{}\ud800-\udfff]")  # what DuckDB takes for a pattern, and bytes that are not UTF-8
@@ -106,8 +110,10 @@ def link_or_copy(path: Path, link: Path) -> None:
 def remove_scratch(folder: Path) -> None:
     """Remove a scratch folder, and nothing that this program did not put there."""
     for name in SCRATCH_FILES if folder.is_dir() and not is_link(folder) else ():
-        (folder / name).unlink(missing_ok=True)
+        patiently(partial((folder / name).unlink, missing_ok=True))
     try:
-        folder.rmdir()
-    except OSError:
+        patiently(folder.rmdir)
+    except OSError as error:
+        if error.errno not in OTHERS_THERE:
+            raise
         raise UserError(f"{folder}: {STRANGE}") from None

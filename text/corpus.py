@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command.disk import flush_to_disk
+from command.disk import flush_to_disk, patiently
 from command.lock import exclusive_lock
 from command.places import is_link, is_regular
 from config.data_file import CACHE, CHANGED, is_of_a_system, no_data
@@ -187,7 +187,7 @@ def encode_into(store: Path, run: RunConfig, sha256: str) -> None:
                     shutil.rmtree(old if old.suffix == ".part" else old.rename(old.with_suffix(".part")))
         for file in part.iterdir():
             flush_to_disk(file)
-        part.replace(store)
+        patiently(lambda: part.replace(store))
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import prepare
+import train
 from command import disk
 from command.disk import atomic_path, write_atomic
 
@@ -50,6 +52,44 @@ def test_a_file_that_a_scanner_holds_for_a_moment_is_replaced_after_it(tmp_path,
         disk.replace(new, path)
     assert path.read_text(encoding="utf-8") == ("old" if held == 99 else "new")
     assert len(tried) == min(held, 3) + 1 and sum(waited) <= 2 and len(waited) == min(held, 3)
+
+
+@pytest.mark.parametrize(("change", "program"), [("replace", prepare), ("rmdir", prepare), ("replace", train)])
+def test_a_folder_that_a_scanner_looks_into_is_waited_for(home, capsys, monkeypatch, change, program):
+    """The folder in which prepare.py works goes; train.py gives an encoded text its name."""
+    refused, honest = set(), getattr(os, change)
+
+    def refusing(path, *more, **options) -> None:
+        if path not in refused:
+            refused.add(path)
+            raise PermissionError(13, "Access is denied", str(path))
+        honest(path, *more, **options)
+
+    Path("a.txt").write_text("hello there\nhow are you\n", encoding="utf-8")
+    monkeypatch.setattr(disk, "os", SimpleNamespace(name="nt", fsync=os.fsync))
+    monkeypatch.setattr(os, change, refusing)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    options = ["a.txt", "--name", "x"] if program is prepare else ["--dataset", "toy", "--check"]
+    assert program.main(options) == 0, capsys.readouterr().err
+    assert refused
+
+
+def test_on_macos_the_drive_is_told_to_empty_its_memory(tmp_path, monkeypatch):
+    for knows in (True, False):
+        asked: list[object] = []
+
+        def control(descriptor, request, asked=asked, knows=knows) -> None:
+            asked.append((os.fstat(descriptor).st_size, request))
+            if not knows:
+                raise OSError(errno.ENOTSUP, "Operation not supported")
+
+        monkeypatch.setattr(disk, "sys", SimpleNamespace(platform="darwin"))
+        monkeypatch.setattr(disk, "fcntl", SimpleNamespace(fcntl=control, F_FULLFSYNC=51), raising=False)
+        monkeypatch.setattr(os, "fsync", lambda descriptor, asked=asked: asked.append("fsync"))
+        with (tmp_path / "file").open("w") as file:
+            file.write("four")
+            disk.sync(file)
+        assert asked == [(4, 51), *["fsync"] * (not knows)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
