@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from command.disk import atomic_path, check_writable, replace, sync, write_atomic
 from command.lock import exclusive_lock
-from command.places import is_locked, is_protected, is_regular
+from command.places import is_locked, is_protected, is_regular, is_reserved, is_same_file
 from utils import UserError, hash_file, sha256, size_of
 
 SUFFIX = ".written.jsonl"  # of a record, a hidden file with the name of a command's first output
@@ -186,6 +186,8 @@ class Outputs:
         """Raise UserError now for a name that no file here can have, with what is put around it for a time."""
         folder = self.record.folder
         for name in self.names:
+            if os.name == "nt" and is_reserved(name):
+                raise UserError(f"{folder / name}: cannot be written: no file of Windows has such a name")
             longest = self.record.path.name if name == self.names[0] else name
             try:
                 (folder / f".{longest}.{'0' * 8}.part").lstat()  # by looking alone: what is made, a kill would leave
@@ -197,7 +199,7 @@ class Outputs:
     def check(self) -> None:
         others = sorted(name for name in self.record.hashes.keys() - self.own if self.record.hash_at(name))
         for path in (self.record.folder / name for name in self.names):
-            if path.exists() and any(other.exists() and path.samefile(other) for other in self.inputs):
+            if any(is_same_file(path, other) for other in self.inputs):
                 raise UserError(f"{path}: this command reads it; name another {self.option}")
             if os.path.lexists(path) and not is_regular(path):
                 raise UserError(f"{path}: not a regular file; name another {self.option}")

@@ -1,10 +1,16 @@
-"""What stands at a path: a file itself, a link, something protected or locked."""
+"""What stands at a path: a file itself, a link, something protected or locked; and which names Windows keeps."""
 
+import contextlib
 import os
+import re
 import stat
 from pathlib import Path
 
 JUNCTION = 0xA0000003  # Windows' IO_REPARSE_TAG_MOUNT_POINT
+# Windows takes these for devices, with any suffix; no file can have such a name there
+DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
+# nor one with these: a colon begins the name of a stream of a file, and a last dot or space is cut off
+UNUSABLE = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
 
 
 def is_regular(path: Path) -> bool:
@@ -15,9 +21,27 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_reserved(name: str) -> bool:
+    """Whether no file of Windows can have this name (Python 3.13 has os.path.isreserved)."""
+    return bool(UNUSABLE.search(name) or DEVICES.fullmatch(name.partition(".")[0].rstrip()))
+
+
 def is_same_place(path: Path, other: Path) -> bool:
     """Whether two paths lead to one place, be there a file or not. Path.resolve raises for a loop of links."""
-    return os.path.normcase(os.path.realpath(path)) == os.path.normcase(os.path.realpath(other))
+    first, second = (os.path.normcase(os.path.realpath(each)) for each in (path, other))
+    if first.casefold() != second.casefold():
+        return False
+    with contextlib.suppress(OSError):  # macOS' disks take letters of both cases for one, and normcase does not
+        return first == second or path.samefile(other)
+    return False
+
+
+def is_same_file(path: Path, other: Path) -> bool:
+    """Whether two paths are one file that is there, under whatever names."""
+    if not (path.exists() and other.exists() and path.samefile(other)):
+        return False
+    # some drives of Windows number no file, so that all seem to be one (CPython's gh-78116)
+    return path.stat().st_ino != 0 or is_same_place(path, other)
 
 
 def is_link(path: Path) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from command.places import DEVICES
 from config.errors import shown
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
@@ -12,8 +13,6 @@ NAME_RULE = (
     "must consist of at most 100 letters a-z and A-Z, digits, '_' and '-', begin with a letter or digit, "
     "and be no Windows device name"
 )
-# Windows takes these for devices, with any suffix; no file can have such a name there
-DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 
 
 def is_safe_name(name: object) -> bool:

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from command.messages import counted
-from command.places import is_same_place
+from command.places import DEVICES, is_same_place
 from config.errors import one_of, shown
-from config.names import DEVICES, Name, is_safe_name
+from config.names import Name, is_safe_name
 from config.section import Section
 from config.sets import CollectionConfig
 from diffusion.objectives import HEADS, LOSSES

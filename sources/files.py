@@ -16,6 +16,7 @@ from command.messages import is_of_system
 from command.places import is_link
 from config.data_file import ARCHIVE, KINDS, PACKED, RECORD, UNREAD, kind_of
 from config.errors import listed, shown
+from text.vocabulary import nfc
 from utils import NO_FILE, UserError, check_readable
 
 # of what lies in one folder or archive the first of these that is there is taken: a README beside tables is no source
@@ -178,9 +179,17 @@ def clear_errors(what: str) -> Iterator[None]:
         raise UserError(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """A zip archive. macOS names files in it in UTF-8 without saying so, and Python would read the names as cp437."""
+    try:
+        return zipfile.ZipFile(path, metadata_encoding="utf-8")
+    except UnicodeDecodeError:
+        return zipfile.ZipFile(path)
+
+
 def member_names(archive: Path) -> tuple[list[str], set[str]]:
     """The names of the files of a zip archive, none of which is ever used as a path; and which of them are links."""
-    with clear_errors(f"{archive}: is no whole zip archive"), zipfile.ZipFile(archive) as opened:
+    with clear_errors(f"{archive}: is no whole zip archive"), open_archive(archive) as opened:
         files = [info for info in opened.infolist() if not info.is_dir()]
     for file in files:
         if climbs(file.filename):
@@ -204,8 +213,8 @@ def members(archive: Path) -> Iterator[Found]:
 def member(archive: Path, name: str) -> list[Found]:
     """One file of a zip archive, and those that it replaces."""
     names, links = member_names(archive)
-    if name not in names:  # as ./a.csv, whose path is a.csv
-        name = next((each for each in names if PurePosixPath(each) == PurePosixPath(name)), name)
+    if name not in names:  # as ./a.csv, whose path is a.csv, or one in which macOS has parted letters and accents
+        name = next((each for each in names if PurePosixPath(nfc(each)) == PurePosixPath(nfc(name))), name)
     if name not in names:
         raise UserError(f"{archive}: has no {name!r}; it holds {listed(names)}")
     if name in links:

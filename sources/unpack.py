@@ -18,7 +18,7 @@ from typing import IO, Any
 from command.libraries import library
 from config.data_file import CHANGED, MOST_LINE
 from sources.encodings import BINARY, MIXED, decoded, encoding_of, fix_of, is_utf8, mark_of
-from sources.files import Found, clear_errors
+from sources.files import Found, clear_errors, open_archive
 from sources.scratch import writing_bytes
 from utils import UserError, bad_byte, foreign, hash_file
 
@@ -76,7 +76,7 @@ def hash_once(path: Path, _fingerprint: tuple[int, int]) -> str:
 @lru_cache(maxsize=1)
 def archive_at(path: Path, _fingerprint: tuple[int, int]) -> zipfile.ZipFile:
     """An archive whose list of files is read once, not for each of its files; it is closed when another is opened."""
-    return zipfile.ZipFile(path)
+    return open_archive(path)
 
 
 @contextlib.contextmanager

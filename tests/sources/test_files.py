@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -26,6 +27,17 @@ def add_link(archive: zipfile.ZipFile, name: str, target: str) -> None:
 @pytest.fixture(autouse=True)
 def folder(home) -> None:
     Path("k").mkdir()
+
+
+@pytest.mark.parametrize("kept", ["Mu\u0308ller.csv".encode(), b"M\x81ller.csv"])
+def test_a_member_is_named_as_it_is_typed(kept):
+    """macOS writes UTF-8, letter and accent apart, and old programs of Windows cp437; neither says which it is."""
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.writestr("m" * len(kept), TABLE)
+    Path("a.zip").write_bytes(Path("a.zip").read_bytes().replace(b"m" * len(kept), kept))
+    assert run("a.zip/Müller.csv") == run("a.zip") == WORDS
+    (file,) = json.loads(Path("datasets/x.source.json").read_text("utf-8"))["files"]
+    assert unicodedata.normalize("NFC", file["name"]) == "a.zip/Müller.csv"
 
 
 def not_read(said: str) -> list[str]:
