@@ -6,6 +6,7 @@ shape may round differently.
 """
 
 import heapq
+import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
@@ -217,8 +218,12 @@ def precision_name(name: str, device: torch.device) -> str:
 
 
 def machine_of(writer: Writer) -> str:
-    """On which kind of processor, with which instructions, and in which precision a text comes out the same again."""
+    """Where a text comes out the same again: kind of processor, its instructions or the card, precision, system.
+
+    What earlier versions named comes first; systems compute logarithms and sines with libraries of their own.
+    """
     kinds = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
     kind = kinds.get(writer.device.type, str)()
     precision = precision_name(writer.run.training.precision, writer.device)
-    return " ".join(filter(None, [writer.device.type, kind, precision]))
+    chip = torch.backends.mps.get_name() if writer.device.type == "mps" else ""
+    return " ".join(filter(None, [writer.device.type, kind, precision, platform.system(), chip]))

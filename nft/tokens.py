@@ -183,9 +183,10 @@ def writing_figures(written: Written) -> dict[str, Any]:
 def identity_of(checkpoint: Checkpoint, writer: Writer, stored: str) -> dict[str, str]:
     """What a token's text depends on, besides the seed and the sampler settings.
 
-    Where a set names no more than the kind of device, as earlier versions did, no more can be compared.
+    Where a set names less of the machine, as those of earlier versions do, no more can be compared.
     """
-    device = stored if stored == writer.device.type else machine_of(writer)
+    here = machine_of(writer)
+    device = stored if stored and f"{here} ".startswith(f"{stored} ") else here
     return {
         "model_sha256": checkpoint.file_sha256,
         "config_sha256": checkpoint.training_sha256,
