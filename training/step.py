@@ -1,9 +1,11 @@
 """One training step: the loss and its gradients, and the optimizers that follow them."""
 
 import contextlib
+import ctypes
 import itertools
 import math
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,9 +56,19 @@ def fitting_parameters(shape: tuple[ModelConfig, int, int], device: torch.device
     return parameters
 
 
+class MemoryStatus(ctypes.Structure):
+    """Windows' MEMORYSTATUSEX: its own size, the share in use in percent, bytes of memory, and six more figures."""
+
+    _fields_ = (("size", ctypes.c_uint32), ("load", ctypes.c_uint32), ("memory", ctypes.c_uint64 * 7))
+
+
 def memory_bytes() -> float:
-    """The memory of this machine, or of the container; infinite where the system does not say, as on Windows."""
+    """The memory of this machine, or of the container; infinite where the system does not say."""
     found = [math.inf]
+    if sys.platform == "win32":
+        status = MemoryStatus(ctypes.sizeof(MemoryStatus))
+        if ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status)):
+            found.append(status.memory[0])
     with contextlib.suppress(AttributeError, ValueError, OSError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     for limit in CONTAINER_LIMITS:

@@ -1,10 +1,12 @@
 """One training in a process of its own: if it is killed or runs out of memory, the queue and the others go on."""
 
 import contextlib
+import ctypes
 import errno
 import math
 import multiprocessing
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -119,7 +121,15 @@ class TrainingProcess:
 
 @contextlib.contextmanager
 def ctrl_c_blocked() -> Iterator[None]:
-    """Hold Ctrl+C back where the system can (not on Windows); it is delivered afterwards."""
+    """Hold Ctrl+C back, also from what starts meanwhile. It is delivered afterwards, but on Windows it is lost."""
+    if sys.platform == "win32":
+        ignore = ctypes.WinDLL("kernel32").SetConsoleCtrlHandler
+        ignore(None, True)
+        try:
+            yield
+        finally:
+            ignore(None, False)
+        return
     can = hasattr(signal, "pthread_sigmask")
     if can:
         resource_tracker.ensure_running()  # otherwise process.start() starts it, which unblocks Ctrl+C
