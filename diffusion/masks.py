@@ -5,7 +5,6 @@ character by all that is written. Shapes: B batch, L positions, K of them in eac
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +12,7 @@ from torch import Tensor
 from diffusion import orders
 from diffusion.draws import draw, likelihood, tempered
 from diffusion.orders import filled_up, noise_of, placed
-from diffusion.processes import Process
-from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
+from diffusion.sampler_settings import SamplerInputs, SamplerSettings
 from diffusion.schedules import SCHEDULES
 
 GIBBS_CALLS = 6  # network calls of a revision of `gibbs`; what one hides lies so far apart
@@ -29,86 +27,70 @@ def stretch_of_revisions(settings: SamplerSettings) -> int:
     return settings.revision_stretch or max(1, settings.stretch // REVISION_SPEEDUP)
 
 
-class Filling(NamedTuple):
-    """What filling in masks needs: the network, what is given, random numbers, settings, and the observer."""
+def fill_in(inputs: SamplerInputs, x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
+    """Write what is unwritten, of which no row has more than `most`, in stretches of at most `longest`.
 
-    pi_logits: PiLogits
-    given: Tensor
-    uniforms: Uniforms
-    settings: SamplerSettings
-    observe: Observe
-
-    def fill_in(self, x: Tensor, unwritten: Tensor, most: int, longest: int, call: int) -> Tensor:
-        """Write what is unwritten, of which no row has more than `most`, in stretches of at most `longest`.
-
-        Each network call writes, in every stretch, the position where pi is surest, and keeps it. Any order of writing
-        is allowed, so the sure characters come first and guide the unsure. One stretch is exact but slow; several
-        write at once, seldom side by side. `call` is the number of calls before.
-        """
-        order, become = orders.surest(~unwritten, longest), self.uniforms(x.shape[1])
-        stretches, left = -(-most // longest), longest  # at most: stretches of a row, unwritten positions of a stretch
-        while unwritten.any():
-            positions = filled_up(unwritten, min(most, stretches * left))
-            logits = self.pi_logits(x, noise_of(unwritten, self.given), positions)
-            pi, shaped = logits.softmax(-1), tempered(logits, self.settings.temperature, self.settings.top_p)
-            drawn = draw(shaped, become[positions].view(len(x), -1))
-            chosen = order.choose(unwritten, placed(positions, pi.amax(-1)))
-            x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
-            call, left = call + 1, left - 1
-            self.observe(call, x, placed(positions, likelihood(shaped, drawn)))
-        return x
-
-
-def surest_first(
-    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
-    *, observe: Observe,
-) -> Tensor:  # fmt: skip
-    """Fill in the masks, the surest first. Each revision then masks the share `revised` of the text that fits its
-    surroundings worst, and writes it again.
+    Each network call writes, in every stretch, the position where pi is surest, and keeps it. Any order of writing is
+    allowed, so the sure characters come first and guide the unsure. One stretch is exact but slow; several write at
+    once, seldom side by side. `call` is the number of calls before.
     """
-    filling, mask = Filling(pi_logits, given, uniforms, settings, observe), process.characters
-    length, shorter = x.shape[1], stretch_of_revisions(settings)
-    x = filling.fill_in(x, ~given, length, settings.stretch, 0)
-    most = math.ceil(settings.revised * length)
-    for revision in range(revisions_of(settings)):
-        doubtful = least(plausibilities(pi_logits, x, mask, given), settings.revised, ~given)
-        # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
-        before = settings.stretch + revision * shorter
-        x = filling.fill_in(x.masked_fill(doubtful, mask), doubtful, most, shorter, before)
+    _, pi_logits, given, uniforms, settings, observe = inputs
+    order, become = orders.surest(~unwritten, longest), uniforms(x.shape[1])
+    stretches, left = -(-most // longest), longest  # at most: stretches of a row, unwritten positions of a stretch
+    while unwritten.any():
+        positions = filled_up(unwritten, min(most, stretches * left))
+        logits = pi_logits(x, noise_of(unwritten, given), positions)
+        pi, shaped = logits.softmax(-1), tempered(logits, settings.temperature, settings.top_p)
+        drawn = draw(shaped, become[positions].view(len(x), -1))
+        chosen = order.choose(unwritten, placed(positions, pi.amax(-1)))
+        x, unwritten = torch.where(chosen, x.masked_scatter(positions, drawn), x), unwritten & ~chosen
+        call, left = call + 1, left - 1
+        observe(call, x, placed(positions, likelihood(shaped, drawn)))
     return x
 
 
-def gibbs(
-    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
-    *, observe: Observe,
-) -> Tensor:  # fmt: skip
+def surest_first(inputs: SamplerInputs, x: Tensor) -> Tensor:
+    """Fill in the masks, the surest first. Each revision then masks the share `revised` of the text that fits its
+    surroundings worst, and writes it again.
+    """
+    given, settings = inputs.given, inputs.settings
+    length, shorter = x.shape[1], stretch_of_revisions(settings)
+    x = fill_in(inputs, x, ~given, length, settings.stretch, 0)
+    most = math.ceil(settings.revised * length)
+    for revision in range(revisions_of(settings)):
+        doubtful = least(plausibilities(inputs, x), settings.revised, ~given)
+        # steps are counted as if every stretch were full: a row's step numbers must not depend on the other rows
+        before = settings.stretch + revision * shorter
+        x = fill_in(inputs, x.masked_fill(doubtful, inputs.process.characters), doubtful, most, shorter, before)
+    return x
+
+
+def gibbs(inputs: SamplerInputs, x: Tensor) -> Tensor:
     """Fill in the masks, the surest first. Each revision then hides every sixth character, six times in turn, and draws
     the share `revised` of the hidden that fits its surroundings worst again, one at least.
 
     Drawing a character again by all others is Gibbs sampling, and those of one call lie apart. What a call hides it
     also judges and writes, where `surest` has calls that judge alone.
     """
-    filling, mask = Filling(pi_logits, given, uniforms, settings, observe), process.characters
-    x = filling.fill_in(x, ~given, x.shape[1], settings.stretch, 0)
+    given, settings = inputs.given, inputs.settings
+    x = fill_in(inputs, x, ~given, x.shape[1], settings.stretch, 0)
     for call in range(GIBBS_CALLS * revisions_of(settings)):
-        positions, logits = logits_behind(pi_logits, x, mask, given, call % GIBBS_CALLS, GIBBS_CALLS)
-        now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, uniforms(x.shape[1])))
+        positions, logits = logits_behind(inputs, x, call % GIBBS_CALLS, GIBBS_CALLS)
+        now, free, become = (each[positions].view(len(x), -1) for each in (x, ~given, inputs.uniforms(x.shape[1])))
         worst = least(plausibility(logits.log_softmax(-1), now), settings.revised, free, fewest=1)
         shaped = tempered(logits, COOLING * settings.temperature, settings.top_p)
         drawn = torch.where(worst, draw(shaped, become), now)
         x = x.masked_scatter(positions, drawn)
-        observe(settings.stretch + call + 1, x, placed(positions, likelihood(shaped, drawn)))
+        inputs.observe(settings.stretch + call + 1, x, placed(positions, likelihood(shaped, drawn)))
     return x
 
 
-def logits_behind(
-    pi_logits: PiLogits, x: Tensor, mask: int, given: Tensor, turn: int, turns: int
-) -> tuple[Tensor, Tensor]:
+def logits_behind(inputs: SamplerInputs, x: Tensor, turn: int, turns: int) -> tuple[Tensor, Tensor]:
     """Hide every `turns`-th character, from the one numbered `turn`: (B, L) their positions, (B, K, V) logits of pi."""
     positions = (torch.arange(x.shape[1], device=x.device) % turns == turn).expand_as(x)
     share = torch.full((1, 1), 1 / turns, dtype=torch.float64, device=x.device)
-    hidden = x.masked_fill(positions & ~given, mask)
-    return positions, pi_logits(hidden, SCHEDULES["log_linear"].sigma(share), positions)
+    hidden = x.masked_fill(positions & ~inputs.given, inputs.process.characters)
+    return positions, inputs.pi_logits(hidden, SCHEDULES["log_linear"].sigma(share), positions)
 
 
 def least(values: Tensor, share: float, among: Tensor, fewest: int = 0) -> Tensor:
@@ -127,17 +109,17 @@ def plausibility(log_pi: Tensor, ids: Tensor) -> Tensor:
     return log_pi.gather(-1, ids.unsqueeze(-1)).squeeze(-1) + ENTROPY_SHARE * entropy
 
 
-def plausibilities(pi_logits: PiLogits, x: Tensor, mask: int, given: Tensor) -> Tensor:
+def plausibilities(inputs: SamplerInputs, x: Tensor) -> Tensor:
     """(B, L) ids -> (B, L) nats: the plausibility of each character; 0 where given.
 
     Each call masks every fourth character and asks for pi there.
     """
     judged = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
     for turn in range(JUDGING_CALLS):
-        positions, logits = logits_behind(pi_logits, x, mask, given, turn, JUDGING_CALLS)
+        positions, logits = logits_behind(inputs, x, turn, JUDGING_CALLS)
         now = x[positions].view(len(x), -1)
         judged = judged.masked_scatter(positions, plausibility(logits.log_softmax(-1), now))
-    return judged.masked_fill(given, 0)
+    return judged.masked_fill(inputs.given, 0)
 
 
 def calls_to_fill(characters: int, longest: int) -> int:

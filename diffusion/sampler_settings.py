@@ -1,10 +1,12 @@
-"""What every sampler is given: its settings, the network's answers, random numbers, and an observer."""
+"""What every sampler is given: the noise, the network's answers, random numbers, its settings, and an observer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
+
+from diffusion.processes import Process
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,14 @@ class PiLogits(Protocol):
 
 Uniforms = Callable[[int], Tensor]  # n -> (B, n) fresh float64 uniforms in [0, 1)
 Observe = Callable[[int, Tensor, Tensor | None], None]  # see `sample`
+
+
+class SamplerInputs(NamedTuple):
+    """What a sampler is given beside the text."""
+
+    process: Process
+    pi_logits: PiLogits
+    given: Tensor  # (B, L) bool
+    uniforms: Uniforms
+    settings: SamplerSettings
+    observe: Observe

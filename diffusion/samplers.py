@@ -9,7 +9,7 @@ Shapes: B batch, L positions, V characters, D states; ids are (B, L), sigma (B, 
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from diffusion.draws import change, likelihood, normalised, spread, tempered
 from diffusion.masks import gibbs, gibbs_calls, surest_calls, surest_first
 from diffusion.objectives import Diffusion, Network, checked
 from diffusion.processes import Process
-from diffusion.sampler_settings import Observe, PiLogits, SamplerSettings, Uniforms
+from diffusion.sampler_settings import Observe, SamplerInputs, SamplerSettings, Uniforms
 from diffusion.schedules import SCHEDULES
 
 
@@ -39,14 +39,12 @@ def noise_levels(grid: str, steps: int) -> Tensor:
     return sigma
 
 
-def walk(
-    process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms, settings: SamplerSettings,
-    *, observe: Observe,
-) -> Tensor:  # fmt: skip
+def walk(inputs: SamplerInputs, x: Tensor) -> Tensor:
     """Go down the noise levels with a step of STEPS; in each step any position that is not given may change.
 
     Neighbours seldom change in the same step (`spread`), yet each position changes with its exact probability.
     """
+    process, pi_logits, given, uniforms, settings, observe = inputs
     step, length = STEPS[settings.sampler], x.shape[1]
     levels = noise_levels(settings.grid, settings.steps).to(x.device)
     for k in range(settings.steps):
@@ -66,35 +64,24 @@ def walk(
     return x
 
 
-class Loop(Protocol):
-    """(B, L) noise, with the text where it is given -> (B, L) ids without noise."""
-
-    def __call__(
-        self, process: Process, pi_logits: PiLogits, x: Tensor, given: Tensor, uniforms: Uniforms,
-        settings: SamplerSettings, *, observe: Observe,
-    ) -> Tensor: ...  # fmt: skip
-
-
 class Sampler(NamedTuple):
     """A sampler: its loop, the settings it reads, and its cost."""
 
-    write: Loop
+    write: Callable[[SamplerInputs, Tensor], Tensor]  # (B, L) noise, with the text where it is given -> (B, L) ids
     reads: tuple[str, ...]  # fields of SamplerSettings
     calls: Callable[[SamplerSettings, int], int]  # (settings, characters to write in a window) -> network calls
     fills_masks: bool = False  # needs the absorbing process, and writes the surest characters first
 
 
 SHARED = ("temperature", "top_p")
-LATER = {"revision_stretch": 0}  # settings that came after the first sets, and their defaults
-WALK = Sampler(
-    walk,
-    ("grid", "steps", "greedy_last_step", "renoise", *SHARED),
-    lambda settings, characters: settings.steps,
-)
+WALKING = ("grid", "steps", "greedy_last_step", "renoise", *SHARED)
 FILLING = ("stretch", "revisions", "revised")
-SUREST = Sampler(surest_first, (*FILLING, "revision_stretch", *SHARED), surest_calls, fills_masks=True)
-GIBBS = Sampler(gibbs, (*FILLING, *SHARED), gibbs_calls, fills_masks=True)
-SAMPLERS = {**dict.fromkeys(STEPS, WALK), "surest": SUREST, "gibbs": GIBBS}
+SAMPLERS = {
+    **dict.fromkeys(STEPS, Sampler(walk, WALKING, lambda settings, characters: settings.steps)),
+    "surest": Sampler(surest_first, (*FILLING, "revision_stretch", *SHARED), surest_calls, fills_masks=True),
+    "gibbs": Sampler(gibbs, (*FILLING, *SHARED), gibbs_calls, fills_masks=True),
+}
+LATER = {"revision_stretch": 0}  # settings that came after the first sets, and their defaults
 
 
 def not_read(sampler: str, names: Iterable[str]) -> str:
@@ -138,4 +125,4 @@ def sample(
     x = torch.where(given, x0, process.prior(uniforms(x0.shape[1])))
     observe = observe or (lambda *_: None)
     observe(0, x, None)
-    return SAMPLERS[settings.sampler].write(process, pi_logits, x, given, uniforms, settings, observe=observe)
+    return SAMPLERS[settings.sampler].write(SamplerInputs(process, pi_logits, given, uniforms, settings, observe), x)

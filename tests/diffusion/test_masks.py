@@ -12,13 +12,19 @@ from hypothesis import strategies as st
 from diffusion.masks import COOLING, GIBBS_CALLS, plausibilities
 from diffusion.objectives import HEADS, Diffusion
 from diffusion.orders import filled_up, stretches
-from diffusion.processes import PROCESSES
+from diffusion.processes import PROCESSES, Process
+from diffusion.sampler_settings import SamplerInputs
 from diffusion.samplers import SAMPLERS, sample
 from diffusion.schedules import SCHEDULES
 from tests.diffusion.sampling import PLAIN, frequencies, run, total_variation, uniform_stream
 from tests.helpers import Oracle, answering, toy_distribution
 
 FILLING = [name for name, sampler in SAMPLERS.items() if sampler.fills_masks]
+
+
+def judged_by(context, x, given):
+    inputs = SamplerInputs(Process(3, 0.0), context, given, uniform_stream(len(x)), PLAIN, lambda *_: None)
+    return plausibilities(inputs, x)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -145,7 +151,7 @@ def test_plausibilities_weigh_hidden_characters_against_what_was_to_be_expected(
         hidden[0, [other for other in range(1, 5) if other % 4 == place % 4]] = 3
         log_pi = oracle.logits(hidden, sigma, given)[0, place].log_softmax(-1).tolist()
         judged[row, place] = log_pi[x[row, place]] - 0.5 * sum(math.exp(value) * value for value in log_pi)
-    torch.testing.assert_close(plausibilities(context, x, 3, given), judged)
+    torch.testing.assert_close(judged_by(context, x, given), judged)
 
 
 def test_what_is_forbidden_does_not_spoil_a_judgement():
@@ -154,7 +160,7 @@ def test_what_is_forbidden_does_not_spoil_a_judgement():
 
     x, p = torch.zeros(1, 4, dtype=torch.long), 1 / (1 + math.e)
     entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
-    found = plausibilities(context, x, 3, torch.zeros_like(x).bool())
+    found = judged_by(context, x, torch.zeros_like(x).bool())
     torch.testing.assert_close(found, torch.full((1, 4), math.log(p) + entropy / 2, dtype=torch.float64))
 
 
