@@ -25,7 +25,7 @@ from generation.aside import copies_aside, set_aside
 from generation.folder import CONFIG, derived, is_model_folder, read_folder
 from generation.notebook_model import NotebookNetwork
 from model import DiffusionTransformer
-from text.corpus import Lengths
+from text.lengths import Lengths
 from text.vocabulary import Vocabulary
 from utils import VERSION, UserError
 

@@ -9,7 +9,7 @@ from dataset_loader import BUCKET, bucket_length
 from diffusion.draws import GOLDEN_RATIO
 from generation.course import Change, Changes
 from generation.prompt import Prompt
-from text.corpus import Lengths
+from text.lengths import Lengths
 from text.vocabulary import FRAME, Vocabulary
 from utils import numpy_generator
 

@@ -13,7 +13,7 @@ from config.names import is_safe_name
 from config.schema import RunConfig
 from generation.archive import read_archive
 from generation.checkpoint import Checkpoint, check_finite, check_weights, content_of, save_checkpoint, validated
-from text.corpus import Lengths
+from text.lengths import Lengths
 from text.vocabulary import Vocabulary
 from utils import UserError, read_text
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from command.messages import counted
 from config.schema import RunConfig
-from text.corpus import Lengths
+from text.lengths import Lengths
 from text.vocabulary import Vocabulary, nfc
 from utils import UserError
 

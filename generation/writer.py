@@ -25,7 +25,7 @@ from generation.draft import Draft, Written
 from generation.graphs import launched_together
 from generation.prompt import ANYTHING, Prompt
 from model import Denoiser
-from text.corpus import Lengths
+from text.lengths import Lengths
 from text.vocabulary import FRAME, Vocabulary
 from utils import VERSION, UserError, exact_device, map_on_cores, parallel_tasks, pick_precision
 

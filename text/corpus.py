@@ -21,6 +21,7 @@ from command.lock import exclusive_lock
 from command.places import is_link, is_regular
 from config.data_file import CACHE, CHANGED, is_of_a_system, no_data
 from config.schema import RunConfig
+from text.lengths import Lengths
 from text.reader import ReadingLog, read_lines, spans
 from text.survey import survey
 from text.vocabulary import NEWLINE, UNICODE_SIZE, Vocabulary, build_vocabulary, text_of_codepoints
@@ -75,35 +76,9 @@ class Corpus:
         """How many documents there are, for a table; a stream has none."""
         return "-" if self.stream else f"{self.reading_log.documents:,}"
 
-
-@dataclass(frozen=True)
-class Lengths:
-    """The distribution of document lengths, in characters, from which lengths of new documents are drawn."""
-
-    values: np.ndarray  # ascending
-    counts: np.ndarray  # how often each length occurs
-
-    @classmethod
-    def of(cls, lengths: np.ndarray) -> "Lengths":
-        """The distribution of (documents,) lengths."""
-        return cls(*np.unique(lengths, return_counts=True))
-
-    def capped(self, longest: int) -> "Lengths":
-        """The same distribution, with longer documents counted as `longest`."""
-        return Lengths(np.minimum(self.values, longest), self.counts)
-
-    def within(self, shortest: int, longest: int) -> "Lengths":
-        """The part of the distribution in this range; if it is empty, all lengths of the range, equally often."""
-        inside = (self.values >= shortest) & (self.values <= longest)
-        if not inside.any():
-            values = np.arange(shortest, longest + 1)
-            return Lengths(values, np.ones_like(values))
-        return Lengths(self.values[inside], self.counts[inside])
-
-    def draw(self, uniform: float) -> int:
-        """A uniform in [0, 1) -> a length, by inverse CDF."""
-        cdf = np.cumsum(self.counts)
-        return int(self.values[np.searchsorted(cdf, uniform * cdf[-1], side="right")])
+    def lengths_to_write(self, context: int) -> Lengths:
+        """The lengths of new documents; of continuous text, which has none, that of the context."""
+        return Lengths.of(np.array([context]) if self.stream else self.train.lengths)
 
 
 def load_corpus(run: RunConfig) -> Corpus:

@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from generation.checkpoint import Checkpoint, diffusion_of, save_checkpoint, sha
 from generation.course import Change
 from generation.writer import Writer
 from model import Denoiser, DiffusionTransformer
-from text.corpus import Lengths, Split, load_corpus
+from text.corpus import Split, load_corpus
 from text.disguise import check_text
 from training.events import SILENT, Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save
 from training.learner import Learner
@@ -111,8 +110,7 @@ class Training:
         self.most_unread = UNREAD if self.learner.graphs else 1
         self.blind = self.learner.blind_bits()
         self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
-        # continuous text has no documents: what is written is as long as the context
-        self.lengths = Lengths.of(np.array([run.model.context]) if self.corpus.stream else self.corpus.train.lengths)
+        self.lengths = self.corpus.lengths_to_write(run.model.context)
         self.status, self.held_out = Status(run.name), self._measured(self.corpus.held_out)
         self.longest_minutes = run.minutes()  # of the longest training that goes on from the same state
         self.watch = Stopwatch()

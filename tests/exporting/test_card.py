@@ -16,7 +16,7 @@ from exporting.card import LICENSES, Subject, card_of, license_of
 from generation.checkpoint import load_checkpoint, save_checkpoint
 from tests.exporting.hubs import Drawing, card, export_folder, trained
 from tests.helpers import Quiet, make_run, toy_lines
-from text.corpus import Lengths
+from text.lengths import Lengths
 from training.trainer import train_model
 from utils import hash_file
 

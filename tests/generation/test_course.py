@@ -13,7 +13,7 @@ from generation.draft import Draft
 from generation.prompt import Prompt
 from generation.writer import ThisMachine, Writer
 from tests.helpers import Quiet, long_and_short_lines
-from text.corpus import Lengths
+from text.lengths import Lengths
 from text.vocabulary import Vocabulary
 from training.trainer import train_model
 

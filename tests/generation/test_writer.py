@@ -13,7 +13,7 @@ from generation.draft import Draft
 from generation.prompt import Prompt
 from generation.writer import ThisMachine, Writer, fitting_calls, write_documents
 from tests.helpers import Quiet, answering, long_and_short_lines, shape
-from text.corpus import Lengths
+from text.lengths import Lengths
 from training.trainer import train_model
 
 CPU = torch.device("cpu")

@@ -5,7 +5,8 @@ import pytest
 
 from tests.helpers import toy_lines
 from tests.text.loaded import ALPHABET, everything, texts
-from text.corpus import Lengths, all_text, load_corpus
+from text.corpus import all_text, load_corpus
+from text.lengths import Lengths
 from utils import UserError
 
 
