@@ -40,10 +40,9 @@ def bucket_length(positions: int | np.ndarray, context: int, bucket: int = BUCKE
     return np.minimum(-(-np.asarray(positions) // bucket) * bucket, context)
 
 
-def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length: int, stream: bool) -> Batch:
+def cut_windows(split: Split, documents: np.ndarray, offsets: np.ndarray, length: int) -> Batch:
     """Cut one row of `length` positions from each of B framed documents, at its offset (B,); frames are given."""
-    edge = 0 if stream else 1  # the newline before a document, at offset 0; a stream has none
-    index = offsets[:, None] + np.arange(length) - edge
+    index = offsets[:, None] + np.arange(length) - split.frames // 2  # the newline before a document is at offset 0
     real = (index >= 0) & (index < split.lengths[documents][:, None])
     place = split.starts[documents][:, None] + np.where(real, index, 0)
     ids = np.where(real, split.ids[place], FRAME)
@@ -80,7 +79,7 @@ class TrainingBatches:
     """
 
     def __init__(self, corpus: Corpus, run: RunConfig) -> None:
-        self.split, self.stream, self.run = corpus.train, corpus.stream, run
+        self.split, self.run = corpus.train, run
         self.context, self.positions = run.model.context, run.model.context * run.training.batch_size
         # int32 throughout: a gigabyte of short documents has many millions of them
         windows = self._windows(np.arange(len(self.split.lengths), dtype=np.int32))
@@ -98,7 +97,7 @@ class TrainingBatches:
 
     def _framed(self, documents: np.ndarray) -> np.ndarray:
         """(N,) documents -> (N,) their lengths with frames."""
-        return self.split.lengths[documents] + (0 if self.stream else 2)
+        return self.split.lengths[documents] + self.split.frames
 
     def _windows(self, documents: np.ndarray) -> np.ndarray:
         """(N,) documents -> (N,) the windows that cover each."""
@@ -130,35 +129,32 @@ class TrainingBatches:
         inside = (window > 0) & (window < last)
         spread = rng.random(len(items)) - 0.5
         place = np.where(inside, window + spread, window) / last
-        if self.stream:
+        if self.split.stream:
             place = rng.random(len(items))
         offsets = np.rint(place * room).astype(np.int64)
-        batch = cut_windows(self.split, documents, offsets, length, self.stream)
-        continued = (offsets > 0) & (not self.stream)
+        batch = cut_windows(self.split, documents, offsets, length)
+        continued = (offsets > 0) & (not self.split.stream)
         return add_given_spans(batch, self.run.training.given_fraction, continued, rng)
 
 
-def held_out_batches(
-    split: Split, context: int, characters: int, seed: int, *, alphabet: int, stream: bool
-) -> list[Batch]:
+def held_out_batches(split: Split, context: int, characters: int, seed: int, *, alphabet: int) -> list[Batch]:
     """Batches to measure a model on: about `characters` characters of a split, in documents that the seed chooses.
 
     Documents are cut into windows side by side, without given spans. `documents` of a batch are the units over which a
     standard error is computed: windows in a stream, else documents, FEWEST_UNITS of them if the budget has a window for
     each. Where they are much longer than the budget, one of n windows is taken.
     """
-    edges = 0 if stream else 2
     order = numpy_generator(seed, "held out").permutation(len(split.lengths))
     total = np.cumsum(split.lengths[order])
     enough = min(max(int(np.searchsorted(total, characters)), FEWEST_UNITS - 1), len(order) - 1)
     documents = order[: enough + 1]
-    windows = -(-(split.lengths[documents].astype(np.int64) + edges) // context)
+    windows = -(-(split.lengths[documents].astype(np.int64) + split.frames) // context)
     ends = np.cumsum(windows)  # of the documents, where all windows stand in a row
     taken = one_of_each(max(1, round(int(total[enough]) / characters)), int(ends[-1]), seed)
     which = np.searchsorted(ends, taken, side="right")
     offsets = (taken - (ends - windows)[which]) * context
     rows = zip(documents[which].tolist(), offsets.tolist(), strict=True)
-    return window_batches(split, rows, context, alphabet=alphabet, stream=stream)
+    return window_batches(split, rows, context, alphabet=alphabet)
 
 
 def one_of_each(several: int, windows: int, seed: int) -> np.ndarray:
@@ -168,31 +164,28 @@ def one_of_each(several: int, windows: int, seed: int) -> np.ndarray:
     return taken.clip(max=windows - 1)
 
 
-def held_out_windows(split: Split, context: int, count: int, seed: int, *, alphabet: int, stream: bool) -> list[Batch]:
+def held_out_windows(split: Split, context: int, count: int, seed: int, *, alphabet: int) -> list[Batch]:
     """Batches of `count` windows at most, one of each document that the seed chooses; of a stream, `count` windows."""
-    edges, rng = 0 if stream else 1, numpy_generator(seed, "held-out windows")
-    windows = -(-(split.lengths + edges) // context)  # none that holds the closing frame alone
-    if stream:
+    rng = numpy_generator(seed, "held-out windows")
+    windows = -(-(split.lengths + split.frames // 2) // context)  # none that holds the closing frame alone
+    if split.stream:
         rows = [(0, int(place) * context) for place in rng.permutation(int(windows[0]))[:count]]
     else:
         rows = [(int(d), int(rng.integers(windows[d])) * context) for d in rng.permutation(len(windows))[:count]]
-    return window_batches(split, rows, context, alphabet=alphabet, stream=stream)
+    return window_batches(split, rows, context, alphabet=alphabet)
 
 
-def window_batches(
-    split: Split, rows: Iterable[tuple[int, int]], context: int, *, alphabet: int, stream: bool
-) -> list[Batch]:
+def window_batches(split: Split, rows: Iterable[tuple[int, int]], context: int, *, alphabet: int) -> list[Batch]:
     """Batches of windows (document, offset): those of one padded length together, as many as fit into memory."""
-    edges = 0 if stream else 2
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for window, (document, offset) in enumerate(rows):
-        length = int(bucket_length(split.lengths[document] + edges - offset, context))
-        groups.setdefault(length, []).append((document, offset, window if stream else document))
+        length = int(bucket_length(split.lengths[document] + split.frames - offset, context))
+        groups.setdefault(length, []).append((document, offset, window if split.stream else document))
     batches = []
     for length, members in sorted(groups.items()):
         size = max(1, min(EVALUATION_POSITIONS, EVALUATION_PROBABILITIES // alphabet) // length)
         for i in range(0, len(members), size):
             documents, offsets, units = np.array(members[i : i + size]).T
-            batch = cut_windows(split, documents, offsets, length, stream)
+            batch = cut_windows(split, documents, offsets, length)
             batches.append(Batch(batch.ids, batch.given, units))
     return batches

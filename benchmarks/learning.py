@@ -48,7 +48,7 @@ def train_one(job: str, arguments: argparse.Namespace) -> dict[str, Any]:
     last = json.loads((folder / f"{name}.metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     corpus, writer = load_corpus(run), Writer.of(load_checkpoint(run.model_file()), torch.device("cpu"))
     reference = Reference(corpus, run.model.context, visible_only=True)
-    bits, batches = split_likelihood(writer, corpus.held_out, HELD_OUT_CHARACTERS, stream=False)
+    bits, batches = split_likelihood(writer, corpus.held_out, HELD_OUT_CHARACTERS)
     texts = write_documents(writer, 0, range(arguments.documents), writer.settings())
     documents = [ids_alike(text, corpus.vocabulary) for text in texts]
     return {

@@ -98,9 +98,8 @@ def measure_one(dataset: str, arguments: argparse.Namespace) -> dict[str, Any]:
         training.advance(training.batches.batch(training.status.step))
     network = Denoiser(training.average.eval(), training.precision)
     corpus, context = training.corpus, run.model.context
-    windows = held_out_windows(
-        corpus.held_out, context, ORDERED_WINDOWS, run.seed, alphabet=corpus.vocabulary.size, stream=corpus.stream
-    )
+    alphabet = corpus.vocabulary.size
+    windows = held_out_windows(corpus.held_out, context, ORDERED_WINDOWS, run.seed, alphabet=alphabet)
     if arguments.one == "causal":
         found = {"left to right": causal_likelihood(None, network, windows, run.seed, CPU)}
     else:

@@ -96,9 +96,9 @@ def reference_quality(dataset: str, minutes: float) -> dict[str, float]:
         notebook.step(windows(text, BATCH, SMALL["context"], rng))
         characters += BATCH * SMALL["context"]
     stream = text_of(corpus.held_out)
-    split = Split(stream, np.array([0]), np.array([len(stream)]))
+    split = Split(stream, np.array([0]), np.array([len(stream)]), stream=True)
     alphabet = corpus.vocabulary.size
-    batches = held_out_batches(split, SMALL["context"], 20_000, run.seed, alphabet=alphabet, stream=True)
+    batches = held_out_batches(split, SMALL["context"], 20_000, run.seed, alphabet=alphabet)
     network = Denoiser(notebook.network.eval(), torch.float32)
     found = held_out_likelihood(notebook.diffusion, network, batches, run.seed, torch.device("cpu"))
     parameters = sum(p.numel() for p in notebook.network.parameters())

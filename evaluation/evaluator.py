@@ -143,7 +143,7 @@ def ids_alike(text: str, vocabulary: Vocabulary) -> np.ndarray:
 def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelihoods:
     """Bits per character of held-out and of training text under the voice, and of held-out text under the baselines."""
     (held_out, batches), (training, _) = (
-        split_likelihood(writer, split, LIKELIHOOD_CHARACTERS, stream=corpus.stream, draws=LIKELIHOOD_DRAWS)
+        split_likelihood(writer, split, LIKELIHOOD_CHARACTERS, draws=LIKELIHOOD_DRAWS)
         for split in (corpus.held_out, corpus.train)
     )
     counts = two_sided_bits(reference.text, corpus.vocabulary.size, batches, writer.run.seed)
@@ -155,9 +155,7 @@ def likelihoods(writer: Writer, corpus: Corpus, reference: Reference) -> Likelih
 def windows_in_order(writer: Writer, corpus: Corpus) -> list[Batch]:
     """The held-out windows, of one document each, whose exact likelihoods in an order of writing are compared."""
     split, run, alphabet = corpus.held_out, writer.run, writer.vocabulary.size
-    return held_out_windows(
-        split, run.model.context, ORDERED_WINDOWS, run.seed, alphabet=alphabet, stream=corpus.stream
-    )
+    return held_out_windows(split, run.model.context, ORDERED_WINDOWS, run.seed, alphabet=alphabet)
 
 
 def ordered_likelihoods(writer: Writer, windows: list[Batch]) -> dict[str, Likelihood]:
@@ -200,11 +198,11 @@ def length_bits(lengths: np.ndarray) -> float:
 
 
 def split_likelihood(
-    writer: Writer, split: Split, characters: int, *, stream: bool, draws: int = 1
+    writer: Writer, split: Split, characters: int, *, draws: int = 1
 ) -> tuple[Likelihood, list[Batch]]:
     """The likelihood of about so many characters of a split under a voice, and the batches it was measured on."""
     seed, alphabet = writer.run.seed, writer.vocabulary.size
-    batches = held_out_batches(split, writer.run.model.context, characters, seed, alphabet=alphabet, stream=stream)
+    batches = held_out_batches(split, writer.run.model.context, characters, seed, alphabet=alphabet)
     found = held_out_likelihood(writer.diffusion, writer.network, batches * draws, seed, writer.device)
     return replace(found, characters=found.characters // draws), batches
 
@@ -249,6 +247,6 @@ def text_likelihood(
     texts = [text for text in texts if text]
     if not texts:
         raise ValueError("no text to measure")
-    split = Split.whole(writer.vocabulary.encode("".join(texts)), np.array(list(map(len, texts))))
-    found, _ = split_likelihood(writer, split, characters, stream=stream)
+    split = Split.whole(writer.vocabulary.encode("".join(texts)), np.array(list(map(len, texts))), stream=stream)
+    found, _ = split_likelihood(writer, split, characters)
     return found

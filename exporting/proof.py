@@ -86,20 +86,16 @@ def node() -> Path:
 def bits_lost(original: Writer, quantised: Writer, corpus: Corpus) -> float:
     """Bits per character by which the NELBO of held-out text is worse when weights are quantised; the same noise."""
     run = original.run
-    batches = held_out_batches(
-        corpus.held_out, run.model.context, NELBO_CHARACTERS, run.seed,
-        alphabet=original.vocabulary.size, stream=corpus.stream,
-    )  # fmt: skip
+    split, alphabet = corpus.held_out, original.vocabulary.size
+    batches = held_out_batches(split, run.model.context, NELBO_CHARACTERS, run.seed, alphabet=alphabet)
     bits = [held_out_likelihood(w.diffusion, w.network, batches, run.seed, CPU).bits for w in (quantised, original)]
     return float(finite(torch.tensor(bits[0] - bits[1])))
 
 
 def largest_difference(engine: Engine, writer: Writer, corpus: Corpus) -> float:
     """The largest difference of a logit between page and Python, over held-out windows at noise levels of all kinds."""
-    run = writer.run
-    windows = held_out_windows(
-        corpus.held_out, run.model.context, WINDOWS, run.seed, alphabet=writer.vocabulary.size, stream=corpus.stream
-    )
+    run, alphabet = writer.run, writer.vocabulary.size
+    windows = held_out_windows(corpus.held_out, run.model.context, WINDOWS, run.seed, alphabet=alphabet)
     rows = [
         (batch.ids[row : row + 1], batch.given[row : row + 1]) for batch in windows for row in range(len(batch.ids))
     ]

@@ -158,7 +158,7 @@ def test_a_stream_gives_windows_anywhere_with_nothing_given(tiny_run):
 def test_held_out_windows_tile_whole_documents_once(tiny_run):
     loaded = load_corpus(tiny_run([*toy_lines(100), *(("long " * 40) + str(i) for i in range(20))]))
     pieces: dict[int, int] = {}
-    for batch in held_out_batches(loaded.held_out, 32, 10**6, 0, alphabet=9, stream=False):
+    for batch in held_out_batches(loaded.held_out, 32, 10**6, 0, alphabet=9):
         for document, count in zip(batch.documents, (~batch.given).sum(1).tolist(), strict=True):
             pieces[document] = pieces.get(document, 0) + count
     assert pieces == dict(enumerate(loaded.held_out.lengths.tolist()))
@@ -166,9 +166,7 @@ def test_held_out_windows_tile_whole_documents_once(tiny_run):
 
 def test_held_out_budget_is_kept_and_seeded(tiny_run):
     loaded = load_corpus(tiny_run(toy_lines(2000)))
-    first, again, other = (
-        held_out_batches(loaded.held_out, 32, 2000, seed, alphabet=9, stream=False) for seed in (0, 0, 1)
-    )
+    first, again, other = (held_out_batches(loaded.held_out, 32, 2000, seed, alphabet=9) for seed in (0, 0, 1))
     assert sum(int((~b.given).sum()) for b in first) == pytest.approx(2000, rel=0.1)
     assert all(torch.equal(a.ids, b.ids) for a, b in zip(first, again, strict=True))
     assert set(np.concatenate([b.documents for b in first])) != set(np.concatenate([b.documents for b in other]))
@@ -178,7 +176,7 @@ def test_a_window_of_each_document_is_chosen_at_random(tiny_run):
     loaded = load_corpus(tiny_run([*toy_lines(100), *(("long " * 40) + str(i) for i in range(20))]))
     split, seen = loaded.held_out, set()
     for seed in range(40):
-        batches = held_out_windows(split, 32, 4, seed, alphabet=9, stream=False)
+        batches = held_out_windows(split, 32, 4, seed, alphabet=9)
         documents = np.concatenate([batch.documents for batch in batches])
         assert len(documents) == len(set(documents)) == min(4, len(split.lengths))
         for batch in batches:
@@ -194,21 +192,21 @@ def test_no_window_holds_the_closing_frame_alone():
     """As the last one of a document that is one character shorter than some windows."""
     split = Split(np.ones(31 * 8, dtype=np.uint16), np.arange(8) * 31, np.full(8, 31))
     for seed in range(10):
-        batches = held_out_windows(split, 32, 8, seed, alphabet=9, stream=False)
+        batches = held_out_windows(split, 32, 8, seed, alphabet=9)
         assert sum(int((~batch.given).sum()) for batch in batches) == 8 * 31
 
 
 def test_windows_of_a_stream_are_units_of_their_own():
-    split = Split(np.ones(3200, dtype=np.uint16), np.array([0]), np.array([3200]))
-    (batch,) = held_out_windows(split, 32, 7, 0, alphabet=9, stream=True)
+    split = Split(np.ones(3200, dtype=np.uint16), np.array([0]), np.array([3200]), stream=True)
+    (batch,) = held_out_windows(split, 32, 7, 0, alphabet=9)
     assert batch.ids.shape == (7, 32) and sorted(batch.documents) == list(range(7))
 
 
 @pytest.mark.parametrize("length", [1900, 2900, 5900, 200_000])
 @pytest.mark.parametrize("stream", [False, True])
 def test_one_enormous_held_out_document_does_not_break_the_budget(length, stream):
-    split = Split(np.ones(length, dtype=np.uint16), np.array([0]), np.array([length]))
-    total = sum(int((~b.given).sum()) for b in held_out_batches(split, 32, 2000, 0, alphabet=9, stream=stream))
+    split = Split(np.ones(length, dtype=np.uint16), np.array([0]), np.array([length]), stream)
+    total = sum(int((~b.given).sum()) for b in held_out_batches(split, 32, 2000, 0, alphabet=9))
     assert total == pytest.approx(2000, rel=0.5)
 
 
@@ -217,7 +215,7 @@ def test_of_long_documents_many_are_measured_in_part(documents, measured):
     """One document's bits say little of the others', and nothing of how far they are apart."""
     lengths = np.arange(4000, 4000 + documents)
     split = Split(np.ones(int(lengths.sum()), dtype=np.uint16), np.cumsum(lengths) - lengths, lengths)
-    batches = held_out_batches(split, 32, 20_000, 0, alphabet=9, stream=False)
+    batches = held_out_batches(split, 32, 20_000, 0, alphabet=9)
     assert len(set(np.concatenate([batch.documents for batch in batches]))) == measured
     assert sum(int((~batch.given).sum()) for batch in batches) == pytest.approx(20_000, rel=0.1)
 
@@ -225,14 +223,14 @@ def test_of_long_documents_many_are_measured_in_part(documents, measured):
 def test_of_documents_of_two_windows_more_than_the_openings_is_measured():
     lengths = np.full(60, 200)
     split = Split(np.ones(60 * 200, dtype=np.uint16), np.cumsum(lengths) - lengths, lengths)
-    batches = held_out_batches(split, 128, 3000, 0, alphabet=9, stream=False)
+    batches = held_out_batches(split, 128, 3000, 0, alphabet=9)
     opens = torch.cat([batch.given[:, 0] for batch in batches])  # by its frame
     assert len(opens) == 30 and 8 <= int(opens.sum()) <= 22
 
 
 def test_a_large_alphabet_is_measured_in_small_batches():
-    split = Split(np.ones(9000, dtype=np.uint16), np.array([0]), np.array([9000]))
-    few, many = (held_out_batches(split, 32, 9000, 0, alphabet=size, stream=True) for size in (100, 50_000))
+    split = Split(np.ones(9000, dtype=np.uint16), np.array([0]), np.array([9000]), stream=True)
+    few, many = (held_out_batches(split, 32, 9000, 0, alphabet=size) for size in (100, 50_000))
     assert max(b.ids.numel() for b in few) == 8192 and max(b.ids.numel() for b in many) == 64
     assert torch.equal(*(torch.cat([b.ids for b in batches if b.ids.shape[1] == 32]) for batches in (few, many)))
 

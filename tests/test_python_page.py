@@ -73,7 +73,7 @@ def test_the_score_of_texts_is_the_likelihood_of_the_same_documents(tiny_run):
     documents = [corpus.held_out.document(k) for k in range(len(corpus.held_out.lengths))]
     # what a voice does not know may be any character that it lacks
     texts = [corpus.vocabulary.decode(np.asarray(ids)).replace("\ufffd", "§") for ids in documents]
-    expected, _ = split_likelihood(writer, corpus.held_out, 10_000, stream=False)
+    expected, _ = split_likelihood(writer, corpus.held_out, 10_000)
     assert text_likelihood(writer, ["", *texts], characters=10_000) == expected
     with pytest.raises(ValueError, match="no text to measure"):
         text_likelihood(writer, ["", ""])

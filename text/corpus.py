@@ -41,11 +41,17 @@ class Split:
     ids: np.ndarray  # (characters,) uint16, the whole corpus
     starts: np.ndarray  # (documents,) int64
     lengths: np.ndarray  # (documents,) int32
+    stream: bool = False  # continuous text, which no newlines frame
 
     @classmethod
-    def whole(cls, ids: np.ndarray, lengths: np.ndarray) -> "Split":
+    def whole(cls, ids: np.ndarray, lengths: np.ndarray, *, stream: bool = False) -> "Split":
         """All of (characters,) ids, as documents of these lengths, one behind the other."""
-        return cls(ids, np.cumsum(lengths, dtype=np.int64) - lengths, lengths)
+        return cls(ids, np.cumsum(lengths, dtype=np.int64) - lengths, lengths, stream)
+
+    @property
+    def frames(self) -> int:
+        """How many newlines frame a document."""
+        return 0 if self.stream else 2
 
     def document(self, index: int) -> np.ndarray:
         """(length,) ids of one document."""
@@ -56,8 +62,8 @@ class Split:
         return map(self.document, range(len(self.lengths)))
 
     def chosen(self, which: np.ndarray) -> "Split":
-        """The documents that (documents,) bool name."""
-        return Split(self.ids, self.starts[which], self.lengths[which])
+        """The documents for which (documents,) bool is True."""
+        return Split(self.ids, self.starts[which], self.lengths[which], self.stream)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,11 @@ class Corpus:
     held_out: Split
     reading_log: ReadingLog
     sha256: str  # of the file's bytes
-    stream: bool  # continuous text instead of one document per line
+
+    @property
+    def stream(self) -> bool:
+        """Whether it is continuous text instead of one document per line."""
+        return self.train.stream
 
     @property
     def documents_text(self) -> str:
@@ -253,9 +263,9 @@ def open_store(store: Path, stream: bool) -> Corpus:
     info = json.loads((store / "info.json").read_text(encoding="utf-8"))
     ids = np.memmap(store / "tokens.bin", dtype=np.uint16, mode="r")
     lengths, held_out = np.load(store / "lengths.npy"), np.load(store / "held_out.npy")
-    whole = Split.whole(ids, lengths)
+    whole = Split.whole(ids, lengths, stream=stream)
     train, rest = (whole.chosen(which) for which in (~held_out, held_out))
-    return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"], stream)
+    return Corpus(Vocabulary(info["characters"]), train, rest, ReadingLog(**info["report"]), info["sha256"])
 
 
 def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
@@ -270,6 +280,6 @@ def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
     ids = [corpus.vocabulary.ids_of_alike[codes] for codes in _codes_of(run, whole.lengths, whole.kept)]
     if hash_file(run.data_file()) != corpus.sha256:
         raise UserError(CHANGED.format(run.data_file()))
-    documents = Split.whole(np.concatenate(ids), whole.lengths[whole.kept])
+    documents = Split.whole(np.concatenate(ids), whole.lengths[whole.kept], stream=corpus.stream)
     learnt = (~whole.held_out | own.kept) & ~own.held_out  # a sample of a handful holds out another than the whole does
     return documents.chosen(learnt[whole.kept]), documents.chosen(own.held_out[whole.kept])

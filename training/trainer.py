@@ -125,7 +125,7 @@ class Training:
         """The part of a split that validations measure."""
         run, alphabet = self.run, self.corpus.vocabulary.size
         sizes = run.model.context, run.training.validation_characters
-        return held_out_batches(split, *sizes, run.seed, alphabet=alphabet, stream=self.corpus.stream)
+        return held_out_batches(split, *sizes, run.seed, alphabet=alphabet)
 
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""

@@ -78,7 +78,7 @@ def test_counts_are_those_of_the_text_for_the_windows_that_a_training_measures(t
     run = tiny_run(data={"format": form}, **network).model_copy(update={"preset": "tiny"})
     corpus = load_corpus(run)
     alphabet, stream = corpus.vocabulary.size, form == "stream"
-    held_out = held_out_batches(corpus.held_out, 32, 200, run.seed, alphabet=alphabet, stream=stream)
+    held_out = held_out_batches(corpus.held_out, 32, 200, run.seed, alphabet=alphabet)
     found = estimate_of(run, corpus, held_out, speed=50.0, seconds=100.0, most=7000.0)
     assert (found.characters, found.most, found.known) == (5000.0, 7000.0, True)
     assert found.text == corpus.train.lengths.sum()

@@ -218,7 +218,7 @@ def test_likelihood_stands_beside_its_baselines(two_voices):
     shares = (reference.unigrams + 1) / (reference.unigrams + 1).sum()
     free = np.concatenate([batch.ids[~batch.given].numpy() for batch in every])
     assert baselines.unigram == pytest.approx(-np.log2(shares[free]).mean())
-    _, batches = split_likelihood(writer, corpus.held_out, LIKELIHOOD_CHARACTERS, stream=False, draws=LIKELIHOOD_DRAWS)
+    _, batches = split_likelihood(writer, corpus.held_out, LIKELIHOOD_CHARACTERS, draws=LIKELIHOOD_DRAWS)
     assert baselines.two_sided == two_sided_bits(reference.text, corpus.vocabulary.size, batches, run.seed)
     # once, in however many draws
     assert found.held_out.characters == corpus.held_out.lengths.sum() != found.training.characters

@@ -29,7 +29,7 @@ def test_a_network_that_knows_nothing_takes_log2_of_the_alphabet_in_any_order(ti
     run = tiny_run(diffusion={"process": "absorbing"})
     corpus = load_corpus(run)
     size = corpus.vocabulary.size
-    windows = held_out_windows(corpus.held_out, run.model.context, 9, run.seed, alphabet=size, stream=False)
+    windows = held_out_windows(corpus.held_out, run.model.context, 9, run.seed, alphabet=size)
 
     def blind(x_t, sigma, given, *, positions):
         return torch.zeros(int(positions.sum()), 1, size)
