@@ -3,6 +3,7 @@
 The layers are the common sections, a preset, the dataset's entry and the command line. Later layers win, key by key.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class Config:
     def __init__(self, path: Path, content: dict[str, Any]) -> None:
         self.path = path
         self.common = {key: value for key, value in content.items() if key in COMMON}
-        self.presets = {"baby": {}, **(or_empty(content.get("presets")))}
+        self.presets = {"baby": {}, **or_empty(content.get("presets"))}
         self.datasets: dict[str, Any] = or_empty(content.get("datasets"))
 
     def resolve(self, name: str, **overrides: Any) -> RunConfig:
@@ -75,23 +76,16 @@ class Config:
         file = here.data.file if data is None else str(data.absolute())
         return stored.model_copy(update={"paths": here.paths, "data": stored.data.model_copy(update={"file": file})})
 
-    def preset_of(self, layers: list[dict[str, Any]]) -> Any:
-        """The preset that the last layer to set one names; `auto` is `cpu`, if a preset of that name exists."""
-        named = next((layer["preset"] for layer in reversed(layers) if "preset" in layer), AUTO)
-        if named != AUTO:
-            return named
-        return "cpu" if "cpu" in self.presets else "baby"
-
     def merged(self, name: str, overrides: dict[str, Any]) -> RunConfig:
         """Merge common sections, preset, dataset entry and overrides, and validate the result."""
-        entry = or_empty(self.datasets.get(name))
-        check_mapping(self.path, f"datasets.{name}", entry)
-        preset = self.preset_of([self.common, entry, overrides])
+        entry = keys_of(self.path, f"datasets.{name}", self.datasets.get(name))
+        preset = ChainMap(overrides, entry, self.common).get("preset", AUTO)
+        if preset == AUTO:
+            preset = "cpu" if "cpu" in self.presets else "baby"
         if not isinstance(preset, str) or preset not in self.presets:
             choices = listed(self.presets) + nearest(preset, self.presets)
             raise UserError(f"{self.path}: preset: {shown(preset)} is not one of {choices}")
-        preset_layer = or_empty(self.presets[preset])
-        check_mapping(self.path, f"presets.{preset}", preset_layer)
+        preset_layer = keys_of(self.path, f"presets.{preset}", self.presets[preset])
         if "preset" in preset_layer:
             raise UserError(f"{self.path}: presets.{preset}.preset: no such key; no preset builds on another")
         layers = {"": self.common, f"presets.{preset}.": preset_layer, f"datasets.{name}.": entry}
@@ -117,21 +111,18 @@ class Config:
 
 def load_config(path: Path) -> Config:
     """Read a config file and validate every dataset in it. Raises UserError with one line per mistake."""
-    content = or_empty(read_yaml(path))
-    check_mapping(path, "", content)
+    content = keys_of(path, "", read_yaml(path))
     for key in content:
         if key not in TOP_LEVEL:
             raise UserError(f"{path}: {place([key])}: no such key{nearest(key, TOP_LEVEL)}")
     for section in ("presets", "datasets"):
-        entries = or_empty(content.get(section))
-        check_mapping(path, section, entries)
-        for name in entries:
+        for name in keys_of(path, section, content.get(section)):
             if not isinstance(name, str):
                 raise UserError(f"{path}: {section}: {shown(name)} is no text; write the name in quotes")
             if not is_safe_name(name):
                 raise UserError(f"{path}: {section}: {shown(name)} {NAME_RULE}")
-    check_distinct(path, or_empty(content.get("datasets")))
     config = Config(path, content)
+    check_distinct(path, config.datasets)
     if AUTO in config.presets:
         raise UserError(f"{path}: presets.{AUTO}: means the preset cpu; choose another name")
     problems: dict[str, None] = {}  # each once: a mistake in a common section is found in every dataset
@@ -231,7 +222,8 @@ def or_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
-def check_mapping(path: Path, where: str, value: object) -> None:
-    """Raise UserError if a section's value is not a mapping of keys to values."""
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {shown(value)}")
+def keys_of(path: Path, where: str, value: Any) -> dict[str, Any]:
+    """The keys of a section with their values, none of one without a value. UserError if it is anything else."""
+    if not isinstance(section := or_empty(value), dict):
+        raise UserError(f"{path}: {where + ': ' if where else ''}expected keys with values, found {shown(section)}")
+    return section

@@ -3,31 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from config.data_file import RECORD
 from config.errors import first_problem
-from config.schema import RunConfig, Section
+from config.schema import RunConfig
+from config.section import Section
 from utils import UserError, read_text
 
 MOST_BYTES = 1 << 20  # of a record
 LONGEST = 20_000  # characters of a source or a licence, as in a set
 
 
-class Recorded(Section):
-    """What is read of a record; the rest of it is for people."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
-class RecordedText(Recorded):
+class RecordedText(Section, extra="ignore"):
     """The text that a record is of; without a hash it is of none."""
 
     sha256: str = ""
 
 
-class Origin(Recorded):
-    """Source and licence, and of which text."""
+class Origin(Section, extra="ignore"):
+    """What is read of a record, source and licence, and of which text; the rest of it is for people."""
 
     source: str = Field(default="", max_length=LONGEST)
     license: str = Field(default="", max_length=LONGEST)
