@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    from command.console import make_console
+    from command.console import PlainConsole
     from config.loader import config_or_defaults, load_config
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices
@@ -64,7 +64,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from utils import pick_device
 
     check_options(arguments)
-    console = make_console(patient=True)  # who reads the first lines alone still gets every report
+    console = PlainConsole(patient=True)  # who reads the first lines alone still gets every report
     console.width = max(console.width, TABLE_WIDTH)
     config = load_config(arguments.config) if arguments.all else config_or_defaults(arguments.config)
     request = Request(arguments.count, arguments.seed, pick_device(arguments.device), config, arguments.data)

@@ -29,7 +29,11 @@ class PlainConsole(Console):
     sets `reader_left`.
     """
 
-    patient, reader_left = False, False
+    def __init__(self, *, patient: bool = False, **options: Any) -> None:
+        super().__init__(soft_wrap=True, **options)
+        self.patient, self.reader_left = patient, False
+        if not self.is_terminal:
+            self.width = FILE_WIDTH
 
     def on_broken_pipe(self) -> None:  # rich would end the program here
         self.reader_left = True
@@ -50,19 +54,11 @@ class PlainConsole(Console):
 
     def busy(self, what: str) -> AbstractContextManager[object]:
         """Show what is done, on a terminal; nothing elsewhere."""
-        return shown(self.status(self.render_str(what))) if self.is_terminal else nullcontext()
-
-
-def make_console(*, patient: bool = False) -> PlainConsole:
-    made = PlainConsole(soft_wrap=True)
-    made.patient = patient
-    if not made.is_terminal:
-        made.width = FILE_WIDTH
-    return made
+        return on_terminal(self.status(self.render_str(what))) if self.is_terminal else nullcontext()
 
 
 @contextmanager
-def shown(display: Live | Progress | Status) -> Iterator[None]:
+def on_terminal(display: Live | Progress | Status) -> Iterator[None]:
     """Show this on a terminal during a job. A terminal that is closed does not end the job."""
     with suppress(OSError):
         display.start()
@@ -83,7 +79,7 @@ def progress(what: str, total: int, done: int = 0) -> Iterator[Callable[[float],
     if console.is_terminal:
         bar = Progress(console=console, transient=True)
         task = bar.add_task(what, total=total, completed=done)
-        with shown(bar):
+        with on_terminal(bar):
             yield lambda more: bar.advance(task, more)
         return
     so_far, said = float(done), time.monotonic()

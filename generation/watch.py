@@ -9,7 +9,7 @@ import numpy as np
 from rich.live import Live
 from rich.text import Text
 
-from command.console import PlainConsole, make_console, shown
+from command.console import PlainConsole, on_terminal
 from command.messages import printable
 from generation.draft import Draft
 from generation.writer import Writer
@@ -61,7 +61,7 @@ class Watcher:
 @contextmanager
 def watching(writer: Writer) -> Iterator[Watcher]:
     """A watcher on standard output; without a terminal it only prints a line per document."""
-    console = make_console()
+    console = PlainConsole()
     live = Live(console=console, auto_refresh=True, refresh_per_second=PER_SECOND, transient=True)
-    with shown(live):
+    with on_terminal(live):
         yield Watcher(writer, console, live)

@@ -9,7 +9,7 @@ from functools import partial
 from rich.table import Table
 from rich.text import Text
 
-from command.console import make_console
+from command.console import PlainConsole
 from command.messages import error_text, printable
 from command.program import EXIT_STOPPED, Repeats, stop_signals
 from config.data_file import no_data
@@ -38,7 +38,7 @@ class Queue:
         self.runs, self.force, self.command = runs, force, command
         self.absent = {run.name for run in runs if not size_of(run.data_file())}  # or still empty
         self.lanes = lanes or LocalLanes(1)
-        self.console = make_console()
+        self.console = PlainConsole()
         self.display = QueueDisplay(self.console, self.lanes.count, len(runs))
         self.waiting = longest_first(runs) if self.lanes.count > 1 else [*runs]
         self.running: dict[str, RunConfig] = {}

@@ -33,7 +33,7 @@ def test_a_line_says_how_far_a_job_is_and_no_more_than_one_in_ten_seconds(monkey
 
 @pytest.mark.parametrize("text", [":bug: Fix parser :sparkles:", "ratio 1:100:5", "x[:a:b]", "[bold]v2[/bold]"])
 def test_a_console_shows_a_text_as_it_is(text, capsys):
-    console.make_console().print(text)
+    console.PlainConsole().print(text)
     assert capsys.readouterr().out == f"{text}\n"
 
 
@@ -56,7 +56,7 @@ def test_a_job_goes_on_when_its_reader_has_left(monkeypatch, tmp_path):
 
 @posix
 @pytest.mark.parametrize("show", [
-    lambda: console.progress("documents written", 3), lambda: console.make_console().busy("judging a voice"),
+    lambda: console.progress("documents written", 3), lambda: console.PlainConsole().busy("judging a voice"),
     lambda: watching(None),
 ], ids=["progress", "busy", "watching"])  # fmt: skip
 def test_a_job_goes_on_when_its_terminal_is_closed(monkeypatch, show):
@@ -72,7 +72,7 @@ def test_a_job_goes_on_when_its_terminal_is_closed(monkeypatch, show):
 
 
 def test_what_a_console_prints_cannot_steer_the_terminal(capsys):
-    shown = console.make_console()
+    shown = console.PlainConsole()
     shown.print("a sample \x1b[2J\u202e")
     table = Table("\x1b[31mfile")
     table.add_row("\x9bname")

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from command.console import make_console
+from command.console import PlainConsole
 from generation.course import Change
 from tests.helpers import Quiet, shape
 from text.corpus import load_corpus
@@ -18,7 +18,7 @@ from utils import CPU
 
 
 def left_text(lanes=1, later=(), **status) -> str:
-    display = QueueDisplay(make_console(), lanes, 1 + len(later))
+    display = QueueDisplay(PlainConsole(), lanes, 1 + len(later))
     display.begin("toy")
     display.later, display.running["toy"] = list(later), Status("toy", **status)
     return display.left_text(display.running["toy"])
@@ -59,7 +59,7 @@ def record(bits: float) -> Validation:
 
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_without_a_terminal_lines_name_their_training(lanes, capsys):
-    display = QueueDisplay(make_console(), lanes, 2)
+    display = QueueDisplay(PlainConsole(), lanes, 2)
     with display:
         display.begin("one")
         display.begin("two")

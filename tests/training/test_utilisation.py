@@ -7,7 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from command.console import make_console
+from command.console import PlainConsole
 from config.schema import ModelConfig
 from model import DiffusionTransformer
 from text.corpus import load_corpus
@@ -57,7 +57,7 @@ def test_the_share_is_of_a_known_card_alone(tiny_run, monkeypatch, name):
 
 @pytest.mark.parametrize(("used", "shown"), [(0.0516, " (5.2% of the card's bf16 rate)"), (math.nan, "")])
 def test_the_share_stands_beside_characters_a_second(capsys, used, shown):
-    display = QueueDisplay(make_console(), 1, 1)
+    display = QueueDisplay(PlainConsole(), 1, 1)
     status = Status("one", progress=0.5, speed=2000.0, seconds=30.0)
     status.history = [Validation(3, 0.5, 5000, 3.1, 2.5, 0.04, 1e-3, 0.5, "fix")]
     with display:
