@@ -67,7 +67,7 @@ def train(arguments: argparse.Namespace) -> int:
 
     queue = queue_of(arguments)
     if arguments.check:
-        return check_runs(queue.runs, queue.status_of, queue.console, arguments.config)
+        return check_runs(queue, arguments.config)
     return queue.run_all()
 
 

@@ -2,13 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Column, Table
 
 from checkup.estimate import estimate_of, in_words
@@ -22,12 +20,12 @@ from config.loader import BASE
 from config.schema import RunConfig
 from generation.prompt import Prompt
 from training.order import maker_of
+from training.queue import Queue
 from training.step import Diverged
 from training.trainer import Training
 from utils import UserError, size_of, utf8
 
-BURST = 3  # steps that are timed
-WARM_UP = {False: 1, True: 2}  # steps before them, without and with graphs
+TIMED_STEPS = 3
 # how often the disk holds a model's parameters at most: 5 times in a state (weights, average, best, two moments of
 # AdamW), twice that with the snapshot to go back to, twice again while it is rewritten, and once in the model
 MODEL_COPIES = 21
@@ -45,9 +43,9 @@ class CheckedRun:
     def lines(self) -> list[str]:
         """What is worth a line on the terminal: all but what is good, of which the last one names each."""
         good = ", ".join(name for name, finding in self.text.findings.items() if finding.severity == GOOD)
-        return [*self.text.facts, *self.told(WARNING, NOTE), *[f"nothing amiss: {good}"] * bool(good)]
+        return [*self.text.facts, *self.findings_of(WARNING, NOTE), *[f"nothing amiss: {good}"] * bool(good)]
 
-    def told(self, *severities: str) -> list[str]:
+    def findings_of(self, *severities: str) -> list[str]:
         """The findings of these severities, and how to mend them."""
         found = [finding for finding in self.text.findings.values() if finding.severity in severities]
         lines = (line for finding in found for line in (finding.sentence, finding.fix and f"    {finding.fix}"))
@@ -58,18 +56,19 @@ class CheckedRun:
         return sum(finding.severity == NOTE for finding in self.text.findings.values())
 
 
-def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], console: Console, config: Path) -> int:
+def check_runs(queue: Queue, config: Path) -> int:
     """Print the plan, and write the page; -> exit status, 1 if a dataset cannot be trained or the disk is too small.
 
     `config`: the file that commands to type name.
     """
+    runs, console = queue.runs, queue.console
     outputs = Outputs(Path(runs[0].paths.outputs), [PAGE], [], overwrite=False, option="")
     found: list[CheckedRun] = []
     failed, to_come = False, []
     for run in runs:
         try:
             start_to_come = bool(maker_of(run, to_come))  # then what was made of the start of before is made anew
-            status = "new" if start_to_come else status_of(run)
+            status = "new" if start_to_come else queue.status_of(run)
             to_come += [run] * (status != "done")
             found.append(check_run(run, status, config, start_is_made=not start_to_come))
         except (UserError, OSError, MemoryError, RuntimeError, Diverged) as error:  # a real training may recover
@@ -77,7 +76,7 @@ def check_runs(runs: list[RunConfig], status_of: Callable[[RunConfig], str], con
             failed = True
             continue
         # of many, what is worth a warning; the page has the rest
-        for line in found[-1].lines() if len(runs) == 1 else [found[-1].text.facts[0], *found[-1].told(WARNING)]:
+        for line in found[-1].lines() if len(runs) == 1 else [found[-1].text.facts[0], *found[-1].findings_of(WARNING)]:
             console.print(f"{run.name}: {line}")
     console.print(table_of(found))
     needed = sum(checked.bytes for checked in found)
@@ -114,7 +113,7 @@ def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool)
     begun = run if start_is_made and status != "done" else run.with_training(start_from="")
     training = Training(begun, tell=told.append)
     corpus = training.corpus
-    seconds, characters = burst(training)
+    seconds, characters = step_cost(training)
     planned, most = min(training.total_steps * seconds, 60 * run.minutes()), training.total_steps * characters
     expected = "-" if status == "done" else clock(planned)
     cells = [
@@ -136,22 +135,23 @@ def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool)
     )
 
 
-def burst(training: Training) -> tuple[float, float]:
-    """Seconds and characters of a step, on average over a few.
+def step_cost(training: Training) -> tuple[float, float]:
+    """Seconds and characters of a training step, on average over TIMED_STEPS.
 
-    The first ones, which set things up, do not count: on a GPU a graph is captured at the second.
+    The steps before, which set things up, do not count: on a GPU a graph is captured at the second.
     """
     graphs = training.learner.graphs
-    batches = [training.batches.batch(0 if graphs else step) for step in range(WARM_UP[graphs] + BURST)]
-    for batch in batches[:-BURST]:
+    first = 2 if graphs else 1  # that is timed
+    batches = [training.batches.batch(0 if graphs else step) for step in range(first + TIMED_STEPS)]
+    for batch in batches[:first]:
         training.advance(batch)
     began = time.perf_counter()
-    for batch in batches[-BURST:]:
+    for batch in batches[first:]:
         training.advance(batch)
     if graphs:
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    return seconds / BURST, sum(int((~batch.given).sum()) for batch in batches[-BURST:]) / BURST
+    return seconds / TIMED_STEPS, sum(int((~batch.given).sum()) for batch in batches[first:]) / TIMED_STEPS
 
 
 def facts(training: Training) -> list[str]:

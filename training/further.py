@@ -8,7 +8,7 @@ from config.schema import RunConfig
 from generation.aside import copy_aside, kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from text.survey import learnt_before, split_differs
-from training.resume import NEARLY, planned_minutes
+from training.resume import NEARLY, own_state, planned_minutes
 from training.start import check_alike
 from training.worker import exclusive_training
 from utils import UserError, hash_file
@@ -36,8 +36,8 @@ def start_of_finished_training(run: RunConfig, found: Checkpoint) -> Path | None
     start = found.start.model_sha256 if found.start else ""
     for kept in kept_aside(run.model_file()):
         if kept.is_file() and hash_file(kept) == start:
-            minutes = planned_minutes(run.with_training(start_from=str(kept)), found.data_sha256)
-            if 0 < NEARLY * minutes <= found.run.minutes():  # the state of a longer one waits for that
+            state = own_state(run.with_training(start_from=str(kept)), found.data_sha256)
+            if 0 < NEARLY * planned_minutes(state) <= found.run.minutes():  # the state of a longer one waits for that
                 return kept
     return None
 

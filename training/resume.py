@@ -145,11 +145,11 @@ def start_sha256(run: RunConfig) -> str:
 
 
 def drop_state(run: RunConfig, data_sha256: str, minutes: float) -> str:
-    """Delete the state of this run of this data, but for one that a training of more than `minutes` goes on from.
+    """Delete the state of this run of this data, unless its training may take longer than `minutes`.
 
-    -> that training, in words, or "". The state of another run stays.
+    -> that longer training, in words, or "". The state of another run stays.
     """
-    if longer := planned_minutes(run, data_sha256):
+    if longer := planned_minutes(own_state(run, data_sha256)):
         if NEARLY * longer > minutes:
             limit = f"of {counted(longer, 'minute')}" if math.isfinite(longer) else "without a limit of time"
             return f"a training {limit}"
@@ -193,10 +193,9 @@ def forget_states(run: RunConfig, data_sha256: str) -> str:
     return f"{current}{size} is kept as {set_aside(current)}" if os.path.lexists(current) else ""
 
 
-def planned_minutes(run: RunConfig, data_sha256: str) -> float:
-    """How long the training may take whose state is that of this run of this data; 0 if there is none."""
-    state = own_state(run, data_sha256)
-    return minutes_of(state) if state else 0.0
+def planned_minutes(state: dict[str, Any] | None) -> float:
+    """How many minutes the training of a state may take; 0 if there is no state."""
+    return RunConfig.stored(state["config"]).minutes() if state else 0.0
 
 
 def spent_minutes(state: dict[str, Any]) -> float:
@@ -211,11 +210,6 @@ def spent_minutes(state: dict[str, Any]) -> float:
 def outlasts(state: dict[str, Any], run: RunConfig) -> bool:
     """Whether a state holds more minutes than a run may take; --force moves such a one aside, and deletes others."""
     return spent_minutes(state) > run.minutes()
-
-
-def minutes_of(state: dict[str, Any]) -> float:
-    """How long the training of a state might take."""
-    return RunConfig.stored(state["config"]).minutes()
 
 
 def read_alike(state: dict[str, Any], corpus: Corpus) -> bool:

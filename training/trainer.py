@@ -26,7 +26,7 @@ from text.disguise import check_text
 from training.events import SILENT, Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save
 from training.learner import Learner
 from training.preview import sample_of
-from training.resume import drop_state, minutes_of, take_state, write_state
+from training.resume import drop_state, planned_minutes, take_state, write_state
 from training.start import beginning_of, keeps_split, matched_weights, no_better, spent_before
 from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
 from training.stopwatch import Stopwatch
@@ -274,7 +274,7 @@ class Training:
         if state.get("device", self.device.type) == self.device.type:  # else all sums are others anyway
             self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)
-        self.longest_minutes = max(self.longest_minutes, minutes_of(state))
+        self.longest_minutes = max(self.longest_minutes, planned_minutes(state))
         self.sound = state["sound"] or self.snapshot()
         listener.resumed(self.status)
 
