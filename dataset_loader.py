@@ -87,11 +87,7 @@ class TrainingBatches:
         first = np.cumsum(windows, dtype=np.int32) - windows
         self.window = np.arange(len(self.documents), dtype=np.int32) - np.repeat(first, windows)
         buckets = bucket_length(self.split.lengths + 2, self.context, TRAINING_BUCKET).astype(np.int32)[self.documents]
-        order = np.argsort(buckets, kind="stable").astype(np.int32)
-        sizes = np.bincount(buckets)
-        lengths = np.flatnonzero(sizes)
-        parts = np.split(order, np.cumsum(sizes[lengths])[:-1])
-        self.buckets = dict(zip(lengths.tolist(), parts, strict=True))
+        self.buckets = {int(n): np.flatnonzero(buckets == n).astype(np.int32) for n in np.unique(buckets)}
         self.epoch_batches = functools.lru_cache(maxsize=1)(self._epoch_batches)
         self.steps_per_epoch = len(self.epoch_batches(0))
 

@@ -79,7 +79,7 @@ class OutputRecord:
             self.hashes.setdefault(name, set()).add(found)
 
     def take_over(self, other: "OutputRecord") -> None:
-        """Know what another record of this folder knows too."""
+        """Add what another record of this folder knows."""
         for name, hashes in other.hashes.items():
             self.hashes.setdefault(name, set()).update(hashes)
 

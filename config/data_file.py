@@ -24,7 +24,7 @@ UNREAD = (".7z", ".tar", ".tgz", ".tbz2", ".txz", ".rar")  # archives that are t
 
 
 def no_data(path: Path, missing: str) -> str:
-    """Why a dataset's file is none, and what to do; `missing` if nothing like it is there."""
+    """Why a dataset's file cannot be read, and what to do; `missing` if no file of a similar name is there."""
     if (why := unreadable(path) or NO_FILE) != "no such file":
         return f"{path}: {why}; put a text file there, one document per line"
     stem = path.name.split(".")[0]

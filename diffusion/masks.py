@@ -94,7 +94,7 @@ def logits_behind(inputs: SamplerInputs, x: Tensor, turn: int, turns: int) -> tu
 
 
 def least(values: Tensor, share: float, among: Tensor, fewest: int = 0) -> Tensor:
-    """(B, L) -> (B, L): marks the least values of each row `among` some, a share of these and `fewest` at least."""
+    """(B, L) values, (B, L) bool -> (B, L): marks the least `among` these in each row: a share, `fewest` at least."""
     number = (share * among.sum(1, keepdim=True)).round().clamp_min(fewest)
     return (values.masked_fill(~among, torch.inf).argsort(1).argsort(1) < number) & among
 

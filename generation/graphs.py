@@ -65,7 +65,7 @@ class GraphedStep:
 class GraphedNetwork:
     """A network of fixed weights on a GPU, whose calls are graphs: it computes all positions and returns those asked.
 
-    Shapes as of `Network`. How many positions are asked depends on values, which a graph cannot.
+    Shapes as of `Network`. A graph has fixed shapes, and how many positions are asked for depends on values.
     """
 
     def __init__(self, network: Network, device: torch.device) -> None:

@@ -9,7 +9,7 @@ from text.vocabulary import as_line
 from utils import utf8
 
 
-def sample_files(texts: list[str], settings: dict[str, Any], *, stream: bool = False) -> tuple[bytes, bytes]:
+def sample_files(texts: list[str], settings: dict[str, Any], *, stream: bool) -> tuple[bytes, bytes]:
     """Both files; `settings` stand in every line of the second. Newlines in samples of a `stream` are escaped."""
     objects = [json.dumps({"index": k, "text": text, **settings}, ensure_ascii=False) for k, text in enumerate(texts)]
     lines = map(as_line, texts) if stream else texts

@@ -72,12 +72,13 @@ class ThisMachine:
             while pending and len(calls) < writer.calls_at_once:
                 calls.append(next_call(pending, writer.call_positions))
                 pending = [draft for draft in pending if draft not in calls[-1].drafts]
-            left = sum(draft.left for call in calls for draft in call.drafts)
+            called = [draft for call in calls for draft in call.drafts]
+            left = sum(draft.left for draft in called)
             map_on_cores(writer.device, lambda call: write_windows(writer, call, settings, self.watch), calls)
             if self.watch:
-                self.watch.done(draft for call in calls for draft in call.drafts)
+                self.watch.done(called)
             if progress:
-                progress(left - sum(draft.left for call in calls for draft in call.drafts))
+                progress(left - sum(draft.left for draft in called))
         return [draft.written(writer.vocabulary) for draft in drafts]
 
 
@@ -181,7 +182,7 @@ def next_call(pending: list[Draft], positions: int) -> Call:
     return Call(heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled), rows, length)
 
 
-def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: Watch | None = None) -> None:
+def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: Watch | None) -> None:
     """Write the next window of each of a call's drafts; the rows left over hold frames."""
     drafts, rows, length = call
     home = exact_device(writer.device)

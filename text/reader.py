@@ -120,7 +120,7 @@ def ends_in_cr(path: Path) -> bool:
 def read_stretches(path: Path, config: DataConfig, most_bytes: int) -> Iterator[np.ndarray]:
     """Yield code points as `read_lines` does, of all the file, or of about so many bytes in stretches spread evenly.
 
-    The lines of a stretch are whole, but for one that is longer than it: of that a part is read, and ends there.
+    A stretch has whole lines; where a line is longer than the stretch, a part of it is read as a line.
     """
     size = path.stat().st_size
     if size <= most_bytes:

@@ -22,7 +22,7 @@ BASE_SHARE = 0.2  # of the time for all
 CHECKED_FILE = BASE_FILE.replace(".txt", ".check.txt")  # the text that --check looks at where a base has another
 
 
-def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], lanes: int = 1) -> list[RunConfig]:
+def with_base(config: Config, runs: list[RunConfig], overrides: dict[str, Any], lanes: int) -> list[RunConfig]:
     """The base's run, and these, which start from it. Where their time is limited, the base gets BASE_SHARE of all.
 
     If the runs share the time of so many lanes, the base, which has all lanes to itself, counts once.

@@ -24,10 +24,8 @@ def finished_model(run: RunConfig) -> tuple[Checkpoint | None, str]:
         return None, f"{run.model_file()} began from {run.start_file()} as it was, which was trained anew since"
     further = was_trained_further(model)
     theirs = model.run.with_training(start_from=run.training.start_from) if further else model.run
-    same = (
-        model.network == "transformer" and theirs.trains_like(run) and model.data_sha256 == hash_file(run.data_file())
-    )
-    if not same:
+    same_settings = model.network == "transformer" and theirs.trains_like(run)
+    if not same_settings or model.data_sha256 != hash_file(run.data_file()):
         return None, f"{run.model_file()} came from other data or settings"
     if further or model.run.minutes() >= NEARLY * run.minutes():
         return model, ""

@@ -174,14 +174,12 @@ class Optimizers:
         self.precision = torch.float32 if config.precision == "float32" else pick_precision("auto", self.device)
         self.rates = [config.learning_rate, *[config.muon_learning_rate] * len(blocks)]
         adam, *muon = (torch.tensor(rate, device=self.device) if self.graphs else rate for rate in self.rates)
-        self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(rest, lr=adam, betas=betas, weight_decay=decay, fused=True, capturable=self.graphs)
-        ]
         self.muons = [
             torch.optim.Muon(m, lr=rate, weight_decay=decay)  # pyright: ignore[reportArgumentType]: a tensor may be
             for m, rate in zip(blocks, muon, strict=True)
         ]
-        self.parts += self.muons
+        others = torch.optim.AdamW(rest, lr=adam, betas=betas, weight_decay=decay, fused=True, capturable=self.graphs)
+        self.parts: list[torch.optim.Optimizer] = [others, *self.muons]
 
     def load(self, states: list[dict[str, Any]]) -> None:
         """Go on from the states of the parts. Their settings are the run's, whatever a file says."""
