@@ -1,19 +1,15 @@
 """Several trainings at once against one after another: python benchmarks/jobs.py --output benchmarks/results/jobs.md
 
 Trains the largest texts of a folder, the first part of each, by turns with --jobs 1 and with another number, and
-compares the models byte for byte. With --ray the other is a Ray cluster of this machine, begun by each run, and both
-have the same number of jobs. Linux alone, whose /proc says what processes took.
+compares the models byte for byte.
 """
 
 import argparse
-import contextlib
 import os
-import secrets
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -40,12 +36,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="of each training")
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--jobs", default="auto", help="compared with 1")
-    parser.add_argument("--ray", action="store_true", help="compare with as many jobs on Ray")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    jobs = ["--jobs", arguments.jobs]
-    first, second = (jobs, [*jobs, "--ray"]) if arguments.ray else (["--jobs", "1"], jobs)
+    first, second = ["--jobs", "1"], ["--jobs", arguments.jobs]
     rows, ratios, more, results = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         write_project(Path(folder), arguments)
@@ -89,42 +83,20 @@ def write_project(folder: Path, arguments: argparse.Namespace) -> None:
 def train_all(folder: Path, way: list[str]) -> tuple[float, float, dict[str, bytes]]:
     """-> seconds, seconds of all processors, the models; what is encoded and trained is removed again."""
     command = [sys.executable, str(ROOT / "train.py"), "--all", "--force", *way]
-    began = time.perf_counter()
-    with Processors() as processors:
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=processors.environment)
-        seconds = time.perf_counter() - began
+    began, spent = time.perf_counter(), children_seconds()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    seconds, spent = time.perf_counter() - began, children_seconds() - spent
     models = {path.name: path.read_bytes() for path in (folder / "models").glob("*.pt")}
     for path in [*(folder / "models").iterdir(), *(folder / "datasets" / ".cache").rglob("*")]:
         if path.is_file():
             path.unlink()
-    return seconds, sum(processors.ticks.values()) / os.sysconf("SC_CLK_TCK"), models
+    return seconds, spent, models
 
 
-class Processors:
-    """Looks often at every process that has this environment, as descendants have it, whoever their parent is now."""
-
-    def __init__(self) -> None:
-        self.mark = f"JOBS_MARK={secrets.token_hex(8)}"
-        self.environment = {**os.environ, **dict([self.mark.split("=")])}
-        self.ticks: dict[str, int] = {}  # by process: what it has taken when it was last seen
-        self.over = threading.Event()
-
-    def __enter__(self) -> "Processors":
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.over.set()
-        self.thread.join()
-
-    def look(self) -> None:
-        while not self.over.wait(0.2):
-            for process in Path("/proc").glob("[0-9]*"):
-                with contextlib.suppress(OSError):  # it has ended
-                    if self.mark.encode() in (process / "environ").read_bytes():
-                        fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
-                        self.ticks[process.name] = int(fields[11]) + int(fields[12])
+def children_seconds() -> float:
+    """Processor time of all processes that this one has started and waited for, and of theirs; 0 on Windows."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 if __name__ == "__main__":
