@@ -15,33 +15,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import sides
-from environment import heading, peak_megabytes, publish
-from sides import BABY, ROOT, SMALL
+from environment import ROOT, heading, peak_megabytes, publish
+from sides import BABY, SMALL
 
-Measure = Callable[[str, str, int], float]  # a dataset's name, the device, how often as many steps -> a rate
-Row = tuple[str, Measure, Measure]  # what is measured: unit, project, reference
-
-
-def training_row(preset: str, size: dict[str, int], steps: tuple[int, int], *, documents: bool = False) -> Row:
-    def project(name: str, device: str, times: int) -> float:
-        return sides.project_training(name, preset, times * steps[0], device=device)
-
-    def reference(name: str, device: str, times: int) -> float:
-        return sides.reference_training(name, size, times * steps[1], device, documents=documents)
-
-    return "characters/s", project, reference
-
-
-ROWS: dict[str, Row] = {
-    "training, baby-GPT size, batch 64": training_row("baby", BABY, (2, 1)),
-    "training, baby-GPT size, batch 64 / a short document a row": training_row("baby", BABY, (2, 1), documents=True),
-    "training, 2 layers of 192, batch 16 / 4 of 128, 64": training_row("tiny", SMALL, (40, 5)),
-    "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": training_row(
-        "tiny", SMALL, (40, 5), documents=True
-    ),
+# what is trained: preset of the project, size of the reference, steps of each, whether a reference's row is a document
+ROWS: dict[str, tuple[str, dict[str, int], tuple[int, int], bool]] = {
+    "training, baby-GPT size, batch 64": ("baby", BABY, (2, 1), False),
+    "training, baby-GPT size, batch 64 / a short document a row": ("baby", BABY, (2, 1), True),
+    "training, 2 layers of 192, batch 16 / 4 of 128, 64": ("tiny", SMALL, (40, 5), False),
+    "training, 2 layers of 192, batch 16 / 4 of 128, a short document a row": ("tiny", SMALL, (40, 5), True),
 }
 TIMES = {"cpu": 1, "cuda": 20}  # as many steps
 
@@ -61,13 +44,18 @@ def measure_one(what: str, side: str, dataset: str, argument: str) -> dict[str, 
         "quality uniform": lambda: sides.project_quality(dataset, "uniform", float(argument)),
         "large corpus": lambda: sides.large_corpus(dataset, int(argument)),
     }
-    if what in alone:
-        found = alone[what]()
-    else:
-        _, project, reference = ROWS[what]
-        measure = {"project": project, "reference": reference}[side]
-        found = {"rate": measure(dataset, argument, TIMES[argument])}
+    found = alone[what]() if what in alone else {"rate": training_rate(what, side, dataset, argument)}
     return {**found, "peak_mb": peak_megabytes()}
+
+
+def training_rate(what: str, side: str, dataset: str, device: str) -> float:
+    """Characters a second of one side of a row."""
+    (preset, size, (own, other), documents), n = ROWS[what], TIMES[device]
+    measures = {
+        "project": lambda: sides.project_training(dataset, preset, n * own, device=device),
+        "reference": lambda: sides.reference_training(dataset, size, n * other, device, documents=documents),
+    }
+    return measures[side]()
 
 
 def spread(values: list[float]) -> str:
@@ -79,7 +67,7 @@ def spread(values: list[float]) -> str:
 def compared(dataset: str, device: str, rounds: int) -> list[str]:
     """A Markdown row for each comparison."""
     lines = []
-    for what, (unit, *_) in ROWS.items():
+    for what in ROWS:
         found: dict[str, list[dict[str, float]]] = {"reference": [], "project": []}
         for _ in range(rounds):
             for side, results in found.items():
@@ -87,7 +75,7 @@ def compared(dataset: str, device: str, rounds: int) -> list[str]:
         rates = {side: [result["rate"] for result in results] for side, results in found.items()}
         ratios = [own / other for own, other in zip(rates["project"], rates["reference"], strict=True)]
         memory = " / ".join(f"{max(r['peak_mb'] for r in found[side]):,.0f}" for side in ("project", "reference"))
-        cells = [what, unit, spread(rates["project"]), spread(rates["reference"]), spread(ratios), memory]
+        cells = [what, "characters/s", spread(rates["project"]), spread(rates["reference"]), spread(ratios), memory]
         lines.append(f"| {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     return lines

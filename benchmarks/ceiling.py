@@ -6,11 +6,8 @@ Every figure should agree with the ceiling within its interval, but for the few 
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import heading, publish
 

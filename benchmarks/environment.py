@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy
 import torch
 
+# for every script here: each imports this module before those of the project
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from command.disk import write_atomic
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment() -> str:

@@ -13,13 +13,10 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from environment import heading, publish
+from environment import ROOT, heading, publish
 
 from utils import size_of
 
-ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = """\
 preset: {preset}
 device: cpu

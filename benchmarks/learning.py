@@ -8,11 +8,8 @@ the documents that the voice then writes are copies.
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from environment import heading, publish

@@ -14,8 +14,6 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from environment import heading, publish
 from playwright.sync_api import Browser, sync_playwright
 
@@ -48,10 +46,8 @@ def processor_seconds() -> float:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
-            parents[int(stat.parent.name)], spent[int(stat.parent.name)] = (
-                int(fields[1]),
-                int(fields[11]) + int(fields[12]),
-            )
+            process = int(stat.parent.name)
+            parents[process], spent[process] = int(fields[1]), int(fields[11]) + int(fields[12])
     family = {os.getpid()}
     while more := {child for child, parent in parents.items() if parent in family} - family:
         family |= more

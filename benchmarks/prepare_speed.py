@@ -11,11 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from environment import heading, publish
-
-PREPARE = Path(__file__).resolve().parents[1] / "prepare.py"
+from environment import ROOT, heading, publish
 
 
 def write_table(path: Path, texts: list[str], megabytes: int) -> None:
@@ -37,7 +33,7 @@ def write_table(path: Path, texts: list[str], megabytes: int) -> None:
 def measured(path: Path, folder: Path, *options: str) -> tuple[float, float, float]:
     """Seconds, seconds of processors, and megabytes at most, of prepare.py."""
     began = time.monotonic()
-    command = [sys.executable, str(PREPARE), str(path), "--name", "x", *options]
+    command = [sys.executable, str(ROOT / "prepare.py"), str(path), "--name", "x", *options]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)  # of this process alone
     if status:

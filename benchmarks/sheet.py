@@ -8,13 +8,10 @@ import math
 import random
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import heading, publish
 from playwright.sync_api import Page, sync_playwright

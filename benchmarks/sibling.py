@@ -8,12 +8,9 @@ so are the voice's in an order of writing. The voice knows how long each documen
 import argparse
 import json
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import torch

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from environment import ROOT
 from reference import Notebook, padded, windows
 
 from config.loader import load_config
@@ -21,7 +22,6 @@ from model import Denoiser
 from text.corpus import Split, load_corpus
 from training.trainer import Training
 
-ROOT = Path(__file__).resolve().parents[1]
 BABY = {"layers": 6, "heads": 6, "width": 384, "context": 256}
 SMALL = {"layers": 4, "heads": 4, "width": 128, "context": 128}
 BATCH = 64

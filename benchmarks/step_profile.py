@@ -8,12 +8,9 @@ one core.
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 from environment import heading, publish
@@ -41,17 +38,16 @@ def seconds(work: Callable[[], object], times: int, device: torch.device) -> lis
 def speed(training: Training, warm_up: int, steps: int) -> list[str]:
     """Lines on the warm-up, and on characters a second of the steps after it."""
 
-    def advance(first: int, last: int) -> int:
-        before = training.status.characters
+    def advance(first: int, last: int) -> None:
         for number in range(first, last):
             training.advance(training.batches.batch(number))
-        return training.status.characters - before
 
     (began,) = seconds(lambda: advance(0, warm_up), 1, training.device)
-    characters: list[int] = []
-    (took,) = seconds(lambda: characters.append(advance(warm_up, warm_up + steps)), 1, training.device)
+    before = training.status.characters
+    (took,) = seconds(lambda: advance(warm_up, warm_up + steps), 1, training.device)
+    characters = training.status.characters - before
     first = f"the first {warm_up} steps take {began:.1f} seconds"
-    return [first, f"{characters[0] / took:,.0f} characters/s, {1000 * took / steps:.2f} ms a step"]
+    return [first, f"{characters / took:,.0f} characters/s, {1000 * took / steps:.2f} ms a step"]
 
 
 def peak(training: Training) -> float:

@@ -8,12 +8,9 @@ ones among all runs of six characters (variety), a curve over the temperatures f
 
 import argparse
 import itertools
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -5,10 +5,7 @@ Reads models/*.pt, their metrics and outputs/*_samples.txt of the folder it is r
 
 import argparse
 import json
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from environment import environment
 
@@ -18,7 +15,8 @@ from generation.checkpoint import load_checkpoint
 SAMPLES, SHOWN = 3, 160
 
 
-def row(model: Path, outputs: Path) -> list[str]:
+def row_and_samples(model: Path, outputs: Path) -> tuple[str, list[str]]:
+    """A voice's row of the table, and its first samples."""
     checkpoint = load_checkpoint(model)
     metrics = checkpoint.metrics
     history = [json.loads(line) for line in model.with_suffix(".metrics.jsonl").read_text("utf-8").splitlines()]
@@ -32,7 +30,7 @@ def row(model: Path, outputs: Path) -> list[str]:
         str(len(lines)),
     ]
     shown = [line if len(line) <= SHOWN else line[:SHOWN] + "…" for line in lines[:SAMPLES]]
-    return [f"| {' | '.join(cells)} |", *shown]
+    return f"| {' | '.join(cells)} |", shown
 
 
 def main() -> None:
@@ -42,16 +40,16 @@ def main() -> None:
     parser.add_argument("commands", nargs="+", help="the commands that made them, to be shown")
     arguments = parser.parse_args()
     models = [file for file in sorted(Path("models").glob("*.pt")) if file.with_suffix(".metrics.jsonl").is_file()]
-    rows = {model.stem: row(model, Path("outputs")) for model in models}
+    found = {model.stem: row_and_samples(model, Path("outputs")) for model in models}
     lines = [f"# {arguments.title}", "", environment() + ".", "", "```", *arguments.commands, "```", ""]
     lines += [
         "| corpus | parameters | minutes | characters seen | held-out bits/char | lines |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    lines += [cells[0] for cells in rows.values()]
+    lines += [row for row, _ in found.values()]
     lines += ["", f"The first {SAMPLES} samples of each, not chosen, cut at {SHOWN} characters:", ""]
-    for name, cells in rows.items():
-        lines += [f"**{name}**", "", "```", *cells[1:], "```", ""]
+    for name, (_, samples) in found.items():
+        lines += [f"**{name}**", "", "```", *samples, "```", ""]
     write_atomic(arguments.output, "\n".join(lines))
 
 
