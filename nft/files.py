@@ -110,12 +110,17 @@ def is_made_of(file: File, path: Path) -> bool:
         content = file.content()
     except UserError:  # a film, without ffmpeg
         return False
-    return file.same(beginning(path, most_bytes(content)), content)
+    return file.same(compared_part(path, content), content)
 
 
-def most_bytes(content: bytes) -> int:
-    """How many bytes of a file are compared with this content: another packer's may have more."""
-    return max(ROOM * len(content), image.LARGEST) + 1
+def compared_part(path: Path, content: bytes) -> bytes:
+    """As much of a file as is compared with this content: another packer's may have more bytes than it."""
+    return beginning(path, max(ROOM * len(content), image.LARGEST) + 1)
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether a file holds these bytes and no more."""
+    return beginning(path, len(content) + 1) == content
 
 
 def beginning(path: Path, size: int) -> bytes:
@@ -189,7 +194,7 @@ def write_files(folder: SetFolder, edition: Edition, record: OutputRecord) -> li
 
 def is_kept(path: Path, content: bytes) -> bool:
     """Whether somebody made a file of other content read-only."""
-    return is_protected(path) and not (is_regular(path) and beginning(path, len(content) + 1) == content)
+    return is_protected(path) and not (is_regular(path) and holds(path, content))
 
 
 def strangers_in(folder: SetFolder, expected: set[str]) -> list[str]:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from command.console import progress
 from command.messages import counted, say
 from command.options import check_numbers
-from config.sets import Rules
-from evaluation.reference import Reference
 from generation.writer import Writer
 from nft.courses import masked_course
 from nft.edition import Edition
@@ -79,21 +77,22 @@ def check_drawing(found: Findings, edition: Edition, at_hand: Originals, argumen
     if elsewhere:
         say(f"drawn with {', '.join(elsewhere)}; here a text may come out different, and the stored one counts")
     chosen = named(records, arguments) if arguments.token else sampled(records, arguments.tokens)
+    again = writings_again(writer, chosen, info)
     reference = at_hand.reference if at_hand.knows_words else None  # without all rules, no whole record comes out
-    again = (
-        records_again(writer, chosen, records, info, reference, at_hand.rules)
-        if reference
-        else writings_again(writer, chosen, info)
-    )
+    if reference:
+        judge = Judge(at_hand.rules, info.copy_bound, info.format)
+        again = records_again(TextSource(writer, info, reference), judge, chosen, records)
     same: set[int] = set()
-    for record, (expected, course) in told(again, len(chosen)):
-        other = [key for key, value in expected.items() if record[key] != value]
-        other += ["course"] * (course != edition.course(record) != [])
-        if other:
-            what = f"token {record['token_id']}: drawn again, it is another text or has other figures"
-            (found.not_checked if elsewhere else found.differs)(f"{what} ({', '.join(other)})")
-        else:
-            same.add(record["token_id"])
+    with progress("tokens drawn again", len(chosen)) as advance:
+        for record, (expected, course) in again:
+            advance(1)
+            other = [key for key, value in expected.items() if record[key] != value]
+            other += ["course"] * (course != edition.course(record) != [])
+            if other:
+                what = f"token {record['token_id']}: drawn again, it is another text or has other figures"
+                (found.not_checked if elsewhere else found.differs)(f"{what} ({', '.join(other)})")
+            else:
+                same.add(record["token_id"])
     print(f"{counted(len(chosen), 'token')} drawn again, {len(same)} the same")
     if left := len(records) - len(chosen):
         found.not_checked(f"the drawing of {counted(left, 'token')}; --tokens {len(records)} draws all again")
@@ -113,16 +112,15 @@ def named(records: list[Record], arguments: argparse.Namespace) -> list[Record]:
 
 
 def records_again(
-    writer: Writer, chosen: list[Record], records: list[Record], info: SetInfo, reference: Reference, rules: Rules
+    source: TextSource, judge: Judge, chosen: list[Record], records: list[Record]
 ) -> Iterator[tuple[Record, DrawnToken]]:
     """Each chosen record, and the token when its texts are drawn and judged again after the tokens before it."""
-    source, judge = TextSource(writer, info, reference), Judge(rules, info.copy_bound, info.format)
     ahead = {part[0]["token_id"]: part for part in parts_of(chosen)}
     numbers = {record["token_id"] for record in chosen}
     for record in records:
         if part := ahead.get(record["token_id"]):
             source.drawn.clear()
-            attempts = ((r["token_id"], min(len(r["dropped"]) + 1, rules.attempts)) for r in part)
+            attempts = ((r["token_id"], min(len(r["dropped"]) + 1, judge.config.attempts)) for r in part)
             source.draw((token, attempt) for token, count in attempts for attempt in range(count))
         if record["token_id"] in numbers:
             yield record, draw_token(source, judge, record["token_id"])
@@ -139,14 +137,6 @@ def writings_again(writer: Writer, chosen: list[Record], info: SetInfo) -> Itera
             text = masked_like(written, record["text"]) if record["accepted"] else ""
             figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}
             yield record, DrawnToken(figures, masked_course(written.course, written.text, text) if text else [])
-
-
-def told(again: Iterator[tuple[Record, DrawnToken]], count: int) -> Iterator[tuple[Record, DrawnToken]]:
-    """The tokens drawn again, while a bar says how many of them there are."""
-    with progress("tokens drawn again", count) as advance:
-        for token in again:
-            advance(1)
-            yield token
 
 
 def parts_of(chosen: list[Record]) -> list[list[Record]]:

@@ -13,7 +13,7 @@ from command.places import is_link, is_regular
 from config.errors import listed
 from nft.animation import Shown, pictures_of
 from nft.edition import Edition
-from nft.files import FOLDERS, File, beginning, beside, files, most_bytes, strangers_in
+from nft.files import FOLDERS, File, beside, compared_part, files, holds, strangers_in
 from nft.findings import Findings
 from nft.image import pixels_of
 from nft.metadata import csv_table, no_formula_begins
@@ -52,7 +52,7 @@ def check_files(found: Findings, folder: SetFolder, edition: Edition) -> None:
                 found.differs(f"{file.path}: missing")
             elif not file.exact:
                 pictures.compare(file, path)
-            elif beginning(path, len(content := file.content()) + 1) != content:
+            elif not holds(path, file.content()):
                 if may_be_earlier(folder, file, edition):
                     earlier.append(file.path)
                 else:
@@ -69,10 +69,7 @@ def may_be_earlier(folder: SetFolder, file: File, edition: Edition) -> bool:
     """Whether a text file of other bytes may be one that an earlier version wrote."""
     if file.path.endswith(WRITTEN_OTHERWISE.get(edition.info.format, ())):
         return True
-    if file.path != TABLE:
-        return False
-    table = csv_table(edition, no_formula_begins).encode()
-    return beginning(folder.path / TABLE, len(table) + 1) == table
+    return file.path == TABLE and holds(folder.path / TABLE, csv_table(edition, no_formula_begins).encode())
 
 
 def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
@@ -108,7 +105,7 @@ class Pictures:
         except UserError:  # without ffmpeg
             self.films += 1
             return
-        data = beginning(path, most_bytes(drawn_here))
+        data = compared_part(path, drawn_here)
         if data == drawn_here:
             self.alike.add(PACKERS.get(kind, kind))
         if file.same(data, drawn_here):
