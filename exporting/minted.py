@@ -30,10 +30,15 @@ def read_set(folder: Path) -> Minted:
     accepted = [record for record in records if record["accepted"]]
     if not accepted:
         raise UserError(f"{folder}: the set holds no token; run collection.py make first")
-    attempts = {record["token_id"]: record["attempt"] for record in accepted if record["attempt"]}
-    hashes = {(record["token_id"] - 1, record["attempt"]): record["drawn_sha256"] for record in accepted}
     published = [record for record in accepted if chosen is None or record["token_id"] in chosen]
-    withheld = len(records) - sum(record["sha256"] == record["drawn_sha256"] for record in published)
-    trained = info.identity["config_sha256"], info.identity["data_sha256"]
-    look = info.title, "auto" if info.theme in (None, "paper") else info.theme  # paper: night where that is preferred
-    return Minted(*look, info.seed, info.sampler_settings(), attempts, hashes, trained, len(records), withheld)
+    return Minted(
+        title=info.title,
+        theme="auto" if info.theme in (None, "paper") else info.theme,  # paper: night where that is preferred
+        seed=info.seed,
+        settings=info.sampler_settings(),
+        attempts={record["token_id"]: record["attempt"] for record in accepted if record["attempt"]},
+        hashes={(record["token_id"] - 1, record["attempt"]): record["drawn_sha256"] for record in accepted},
+        trained=(info.identity["config_sha256"], info.identity["data_sha256"]),
+        size=len(records),
+        withheld=len(records) - sum(record["sha256"] == record["drawn_sha256"] for record in published),
+    )

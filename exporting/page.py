@@ -16,29 +16,16 @@ from command.places import is_same_place
 from config.loader import config_or_defaults
 from diffusion.sampler_settings import SamplerSettings
 from evaluation.learnt_text import corpus_of
+from exporting import proof
 from exporting.html import SCRIPTS, page_of
 from exporting.minted import Minted, read_set
-from exporting.proof import (
-    DOCUMENTS,
-    EQUAL,
-    LARGEST_DIFFERENCE,
-    MOST_BITS_LOST,
-    Engine,
-    Expected,
-    Place,
-    bits_lost,
-    differing_documents,
-    largest_difference,
-    node,
-    written_in_python,
-)
 from exporting.quantise import SCHEMES
 from exporting.voice import check_exportable, voice_of
 from exporting.weights import Packed, in_float32, pack, quantised
 from generation.archive import archive_bytes
 from generation.checkpoint import Checkpoint, content_of, load_checkpoint, named_weights
 from generation.folder import model_files, model_name
-from generation.writer import Progress, Writer
+from generation.writer import Writer
 from nft.store import SOURCES
 from text.corpus import Corpus
 from utils import CPU, UserError, utf8
@@ -69,15 +56,14 @@ def export_page(arguments: argparse.Namespace) -> int:
     filled = partial(page_of, voice, packed, script=SCRIPTS[arguments.platform])
     how = UNPROVEN
     if not arguments.unproven:
-        node()  # before minutes of work
+        proof.node()  # before minutes of work
         corpus = corpus_of(replace(checkpoint, run=here), arguments.model)
         with named_weights(arguments.model), candidate(filled()) as page:
             lost = check_weights(checkpoint, writer, corpus, arguments)
             difference = check_logits(page, writer, corpus, arguments.model)
-            with progress("documents written", DOCUMENTS) as advance:
-                expected = expected_texts(writer, settings, seed, minted, advance)
+            expected = expected_texts(writer, settings, seed, minted)
             differing = check_documents(page, seed, expected, arguments)
-            count = f"{'the first ' * bool(minted and len(minted.hashes) > DOCUMENTS)}{len(expected)}"
+            count = f"{'the first ' * bool(minted and len(minted.hashes) > proof.DOCUMENTS)}{len(expected)}"
             what = "tokens of the set" if minted else "documents equal to Python's"
             figures = f"logits within {difference:.1e}, NELBO {lost:+.4f} bits by quantisation"
             how = f"Proven: {len(expected) - len(differing)} of {count} {what}, {figures}."
@@ -143,49 +129,50 @@ def candidate(page: str) -> Iterator[Path]:
 
 def check_weights(checkpoint: Checkpoint, writer: Writer, corpus: Corpus, arguments: argparse.Namespace) -> float:
     """Bits of the NELBO that quantisation costs. Raises UserError if they are too many."""
-    lost, finer = bits_lost(Writer.of(in_float32(checkpoint), CPU), writer, corpus), SCHEMES[arguments.weights].instead
-    if lost > MOST_BITS_LOST:
+    lost = proof.bits_lost(Writer.of(in_float32(checkpoint), CPU), writer, corpus)
+    finer = SCHEMES[arguments.weights].instead
+    if lost > proof.MOST_BITS_LOST:
         raise UserError(
             f"{arguments.model}: quantised as {arguments.weights} its NELBO is {lost:.3f} bits worse, more than"
-            f" {MOST_BITS_LOST}; " + (f"choose --weights {finer}" if finer else "no finer weights are offered")
+            f" {proof.MOST_BITS_LOST}; " + (f"choose --weights {finer}" if finer else "no finer weights are offered")
         )
     return lost
 
 
 def check_logits(page: Path, writer: Writer, corpus: Corpus, model: Path) -> float:
     """The largest difference of a logit between page and Python. Raises UserError if rounding does not explain it."""
-    with Engine(page) as engine:
-        difference = largest_difference(engine, writer, corpus)
-    if not difference <= LARGEST_DIFFERENCE:  # nor NaN
+    with proof.Engine(page) as engine:
+        difference = proof.largest_difference(engine, writer, corpus)
+    if not difference <= proof.LARGEST_DIFFERENCE:  # nor NaN
         raise UserError(
             f"{model}: the page's logits differ from Python's by {difference:.2g}, more than"
-            f" {LARGEST_DIFFERENCE}; this is an error of the page, no choice of yours helps"
+            f" {proof.LARGEST_DIFFERENCE}; this is an error of the page, no choice of yours helps"
         )
     return difference
 
 
-def expected_texts(
-    writer: Writer, settings: SamplerSettings, seed: int, minted: Minted | None, advance: Progress
-) -> Expected:
+def expected_texts(writer: Writer, settings: SamplerSettings, seed: int, minted: Minted | None) -> proof.Expected:
     """What the page must write: the set's first tokens as they stand in it, or documents as Python writes them now."""
     if minted:
-        return dict(list(minted.hashes.items())[:DOCUMENTS])
-    return written_in_python(writer, settings, seed, advance)
+        return dict(list(minted.hashes.items())[: proof.DOCUMENTS])
+    with progress("documents written", proof.DOCUMENTS) as advance:
+        return proof.written_in_python(writer, settings, seed, advance)
 
 
-def check_documents(page: Path, seed: int, expected: Expected, arguments: argparse.Namespace) -> list[Place]:
+def check_documents(
+    page: Path, seed: int, expected: proof.Expected, arguments: argparse.Namespace
+) -> list[proof.Place]:
     """Which of the expected texts the page writes otherwise; names tokens. Raises UserError if they are too many."""
     with progress("documents compared", len(expected)) as advance:
-        differing = differing_documents(page, seed, expected, advance)
+        differing = proof.differing_documents(page, seed, expected, advance)
     equal = len(expected) - len(differing)
-    if equal < EQUAL * len(expected):
-        texts = f"tokens of {arguments.set}" if arguments.set else "documents as Python does"
-        advice = "choose fewer --revisions, or a longer training"
+    if equal < proof.EQUAL * len(expected):
+        texts, advice = "documents as Python does", "choose fewer --revisions, or a longer training"
         if arguments.set:
+            texts = f"tokens of {arguments.set}"
             advice = "make the set from the model that --quantised writes, and give the same --weights as then"
-        raise UserError(
-            f"{arguments.model}: the page writes {equal} of {len(expected)} {texts}, fewer than {EQUAL:.0%}; {advice}"
-        )
+        few = f"{equal} of {len(expected)} {texts}, fewer than {proof.EQUAL:.0%}"
+        raise UserError(f"{arguments.model}: the page writes {few}; {advice}")
     if arguments.set and differing:
         numbers = ", ".join(str(index + 1) for index, _ in differing)
         say(f"{arguments.set}: the page writes another text for {counted(len(differing), 'token')}: {numbers}")

@@ -98,8 +98,8 @@ def test_weights_that_are_too_coarse_are_not_written(model, capsys):
 @needs_node
 def test_too_few_equal_documents_write_no_page(model, capsys, monkeypatch):
     real = proof.written_in_python
-    monkeypatch.setattr("exporting.page.written_in_python", lambda *what: real(*what) | {(0, 0): "x"})
-    monkeypatch.setattr("exporting.page.EQUAL", 1.0)
+    monkeypatch.setattr("exporting.proof.written_in_python", lambda *what: real(*what) | {(0, 0): "x"})
+    monkeypatch.setattr("exporting.proof.EQUAL", 1.0)
     assert run(model, *FINE) == 2
     assert "the page writes 99 of 100 documents as Python does, fewer than 100%" in capsys.readouterr().err
     assert not Path("outputs/other_live.html").exists()
@@ -211,7 +211,7 @@ def test_without_node_a_page_is_written_unproven_only(model, capsys, monkeypatch
     ],
 )
 def test_mistakes_are_a_line_each(model, capsys, monkeypatch, options, message):
-    monkeypatch.setattr("exporting.page.node", lambda: Path("node"))
+    monkeypatch.setattr("exporting.proof.node", lambda: Path("node"))
     assert run(model, *options) == 2
     assert capsys.readouterr().err == f"error: {message.replace('nothing.txt', f'{Path.cwd()}/nothing.txt')}\n"
 
