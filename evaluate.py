@@ -59,7 +59,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from config.loader import config_or_defaults, load_config
     from evaluation import report
     from evaluation.evaluator import Request, compare_voices
-    from evaluation.records import Evaluation
     from generation.folder import model_name
     from utils import pick_device
 

@@ -19,7 +19,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser(
         description="Make datasets/NAME.txt, one document per line, from CSV, TSV, JSON, JSON lines or Parquet files, "
         "mailboxes, Stack Exchange's XML dumps, .txt and .md files, also packed (.gz, .bz2, .xz, .zst, .zip), or git "
-        "repositories.",
+        "repositories."
     )
     parser.add_argument(
         "files", nargs="*", type=Path, metavar="SOURCE", help="files, folders, globs, or ARCHIVE.zip/FILE"
@@ -78,10 +78,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     names = [path.name, path.with_suffix(RECORD).name]
     inputs = [arguments.config, *(file.path for file in found)]
     outputs = Outputs(path.parent, names, inputs, overwrite=arguments.overwrite, option="--name")
-    with (
-        scratch_folder(path) as scratch,
-        progress("bytes read", sum(size_of(file.path) for file in found)) as advance,
-    ):
+    with scratch_folder(path) as scratch, progress("bytes read", sum(size_of(file.path) for file in found)) as advance:
         made = make_text(request, found, scratch, advance, stream=run.data.stream)
         outputs.place(made.text, made.sha256, made.record)
     for line in report(made, run, arguments.config):

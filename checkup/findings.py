@@ -8,19 +8,7 @@ import numpy as np
 
 from checkup.estimate import NIGHT
 from checkup.languages import MISSING, name_of, recognised
-from checkup.records import (
-    FEW,
-    GOOD,
-    GREATER_PART,
-    MANY,
-    NOTE,
-    SEVERITIES,
-    WARNING,
-    Finding,
-    Inspection,
-    percent,
-    severity_of,
-)
+from checkup.records import FEW, GOOD, GREATER_PART, MANY, NOTE, WARNING, Finding, Inspection, percent, severity_of
 from command.messages import around, counted
 from config.schema import ENOUGH_TEXT
 from sources.cleaning import agreement, without_entities, without_tags
@@ -121,7 +109,7 @@ def repeats(seen: Inspection) -> Finding:
     lines = log.duplicates + log.documents + log.not_sampled
     share, severity = percent(log.duplicates, lines), severity_of(log.duplicates, lines)
     sentence = f"{counted(log.duplicates, 'line')} ({share}) repeat an earlier one; each is learnt once"
-    return Finding(min(severity, NOTE, key=SEVERITIES.index), sentence)
+    return Finding(GOOD if severity == GOOD else NOTE, sentence)
 
 
 def near_repeats(seen: Inspection) -> Finding:
@@ -199,7 +187,7 @@ def private(seen: Inspection) -> Finding:
         sentence, fix = f"{sentence}; sets leave it out, generate.py does not", ""
     else:
         fix = seen.setting("to leave it out of sets", "collection: {personal: drop}")
-    return Finding(max(severity, NOTE, key=SEVERITIES.index), sentence, fix, examples)
+    return Finding(WARNING if severity == WARNING else NOTE, sentence, fix, examples)
 
 
 def names(seen: Inspection) -> Finding:
@@ -210,9 +198,8 @@ def names(seen: Inspection) -> Finding:
     told, severity = seen.share(len(found))
     kept = severity != GOOD and seen.run.collection.handles in ("keep", "flag")
     fix = seen.setting("to cover them in sets", "collection: {handles: mask}") if kept else ""
-    severity = min(severity, NOTE, key=SEVERITIES.index)
     examples = tuple(around(text, *span, AROUND) for text, span in found[:SHOWN])
-    return Finding(severity, f"@names in {told}", fix, examples)
+    return Finding(GOOD if severity == GOOD else NOTE, f"@names in {told}", fix, examples)
 
 
 def prose(seen: Inspection) -> Finding:

@@ -10,7 +10,7 @@ from command.options import CONFIG_FILE, config_option
 from config.schema import RunConfig
 from text.corpus import Corpus
 
-SEVERITIES = GOOD, NOTE, WARNING = "good", "note", "warning"
+GOOD, NOTE, WARNING = "good", "note", "warning"
 GREATER_PART = 0.5  # share of the documents
 FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and from which it is a warning
 

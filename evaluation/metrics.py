@@ -190,11 +190,7 @@ class Metric:
 
 # new metrics go to the end: bootstraps are drawn in this order from one generator, so another order changes intervals
 METRICS = (
-    Metric(
-        "known words",
-        "share of words that occur in the training text; the ceiling is real text's",
-        known_words,
-    ),
+    Metric("known words", "share of words that occur in the training text; the ceiling is real text's", known_words),
     Metric(
         "trigram divergence",
         "how far the three-character habits are from the source's, bits; near real text's is best",
@@ -225,11 +221,7 @@ METRICS = (
         "how far the last two characters are from the source's habits, bits",
         lambda group: key_divergence(group, ending),
     ),
-    Metric(
-        "duplicates",
-        "share of documents that repeat an earlier one",
-        duplicates,
-    ),
+    Metric("duplicates", "share of documents that repeat an earlier one", duplicates),
     Metric(
         "copies",
         "share of documents that are lines of the training text, nearly recite it, or share longer passages",

@@ -21,7 +21,7 @@ from config.sets import CollectionConfig
 from diffusion.sampler_settings import SamplerSettings
 from diffusion.samplers import settings_read
 from evaluation.learnt_text import corpus_of
-from generation.checkpoint import load_checkpoint
+from generation.checkpoint import Checkpoint, load_checkpoint
 from generation.cluster import on_machines
 from generation.writer import Writer
 from nft.animation import check_mp4
@@ -60,11 +60,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     presentation_options(arguments)  # whose mistakes are told before the text is compared, which may take minutes
-    begun = SetFolder(arguments.out)
-    earlier = begun.info() if begun.has("set.json") else None
-    if earlier and earlier.identity["model_sha256"] != checkpoint.file_sha256:
-        raise UserError(of_another_model(earlier, arguments))
-    version = earlier.format if earlier else SET_FORMAT
+    version = format_of(arguments, checkpoint)
     judge = Judge(run.collection, 0, version)  # whose list of words may be none
     reference, unseen = reference_of(corpus, placed, config, version)
     judge.copy_bound = reference.copy_bound
@@ -90,12 +86,18 @@ def make_set(arguments: argparse.Namespace) -> int:
         return print_summary(folder.path, edition, time.monotonic() - began)
 
 
-def of_another_model(info: SetInfo, arguments: argparse.Namespace) -> str:
-    """What to type where a set was drawn with another model than the one that is given."""
-    own = model_of_set(info, None)
-    fix = f"--model {argument(own)} adds to them" if own else "only that model can add to them"
-    another = f"for a set of {arguments.model} give another --out"
-    return f"{arguments.out}: its tokens were drawn with another model; {fix}; {another}"
+def format_of(arguments: argparse.Namespace, checkpoint: Checkpoint) -> int:
+    """The format of the set that is there, or of a new one. UserError, with what to type, if another model drew it."""
+    folder = SetFolder(arguments.out)
+    if not folder.has("set.json"):
+        return SET_FORMAT
+    info = folder.info()
+    if info.identity["model_sha256"] != checkpoint.file_sha256:
+        own = model_of_set(info, None)
+        fix = f"--model {argument(own)} adds to them" if own else "only that model can add to them"
+        another = f"for a set of {arguments.model} give another --out"
+        raise UserError(f"{arguments.out}: its tokens were drawn with another model; {fix}; {another}")
+    return info.format
 
 
 def check_all_seen(model: Path, unseen: list[str], config: Config) -> None:

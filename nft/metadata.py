@@ -7,15 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nft.edition import Edition
-from nft.formats import (
-    INDENTS,
-    MORE_MARKDOWN,
-    PLAINER_MARKDOWN,
-    PLURALS,
-    SHARED_SYMBOL,
-    SHORT_TITLES,
-    TEXT_OF,
-)
+from nft.formats import INDENTS, MORE_MARKDOWN, PLAINER_MARKDOWN, PLURALS, SHARED_SYMBOL, SHORT_TITLES, TEXT_OF
 from nft.layout import WIDE
 from nft.schemas import SetInfo
 from nft.traits import Record

@@ -34,7 +34,7 @@ MISFITS = (
 )  # fmt: skip
 
 
-def open_mbox(path: Path, name: str, encoding: str = "") -> Table:
+def open_mbox(path: Path, name: str, encoding: str) -> Table:
     """A mailbox: subject, date and text of each message; HTML where it has no plain text. No addresses.
 
     `encoding` is that of what names none and is not UTF-8.

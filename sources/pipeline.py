@@ -5,7 +5,6 @@ import random
 from array import array
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from utils import UserError, hash_file
 
 Texts = Generator[str, None, None]
 Make = Callable[[Row], str]  # the values of some columns -> the text
-READERS: dict[str, Callable[[Path, str], Table]] = {
+READERS: dict[str, Callable[..., Table]] = {
     "csv": open_csv, "tsv": open_tsv, "json": open_json, "parquet": open_parquet, "xml": open_xml, "mbox": open_mbox,
     "text": open_text,
 }  # fmt: skip
@@ -273,16 +272,14 @@ def source_table(file: Found, request: Request, scratch: Path, held: Held) -> It
         commit, table = open_git(file.path, file.name, request.encoding)
         yield Plain(file.path, file, commit, 0), table
         return
+    unit = request.unit or ("line" if file.chosen else "")
+    more = {"mbox": {"encoding": request.encoding}, "text": {"unit": unit}}.get(file.kind, {})
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(plain_file(file, scratch, request.encoding, held))
-        path, opener = plain.path, READERS[file.kind]
+        path = plain.path
         if file.kind in BY_DUCKDB:
             path = stack.enter_context(harmless_path(path, scratch))
-        if file.kind == "mbox":
-            opener = partial(open_mbox, encoding=request.encoding)
-        if file.kind == "text":
-            opener = partial(open_text, unit=request.unit or ("line" if file.chosen else ""))
-        yield plain, opener(path, file.name)
+        yield plain, READERS[file.kind](path, file.name, **more)
 
 
 def first_rows(name: str, table: Table) -> list[Row]:

@@ -12,7 +12,7 @@ from utils import UserError
 MOST_LINES = 1000  # of a file that is taken for one document though nobody says so
 
 
-def open_text(path: Path, name: str, unit: str = "line") -> Table:
+def open_text(path: Path, name: str, unit: str) -> Table:
     """A plain text whose lines, paragraphs (what stands between blank lines), or whole are documents.
 
     "": the whole, if it has few lines.
