@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and are on the disk when a write returns."""
 
 import contextlib
+import errno
 import glob
 import os
 import secrets
@@ -18,20 +19,21 @@ if sys.platform != "win32":
     import fcntl
 
 RANDOM_NAME = "[0-9a-f]" * 8  # between a temporary file's prefix and suffix, as a pattern to glob
+F_BARRIERFSYNC = 85  # of macOS' sys/fcntl.h, which its manual of fsync advises; F_FULLFSYNC takes many times as long
+HELD = (errno.EACCES, errno.EPERM, errno.ENOTEMPTY)  # what Windows says while another program has a file open
 STALE_SECONDS = 3600  # a temporary file that has not changed for so long belongs to a process that was killed
 
 
 def sync(file: IO[Any]) -> None:
     """Wait until all that was written to an open file is on the disk, where a power cut cannot take it.
 
-    On macOS fsync leaves it in the drive's own memory; F_FULLFSYNC, which some disks do not know, does not (fsync(2)).
+    macOS leaves it in the drive's own memory, which may keep what follows and lose this; the barrier keeps the order.
     """
     file.flush()
-    if sys.platform == "darwin":
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)
-            return
     os.fsync(file.fileno())
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):  # of a disk that knows none
+            fcntl.fcntl(file.fileno(), F_BARRIERFSYNC)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -88,9 +90,12 @@ def set_mode(path: Path, mode: int) -> None:
 def patiently(work: Callable[[], object]) -> None:
     """Do this; on Windows up to four times, as virus scanners and indexers there hold what was just written."""
     for seconds in (0.1, 0.4, 1.5) if os.name == "nt" else ():
-        with contextlib.suppress(PermissionError):
+        try:
             work()
             return
+        except OSError as error:
+            if error.errno not in HELD:
+                raise
         time.sleep(seconds)
     work()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 JUNCTION = 0xA0000003  # Windows' IO_REPARSE_TAG_MOUNT_POINT
 # Windows takes these for devices, with any suffix; no file can have such a name there
-DEVICES = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
+DEVICES = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 # nor one with these: a colon begins the name of a stream of a file, and a last dot or space is cut off
 UNUSABLE = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
 
@@ -27,7 +27,10 @@ def is_reserved(name: str) -> bool:
 
 
 def is_same_place(path: Path, other: Path) -> bool:
-    """Whether two paths lead to one place, be there a file or not. Path.resolve raises for a loop of links."""
+    """Whether two paths lead to one place. Names in other letters are one place where a file there shows it.
+
+    Path.resolve raises for a loop of links.
+    """
     first, second = (os.path.normcase(os.path.realpath(each)) for each in (path, other))
     if first.casefold() != second.casefold():
         return False

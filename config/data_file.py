@@ -56,8 +56,9 @@ def kind_of(name: str) -> tuple[str, str]:
     suffix = Path(name).suffix.lower()
     packing = suffix if suffix in PACKED else ""
     path = Path(name[: len(name) - len(packing)])
-    # Apple Mail exports a folder INBOX.mbox, in which the mailbox is a file called mbox
-    return KINDS.get(path.suffix.lower() or f".{path.name.lower()}", ""), packing
+    if path.name == "mbox":  # Apple Mail exports a folder INBOX.mbox with a file of this name in it
+        return "mbox", packing
+    return KINDS.get(path.suffix.lower(), ""), packing
 
 
 def misnamed(name: str, folder: Path, names: list[str]) -> str:

@@ -6,6 +6,7 @@ shape may round differently.
 """
 
 import heapq
+import itertools
 import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -218,13 +219,20 @@ def precision_name(name: str, device: torch.device) -> str:
     return str(pick_precision(name, device)).removeprefix("torch.")
 
 
-def machine_of(writer: Writer) -> str:
-    """Where a text comes out the same again: kind of processor, its instructions or the card, precision, system.
+def machine_names(writer: Writer) -> list[str]:
+    """What says ever more of where a text comes out the same again; the last is today's, earlier ones said less.
 
-    What earlier versions named comes first; systems compute logarithms and sines with libraries of their own.
+    It is the kind of processor, its instructions or the card, the precision, and the system, which computes
+    logarithms and sines by a library of its own.
     """
     kinds = {"cpu": torch.backends.cpu.get_cpu_capability, "cuda": torch.cuda.get_device_name}
     kind = kinds.get(writer.device.type, str)()
     precision = precision_name(writer.run.training.precision, writer.device)
     chip = torch.backends.mps.get_name() if writer.device.type == "mps" else ""
-    return " ".join(filter(None, [writer.device.type, kind, precision, platform.system(), chip]))
+    parts = filter(None, [writer.device.type, kind, precision, platform.system(), chip])
+    return [*itertools.accumulate(parts, "{} {}".format)]
+
+
+def machine_of(writer: Writer) -> str:
+    """Where a text comes out the same again, as sets name it."""
+    return machine_names(writer)[-1]

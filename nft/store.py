@@ -133,9 +133,8 @@ class SetFolder:
             if (old := found.drawn_with()) != (new := wanted.drawn_with()):
                 key = next(key for key in old if old[key] != new[key])
                 what = first_difference(key, old[key], new[key])
-                raise UserError(
-                    f"{self.path}: its tokens were drawn with another {what}; set that as it was, or give another --out"
-                )
+                fix = "add to them there" if key == "identity" else "set that as it was"
+                raise UserError(f"{self.path}: its tokens were drawn with another {what}; {fix}, or give another --out")
             # kept as an earlier version wrote them: index.html depends on the stored sampler
             kept = found.model_dump(include={"format", "sampler", "rules", "courses"})
             kept["rules"] |= {"word_list": wanted.rules["word_list"]} if "word_list" in kept["rules"] else {}  # moved

@@ -13,7 +13,7 @@ from generation.checkpoint import Checkpoint
 from generation.course import Change
 from generation.draft import Draft, Written
 from generation.prompt import ANYTHING
-from generation.writer import VERSIONS, Progress, Writer, machine_of
+from generation.writer import VERSIONS, Progress, Writer, machine_names
 from nft.courses import masked_course
 from nft.formats import PUNCTUATION
 from nft.rules import BLOT, Candidate, Judge
@@ -185,8 +185,8 @@ def identity_of(checkpoint: Checkpoint, writer: Writer, stored: str) -> dict[str
 
     Where a set names less of the machine, as those of earlier versions do, no more can be compared.
     """
-    here = machine_of(writer)
-    device = stored if stored and f"{here} ".startswith(f"{stored} ") else here
+    names = machine_names(writer)
+    device = stored if stored in names else names[-1]
     return {
         "model_sha256": checkpoint.file_sha256,
         "config_sha256": checkpoint.training_sha256,

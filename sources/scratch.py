@@ -1,7 +1,6 @@
 """A temporary folder beside the text that is made, and files whose write errors name them."""
 
 import contextlib
-import errno
 import io
 import os
 import re
@@ -20,7 +19,6 @@ from config.data_file import CACHE
 from utils import UserError
 
 STRANGE = "holds what this program did not put there; move it away"
-OTHERS_THERE = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # errors of rmdir: there are other files, or no folder
 LINK = "link"
 SCRATCH_FILES = ("plain", "text", "sample", LINK)
 PATTERN = re.compile(r"[*?\[\]{}\ud800-\udfff]")  # what DuckDB takes for a pattern, and bytes that are not UTF-8
@@ -88,7 +86,7 @@ def harmless_path(path: Path, folder: Path) -> Iterator[Path]:
             link_or_copy(path.absolute(), link)
             yield link
         finally:
-            link.unlink(missing_ok=True)
+            patiently(partial(link.unlink, missing_ok=True))
 
 
 def is_harmless(path: Path) -> bool:
@@ -113,7 +111,7 @@ def remove_scratch(folder: Path) -> None:
         patiently(partial((folder / name).unlink, missing_ok=True))
     try:
         patiently(folder.rmdir)
-    except OSError as error:
-        if error.errno not in OTHERS_THERE:
+    except OSError:
+        if folder.is_dir() and not is_link(folder) and not any(folder.iterdir()):
             raise
         raise UserError(f"{folder}: {STRANGE}") from None

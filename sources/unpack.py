@@ -15,6 +15,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import IO, Any
 
+from command.disk import patiently
 from command.libraries import library
 from config.data_file import CHANGED, MOST_LINE
 from sources.encodings import BINARY, MIXED, decoded, encoding_of, fix_of, is_utf8, mark_of
@@ -89,7 +90,7 @@ def plain_file(found: Found, scratch: Path, encoding: str, held: Held) -> Iterat
     """
     made, digest, packed = scratch / "plain", hashlib.sha256(), bool(found.packing or found.member)
     with unchanged(found) as before, contextlib.ExitStack() as stack:
-        stack.callback(made.unlink, missing_ok=True)
+        stack.callback(patiently, partial(made.unlink, missing_ok=True))
         with opened(found) as blocks:
             first = head_of(blocks)
             blocks = hashed(itertools.chain([first], blocks), digest)

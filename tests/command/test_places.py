@@ -11,7 +11,20 @@ from command.outputs import Outputs
 from command.places import is_reserved, is_same_place
 from utils import UserError
 
-RESERVED = ["poems: best.txt", "run_12:30.txt", "aux.txt", "COM1", "nul .txt", "a?.txt", "a.", "a ", "a|b", "a\x1fb"]
+RESERVED = [
+    "poems: best.txt",
+    "run_12:30.txt",
+    "aux.txt",
+    "COM1",
+    "conin$",
+    "lpt².txt",
+    "nul .txt",
+    "a?.txt",
+    "a.",
+    "a ",
+    "a|b",
+    "a\x1fb",
+]
 PLAIN = ["poems.txt", "auxiliary.txt", "com.txt", "a b.c", ".hidden", "é.txt", "a'b"]
 
 

@@ -323,6 +323,16 @@ def test_a_text_drawn_on_another_machine_is_not_checked(studio, verify, monkeypa
     assert "not checked: token 1: drawn again, it is another text" in out and "2 tokens drawn again, 1 the same" in out
 
 
+def test_no_tokens_are_added_on_another_machine(studio, capsys, monkeypatch):
+    _, make = studio
+    for system in ("Darwin M1", "Darwin M1 Pro"):  # whose name begins like the other's
+        monkeypatch.setattr("platform.system", lambda system=system: system)
+        status, folder = make("set", 2 + ("Pro" in system))
+    assert status == 2 and len(records(folder)) == 2
+    what = r"another identity.device \(.* Darwin M1, not .* Darwin M1 Pro\); add to them there, or give another --out"
+    assert re.search(what, capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("words", [1, 3])
 def test_a_set_that_names_less_of_its_machine_is_drawn_again_and_goes_on(studio, verify, words):
     """As earlier versions wrote it: the kind of device alone, or no system."""
