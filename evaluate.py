@@ -72,7 +72,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     pages: dict[str, Path] = {}  # of the voices, by name
     folder = arguments.samples if arguments.all else None
     samples = {name: folder / f"{name}_samples.txt" if folder else arguments.samples for name in files}
-    # of every voice: what is written on one must not be what another one is judged by
+    # of all voices: no report may replace what another voice is judged by
     inputs = [*files.values(), *filter(None, samples.values())]
     inputs += [config.resolve(name).data_file() for name in files if arguments.all]
     joint = outputs_of(arguments, config.shared(), report.JOINT_FILES, inputs) if arguments.all else None

@@ -104,7 +104,7 @@ def generate(arguments: argparse.Namespace) -> int:
 def write_all(
     arguments: argparse.Namespace, writer: "Writer", settings: "SamplerSettings", prompt: "Prompt"
 ) -> "list[Written]":
-    """The documents, a batch at a time, on a terminal shown while they are written; their courses if asked for."""
+    """Write the documents, batch by batch, and show progress; their courses are kept only if asked for."""
     from generation.writer import written_documents
 
     written: list[Written] = []
@@ -127,7 +127,7 @@ def cost(writer: "Writer", settings: "SamplerSettings", prompt: "Prompt", texts:
 
 @contextmanager
 def showing(arguments: argparse.Namespace, writer: "Writer") -> "Iterator[tuple[Writer, Progress | None]]":
-    """A writer whose documents are shown while it writes; or the same one, and what to tell how many are done."""
+    """A writer that shows its documents while it writes; or the same one, and a function to report progress."""
     from command.console import progress
     from generation.watch import watching
     from generation.writer import ThisMachine

@@ -110,7 +110,7 @@ def queue_of(arguments: argparse.Namespace) -> "Queue":
 
 
 def check_times(arguments: argparse.Namespace) -> None:
-    """Raise UserError for a limit of time that is none."""
+    """Raise UserError for a time limit out of bounds."""
     from utils import UserError
 
     for key, most in (("minutes", MOST_MINUTES), ("hours", MOST_MINUTES // 60)):

@@ -79,7 +79,7 @@ def pick_device(name: str) -> torch.device:
     present = {"cuda": cuda_computes, "mps": torch.backends.mps.is_available, "cpu": lambda: True}
     if name == "auto":
         return torch.device(next(kind for kind in present if present[kind]()))
-    if name not in present or not present[name]():  # no other is asked: to ask starts CUDA's runtime
+    if name not in present or not present[name]():  # only this one: asking CUDA starts its runtime
         here = ", ".join(kind for kind in present if present[kind]())
         kernels = ": this PyTorch has no kernels for its GPU, and docs/install.md says which one has"
         why = kernels if name == "cuda" and torch.cuda.is_available() else ""

@@ -57,7 +57,7 @@ class Estimate:
 
     @property
     def alike(self) -> bool:
-        """Whether texts were measured that are about as hard to foretell."""
+        """Whether texts were measured that are about as hard to predict."""
         return min(COUNTS) - MARGIN <= self.counts <= max(COUNTS) + MARGIN
 
     def bits(self, characters: float) -> float:
@@ -115,7 +115,7 @@ def in_words(estimate: Estimate) -> str:
     read[f"{'without a limit of time' if limited else 'at the end'}, after {whole}"] = estimate.most
     read = dict(sorted(read.items(), key=itemgetter(1)))
     measured = sum(characters <= MOST_READ for characters in read.values())
-    told = dict(islice(read.items(), measured + 1))  # of what is beyond that, the first
+    told = dict(islice(read.items(), measured + 1))  # and the first that is beyond
     parts = ", ".join(f"{estimate.told(characters)} {when}" for when, characters in told.items())
     many = max(told.values()) > FEW_PASSES * estimate.text
     less = f" (less is known of over {FEW_PASSES} passes)" * many

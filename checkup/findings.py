@@ -19,7 +19,7 @@ from text.vocabulary import NEWLINE, is_letter
 QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is, between quotes
 TOO_FEW = 100_000  # characters to learn from: benchmarks/results/learning.md
 LETTERS = 0.5  # share of letters below which a text hardly looks like language
-ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not worth a word
+ONE_LANGUAGE = 0.95  # share of the most frequent language, from which the others are not mentioned
 EDGE = 20  # characters that documents must begin or end with alike; fewer are a habit of any language
 SHARED = 5  # documents that must do so
 COVERED = 0.999  # share of the text that a larger vocabulary is to cover
@@ -220,7 +220,7 @@ def licence(seen: Inspection) -> Finding:
     return Finding(NOTE, "the licence of the text is not known: may you publish what learns from it?", fix)
 
 
-# what is checked, in the order shown -> how; those of documents have no use for a stream
+# what is checked, in the order shown -> how; for a stream, OF_DOCUMENTS are left out
 CHECKS: dict[str, Callable[[Inspection], Finding]] = {
     "amount": amount, "lengths": lengths, "characters": characters, "languages": languages, "repeats": repeats,
     "near repeats": near_repeats, "openings and endings": edges, "HTML": html, "personal data": private,

@@ -16,7 +16,7 @@ FEW, MANY = 0.01, 0.1  # shares of documents from which something is noted, and 
 
 
 def percent(part: int, whole: int) -> str:
-    """A share for people: a small one is not called none."""
+    """A share for people: a small one does not show as 0."""
     share = part / max(whole, 1)
     return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
 
@@ -65,9 +65,9 @@ class Inspection:
         return self._to_type(purpose, "python train.py --dataset", self.run.name, *options)
 
     def prepare(self, purpose: str, better: str, *options: str) -> str:
-        """A command that makes a better text of this one in a file of its own, and what for.
+        """A command that writes a better text into a file of its own, and what for.
 
-        A word says in what it is `better`. "" of a stream, whose line breaks it would take away.
+        `better`: how it is better, in a word. "" for a stream, whose line breaks would be lost.
         """
         if self.corpus.stream:
             return ""
@@ -78,9 +78,9 @@ class Inspection:
         return self._to_type(purpose, "python prepare.py", source, "--name", name, *options, *given)
 
     def without(self, purpose: str, where: str, better: str, share: float) -> str:
-        """A command that leaves out the documents for which this is true, an expression of SQL: this share of them.
+        """A command that leaves out the documents, a `share` of all, for which the SQL of `where` is true.
 
-        "" where they are the greater part: what is left would be no text of this kind, or none at all.
+        "" if they are the greater part: the rest would be no text of this kind, or none at all.
         """
         return self.prepare(purpose, better, f'--where "NOT {where}"') if share <= GREATER_PART else ""
 

@@ -52,7 +52,7 @@ def read_sample(run: RunConfig) -> Sample:
     size, counts = size_of(path), np.zeros(UNICODE_SIZE, dtype=np.int64)
     lines: list[np.ndarray] = [np.zeros(0, np.uint64)]
     by_letters: list[np.ndarray] = [np.zeros(0, np.uint64)]
-    kept: dict[int, tuple[str, int]] = {}  # by what decides whether a line stays: its text and the line's number
+    kept: dict[int, tuple[str, int]] = {}  # hash that decides whether a line stays -> its text and number
     most, number = 2**64 - 1, 0
     for codes in read_stretches(path, run.data, MOST_BYTES):
         found = np.bincount(codes)
@@ -62,7 +62,7 @@ def read_sample(run: RunConfig) -> Sample:
         whole = hasher(codes, starts, lengths)[told]
         lines.append(whole)
         by_letters.append(hashes_by_letters(hasher, codes, told, whole))
-        drawn = mix64(whole)  # by the text itself: lines that take turns are seen alike
+        drawn = mix64(whole)  # by hash, not by place: lines that alternate count alike
         for i in np.flatnonzero(drawn <= np.uint64(most)):
             if int(drawn[i]) not in kept:  # lines that are the same draw the same
                 line = codes[starts[told[i]] :][: lengths[told[i]]]

@@ -46,7 +46,7 @@ def check_address(address: str) -> None:
 def connected(address: str) -> Any:
     """Ray, connected to the cluster at `address`; "": the one of this machine, started if there is none."""
     token = Path(TOKEN).expanduser()
-    if address and token.is_file():  # which a head asks for; of an address Ray itself does not think of it
+    if address and token.is_file():  # a head asks for it; given an address, Ray does not use it by itself
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = ray_library()
     check_address(address)

@@ -1,4 +1,4 @@
-"""Optional libraries, imported at their use, and other programs; where one lacks, a line says what to install."""
+"""Optional libraries, imported at their use, and other programs; if one is missing, a line says what to install."""
 
 import importlib
 import os

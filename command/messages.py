@@ -18,7 +18,7 @@ STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud
 
 
 def argument(value: str | Path) -> str:
-    """A value, a path say, as it is typed in this machine's shell: quoted where it holds what that reads otherwise."""
+    """A value, a path say, as it is typed in this machine's shell: quoted if the shell would change it."""
     if os.name != "nt":
         return shlex.quote(str(value))
     typed = subprocess.list2cmdline([str(value)])  # quotes only what holds white space
@@ -34,7 +34,7 @@ def counted(count: float, noun: str) -> str:
 
 
 def number(value: float, form: str) -> str:
-    """A number in this format, or by its power of ten if that is long; "-" where there is none that is finite."""
+    """A number in this format, or with a power of ten if it is large; "-" if it is not finite."""
     if not math.isfinite(value):
         return "-"
     return format(value, form if abs(value) < MOST_SHOWN else f"{form[: form.index('.')]}.1e")
@@ -46,7 +46,7 @@ def with_error(value: float, error: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds -> "1h05m", "3m20s"; "?" where nothing is known yet, and no more than a guess is worth."""
+    """Seconds -> "1h05m", "3m20s"; "?" if it is not finite; "over 100 days" for more."""
     if not math.isfinite(seconds):
         return "?"
     if seconds > MOST_SECONDS:

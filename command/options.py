@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_command(commands: Any, name: str, does: str, **options: Any) -> argparse.ArgumentParser:
-    """A subcommand, of whose --help too the first words are what it does."""
+    """A subcommand; its own --help, too, begins with what it does."""
     return commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.", **options)
 
 
@@ -57,7 +57,7 @@ def add_config(parser: argparse.ArgumentParser, use: str) -> None:
 
 
 def config_option(config: Path) -> str:
-    """How a command to type names this configuration: not at all if it is the usual one."""
+    """The option that names this configuration in a command to type; "" for the usual one."""
     return "" if config == CONFIG_FILE else f" --config {argument(config)}"
 
 

@@ -26,7 +26,7 @@ NOT_OURS = "not written by this program, or changed since"
 
 
 def check_ours(path: Path, ours: Callable[[bytes], bool] | None = None) -> None:
-    """Raise UserError where anything stands but a file, whose bytes, if `ours` reads them, this program wrote."""
+    """Raise UserError for anything here but a writable file; with `ours`, also if it does not accept the bytes."""
     if os.path.lexists(path) and not (is_regular(path) and (ours is None or ours(path.read_bytes()))):
         raise UserError(f"{path}: not written by this program; move it away")
     if is_protected(path):
@@ -183,7 +183,7 @@ class Outputs:
         self.try_names()
 
     def try_names(self) -> None:
-        """Raise UserError now for a name that no file here can have, with what is put around it for a time."""
+        """Raise UserError now for a name that no file here can have, also as part of a temporary name."""
         folder = self.record.folder
         for name in self.names:
             if os.name == "nt" and is_reserved(name):

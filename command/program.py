@@ -83,7 +83,7 @@ def run_program(main: Callable[[], int]) -> NoReturn:
 
 
 def importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported, so that no work has begun; torch's own would abort at an exception."""
+    """Whether a module is being imported: then no work has begun, and an exception could make torch abort."""
     while frame:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True

@@ -98,7 +98,7 @@ def known_keys(section: Any, location: Sequence[Any]) -> list[str]:
 
 
 def fields_of(section: Any) -> dict[str, Any]:
-    """The fields of a model, by key; of anything else, as of one or None, there are none."""
+    """The fields of a pydantic model, by key; none of any other type, such as X | None."""
     return getattr(section, "model_fields", {})
 
 

@@ -101,7 +101,7 @@ class Config:
             if name == BASE and BASE not in self.datasets:
                 base = RunConfig.model_validate({**merge(content, OF_BASE), "name": name})
                 if not (Path(base.paths.datasets) / f"{BASE}.txt").is_file():  # a text of the user's own
-                    # by the voices' seed it would hold out what they do, of which its text has nothing
+                    # with the voices' seed it would hold out what they do, and its text has none of that
                     return base.model_copy(update={"seed": base.seed ^ 1})
             return RunConfig.model_validate({**content, "name": name})
         except ValidationError as error:
@@ -158,7 +158,7 @@ def mistakes_in(make: Callable[..., RunConfig], *names: str, **overrides: Any) -
 
 
 def check_distinct(path: Path, names: Iterable[str]) -> None:
-    """Raise UserError for two datasets whose files would be one where a file system does not tell A from a."""
+    """Raise UserError for names that differ only in case: on some file systems they would share files."""
     known: dict[str, str] = {}
     for name in names:
         if (other := known.setdefault(name.lower(), name)) != name:

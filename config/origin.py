@@ -16,7 +16,7 @@ LONGEST = 20_000  # characters of a source or a licence, as in a set
 
 
 class RecordedText(Section, extra="ignore"):
-    """The text that a record is of; without a hash it is of none."""
+    """The text that a record describes; without a hash, none."""
 
     sha256: str = ""
 

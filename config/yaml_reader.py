@@ -1,4 +1,4 @@
-"""Reads YAML from any hand: how long the file is, what its aliases make of it and what its tags ask for is bounded."""
+"""Reads YAML from any source: the length of the file, its expanded aliases and its tags are bounded."""
 
 from pathlib import Path
 from typing import Any

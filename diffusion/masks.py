@@ -23,7 +23,7 @@ REVISION_SPEEDUP = 4  # a revision's stretches are shorter by this factor, unles
 
 
 def stretch_of_revisions(settings: SamplerSettings) -> int:
-    """Positions of a stretch at most while a revision writes: as many network calls."""
+    """The most positions of a stretch, and so network calls, while a revision writes."""
     return settings.revision_stretch or max(1, settings.stretch // REVISION_SPEEDUP)
 
 
@@ -128,12 +128,12 @@ def calls_to_fill(characters: int, longest: int) -> int:
 
 
 def revisions_of(settings: SamplerSettings) -> int:
-    """How many revisions a text gets, be there anything to write or not."""
+    """How many revisions a text gets, even if nothing is to be written."""
     return settings.revisions if settings.revised else 0
 
 
 def surest_calls(settings: SamplerSettings, characters: int) -> int:
-    """Those that fill in the text; each revision adds those that judge and those that fill in what it doubts."""
+    """Network calls that fill in the text, and for each revision those that judge and those that write again."""
     rewritten = int((settings.revised * torch.tensor(characters)).round())  # in float32, as surest_first rounds it
     revision = JUDGING_CALLS + calls_to_fill(rewritten, stretch_of_revisions(settings))
     return calls_to_fill(characters, settings.stretch) + revisions_of(settings) * revision

@@ -123,7 +123,7 @@ def bell(times: Tensor, mean: float, width: float) -> Tensor:
     ends = (torch.tensor([T_MIN, 1.0], dtype=torch.float64) - mean) / width
     above = bool(ends[0] > 0)  # all times lie above the mean, where ndtr is near 1 and has no digits left
     low, high = torch.special.erfc(ends / math.sqrt(2)) / 2 if above else torch.special.ndtr(ends)
-    if low == high:  # nearer to the first time than numbers tell
+    if low == high:  # too near to the first time for float64
         return torch.full_like(times, T_MIN)
     quantiles = low + (high - low) * (times.double() - T_MIN) / (1 - T_MIN)
     side = -1 if above else 1

@@ -58,7 +58,7 @@ def evaluate_voice(
     checkpoint = replace(checkpoint, run=request.config.placed(checkpoint.run, request.data))
     writer = Writer.of(checkpoint, request.device)
     corpus = corpus_of(checkpoint, file)
-    # all text at hand: which sample of it was learnt is for the model's file to say
+    # all text at hand: a model's file may falsely say that only a sample was learnt
     seen = seen_text(corpus, checkpoint.run, checkpoint.start, request.config, same_split=checkpoint.same_split)
     reference = Reference(corpus, checkpoint.run.model.context, *seen.apart, own=seen.own, visible_only=True)
     texts, unread, blank = texts_to_judge(samples, request, writer, corpus)
@@ -192,7 +192,7 @@ def baselines_of(windows: list[Batch], reference: Reference, two_sided: float) -
 
 
 def length_bits(lengths: np.ndarray) -> float:
-    """Bits per character that it takes to say how long documents are that have these (documents,) lengths."""
+    """Bits per character that a document's length costs, for these (documents,) lengths."""
     share = np.unique(lengths, return_counts=True)[1] / len(lengths)
     return float(-(share * np.log2(share)).sum() / lengths.mean())
 

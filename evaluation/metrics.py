@@ -37,7 +37,7 @@ class Interval:
 
     @property
     def certain(self) -> bool:
-        """Whether it is known what chance makes of the value."""
+        """Whether its interval is known."""
         return math.isfinite(self.high - self.low)
 
     def agrees(self, other: "Interval") -> bool:

@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def certain(self) -> bool:
-        """Whether chance is known on both sides, so that a difference can be told from it."""
+        """Whether both intervals are known, so that a difference can be told from chance."""
         return self.samples.certain and self.real.certain
 
 
@@ -209,6 +209,6 @@ class Attribution:
 
 
 def share_with_interval(counts: list[int], chosen: int) -> tuple[float, tuple[float, float]]:
-    """The share of one of these counts, and its 95 % interval: Wilson's, whose middle is another."""
+    """The share of one of these counts, and its 95 % interval: Wilson's, not centred on it."""
     low, high = binomtest(counts[chosen], sum(counts)).proportion_ci(method="wilson")
     return counts[chosen] / sum(counts), (float(low), float(high))

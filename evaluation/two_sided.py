@@ -51,7 +51,7 @@ class TwoSidedCounts:
     def __call__(self, x_t: Tensor, sigma: Tensor, given: Tensor, *, positions: Tensor | None = None) -> Tensor:
         x, fixed = x_t.cpu().numpy(), given.cpu().numpy()
         masked = x == self.characters
-        padding = fixed & np.pad(fixed, ((0, 0), (1, 0)))[:, :-1]  # behind a closing frame, where no text has another
+        padding = fixed & np.pad(fixed, ((0, 0), (1, 0)))[:, :-1]  # newlines after the closing frame: no text has them
         x = np.where(padding, self.characters, x)  # not known, as a mask; nor is what stands beyond the window
         surroundings = np.pad(x, ((0, 0), (REACH, REACH)), constant_values=self.characters)
         seen = np.lib.stride_tricks.sliding_window_view(surroundings, 2 * REACH + 1, axis=1)[masked]

@@ -33,7 +33,7 @@ LONGEST_NAME = 80  # characters of the name of another licence
 NO_NAME = "see-card"  # of a licence without a letter or digit that the Hub allows in names
 TAGS = ["diffusion", "discrete-diffusion", "masked-diffusion", "character-level", "text-generation", "pytorch"]
 TASK = "text-generation"
-# what systems put into folders, and records; versions of hf that take one pattern alone take the last
+# files of systems, and hidden records; versions of hf that take only one pattern take the last
 NOT_PUBLISHED = '--exclude desktop.ini --exclude Thumbs.db --exclude ".*"'
 NELBO = "an upper bound, averaged over all noise"
 

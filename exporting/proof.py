@@ -44,7 +44,7 @@ class Engine:
         self.name = self.ask(page=str(page.resolve()), plain=plain)["engine"]
 
     def ask(self, **task: Any) -> Any:
-        """The answer to a task of prove.js. Raises UserError if the process has ended, or answers what is none."""
+        """The answer to a task of prove.js. Raises UserError if the process has ended, or answers no JSON."""
         assert self.process.stdin and self.process.stdout
         try:
             self.process.stdin.write(json.dumps(task) + "\n")

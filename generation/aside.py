@@ -25,7 +25,7 @@ def copy_aside(path: Path) -> Path:
 
 
 def copies_aside(path: Path) -> list[Path]:
-    """Of the files kept aside, those of the same bytes as the one of now."""
+    """The files kept aside that have the same bytes as the current one."""
     if not path.is_file():
         return []
     found = hash_file(path)
@@ -40,7 +40,7 @@ def free_name(path: Path) -> Path:
 
 
 def kept_aside(path: Path) -> list[Path]:
-    """The files that were kept aside of earlier ones of this name; none in a folder that may not be looked into."""
+    """Earlier files of this name that were kept aside; none in a folder that cannot be read."""
     try:
         return sorted(path.parent.glob(f"{glob.escape(path.stem)}.previous*{glob.escape(path.suffix)}"))
     except (OSError, ValueError):  # ValueError: no file system has such a name

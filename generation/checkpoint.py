@@ -72,7 +72,7 @@ class Checkpoint:
     network: str = "transformer"  # a row of NETWORKS
     start: Start | None = None
     same_split: bool = False  # whether all trainings before it that read this very text held out what it holds out
-    # of the very bytes that it was read from, "" if that was no model file; no part of the model itself
+    # of the bytes that it was read from; "" if that was no model file. It is no part of the model
     file_sha256: str = field(default="", compare=False)
 
 
@@ -217,7 +217,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> Path | None:
     with atomic_path(path) as new:
         new.write_bytes(archive_bytes(content_of(checkpoint)))
         if os.path.lexists(path) and not copies_aside(path):
-            flush_to_disk(new)  # a full disk must not cost the one of before its place
+            flush_to_disk(new)  # on a full disk, the old file must keep its name
             kept = set_aside(path)
             if kept.is_file():
                 set_mode(new, stat.S_IMODE(kept.stat().st_mode) | stat.S_IWUSR)

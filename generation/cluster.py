@@ -112,7 +112,7 @@ class RayMachines:
                 yield share, found
 
     def is_alike(self, kind: str, answer: str) -> bool:
-        """Whether a machine computes as this one does; else that is said. Raises UserError if no other is left."""
+        """Whether a machine computes as this one does; says so if not. Raises UserError if no other is left."""
         if (kind, answer) == (self.kind, self.answer):
             return True
         what = f"a machine of the cluster computes otherwise ({kind}) than this one ({self.kind})"

@@ -22,7 +22,7 @@ FILES = (WEIGHTS, CONFIG, VOCABULARY)
 SETTINGS = ("name", "seed", "preset", "data", "model", "diffusion", "training", "sampling", "license", "source")
 # of a model under the names of its file
 ORIGIN = ("metrics", "data_sha256", "training_sha256", "version", "network", "start")
-OPTIONAL = {"same_split"}  # the same, where it is so
+OPTIONAL = {"same_split"}  # the same, only if true
 DERIVED = ("format", "characters", "unknown_id", "frame_id", "mask_id")
 CONFIG_BYTES = 4 << 20  # of config.json at most: 200,000 different lengths take them
 VOCABULARY_BYTES = 1 << 20  # 60,000 characters take them if each is escaped

@@ -61,7 +61,7 @@ def make_set(arguments: argparse.Namespace) -> int:
     settings = writer.settings(**sampling_options(arguments))
     presentation_options(arguments)  # whose mistakes are told before the text is compared, which may take minutes
     version = format_of(arguments, checkpoint)
-    judge = Judge(run.collection, 0, version)  # whose list of words may be none
+    judge = Judge(run.collection, 0, version)  # its word list may be unusable
     reference, unseen = reference_of(corpus, placed, config, version)
     judge.copy_bound = reference.copy_bound
     check_all_seen(arguments.model, unseen, config)

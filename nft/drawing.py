@@ -16,7 +16,7 @@ from nft.tokens import TextSource, courses_again, draw_tokens
 from nft.traits import Record
 from utils import UserError
 
-SAVE_SECONDS = 60  # that are lost at most, about, where a command is ended
+SAVE_SECONDS = 60  # of work are lost, about, if a command is ended
 LEAST_BATCH = 32  # tokens: among fewer long texts, cores would wait for the longest
 
 

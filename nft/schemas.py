@@ -71,7 +71,7 @@ StoredSampler = Annotated[dict[str, Any], checked_by(sampler_with_defaults)]
 StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[int, Field(ge=1, le=LARGEST)]
-Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 is 0.0, and no second text of it
+Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 becomes 0.0: a value has one text
 Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
 Line = Annotated[str, Field(max_length=1000)]  # a picture is drawn with the title, however long
 Text = Annotated[str, Field(max_length=LONGEST)]

@@ -82,15 +82,15 @@ def rarity(traits: list[dict[str, str]]) -> list[float]:
 
 
 def ranks(traits: list[dict[str, str]], *, rounded: bool = False) -> list[int]:
-    """The rank of each token by its rarity, from 1, the rarest; of two that are as rare the first comes first.
+    """The rank of each token by its rarity, from 1, the rarest; equally rare ones keep their order.
 
-    `rounded`, as before EXACT_RANKS: sums of rounded logarithms are compared, so few are quite as rare, and others in
-    Python 3.12 than before.
+    `rounded`, as before EXACT_RANKS: sums of rounded logarithms are compared. Then few are equally rare, and in Python
+    3.12 other ones than before.
     """
     every = trait_counts(traits)
     if rounded:
         common = [-sum(-math.log2(count / len(traits)) for count in counts) for counts in every]
-    else:  # the same order in whole numbers, for each token has as many traits
+    else:  # the same order in whole numbers: all have equally many traits
         common = [math.prod(counts) for counts in every]
     order = sorted(range(len(common)), key=common.__getitem__)
     return [place + 1 for place in sorted(range(len(order)), key=order.__getitem__)]

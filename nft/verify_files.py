@@ -23,8 +23,8 @@ from utils import UserError
 
 TABLE, SHEET = "tokens.csv", "index.html"
 PAGES = (".html", ".svg")
-# format: ends of files that its versions wrote otherwise: up to 2 wide characters covered their neighbours; what a
-# contact sheet is made of changed while the formats 3 to 6 stayed, and with format 10
+# format: ends of files that its versions wrote differently: up to 2, wide characters covered their neighbours; the
+# contact sheet changed within the formats 3 to 6, and with format 10
 WRITTEN_OTHERWISE = {1: (*PAGES, TABLE), 2: PAGES, **dict.fromkeys(range(3, 10), (SHEET,))}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PACKERS = {".apng": ".png"}  # both by zlib; each other kind by a library of its own
@@ -85,7 +85,7 @@ def check_extra(found: Findings, folder: SetFolder, expected: set[str]) -> None:
 
 
 class Pictures:
-    """Pictures beside those that are drawn here: another version of a library may draw edges otherwise."""
+    """Compares pictures with those drawn here; another version of a library may draw edges differently."""
 
     def __init__(self, theme: Theme) -> None:
         self.theme = theme

@@ -136,7 +136,7 @@ def other_values(record: Record, expected: dict[str, Any]) -> Iterator[str]:
 def check_rules(found: Findings, accepted: list[Record], judge: Judge, at_hand: Originals) -> None:
     """Judge the accepted texts again, each after those before it; compare what they share with the training text.
 
-    Of a masked text only that is known which the mask left.
+    Of a masked text, only what the mask left is known.
     """
     with progress("texts judged again", len(accepted)) as advance:
         for record, candidate in zip(accepted, candidates_of(accepted, at_hand), strict=True):

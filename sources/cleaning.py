@@ -106,7 +106,7 @@ def cleaned(text: str, log: SourceLog, *, keep_html: bool = False) -> str:
 
 def agreement(texts: list[str]) -> str:
     """What all the texts begin with."""
-    first, last = min(texts), max(texts)  # of all in order, no two agree less
+    first, last = min(texts), max(texts)  # in sorted order, these agree least
     return first[: sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))]
 
 

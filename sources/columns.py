@@ -118,7 +118,7 @@ def number_of(column: str, columns: Sequence[str], name: str, option: str) -> in
 
 
 def sql_names(columns: Sequence[str]) -> list[str]:
-    """The names of columns, each another whatever its case."""
+    """The names of columns, made distinct regardless of case."""
     lower = [name.lower() for name in columns]
     taken, many = set(lower), Counter(lower)
     names = []

@@ -82,7 +82,7 @@ def fetched(connection: Any, name: str, query: str, parameters: Sequence[object]
 
 
 def interruptible(connection: Any, work: Callable[[], T]) -> T:
-    """What work that asks a database gives; a signal is heard while it lasts, as a single function may for hours.
+    """The result of work that asks a database. A signal is heard meanwhile: one SQL function may take hours.
 
     A thread does the work: Python hears signals in the first one alone, and there DuckDB swallows what they raise.
     """
@@ -218,7 +218,7 @@ def parquet_cell(column: str, kind: str) -> str:
 
 
 def top_names(schema: Sequence[tuple[str, int]]) -> list[str]:
-    """The names of the columns, of those of all nodes of a schema and how many children each has, depth first."""
+    """The names of the columns, from all nodes of a schema, depth first: name and number of children."""
     names, nested = [], 0
     for name, children in schema[1:]:  # the first is the root
         if nested:

@@ -165,7 +165,7 @@ def no_source(path: Path, folder: Path) -> str:
 
 @contextlib.contextmanager
 def clear_errors(what: str) -> Iterator[None]:
-    """Turn whatever is raised while a packed file is read into one line: no list of what damage can raise is whole.
+    """Turn any error of reading a packed file into one line: nobody can list all that damage may raise.
 
     What the disk and the memory say stays as it is.
     """
@@ -229,7 +229,7 @@ def climbs(name: str) -> bool:
 
 
 def of_one_rank(place: Path, files: Iterable[Found]) -> list[Found]:
-    """The files, those that are not of the first rank that is there as files that are not read."""
+    """The files; those below the first rank found are marked as not read."""
     every = list(itertools.islice(files, MOST_FILES + 1))
     if len(every) > MOST_FILES:
         raise UserError(f"{place}: holds more than {MOST_FILES:,} files; name a part of them")

@@ -79,7 +79,7 @@ def surroundings() -> dict[str, str]:
 
 
 def git_command(path: Path, *arguments: str) -> list[str]:
-    """A command about the repository of a folder, as git would else look for one around it too."""
+    """A command about this very folder's repository: git itself would also search parent folders."""
     if not (git := program("git")):
         raise UserError("git is not installed, or not found")
     return [git, *GIT_OPTIONS, f"--git-dir={inner(path)}", *arguments]
@@ -130,7 +130,7 @@ def pointers(git_folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def asked(path: Path, name: str, *arguments: str, base: Path | None = None) -> Path:
-    """What git answers, as the path that it is, seen from `base` or the folder."""
+    """The path that git answers, relative to `base` or else to the folder."""
     return Path(base or path, os.fsdecode(answer(path, name, *arguments)).rstrip("\r\n")).resolve()
 
 

@@ -101,7 +101,7 @@ def joined(message: list[bytes], size: int) -> bytes | None:
 
 
 class Bounded(email.policy.EmailPolicy):
-    """How a message is parsed: as today's programs do, but no header that is longer than any is."""
+    """How a message is parsed: as today's programs do, but refusing headers of absurd length."""
 
     def header_fetch_parse(self, name: str, value: str) -> Any:
         if len(value) > LONGEST_HEADER:

@@ -95,7 +95,7 @@ class Made:
 
 
 class Choice:
-    """Which columns make a document, in each table that is read; the first whose kind does not tell decides."""
+    """Which columns make a document. If neither options nor kind tell, the first such table decides for all."""
 
     def __init__(self, request: Request) -> None:
         self.request, self.chosen = request, ""

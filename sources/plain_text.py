@@ -13,9 +13,9 @@ MOST_LINES = 1000  # of a file that is taken for one document though nobody says
 
 
 def open_text(path: Path, name: str, unit: str) -> Table:
-    """A plain text whose lines, paragraphs (what stands between blank lines), or whole are documents.
+    """A plain text whose documents are its lines, its paragraphs (between blank lines), or the whole.
 
-    "": the whole, if it has few lines.
+    `unit` "": the whole, if short.
     """
     return table_of(["text"], lambda _: ({"text": text} for text in UNIT_READERS[unit](path, name)))
 
@@ -37,7 +37,7 @@ def whole_of(path: Path, name: str) -> Iterator[str]:
 
 
 def short_whole_of(path: Path, name: str) -> Iterator[str]:
-    """As `whole_of`, of a file of which nobody has said that it is one document."""
+    """As `whole_of`, but UserError for many lines, as --unit was not given."""
     for text in whole_of(path, name):
         if (lines := text.count("\n")) > MOST_LINES:
             rule = f"{counted(lines, 'line')} are seldom one document; say which they are"

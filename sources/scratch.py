@@ -71,10 +71,10 @@ def scratch_folder(text: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def harmless_path(path: Path, folder: Path) -> Iterator[Path]:
-    """Another path of a file, in this folder, for a reader that takes [ and * for patterns and knows UTF-8 alone.
+    """Another path of a file, in this folder, for a reader that takes [ and * for patterns and knows only UTF-8.
 
-    It goes at the end. Where the folder's own path is none for such a reader, that of the system's temporary files
-    serves.
+    It is removed at the end. If that reader cannot take the folder's own path either, the system's temporary folder
+    is used.
     """
     with contextlib.ExitStack() as stack:
         if not is_harmless(folder):
@@ -94,9 +94,9 @@ def is_harmless(path: Path) -> bool:
 
 
 def link_or_copy(path: Path, link: Path) -> None:
-    """Give a file a second path: Windows allows few users a symbolic link, and a hard one on the same disk alone.
+    """Give a file a second path. On Windows few users may make symbolic links; hard ones need the same disk.
 
-    No hard one to a read-only file: Windows would not delete it.
+    A read-only file gets no hard link: Windows would not delete it.
     """
     for give in (os.symlink, *[os.link] * bool(path.stat().st_mode & stat.S_IWUSR)):
         with contextlib.suppress(OSError, NotImplementedError):

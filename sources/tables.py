@@ -192,7 +192,7 @@ def whole_backslashes(line: str) -> str:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The names, each another: an empty one is called by its number, a repeated one numbered."""
+    """The names, made distinct: an empty one is called by its number, a repeated one numbered."""
     found: dict[str, None] = {}
     for number, name in enumerate(names, 1):
         free = name = name or f"column{number}"

@@ -26,7 +26,7 @@ def open_xml(path: Path, name: str) -> Table:
 
 
 def xml_parser(name: str, rows: list[dict[str, str]]) -> Any:
-    """A parser that adds the attributes of each <row> to a list. It refuses what takes memory, and no dump holds."""
+    """A parser that adds the attributes of each <row> to a list. It refuses what takes memory and no dump needs."""
     open_tags: list[str] = []
     names: set[str] = set()
 

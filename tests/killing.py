@@ -109,7 +109,7 @@ class Watch:
             self.end()
 
     def state(self) -> list[tuple]:
-        """What tells whether a file of the folder is another since; but for the documented rests of writes."""
+        """What tells whether files of the folder have changed; the documented rests of writes do not count."""
         found = [(path, path.stat()) for path in whole_files(self.plan.folder)]
         return [(path, s.st_ino, s.st_size, s.st_mtime_ns, self.unsynced.get(s.st_ino)) for path, s in found]
 

@@ -281,5 +281,5 @@ def all_text(corpus: Corpus, run: RunConfig) -> tuple[Split, Split]:
     if hash_file(run.data_file()) != corpus.sha256:
         raise UserError(CHANGED.format(run.data_file()))
     documents = Split.whole(np.concatenate(ids), whole.lengths[whole.kept], stream=corpus.stream)
-    learnt = (~whole.held_out | own.kept) & ~own.held_out  # a sample of a handful holds out another than the whole does
+    learnt = (~whole.held_out | own.kept) & ~own.held_out  # a tiny sample may hold out others than the whole
     return documents.chosen(learnt[whole.kept]), documents.chosen(own.held_out[whole.kept])

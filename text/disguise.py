@@ -73,7 +73,7 @@ def is_json(lines: list[str]) -> bool:
 
 
 def how_to(path: Path, suffix: str) -> str:
-    """What to type to make a text of a file that has the suffix of one."""
+    """What to type to make a text of a file that should end in `suffix`."""
     other = path.with_suffix(suffix)
     rename = "" if other == path else f"rename it to {other.name}, then "
     name = path.stem if is_safe_name(path.stem) else "NAME"

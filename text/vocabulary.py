@@ -143,7 +143,7 @@ def is_letter(character: str) -> bool:
 
 @cache
 def marks() -> str:
-    """The characters that belong to a letter and are none, as the vowels of Hindi are."""
+    """Characters that belong to a letter but are none, such as Hindi vowel signs."""
     return "".join(c for c in map(chr, range(0x300, 0x20000)) if unicodedata.category(c)[0] == "M")
 
 

@@ -67,7 +67,7 @@ def check_runs(queue: Queue, config: Path) -> int:
     failed, to_come = False, []
     for run in runs:
         try:
-            start_to_come = bool(maker_of(run, to_come))  # then what was made of the start of before is made anew
+            start_to_come = bool(maker_of(run, to_come))  # then what began at the old start is trained anew
             status = "new" if start_to_come else queue.status_of(run)
             to_come += [run] * (status != "done")
             found.append(check_run(run, status, config, start_is_made=not start_to_come))
@@ -108,7 +108,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def check_run(run: RunConfig, status: str, config: Path, *, start_is_made: bool) -> CheckedRun:
-    """One run's row: its data are encoded, as for training, and a few steps timed, without a start that may be gone."""
+    """One run's row: its data are encoded, as for training, and a few steps timed, with no start that may be gone."""
     told: list[str] = []
     begun = run if start_is_made and status != "done" else run.with_training(start_from="")
     training = Training(begun, tell=told.append)

@@ -87,7 +87,7 @@ def one_a_core(runs: list[RunConfig]) -> int:
 
 
 def computes_on(run: RunConfig) -> str:
-    """The kind of device that a run computes on; the CPU for one whose device is not here, as its training says."""
+    """The kind of device that a run computes on; the CPU if that is not here, which its training reports."""
     with contextlib.suppress(UserError):
         return pick_device(run.device).type
     return "cpu"

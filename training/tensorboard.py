@@ -47,8 +47,8 @@ def write_history(run: RunConfig, history: list[Validation], listener: Listener)
 def write_events(run: RunConfig, history: list[Validation]) -> None:
     """Append to the event file what it lacks of these validations, so that TensorBoard can look on.
 
-    What was cut short, or is none of them, as after a divergence, goes from its end. So no point is there twice,
-    whenever a training is ended and goes on.
+    Points at its end that are cut short or not of these validations, as after a divergence, are removed. So no point
+    is there twice, however often a training stops.
     """
     path = Path(run.paths.models) / "tensorboard" / run.name / f"events.out.tfevents.{SOFTWARE}"
     check_ours(path, lambda content: SOFTWARE.encode() in content[:200])
@@ -106,7 +106,7 @@ def head(wall_time: float) -> list[Any]:
 
 
 def values_of(before: Validation | None, record: Validation) -> list[Any]:
-    """What TensorBoard shows of a validation: its numbers, and its sample as the Markdown that a text is taken for."""
+    """What TensorBoard shows of a validation: its numbers, and its sample as Markdown, which it renders."""
     value = module("proto.summary_pb2").Summary.Value
     numbers = [value(tag=tag, simple_value=number) for tag, number in scalars(record, before).items()]
     return [*numbers, *module("summary").text("sample", "\n".join(fenced([record.sample]))).value]

@@ -152,7 +152,7 @@ class Training:
             self.read_losses()
 
     def read_losses(self) -> None:
-        """Take losses from the device, a CPU-GPU sync point. Raises Diverged if one is no sound training's."""
+        """Take losses from the device, a CPU-GPU sync point. Raises Diverged for one that is not sound."""
         if not self.unread:
             return
         losses, norms, characters, seconds = zip(*self.unread, strict=True)
@@ -271,7 +271,7 @@ class Training:
         """Go on from the state of an interrupted training with the same data and settings; any other is moved aside."""
         if not (state := take_state(self.run, self.corpus, self.sound, self.learner.optimizers, listener.note)):
             return
-        if state.get("device", self.device.type) == self.device.type:  # else all sums are others anyway
+        if state.get("device", self.device.type) == self.device.type:  # on another device all sums differ
             self.learner.cut(state["shards"])  # whatever this machine would choose: sums and dropout depend on it
         self.take_up(state)
         self.longest_minutes = max(self.longest_minutes, planned_minutes(state))

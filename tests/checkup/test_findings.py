@@ -1,4 +1,4 @@
-"""What a checkup finds in texts made to have it, in its very words, and that what it says to type mends it."""
+"""What a checkup finds in texts with known faults, word for word, and that its commands mend them."""
 
 import shlex
 from pathlib import Path

@@ -22,7 +22,7 @@ def test_a_file_in_the_place_of_a_lock_is_left_as_it_is(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="there files are locked in another way")
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK])
 def test_a_disk_without_locks_is_named_and_no_lock_outlives_its_process(tmp_path, monkeypatch, number):
-    """A lock that a file is by standing there would stay when a process is killed."""
+    """A lock that is only the presence of a file would outlive a killed process."""
     import fcntl
 
     def flock(*_) -> None:

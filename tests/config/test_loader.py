@@ -301,7 +301,7 @@ def test_a_model_that_all_others_start_from_may_be_used(tmp_path):
 
 
 def test_a_mistake_of_one_dataset_names_it(tmp_path):
-    """Also where two keys do not go together, which no single key is the place of."""
+    """Also if two keys do not go together, so that no single key is the mistake."""
     fifteen = "".join(f"  d{number}:\n" for number in range(14))
     with pytest.raises(UserError) as error:
         read(tmp_path, f"datasets:\n{fifteen}  odd: {{model: {{context: 16}}, sampling: {{overlap: 20}}}}\n")

@@ -186,7 +186,7 @@ def test_a_voice_stands_beside_text_that_it_did_not_learn(two_voices, tmp_path):
 
 
 def test_real_texts_are_as_long_as_the_samples_they_stand_beside():
-    """Cut by another text's length, real text would be shorter, and harder to place than what it is the ceiling of."""
+    """Cut to the lengths of other texts, real text would be shorter than the samples, and harder to attribute."""
     rng = np.random.default_rng(0)
     real, samples = (["x" * length for length in rng.integers(1, 100, size)] for size in (300, 250))
     assert sorted(map(len, of_lengths(real[:250], real[249::-1]))) == sorted(map(len, real[:250]))

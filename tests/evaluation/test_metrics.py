@@ -51,7 +51,7 @@ def test_entropy_and_ratio_have_their_closed_forms():
 
 
 def test_of_one_document_no_interval_is_known():
-    """All redraws of it are the same, so that chance would seem to make nothing of it."""
+    """All redraws of it are the same, so its interval would seem to have no width."""
     found = [bootstrap(ratio(np.array([value]), np.ones(1)), 1, np.random.default_rng(0)) for value in (0.3, 0.31)]
     assert [str(interval) for interval in found] == ["0.300 ± -", "0.310 ± -"]
     assert not any(interval.certain for interval in found)

@@ -68,7 +68,7 @@ def test_some_recited_lines_among_new_text_are_found(boilerplate, tmp_path):
 
 
 def test_real_text_is_not_accused_whatever_its_lengths(tiny_run):
-    """Of short sentences of eleven words many have nearly all their words in one other, and long ones have not."""
+    """Made of eleven words, many short sentences share nearly all of theirs with one other; long ones do not."""
     reference = Reference(load_corpus(tiny_run(sorted(set(sentences(3000, 0))))), 32, visible_only=True)
     for seed in range(9, 14):
         texts = encode(reference, sentences(340, seed))

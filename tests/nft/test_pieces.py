@@ -1,4 +1,4 @@
-"""Pieces: each format plays a token's course to its text, at times that agree, and keeps every text a text."""
+"""Pieces: each format plays a token's course to its text, at times that agree, and shows markup as text."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The page and the animated SVG of a token in a browser: keys, pointer, both ways to the same state, all text text."""
+"""The page and the animated SVG of a token in a browser: keys, both ways, and pointer give one state; text is text."""
 
 import json
 import re

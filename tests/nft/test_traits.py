@@ -47,7 +47,7 @@ def test_rarity_is_the_sum_of_minus_log2_shares():
 
 
 def test_ranks_are_exact_and_of_two_as_rare_the_first_comes_first():
-    """By the product of whole counts; rounded logarithms, of which no two versions of Python have one sum, differ."""
+    """By the product of whole counts; sums of rounded logarithms differ, and depend on the version of Python."""
     figures = tokens(1000)
     bands = bands_of(figures)
     traits = [traits_of(token, bands) for token in figures]
