@@ -1,4 +1,4 @@
-"""What is wrong with the name or the file of a dataset, and what to type or do instead."""
+"""Kinds of files by their names; what is wrong with the name or the file of a dataset, and what to do instead."""
 
 import re
 from pathlib import Path, PureWindowsPath
@@ -14,7 +14,7 @@ RECORD = ".source.json"  # what prepare.py writes beside a text
 SYSTEM_FILES = (".ds_store", "thumbs.db", "desktop.ini")  # macOS and Windows put these into folders
 CHANGED = "{}: the file changed while it was read; start again"
 MOST_LINE = 4 << 20  # bytes of a line that is a document: a long novel has a third of it
-# how the name of a file ends that prepare.py reads -> its kind
+# how the name of a file ends that prepare.py reads -> its kind; READERS in sources/pipeline.py has a row for each kind
 KINDS = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
     ".parquet": "parquet", ".xml": "xml", ".mbox": "mbox", ".txt": "text", ".md": "text",

@@ -50,7 +50,7 @@ class Process:
         """(B, L) ids -> (B, L): whether each can be noise. Elsewhere x0 is known; losses and gradients are 0 there."""
         return (ids == self.characters) | (self.uniform_share > 0)
 
-    def _noise(self, like: Tensor) -> Tensor:
+    def noise_distribution(self, like: Tensor) -> Tensor:
         """(D,) the distribution of the noise."""
         return self.noise_at(torch.arange(self.states, device=like.device), like)
 
@@ -93,7 +93,7 @@ class Process:
 
     def transition(self, x: Tensor, sigma: Tensor) -> Tensor:
         """(B, L) ids x -> (B, L, D): exp(sigma Q)(x, .), the probability that x becomes each state after sigma."""
-        spread = -torch.expm1(-sigma).unsqueeze(-1) * self._noise(sigma)
+        spread = -torch.expm1(-sigma).unsqueeze(-1) * self.noise_distribution(sigma)
         stayed = torch.exp(-sigma).expand(x.shape).unsqueeze(-1)
         return spread.expand(*x.shape, -1).scatter_add(-1, x.unsqueeze(-1), stayed)
 
@@ -111,7 +111,8 @@ class Process:
     def staggered_score(self, log_score: Tensor, delta_sigma: Tensor) -> Tensor:
         """(B, L, D) log-score -> (B, L, D): exp(-delta_sigma Q) applied to the score. SEDD, section 4."""
         score, growth = log_score.exp(), delta_sigma.unsqueeze(-1)
-        return growth.exp() * score - torch.expm1(growth) * self._noise(delta_sigma) * score.sum(-1, keepdim=True)
+        spread = torch.expm1(growth) * self.noise_distribution(delta_sigma) * score.sum(-1, keepdim=True)
+        return growth.exp() * score - spread
 
     def tweedie_of_score(self, log_score: Tensor, x_t: Tensor, delta_sigma: Tensor) -> Tensor:
         """(B, L, D) unnormalised p(x_s | x_t), delta_sigma = sigma_t - sigma_s. SEDD, eq. 19.
@@ -150,7 +151,7 @@ class Process:
 
     def renoised(self, p: Tensor, sigma: Tensor) -> Tensor:
         """(B, L, D) distributions p -> (B, L, D) after sigma more noise: p exp(sigma Q)."""
-        return torch.exp(-sigma).unsqueeze(-1) * p - torch.expm1(-sigma).unsqueeze(-1) * self._noise(p)
+        return torch.exp(-sigma).unsqueeze(-1) * p - torch.expm1(-sigma).unsqueeze(-1) * self.noise_distribution(p)
 
 
 def _process(uniform_share: float) -> Callable[[int], Process]:

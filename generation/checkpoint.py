@@ -33,7 +33,7 @@ FORMAT = 1
 # of weights in a file; networks compute in float32
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MOST_LENGTHS = 1 << 20  # different lengths: documents of as many would hold half a million times a million characters
-METRICS = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
+TRAINING_METRICS = ("held_out_bits", "held_out_error", "characters", "parameters")  # metrics that every training writes
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256
 NETWORKS = {"transformer": DiffusionTransformer, "notebook": NotebookNetwork}  # notebook: for imported models only
 
@@ -143,7 +143,7 @@ class ModelFile(BaseModel):
         except ValidationError as error:
             raise ValueError(f"config.{describe(error.errors()[0], RunConfig, {})}") from None
         imported = self.network == "notebook"
-        if missing := [name for name in METRICS if name not in self.metrics and not imported]:
+        if missing := [name for name in TRAINING_METRICS if name not in self.metrics and not imported]:
             raise ValueError(f"metrics: no {missing[0]}")
         if imported and (run.diffusion.process, self.data_sha256) != ("uniform", ""):
             raise ValueError("network: one of the notebook has uniform noise, and does not say which text it learnt")

@@ -91,7 +91,7 @@ class RayMachines:
 
     def share_count(self, writer: Writer, drafts: list[Draft]) -> int:
         """Some shares for each machine; fewer, down to one, if they would not fill a call on each of its cores."""
-        filled = sum(draft.unsettled for draft in drafts) // (self.cores * writer.call_positions)
+        filled = sum(draft.to_write for draft in drafts) // (self.cores * writer.call_positions)
         return min(len(drafts), max(self.count, min(SHARES * self.count, filled)))
 
     def ended(self) -> Iterator[tuple[Share, list[Written] | None]]:

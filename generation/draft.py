@@ -49,7 +49,7 @@ class Draft:
         ids = np.where(given, writer.vocabulary.encode(text), FRAME).astype(np.int64)
         self.edge = 0 if writer.run.data.stream else 1  # frames at each end; continuous text has none
         self.ids, self.given = np.pad(ids, self.edge), np.pad(given, self.edge, constant_values=True)
-        self.settled = self.edge
+        self.final = self.edge  # ids before it change no more
         self.log_p: list[float] = []
         self.settling, self.corrections = 0, 0
         self.steps = 0  # of the windows that are written
@@ -58,24 +58,24 @@ class Draft:
 
     @property
     def finished(self) -> bool:
-        return self.settled >= len(self.ids)
+        return self.final >= len(self.ids)
 
     @property
-    def unsettled(self) -> int:
+    def to_write(self) -> int:
         """How many positions are left to write, with the closing frame."""
-        return len(self.ids) - self.settled
+        return len(self.ids) - self.final
 
     @property
     def left(self) -> float:
         """Which share of it is left to write."""
-        return self.unsettled / (len(self.ids) - self.edge)
+        return self.to_write / (len(self.ids) - self.edge)
 
     @property
     def start(self) -> int:
         """Where the next window begins: `overlap` characters before what is left; the last one ends with the text."""
-        if self.settled == self.edge:
+        if self.final == self.edge:
             return 0
-        return min(self.settled - self.overlap, len(self.ids) - self.context)
+        return min(self.final - self.overlap, len(self.ids) - self.context)
 
     @property
     def window_length(self) -> int:
@@ -83,17 +83,17 @@ class Draft:
         return int(bucket_length(len(self.ids) - self.start, self.context, BUCKET if self.edge else 1))
 
     def window(self) -> tuple[np.ndarray, np.ndarray]:
-        """The next window: (L,) ids, and (L,) bool which are given or settled; frames fill it up behind the text."""
+        """The next window: (L,) ids, and (L,) bool which are given or final; frames fill it up behind the text."""
         length = self.window_length
         ids, given = np.full(length, FRAME), np.ones(length, dtype=bool)
         inside = slice(self.start, min(self.start + length, len(self.ids)))
         size = inside.stop - inside.start
         ids[:size] = self.ids[inside]
-        given[:size] = self.given[inside] | (np.arange(inside.start, inside.stop) < self.settled)
+        given[:size] = self.given[inside] | (np.arange(inside.start, inside.stop) < self.final)
         return ids, given
 
     def remember(self, log_p: np.ndarray, changes: Changes) -> None:
-        """Keep what ChangeRecorder saw of the window that is settled next; (L,) log_p."""
+        """Keep what ChangeRecorder saw of the next window, before `take`; (L,) log_p."""
         _, given = self.window()
         self.log_p += log_p[~given].tolist()
         written = changes.positions[changes.steps > 0]
@@ -103,13 +103,13 @@ class Draft:
         self.changes.append(Changes(steps, positions, changes.ids))
         self.steps = int(steps.max(initial=self.steps))
 
-    def settle(self, ids: np.ndarray) -> None:
+    def take(self, ids: np.ndarray) -> None:
         """Take the next window as it was written; windows behind it in which all is given are passed over."""
         end = min(self.start + len(ids), len(self.ids))
         self.ids[self.start : end] = ids[: end - self.start]
-        self.settled = end
+        self.final = end
         while not self.finished and self.window()[1].all():  # the closing frame alone, or a part of a long prefix
-            self.settled = min(self.start + self.window_length, len(self.ids))
+            self.final = min(self.start + self.window_length, len(self.ids))
 
     def written(self, vocabulary: Vocabulary) -> Written:
         text = vocabulary.decode(self.ids[self.edge : len(self.ids) - self.edge])

@@ -42,7 +42,7 @@ class Watcher:
     def text(self, draft: Draft, window: np.ndarray) -> str:
         """A draft as it stands, with its window in this state."""
         ids, size = draft.ids.copy(), self.writer.vocabulary.size
-        ids[draft.settled :] = size  # no character: not written yet
+        ids[draft.final :] = size  # no character: not written yet
         end = min(draft.start + len(window), len(ids))
         ids[draft.start : end] = window[: end - draft.start]
         inside = ids[draft.edge : len(ids) - draft.edge]

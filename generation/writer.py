@@ -136,7 +136,7 @@ class Writer:
         while not draft.finished:
             ids, given = draft.window()
             calls += SAMPLERS[settings.sampler].calls(settings, int((~given).sum()))
-            draft.settle(ids)
+            draft.take(ids)
         return calls
 
 
@@ -177,10 +177,10 @@ def fitting_calls(positions: int, characters: int, cores: int) -> int:
 
 def next_call(pending: list[Draft], positions: int) -> Call:
     """The drafts with most left to write, of one window length: so that no long document is left to the end alone."""
-    length = max(pending, key=lambda draft: draft.unsettled).window_length
+    length = max(pending, key=lambda draft: draft.to_write).window_length
     alike = [draft for draft in pending if draft.window_length == length]
     rows = max(1, positions // length)
-    return Call(heapq.nlargest(rows, alike, key=lambda draft: draft.unsettled), rows, length)
+    return Call(heapq.nlargest(rows, alike, key=lambda draft: draft.to_write), rows, length)
 
 
 def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: Watch | None) -> None:
@@ -211,7 +211,7 @@ def write_windows(writer: Writer, call: Call, settings: SamplerSettings, watch: 
     log_p, changes = recorder.log_p.cpu().numpy(), recorder.by_row()
     for row, draft in enumerate(drafts):
         draft.remember(log_p[row], changes[row])
-        draft.settle(written[row].cpu().numpy())
+        draft.take(written[row].cpu().numpy())
 
 
 def precision_name(name: str, device: torch.device) -> str:

@@ -28,7 +28,7 @@ from nft.animation import check_mp4
 from nft.contact_sheet import sheet_identity
 from nft.drawing import draw_courses, draw_missing, without_course
 from nft.edition import Edition
-from nft.files import record_of, write_files
+from nft.files import known_files, write_files
 from nft.formats import SET_FORMAT
 from nft.originals import is_remote, left_out, model_of_set, reference_of
 from nft.rules import Judge
@@ -60,9 +60,9 @@ def make_set(arguments: argparse.Namespace) -> int:
     writer = Writer.of(checkpoint, pick_device(arguments.device))
     settings = writer.settings(**sampling_options(arguments))
     presentation_options(arguments)  # whose mistakes are told before the text is compared, which may take minutes
-    version = format_of(arguments, checkpoint)
-    judge = Judge(run.collection, 0, version)  # its word list may be unusable
-    reference, unseen = reference_of(corpus, placed, config, version)
+    set_format = format_of(arguments, checkpoint)
+    judge = Judge(run.collection, 0, set_format)  # its word list may be unusable
+    reference, unseen = reference_of(corpus, placed, config, set_format)
     judge.copy_bound = reference.copy_bound
     check_all_seen(arguments.model, unseen, config)
     if what := left_out(corpus, checkpoint):
@@ -77,7 +77,7 @@ def make_set(arguments: argparse.Namespace) -> int:
         check_records_fit(folder, info, arguments.size)
         if stored:
             folder.check_courses()
-        written = record_of(folder, growing=True)
+        written = known_files(folder, growing=True)
         folder.begin(info)  # from here on the set changes: all that is a reason not to go on was looked at
         if info.courses:  # those that a power cut has taken
             draw_courses(folder, writer, folder.records()[len(folder.course_lines()) :], batch_size)
@@ -177,7 +177,7 @@ def check_records_fit(folder: SetFolder, info: SetInfo, size: int) -> None:
 def export_set(arguments: argparse.Namespace) -> int:
     """Write all files of a set again, with what the command line gives of PRESENTATION."""
     with SetFolder.opened(arguments.folder) as folder:
-        written, info = record_of(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
+        written, info = known_files(folder), info_of(folder.info().model_dump() | presentation_options(arguments))
         check_presentable(info)
         folder.check_courses()
         folder.write_info(info)
@@ -228,7 +228,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
         pieces = CollectionConfig().pieces if info.pieces is None else info.pieces  # of sets before there were courses
         info = info.model_copy(update={"courses": True, "pieces": pieces})
         check_presentable(info)
-        written = record_of(folder, growing=True)
+        written = known_files(folder, growing=True)
         folder.begin(info)
         missing = folder.records()[len(folder.course_lines()) :]
         draw_courses(folder, writer, [*without_course(folder), *missing], writer.run.sampling.batch_size)
@@ -244,7 +244,7 @@ def redraw_courses(arguments: argparse.Namespace) -> int:
 def select_tokens(arguments: argparse.Namespace) -> int:
     """Publish the tokens whose ids a file names, or all accepted ones, and write all files again."""
     with SetFolder.opened(arguments.folder) as folder:
-        written, selection = record_of(folder), folder.path / "selection.json"  # one that is none is not replaced
+        written, selection = known_files(folder), folder.path / "selection.json"  # one that is none is not replaced
         records, info = folder.records(), folder.info()
         known = {record["token_id"] for record in records if record["accepted"]}
         check_presentable(info)

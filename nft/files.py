@@ -129,7 +129,7 @@ def beginning(path: Path, size: int) -> bytes:
         return file.read(size)
 
 
-def record_of(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
+def known_files(folder: SetFolder, *, growing: bool = False) -> OutputRecord:
     """The record of the files that were written, to be read before the set is changed.
 
     A set of an earlier version has no record, nor has one that was copied without its hidden files: the files that its

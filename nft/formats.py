@@ -1,4 +1,8 @@
-"""What changed in the formats of a set: each change by the first format that has it, as set.json numbers them."""
+"""What changed in the formats of a set: each change by the first format that has it, as set.json numbers them.
+
+Where code does otherwise for earlier sets it names the change, so a search for the name finds the place. What changed
+in the sources of pages and contact sheets alone, as with format 3, has none: see WRITTEN_OTHERWISE in verify_files.py.
+"""
 
 PUNCTUATION = 2  # the trait "letters alone" holds no text with punctuation
 SETTINGS_COVERED = 2  # the provenance covers set.json

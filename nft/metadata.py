@@ -116,11 +116,11 @@ def description(edition: Edition, record: Record) -> str:
 
     An indented line begins with a no-break space, which looks the same and makes no code of it.
     """
-    version, text = edition.info.format, record["text"]
-    earlier = EARLIER_MARKDOWN if version < MORE_MARKDOWN else MORE_ESCAPED
-    pattern = earlier if version < PLAINER_MARKDOWN else MARKDOWN
+    set_format, text = edition.info.format, record["text"]
+    earlier = EARLIER_MARKDOWN if set_format < MORE_MARKDOWN else MORE_ESCAPED
+    pattern = earlier if set_format < PLAINER_MARKDOWN else MARKDOWN
     text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
-    text = text if version < INDENTS else INDENT.sub("\u00a0", text)
+    text = text if set_format < INDENTS else INDENT.sub("\u00a0", text)
     return f"{text}\n\n{statement(edition)}"
 
 

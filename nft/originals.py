@@ -115,15 +115,18 @@ def find_model(found: Findings, info: SetInfo, named: Path | None) -> Checkpoint
     return checkpoint
 
 
-def reference_of(corpus: Corpus, checkpoint: Checkpoint, config: Config, version: int) -> tuple[Reference, list[str]]:
+def reference_of(
+    corpus: Corpus, checkpoint: Checkpoint, config: Config, set_format: int
+) -> tuple[Reference, list[str]]:
     """What the texts of a set of this format are compared with, what its model learnt from; and whose is missing."""
     context, start = checkpoint.run.model.context, checkpoint.start
     if not start:
         return Reference(corpus, context), []
-    corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=version < SMALL_LETTERS))
+    corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=set_format < SMALL_LETTERS))
     seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
-    own = seen.own if version >= OWN_BOUND else np.inf
-    return Reference(corpus, context, *(seen.apart if version >= TWINS_APART else [seen.text]), own=own), seen.missing
+    own = seen.own if set_format >= OWN_BOUND else np.inf
+    sought = seen.apart if set_format >= TWINS_APART else [seen.text]
+    return Reference(corpus, context, *sought, own=own), seen.missing
 
 
 def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:

@@ -122,20 +122,20 @@ class Judge:
 
     config: Rules
     copy_bound: int  # characters; a longer match with the training text is a copy
-    version: int = SET_FORMAT  # the format of the set: earlier ones missed some loops and numbers
+    set_format: int = SET_FORMAT  # of the set: earlier ones missed some loops and numbers
     accepted: set[str] = field(default_factory=set)  # the accepted texts, folded
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
     def __post_init__(self) -> None:
-        self.word_pattern = word_pattern(self.config.word_file(), as_earlier=self.version < WORDS_APART)
+        self.word_pattern = word_pattern(self.config.word_file(), as_earlier=self.set_format < WORDS_APART)
 
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""
-        config, version = self.config, self.version
-        typed, apart = version >= TYPOGRAPHIC_NUMBERS, version >= SIDE_BY_SIDE
-        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=version < WHOLE_LOOPS)
+        config, set_format = self.config, self.set_format
+        numbers = {"typographic": set_format >= TYPOGRAPHIC_NUMBERS, "side_by_side": set_format >= SIDE_BY_SIDE}
+        yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=set_format < WHOLE_LOOPS)
         yield "copies", config.copies, self.find_copy
-        yield "personal", config.personal, lambda c: personal(c.text, typographic=typed, side_by_side=apart)
+        yield "personal", config.personal, lambda c: personal(c.text, **numbers)
         yield "handles", config.handles, lambda c: handles(c.text)
         yield "words", config.words, self.find_words
 

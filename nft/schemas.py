@@ -24,7 +24,7 @@ from utils import UserError
 
 # fields of set.json that may change after the tokens are drawn
 PRESENTATION = ("title", "description", "base_uri", "live", "pieces", "theme")
-LATER = ("start", "courses", "live", "pieces", "theme")  # fields that earlier sets lack, and some have no use for
+LEFT_OUT_IF_NONE = ("start", "courses", "live", "pieces", "theme")  # earlier sets lack them, and some have no use
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
@@ -72,7 +72,7 @@ StoredRules = Annotated[dict[str, Any], checked_by(rules_with_defaults)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Number = Annotated[int, Field(ge=1, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1), AfterValidator(abs)]  # -0.0 becomes 0.0: a value has one text
-Rule = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
+RuleName = Literal["degenerate", "copies", "personal", "handles", "words", "duplicates", "near_duplicates"]
 Line = Annotated[str, Field(max_length=1000)]  # a picture is drawn with the title, however long
 Text = Annotated[str, Field(max_length=LONGEST)]
 
@@ -120,8 +120,8 @@ class SetInfo(SetFile):
         return found
 
     def plain(self) -> dict[str, Any]:
-        """What set.json holds: the fields of LATER only if they say something."""
-        return self.model_dump(exclude={key for key in LATER if getattr(self, key) is None})
+        """What set.json holds: the fields of LEFT_OUT_IF_NONE only if they say something."""
+        return self.model_dump(exclude={key for key in LEFT_OUT_IF_NONE if getattr(self, key) is None})
 
     def sampler_settings(self) -> SamplerSettings:
         return sampler_with_defaults(self.sampler)
@@ -155,8 +155,8 @@ class StoredToken(SetFile):
     text: Annotated[str, Field(max_length=LONGEST_DOCUMENT)]
     sha256: Hash
     drawn_sha256: Hash  # of the text before any of it was masked
-    flags: list[Rule]
-    dropped: list[Rule]
+    flags: list[RuleName]
+    dropped: list[RuleName]
     chars: Count
     longest_match: Count
     novelty: Share

@@ -53,7 +53,7 @@ class TextSource:
         keys = [key for key in keys if key not in self.drawn]
         if not keys:
             return
-        written = write_texts(self.writer, self.settings, self.info.seed, keys, progress)
+        written = written_attempts(self.writer, self.settings, self.info.seed, keys, progress)
         judged = candidates([document.text for document in written], self.writer.vocabulary, self.reference)
         self.drawn |= {key: Drawn(*pair) for key, pair in zip(keys, zip(written, judged, strict=True), strict=True)}
 
@@ -70,7 +70,7 @@ def candidates(texts: list[str], vocabulary: Vocabulary, reference: Reference) -
     return [Candidate(text, int(match), line) for text, match, line in zip(texts, matches, are_lines, strict=True)]
 
 
-def write_texts(
+def written_attempts(
     writer: Writer, settings: SamplerSettings, seed: int, keys: list[Key], progress: Progress | None = None
 ) -> list[Written]:
     """Write the texts of these keys together; token k is document k - 1 of generate.py with the same seed."""
@@ -150,7 +150,7 @@ def courses_again(writer: Writer, info: SetInfo, records: list[Record]) -> list[
     somebody changed it.
     """
     keys = [(record["token_id"], record["attempt"]) for record in records if record["accepted"]]
-    written = dict(zip(keys, write_texts(writer, info.sampler_settings(), info.seed, keys), strict=True))
+    written = dict(zip(keys, written_attempts(writer, info.sampler_settings(), info.seed, keys), strict=True))
 
     def course(record: Record) -> list[Change]:
         own = written.get((record["token_id"], record["attempt"])) if record["accepted"] else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from nft.rules import BLOT
 
-Record = dict[str, Any]  # a line of samples.jsonl, as it is read
+Record = dict[str, Any]  # a line of samples.jsonl as it is read: the fields of StoredToken in schemas.py
 Bands = dict[str, dict[str, list]]  # trait -> "labels", the names of its bands, and "edges", the figures between them
 
 QUANTILES = (0.1, 0.35, 0.65, 0.9)  # between bands: the first and the last band are the rarest

@@ -17,7 +17,7 @@ from nft.rules import Judge
 from nft.schemas import SetInfo, canonical_json
 from nft.store import SetFolder, check_known, indented_json, selection_json
 from nft.summary import say_what_to_publish
-from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, masked_like, write_texts, writing_figures
+from nft.tokens import DrawnToken, TextSource, draw_token, identity_of, masked_like, writing_figures, written_attempts
 from nft.traits import Record
 from nft.verify_files import check_files
 from nft.verify_records import check_courses, check_records
@@ -132,7 +132,7 @@ def writings_again(writer: Writer, chosen: list[Record], info: SetInfo) -> Itera
     """Each chosen record, and how the model writes the text of its last attempt."""
     for part in parts_of(chosen):
         keys = [(record["token_id"], record["attempt"]) for record in part]
-        again = write_texts(writer, info.sampler_settings(), info.seed, keys)
+        again = written_attempts(writer, info.sampler_settings(), info.seed, keys)
         for record, written in zip(part, again, strict=True):
             text = masked_like(written, record["text"]) if record["accepted"] else ""
             figures = {"text": text, "drawn_sha256": sha256(written.text), **writing_figures(written)}

@@ -59,6 +59,16 @@ def test_every_module_stands_in_the_row_of_its_room():
     assert not [f"{room}.{name}" for room, name in inside if f"`{name}`" not in rows[room]]
 
 
+def test_names_of_the_code_in_the_page_are_names_of_the_code():
+    """Those with a capital letter or an underscore: so a rename reaches the page."""
+    page = (ROOT / "docs/design.md").read_text(encoding="utf-8").replace("`CHANGELOG.md`", "")
+    names = [name for name in re.findall(r"`([A-Za-z_][\w.]*)`", page) if re.search("[A-Z_]", name)]
+    places = [*MODULES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "exporting/browser").glob("*.js")]
+    code = set(re.findall(r"\w+", "\n".join(f"{path.stem}\n{path.read_text(encoding='utf-8')}" for path in places)))
+    assert len(names) > 80
+    assert not [name for name in names if not {*name.removesuffix(".py").split(".")} <= code]
+
+
 def test_no_modules_import_each_other_in_a_circle():
     left = {module: of_the_house(path) for module, path in HOUSE.items()}
     while ground := [module for module, others in left.items() if not others & left.keys()]:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from config.schema import RunConfig
 from training.events import Hear
-from training.step import memory_bytes
+from training.memory import memory_bytes
 from training.worker import Cores, Outcome, TrainingProcess
 from utils import CPU, UserError, parallel_tasks, pick_device
 

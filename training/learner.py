@@ -65,7 +65,10 @@ class Learner:
     def step(self, number: int, batch: Batch, characters: int, factor: float, averaged: int) -> tuple[Tensor, Tensor]:
         """Learn from a batch at learning rates times `factor` -> nats a character, and the gradient's norm.
 
-        `number` says which noise is drawn; `averaged`, how many steps the average of the weights holds already.
+        1. Draw a time t for each row. 2. Noise the rows to it: x_t. 3. Predict, and sum loss and gradients over the
+        shards of the batch. 4. Clip the gradient. 5. Let Muon and AdamW follow it. 6. Move the average a little towards
+        the weights. On a GPU, 2 to 5 are one graph. `number` says which noise is drawn; `averaged`, how many steps the
+        average holds already.
         """
         for generator in (self.times, self.noise):
             generator.manual_seed(derive_seed(self.run.seed, self.run.name, "noise", number))

@@ -31,19 +31,21 @@ POLL_SECONDS = 0.2  # how often the queue checks whether it was asked to stop
 class Queue:
     """Trains runs in one lane in order, in several the longest first. A failure does not stop the others.
 
-    Ctrl+C or SIGTERM saves the states and stops all.
+    Ctrl+C or SIGTERM saves the states and stops all. The queue writes no file of its own, so a kill costs it nothing:
+    the same command finds each run done by its model file (`finished_model`), or begun by its state file
+    (`take_state`, in the training's process), or new. A lock file says which runs another command trains.
     """
 
     def __init__(self, runs: list[RunConfig], force: bool, command: str, lanes: Lanes | None = None) -> None:
         self.runs, self.force, self.command = runs, force, command
-        self.absent = {run.name for run in runs if not size_of(run.data_file())}  # or still empty
+        self.absent = {run.name for run in runs if not size_of(run.data_file())}  # whose text is not there, or empty
         self.lanes = lanes or LocalLanes(1)
         self.console = PlainConsole()
         self.display = QueueDisplay(self.console, self.lanes.count, len(runs))
         self.waiting = longest_first(runs) if self.lanes.count > 1 else [*runs]
         self.running: dict[str, RunConfig] = {}
         self.outcomes: dict[str, Outcome] = {}
-        self.done: dict[str, bool] = {}
+        self.done: dict[str, bool] = {}  # what `done_before` found
         self.failed: dict[str, Outcome] = {}  # why a dataset could not be begun, or made untrained
         self.retried: set[str] = set()
         self.repeats = Repeats()
@@ -239,7 +241,7 @@ class Queue:
                 self.check_voices(run)
 
     def check_voices(self, run: RunConfig) -> None:
-        """Raise UserError if another command trains what starts from this run's model, which is to be replaced."""
+        """Raise UserError if another command trains a voice: what starts from this run's model, to be replaced now."""
         for voice in self.runs:
             if maker_of(voice, self.runs) is run:
                 with exclusive_training(voice):

@@ -1,31 +1,22 @@
-"""One training step: the loss and its gradients, and the optimizers that follow them."""
+"""The parts of a training step, which `Learner.step` puts together: loss and gradients of shards, the optimizers."""
 
-import contextlib
-import ctypes
 import itertools
 import math
-import os
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from command.messages import counted
-from config.schema import ModelConfig, TrainingConfig
+from config.schema import TrainingConfig
 from diffusion.objectives import LOSSES, Diffusion
 from model import DiffusionTransformer
 from training.muon import muon_steps
-from utils import UserError, map_on_cores, parallel_tasks, pick_precision
+from utils import map_on_cores, parallel_tasks, pick_precision
 
 # positions in a shard: below the first, calls cost more than computing; above the second, a CPU's cache is too small
 LEAST_SHARD, MOST_SHARD = 256, 2048
 MOST_SHARDS = 64  # a step is cut into no more parts when memory runs out
-CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # of Linux
-# how often memory holds the parameters at least: weights, average, best, these again to go back to, gradient, moment
-MEMORY_COPIES = 8
 POSITIONS_AT_ONCE = 64  # a CPU compiles its matrix products for each number of rows, so there should be few numbers
 
 
@@ -41,40 +32,6 @@ class Shard(NamedTuple):
     x_t: Tensor
     t: Tensor
     dropout: torch.Generator
-
-
-def fitting_parameters(shape: tuple[ModelConfig, int, int], device: torch.device) -> int:
-    """The parameters of a network of this shape. Raises UserError, before it is built, if memory cannot hold it."""
-    with torch.device("meta"):  # shapes without memory
-        parameters = sum(p.numel() for p in DiffusionTransformer(*shape).parameters())
-    needed, there = 4 * MEMORY_COPIES * parameters, memory_bytes()
-    if device.type == "cpu" and needed > there:
-        raise UserError(
-            f"{counted(parameters, 'parameter')}: training takes at least {needed / 1e9:.1f} GB of memory, and this "
-            f"machine has {there / 1e9:.1f} GB; lower model.layers or model.width"
-        )
-    return parameters
-
-
-class MemoryStatus(ctypes.Structure):
-    """Windows' MEMORYSTATUSEX: its own size, the share in use in percent, bytes of memory, and six more figures."""
-
-    _fields_ = (("size", ctypes.c_uint32), ("load", ctypes.c_uint32), ("memory", ctypes.c_uint64 * 7))
-
-
-def memory_bytes() -> float:
-    """The memory of this machine, or of the container; infinite where the system does not say."""
-    found = [math.inf]
-    if sys.platform == "win32":
-        status = MemoryStatus(ctypes.sizeof(MemoryStatus))
-        if ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status)):
-            found.append(status.memory[0])
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for limit in CONTAINER_LIMITS:
-        with contextlib.suppress(ValueError, OSError):  # "max" is no number
-            found.append(int(limit.read_text()))
-    return min(found)
 
 
 def shard_count(device: torch.device, positions: int, cores: int = 0) -> int:

@@ -25,10 +25,11 @@ from text.corpus import Split, load_corpus
 from text.disguise import check_text
 from training.events import SILENT, Listener, Status, Stopped, Validation, smoothed, stalled, stoppable, try_save
 from training.learner import Learner
+from training.memory import fitting_parameters
 from training.preview import sample_of
 from training.resume import drop_state, planned_minutes, take_state, write_state
 from training.start import beginning_of, keeps_split, matched_weights, no_better, spent_before
-from training.step import MOST_SHARDS, Diverged, fitting_parameters, scheduled_rate, shard_count
+from training.step import MOST_SHARDS, Diverged, scheduled_rate, shard_count
 from training.stopwatch import Stopwatch
 from training.tensorboard import check_tensorboard, write_history
 from utils import CPU, UserError, out_of_memory, pick_device, torch_generator
@@ -64,7 +65,7 @@ def train_model(run: RunConfig, listener: Listener = SILENT, *, cut_for: int = 0
             if training.finished():
                 return training.complete(listener)
             try:
-                training.advance(training.batches.batch(training.first + training.status.step))
+                training.advance(training.batches.batch(training.steps_before + training.status.step))
                 if due := time.monotonic() - saved > SAVE_SECONDS:
                     training.read_losses()
             except Diverged:
@@ -97,7 +98,7 @@ class Training:
         self.beginning = beginning_of(run)
         self.spent = spent_before(self.beginning, run.name, self.corpus.sha256)
         self.same_split = keeps_split(self.beginning, run, self.corpus.sha256)
-        self.first = self.spent.get("steps_before", 0)  # batches and noise are counted from here
+        self.steps_before = self.spent.get("steps_before", 0)  # of a start; batches and noise count on
         model = DiffusionTransformer(*shape).initialise(torch_generator(CPU, run.seed, run.name, "weights"))
         if self.beginning:
             fresh, vocabulary = model.state_dict(), self.corpus.vocabulary
@@ -130,7 +131,7 @@ class Training:
     def advance(self, batch: Batch) -> None:
         """One step: noise the batch, predict, follow the gradient, average the weights."""
         characters = int((~batch.given).sum())
-        number, factor = self.first + self.status.step, self.rate_factor()
+        number, factor = self.steps_before + self.status.step, self.rate_factor()
         loss, norm = self.learner.step(number, batch, characters, factor, self.status.step)
         self._count(loss, norm, characters)
 

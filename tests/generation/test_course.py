@@ -67,7 +67,7 @@ def test_confidence_is_the_geometric_mean_of_the_probabilities_with_which_charac
     log_p = np.zeros(len(ids))
     log_p[~given] = np.log([0.5, 0.125, 0.25])
     draft.remember(log_p, Changes(*np.zeros((3, 0), dtype=np.int64)))
-    draft.settle(ids)
+    draft.take(ids)
     assert draft.written(writer.vocabulary).confidence == pytest.approx((0.5 * 0.125 * 0.25) ** (1 / 3))
 
 
@@ -108,7 +108,7 @@ def test_figures_of_a_long_document_are_those_of_all_its_windows(tiny_run):
         first, second = np.flatnonzero(~given)[:2]
         changes = Changes(np.array([1, 1, last]), np.array([first, second, first]), np.array([1, 2, 3]))
         draft.remember(np.where(given, 0, np.log(chance)), changes)
-        draft.settle(np.where(given, ids, 1))
+        draft.take(np.where(given, ids, 1))
     found = draft.written(writer.vocabulary)
     assert draft.finished and found.confidence == pytest.approx(np.exp((31 * np.log(0.5) + 19 * np.log(0.125)) / 50))
     assert (found.settling, found.corrections) == (4, 2)

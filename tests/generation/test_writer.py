@@ -94,9 +94,9 @@ def test_a_long_document_slides_with_its_overlap_given(writer):
         spans.append((draft.start, len(ids), int(given.sum())))
         fresh = np.where(given, ids, 5)
         before = draft.ids.copy()
-        settled = draft.settled
-        draft.settle(fresh)
-        assert np.array_equal(draft.ids[:settled], before[:settled])  # what is written stays
+        final = draft.final
+        draft.take(fresh)
+        assert np.array_equal(draft.ids[:final], before[:final])  # what is written stays
     assert spans[0] == (0, 32, 1)  # opens with the frame, no end in sight
     assert spans[1] == (32 - 8, 32, 8)
     assert (draft.ids[1:-1] == 5).all() and draft.ids[0] == draft.ids[-1] == 0

@@ -9,7 +9,7 @@ from command import console
 from generation.checkpoint import load_checkpoint
 from generation.draft import Written
 from generation.writer import Writer, write_documents
-from nft.tokens import text_figures, write_texts, writing_figures
+from nft.tokens import text_figures, writing_figures, written_attempts
 from tests.nft.sets import records, texts
 from utils import pick_device
 
@@ -25,7 +25,7 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     assert texts(small) == texts(large)[:5]
     record = json.loads((large / "samples.jsonl").read_text(encoding="utf-8").splitlines()[11])
     writer = Writer.of(load_checkpoint(run.model_file()), pick_device("cpu"))
-    [alone] = write_texts(writer, writer.settings(), 0, [(12, record["attempt"])])
+    [alone] = written_attempts(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
     assert write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"]) == [record["text"]]
 

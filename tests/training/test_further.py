@@ -31,13 +31,13 @@ def test_a_model_goes_on_from_its_weights_with_new_batches_and_noise(tiny_run):
     further = Training(shape(run, start_from=str(kept), warmup=0.0))
     for name, weight in further.model.state_dict().items():
         assert torch.equal(weight, first.weights[name].float())
-    assert further.first == 4
+    assert further.steps_before == 4
     seen = []
     further.learner.step, whole = (
         lambda number, *rest: seen.append(number) or whole(number, *rest),
         further.learner.step,
     )
-    further.advance(further.batches.batch(further.first))
+    further.advance(further.batches.batch(further.steps_before))
     for name, weight in further.model.state_dict().items():  # as in the first step of any training
         expected = torch.lerp(weight, first.weights[name].float(), 1 / EMA_WARMUP)
         assert torch.allclose(further.average.state_dict()[name], expected)
@@ -102,7 +102,7 @@ def test_more_that_was_stopped_goes_on_to_the_same_bytes(project):
     model.write_bytes(first)  # as when the command was killed before it saved a state
     run = with_more_time(load_config(path).resolve("one"))
     stopping = Training(run)
-    stopping.advance(stopping.batches.batch(stopping.first))
+    stopping.advance(stopping.batches.batch(stopping.steps_before))
     stopping.save_state()
     assert model.read_bytes() == first
     assert train("--dataset", "one", "--more") == 0

@@ -1,9 +1,6 @@
 """One step: what it leaves out changes nothing, how it is cut, at what rate it learns."""
 
-import ctypes
-import struct
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,27 +66,3 @@ def test_a_step_is_cut_to_the_cores_and_their_caches(monkeypatch, device, cores,
 def test_rate_warms_up_and_falls():
     config = TrainingConfig(warmup=0.1, final_rate=0.2)
     assert [scheduled_rate(p, config) for p in (0.0, 0.05, 0.1, 0.55, 1.0)] == pytest.approx([0, 0.5, 1, 0.6, 0.2])
-
-
-def test_a_container_has_the_memory_that_it_is_given(tmp_path, monkeypatch):
-    whole = objective.memory_bytes()
-    for content, expected in (("1000\n", 1000), ("max\n", whole), (None, whole)):
-        limit = tmp_path / "memory.max"
-        limit.unlink(missing_ok=True)
-        if content:
-            limit.write_text(content)
-        monkeypatch.setattr(objective, "CONTAINER_LIMITS", (limit,))
-        assert objective.memory_bytes() == expected
-
-
-def test_windows_is_asked_for_its_memory(monkeypatch):
-    """By MEMORYSTATUSEX: 64 bytes that begin with their number; the third figure is all memory there is."""
-
-    def answer(structure) -> int:
-        assert ctypes.string_at(structure, 4) == (64).to_bytes(4, "little")
-        ctypes.memmove(structure, struct.pack("<II7Q", 64, 50, 1 << 20, *[1 << 40] * 6), 64)
-        return 1
-
-    monkeypatch.setattr(objective, "sys", SimpleNamespace(platform="win32"))
-    monkeypatch.setattr(ctypes, "WinDLL", lambda name: SimpleNamespace(GlobalMemoryStatusEx=answer), raising=False)
-    assert objective.memory_bytes() == 1 << 20
