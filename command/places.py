@@ -21,9 +21,14 @@ def is_regular(path: Path) -> bool:
         return False
 
 
+def is_device(name: str) -> bool:
+    """Whether Windows takes this name of a file for a device, whatever its suffix."""
+    return DEVICES.fullmatch(name.partition(".")[0].strip()) is not None
+
+
 def is_reserved(name: str) -> bool:
     """Whether no file of Windows can have this name (Python 3.13 has os.path.isreserved)."""
-    return bool(UNUSABLE.search(name) or DEVICES.fullmatch(name.partition(".")[0].rstrip()))
+    return is_device(name) or UNUSABLE.search(name) is not None
 
 
 def is_same_place(path: Path, other: Path) -> bool:

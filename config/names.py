@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from command.places import DEVICES
+from command.places import is_device
 from config.errors import shown
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # with suffixes of ours a file name, of at most 255 bytes
@@ -17,7 +17,7 @@ NAME_RULE = (
 
 def is_safe_name(name: object) -> bool:
     """Whether a dataset can have this name: it becomes a file name, so it may contain no dot, slash or device name."""
-    return isinstance(name, str) and SAFE_NAME.fullmatch(name) is not None and not DEVICES.fullmatch(name)
+    return isinstance(name, str) and SAFE_NAME.fullmatch(name) is not None and not is_device(name)
 
 
 def safe_name(name: str) -> str:

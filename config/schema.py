@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from command.messages import counted
-from command.places import DEVICES, is_same_place
+from command.places import is_device, is_same_place
 from config.errors import one_of, shown
 from config.names import Name, is_safe_name
 from config.section import Section
@@ -74,7 +74,7 @@ class DataConfig(Section):
         path = PureWindowsPath(file)  # accepts the separators of Windows and of Unix
         if path.anchor or ".." in path.parts:
             raise ValueError(f"{shown(file)} must lie in the datasets folder; paths.datasets says which that is")
-        if any(DEVICES.fullmatch(part.split(".")[0].strip()) for part in path.parts):
+        if any(map(is_device, path.parts)):
             raise ValueError(f"{shown(file)} names a device on Windows; rename it")
         return file
 
