@@ -28,7 +28,7 @@ from nft.animation import check_mp4
 from nft.contact_sheet import sheet_identity
 from nft.drawing import draw_courses, draw_missing, without_course
 from nft.edition import Edition
-from nft.files import known_files, write_files
+from nft.files import hashes_of_pictures, known_files, write_files
 from nft.formats import SET_FORMAT
 from nft.originals import is_remote, left_out, model_of_set, reference_of
 from nft.rules import Judge
@@ -191,10 +191,13 @@ def export_set(arguments: argparse.Namespace) -> int:
 
 
 def write_and_name(folder: SetFolder, written: OutputRecord) -> Edition:
-    """Write the files of a set, and name what is left as it is; -> what is published."""
-    edition = folder.edition()
+    """Write the files of a set, and name what is left as it is, and pictures uploaded before; -> what is published."""
+    edition, before = folder.edition(), hashes_of_pictures(written)
     if left := write_files(folder, edition, written):
         say(f"left as they are, {NOT_OURS} (delete one and run export to have it written): {listed(left)}")
+    if edition.info.base_uri and before and before != hashes_of_pictures(written):
+        place = f"the metadata name {edition.info.base_uri}"
+        say(f"images/ has changed, and {place}: upload it again, and give its new address to export --base-uri")
     return edition
 
 

@@ -192,6 +192,11 @@ def write_files(folder: SetFolder, edition: Edition, record: OutputRecord) -> li
     return list(dict.fromkeys(left + strangers_in(folder, expected)))
 
 
+def hashes_of_pictures(record: OutputRecord) -> dict[str, set[str]]:
+    """The hashes of the pictures and pieces that a record knows, by their paths."""
+    return {path: {*hashes} for path, hashes in record.hashes.items() if path.startswith("images/")}
+
+
 def is_kept(path: Path, content: bytes) -> bool:
     """Whether somebody made a file of other content read-only."""
     return is_protected(path) and not (is_regular(path) and holds(path, content))

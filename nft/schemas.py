@@ -26,6 +26,7 @@ from utils import UserError
 PRESENTATION = ("title", "description", "base_uri", "live", "pieces", "theme")
 LEFT_OUT_IF_NONE = ("start", "courses", "live", "pieces", "theme")  # earlier sets lack them, and some have no use
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://\S+")
+NOT_IN_ADDRESS = {"base_uri": "?#", "live": "#"}  # the name of a file is put behind the first, a query behind the other
 LARGEST = 2**53  # of a stored number: up to here JSON's numbers are exact in every program
 IDENTITY = {"model_sha256", "config_sha256", "data_sha256", "version", "device"}  # keys of SetInfo.identity
 
@@ -205,8 +206,9 @@ def check_presentation(values: Mapping[str, Any], named: Callable[[str], str]) -
             raise UserError(f"{named(key)} {value!r}: {rule}")
         if key == "title" and (what := misfit(value)):  # it stands on one line, under pictures too
             raise UserError(f"{named(key)} {shown(value)}: holds {what}")
-        if key in ("base_uri", "live") and value and not ADDRESS.fullmatch(value):
-            rule = "must be an address, as ipfs://CID or https://example.org/set"
+        refused = NOT_IN_ADDRESS.get(key, "")
+        if refused and value and (not ADDRESS.fullmatch(value) or set(value) & set(refused)):
+            rule = f"must be an address without {' and '.join(refused)}, as ipfs://CID or https://example.org/set"
             raise UserError(f"{named(key)} {shown(value)}: {rule}")
 
 

@@ -130,14 +130,18 @@ def test_what_the_options_refuse_is_refused_of_a_stored_set_too(studio, verify, 
 
 
 NO_ADDRESSES = ("bafybeigdyr", "ipfs://cid ", "https:// a", "../images", "C:\\nft\\images", "localhost:8000/x")
+NOT_OF_IMAGES = ("https://x.org/cid?key=a", "https://x.org/#set")  # 1.png would stand in their query, or behind the #
 
 
-@pytest.mark.parametrize("address", NO_ADDRESSES)
+@pytest.mark.parametrize("address", NO_ADDRESSES + NOT_OF_IMAGES)
 def test_what_is_no_address_is_none_of_images(studio, capsys, address):
     _, make = studio
     assert make("set", 1, "--base-uri", address)[0] == 2
-    what = "must be an address, as ipfs://CID or https://example.org/set"
+    what = "must be an address without ? and #, as ipfs://CID or https://example.org/set"
     assert capsys.readouterr().err == f"error: --base-uri {address!r}: {what}\n"
+    if address not in NOT_OF_IMAGES or "#" in address:
+        assert make("set", 1, "--live", address)[0] == 2
+        assert capsys.readouterr().err == f"error: --live {address!r}: {what.replace('? and #', '#')}\n"
 
 
 def test_a_seed_that_json_cannot_hold_begins_no_set(studio, capsys):

@@ -19,7 +19,7 @@ def test_the_merkle_root_is_rfc_6962s():
 
 def test_the_hashes_of_a_set_are_those_that_the_page_describes(studio):
     _, make = studio
-    _, folder = make("set", 6)
+    _, folder = make("set", 6, "--live", "ipfs://cid/index.html")
     proof = json.loads((folder / "provenance.json").read_text("utf-8"))
     lines = (folder / "samples.jsonl").read_bytes().split(b"\n")[:-1]  # each canonical JSON
     hashes = [hashlib.sha256(line).hexdigest() for line in lines]
@@ -27,7 +27,7 @@ def test_the_hashes_of_a_set_are_those_that_the_page_describes(studio):
     assert proof["provenance_sha256"] == hashlib.sha256("".join(hashes).encode()).hexdigest()
     assert proof["merkle_root"] == merkle_root(lines)
     info = info_of(folder)
-    free = ("title", "description", "base_uri", "pieces", "theme", "model_file")
+    free = ("title", "description", "base_uri", "live", "pieces", "theme", "model_file")
     settings = {key: value for key, value in info.items() if key not in free}
     settings["rules"] = {key: value for key, value in info["rules"].items() if key != "word_list"}
     assert proof["settings_sha256"] == sha256(canonical_json(settings))

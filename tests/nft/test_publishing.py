@@ -14,7 +14,7 @@ from nft.metadata import description, metaplex, symbol
 from nft.selection import token_ids
 from nft.store import SetFolder
 from tests.helpers import Quiet, shape
-from tests.nft.sets import made_up_edition, texts
+from tests.nft.sets import made_up_edition, select, texts
 from training.trainer import train_model
 from utils import UserError, hash_file
 
@@ -68,8 +68,32 @@ def test_the_address_of_a_live_page_names_each_token_by_its_id(studio, tmp_path,
     capsys.readouterr()
     assert collection.main(["export", str(folder), "--live", "my page"]) == 2
     assert "--live 'my page': must be an address" in capsys.readouterr().err
+    assert collection.main(["export", str(folder), "--live", "https://x.org/p.html?theme=night"]) == 0
+    address = json.loads((folder / "json/1.json").read_text("utf-8"))["animation_url"]
+    assert address == "https://x.org/p.html?theme=night&token=3" and verify(folder)[0] == 0
     assert collection.main(["export", str(folder), "--live", ""]) == 0
     assert json.loads((folder / "json/1.json").read_text("utf-8"))["animation_url"] == "../images/1.html"
+
+
+def test_pictures_that_were_uploaded_and_have_changed_are_to_be_uploaded_again(studio, capsys):
+    _, make = studio
+    _, folder = make("set", 4)
+    said = "images/ has changed, and the metadata name ipfs://first: upload it again, "
+    for arguments, changes in (
+        (["export", "--base-uri", "ipfs://first"], False),
+        (["export", "--license", "MIT"], False),
+        (["export", "--theme", "night"], True),
+        (["export", "--base-uri", "ipfs://second"], False),
+        (["export", "--base-uri", "ipfs://first", "--pieces", "svg"], True),
+        (["select", "--keep", "all"], False),
+    ):
+        capsys.readouterr()
+        assert collection.main([arguments[0], str(folder), *arguments[1:]]) == 0
+        assert (said in capsys.readouterr().out) == changes, arguments
+    assert select(folder, "2-3") == 0 and said in capsys.readouterr().out  # number 1 is another text
+    assert make("set", 5)[0] == 0 and said not in capsys.readouterr().out  # the selection stays
+    assert collection.main(["select", str(folder), "--keep", "all"]) == 0 and said in capsys.readouterr().out
+    assert make("set", 6)[0] == 0 and said in capsys.readouterr().out
 
 
 def test_a_selection_of_another_sheet_is_refused(studio, tmp_path, capsys):
