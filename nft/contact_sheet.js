@@ -1,12 +1,12 @@
 "use strict";
 const tokens = /*TOKENS*/[]; // what is shown of each token, in the order of their numbers
 const bands = /*BANDS*/{}; // the names of each trait's bands, from low to high
-const [RANGE, COMMENT, THOUSANDS, UNCLEAR, OF_SHEET] = /*SELECTION*/[].map(pattern => new RegExp(pattern, "gi")); // as collection.py reads a selection
+const patterns = /*SELECTION*/[]; // by which collection.py reads a selection
 const marks = new Map(); // token id -> "keep" or "reject"
 const MARKED = { keep: "kept", reject: "rejected" };
 const identity = "<!--IDENTITY-->", storage = `marks of ${identity}`;
 let keeps = true; // whether this browser stores marks
-try { for (const [id, mark] of JSON.parse(localStorage.getItem(storage) || "[]")) marks.set(id, mark) } catch { keeps = false }
+restore();
 
 const by = id => document.getElementById(id);
 const large = by("large");
@@ -27,7 +27,9 @@ let shown = [], current = -1; // the tokens that pass the filters, in order; the
 function card(token, place) {
   const flags = token.flags.length ? " · flagged: " + token.flags.join(", ") : "";
   const button = (mark, style) => element("button", { className: style, textContent: mark, tabIndex: -1, value: mark });
-  const made = element("article", { id: "token-" + token.id, tabIndex: 0, token, ariaPosInSet: place + 1, ariaSetSize: shown.length },
+  const label = `${names(token)}: ${token.text.slice(0, 200)}`; // what a screen reader says of the whole card
+  const made = element("article",
+    { id: "token-" + token.id, tabIndex: 0, token, ariaLabel: label, ariaPosInSet: place + 1, ariaSetSize: shown.length },
     element("p", { textContent: token.text, dir: "auto", lang: "" }),
     element("small", { textContent: Object.entries(token.traits).map(pair => pair.join(": ")).join(" · ") + flags }),
     element("div", { className: "marks" },
@@ -81,11 +83,29 @@ function paint(token) {
   }
 }
 
+function restore() { // what this browser stores: another tab of this sheet may have marked more
+  if (!keeps) return;
+  try {
+    const stored = localStorage.getItem(storage);
+    if (!stored) return;
+    marks.clear();
+    for (const [id, mark] of JSON.parse(stored)) marks.set(id, mark);
+  } catch { keeps = false }
+}
+
 function store() {
   try { localStorage.setItem(storage, JSON.stringify([...marks])) } catch { keeps = false }
 }
 
+addEventListener("storage", event => {
+  if (event.key !== storage) return;
+  restore();
+  tokens.forEach(paint);
+  survey();
+});
+
 function toggle(token, mark) {
+  restore();
   if (marks.get(token.id) === mark) marks.delete(token.id); else marks.set(token.id, mark);
   note = "";
   paint(token);
@@ -255,12 +275,14 @@ by("save").onclick = () => {
   const chosen = kept.length ? kept : tokens.filter(token => marks.get(token.id) !== "reject");
   const text = [`# ${document.title}, set ${identity}`, ...chosen.map(token => token.id)].join("\n") + "\n";
   const link = element("a", { href: URL.createObjectURL(new Blob([text])), download: "<!--NAME-->_selection.txt" });
-  link.click();
-  URL.revokeObjectURL(link.href);
+  link.click(); // its address stays: some browsers read it later
 };
 
 const numbered = new Map(tokens.map(token => [token.id, token]));
 function named(written) { // -> the tokens that a selection names, and which parts of it name others; or what is wrong with it
+  let RANGE, COMMENT, THOUSANDS, UNCLEAR, OF_SHEET;
+  try { [RANGE, COMMENT, THOUSANDS, UNCLEAR, OF_SHEET] = patterns.map(pattern => new RegExp(pattern, "gi")) }
+  catch { return "cannot be read by this browser, which is older than Safari 16.4; select reads it" }
   const text = written.replace(COMMENT, ""), withoutRanges = text.replace(RANGE, (all, low, high) => high ? "0" : all);
   const line = place => written.split("\n")[text.slice(0, place).split("\n").length - 1].trim().slice(0, 100);
   if ([...written.matchAll(OF_SHEET)].some(([, other]) => other !== identity)) return "was saved in the sheet of another set";
@@ -279,6 +301,7 @@ function named(written) { // -> the tokens that a selection names, and which par
 
 function load(text, name) {
   const read = named(text);
+  restore();
   note = ` · ${name}: ${read}`;
   if (read.found && (!marks.size || confirm(`Give up the ${marks.size} marks of now for those of ${name}?`))) {
     marks.clear();

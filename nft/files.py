@@ -17,6 +17,7 @@ from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, Frames, frames, same_animation
 from nft.contact_sheet import contact_sheet
 from nft.edition import Edition
+from nft.formats import RIGHT_TO_LEFT
 from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture_caption, rarity_table
 from nft.player import player
 from nft.provenance import provenance
@@ -99,7 +100,8 @@ def pages(edition: Edition, number: int, record: Record) -> Iterator[tuple[str, 
     """The picture of a token as SVG, which moves where its course is known, and the page that plays it."""
     look, kinds = (picture_caption(edition, number), edition.theme), edition.pieces(record)
     text, course = record["text"], edition.course(record)
-    yield f"images/{number}.svg", animated_svg(text, course, *look) if "svg" in kinds else image.svg(text, *look)
+    still = partial(image.svg, directed=edition.info.format >= RIGHT_TO_LEFT)
+    yield f"images/{number}.svg", animated_svg(text, course, *look) if "svg" in kinds else still(text, *look)
     if "html" in kinds:
         yield f"images/{number}.html", player(text, course, *look)
 

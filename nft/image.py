@@ -2,6 +2,7 @@
 
 import io
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from html import escape
@@ -96,12 +97,22 @@ def svg_size(height: int) -> str:
     return f'viewBox="0 0 {SIDE} {height}" width="{SIDE}" height="{height}" style="max-width:100%;height:auto"'
 
 
-def svg(text: str, caption: str, theme: Theme) -> str:
-    """The same picture as SVG: the text stays text, in any monospace font that the viewer has."""
+def beginning(text: str) -> str:
+    """The attributes of lines that begin at the left, or at the right as those of Arabic and Hebrew (UAX #9, P2)."""
+    strong = next((kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")), "L")
+    return f'x="{MARGIN}"' if strong == "L" else f'x="{SIDE - MARGIN}" direction="rtl"'
+
+
+def svg(text: str, caption: str, theme: Theme, *, directed: bool) -> str:
+    """The same picture as SVG: the text stays text, in any monospace font that the viewer has.
+
+    `directed`: text from right to left begins at the right, with its marks at their ends; earlier sets lack that.
+    """
     background, ink, caption_ink = (theme.web(level) for level in (0, FULL_INK, CAPTION_INK))
     size, lines = layout(text)
+    side, caption_side = (beginning(each if directed else "") for each in (text, caption))
     rows = "".join(
-        f'<text x="{MARGIN}" y="{MARGIN + round((row * LINE_HEIGHT + BASELINE) * size)}">{narrow(line)}</text>\n'
+        f'<text {side} y="{MARGIN + round((row * LINE_HEIGHT + BASELINE) * size)}">{narrow(line)}</text>\n'
         for row, line in enumerate(lines)
     )
     return (
@@ -109,6 +120,6 @@ def svg(text: str, caption: str, theme: Theme) -> str:
         f'<rect width="{SIDE}" height="{SIDE}" fill="{background}"/>\n'
         f'<g font-family="{FONTS}" font-size="{size}" fill="{ink}" '
         f'xml:space="preserve">\n{rows}</g>\n'
-        f'<text x="{MARGIN}" y="{SIDE - MARGIN}" font-family="{FONTS}" '
+        f'<text {caption_side} y="{SIDE - MARGIN}" font-family="{FONTS}" '
         f'font-size="{CAPTION_SIZE}" fill="{caption_ink}">{escape(shown(caption))}</text>\n</svg>\n'
     )

@@ -7,7 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from nft.edition import Edition
-from nft.formats import INDENTS, MORE_MARKDOWN, PLAINER_MARKDOWN, PLURALS, SHARED_SYMBOL, SHORT_TITLES, TEXT_OF
+from nft.formats import (
+    INDENTS,
+    LINE_BREAKS,
+    LIVE_LISTED,
+    MORE_MARKDOWN,
+    PLAINER_MARKDOWN,
+    PLURALS,
+    SHARED_SYMBOL,
+    SHORT_TITLES,
+    TEXT_OF,
+    WHOLE_LETTERS,
+)
 from nft.layout import WIDE
 from nft.schemas import SetInfo
 from nft.traits import Record
@@ -25,6 +36,7 @@ WITHIN = r"[\\`*\[<~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])"  # no underscore ami
 MARKDOWN = re.compile(rf"({WITHIN}|^[^\S\n]*(?:[-+=>#|]|:(?=-))|^[^\S\n]*\d+[.)](?=\s|$))", re.MULTILINE)
 MORE_ESCAPED = re.compile(r"([\\`*_\[\]<>#~|!&]|^[^\S\n]*[-+=]|^[^\S\n]*\d+[.)])", re.MULTILINE)
 INDENT = re.compile("^(?= {4}| {0,3}\t)[ \t]", re.MULTILINE)  # of a line that would be code
+BREAK = re.compile(r"(?<=\S)[^\S\n]*\n(?=[^\n])")  # of a line within a paragraph
 EARLIER_MARKDOWN = re.compile(r"([\\`*_\[\]<>#~|!])")
 SHOWN_TITLE = 60  # narrow characters of a caption in a picture, which has room for a few more
 
@@ -114,13 +126,15 @@ def origin_of(info: SetInfo) -> dict[str, str]:
 def description(edition: Edition, record: Record) -> str:
     """The text with Markdown escaped, and the statement.
 
-    An indented line begins with a no-break space, which looks the same and makes no code of it.
+    An indented line begins with a no-break space, which looks the same and makes no code of it. Two spaces end a line,
+    or the next one would follow it on the same line.
     """
     set_format, text = edition.info.format, record["text"]
     earlier = EARLIER_MARKDOWN if set_format < MORE_MARKDOWN else MORE_ESCAPED
     pattern = earlier if set_format < PLAINER_MARKDOWN else MARKDOWN
     text = pattern.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", text)
     text = text if set_format < INDENTS else INDENT.sub("\u00a0", text)
+    text = text if set_format < LINE_BREAKS else BREAK.sub("  \n", text)
     return f"{text}\n\n{statement(edition)}"
 
 
@@ -169,22 +183,29 @@ def metaplex(edition: Edition, number: int, record: Record, traits: dict[str, st
     common, title, tail = common_metadata(edition, number, record, traits), edition.info.title, f" #{number}"
     info, moving = edition.info, "html" if edition.info.live else moving_kind(edition, record)
     plain = {"description": f"{record['text']}\n\n{statement(edition)}"} if info.format >= PLAINER_MARKDOWN else {}
-    kinds = ["png", *edition.pieces(record)]
-    files = [{"uri": edition.image_uri(number, kind=kind), "type": MEDIA_TYPES[kind]} for kind in kinds]
+    picture, *pieces = (
+        {"uri": edition.image_uri(number, kind=kind), "type": MEDIA_TYPES[kind]}
+        for kind in ("png", *edition.pieces(record))
+    )
+    listed = info.live and info.format >= LIVE_LISTED
+    live = [{"uri": common["animation_url"], "type": MEDIA_TYPES["html"]}] if listed else []
     return {
         **common,
         **plain,
         "name": truncate(title, METAPLEX_NAME - len(tail)) + tail,
-        "symbol": symbol(title, shared=info.format >= SHARED_SYMBOL),
-        "properties": {**common["properties"], "category": CATEGORIES[moving], "files": files},
+        "symbol": symbol(title, info.format),
+        "properties": {**common["properties"], "category": CATEGORIES[moving], "files": [picture, *live, *pieces]},
     }
 
 
-def symbol(title: str, *, shared: bool) -> str:
-    """Metaplex' symbol: of a title that is too long the beginning, or where it is shared that of each word."""
-    words = re.findall(r"[^\W_]+", title.upper()) if shared else ["".join(filter(str.isalnum, title)).upper()]
-    if len("".join(words).encode()) > METAPLEX_SYMBOL and words:
-        words = [truncate(word, max(1, METAPLEX_SYMBOL // len(words))) for word in words]
+def symbol(title: str, set_format: int) -> str:
+    """Metaplex' symbol: of a title that is too long the beginning of each word, up to METAPLEX_SYMBOL bytes in all."""
+    title = title.upper()
+    words = re.findall(r"[^\W_]+", title) if set_format >= SHARED_SYMBOL else ["".join(filter(str.isalnum, title))]
+    if words and len("".join(words).encode()) > METAPLEX_SYMBOL:
+        share = METAPLEX_SYMBOL // len(words)
+        least = [len(word[0].encode()) if set_format >= WHOLE_LETTERS else 1 for word in words]
+        words = [truncate(word, max(size, share)) for word, size in zip(words, least, strict=True)]
     return truncate("".join(words), METAPLEX_SYMBOL)
 
 

@@ -93,7 +93,7 @@ class Selection(SetFile):
 class SetInfo(SetFile):
     """set.json: what the tokens were drawn with, where the text is from, and how the set is presented."""
 
-    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]  # up to SET_FORMAT
+    format: Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]  # up to SET_FORMAT
     name: Name  # a file of the set is called by it
     seed: Annotated[int, Field(ge=0)]
     sampler: StoredSampler

@@ -21,11 +21,11 @@ from nft.store import LINK, SetFolder
 from pages.themes import Theme
 from utils import UserError
 
-TABLE, SHEET = "tokens.csv", "index.html"
-PAGES = (".html", ".svg")
+TABLE, PAGE = "tokens.csv", ".html"
+PAGES = (PAGE, ".svg")
 # format: ends of files that its versions wrote differently: up to 2, wide characters covered their neighbours; the
-# contact sheet changed within the formats 3 to 6, and with format 10
-WRITTEN_OTHERWISE = {1: (*PAGES, TABLE), 2: PAGES, **dict.fromkeys(range(3, 10), (SHEET,))}
+# contact sheet changed within the formats 3 to 6 and with format 10, and all pages with format 11
+WRITTEN_OTHERWISE = {1: (*PAGES, TABLE), 2: PAGES, **dict.fromkeys(range(3, 11), (PAGE,))}
 FILM, MOVING = ".mp4", (".gif", ".webp", ".apng")
 PACKERS = {".apng": ".png"}  # both by zlib; each other kind by a library of its own
 PART = re.compile(r"\..+\.part")  # what a write that was killed left

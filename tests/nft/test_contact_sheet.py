@@ -9,6 +9,7 @@ import pytest
 from nft.contact_sheet import TEMPLATE, contact_sheet, sheet_identity
 from nft.edition import Edition
 from nft.formats import SET_FORMAT
+from nft.player import TEMPLATE as PLAYER
 from nft.selection import COMMENT, OF_SHEET, THOUSANDS, TOKEN_RANGE, UNCLEAR, token_ids
 from nft.store import SetFolder
 from nft.traits import TRAITS
@@ -36,11 +37,12 @@ def test_a_title_with_a_place_of_the_template_stays_a_title():
     assert page.count(f">{escape(title)}</") == 2 and page.count('"text":"words"') == 1
 
 
-def test_what_the_sheet_is_made_of_goes_with_the_format():
-    """A sheet of other bytes makes honest sets wrong, so it needs a format of its own: see WRITTEN_OTHERWISE."""
-    sources = [TEMPLATE.with_suffix(end).read_text(encoding="utf-8") for end in (".html", ".css", ".js")]
+def test_what_pages_are_made_of_goes_with_the_format():
+    """A page of other bytes makes honest sets wrong, so it needs a format of its own: see WRITTEN_OTHERWISE."""
+    parts = (*(TEMPLATE.with_suffix(end) for end in (".html", ".css", ".js")), PLAYER)
+    sources = [part.read_text(encoding="utf-8") for part in parts]
     patterns = [each.pattern for each in (TOKEN_RANGE, COMMENT, THOUSANDS, UNCLEAR, OF_SHEET)]
-    assert (SET_FORMAT, hash_json([*sources, *patterns])[:16]) == (10, "68d252e9a0faaf57")
+    assert (SET_FORMAT, hash_json([*sources, *patterns])[:16]) == (11, "08d5b9daebeaa73e")
 
 
 def page_with_every_trait(title: str) -> str:
@@ -177,6 +179,68 @@ def test_a_browser_that_stores_no_marks_says_so(visit, tmp_path):
     )
 
 
+def test_two_tabs_of_a_sheet_share_their_marks(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    first = visit(tmp_path / "index.html")
+    second = first.context.new_page()
+    second.goto(first.url)
+    pressed(first, "Home k ArrowRight k")
+    second.wait_for_function("document.getElementById('count').textContent.includes('2 kept')")
+    assert second.get_attribute("#token-2", "class") == "keep"
+    pressed(second, "End r")
+    assert marks(second) == {1: "keep", 2: "keep", 13: "reject"}
+    first.wait_for_function("document.getElementById('count').textContent.includes('1 rejected')")
+
+
+def test_a_sheet_whose_script_does_not_run_says_so(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html", java_script_enabled=False)
+    assert page.inner_text("#cards").startswith("Loading. If nothing follows, scripts are switched off, or")
+
+
+NO_LOOKBEHIND = """const Whole = RegExp;
+RegExp = function (pattern, flags) {
+  if (pattern.includes("(?<")) throw new SyntaxError("Invalid regular expression: invalid group specifier name");
+  return new Whole(pattern, flags);
+};"""
+
+
+def test_a_browser_that_knows_less_of_patterns_shows_the_sheet(visit, tmp_path):
+    """As Safari before 16.4."""
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html", script=NO_LOOKBEHIND)
+    assert texts_shown(page) == [*TEXTS.values()]
+    (tmp_path / "mine.txt").write_text("4", encoding="utf-8")
+    page.set_input_files("#file", tmp_path / "mine.txt")
+    said = "mine.txt: cannot be read by this browser, which is older than Safari 16.4; select reads it"
+    page.wait_for_function("note => document.getElementById('count').textContent.endsWith(note)", arg=said)
+
+
+def test_a_screen_reader_hears_the_text_of_a_card(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html")
+    assert page.get_by_role("article", name=f"#3 · token 4: {TEXTS[4]}", exact=True).count() == 1
+
+
+def test_where_colours_are_the_systems_a_mark_is_still_seen(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html", forced_colors="active")
+    pressed(page, "Home k")
+    borders = page.eval_on_selector_all("article", "all => all.map(one => getComputedStyle(one).borderTopWidth)")
+    assert borders[:2] == ["2px", "1px"]
+    lines = page.eval_on_selector_all(
+        "#token-1 button", "all => all.map(one => getComputedStyle(one).textDecorationLine)"
+    )
+    assert lines == ["underline", "none"]
+
+
+def test_no_field_makes_a_phone_enlarge_the_sheet(visit, tmp_path):
+    made_up_set(tmp_path, TEXTS)
+    page = visit(tmp_path / "index.html", 390, 844)
+    sizes = page.eval_on_selector_all("input, select", "all => all.map(one => getComputedStyle(one).fontSize)")
+    assert set(sizes) == {"16px"}
+
+
 def test_a_set_without_pieces_shows_its_texts(visit, tmp_path):
     (tmp_path / "index.html").write_text(contact_sheet(made_up_edition(TEXTS)), encoding="utf-8")
     page = visit(tmp_path / "index.html")
@@ -231,7 +295,9 @@ def test_orders(visit, tmp_path):
 
 def test_a_selection_is_saved_and_loaded(visit, tmp_path):
     edition = made_up_set(tmp_path, TEXTS)
-    page = visit(tmp_path / "index.html")
+    page = visit(
+        tmp_path / "index.html", script="URL.revokeObjectURL = () => { throw new Error('Safari reads it later') }"
+    )
     page.on("dialog", lambda dialog: dialog.accept())
 
     def saved() -> set[int]:

@@ -102,12 +102,14 @@ def test_a_description_shows_the_text_as_it_is_where_it_is_read_as_markdown():
     texts = {
         "Fish &amp; chips": "Fish \\&amp; chips", "- fix it": "\\- fix it", " + add": " \\+ add",
         "1. First": "1\\. First",
-        "a\n---": "a\n\\---", "12) b": "12\\) b", "a_b *c* _d": "a_b \\*c\\* \\_d",
+        "a\n---": "a  \n\\---", "12) b": "12\\) b", "a_b *c* _d": "a_b \\*c\\* \\_d",
         "a - b": "a - b", "in 1. b": "in 1. b",
-        "    code\n \tmore\n  no": "\u00a0   code\n\u00a0\tmore\n  no", "\tcode": "\u00a0code", "   no": "   no",
+        "    code\n \tmore\n  no": "\u00a0   code  \n\u00a0\tmore  \n  no", "\tcode": "\u00a0code", "   no": "   no",
     }  # fmt: skip
     edition = made_up_edition(dict(enumerate(texts, 1)))
     assert [description(edition, record).split("\n\n")[0] for record in edition.records] == [*texts.values()]
+    tenth = with_info(edition, format=10)
+    assert description(tenth, tenth.records[4]).startswith("a\n\\---\n\n")
     ninth = with_info(edition, format=9)
     assert description(ninth, ninth.records[6]).startswith("a\\_b \\*c\\* \\_d\n")
     earlier = with_info(edition, format=3)

@@ -136,7 +136,7 @@ def test_hostile_text_stays_text():
     assert root.findtext(f"{SVG}desc") == HOSTILE.replace("\x00", "\ufffd")
     html = player(HOSTILE, at_once(HOSTILE), HOSTILE, PAPER)
     assert html.count("<script>") == html.count("</script>") == 1 and "<img" not in html
-    assert unescape(re.findall(r'<p id="text">(.*?)</p>', html, re.DOTALL)[0]) == HOSTILE.replace("\x00", "\ufffd")
+    assert unescape(re.findall(r'<p id="text"[^>]*>(.*?)</p>', html, re.DOTALL)[0]) == HOSTILE.replace("\x00", "\ufffd")
     assert "http" not in html
     course = json.loads(re.findall(r"const course = (.*); // \[", html)[0])
     assert course == [[1, list(range(len(HOSTILE))), HOSTILE.replace("\x00", "\ufffd")]]

@@ -1,15 +1,17 @@
 """The page and the animated SVG of a token in a browser: keys, both ways, and pointer give one state; text is text."""
 
+import io
 import json
 import re
 from itertools import pairwise
 
 import pytest
+from PIL import Image
 
 from generation.course import Change, text_after
 from nft.animated_svg import animated_svg
 from nft.image import svg
-from nft.layout import TEXT_SIDE, WIDE_SCALE
+from nft.layout import MARGIN, SIDE, TEXT_SIDE, WIDE_SCALE
 from nft.player import player
 from pages.themes import THEMES
 from tests.nft.sets import course_to
@@ -135,6 +137,21 @@ def test_a_page_fits_every_window(played, size):
     assert all(cell["left"] >= 0 and cell["right"] <= size[0] for cell in cells)
 
 
+def test_a_page_fits_a_frame_that_is_shown_later(played, visit, tmp_path):
+    """As the contact sheet's frame sometimes is, and no event of its window tells of it."""
+    played(TEXT)
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        '<iframe src="piece.html" width="690" height="750" style="display: none"></iframe>', encoding="utf-8"
+    )
+    deaf = "const add = addEventListener; addEventListener = (kind, f) => kind === 'resize' || add.call(window, kind, f)"
+    page = visit(outer, script=deaf)
+    frame = page.frames[1]
+    frame.wait_for_load_state()
+    page.evaluate("document.querySelector('iframe').style.display = 'block'")
+    frame.wait_for_function("page.clientHeight > 0 && page.scrollHeight <= page.clientHeight")
+
+
 @pytest.mark.parametrize("size", [(390, 844), (900, 500)])
 def test_a_long_text_scrolls(played, size):
     text = ("Fix the reader, and test it. " * 200)[:4000]
@@ -163,6 +180,24 @@ def test_hostile_text_stays_text_in_the_page(played, theme):
     assert page.text_content("#text") == HOSTILE
     assert "".join(text for text, _ in page.evaluate(CELLS)) == HOSTILE
     assert page.locator("img").count() == 0 and page.locator("script").count() == 1
+
+
+def test_a_screen_reader_finds_the_text_alone(played):
+    """In its own language and direction, and no stop of the Tab key at what is hidden from it."""
+    page = played("Fix the reader, and test it. " * 200)
+    attributes = page.evaluate("(e => [e.getAttribute('lang'), e.dir])(document.getElementById('text'))")
+    assert attributes == ["", "auto"]
+    box = page.locator("#text").bounding_box()
+    assert box["width"] <= 1 and box["height"] <= 1
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        assert not page.evaluate("document.activeElement.closest('[aria-hidden]')")
+
+
+def test_where_colours_are_the_systems_the_slider_is_still_seen(played):
+    page = played(TEXT, forced_colors="active", reduced_motion="reduce")
+    with Image.open(io.BytesIO(page.locator("#call").screenshot())) as shown:
+        assert len(shown.convert("RGB").getcolors()) > 1
 
 
 WIDE = "a\u4e2d\u6587b\U0001f600\U0001f680\u2728c\uff01d " * 6
@@ -200,9 +235,26 @@ def test_wide_characters_leave_their_neighbours_free_in_an_svg(visit, tmp_path):
     assert len(found) == len(WIDE.replace(" ", ""))
     for (row, _, right), (next_row, left, _) in pairwise(found):
         assert row != next_row or left > right - 2
-    path.write_text(svg(WIDE, *look), encoding="utf-8", newline="\n")
+    path.write_text(svg(WIDE, *look, directed=True), encoding="utf-8", newline="\n")
     lines = visit(path).evaluate("[...document.querySelectorAll('g text')].map(line => line.getComputedTextLength())")
     assert lines and max(lines) <= TEXT_SIDE
+
+
+def test_an_svg_of_a_text_from_right_to_left_begins_at_the_right(visit, tmp_path):
+    text, look, path = (
+        "\u05e9\u05dc\u05d5\u05dd, \u05e2\u05d5\u05dc\u05dd (2024).",
+        ("made up #1", THEMES["paper"]),
+        tmp_path / "piece.svg",
+    )
+    path.write_text(svg(text, *look, directed=True), encoding="utf-8", newline="\n")
+    page = visit(path)
+    line, caption = page.evaluate("[...document.querySelectorAll('text')].map(e => [e.getBBox().x, e.getBBox().width])")
+    assert abs(sum(line) - (SIDE - MARGIN)) < 2 and abs(caption[0] - MARGIN) < 2
+    first, last = page.evaluate(
+        "(e => [0, e.getNumberOfChars() - 1].map(k => e.getExtentOfChar(k).x))(document.querySelector('g text'))"
+    )
+    assert last < first  # the full stop stands at the end of the line, which is its left
+    assert 'direction="rtl"' not in svg(text, *look, directed=False) + svg("plain", *look, directed=True)
 
 
 @pytest.mark.parametrize("text", [TEXT, HOSTILE], ids=["plain", "hostile"])

@@ -10,6 +10,7 @@ from markdown_it.common.utils import escapeHtml
 
 import collection
 from nft.contact_sheet import sheet_identity
+from nft.formats import SET_FORMAT
 from nft.metadata import description, metaplex, symbol
 from nft.selection import token_ids
 from nft.store import SetFolder
@@ -26,7 +27,7 @@ LINE = st.text(alphabet="ab12 \t_*`<>#~|!&;:[]()\\-+=.\"'/é", min_size=1).map(s
 def test_a_description_that_is_read_as_markdown_shows_the_text(lines):
     edition = made_up_edition({1: "\n".join(lines)})
     shown = description(edition, edition.records[0]).split("\n\nMachine-generated")[0]
-    assert MARKDOWN.render(shown) == "<p>" + "\n".join(map(escapeHtml, lines)) + "</p>\n"
+    assert MARKDOWN.render(shown) == "<p>" + "<br />\n".join(map(escapeHtml, lines)) + "</p>\n"
 
 
 @pytest.mark.parametrize("text", ["Great book!", "fix snake_case (#12) & more", "a > b = c", "3.5 - 2", "Q: who?"])
@@ -50,10 +51,21 @@ def test_two_titles_of_the_same_beginning_have_different_symbols():
         "\u3042" * 40,
         "a b c d e f g h i j k",
     ]
-    found = [symbol(title, shared=True) for title in titles]
+    found = [symbol(title, SET_FORMAT) for title in titles]
     assert found[:3] == ["STAOVEQUE", "STAOVEANS", "SMALLBIRDS"]
     assert all(0 < len(each.encode()) <= 10 for each in found)
-    assert symbol("stack_overflow_answers", shared=False) == "STACKOVERF"
+    assert [symbol("stack_overflow_answers", earlier) for earlier in (9, 10)] == ["STACKOVERF", "STAOVEANS"]
+
+
+def test_a_title_of_many_words_has_a_whole_letter_of_each_in_its_symbol():
+    titles = [
+        "\u65e5\u672c \u6771\u4eac \u5927\u962a \u4eac\u90fd",
+        "\u3042 \u3044 \u3046 \u3048",
+        "\u0421\u0442\u0438\u0445\u0438 \u043e \u0442\u043e\u043c \u043a\u0430\u043a",
+    ]
+    found = [symbol(title, SET_FORMAT) for title in titles]
+    assert found == ["\u65e5\u6771\u5927", "\u3042\u3044\u3046", "\u0421\u041e\u0422\u041a"]
+    assert symbol(titles[0], 10) == ""  # as it was: a word's share of the bytes holds no letter of it
 
 
 def test_the_address_of_a_live_page_names_each_token_by_its_id(studio, tmp_path, verify, capsys):
@@ -62,8 +74,11 @@ def test_the_address_of_a_live_page_names_each_token_by_its_id(studio, tmp_path,
     (tmp_path / "keep").write_text("3", "utf-8")
     assert collection.main(["select", str(folder), "--keep", str(tmp_path / "keep")]) == 0
     assert collection.main(["export", str(folder), "--live", "ipfs://cid/index.html"]) == 0
+    page = "ipfs://cid/index.html?token=3"
     for path in ("json/1.json", "metaplex/0.json"):
-        assert json.loads((folder / path).read_text("utf-8"))["animation_url"] == "ipfs://cid/index.html?token=3"
+        assert json.loads((folder / path).read_text("utf-8"))["animation_url"] == page
+    listed = json.loads((folder / "metaplex/0.json").read_text("utf-8"))["properties"]["files"]
+    assert listed[:2] == [{"uri": "../images/1.png", "type": "image/png"}, {"uri": page, "type": "text/html"}]
     assert verify(folder)[0] == 0
     capsys.readouterr()
     assert collection.main(["export", str(folder), "--live", "my page"]) == 2
