@@ -91,8 +91,9 @@ def item(what: str, finding: Finding) -> str:
         if quotes
         else ""
     )
+    warned = "<b>Warning.</b> " * (finding.severity == WARNING)  # in words: a colour tells not everybody
     named = "" if finding.sentence.startswith(what) else f"<b>{escape(what)}</b>: "
-    return f'<li class="{finding.severity}">{named}{as_html(finding.sentence)}{todo}{examples}</li>'
+    return f'<li class="{finding.severity}">{warned}{named}{as_html(finding.sentence)}{todo}{examples}</li>'
 
 
 def excerpt(text: str) -> str:

@@ -138,7 +138,17 @@ function stand(text) {
   for (const span of spans) span.classList.remove("fresh");
   at("spoken").textContent = text;
   say("");
-  setTimeout(() => platform.preview(), calm.matches ? 0 : SETTLING);
+  setTimeout(settle, calm.matches ? 0 : SETTLING, number, text);
+}
+
+// A text whose colours have faded is one run, unless another one is written by now: some browsers join no letters of
+// Arabic over the borders of spans.
+function settle(stood, text) {
+  if (stood === number && !writing) {
+    spans = [];
+    at("text").textContent = text;
+  }
+  platform.preview();
 }
 
 // Whether a document may hold a symbol: those of the mask and of what is not known stand for none.
@@ -216,6 +226,8 @@ function watch() {
   else open();
 }
 
+// How far a key scrolls a text that is higher than the window, in heights of it; Home and End go all the way.
+const SCROLLS = { ArrowUp: -0.1, ArrowDown: 0.1, PageUp: -0.9, PageDown: 0.9, Home: -1e6, End: 1e6 };
 const KEYS = { " ": () => go(1), ArrowRight: () => go(1), ArrowLeft: () => go(-1), p: () => setPaused(!paused) };
 
 function listen() {
@@ -228,11 +240,14 @@ function listen() {
   addEventListener("keydown", (event) => {
     const own = event.key === " " ? "input, button" : "input"; // what a space does there is the browser's
     if (event.target.closest(own) || at("controls").hidden) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in KEYS)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const main = at("piece");
+    if (event.key in SCROLLS) main.scrollBy(0, SCROLLS[event.key] * main.clientHeight);
+    else if (event.key in KEYS) KEYS[event.key]();
+    else return;
     event.preventDefault();
-    KEYS[event.key]();
   });
-  addEventListener("resize", () => spans.length && fit(lengthOf(voice, documentNow())));
+  addEventListener("resize", () => at("text").textContent && fit(lengthOf(voice, documentNow())));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
   setInterval(watch, 1000);
 }

@@ -10,6 +10,7 @@ function bytesOfBase64(text) {
 
 // zlib's format -> the bytes that were packed.
 async function inflate(bytes) {
+  if (typeof DecompressionStream === "undefined") throw new Error("it needs Safari 16.4, Chrome 80 or Firefox 113");
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }

@@ -4,12 +4,23 @@
 
 const BREATH = 1000; // milliseconds between two signs of life, at least, while a voice opens or a network call is computed
 
-// The header, the weights and the kernel as the page holds them -> the network. Without SIMD the kernel does not run.
+// The kernel's module; null where it does not run: without SIMD, or where the site's policy forbids WebAssembly, which
+// some browsers say only when a module is started.
+function kernelOf(base64) {
+  try {
+    const code = new WebAssembly.Module(bytesOfBase64(base64));
+    new WebAssembly.Instance(code, { env: { memory: new WebAssembly.Memory({ initial: 1 }) } });
+    return code;
+  } catch {
+    return null;
+  }
+}
+
+// The header, the weights and the kernel as the page holds them -> the network.
 // `breathe` is called again and again, now and in network calls, for both may take long.
 async function openVoice(voice, weights, kernel, breathe = () => {}) {
-  const code = kernel && typeof WebAssembly === "object" ? bytesOfBase64(kernel) : null;
   const arrays = unpackWeights(voice.arrays, await inflate(bytesOfBase64(weights)), breathe);
-  return new Network(voice, arrays, code && WebAssembly.validate(code) ? new WebAssembly.Module(code) : null, breathe);
+  return new Network(voice, arrays, kernelOf(kernel), breathe);
 }
 
 // Hears { open }, { write } and { pause }; says { ready }, { state }, { text }, { error }, and { busy } amid either.

@@ -76,6 +76,11 @@ def test_several_texts_are_linked_and_a_stream_has_no_lengths(checked):
     assert page.count("<b>Lengths</b>") == 1 and page.count("<b>Characters</b>") == 2
 
 
+def test_a_warning_is_told_in_words_not_by_its_colour_alone(checked):
+    page = page_of([checked(toy_lines(40))])  # too few characters, for one
+    assert 0 < page.count('class="warning"') == page.count("<b>Warning.</b>")
+
+
 def test_where_the_alphabet_ends_is_marked_only_where_it_is_drawn(checked):
     """Of a text with more characters than there are bars."""
     line = "".join(map(chr, range(0x4E00, 0x4E00 + 500)))
