@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from generation.course import Change
+from nft.formats import SET_FORMAT
 from nft.image import BASELINE, FONTS, svg_size
 from nft.layout import CAPTION_SIZE, MARGIN, SIDE, WIDE, WIDE_SCALE, page, shown
 from nft.timeline import Timeline, seen, timeline
@@ -18,9 +19,11 @@ Glyphs = list[tuple[int, int, str]]  # pixels from the left and from the top, ch
 When = tuple[int, int | None]  # frames: the first that shows it, and the first that does not
 
 
-def animated_svg(text: str, course: Sequence[Change], caption: str, theme: Theme) -> str:
+def animated_svg(
+    text: str, course: Sequence[Change], caption: str, theme: Theme, *, set_format: int = SET_FORMAT
+) -> str:
     """The piece: characters that are seen in the same frames are one <text>, which one animation shows and hides."""
-    laid, times = page(text), timeline(course, MOST_FRAMES)
+    laid, times = page(text, set_format=set_format), timeline(course, MOST_FRAMES)
     groups: dict[int, dict[When, Glyphs]] = {NOISE_INK: defaultdict(list), FULL_INK: defaultdict(list)}
     for (place, character, first, last), ink in seen(times, text, theme):
         if laid.cells[place] and character.strip():

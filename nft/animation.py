@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageSequence
 from command.libraries import program
 from generation.course import Change
 from nft.fonts import draw_caption, draw_character
+from nft.formats import SET_FORMAT
 from nft.layout import CAPTION_SIZE, CHARACTER_WIDTH, LINE_HEIGHT, MARGIN, SIDE, page
 from nft.timeline import Timeline, seen, timeline
 from pages.themes import CAPTION_INK, FULL_INK, THEMES, Theme
@@ -27,10 +28,10 @@ PER_SECOND = 10  # frames of a film
 Frames = list[tuple[Image.Image, int]]  # (H, W) levels 0-255 of ink, and milliseconds
 
 
-def frames(text: str, course: Sequence[Change], caption: str, theme: Theme) -> Frames:
+def frames(text: str, course: Sequence[Change], caption: str, theme: Theme, *, set_format: int = SET_FORMAT) -> Frames:
     """The pictures of an animation, from noise to the finished text."""
     times = timeline(course, MOST_FRAMES)
-    laid = page(text)
+    laid = page(text, set_format=set_format)
     scale = min(SCALE, TALLEST / laid.height)
     canvas = Image.new("L", (round(SIDE * scale) // 2 * 2, round(laid.height * scale) // 2 * 2), 0)
     draw = ImageDraw.Draw(canvas)

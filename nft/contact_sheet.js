@@ -126,6 +126,9 @@ const filters = facets.map(([name, labels, values]) => {
   return { select, values, counts: new Map() };
 });
 
+// A text as it is sought: case, accents and the form of its letters do not count.
+const plain = text => text.normalize("NFKD").replace(/[\u0300-\u036f]/g, "").toUpperCase().toLowerCase();
+
 const orders = {
   "in order": token => token.number, "rarest first": token => token.rank,
   "longest first": token => -token.length, "shortest first": token => token.length,
@@ -133,14 +136,14 @@ const orders = {
   "most confident first": token => -token.confidence, "least confident first": token => token.confidence,
 };
 by("order").append(...Object.keys(orders).map(name => element("option", { textContent: name })));
-for (const token of tokens) token.length = [...token.text].length;
+for (const token of tokens) Object.assign(token, { length: [...token.text].length, plain: plain(token.text) });
 
 let note = ""; // of the selection that was loaded last
 function survey() { // -> the tokens that pass; each filter counts those that pass all the others
-  const words = by("search").value.toLowerCase();
+  const words = plain(by("search").value);
   for (const { counts } of filters) counts.clear();
   const passing = tokens.filter(token => {
-    if (!token.text.toLowerCase().includes(words)) return false;
+    if (!token.plain.includes(words)) return false;
     const failed = filters.filter(({ select, values }) => select.value && !values(token).includes(select.value));
     for (const { counts, values } of failed.length ? failed.length > 1 ? [] : failed : filters)
       for (const value of values(token)) counts.set(value, (counts.get(value) ?? 0) + 1);

@@ -17,7 +17,6 @@ from nft.animated_svg import animated_svg
 from nft.animation import WRITERS, Frames, frames, same_animation
 from nft.contact_sheet import contact_sheet
 from nft.edition import Edition
-from nft.formats import RIGHT_TO_LEFT
 from nft.metadata import contract, csv_table, erc721, erc1155, metaplex, picture_caption, rarity_table
 from nft.player import player
 from nft.provenance import provenance
@@ -62,14 +61,14 @@ def pictures(edition: Edition) -> Iterator[File]:
     """The picture of each token, and what plays how it was written, but for what is text."""
     for number, record, _ in edition.numbered:
         look = (picture_caption(edition, number), edition.theme)
-        content = partial(image.png, record["text"], *look)  # drawn only where it is wanted
+        content = partial(image.png, record["text"], *look, set_format=edition.info.format)  # drawn where it is wanted
         alike = not fonts.depends_on_machine(record["text"] + look[0])
         yield File(f"images/{number}.png", content, image.same_picture, alike)
         if kinds := [kind for kind in edition.pieces(record) if kind in WRITERS]:
             course = edition.course(record)
             written = "".join(change.characters for change in course)  # that the text may lack
             alike = alike and not fonts.depends_on_machine(written)
-            drawn = cache(partial(frames, record["text"], course, *look))  # once for all kinds
+            drawn = cache(partial(frames, record["text"], course, *look, set_format=edition.info.format))  # once
             for kind in kinds:
                 yield File(f"images/{number}.{kind}", partial(film, kind, drawn, edition.theme), same_animation, alike)
 
@@ -100,8 +99,8 @@ def pages(edition: Edition, number: int, record: Record) -> Iterator[tuple[str, 
     """The picture of a token as SVG, which moves where its course is known, and the page that plays it."""
     look, kinds = (picture_caption(edition, number), edition.theme), edition.pieces(record)
     text, course = record["text"], edition.course(record)
-    still = partial(image.svg, directed=edition.info.format >= RIGHT_TO_LEFT)
-    yield f"images/{number}.svg", animated_svg(text, course, *look) if "svg" in kinds else still(text, *look)
+    moving = partial(animated_svg, text, course) if "svg" in kinds else partial(image.svg, text)
+    yield f"images/{number}.svg", moving(*look, set_format=edition.info.format)
     if "html" in kinds:
         yield f"images/{number}.html", player(text, course, *look)
 

@@ -29,4 +29,5 @@ LINE_BREAKS = 11  # a description shows each line on a line of its own
 LIVE_LISTED = 11  # Metaplex' files name the live page
 WHOLE_LETTERS = 11  # of words of a title that are many, each has a letter in Metaplex' symbol, whatever its bytes
 RIGHT_TO_LEFT = 11  # the SVG of a text in Arabic or Hebrew begins its lines at the right
+LONG_WORDS_SPLIT = 11  # a long word, as a text without spaces is, makes no letters small: it goes over several lines
 SET_FORMAT = 11  # of new sets

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from nft.fonts import draw_caption, draw_line
+from nft.formats import RIGHT_TO_LEFT, SET_FORMAT
 from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, WIDE, WIDE_SCALE, layout, shown
 from pages.themes import CAPTION_INK, FULL_INK, Theme
 
@@ -23,11 +24,11 @@ MOST_BYTES = {b"IHDR": 13, b"PLTE": 3 * 256, b"IEND": 0}  # in these chunks: of 
 LARGEST = 4 * SIDE * SIDE  # bytes of its file; RGB takes 3 a pixel even where nothing is compressed
 
 
-def png(text: str, caption: str, theme: Theme) -> bytes:
+def png(text: str, caption: str, theme: Theme, *, set_format: int = SET_FORMAT) -> bytes:
     """The picture as the bytes of a PNG file of SIDE x SIDE pixels."""
     image = Image.new("L", (SIDE, SIDE), 0)  # one byte a pixel: its ink; a palette gives the colours
     draw = ImageDraw.Draw(image)
-    size, lines = layout(text)
+    size, lines = layout(text, set_format=set_format)
     for row, line in enumerate(lines):
         draw_line(draw, (MARGIN, MARGIN + row * LINE_HEIGHT * size), line, FULL_INK, size, light=theme.light)
     draw_caption(draw, (MARGIN, SIDE - MARGIN), caption, CAPTION_INK, CAPTION_SIZE, light=theme.light)
@@ -103,14 +104,11 @@ def beginning(text: str) -> str:
     return f'x="{MARGIN}"' if strong == "L" else f'x="{SIDE - MARGIN}" direction="rtl"'
 
 
-def svg(text: str, caption: str, theme: Theme, *, directed: bool) -> str:
-    """The same picture as SVG: the text stays text, in any monospace font that the viewer has.
-
-    `directed`: text from right to left begins at the right, with its marks at their ends; earlier sets lack that.
-    """
+def svg(text: str, caption: str, theme: Theme, *, set_format: int = SET_FORMAT) -> str:
+    """The same picture as SVG: the text stays text, in any monospace font that the viewer has."""
     background, ink, caption_ink = (theme.web(level) for level in (0, FULL_INK, CAPTION_INK))
-    size, lines = layout(text)
-    side, caption_side = (beginning(each if directed else "") for each in (text, caption))
+    size, lines = layout(text, set_format=set_format)
+    side, caption_side = (beginning(each if set_format >= RIGHT_TO_LEFT else "") for each in (text, caption))
     rows = "".join(
         f'<text {side} y="{MARGIN + round((row * LINE_HEIGHT + BASELINE) * size)}">{narrow(line)}</text>\n'
         for row, line in enumerate(lines)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from nft.formats import LONG_WORDS_SPLIT, SET_FORMAT
+
 SIDE, MARGIN = 1000, 90  # pixels
 TEXT_SIDE = SIDE - 2 * MARGIN  # of the square for text and caption
 FONT_SIZES = (72, 60, 50, 42, 36, 30, 26, 22, 18, 15, 12, 10)  # pixels; the largest at which all text fits is taken
@@ -46,10 +48,10 @@ class Page(NamedTuple):
         return round(middle), round(MARGIN + row * LINE_HEIGHT * self.size)
 
 
-def page(text: str) -> Page:
+def page(text: str, *, set_format: int = SET_FORMAT) -> Page:
     """The page of a text: that of `layout`, unless its font would be smaller than SMALLEST."""
     text = shown(text)
-    size, lines = layout(text)
+    size, lines = layout(text, set_format=set_format)
     if size < SMALLEST:
         size = SMALLEST
         lines = first_lines(text, grid(size)[0], len(text) + 1)
@@ -72,13 +74,13 @@ def cells(text: str, lines: Sequence[str]) -> list[tuple[int, int] | None]:
     return found
 
 
-def layout(text: str) -> tuple[int, list[str]]:
+def layout(text: str, *, set_format: int = SET_FORMAT) -> tuple[int, list[str]]:
     """The font size in pixels and the lines of a text; one too long for the smallest size ends in an ellipsis.
 
     Characters that XML cannot hold become U+FFFD, so that PNG and SVG show the same.
     """
     text = shown(text)
-    size = next((size for size in FONT_SIZES if fits(text, *grid(size))), FONT_SIZES[-1])
+    size = next((size for size in FONT_SIZES if fits(text, *grid(size), set_format)), FONT_SIZES[-1])
     columns, rows = grid(size)
     lines = first_lines(text, columns, rows + 1)
     if len(lines) > rows:
@@ -91,11 +93,14 @@ def grid(size: int) -> tuple[int, int]:
     return int(TEXT_SIDE / (CHARACTER_WIDTH * size)), int((TEXT_SIDE - 2 * CAPTION_SIZE) / (LINE_HEIGHT * size))
 
 
-def fits(text: str, columns: int, rows: int) -> bool:
-    """Whether the whole text fits, with no word split except very long ones."""
+def fits(text: str, columns: int, rows: int, set_format: int) -> bool:
+    """Whether the whole text fits, with no word split except very long ones; in earlier sets only short ones were."""
     if len(first_lines(text, columns, rows + 1)) > rows:
         return False
-    return all(len(word) <= max(columns, LONG_WORD) for word in text.split())
+    words = text.split()
+    if set_format < LONG_WORDS_SPLIT:
+        return all(len(word) <= max(columns, LONG_WORD) for word in words)
+    return all(len(word) <= columns or len(word) > LONG_WORD for word in words)
 
 
 def first_lines(text: str, columns: int, count: int) -> list[str]:

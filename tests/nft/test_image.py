@@ -91,9 +91,19 @@ def whole_layout(text: str) -> tuple[int, list[str]]:
         columns, rows = grid(size)
         parts = [textwrap.wrap(part, columns, break_on_hyphens=False) or [""] for part in text.split("\n")]
         lines = [line for part in parts for line in part]
-        if len(lines) <= rows and all(len(word) <= max(columns, LONG_WORD) for word in text.split()):
+        if len(lines) <= rows and not any(columns < len(word) <= LONG_WORD for word in text.split()):
             return size, lines
     return size, lines if len(lines) <= rows else [*lines[: rows - 1], lines[rows - 1][: columns - 1] + "\u2026"]
+
+
+def test_a_text_without_spaces_goes_over_lines_in_large_letters():
+    """And so does a long address amid words; a word of up to thirty letters is never split."""
+    chinese, address = "\u8fd9\u90e8\u7535\u5f71" * 35, "see https://x.org/" + "a" * 70 + " for more"
+    for text, most, earlier in ((chinese, 48, 10), (address, 60, 18)):
+        assert layout(text)[0] >= most / 1.5 and layout(text, set_format=10)[0] <= earlier, text
+    word = "internationalization"
+    assert word in layout(f"Fix {word} of documents")[1]
+    assert max(map(len, layout("y" * 31)[1])) < 31 and layout("y" * 29)[1] == ["y" * 29]
 
 
 RUN = st.tuples(st.sampled_from("ab \t\n\r\u00a0\u2003-"), st.integers(1, 450))

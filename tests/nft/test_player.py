@@ -235,7 +235,7 @@ def test_wide_characters_leave_their_neighbours_free_in_an_svg(visit, tmp_path):
     assert len(found) == len(WIDE.replace(" ", ""))
     for (row, _, right), (next_row, left, _) in pairwise(found):
         assert row != next_row or left > right - 2
-    path.write_text(svg(WIDE, *look, directed=True), encoding="utf-8", newline="\n")
+    path.write_text(svg(WIDE, *look), encoding="utf-8", newline="\n")
     lines = visit(path).evaluate("[...document.querySelectorAll('g text')].map(line => line.getComputedTextLength())")
     assert lines and max(lines) <= TEXT_SIDE
 
@@ -246,7 +246,7 @@ def test_an_svg_of_a_text_from_right_to_left_begins_at_the_right(visit, tmp_path
         ("made up #1", THEMES["paper"]),
         tmp_path / "piece.svg",
     )
-    path.write_text(svg(text, *look, directed=True), encoding="utf-8", newline="\n")
+    path.write_text(svg(text, *look), encoding="utf-8", newline="\n")
     page = visit(path)
     line, caption = page.evaluate("[...document.querySelectorAll('text')].map(e => [e.getBBox().x, e.getBBox().width])")
     assert abs(sum(line) - (SIDE - MARGIN)) < 2 and abs(caption[0] - MARGIN) < 2
@@ -254,7 +254,7 @@ def test_an_svg_of_a_text_from_right_to_left_begins_at_the_right(visit, tmp_path
         "(e => [0, e.getNumberOfChars() - 1].map(k => e.getExtentOfChar(k).x))(document.querySelector('g text'))"
     )
     assert last < first  # the full stop stands at the end of the line, which is its left
-    assert 'direction="rtl"' not in svg(text, *look, directed=False) + svg("plain", *look, directed=True)
+    assert 'direction="rtl"' not in svg(text, *look, set_format=10) + svg("plain", *look)
 
 
 @pytest.mark.parametrize("text", [TEXT, HOSTILE], ids=["plain", "hostile"])
