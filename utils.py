@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,9 +107,11 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """The torch type of this name; `auto` is bfloat16 on CUDA and x86 that multiply it natively, else float32."""
     if name != "auto":
         return getattr(torch, name)
-    cuda = partial(torch.cuda.is_bf16_supported, including_emulation=False)
-    native = {"cuda": cuda, "cpu": torch.cpu._is_avx512_bf16_supported}.get(device.type, bool)  # bool(): False
-    return torch.bfloat16 if native() else torch.float32
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # a private name of torch, which is looked up for CPUs alone
+        native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
 
 
 # Cores: tasks run in parallel on a CPU, each on one core

@@ -10,12 +10,14 @@ from utils import UserError
 
 
 def library(name: str, needed_for: str = "export", called: str = "") -> Any:
-    """A module of an optional library of requirements-NEEDED_FOR.txt. Raises UserError if it is not installed."""
+    """A module of an optional library of requirements-NEEDED_FOR.txt. Raises UserError if it cannot be imported."""
+    package = name.split(".")[0]
     try:
         return importlib.import_module(name)
-    except ImportError:
-        what = f"{called or name.split('.')[0]} is not installed"
-        raise UserError(f"{what}; pip install -r requirements-{needed_for}.txt") from None
+    except ImportError as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == package
+        what = "is not installed" if absent else f"is installed, but cannot be loaded ({error})"
+        raise UserError(f"{called or package} {what}; pip install -r requirements-{needed_for}.txt") from None
 
 
 def program(name: str) -> str:

@@ -146,6 +146,10 @@ def silence(stream: TextIO) -> None:
 
 def report_error(error: Exception) -> int:
     """Print one line per problem on stderr and return 2. An error that only a bug can cause is raised again."""
+    if isinstance(error, ModuleNotFoundError):  # first of all: what follows needs libraries itself
+        fix = "activate .venv and install requirements.txt into it, or make it anew if its folder was moved"
+        complain(f"error: {sys.executable} has no module {error.name}: {fix} (docs/install.md)")
+        return 2
     from utils import UserError, out_of_memory
 
     if isinstance(error, UserError):

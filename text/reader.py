@@ -15,7 +15,7 @@ from config.data_file import MOST_LINE
 from config.schema import DataConfig
 from text.disguise import true_name
 from text.vocabulary import CONTROL, LINE_BREAKS, NEWLINE, UNICODE_SIZE, codepoints, nfc
-from utils import UserError, bad_byte, foreign, numpy_generator
+from utils import UserError, bad_byte, derive_seed, foreign
 
 CHUNK_BYTES = 1 << 19  # small enough that a chunk's arrays, 8 bytes a character, fit into the processor's caches
 LAST_SPACE = 0x3000  # no code point above it is white space
@@ -217,7 +217,7 @@ class DocumentHasher:
         """Code points of whole lines and their `spans` -> (lines,) uint64 hashes."""
         longest = int(lengths.max(initial=0)) + 1
         if longest > len(self.keys):
-            keys = numpy_generator("document hash").integers(0, 2**64, size=longest, dtype=np.uint64, endpoint=False)
-            self.keys = keys | np.uint64(1)
+            # the raw stream: the only one that NumPy promises to keep (NEP 19), and splits hang on it for ever
+            self.keys = np.random.Philox(derive_seed("document hash")).random_raw(longest) | np.uint64(1)
         position = np.arange(len(codes)) - np.repeat(starts, lengths + 1)
         return np.add.reduceat(self.mixed[codes] * self.keys[position], starts)

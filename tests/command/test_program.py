@@ -37,6 +37,21 @@ def test_no_mistake_steers_the_terminal(tmp_path, monkeypatch, capsys):
     assert "\x1b" not in errors and r"error: \x1b[2J.pt: " in errors and r"unrecognized arguments: \x1b[31m" in errors
 
 
+@pytest.mark.parametrize(
+    "command", ["train.py --dataset a", "generate.py --model a", "collection.py verify a", "evaluate.py --all"]
+)
+def test_a_python_without_the_libraries_is_one_line(command):
+    """As in a terminal where .venv is not active, or one whose folder was moved."""
+    name, *arguments = command.split()
+    isolated = [sys.executable, "-S", "-E", str(ROOT / name)]  # without site-packages
+    done = subprocess.run([*isolated, *arguments], capture_output=True, text=True, check=False)
+    fix = (
+        "activate .venv and install requirements.txt into it, or make it anew if its folder was moved (docs/install.md)"
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {sys.executable} has no module ") and done.stderr.endswith(f": {fix}\n")
+
+
 def of_readers_that_have_left(*command: str) -> tuple[int | None, bytes]:
     """-> exit status, and what stderr got, of a command whose stdout nobody reads."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
