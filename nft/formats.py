@@ -29,5 +29,6 @@ LINE_BREAKS = 11  # a description shows each line on a line of its own
 LIVE_LISTED = 11  # Metaplex' files name the live page
 WHOLE_LETTERS = 11  # of words of a title that are many, each has a letter in Metaplex' symbol, whatever its bytes
 RIGHT_TO_LEFT = 11  # the SVG of a text in Arabic or Hebrew begins its lines at the right
+ONE_COMPARISON = 11  # copies are sought as evaluate.py seeks them: only what is seen counts, and case does not
 LONG_WORDS_SPLIT = 11  # a long word, as a text without spaces is, makes no letters small: it goes over several lines
 SET_FORMAT = 11  # of new sets

@@ -16,7 +16,7 @@ from evaluation.reference import Reference
 from generation.aside import kept_aside
 from generation.checkpoint import Checkpoint, load_checkpoint
 from nft.findings import Findings
-from nft.formats import OWN_BOUND, SMALL_LETTERS, TWINS_APART
+from nft.formats import ONE_COMPARISON, OWN_BOUND, SMALL_LETTERS, TWINS_APART
 from nft.schemas import SetInfo, rules_with_defaults
 from text.corpus import Corpus, load_trained_corpus
 from utils import UserError, check_readable, hash_file, sha256, size_of, unreadable
@@ -120,13 +120,14 @@ def reference_of(
 ) -> tuple[Reference, list[str]]:
     """What the texts of a set of this format are compared with, what its model learnt from; and whose is missing."""
     context, start = checkpoint.run.model.context, checkpoint.start
+    visible_only = set_format >= ONE_COMPARISON
     if not start:
-        return Reference(corpus, context), []
+        return Reference(corpus, context, visible_only=visible_only), []
     corpus = replace(corpus, vocabulary=replace(corpus.vocabulary, rarer=set_format < SMALL_LETTERS))
     seen = seen_text(corpus, checkpoint.run, start, config, same_split=checkpoint.same_split)
     own = seen.own if set_format >= OWN_BOUND else np.inf
     sought = seen.apart if set_format >= TWINS_APART else [seen.text]
-    return Reference(corpus, context, *sought, own=own), seen.missing
+    return Reference(corpus, context, *sought, own=own, visible_only=visible_only), seen.missing
 
 
 def left_out(corpus: Corpus, checkpoint: Checkpoint) -> str:

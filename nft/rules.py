@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 
     text: str
     longest_match: int  # characters of its longest verbatim match with the training text
-    is_line: bool  # whether it is a whole line of the training text, white space aside
+    is_line: bool  # whether it is a whole line of the training text, by what is seen of it
 
 
 def whole_text(text: str) -> list[Span]:

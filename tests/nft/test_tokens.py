@@ -6,11 +6,17 @@ import re
 from types import SimpleNamespace
 
 from command import console
+from config.loader import Config
 from generation.checkpoint import load_checkpoint
 from generation.draft import Written
 from generation.writer import Writer, write_documents
+from nft.formats import SET_FORMAT
+from nft.originals import reference_of
 from nft.tokens import text_figures, writing_figures, written_attempts
+from tests.helpers import Quiet, toy_lines
 from tests.nft.sets import records, texts
+from text.corpus import load_corpus
+from training.trainer import train_model
 from utils import pick_device
 
 
@@ -28,6 +34,19 @@ def test_a_token_is_the_same_alone_in_small_and_large_sets_and_any_batch(studio)
     [alone] = written_attempts(writer, writer.settings(), 0, [(12, record["attempt"])])
     assert alone.text == record["text"]
     assert write_documents(writer, 0, [11], writer.settings(), attempt=record["attempt"]) == [record["text"]]
+
+
+def test_a_line_of_the_text_in_other_letters_is_a_copy(tiny_run, tmp_path):
+    """As "Looks like a camaro." is of "Looks like a Camaro."; in earlier sets it was none."""
+    run = tiny_run([line.title() if number % 2 else line for number, line in enumerate(toy_lines(40))])
+    train_model(run, Quiet())
+    corpus, checkpoint = load_corpus(run), load_checkpoint(run.model_file())
+    line = corpus.vocabulary.decode(corpus.train.document(0))
+    other = corpus.vocabulary.encode(line.lower() if line != line.lower() else line.title())
+    assert corpus.vocabulary.decode(other) not in (line, "")
+    for set_format, same in ((SET_FORMAT, True), (10, False)):
+        reference, _ = reference_of(corpus, checkpoint, Config(tmp_path, {}), set_format)
+        assert reference.are_lines([other]) == [same]
 
 
 def test_a_set_says_how_far_it_is_while_a_batch_is_drawn(studio, tmp_path, monkeypatch, capsys):
