@@ -31,4 +31,5 @@ WHOLE_LETTERS = 11  # of words of a title that are many, each has a letter in Me
 RIGHT_TO_LEFT = 11  # the SVG of a text in Arabic or Hebrew begins its lines at the right
 ONE_COMPARISON = 11  # copies are sought as evaluate.py seeks them: only what is seen counts, and case does not
 LONG_WORDS_SPLIT = 11  # a long word, as a text without spaces is, makes no letters small: it goes over several lines
+BESIDE_UNSPACED = 11  # numbers, @names and listed words are found beside letters of scripts without spaces
 SET_FORMAT = 11  # of new sets

@@ -12,7 +12,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from config.sets import Rules
-from nft.formats import SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS, WORDS_APART
+from nft.formats import BESIDE_UNSPACED, SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS, WORDS_APART
 from text.personal import Span, handles, personal
 from text.vocabulary import fold, marks, nfc
 from utils import read_text
@@ -133,10 +133,11 @@ class Judge:
         """The rules that look at the text alone."""
         config, set_format = self.config, self.set_format
         numbers = {"typographic": set_format >= TYPOGRAPHIC_NUMBERS, "side_by_side": set_format >= SIDE_BY_SIDE}
+        unspaced = set_format >= BESIDE_UNSPACED
         yield "degenerate", config.degenerate, lambda c: degenerate(c.text, as_earlier=set_format < WHOLE_LOOPS)
         yield "copies", config.copies, self.find_copy
-        yield "personal", config.personal, lambda c: personal(c.text, **numbers)
-        yield "handles", config.handles, lambda c: handles(c.text)
+        yield "personal", config.personal, lambda c: personal(c.text, **numbers, unspaced=unspaced)
+        yield "handles", config.handles, lambda c: handles(c.text, unspaced=unspaced)
         yield "words", config.words, self.find_words
 
     def set_rules(self) -> Iterable[Rule]:

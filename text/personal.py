@@ -3,12 +3,19 @@
 import ipaddress
 import re
 from itertools import accumulate, combinations_with_replacement
+from string import ascii_letters, digits
+
+from text.vocabulary import UNSPACED
 
 CARD_DIGITS = (13, 19)  # fewest and most; ISO/IEC 7812
 PHONE_DIGITS = (8, 15)  # fewest and most: ITU-T E.164 allows 15; with fewer than 8 it is a date or a version
 ABROAD_DIGITS = 12  # fewest after 00; with fewer it is the number of a ticket or of a piece of luggage
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
+EARLIER_HANDLE = re.compile(r"(?<![\w@.])@\w{2,}")
+# a name ends where a script without spaces begins, unless it begins in one; ＠ may stand before a place there, and
+# either sign before a quantity, as 3人
+SPACED = rf"[^\W{UNSPACED}]"
+HANDLE = re.compile(rf"(?<!{SPACED})(?<![@＠.])(?![@＠]\d+[{UNSPACED}])(?:[@＠]{SPACED}{{2,}}|@\w{{2,}})")
 IPV4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)")
 IPV6 = re.compile(r"(?<![\w:.])[0-9a-fA-F:]{2,39}(?![\w:])")  # candidates; `is_address` decides
 # two cards side by side have 38 digits; in earlier sets a run had 23 at most
@@ -25,19 +32,40 @@ KEY = re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{20,}|xox[abp
 # what typesetters put between the groups of a number: white space of all widths, hyphens and dashes
 SPACES, HYPHENS = (0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), (*range(0x2010, 0x2016), 0x2212)
 TYPED = dict.fromkeys(SPACES, " ") | dict.fromkeys(HYPHENS, "-")  # as keyboards have them
+UNSPACED_LETTER = re.compile(rf"(?=[^\W\d])[{UNSPACED}]")
+# as wide as a Chinese character -> as keyboards have it
+WIDE_LETTERS, WIDE_SIGNS = ({0xFEE0 + ord(c): c for c in typed} for typed in (ascii_letters + digits, "@()+-./_"))
+# what opens no code of a place or country may open years: 漱石（1867-1916）
+OPENING = re.compile(r"(?:(?<=\0)\(|（)(?![+＋]?\d{1,6}[)）])")
 Span = tuple[int, int]
 
 
-def personal(text: str, *, typographic: bool = True, side_by_side: bool = True) -> list[Span]:
+def personal(text: str, *, typographic: bool = True, side_by_side: bool = True, unspaced: bool = True) -> list[Span]:
     """Spans (start, end) of e-mail addresses, phone, IP and card numbers, and access or hexadecimal keys.
 
     With `typographic`, groups of a number may stand apart by any space, hyphen or dash; with `side_by_side`, two
-    numbers may be apart by no more than their groups are.
+    numbers may be apart by no more than their groups are; with `unspaced`, letters of scripts without spaces may touch
+    them, and they may be in full-width forms.
     """
-    found = [m.span() for pattern in (EMAIL, KEY) for m in pattern.finditer(text)]
-    found += [m.span() for pattern in (IPV4, IPV6) for m in pattern.finditer(text) if is_address(m.group())]
-    readings = {text, text.translate(TYPED)} if typographic else {text}  # mostly one
+    readings = plain_forms(text) if unspaced else {text}  # mostly one
+    found = [m.span() for reading in readings for pattern in (EMAIL, KEY) for m in pattern.finditer(reading)]
+    ip = ((pattern, reading) for pattern in (IPV4, IPV6) for reading in readings)
+    found += [m.span() for pattern, reading in ip for m in pattern.finditer(reading) if is_address(m.group())]
+    begins = {start for start, _ in found}
+    # addresses with letters of such a script, unless one without them is a part of it
+    found += [m.span() for m in EMAIL.finditer(text) if begins.isdisjoint(range(*m.span()))]
+    if typographic:
+        readings = readings | {reading.translate(TYPED) for reading in readings}
     return sorted({*found, *(span for reading in readings for span in numbers_in(reading, side_by_side))})
+
+
+def plain_forms(text: str) -> set[str]:
+    """A text without letters of scripts that have no spaces, and the same with full-width signs as keyboards have them.
+
+    Both, since a sign between two words may look like a part of a number. Every character stays at its place.
+    """
+    text = OPENING.sub("\0", UNSPACED_LETTER.sub("\0", text)).translate(WIDE_LETTERS)
+    return {text, text.translate(WIDE_SIGNS)}
 
 
 def numbers_in(text: str, side_by_side: bool) -> list[Span]:
@@ -106,6 +134,6 @@ def is_phone_in_two(first: str, second: str) -> bool:
     return PHONE_DIGITS[0] <= length and len(second) <= 8 and (len(first), len(second)) not in ((4, 4), (5, 4))
 
 
-def handles(text: str) -> list[Span]:
-    """Spans of @names."""
-    return [m.span() for m in HANDLE.finditer(text)]
+def handles(text: str, *, unspaced: bool = True) -> list[Span]:
+    """Spans of @names; with `unspaced`, letters of scripts without spaces may touch them."""
+    return [m.span() for m in (HANDLE if unspaced else EARLIER_HANDLE).finditer(text)]

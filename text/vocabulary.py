@@ -19,6 +19,11 @@ CONTROL = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f]")
 IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
+# Thai, Lao, Burmese, Khmer, Chinese and Japanese; Korean, whose particles follow a word without a space; the narrow
+# forms of Japanese and Korean
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff\uff66-\uffdc"
+)
 ESCAPED = re.compile(r"\\[\\n]")
 UNSHOWN = re.compile(f"{CONTROL.pattern}|[{LINE_BREAKS}]")  # reading leaves none of them in a text
 

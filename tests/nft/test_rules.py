@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 import collection
 from config.sets import Rules
-from nft.formats import WORDS_APART
+from nft.formats import BESIDE_UNSPACED, WORDS_APART
 from nft.rules import BLOT, Candidate, Judge, degenerate
 from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
@@ -33,7 +33,7 @@ def test_what_is_masked_is_the_number_and_not_the_date_before_it():
     assert masked == f"on 2020-01-01 {BLOT * 14}!"
 
 
-@pytest.mark.parametrize("piece", [":", "a", "1 ", "a@", "1.", "ab:", "(1", "-", "@a."])
+@pytest.mark.parametrize("piece", [":", "a", "1 ", "a@", "1.", "ab:", "(1", "-", "@a.", "話", "話@", "１－"])
 def test_no_text_takes_the_rules_long(piece):
     began = time.perf_counter()
     text = piece * (8000 // len(piece)) + "!"
@@ -134,6 +134,12 @@ def test_sets_of_an_earlier_format_keep_their_bounds_of_words(tmp_path):
     rules = Rules(words="drop", word_list=str(tmp_path / "words.txt"))
     earlier = Judge(rules, 1000, WORDS_APART - 1)
     assert [earlier.judge(candidate(text)).dropped for text in ("你这个混蛋走开", "वह करें")] == ["", "words"]
+
+
+@pytest.mark.parametrize(("rule", "text"), [("personal", "電話は090-1234-5678です"), ("handles", "谢谢@xiaoming")])
+def test_sets_of_an_earlier_format_find_nothing_that_touches_a_script_without_spaces(rule, text):
+    judges = [Judge(Rules(**{rule: "drop"}), 1000, of) for of in (BESIDE_UNSPACED - 1, BESIDE_UNSPACED)]
+    assert [judge.judge(candidate(text)).dropped for judge in judges] == ["", rule]
 
 
 def test_a_word_is_found_however_its_list_is_encoded(tmp_path):

@@ -61,6 +61,7 @@ from text.personal import handles, personal
         "token [xoxb-abcdefghij]",
         "token [ghp_16C7e42F292c6912E7710c838347Ae178B4a]",
         "sha [d41d8cd98f00b204e9800998ecf8427e]",
+        "電話．[０３　１２３４　５６７８]",
     ],
 )
 def test_personal_data_is_found_whole(marked):
@@ -102,6 +103,13 @@ def test_two_numbers_side_by_side_are_found_whole_but_not_in_earlier_sets():
         "order 411111111125",
         "row 0000000000000000",
         "tag 0049 3012345",
+        "日時は2010-12-03です",
+        "２０１０－１２－０３に２０１０-１２-０３",
+        "版本1.22.3发布，时间：12：30：45",
+        "ISSNは0022-3514です",
+        "番号a0171 234567です",
+        "夏目漱石（1867－1916）は（20190501）、세종(1397-1450)은",
+        "第１：：２",
     ],
 )
 def test_what_only_looks_like_personal_data_is_not(text):
@@ -125,3 +133,58 @@ def test_handles_are_names_after_an_at_sign_but_not_addresses():
 def test_numbers_as_typesetters_group_them_are_found_and_were_not_in_earlier_sets(text):
     (start, end) = personal(text)[0]
     assert text[start:end] == text.removeprefix("card ") and not personal(text, typographic=False)
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "電話は[090-1234-5678]です",
+        "联系电话[138-1234-5678]微信",
+        "拨打[010-12345678]咨询",
+        "โทร[081-234-5678]นะครับ",
+        "전화는 [010-1234-5678]입니다",
+        "ﾃﾞﾝﾜ[03-1234-5678]ﾃﾞｽ",
+        "日時2010-12-03電話[090-1234-5678]まで",
+        "IPは[192.168.0.1]です",
+        "主机[2001:db8::8a2e:370:7334]在线",
+        "卡号[4111 1111 1111 1111]。",
+        "カードは[4111-1111-1111-1111]です",
+        "キーは[AKIAIOSFODNN7EXAMPLE]です",
+        "連絡先[foo@example.com]まで",
+        "[０９０－１２３４－５６７８]",
+        "電話[（０３）１２３４－５６７８]まで",
+        "ホスト[１９２．１６８．０．１]です",
+        "[ｆｏｏ＠ｅｘａｍｐｌｅ．ｃｏｍ]",
+    ],
+)
+def test_what_touches_letters_of_scripts_without_spaces_is_found_alone_and_was_not_in_earlier_sets(marked):
+    text, expected = re.sub(r"[\[\]]", "", marked), re.findall(r"\[(.*?)\]", marked)
+    found = personal(text)
+    assert [text[min(start for start, _ in found) : max(end for _, end in found)]] == expected
+    assert expected[0] not in [text[start:end] for start, end in personal(text, unspaced=False)]
+
+
+@pytest.mark.parametrize("address", ["用户@例子.公司", "foo@例子.公司", "李@example.com"])
+def test_an_address_in_scripts_without_spaces_is_found_whole(address):
+    assert personal(address) == personal(address, unspaced=False) == [(0, len(address))]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("ありがとう@taro_yamadaさん嬉しい", "@taro_yamada"),
+        ("谢谢@xiaoming", "@xiaoming"),
+        ("回复@李小明:你好", "@李小明"),
+        ("ครับ@somchai", "@somchai"),
+        ("＠taro_yamada ", "＠taro_yamada"),
+    ],
+)
+def test_names_beside_letters_of_scripts_without_spaces_are_found_alone_and_were_not_in_earlier_sets(text, name):
+    assert [text[start:end] for start, end in handles(text)] == [name]
+    assert name not in [text[start:end] for start, end in handles(text, unspaced=False)]
+
+
+def test_a_name_ends_where_a_script_without_spaces_begins():
+    text = "@taro_yamadaさんこんにちは"
+    assert handles(text) == [(0, 12)] and handles(text, unspaced=False) == [(0, len(text))]
+    assert handles("foo＠example.com x.＠ab ライブ＠渋谷 あと＠100円 あと@3人") == []
