@@ -32,4 +32,5 @@ RIGHT_TO_LEFT = 11  # the SVG of a text in Arabic or Hebrew begins its lines at 
 ONE_COMPARISON = 11  # copies are sought as evaluate.py seeks them: only what is seen counts, and case does not
 LONG_WORDS_SPLIT = 11  # a long word, as a text without spaces is, makes no letters small: it goes over several lines
 BESIDE_UNSPACED = 11  # numbers, @names and listed words are found beside letters of scripts without spaces
+OWN_CAPITALS = 11  # a listed word is found in capitals that are other letters: SS of ß, Greek ones without accents
 SET_FORMAT = 11  # of new sets

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,17 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from config.sets import Rules
-from nft.formats import BESIDE_UNSPACED, SET_FORMAT, SIDE_BY_SIDE, TYPOGRAPHIC_NUMBERS, WHOLE_LOOPS, WORDS_APART
+from nft.formats import (
+    BESIDE_UNSPACED,
+    OWN_CAPITALS,
+    SET_FORMAT,
+    SIDE_BY_SIDE,
+    TYPOGRAPHIC_NUMBERS,
+    WHOLE_LOOPS,
+    WORDS_APART,
+)
 from text.personal import Span, handles, personal
-from text.vocabulary import fold, marks, nfc
+from text.vocabulary import UNSPACED, fold, marks, nfc
 from utils import read_text
 
 BLOT = "\u2588"  # replaces each character that the action mask hides
@@ -22,10 +31,8 @@ SHORTEST_RUN = 12  # equal characters in a row that make a text degenerate; line
 SHORTEST_LOOP, LOOP_REPEATS = 24, 4  # a part that repeats is a loop from this many characters and this many times
 RUN = re.compile(rf"(\S)\1{{{SHORTEST_RUN - 1},}}")
 LONGEST_PART = 60  # characters
-# Thai, Lao, Burmese, Khmer, Chinese and Japanese; Korean, whose particles follow a word without a space
-UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff]"
-)
+EARLIER_UNSPACED = UNSPACED.removesuffix("\uff66-\uffdc")  # without narrow forms
+GREEK_ACCENT = re.compile("(?<=[\u0391-\u03a9])(\u0308?)\u0301")
 
 
 class Candidate(NamedTuple):
@@ -66,28 +73,44 @@ def degenerate(text: str, *, as_earlier: bool = False) -> list[Span]:
     return [m.span() for m in RUN.finditer(text)] + loops
 
 
-def edges_of(word: str) -> tuple[bool, bool]:
-    """Whether no letter may stand before a word, and behind it; in scripts without spaces any may."""
-    return not UNSPACED.match(word[0]), not UNSPACED.match(word[-1])
+def apart(words: Sequence[str], *, beside_unspaced: bool = True) -> str:
+    """A pattern of words, the longest first, where none is a part of a longer one.
 
+    In scripts without spaces a word has no borders; with `beside_unspaced` their letters are borders of other words.
+    """
+    unspaced = re.compile(f"[{UNSPACED if beside_unspaced else EARLIER_UNSPACED}]")
+    parts, letter = [], rf"[\w{marks()}]"
+    if beside_unspaced:
+        letter = rf"(?!{unspaced.pattern}){letter}"
 
-def apart(words: Sequence[str]) -> str:
-    """A pattern of words, the longest first, where none is a part of a longer one."""
-    letter, parts = rf"[\w{marks()}]", []
+    def edges_of(word: str) -> tuple[bool, bool]:
+        """Whether no letter may stand before a word, and behind it."""
+        return not unspaced.match(word[0]), not unspaced.match(word[-1])
+
     # one class of letters for all words of a kind: it is long
     for (before, behind), alike in itertools.groupby(sorted(words, key=lambda w: (-len(w), edges_of(w))), edges_of):
         parts.append(rf"(?<!{letter})" * before + f"(?:{'|'.join(map(re.escape, alike))})" + f"(?!{letter})" * behind)
     return "|".join(parts)
 
 
-def word_pattern(path: Path | None, *, as_earlier: bool = False) -> re.Pattern[str] | None:
+def capitals(word: str) -> str:
+    """A word in capitals, without the accents that Greek ones do not have."""
+    return nfc(GREEK_ACCENT.sub(r"\1", unicodedata.normalize("NFD", word.upper())))
+
+
+def word_pattern(path: Path | None, set_format: int = SET_FORMAT) -> re.Pattern[str] | None:
     """A pattern that finds the words of a file with one word a line; None if there is no file or no word."""
     if path is None:
         return None
     text = read_text(path, "in collection.word_list, name a text file with one word a line")
     lines = (line.strip() for line in nfc(text).splitlines())
     words = sorted(filter(None, lines), key=len, reverse=True)
-    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)" if as_earlier else apart(words)
+    if set_format >= OWN_CAPITALS:  # of most words the capitals are found regardless of case
+        words += [shown for word in words if (shown := capitals(word)).lower() != word.lower()]
+    if set_format >= WORDS_APART:
+        pattern = apart(words, beside_unspaced=set_format >= BESIDE_UNSPACED)
+    else:
+        pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)"
     return re.compile(pattern, re.IGNORECASE) if words else None
 
 
@@ -127,7 +150,7 @@ class Judge:
     accepted_caseless: list[str] = field(default_factory=list)  # the same, case-folded, in order
 
     def __post_init__(self) -> None:
-        self.word_pattern = word_pattern(self.config.word_file(), as_earlier=self.set_format < WORDS_APART)
+        self.word_pattern = word_pattern(self.config.word_file(), self.set_format)
 
     def text_rules(self) -> Iterable[Rule]:
         """The rules that look at the text alone."""

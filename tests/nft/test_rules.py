@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 import collection
 from config.sets import Rules
-from nft.formats import BESIDE_UNSPACED, WORDS_APART
+from nft.formats import BESIDE_UNSPACED, OWN_CAPITALS, WORDS_APART
 from nft.rules import BLOT, Candidate, Judge, degenerate
 from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
@@ -118,7 +118,9 @@ def test_of_two_listed_words_the_longer_is_masked(tmp_path):
     [
         ("混蛋", "你这个混蛋走开", True), ("나쁜", "나쁜놈이다", True), ("ばか", "おばかさん", True),
         ("เลว", "คนเลวมาก", True),
-        ("कर", "वह करें", False), ("कर", "वह कर रहा", True), ("darn", "darning", False), ("darn", "x混darn混x", False),
+        ("कर", "वह करें", False), ("कर", "वह कर रहा", True), ("darn", "darning", False),
+        ("darn", "x混darn混x", True), ("sex", "SEXしたい", True), ("line", "LINE交換", True), ("fuck", "ครับfuck", True),
+        ("sex", "Essexで", False), ("ﾊﾞｶ", "ｵﾊﾞｶｻﾝ", True),
     ],
 )  # fmt: skip
 def test_a_listed_word_is_found_in_scripts_without_spaces_and_is_no_part_of_a_word_elsewhere(
@@ -140,6 +142,26 @@ def test_sets_of_an_earlier_format_keep_their_bounds_of_words(tmp_path):
 def test_sets_of_an_earlier_format_find_nothing_that_touches_a_script_without_spaces(rule, text):
     judges = [Judge(Rules(**{rule: "drop"}), 1000, of) for of in (BESIDE_UNSPACED - 1, BESIDE_UNSPACED)]
     assert [judge.judge(candidate(text)).dropped for judge in judges] == ["", rule]
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "found"),
+    [
+        ("scheiße", "SO EINE SCHEISSE", True), ("μαλάκας", "ΕΙΣΑΙ ΜΑΛΑΚΑΣ", True), ("πρωτεΐνη", "ΠΡΩΤΕΪΝΗ", True),
+        ("él", "EL", False), ("café", "CAFÉ", True),
+    ],
+)  # fmt: skip
+def test_a_listed_word_is_found_in_the_capitals_of_its_language(tmp_path, word, text, found):
+    (tmp_path / "words.txt").write_text(f"{word}\n", "utf-8")
+    rules = judge(words="drop", word_list=str(tmp_path / "words.txt"))
+    assert rules.judge(candidate(text)).dropped == "words" * found
+
+
+def test_sets_of_an_earlier_format_find_listed_words_as_before(tmp_path):
+    (tmp_path / "words.txt").write_text("sex\nscheiße\nﾊﾞｶ\n", "utf-8")
+    rules = Rules(words="drop", word_list=str(tmp_path / "words.txt"))
+    for text, since in (("SEXしたい", BESIDE_UNSPACED), ("ｵﾊﾞｶｻﾝ", BESIDE_UNSPACED), ("SCHEISSE", OWN_CAPITALS)):
+        assert [Judge(rules, 1000, of).judge(candidate(text)).dropped for of in (since - 1, since)] == ["", "words"]
 
 
 def test_a_word_is_found_however_its_list_is_encoded(tmp_path):
