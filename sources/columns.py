@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from config.errors import listed, nearest
 from sources.files import Found
 from sources.tables import Row
+from text.vocabulary import is_letter
 from utils import UserError
 
 PROSE = 0.7  # share of letters and spaces from which a value looks like prose; an address or a code has fewer
@@ -41,7 +42,7 @@ def looks_like_prose(value: str) -> bool:
     """Several words, or a few characters of a script without spaces, mostly letters; JSON is none."""
     if looks_like_json(value):
         return False
-    letters = sum(map(str.isalpha, value)) + value.count(" ")
+    letters = sum(map(is_letter, value)) + value.count(" ")
     return letters >= PROSE * len(value) and (len(value.split()) > 1 or not value.isascii())
 
 

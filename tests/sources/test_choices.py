@@ -68,6 +68,21 @@ def test_the_column_of_prose_is_found_and_the_reason_given(capsys):
     ]
 
 
+@pytest.mark.parametrize(
+    "review",
+    [
+        "ఈ సినిమా చాలా బాగుంది, మా కుటుంబం అందరికీ నచ్చింది", "இந்த படம் மிகவும் நன்றாக இருந்தது, அனைவருக்கும் பிடித்தது",
+        "यह फ़िल्म बहुत अच्छी थी, सब को पसंद आई", "এই ছবিটি খুব ভালো ছিল, সবার পছন্দ হয়েছে", "ဒီရုပ်ရှင်ကအရမ်းကောင်းတယ်",
+        "ភាពយន្តនេះល្អណាស់", "הַסֶּרֶט הָיָה טוֹב מְאֹד", "كَانَ الفِيلْمُ جَمِيلًا جِدًّا",
+    ],
+)  # fmt: skip
+def test_a_column_whose_vowels_are_marks_holds_prose(review, capsys):
+    rows = "".join(f"Film {'abcdefgh'[n]},{n},\"{review} {review[: n + 9]}\"\n" for n in range(8))
+    Path("b.csv").write_text(f"title,id,review\n{rows}", encoding="utf-8")
+    run("b.csv")
+    assert any(line.startswith("the text is 'review': ") for line in capsys.readouterr().out.splitlines())
+
+
 def test_the_commands_to_go_on_with_read_the_same_config(capsys):
     Path("other (2).yaml").write_text("paths: {models: my models, datasets: datasets}")
     run("a.csv", "--config", "other (2).yaml")
