@@ -15,6 +15,14 @@ BOMS = {  # those of UTF-32 first, for one of them begins with one of UTF-16
 }  # fmt: skip
 DECLARATION = re.compile(rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z][\w.-]{0,40})["']""")
 ASCII = bytes(range(32, 127)).replace(b"\\", rb"\u0041")  # what Python's escapes and punycode change
+# name -> what the programs mean that write it, as browsers read it (WHATWG Encoding Standard): the encoding of the name
+# itself lacks letters that they write, or Python does not know the name
+MEANT = {
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
+    "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874",
+    "windows-874": "cp874", "windows-31j": "cp932", "windows-949": "cp949", "iso-8859-8-i": "iso8859-8",
+    "x-sjis": "cp932", "x-gbk": "gb18030", "x-euc-jp": "euc_jp",
+}  # fmt: skip
 NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
 
 
@@ -28,6 +36,14 @@ def fix_of(block: bytes) -> str:
 def mark_of(first: bytes) -> str:
     """The encoding that a byte order mark tells; "" without one."""
     return next((name for mark, name in BOMS.items() if first.startswith(mark)), "")
+
+
+def meant(name: str) -> str:
+    """The encoding that programs mean by a name; the name itself where that is the one."""
+    try:
+        return MEANT.get(codecs.lookup(name).name, name)
+    except LookupError:
+        return MEANT.get(name.lower(), name)
 
 
 def encoding_of(found: Found, first: bytes, encoding: str, all_utf8: Callable[[], bool]) -> str:
@@ -62,19 +78,19 @@ def declared(found: Found, first: bytes) -> str:
     said = DECLARATION.match(first) if found.kind == "xml" else None
     name = said[1].decode() if said else "utf-8"
     try:
-        fits = ASCII.decode(name) == ASCII.decode()
+        fits = ASCII.decode(meant(name)) == ASCII.decode()
     except (LookupError, UnicodeError):
         fits = False
     if not fits:  # its declaration, which is ASCII, would not be there
         what = f"declares the encoding {name!r}, by which it is not to be read"
         raise UserError(f"{found.name}: {what}; {NAME_ENCODING}")
-    return "" if codecs.lookup(name).name in ("utf-8", "ascii") else name
+    return "" if codecs.lookup(meant(name)).name in ("utf-8", "ascii") else name
 
 
 def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str) -> Iterator[bytes]:
     """The blocks as UTF-8."""
     try:
-        for text in codecs.iterdecode(blocks, encoding, errors):
+        for text in codecs.iterdecode(blocks, meant(encoding), errors):
             yield text.encode("utf-8", "replace")
     except UnicodeError as error:
         raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
@@ -88,14 +104,14 @@ def unnamed(content: bytes, place: str, encoding: str) -> str:
         if not encoding:
             byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
             raise UserError(f"{place}: {byte}; {NAME_ENCODING}") from None
-        return content.decode(encoding, "replace")
+        return content.decode(meant(encoding), "replace")
 
 
 def check_encoding(name: str) -> None:
     """Raise UserError for an encoding that Python does not know, or that is none of texts."""
     try:
         if name:
-            b"a".decode(name, "replace")
-            codecs.getincrementaldecoder(name)
+            b"a".decode(meant(name), "replace")
+            codecs.getincrementaldecoder(meant(name))
     except (LookupError, UnicodeError, ValueError):
         raise UserError(f"--encoding {name}: unknown; for example utf-8, cp1252, latin-1, utf-16, gb18030") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from config.data_file import MOST_LINE
-from sources.encodings import unnamed
+from sources.encodings import meant, unnamed
 from sources.log import SourceLog
 from sources.tables import Table, table_of
 from sources.unpack import BLOCK_BYTES
@@ -27,6 +27,7 @@ DAYS, MONTHS = b"Mon|Tue|Wed|Thu|Fri|Sat|Sun", b"Jan|Feb|Mar|Apr|May|Jun|Jul|Aug
 DATED = re.compile(rb"From (?=.*\b(?:%s)\b)(?=.*\b(?:%s)\b)(?=.*\b\d\d?:\d\d\b)(?=.*\b\d{4}\b)" % (DAYS, MONTHS))
 HEADER = re.compile(rb"[!-9;-~]+:")
 BOUNDARY = re.compile(rb"^(?:content-type:|[ \t]).*boundary", re.IGNORECASE | re.MULTILINE)
+LABEL = re.compile(r"(?<==\?)[A-Za-z0-9_.:-]{1,40}(?=(?:\*[\w-]{1,20})?\?[BbQq]\?)")  # in a header: =?gb2312?b?1uw=?=
 ESCAPED = re.compile(rb"^>(>*From )", re.MULTILINE)
 # what Python's email raises for a hostile message
 MISFITS = (
@@ -108,6 +109,7 @@ class Bounded(email.policy.EmailPolicy):
             raise ValueError(name)
         if name.lower().startswith("content-"):  # what kind of part it is stands at its beginning
             value = value[:LONGEST_PARAMETERS]
+        value = LABEL.sub(lambda label: meant(label[0]), value)
         return super().header_fetch_parse(name, value)
 
 
@@ -143,7 +145,7 @@ def header(message: EmailMessage, name: str, encoding: str) -> str:
 
 def body_text(body: Any, place: str, encoding: str) -> str:
     """The text of a message in the encoding that it names; many name ASCII, none or an unknown one, and are UTF-8."""
-    content, charset = body.get_payload(decode=True), body.get_content_charset("us-ascii")
+    content, charset = body.get_payload(decode=True), meant(body.get_content_charset("us-ascii"))
     try:
         codec = codecs.lookup(charset).name
     except LookupError:

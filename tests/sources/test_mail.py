@@ -40,6 +40,30 @@ def test_each_message_of_a_mailbox_is_read_in_its_own_encoding(options, capsys):
     assert "now U+FFFD" not in capsys.readouterr().out
 
 
+# as a label stands in a message -> what programs write so, and in which encoding
+LABELLED = {
+    "gb2312": ("朱镕基说话", "gb18030"), "GBK": ("朱镕基说话", "gb18030"), "shift_jis": ("①㈱髙橋", "cp932"),
+    "x-sjis": ("①㈱髙橋", "cp932"), "windows-31j": ("日本語です", "cp932"), "euc-kr": ("똠방각하", "cp949"),
+    "ks_c_5601-1987": ("똠방각하", "cp949"), "big5": ("香港嘅", "big5hkscs"), "iso-8859-1": (CAFE, "cp1252"),
+    "iso-8859-9": ("“şimdi”", "cp1254"), "windows-874": ("ภาษาไทย…", "cp874"), "tis-620": ("“ภาษา”", "cp874"),
+    "iso-8859-8-i": ("שלום עולם", "iso8859-8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("label", "written"), LABELLED.items())
+def test_a_label_is_read_as_the_programs_mean_it_that_write_it(label, written):
+    """As browsers read it: the standard's own table lacks letters that all programs write under its name."""
+    text, encoding = written
+    subject = f"Subject: =?{label}?b?{base64.b64encode(text.encode(encoding)).decode()}?=\n"
+    Path("a.mbox").write_bytes(message(subject + PLAIN.format(label, "8bit"), text.encode(encoding)))
+    assert run("a.mbox") == run("a.mbox", "--column", "subject", name="subjects") == [text]
+    Path("a.txt").write_bytes(text.encode(encoding) + b"\n")
+    assert run("a.txt", "--encoding", label, name="named") == [text]
+    declared = f'<?xml version="1.0" encoding="{label}"?><posts><row Body="{text} {text}"/></posts>'
+    Path("a.xml").write_bytes(declared.encode(encoding))
+    assert run("a.xml", "--column", "Body", name="declared") == [f"{text} {text}"]
+
+
 def test_a_mailbox_that_apple_mail_exports_is_a_folder(capsys):
     Path("INBOX.mbox").mkdir()
     Path("INBOX.mbox/mbox").write_bytes(b"".join(MESSAGES[:2]))
