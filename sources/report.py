@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from command.messages import argument, counted
 from command.options import config_option
 from config.schema import ENOUGH_TEXT, RunConfig
 from sources.pipeline import Made
+from text.vocabulary import NEWLINE, UNICODE_SIZE, codepoints, too_small
+
+READ_BYTES = 1 << 22  # of the text, to count its characters
 
 
 def report(made: Made, run: RunConfig, config: Path) -> Iterator[str]:
@@ -28,5 +33,20 @@ def report(made: Made, run: RunConfig, config: Path) -> Iterator[str]:
         yield f"repeated: {counted(log.repeated, 'document')}; training drops them"
     given = config_option(config)
     preset = " --preset tiny" if run.preset == "cpu" and log.characters < ENOUGH_TEXT else ""
-    yield f"now: python train.py --dataset {run.name} --minutes 60{preset}{given}"
+    train = f"python train.py --dataset {run.name}"
+    if lost := left_out(run):
+        yield lost
+        yield f"now: {train} --check{given}"
+    yield f"{'then' if lost else 'now'}: {train} --minutes 60{preset}{given}"
     yield f"then: python generate.py --model {argument(run.model_file())} --samples 100{given}"
+
+
+def left_out(run: RunConfig) -> str:
+    """What `too_small` says of the text that was made, and of the size that the run's vocabulary will have."""
+    with run.data_file().open("rb") as file:
+        begin = file.read(READ_BYTES).decode("utf-8", "ignore")  # its end may lie within a character
+    counts = np.bincount(codepoints(begin), minlength=UNICODE_SIZE)
+    counts[NEWLINE] = 0
+    limit = run.data.vocab_size
+    known = np.sort(counts)[UNICODE_SIZE - limit + 1 :]  # one is the newline
+    return too_small(int(counts.sum() - known.sum()), int(counts.sum()), limit)

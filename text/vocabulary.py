@@ -24,6 +24,7 @@ IGNORABLE = re.compile(
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff\uff66-\uffdc"
 )
+LEFT_OUT = 0.01  # share of a text outside the vocabulary, above which a user is told
 ESCAPED = re.compile(r"\\[\\n]")
 UNSHOWN = re.compile(f"{CONTROL.pattern}|[{LINE_BREAKS}]")  # reading leaves none of them in a text
 
@@ -119,6 +120,14 @@ def build_vocabulary(counts: np.ndarray, limit: int) -> Vocabulary:
     present = np.flatnonzero(counts)
     ranked = present[np.argsort(-counts[present], kind="stable")][: limit - 1]
     return Vocabulary("\n" + "".join(map(chr, ranked)))
+
+
+def too_small(unknown: int, characters: int, limit: int) -> str:
+    """What a vocabulary of `limit` characters loses of a text, and what to do; "" where that is little."""
+    if unknown <= LEFT_OUT * characters:
+        return ""
+    what = f"{unknown / characters:.0%} of the text is outside the vocabulary of {limit}, and the voice never writes it"
+    return f"{what}: raise data.vocab_size; --check names a size"
 
 
 @cache

@@ -13,6 +13,7 @@ from command.messages import clock, counted, number, with_error
 from config.schema import RunConfig
 from text.corpus import Corpus
 from text.disguise import suspicion
+from text.vocabulary import too_small
 from training.events import Message, Note, Status
 from training.preview import Preview
 
@@ -125,6 +126,7 @@ def start_notes(run: RunConfig, corpus: Corpus, parameters: int, device: torch.d
     notes = [
         f"{documents}{counted(reading_log.characters, 'character')}, {known} of "
         f"{counted(distinct, 'distinct one')}" + (f"; {losses}" if losses else ""),
+        too_small(reading_log.unknown_characters, reading_log.characters, run.data.vocab_size),
         suspicion(run),
         f"{counted(parameters, 'parameter')} on {device.type}, {budget}",
         size if device.type == "cpu" and run.preset == "baby" else "",

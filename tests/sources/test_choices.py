@@ -77,10 +77,27 @@ def test_the_column_of_prose_is_found_and_the_reason_given(capsys):
     ],
 )  # fmt: skip
 def test_a_column_whose_vowels_are_marks_holds_prose(review, capsys):
-    rows = "".join(f"Film {'abcdefgh'[n]},{n},\"{review} {review[: n + 9]}\"\n" for n in range(8))
+    rows = "".join(f'Film {"abcdefgh"[n]},{n},"{review} {review[: n + 9]}"\n' for n in range(8))
     Path("b.csv").write_text(f"title,id,review\n{rows}", encoding="utf-8")
     run("b.csv")
     assert any(line.startswith("the text is 'review': ") for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_text_of_more_characters_than_the_vocabulary_has_is_checked_first(capsys):
+    """A Chinese voice of 127 characters takes hours to train, and writes nothing that anybody could use."""
+    texts = ["".join(chr(0x4E00 + (50 * n + k) % 997) for k in range(50)) for n in range(100)]
+    Path("b.txt").write_text("\n".join(texts), encoding="utf-8")
+    run("b.txt")
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        "87% of the text is outside the vocabulary of 128, and the voice never writes it: raise data.vocab_size; "
+        "--check names a size",
+        "now: python train.py --dataset x --check",
+        "then: python train.py --dataset x --minutes 60",
+        f"then: python generate.py --model {Path('models/x.pt')} --samples 100",
+    ]
+    Path("b.txt").write_text("\n".join(["a plain English line of a text"] * 300 + texts[:1]), encoding="utf-8")
+    run("b.txt")
+    assert capsys.readouterr().out.splitlines()[-2] == "now: python train.py --dataset x --minutes 60"
 
 
 def test_the_commands_to_go_on_with_read_the_same_config(capsys):

@@ -1,6 +1,7 @@
 """What a person sees while models train: estimates that hold, none where nothing is known, and a line for each."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -126,3 +127,14 @@ def test_of_continuous_text_all_characters_are_told(tiny_run):
     assert start_notes(run, load_corpus(run), 5, CPU, 9)[0] == "400 characters, 5 of 5 distinct ones"
     run = tiny_run(b"abcdef" * 50, data={"format": "stream"})
     assert start_notes(run, load_corpus(run), 5, CPU, 9)[0] == "301 characters, 6 of 6 distinct ones"
+
+
+def test_a_vocabulary_that_leaves_out_much_of_the_text_is_told_before_hours_of_training(tiny_run):
+    """Its bits look good, since what is unknown is easily predicted."""
+    lines = [" ".join(chr(0x4E00 + (7 * n + 13 * k) % 97) for k in range(20)) for n in range(60)]
+    run = tiny_run(lines, data={"vocab_size": 40})
+    what = "of the text is outside the vocabulary of 40, and the voice never writes it"
+    notes = start_notes(run, load_corpus(run), 5, CPU, 9)
+    assert re.fullmatch(rf"3\d% {what}: raise data.vocab_size; --check names a size", notes[1])
+    run = tiny_run([*lines, "x" * 1000], data={"vocab_size": 98, "held_out": 0.1})
+    assert not [note for note in start_notes(run, load_corpus(run), 5, CPU, 9) if what[:20] in note]
