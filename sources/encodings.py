@@ -2,7 +2,8 @@
 
 import codecs
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 
 from sources.files import Found
 from utils import UserError
@@ -24,13 +25,52 @@ MEANT = {
     "x-sjis": "cp932", "x-gbk": "gb18030", "x-euc-jp": "euc_jp",
 }  # fmt: skip
 NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
+OTHERS = (  # in which texts are found that are not UTF-8, of all alphabets; those that read alike by how many use them
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "koi8-r", "mac-roman",
+    "cp932", "euc-jp", "gb18030", "big5", "cp949",
+)  # fmt: skip
+TRIED, SHOWN = 600, 12  # bytes that must fit an encoding, and characters by which a reader tells whether they are right
+BETWEEN = re.compile(rb"""[\n\t ,;"'>]""")  # bytes that are no part of a longer character in any of these encodings
 
 
-def fix_of(block: bytes) -> str:
+def fix_of(error: UnicodeDecodeError) -> str:
     """What to do about bytes that are not UTF-8: if most non-ASCII text is UTF-8, only a few are damaged."""
-    text = block.decode("utf-8", "replace")
+    text = error.object.decode("utf-8", "replace")
     mostly = sum(character > "\x7f" for character in text) > 2 * text.count("\ufffd")
-    return "nearly all is UTF-8: --encoding utf-8 makes U+FFFD of the rest, and counts it" if mostly else NAME_ENCODING
+    if mostly:
+        return "nearly all is UTF-8: --encoding utf-8 makes U+FFFD of the rest, and counts it"
+    return readings(error.object, error.start)
+
+
+def readings(block: bytes, start: int) -> str:
+    """What to do about bytes that are not UTF-8 at `start`: the encodings that they fit, with what they read then."""
+    begin = max([found.end() for found in BETWEEN.finditer(block, max(0, start - TRIED), start)], default=0)
+    sample = block[begin : begin + TRIED]
+    words = [] if 0 in sample else [word for word in sample.split() if not word.isascii()]
+    read = {name: fitting(words, name) for name in OTHERS}
+    if 0 in block:
+        read["utf-16-le"] = fitting([block[begin + begin % 2 :][:TRIED]], "utf-16-le")
+
+    def shown(first: int) -> dict[str, str]:
+        """What is shown from a word on -> the encoding, the first of those that read it alike."""
+        found: dict[str, str] = {}
+        for name, texts in read.items():
+            found.setdefault(" ".join(texts[first:])[:SHOWN].rstrip(), name)
+        return {text: name for text, name in found.items() if not text.isascii()}
+
+    best = max(map(shown, range(max(1, len(words)))), key=len)
+    examples = ", ".join(f"{name} '{text}'" for text, name in best.items())
+    return f"name the encoding in which it reads right: --encoding {examples}" if examples else NAME_ENCODING
+
+
+def fitting(words: Sequence[bytes], name: str) -> list[str]:
+    """The words as an encoding reads them; none if it cannot, or reads what stands in no text. The last may be cut."""
+    try:
+        texts = codecs.getincrementaldecoder(meant(name))().decode(b" ".join(words)).split()
+    except UnicodeDecodeError:
+        return []
+    unlikely = any(unicodedata.category(character) in ("Cc", "Cn", "Co") for character in "".join(texts))
+    return [] if unlikely else texts
 
 
 def mark_of(first: bytes) -> str:
@@ -83,7 +123,8 @@ def declared(found: Found, first: bytes) -> str:
         fits = False
     if not fits:  # its declaration, which is ASCII, would not be there
         what = f"declares the encoding {name!r}, by which it is not to be read"
-        raise UserError(f"{found.name}: {what}; {NAME_ENCODING}")
+        start = next((place for place, byte in enumerate(first) if byte > 127), 0)
+        raise UserError(f"{found.name}: {what}; {readings(first, start)}")
     return "" if codecs.lookup(meant(name)).name in ("utf-8", "ascii") else name
 
 
@@ -93,7 +134,8 @@ def decoded(found: Found, blocks: Iterator[bytes], encoding: str, errors: str) -
         for text in codecs.iterdecode(blocks, meant(encoding), errors):
             yield text.encode("utf-8", "replace")
     except UnicodeError as error:
-        raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {NAME_ENCODING}") from None
+        fix = readings(error.object, error.start) if isinstance(error, UnicodeDecodeError) else NAME_ENCODING
+        raise UserError(f"{found.name}: is not {encoding.removesuffix('-sig')}: {error}; {fix}") from None
 
 
 def unnamed(content: bytes, place: str, encoding: str) -> str:
@@ -103,7 +145,7 @@ def unnamed(content: bytes, place: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         if not encoding:
             byte = f"byte 0x{content[error.start]:02x} is not UTF-8"
-            raise UserError(f"{place}: {byte}; {NAME_ENCODING}") from None
+            raise UserError(f"{place}: {byte}; {readings(content, error.start)}") from None
         return content.decode(meant(encoding), "replace")
 
 

@@ -16,6 +16,7 @@ class SourceLog:
     rows: int = 0
     documents: int = 0
     characters: int = 0
+    beyond_ascii: str = ""  # the first document that shows by which encoding it was read
     repeated: int = 0  # documents that are equal to an earlier one; training drops them
     replaced: int = 0  # U+FFFD in the text, which stands for what could not be decoded, here or by a program before
     left_out: Counter[str] = field(default_factory=Counter)  # rows, by the reason
@@ -34,6 +35,8 @@ class SourceLog:
         self.documents += 1
         self.characters += len(document)
         self.replaced += document.count("\ufffd")
+        if not (self.beyond_ascii or document.isascii()):
+            self.beyond_ascii = document
 
     def leave_out(self, reason: str, count: int = 1) -> None:
         """Count rows that make no document."""

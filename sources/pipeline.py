@@ -92,6 +92,7 @@ class Made:
     record: bytes
     log: SourceLog
     notes: list[str]  # which columns there are, and which was chosen
+    encoding: str  # that was named
 
 
 class Choice:
@@ -160,7 +161,7 @@ def make_text(
     sha256 = hash_file(path)
     record = record_of(asdict(request), listed(choice.columns), files, (sha256, path.stat().st_size), log)
     notes = [f"not read, without such a column: {counted(len(lacking), 'file')}: {listed(lacking)}"] * bool(lacking)
-    return Made(path, sha256, record, log, [*notes, *choice.notes])
+    return Made(path, sha256, record, log, [*notes, *choice.notes], request.encoding)
 
 
 def nothing_left(log: SourceLog) -> str:

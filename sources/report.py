@@ -8,6 +8,7 @@ import numpy as np
 from command.messages import argument, counted
 from command.options import config_option
 from config.schema import ENOUGH_TEXT, RunConfig
+from sources.columns import excerpt
 from sources.pipeline import Made
 from text.vocabulary import NEWLINE, UNICODE_SIZE, codepoints, too_small
 
@@ -20,6 +21,8 @@ def report(made: Made, run: RunConfig, config: Path) -> Iterator[str]:
     yield from made.notes
     made_of = f"{counted(log.characters, 'character')}, of {counted(log.rows, 'row')}"
     yield f"{path}: {counted(log.documents, 'document')}, {made_of}"
+    if made.encoding and log.beyond_ascii:  # most encodings fit any bytes: only a reader sees that one is wrong
+        yield f"with --encoding {made.encoding} it reads: {excerpt(log.beyond_ascii)!r}"
     for reason, count in log.left_out.most_common():
         yield f"left out: {counted(count, 'row')} {reason}"
         yield from (f"    {place}" for place in log.places.get(reason, ()))

@@ -268,5 +268,5 @@ def check_block(found: Found, decoder: Any, block: bytes, line: int) -> bytes:
     try:
         decoder.decode(block)
     except UnicodeDecodeError as error:
-        raise UserError(f"{found.name} {bad_byte(error, line)}; {fix_of(block)}") from None
+        raise UserError(f"{found.name} {bad_byte(error, line)}; {fix_of(error)}") from None
     return block

@@ -146,7 +146,8 @@ def _decode(
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         if config.invalid_utf8 == "error":
-            fix = "save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
+            read = f"python prepare.py {argument(path)} --name OTHER tells how it reads in other encodings"
+            fix = f"{read}; or set data.invalid_utf8 to skip or replace"
             raise UserError(f"{path} {bad_byte(error, first_line)}; {fix}") from None
         text = _repair(data, config.invalid_utf8, reading_log)
     # before NFC, which joins what they kept apart

@@ -32,6 +32,10 @@ def run(*arguments: str, name: str = "x") -> list[str]:
     return Path(f"datasets/{name}.txt").read_text("utf-8").splitlines()
 
 
+CAFE_READS = (  # what is said of b"caf\xe9"
+    "name the encoding in which it reads right: --encoding cp1252 'café', cp1251 'cafй', cp1253 'cafι', "
+    "cp1255 'cafי', cp874 'caf\u0e49', koi8-r 'cafИ', mac-roman 'cafÈ'"
+)
 COLUMNS = ["id", "stars", "title", "review text", "review"]
 ROWS = [
     ["1", "5", "Good", "I liked this one.", "a"],

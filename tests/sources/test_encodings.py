@@ -2,10 +2,12 @@
 
 import codecs
 import gzip
+import re
 from pathlib import Path
 
 import pytest
 
+import prepare
 from sources import unpack
 from sources.encodings import NAME_ENCODING
 from tests.sources.helpers import assert_refused, run
@@ -53,7 +55,38 @@ def test_a_text_of_utf8_with_a_damaged_byte_is_read_as_utf8(capsys):
     assert run("a.txt", "--encoding", "utf-8") == [*rows, "caf\ufffd"]
     assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out
     Path("b.txt").write_bytes("\n".join([*rows, ""]).encode("cp1252"))
-    assert_refused("b.txt", line=f"b.txt line 1: byte 0xe9 is not UTF-8; {NAME_ENCODING}")
+    read = "name the encoding in which it reads right: --encoding cp1252 'café “open”', cp1251 'cafй “open”', "
+    assert_refused("b.txt", starts=f"b.txt line 1: byte 0xe9 is not UTF-8; {read}")
+
+
+TEXTS = {
+    "cp932": "この映画は最高でした", "euc-jp": "この映画は最高でした", "gb18030": "这部电影非常好看",
+    "big5": "這部電影非常好看", "cp949": "이 영화는 정말 좋았어요", "cp1251": "Этот фильм очень хороший",
+    "koi8-r": "Этот фильм очень хороший", "cp1256": "هذا الفيلم جميل جدا", "cp1255": "הסרט היה טוב מאוד",
+    "cp1253": "Η ταινία ήταν πολύ καλή", "cp874": "หนังเรื่องนี้ดีมาก", "cp1254": "Bu film çok güzeldi, şimdi ağladım",
+    "cp1250": "Ez egy nagyon jó, új és működő film", "cp1252": "Un été à la “mer”", "mac-roman": "Un été à la “mer”",
+    "utf-16-le": "这部电影非常好看，我很喜欢",
+}  # fmt: skip
+READING = re.compile(r"(?:--encoding|,) ([\w-]+) '([^']+)'")
+
+
+@pytest.mark.parametrize(("encoding", "text"), TEXTS.items())
+def test_of_each_encoding_that_fits_a_text_it_is_shown_how_it_reads(encoding, text, capsys):
+    """Only who knows the language sees which is right: nearly any bytes fit a code page of single bytes."""
+    rows = [f"{text} {number}" for number in range(99)]
+    Path("a.txt").write_bytes("\n".join(rows).encode(encoding))
+    assert_refused("a.txt", starts="a.txt line ")
+    assert prepare.main(["a.txt", "--name", "x"]) == 2
+    read = READING.findall(capsys.readouterr().err)
+    assert dict(read)[encoding] in " ".join(word for row in rows for word in row.split() if not word.isascii())
+    assert len({words for _, words in read}) == len(read)
+    assert run("a.txt", "--encoding", encoding) == rows
+    assert f"with --encoding {encoding} it reads: {rows[0]!r}" in capsys.readouterr().out.splitlines()
+
+
+def test_of_bytes_that_fit_no_encoding_an_example_is_named():
+    Path("a.txt").write_bytes(b"\x01\x81 \x01\xff\n")
+    assert_refused("a.txt", line=f"a.txt line 1: byte 0x81 is not UTF-8; {NAME_ENCODING}")
 
 
 @pytest.mark.parametrize("encoding", ["nix", "punycode", "unicode_escape", "hz", "cp037", "rot13", "utf-16"])

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sources.encodings import NAME_ENCODING
 from sources.git import open_git
 from sources.log import SourceLog
 from tests.helpers import posix
-from tests.sources.helpers import assert_refused, run
+from tests.sources.helpers import CAFE_READS, assert_refused, run
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not here")
 NO_REPOSITORY = "is no git repository; name its top folder"
@@ -75,7 +74,7 @@ def test_messages_that_name_no_encoding_are_read_in_the_one_that_is_named(capsys
     written = subprocess.run(write, check=True, capture_output=True, input=made.decode().encode("cp1252")).stdout
     head = written.decode().strip()
     git("-C", "repo", "reset", "-q", "--soft", head)
-    assert_refused("--git", "repo", line=f"repo commit {head}: byte 0xe9 is not UTF-8; {NAME_ENCODING}")
+    assert_refused("--git", "repo", line=f"repo commit {head}: byte 0xe9 is not UTF-8; {CAFE_READS}")
     assert run("--git", "repo", "--encoding", "cp1252") == ["café au lait", "plain words"]
     assert run("--git", "repo", "--encoding", "ascii") == ["caf\ufffd au lait", "plain words"]
     assert "could not be decoded: 1 character of the text, now U+FFFD" in capsys.readouterr().out.splitlines()

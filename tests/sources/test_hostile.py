@@ -10,11 +10,10 @@ import pytest
 
 import prepare
 from command.lock import exclusive_lock
-from sources.encodings import NAME_ENCODING
 from sources.files import Found
 from sources.unpack import Held, plain_file
 from tests.helpers import posix
-from tests.sources.helpers import assert_refused, run
+from tests.sources.helpers import CAFE_READS, assert_refused, run
 from utils import UserError
 
 ROW = b"1,some words of a text\n"
@@ -45,8 +44,8 @@ def test_a_json_without_an_end_is_one_line():
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (b"id,text\n1,caf\xe9 au lait\n", "a.csv line 2: byte 0xe9 is not UTF-8; " + NAME_ENCODING),
-        (TABLE * 2 + b"2,caf\xe9 au lait\n", "a.csv line 100003: byte 0xe9 is not UTF-8; " + NAME_ENCODING),
+        (b"id,text\n1,caf\xe9 au lait\n", "a.csv line 2: byte 0xe9 is not UTF-8; " + CAFE_READS),
+        (TABLE * 2 + b"2,caf\xe9 au lait\n", "a.csv line 100003: byte 0xe9 is not UTF-8; " + CAFE_READS),
         (b"id,text\n1,caf\xc3", "a.csv line 2: ends within a character of UTF-8; is it cut short?"),
         ("id,text\n1,a b\n".encode("utf-16-le"), "a.csv: has the zero bytes of UTF-16, or is no text; "
          "if it is UTF-16, add --encoding utf-16-le, or utf-16-be"),

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import prepare
-from sources.encodings import NAME_ENCODING
 from sources.mail import messages_of
-from tests.sources.helpers import assert_refused, run
+from tests.sources.helpers import CAFE_READS, assert_refused, run
 
 CAFE = "café is “open” today"
 
@@ -74,7 +73,7 @@ def test_a_mailbox_that_apple_mail_exports_is_a_folder(capsys):
 
 def test_what_a_message_does_not_say_is_asked_for():
     Path("a.mbox").write_bytes(message("", b"hello there") + message("Subject: caf\xe9 latte\n", b"caf\xe9 au lait"))
-    what = f"a.mbox message 2: byte 0xe9 is not UTF-8; {NAME_ENCODING}"
+    what = f"a.mbox message 2: byte 0xe9 is not UTF-8; {CAFE_READS}"
     assert_refused("a.mbox", line=what)
     assert run("a.mbox", "--encoding", "cp1252") == ["hello there", "café au lait"]
     assert run("a.mbox", "--encoding", "cp1252", "--column", "subject") == ["café latte"]

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from command.messages import argument
 from tests.helpers import toy_lines
 from tests.text.loaded import ALPHABET, everything
 from text import reader as reading
@@ -68,7 +69,8 @@ def test_invalid_bytes_are_an_error_that_names_the_line(tiny_run):
     run = tiny_run(BAD)
     with pytest.raises(UserError) as error:
         load_corpus(run)
-    rule = "byte 0xff is not UTF-8; save the file as UTF-8, or set data.invalid_utf8 to skip or replace"
+    fix = f"python prepare.py {argument(run.data_file())} --name OTHER tells how it reads in other encodings"
+    rule = f"byte 0xff is not UTF-8; {fix}; or set data.invalid_utf8 to skip or replace"
     assert str(error.value) == f"{run.data_file()} line 3: {rule}"
 
 
