@@ -93,12 +93,15 @@ def languages(seen: Inspection) -> Finding:
         return Finding(NOTE, *MISSING)
     if not (total := found.total()):
         return Finding(GOOD, "documents are too short, or hold too few words, to tell their language")
-    (first, most), *others = found.most_common()
-    told = f"the {counted(total, 'document')} long and clear enough to tell"
-    if most / total >= ONE_LANGUAGE:
-        return Finding(GOOD, f"{name_of(first)}: {most / total:.0%} of {told}")
-    parts = ", ".join(f"{name_of(code)} {count / total:.0%}" for code, count in [(first, most), *others[:SHOWN]])
-    return Finding(WARNING, f"{parts} of {told}: one voice mixes them", "give each language a file of its own")
+    most, *others = found.most_common()
+    mixed, documents = most[1] / total < ONE_LANGUAGE, counted(len(seen.sample.texts), "document")
+    parts = ", ".join(f"{name_of(code)} {n / total:.0%}" for code, n in [most, *others[: SHOWN * mixed]])
+    told = f"{parts} of the {counted(total, 'document')} long and clear enough to tell"
+    if few := total < GREATER_PART * len(seen.sample.texts):  # which may be those of another language than the rest
+        told = f"only {total:,} of {documents} are long and clear enough to tell: {parts} of these"
+    if mixed:
+        return Finding(WARNING, f"{told}: one voice mixes them", "give each language a file of its own")
+    return Finding(NOTE if few else GOOD, told)
 
 
 def repeats(seen: Inspection) -> Finding:

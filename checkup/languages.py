@@ -5,7 +5,8 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-SHORTEST, SURE = 40, 0.9  # characters, and the probability, from which a guess is trusted
+# bytes of UTF-8, which tell as much of a text in any script, and the probability, from which a guess is trusted
+SHORTEST, SURE = 40, 0.9
 READ = 1000  # characters of a document
 MISSING = ("languages were not looked for", "to have it done: pip install -r requirements-check.txt")
 NAMES = {
@@ -34,7 +35,7 @@ def recognised(texts: list[str]) -> Counter[str] | None:
     """
     if not (model := identifier()):
         return None
-    guesses = (model.classify(text[:READ]) for text in texts if len(text) >= SHORTEST)
+    guesses = (model.classify(text[:READ]) for text in texts if len(text.encode()) >= SHORTEST)
     return Counter(code for code, probability in guesses if probability >= SURE)
 
 

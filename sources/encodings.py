@@ -25,7 +25,7 @@ MEANT = {
     "x-sjis": "cp932", "x-gbk": "gb18030", "x-euc-jp": "euc_jp",
 }  # fmt: skip
 NAME_ENCODING = "name its encoding, for example --encoding cp1252 (Windows, Western Europe)"
-OTHERS = (  # in which texts are found that are not UTF-8, of all alphabets; those that read alike by how many use them
+OTHERS = (  # of texts that are not UTF-8, in any alphabet; where two read alike, the more frequent stands first
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "koi8-r", "mac-roman",
     "cp932", "euc-jp", "gb18030", "big5", "cp949",
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """What a checkup finds in texts with known faults, word for word, and that its commands mend them."""
 
+import itertools
 import shlex
 from pathlib import Path
 
@@ -111,6 +112,20 @@ def test_two_languages_are_a_warning(found):
         WARNING,
         "English 60%, German 40% of the 100 documents long and clear enough to tell: one voice mixes them",
     )
+
+
+def test_the_language_of_a_few_documents_is_not_that_of_the_text(found):
+    """Of Chinese headlines none is clear enough, so that a few English ones among them were all that was told."""
+    pytest.importorskip("py3langid", reason="py3langid is missing: requirements-check.txt brings it")
+    who, what = ["北京今天", "上海市政府", "中国科学家", "两国领导人"], ["举行国际会议", "宣布新政策", "讨论气候问题"]
+    headlines = ["".join(each) for each in itertools.product(who, what, ["引发关注", "各方表示欢迎"])]
+    english = [f"The tower of the house and the fence of the garden have nothing to do with it, {n}" for n in range(5)]
+    sentence = "only 5 of 29 documents are long and clear enough to tell: English 100% of these"
+    assert found(headlines + english)["languages"] == Finding(NOTE, sentence)
+    german = [f"Der Turm des Hauses und der Zaun des Gartens haben nichts damit zu tun, {n}" for n in range(5)]
+    mixed = found(headlines + english + german)["languages"]
+    sentence = "only 10 of 34 documents are long and clear enough to tell: English 50%, German 50% of these"
+    assert (mixed.severity, mixed.sentence) == (WARNING, f"{sentence}: one voice mixes them")
 
 
 def test_repeats_are_counted(found):

@@ -21,6 +21,10 @@ def test_languages_are_told_where_a_document_is_long_enough():
     english = "We watched this film with the whole family, and nobody wanted it to end."
     german = "Wir haben diesen Film mit der ganzen Familie gesehen, und niemand wollte gehen."
     assert languages.recognised([english, english, german, "too short"]) == {"en": 2, "de": 1}
+    assert languages.recognised(["日本の首都で大きな地震がありました", "이 영화는 정말 너무너무 좋았어요"]) == {
+        "ja": 1,
+        "ko": 1,
+    }
     assert (languages.name_of("de"), languages.name_of("oc")) == ("German", "oc")
 
 
