@@ -1,8 +1,10 @@
 """The fonts that pictures are drawn with: DejaVu Sans Mono, and for characters that it lacks what the machine has."""
 
 import contextlib
+import re
 import unicodedata
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import matplotlib
@@ -11,21 +13,38 @@ from matplotlib.font_manager import findSystemFonts
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from nft.layout import CHARACTER_WIDTH, shown
+from nft.layout import CHARACTER_WIDTH, WIDE, shown
+from text.vocabulary import is_visible
 
 OWN = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
+PLAIN = OWN.with_name("DejaVuSans.ttf")  # and this one, which looks the same and has more characters
+STYLED = re.compile("Bold|Black|Italic|Oblique|Light|Thin|Medium|Condensed|Math")  # names of faces that are not plain
+OF_EMOJI = re.compile("emoji|emj", re.IGNORECASE)  # names of fonts of emoji
 SMALLEST = 6  # pixels, of a character that is made to fit its cell
 BITMAP_SIZES = (109, 160, 136, 128, 96, 64)  # pixels that fonts of coloured bitmaps have; Noto's 109, Apple's 160
 PALEST = 64  # ink of 255 for what is as light as the ground, so that it still stands out from it
 RIGHT_TO_LEFT = ("R", "AL", "AN")  # bidirectional classes
+RIGHT_TO_LEFT_MARK = "\u200f"  # shows nothing; what begins with it is laid out from right to left
 LAID_OUT = ("Mn", "Mc", "Me", "Cf")  # categories of marks and of what is not seen
 OF_BOXES = ("LastResort",)  # macOS's, which has a box for every character
 UNSEEN = ("Z", "C", "M")  # categories of spaces, of controls and of marks, whose glyphs may be empty
+SYMBOL = "[\xa9\xae\u203c-\u3299\U0001f000-\U0001faff]"  # where emoji are, among other characters
+# what is drawn apart from the text around it: a flag; a key; a symbol that a variation selector, a tone of skin, the
+# name of a region, or others joined to it make an emoji; a wide character
+APART = re.compile(
+    f"([\U0001f1e6-\U0001f1ff]{{2}}|[#*0-9]\ufe0f?\u20e3"
+    f"|{SYMBOL}(?:[\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]|\u200d{SYMBOL})+|{WIDE.pattern})"
+)
 
 
 @cache
 def font(size: int, path: Path = OWN) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
+
+
+def lays_out() -> bool:
+    """Whether Pillow found FriBiDi, with which it orders letters, joins them, and sets marks on them."""
+    return font(SMALLEST).layout_engine == ImageFont.Layout.RAQM
 
 
 @cache
@@ -61,15 +80,28 @@ def draws(path: Path, character: str) -> bool:
 
 @cache
 def fonts_of_the_machine() -> list[Path]:
-    """The installed fonts, always in the same order."""
+    """PLAIN and the installed fonts, always in the same order: those of emoji first, then plain faces."""
     found = (path for path in map(Path, findSystemFonts()) if path.stem not in OF_BOXES)
-    return sorted(found, key=lambda path: (path.name, path))
+    return sorted({PLAIN, *found}, key=rank)
+
+
+def rank(path: Path) -> tuple[bool, bool, bool, bool, str, Path]:
+    """The order of fonts; emoji come first, since some fonts of text have a few of them."""
+    name = path.stem
+    return not OF_EMOJI.search(name), path != PLAIN, bool(STYLED.search(name)), "Sans" not in name, path.name, path
 
 
 @cache
-def font_of(character: str) -> Path | None:
-    """The font that draws a character: our own, else the first of the machine that has it; None if none has."""
-    return next((path for path in (OWN, *fonts_of_the_machine()) if draws(path, shown(character))), None)
+def font_of(part: str) -> Path | None:
+    """The font that draws a character, or several as a whole: our own, else the first that has all; None if none has.
+
+    For an emoji of several characters those of emoji come before our own, whose heart is a black sign.
+    """
+    needed = {c for c in shown(part) if is_visible(c) or c.isspace()} or shown(part)
+    paths = [OWN, *fonts_of_the_machine()]
+    if len(part) > 1 and APART.fullmatch(part):
+        paths.sort(key=lambda path: not OF_EMOJI.search(path.stem))
+    return next((path for path in paths if all(draws(path, c) for c in needed)), None)
 
 
 def in_other_fonts(text: str) -> dict[str, Path | None]:
@@ -87,6 +119,34 @@ def is_laid_out(character: str) -> bool:
     return unicodedata.bidirectional(character) in RIGHT_TO_LEFT or unicodedata.category(character) in LAID_OUT
 
 
+def drawn_by_others(line: str) -> dict[str, Path | None]:
+    """What our own font does not draw of a line, and the font that draws each part; None where a box is drawn."""
+    if not in_other_fonts(line):
+        return {}
+    return {part: path for part in parts(line) if any(map(is_visible, part)) and (path := font_of(part)) != OWN}
+
+
+def parts(line: str) -> list[str]:
+    """The parts of a line that are drawn each as a whole, in the order in which they stand from left to right."""
+    found = APART.split(line)
+    strong = next((kind for kind in map(unicodedata.bidirectional, line) if kind in ("L", "R", "AL")), "L")
+    if strong == "L" or not lays_out():
+        return [whole for part in found for whole in wholes(part)]
+    found = [part if APART.fullmatch(part) else RIGHT_TO_LEFT_MARK + part for part in found if part]
+    known = [whole for part in found for whole in wholes(part)]
+    runs = [(left, [*run]) for left, run in groupby(known, lambda part: unicodedata.bidirectional(part[0]) == "L")]
+    return [part for left, run in reversed(runs) for part in (run if left else reversed(run))]
+
+
+def wholes(part: str) -> list[str]:
+    """A part whole if a font can draw it so; else its words, if they are to be laid out; else its characters."""
+    path, laid_out = font_of(part), any(map(is_laid_out, part))
+    if path and (path == OWN or APART.fullmatch(part) or (laid_out and not bitmaps(path))):
+        return [part] if part else []
+    words = re.split(r"(\s+)", part) if laid_out else []
+    return [whole for word in words for whole in wholes(word)] if len(words) > 1 else [*part]
+
+
 def draw_line(
     draw: ImageDraw.ImageDraw, place: tuple[float, float], line: str, ink: int, size: int, *, light: bool
 ) -> None:
@@ -94,9 +154,9 @@ def draw_line(
     if not in_other_fonts(line):
         draw.text(place, line, ink, font(size))
         return
-    for column, character in enumerate(line):
-        there = (place[0] + column * CHARACTER_WIDTH * size, place[1])
-        draw_character(draw, there, character, ink, size, light=light)
+    left, top = place
+    for part in parts(line):
+        left += draw_character(draw, (left, top), part, ink, size, light=light)
 
 
 def draw_caption(
@@ -108,21 +168,26 @@ def draw_caption(
 
 def draw_character(
     draw: ImageDraw.ImageDraw, place: tuple[float, float], character: str, ink: int, size: int, *, light: bool
-) -> None:
-    """Draw a character into its cell; one of another font in the middle, and small enough for it."""
-    path = font_of(character) or OWN
+) -> float:
+    """Draw a character, or several as a whole, no wider than their cells, nor smaller than one; -> the width taken."""
+    cell, path = CHARACTER_WIDTH * size, font_of(character) or OWN
+    if not any(map(is_visible, character)):
+        return cell * sum(map(str.isspace, character))
+    if not lays_out():  # then what shows nothing would be a box
+        character = "".join(c for c in character if is_visible(c) or c.isspace())
     if path == OWN:
         draw.text(place, character, ink, font(size))
-        return
-    width = CHARACTER_WIDTH * size
-    middle, baseline = place[0] + width / 2, place[1] + font(size).getmetrics()[0]
+        return font(size).getlength(character) if len(character) > 1 else cell
+    width, baseline = cell * len(character.strip(RIGHT_TO_LEFT_MARK)), place[1] + font(size).getmetrics()[0]
     if coloured := bitmaps(path):
         mask = inked(character, coloured, light)
-        mask.thumbnail((width, size))
-        draw.bitmap((round(middle - mask.width / 2), round(baseline - mask.height)), mask, ink)
-        return
-    fitting = max(SMALLEST, int(size * min(1, width / max(font(size, path).getlength(character), 1))))
-    draw.text((middle, baseline), character, ink, font(fitting, path), anchor="ms")
+        mask.thumbnail((width, cell))
+        draw.bitmap((round(place[0] + max(0, cell - mask.width) / 2), round(baseline - mask.height)), mask, ink)
+        return max(cell, mask.width)
+    fitting = font(max(SMALLEST, int(size * min(1, width / max(font(size, path).getlength(character), 1)))), path)
+    taken = max(cell, fitting.getlength(character))
+    draw.text((place[0] + (taken - fitting.getlength(character)) / 2, baseline), character, ink, fitting, anchor="ls")
+    return taken
 
 
 def inked(character: str, coloured: ImageFont.FreeTypeFont, light: bool) -> Image.Image:
