@@ -8,10 +8,11 @@ from command.options import option
 from command.program import complain
 from config.errors import listed
 from nft.edition import Edition
-from nft.fonts import in_other_fonts
+from nft.fonts import drawn_by_others, is_laid_out, lays_out
 from nft.provenance import provenance
 from nft.store import indented_json
 from nft.traits import TRAITS
+from text.vocabulary import is_visible
 from utils import sha256
 
 
@@ -31,19 +32,31 @@ def print_summary(folder: Path, edition: Edition, seconds: float) -> int:
             say(f"{label}: " + ", ".join(f"{rule} {count}" for rule, count in counts.most_common()))
     if constant:
         say(f"the same for all tokens, so no trait: {', '.join(constant)}")
-    drawn = [edition.info.title, *(record["text"] for record in edition.records)]
-    foreign = {c: path for text in drawn for c, path in in_other_fonts(text).items()}
-    if names := sorted({path.stem for path in foreign.values() if path}):
-        say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
-    if missing := [character for character, path in foreign.items() if not path]:
-        lacked = f"{counted(len(missing), 'character')} that no font here has: {' '.join(missing[:10])}"
-        say(f"pictures show boxes for {lacked}")
+    say_how_drawn(edition)
     say_what_to_publish(edition)
     if failed:
         what = f"left out, for the rules dropped each text that was drawn for them: {listed(failed)}"
         more = f"--size {len(records) + len(failed)} draws as many more"
         complain(f"error: {counted(len(failed), 'token')} {what}; {more}")
     return 1 if failed else 0
+
+
+def say_how_drawn(edition: Edition) -> None:
+    """Say which fonts of the machine pictures are drawn with, what no font has, and what pieces do not show well."""
+    drawn = [edition.info.title, *(record["text"] for record in edition.records)]
+    foreign = {part: path for text in drawn for part, path in drawn_by_others(text).items()}
+    if names := sorted({path.stem for path in foreign.values() if path}):
+        say(f"drawn with other fonts of this machine, where DejaVu Sans Mono lacks a character: {', '.join(names)}")
+    if missing := [character for character, path in foreign.items() if not path]:
+        lacked = f"{counted(len(missing), 'character')} that no font here has: {' '.join(missing[:10])}"
+        say(f"pictures show boxes for {lacked}")
+    laid_out = [record for record in edition.records if any(map(is_laid_out, filter(is_visible, record["text"])))]
+    if laid_out and not lays_out():
+        what = "letters of Arabic and Hebrew are reversed and marks misplaced, for Pillow finds no FriBiDi"
+        say(f"in pictures of {counted(len(laid_out), 'token')} {what} (Debian: libfribidi0)")
+    if count := sum(bool(edition.pieces(record)) for record in laid_out):
+        what = "place characters one by one: letters of Arabic and Hebrew are reversed, marks stand apart"
+        say(f"pieces of {counted(count, 'token')} {what}; export --pieces none leaves all pieces out")
 
 
 def say_what_to_publish(edition: Edition) -> None:
