@@ -97,7 +97,7 @@ def languages(seen: Inspection) -> Finding:
     mixed, documents = most[1] / total < ONE_LANGUAGE, counted(len(seen.sample.texts), "document")
     parts = ", ".join(f"{name_of(code)} {n / total:.0%}" for code, n in [most, *others[: SHOWN * mixed]])
     told = f"{parts} of the {counted(total, 'document')} long and clear enough to tell"
-    if few := total < GREATER_PART * len(seen.sample.texts):  # which may be those of another language than the rest
+    if few := total < MANY * len(seen.sample.texts):  # which may be those of another language than the rest
         told = f"only {total:,} of {documents} are long and clear enough to tell: {parts} of these"
     if mixed:
         return Finding(WARNING, f"{told}: one voice mixes them", "give each language a file of its own")

@@ -118,13 +118,14 @@ def test_the_language_of_a_few_documents_is_not_that_of_the_text(found):
     """Of Chinese headlines none is clear enough, so that a few English ones among them were all that was told."""
     pytest.importorskip("py3langid", reason="py3langid is missing: requirements-check.txt brings it")
     who, what = ["北京今天", "上海市政府", "中国科学家", "两国领导人"], ["举行国际会议", "宣布新政策", "讨论气候问题"]
-    headlines = ["".join(each) for each in itertools.product(who, what, ["引发关注", "各方表示欢迎"])]
+    ends = ["引发关注", "各方表示欢迎", "再次", "首次", "成功", "受到好评", "结束", "开始"]
+    headlines = ["".join(each) for each in itertools.product(who, what, ends)]
     english = [f"The tower of the house and the fence of the garden have nothing to do with it, {n}" for n in range(5)]
-    sentence = "only 5 of 29 documents are long and clear enough to tell: English 100% of these"
+    sentence = "only 5 of 101 documents are long and clear enough to tell: English 100% of these"
     assert found(headlines + english)["languages"] == Finding(NOTE, sentence)
     german = [f"Der Turm des Hauses und der Zaun des Gartens haben nichts damit zu tun, {n}" for n in range(5)]
     mixed = found(headlines + english + german)["languages"]
-    sentence = "only 10 of 34 documents are long and clear enough to tell: English 50%, German 50% of these"
+    sentence = "only 10 of 106 documents are long and clear enough to tell: English 50%, German 50% of these"
     assert (mixed.severity, mixed.sentence) == (WARNING, f"{sentence}: one voice mixes them")
 
 
