@@ -15,7 +15,8 @@ def library(name: str, needed_for: str = "export", called: str = "") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        absent = isinstance(error, ModuleNotFoundError) and error.name == package
+        # one of its own modules is missing: it is not there, or another version of it is
+        absent = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == package
         what = "is not installed" if absent else f"is installed, but cannot be loaded ({error})"
         raise UserError(f"{called or package} {what}; pip install -r requirements-{needed_for}.txt") from None
 

@@ -87,7 +87,7 @@ def test_without_its_library_an_export_is_one_line(tmp_path, monkeypatch, capsys
     save_checkpoint(Path("m.pt"), voice_with(tmp_path))
 
     def missing(name: str) -> None:
-        raise ModuleNotFoundError(name)
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(libraries.importlib, "import_module", missing)
     assert export.main([command, "--model", "m.pt"]) == 2

@@ -12,6 +12,8 @@ import pytest
 
 import collection
 from generation.aside import set_aside
+from nft import commands
+from nft.formats import ONE_COMPARISON
 from nft.verify import sampled
 from tests.helpers import Quiet, files_in, sparse, tree
 from tests.nft.sets import alter, change_info, change_tokens, info_of, records, texts
@@ -350,6 +352,13 @@ def test_a_set_that_names_less_of_its_machine_is_drawn_again_and_goes_on(studio,
     assert {record["device"] for record in records(folder)} == {less}
 
 
+@pytest.fixture
+def as_earlier(monkeypatch):
+    """Sets are drawn as in the formats before copies were sought as evaluate.py does: their bound is another."""
+    monkeypatch.setattr(commands, "SET_FORMAT", ONE_COMPARISON - 1)
+
+
+@pytest.mark.usefixtures("as_earlier")
 def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     """Wide characters lay over their neighbours there; a table or a picture was what it is now."""
     _, make = studio
@@ -366,7 +375,8 @@ def test_pages_of_the_second_format_may_be_of_its_version(studio, verify):
     assert status == 1 and "does not match: tokens.csv: not what its tokens make of it" in out
 
 
-@pytest.mark.parametrize("version", [3, 4, 5, 6])
+@pytest.mark.usefixtures("as_earlier")
+@pytest.mark.parametrize("version", [3, 4, 5, 6, 10])
 def test_the_sheet_of_an_earlier_format_may_be_of_its_version(studio, verify, version):
     _, make = studio
     _, folder = make("set", 2)
@@ -379,6 +389,7 @@ def test_the_sheet_of_an_earlier_format_may_be_of_its_version(studio, verify, ve
     assert "does not match: images/1.svg: not what its tokens make of it" in out and "match: index" not in out
 
 
+@pytest.mark.usefixtures("as_earlier")
 def test_a_set_of_the_third_format_keeps_its_ranks_and_verifies(studio, verify):
     """Loops, ranks, Markdown and long titles were otherwise."""
     _, make = studio
@@ -395,6 +406,7 @@ def test_a_set_of_the_third_format_keeps_its_ranks_and_verifies(studio, verify):
     assert verify(folder)[1].endswith("10 tokens: everything matches\n")
 
 
+@pytest.mark.usefixtures("as_earlier")
 def test_a_set_of_the_first_format_keeps_its_traits_and_verifies(studio, verify):
     """Texts with punctuation counted as letters alone, and provenance.json did not cover set.json."""
     run, make = studio
