@@ -29,7 +29,7 @@ OTHERS = (  # of texts that are not UTF-8, in any alphabet; where two read alike
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "koi8-r", "mac-roman",
     "cp932", "euc-jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
-TRIED, SHOWN = 600, 12  # bytes that must fit an encoding, and characters by which a reader tells whether they are right
+TRIED, SHOWN = 600, 8  # bytes that must fit an encoding, and characters by which a reader tells whether they are right
 BETWEEN = re.compile(rb"""[\n\t ,;"'>]""")  # bytes that are no part of a longer character in any of these encodings
 
 
