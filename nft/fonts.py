@@ -13,7 +13,7 @@ from matplotlib.font_manager import findSystemFonts
 from matplotlib.ft2font import FT2Font
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from nft.layout import CHARACTER_WIDTH, WIDE, shown
+from nft.layout import CHARACTER_WIDTH, WIDE, reads_leftward, shown
 from text.vocabulary import is_visible
 
 OWN = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSansMono.ttf"  # matplotlib brings it to every system
@@ -129,8 +129,7 @@ def drawn_by_others(line: str) -> dict[str, Path | None]:
 def parts(line: str) -> list[str]:
     """The parts of a line that are drawn each as a whole, in the order in which they stand from left to right."""
     found = APART.split(line)
-    strong = next((kind for kind in map(unicodedata.bidirectional, line) if kind in ("L", "R", "AL")), "L")
-    if strong == "L" or not lays_out():
+    if not (reads_leftward(line) and lays_out()):
         return [whole for part in found for whole in wholes(part)]
     found = [part if APART.fullmatch(part) else RIGHT_TO_LEFT_MARK + part for part in found if part]
     known = [whole for part in found for whole in wholes(part)]

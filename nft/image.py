@@ -2,7 +2,6 @@
 
 import io
 import re
-import unicodedata
 import zlib
 from collections.abc import Iterator
 from html import escape
@@ -12,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from nft.fonts import draw_caption, draw_line
 from nft.formats import RIGHT_TO_LEFT, SET_FORMAT
-from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, WIDE, WIDE_SCALE, layout, shown
+from nft.layout import CAPTION_SIZE, LINE_HEIGHT, MARGIN, SIDE, WIDE, WIDE_SCALE, layout, reads_leftward, shown
 from pages.themes import CAPTION_INK, FULL_INK, Theme
 
 FONTS = "DejaVu Sans Mono, Menlo, Consolas, monospace"
@@ -99,9 +98,8 @@ def svg_size(height: int) -> str:
 
 
 def beginning(text: str) -> str:
-    """The attributes of lines that begin at the left, or at the right as those of Arabic and Hebrew (UAX #9, P2)."""
-    strong = next((kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")), "L")
-    return f'x="{MARGIN}"' if strong == "L" else f'x="{SIDE - MARGIN}" direction="rtl"'
+    """The attributes of lines that begin at the left, or at the right as those of Arabic and Hebrew."""
+    return f'x="{SIDE - MARGIN}" direction="rtl"' if reads_leftward(text) else f'x="{MARGIN}"'
 
 
 def svg(text: str, caption: str, theme: Theme, *, set_format: int = SET_FORMAT) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -32,6 +33,12 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 def shown(text: str) -> str:
     """A text as files hold it: characters that XML cannot hold become U+FFFD."""
     return NOT_XML.sub("\ufffd", text)
+
+
+def reads_leftward(text: str) -> bool:
+    """Whether a text is read from right to left, by its first strong character (UAX #9, P2)."""
+    strong = (kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL"))
+    return next(strong, "L") != "L"
 
 
 class Page(NamedTuple):
