@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 import collection
 from config.sets import Rules
-from nft.formats import BESIDE_UNSPACED, OWN_CAPITALS, WORDS_APART
+from nft.formats import BESIDE_UNSPACED, OWN_CAPITALS, SET_FORMAT, WORDS_APART
 from nft.rules import BLOT, Candidate, Judge, degenerate
 from tests.helpers import TINY, Quiet
 from text.personal import handles, personal
@@ -22,6 +22,18 @@ from training.trainer import train_model
 
 def judge(**rules) -> Judge:
     return Judge(Rules(**rules), copy_bound=10)
+
+
+@pytest.fixture
+def of_words(tmp_path):
+    """A function (words, action, format of the set) -> a judge by a list of these words."""
+
+    def made(*words: str, action: str = "drop", set_format: int = SET_FORMAT) -> Judge:
+        path = tmp_path / "words.txt"
+        path.write_text("\n".join(words) + "\n", "utf-8")
+        return Judge(Rules(words=action, word_list=str(path)), 10, set_format)
+
+    return made
 
 
 def candidate(text: str, match: int = 0, line: bool = False) -> Candidate:
@@ -107,9 +119,8 @@ def test_near_duplicates_are_as_near_as_the_rules_say(similarity, dropped):
     assert rules.judge(candidate("Add tests for the Parsers")).dropped == dropped
 
 
-def test_of_two_listed_words_the_longer_is_masked(tmp_path):
-    (tmp_path / "words.txt").write_text("hell\nhell fire\n", "utf-8")
-    rules = judge(words="mask", word_list=str(tmp_path / "words.txt"))
+def test_of_two_listed_words_the_longer_is_masked(of_words):
+    rules = of_words("hell", "hell fire", action="mask")
     assert rules.judge(candidate("a hell fire b")).text == f"a {BLOT * 9} b"
 
 
@@ -124,17 +135,13 @@ def test_of_two_listed_words_the_longer_is_masked(tmp_path):
     ],
 )  # fmt: skip
 def test_a_listed_word_is_found_in_scripts_without_spaces_and_is_no_part_of_a_word_elsewhere(
-    tmp_path, word, text, found
+    of_words, word, text, found
 ):
-    (tmp_path / "words.txt").write_text(f"{word}\n", "utf-8")
-    rules = judge(words="drop", word_list=str(tmp_path / "words.txt"))
-    assert rules.judge(candidate(text)).dropped == "words" * found
+    assert of_words(word).judge(candidate(text)).dropped == "words" * found
 
 
-def test_sets_of_an_earlier_format_keep_their_bounds_of_words(tmp_path):
-    (tmp_path / "words.txt").write_text("混蛋\nकर\n", "utf-8")
-    rules = Rules(words="drop", word_list=str(tmp_path / "words.txt"))
-    earlier = Judge(rules, 1000, WORDS_APART - 1)
+def test_sets_of_an_earlier_format_keep_their_bounds_of_words(of_words):
+    earlier = of_words("混蛋", "कर", set_format=WORDS_APART - 1)
     assert [earlier.judge(candidate(text)).dropped for text in ("你这个混蛋走开", "वह करें")] == ["", "words"]
 
 
@@ -151,24 +158,19 @@ def test_sets_of_an_earlier_format_find_nothing_that_touches_a_script_without_sp
         ("él", "EL", False), ("café", "CAFÉ", True),
     ],
 )  # fmt: skip
-def test_a_listed_word_is_found_in_the_capitals_of_its_language(tmp_path, word, text, found):
-    (tmp_path / "words.txt").write_text(f"{word}\n", "utf-8")
-    rules = judge(words="drop", word_list=str(tmp_path / "words.txt"))
-    assert rules.judge(candidate(text)).dropped == "words" * found
+def test_a_listed_word_is_found_in_the_capitals_of_its_language(of_words, word, text, found):
+    assert of_words(word).judge(candidate(text)).dropped == "words" * found
 
 
-def test_sets_of_an_earlier_format_find_listed_words_as_before(tmp_path):
-    (tmp_path / "words.txt").write_text("sex\nscheiße\nﾊﾞｶ\n", "utf-8")
-    rules = Rules(words="drop", word_list=str(tmp_path / "words.txt"))
+def test_sets_of_an_earlier_format_find_listed_words_as_before(of_words):
     for text, since in (("SEXしたい", BESIDE_UNSPACED), ("ｵﾊﾞｶｻﾝ", BESIDE_UNSPACED), ("SCHEISSE", OWN_CAPITALS)):
-        assert [Judge(rules, 1000, of).judge(candidate(text)).dropped for of in (since - 1, since)] == ["", "words"]
+        judges = [of_words("sex", "scheiße", "ﾊﾞｶ", set_format=of) for of in (since - 1, since)]
+        assert [judge.judge(candidate(text)).dropped for judge in judges] == ["", "words"]
 
 
-def test_a_word_is_found_however_its_list_is_encoded(tmp_path):
+def test_a_word_is_found_however_its_list_is_encoded(of_words):
     """Programs of macOS part a letter from its accent."""
-    (tmp_path / "words.txt").write_text("cafe\u0301\n", "utf-8")
-    rules = judge(words="drop", word_list=str(tmp_path / "words.txt"))
-    assert rules.judge(candidate("a caf\u00e9 here")).dropped == "words"
+    assert of_words("cafe\u0301").judge(candidate("a caf\u00e9 here")).dropped == "words"
 
 
 def test_each_rule_can_keep_flag_drop_and_some_mask(tmp_path):
