@@ -14,7 +14,7 @@ from config.schema import ENOUGH_TEXT
 from sources.cleaning import agreement, without_entities, without_tags
 from text.disguise import suspicion
 from text.personal import handles, personal
-from text.vocabulary import NEWLINE, is_letter
+from text.vocabulary import LEFT_OUT, NEWLINE, is_letter
 
 QUOTABLE = re.compile(r"[\w .,:;()/+-]{1,80}")  # a command line and SQL pass it on as it is, between quotes
 TOO_FEW = 100_000  # characters to learn from: benchmarks/results/learning.md
@@ -79,7 +79,7 @@ def characters(seen: Inspection) -> Finding:
         if lost < (1 - COVERED) * log.characters or size <= seen.run.data.vocab_size:
             return Finding(GOOD, sentence)
         fix = seen.setting(f"to keep {COVERED:.1%} of the text", f"data: {{vocab_size: {size}}}")
-        return Finding(WARNING if lost > FEW * log.characters else NOTE, sentence, fix)
+        return Finding(WARNING if lost > LEFT_OUT * log.characters else NOTE, sentence, fix)
     seldom = sum(0 < counts[ord(character)] < SELDOM * total for character in known)
     if not seldom or seen.run.diffusion.process == "absorbing":  # its noise draws none of them
         return Finding(GOOD, f"{sentence}: the whole text")

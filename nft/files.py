@@ -99,8 +99,8 @@ def pages(edition: Edition, number: int, record: Record) -> Iterator[tuple[str, 
     """The picture of a token as SVG, which moves where its course is known, and the page that plays it."""
     look, kinds = (picture_caption(edition, number), edition.theme), edition.pieces(record)
     text, course = record["text"], edition.course(record)
-    moving = partial(animated_svg, text, course) if "svg" in kinds else partial(image.svg, text)
-    yield f"images/{number}.svg", moving(*look, set_format=edition.info.format)
+    svg = partial(animated_svg, text, course) if "svg" in kinds else partial(image.svg, text)
+    yield f"images/{number}.svg", svg(*look, set_format=edition.info.format)
     if "html" in kinds:
         yield f"images/{number}.html", player(text, course, *look)
 

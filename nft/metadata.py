@@ -156,8 +156,9 @@ def moving_kind(edition: Edition, record: Record) -> str:
 def common_metadata(edition: Edition, number: int, record: Record, traits: dict[str, str]) -> dict[str, Any]:
     """The fields that every kind of metadata holds."""
     moving, live = moving_kind(edition, record), edition.info.live
-    page = f"{live}{'&' if live and '?' in live else '?'}token={record['token_id']}"
-    address = page if live else edition.image_uri(number, kind=moving)
+    address = edition.image_uri(number, kind=moving)
+    if live:
+        address = f"{live}{'&' if '?' in live else '?'}token={record['token_id']}"
     return {
         "name": caption(edition, number),
         "description": description(edition, record),
